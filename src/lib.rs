@@ -1,0 +1,3 @@
+//! Qualifies a leased line or a VPC peering against the requirements of a migration.
+
+pub mod clock;
