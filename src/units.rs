@@ -1,0 +1,622 @@
+//! Quantities with their units in the type: nothing outside this module multiplies by 8 or by 1000.
+//!
+//! All scales are decimal, as circuits are sold, and all text is read in exact integer arithmetic.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Digits of a decimal number that is read: more than any quantity here can hold.
+const DIGITS_MAX: usize = 30;
+
+/// Which headers a rate counts.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
+pub enum Layer {
+    /// The wire: frame, preamble and the gap between frames.
+    L1,
+    /// The Ethernet frame with its check sequence and tags.
+    #[default]
+    L2,
+    /// The IP packet.
+    L3,
+    /// The UDP or TCP payload.
+    L4,
+}
+
+impl Layer {
+    /// Every layer, from the wire up.
+    pub const ALL: [Self; 4] = [Self::L1, Self::L2, Self::L3, Self::L4];
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+            Self::L4 => "L4",
+        })
+    }
+}
+
+impl FromStr for Layer {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        Self::ALL.into_iter().find(|layer| layer.to_string() == text).ok_or_else(|| {
+            Malformed::new(text, "a layer: L1 (wire), L2 (frame), L3 (IP) or L4 (payload)")
+        })
+    }
+}
+
+/// A data rate in bits per second; never zero.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct BitRate {
+    bits_per_second: u64,
+}
+
+impl BitRate {
+    /// A rate of `bits_per_second` bit/s; zero is no rate, and gives `None`.
+    #[must_use]
+    pub const fn new(bits_per_second: u64) -> Option<Self> {
+        match bits_per_second {
+            0 => None,
+            _ => Some(Self { bits_per_second }),
+        }
+    }
+
+    /// The rate in bit/s; never zero.
+    #[must_use]
+    pub const fn bits_per_second(self) -> u64 {
+        self.bits_per_second
+    }
+
+    /// The octets that this rate carries in `span`, rounded down.
+    #[must_use]
+    pub fn octets_in(self, span: Span) -> ByteCount {
+        let bits = u128::from(self.bits_per_second) * u128::from(span.nanos)
+            / u128::from(NANOS_PER_SECOND);
+        ByteCount::new(u64::try_from(bits / 8).unwrap_or(u64::MAX))
+    }
+}
+
+const BIT_RATE_FORM: &str = "a bit rate above 0: a number with bit/s, kbit/s, Mbit/s or Gbit/s \
+                             behind it, such as \"500 Mbit/s\"";
+
+const BIT_RATE_SCALES: [(&str, u64); 4] =
+    [("bit/s", 1), ("kbit/s", 1_000), ("Mbit/s", 1_000_000), ("Gbit/s", 1_000_000_000)];
+
+impl FromStr for BitRate {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        parse_scaled(text, &BIT_RATE_SCALES)
+            .and_then(Self::new)
+            .ok_or_else(|| Malformed::new(text, BIT_RATE_FORM))
+    }
+}
+
+impl fmt::Display for BitRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&show_scaled(self.bits_per_second, &BIT_RATE_SCALES))
+    }
+}
+
+/// A number of octets.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ByteCount {
+    octets: u64,
+}
+
+impl ByteCount {
+    /// `octets` octets.
+    #[must_use]
+    pub const fn new(octets: u64) -> Self {
+        Self { octets }
+    }
+
+    /// The count.
+    #[must_use]
+    pub const fn octets(self) -> u64 {
+        self.octets
+    }
+
+    /// The rate at which these octets went, over `span`; `None` where that is no rate above zero.
+    #[must_use]
+    pub fn per(self, span: Span) -> Option<BitRate> {
+        let bits = u128::from(self.octets) * 8 * u128::from(NANOS_PER_SECOND);
+        let rate = bits.checked_div(u128::from(span.nanos))?;
+        BitRate::new(u64::try_from(rate).ok()?)
+    }
+}
+
+impl fmt::Display for ByteCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scales = [("B", 1), ("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+        let (unit, scale) =
+            scales.into_iter().rfind(|(_, scale)| *scale <= self.octets.max(1)).unwrap_or(("B", 1));
+        let tenths = u128::from(self.octets) * 10 / u128::from(scale);
+        match (scale, tenths % 10) {
+            (1, _) | (_, 0) => write!(f, "{} {unit}", tenths / 10),
+            (_, tenth) => write!(f, "{}.{tenth} {unit}", tenths / 10),
+        }
+    }
+}
+
+/// A length of time in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Span {
+    nanos: u64,
+}
+
+impl Span {
+    /// `nanos` nanoseconds.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self { nanos }
+    }
+
+    /// `millis` milliseconds; the longest span where that is too many.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self { nanos: millis.saturating_mul(1_000_000) }
+    }
+
+    /// `seconds` seconds; the longest span where that is too many.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self { nanos: seconds.saturating_mul(NANOS_PER_SECOND) }
+    }
+
+    /// The length in nanoseconds.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.nanos
+    }
+
+    /// The length in milliseconds, rounded up.
+    #[must_use]
+    pub const fn millis_up(self) -> u64 {
+        self.nanos.div_ceil(1_000_000)
+    }
+
+    /// The length in seconds, rounded up.
+    #[must_use]
+    pub const fn secs_up(self) -> u64 {
+        self.nanos.div_ceil(NANOS_PER_SECOND)
+    }
+
+    /// The length in seconds.
+    #[must_use]
+    pub fn as_secs(self) -> f64 {
+        std::time::Duration::from_nanos(self.nanos).as_secs_f64()
+    }
+
+    /// Both lengths one after the other; the longest span where that is too much.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self { nanos: self.nanos.saturating_add(more.nanos) }
+    }
+
+    /// What is left of it without `less`; nothing where `less` is longer.
+    #[must_use]
+    pub const fn minus(self, less: Self) -> Self {
+        Self { nanos: self.nanos.saturating_sub(less.nanos) }
+    }
+}
+
+const SPAN_FORM: &str =
+    "a length of time: a number with us, ms, s, min or h behind it, such as \"20 ms\"";
+
+const SPAN_SCALES: [(&str, u64); 6] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", NANOS_PER_SECOND),
+    ("min", 60 * NANOS_PER_SECOND),
+    ("h", 3_600 * NANOS_PER_SECOND),
+];
+
+impl FromStr for Span {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let nanos = parse_scaled(text, &SPAN_SCALES);
+        nanos.map(Self::from_nanos).ok_or_else(|| Malformed::new(text, SPAN_FORM))
+    }
+}
+
+impl fmt::Display for Span {
+    /// Seconds at most: `90 s` is read at a glance, `0.025 h` is not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&show_scaled(self.nanos, &SPAN_SCALES[..4]))
+    }
+}
+
+/// A part of a whole, exact to 10^-12: a loss ratio, a share.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ratio {
+    parts: u64,
+}
+
+impl Ratio {
+    const WHOLE: u64 = 1_000_000_000_000;
+
+    /// `parts_per_million` of 10^6; `None` above the whole.
+    #[must_use]
+    pub const fn from_ppm(parts_per_million: u64) -> Option<Self> {
+        if parts_per_million <= 1_000_000 {
+            Some(Self { parts: parts_per_million * 1_000_000 })
+        } else {
+            None
+        }
+    }
+
+    /// The ratio as a number between 0 and 1.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "at most 10^12, which a double holds exactly")]
+    pub fn as_fraction(self) -> f64 {
+        self.parts as f64 / Self::WHOLE as f64
+    }
+
+    /// Whether `part` of `whole` is at most this ratio; exact.
+    #[must_use]
+    pub fn holds(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * u128::from(Self::WHOLE) <= u128::from(self.parts) * u128::from(whole)
+    }
+}
+
+const RATIO_FORM: &str = "a share: a number from 0 to 100 with % behind it, such as \"0.01%\"";
+
+impl FromStr for Ratio {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match parse_scaled(text, &[("%", Self::WHOLE / 100)]) {
+            Some(parts) if parts <= Self::WHOLE => Ok(Self { parts }),
+            _ => Err(Malformed::new(text, RATIO_FORM)),
+        }
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = decimal(self.parts, Self::WHOLE / 100);
+        f.pad(&format!("{percent}%"))
+    }
+}
+
+/// What stands around a UDP payload on this path, so that a rate can be told at each layer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Framing {
+    /// IPv4 or IPv6.
+    pub ip: IpVersion,
+    /// 802.1Q tags on the line.
+    pub vlan_tags: u8,
+    /// Further octets of each packet at L2 (MPLS 4 a label, PPPoE 8, VXLAN 50).
+    pub extra_overhead_octets: u16,
+}
+
+/// The version of the Internet Protocol.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum IpVersion {
+    /// Version 4, a header of 20 octets.
+    #[serde(rename = "IPv4")]
+    V4,
+    /// Version 6, a header of 40 octets.
+    #[serde(rename = "IPv6")]
+    V6,
+}
+
+impl IpVersion {
+    /// The version of `address`; an IPv4 address in IPv6 form travels as IPv4.
+    #[must_use]
+    pub fn of(address: std::net::IpAddr) -> Self {
+        match address.to_canonical() {
+            std::net::IpAddr::V4(_) => Self::V4,
+            std::net::IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// Octets of the IP and the UDP header together.
+    #[must_use]
+    pub const fn udp_overhead_octets(self) -> u32 {
+        match self {
+            Self::V4 => 20 + 8,
+            Self::V6 => 40 + 8,
+        }
+    }
+}
+
+impl fmt::Display for IpVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// Octets around an untagged Ethernet packet: 14 of header, 4 of check sequence.
+const ETHERNET_OCTETS: u32 = 14 + 4;
+
+/// The smallest untagged Ethernet frame; a smaller packet is padded to it.
+const FRAME_MIN_OCTETS: u32 = 64;
+
+/// Octets that a frame takes on the wire beside its own: preamble 7, delimiter 1, gap 12.
+const WIRE_OCTETS: u32 = 7 + 1 + 12;
+
+impl Framing {
+    /// Plain, untagged Ethernet.
+    #[must_use]
+    pub const fn plain(ip: IpVersion) -> Self {
+        Self { ip, vlan_tags: 0, extra_overhead_octets: 0 }
+    }
+
+    /// Octets that a datagram of `payload` octets takes at `layer`.
+    #[must_use]
+    pub fn octets_at(self, layer: Layer, payload: u32) -> u32 {
+        let packet = payload + self.ip.udp_overhead_octets();
+        let frame = (packet + ETHERNET_OCTETS).max(FRAME_MIN_OCTETS)
+            + 4 * u32::from(self.vlan_tags)
+            + u32::from(self.extra_overhead_octets);
+        match layer {
+            Layer::L1 => frame + WIRE_OCTETS,
+            Layer::L2 => frame,
+            Layer::L3 => packet,
+            Layer::L4 => payload,
+        }
+    }
+
+    /// The least whole packet rate at which datagrams of `payload` octets carry `rate` at `layer`.
+    #[must_use]
+    pub fn packet_rate(self, rate: BitRate, layer: Layer, payload: u32) -> PacketRate {
+        let bits = 8 * u64::from(self.octets_at(layer, payload));
+        PacketRate { per_second: rate.bits_per_second.div_ceil(bits) }
+    }
+
+    /// What `packets` datagrams of `payload` octets over `span` are as a rate at `layer`.
+    #[must_use]
+    pub fn bit_rate(self, packets: u64, span: Span, layer: Layer, payload: u32) -> Option<BitRate> {
+        ByteCount::new(packets.saturating_mul(u64::from(self.octets_at(layer, payload)))).per(span)
+    }
+}
+
+/// Packets per second; never zero.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PacketRate {
+    per_second: u64,
+}
+
+impl PacketRate {
+    /// A rate of `per_second` packets per second; `None` for zero.
+    #[must_use]
+    pub const fn new(per_second: u64) -> Option<Self> {
+        match per_second {
+            0 => None,
+            _ => Some(Self { per_second }),
+        }
+    }
+
+    /// Packets per second; never zero.
+    #[must_use]
+    pub const fn per_second(self) -> u64 {
+        self.per_second
+    }
+
+    /// How many packets are due in `span` when the first is due at its start: rounded up.
+    #[must_use]
+    pub fn packets_in(self, span: Span) -> u64 {
+        let packets = u128::from(self.per_second) * u128::from(span.nanos);
+        u64::try_from(packets.div_ceil(u128::from(NANOS_PER_SECOND))).unwrap_or(u64::MAX)
+    }
+
+    /// When packet `number` is due after packet 0, rounded down to 1 ns; exact, so no error adds up.
+    #[must_use]
+    pub fn due(self, number: u64) -> Span {
+        let nanos = u128::from(number) * u128::from(NANOS_PER_SECOND) / u128::from(self.per_second);
+        Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// The time that `packets` take at this rate, rounded up.
+    #[must_use]
+    pub fn span_of(self, packets: u64) -> Span {
+        let nanos = u128::from(packets) * u128::from(NANOS_PER_SECOND);
+        let nanos = nanos.div_ceil(u128::from(self.per_second));
+        Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// The share of one of `streams` equal streams, rounded up; `None` for no stream.
+    #[must_use]
+    pub fn share(self, streams: u32) -> Option<Self> {
+        match streams {
+            0 => None,
+            _ => Self::new(self.per_second.div_ceil(u64::from(streams))),
+        }
+    }
+}
+
+/// The text is not the quantity that is asked for.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("\"{given}\": not {form}")]
+pub struct Malformed {
+    given: String,
+    form: &'static str,
+}
+
+impl Malformed {
+    /// `given` is not `form`, which reads on from "not".
+    #[must_use]
+    pub fn new(given: &str, form: &'static str) -> Self {
+        let given = given.chars().take(64).flat_map(char::escape_debug).collect();
+        Self { given, form }
+    }
+}
+
+/// Reads a decimal number, at most one space and a unit; exact, or nothing.
+fn parse_scaled(text: &str, scales: &[(&str, u64)]) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(end);
+    let unit = unit.strip_prefix(' ').unwrap_or(unit);
+    let (_, scale) = scales.iter().find(|(name, _)| *name == unit)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let point_without_digits = number.contains('.') && fraction.is_empty();
+    if whole.is_empty() || point_without_digits || DIGITS_MAX < number.len() {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
+    let shift = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let scaled = digits.checked_mul(u128::from(*scale))?;
+    (scaled % shift == 0).then(|| u64::try_from(scaled / shift).ok())?
+}
+
+/// The exact decimal number of the largest unit that keeps it at 1 or more.
+fn show_scaled(value: u64, scales: &[(&str, u64)]) -> String {
+    let unit = scales.iter().rfind(|(_, scale)| *scale <= value).or_else(|| scales.first());
+    unit.map_or_else(String::new, |(unit, scale)| format!("{} {unit}", decimal(value, *scale)))
+}
+
+/// `value / scale` as an exact decimal number; `scale` is a power of ten.
+fn decimal(value: u64, scale: u64) -> String {
+    let fraction = format!("{:0width$}", value % scale, width = scale.ilog10() as usize);
+    let fraction = fraction.trim_end_matches('0');
+    match fraction {
+        "" => (value / scale).to_string(),
+        _ => format!("{}.{fraction}", value / scale),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn rate(text: &str, expected: u64) {
+        assert_eq!(text.parse::<BitRate>().map(BitRate::bits_per_second), Ok(expected));
+    }
+
+    #[test]
+    fn rates_are_decimal_and_exact() {
+        rate("10Gbit/s", 10_000_000_000);
+        rate("500 Mbit/s", 500_000_000);
+        rate("1.544 Mbit/s", 1_544_000);
+        rate("0.001 kbit/s", 1);
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused_with_the_right_spelling() {
+        let wrong = [
+            "",
+            "0 bit/s",
+            "500M",
+            "10GB",
+            "10 GB/s",
+            "500Mbps",
+            "1,5 Gbit/s",
+            "-1 bit/s",
+            "1.",
+            ".5 Gbit/s",
+            "1..5 Gbit/s",
+            "5  Mbit/s",
+            "99999999999 Gbit/s",
+            "0.5 bit/s",
+            "Mbit/s",
+            "1.0000000000000000000000000000001 Gbit/s",
+            "5 mbit/s",
+            " 5 Mbit/s",
+            "5 Mbit/s ",
+        ];
+        for text in wrong {
+            let error = text.parse::<BitRate>().expect_err(text).to_string();
+            assert!(error.contains("such as \"500 Mbit/s\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn quantities_show_as_they_are_written() {
+        for text in ["500 Mbit/s", "1.544 Mbit/s", "10 Gbit/s", "999 bit/s", "64 kbit/s"] {
+            assert_eq!(text.parse::<BitRate>().expect(text).to_string(), text);
+        }
+        for text in ["20 ms", "1.5 s", "250 us", "90 s"] {
+            assert_eq!(text.parse::<Span>().expect(text).to_string(), text);
+        }
+        assert_eq!("1.5min".parse::<Span>(), Ok(Span::from_secs(90)));
+        assert_eq!("0.010 %".parse::<Ratio>().map(|ratio| ratio.to_string()), Ok("0.01%".into()));
+        assert_eq!(ByteCount::new(10_800_000_000).to_string(), "10.8 GB");
+        assert_eq!(ByteCount::new(999).to_string(), "999 B");
+    }
+
+    #[test]
+    fn a_share_is_a_percentage_up_to_the_whole() {
+        assert_eq!("100%".parse::<Ratio>().map(Ratio::as_fraction), Ok(1.0));
+        assert_eq!("0.0001%".parse::<Ratio>().map(Ratio::as_fraction), Ok(1e-6));
+        for text in ["0.01", "100.1%", "%", "1e-4", "-1%"] {
+            assert!(text.parse::<Ratio>().is_err(), "{text:?} was taken for a share");
+        }
+    }
+
+    #[test]
+    fn a_ratio_holds_on_counts_exactly_at_its_bound() {
+        let ratio: Ratio = "0.01%".parse().expect("a share");
+        assert!(ratio.holds(1, 10_000));
+        assert!(!ratio.holds(1, 9_999));
+        assert!(!ratio.holds(2, 10_000));
+    }
+
+    /// methods.md section 9: 1500 octets of MTU, at each layer of a 1 Gbit/s line.
+    #[test]
+    fn full_packets_on_gigabit_ethernet() {
+        let framing = Framing::plain(IpVersion::V4);
+        let octets: Vec<u32> =
+            Layer::ALL.iter().map(|layer| framing.octets_at(*layer, 1472)).collect();
+        assert_eq!(octets, [1538, 1518, 1500, 1472]);
+        let line = BitRate::new(1_000_000_000).expect("a rate");
+        assert_eq!(framing.packet_rate(line, Layer::L1, 1472).per_second(), 81_275);
+        let tagged = Framing { vlan_tags: 1, ..framing };
+        assert_eq!(tagged.octets_at(Layer::L2, 1472), 1522);
+        assert_eq!(Framing::plain(IpVersion::V6).octets_at(Layer::L2, 1452), 1518);
+    }
+
+    #[test]
+    fn a_small_packet_is_padded_to_the_smallest_frame() {
+        assert_eq!(Framing::plain(IpVersion::V4).octets_at(Layer::L2, 4), 64);
+        assert_eq!(Framing::plain(IpVersion::V4).octets_at(Layer::L2, 18), 64);
+        assert_eq!(Framing::plain(IpVersion::V4).octets_at(Layer::L2, 19), 65);
+    }
+
+    #[test]
+    fn due_times_never_drift() {
+        let rate = PacketRate::new(3).expect("a rate");
+        assert_eq!(rate.due(1), Span::from_nanos(333_333_333));
+        assert_eq!(rate.due(3_000_000), Span::from_secs(1_000_000));
+        assert_eq!(rate.packets_in(Span::from_secs(2)), 6);
+        assert_eq!(rate.packets_in(Span::from_nanos(1)), 1);
+        assert_eq!(rate.packets_in(Span::default()), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_panic(text in ".{0,40}") {
+            let _ = text.parse::<BitRate>();
+            let _ = text.parse::<Span>();
+            let _ = text.parse::<Ratio>();
+            let _ = text.parse::<Layer>();
+        }
+
+        #[test]
+        fn what_is_shown_is_read_back(value in 1_u64..) {
+            let rate = BitRate::new(value).expect("above zero");
+            prop_assert_eq!(rate.to_string().parse::<BitRate>(), Ok(rate));
+            let span = Span::from_nanos(value);
+            prop_assert_eq!(span.to_string().parse::<Span>(), Ok(span));
+            let ratio = Ratio { parts: value % (Ratio::WHOLE + 1) };
+            prop_assert_eq!(ratio.to_string().parse::<Ratio>(), Ok(ratio));
+        }
+    }
+}

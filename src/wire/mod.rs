@@ -1,0 +1,113 @@
+//! Octets on the network, and values in memory; the specification of what linkqual speaks.
+//!
+//! A datagram is one of three, told apart by [`kind_of`]: a [`load`] datagram (sent by the
+//! million, so its header is all there is), a [`signal`] (handshake and heartbeat), or a
+//! [`probe`] (STAMP, so that it starts with no mark of ours). Signals and probes are sealed
+//! ([`seal`]); load carries its stream's token alone. [`control`] is what the two programs say to
+//! each other over TLS.
+//!
+//! Parsers take anyone's octets: they refuse, and never panic.
+
+pub mod seal;
+
+pub mod probe;
+
+pub mod load;
+
+pub mod signal;
+
+use std::fmt;
+
+/// The first octets of a load datagram and of a signal, and their version.
+const MARK: [u8; 3] = [0x4c, 0x51, 1];
+
+/// What a datagram claims to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A load datagram.
+    Load,
+    /// A step of the handshake, or a heartbeat.
+    Signal,
+    /// A probe or its reply.
+    Probe,
+}
+
+/// What `datagram` claims to be, or `None` where it is not ours.
+///
+/// A probe begins with its sequence number, so it is known by the TLV behind STAMP's base. The two
+/// cannot be mixed up: no grant lets a probe's sequence number reach the mark's 1.28 * 10^9.
+#[must_use]
+pub fn kind_of(datagram: &[u8]) -> Option<Kind> {
+    if probe::has_token(datagram) {
+        return Some(Kind::Probe);
+    }
+    if !datagram.starts_with(&MARK) {
+        return None;
+    }
+    match *datagram.get(MARK.len())? {
+        load::KIND => Some(Kind::Load),
+        _ => Some(Kind::Signal),
+    }
+}
+
+/// A stream of datagrams within a trial: its number in the trial.
+pub type StreamNumber = u32;
+
+/// The secret of a stream that each of its datagrams carries, so that no stranger's is counted.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Token(pub u64);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Why octets are not what they should be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Malformed {
+    /// Another protocol's datagram, or another version of ours.
+    #[error("not a datagram of this version of linkqual")]
+    NotOurs,
+    /// A code that this version does not know.
+    #[error("a signal of unknown kind {0}")]
+    UnknownSignal(u8),
+    /// Fewer octets than there must be.
+    #[error("cut short: {len} octets where {needed} are needed")]
+    Truncated {
+        /// Octets there were.
+        len: usize,
+        /// Octets there must be.
+        needed: usize,
+    },
+    /// The seal is not that of the stream's key.
+    #[error("the seal does not fit: forged, or damaged on the way")]
+    Unsealed,
+}
+
+/// The big-endian number in `octets`, at most eight of them.
+fn be(octets: &[u8]) -> u64 {
+    debug_assert!(octets.len() <= 8, "a field of {} octets is no u64", octets.len());
+    octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet))
+}
+
+/// The big-endian number in `octets`, at most four of them.
+fn be32(octets: &[u8]) -> u32 {
+    debug_assert!(octets.len() <= 4, "a field of {} octets is no u32", octets.len());
+    octets.iter().fold(0, |value, octet| value << 8 | u32::from(*octet))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_told_apart() {
+        assert_eq!(kind_of(b""), None);
+        assert_eq!(kind_of(b"GET / HTTP/1.1"), None);
+        assert_eq!(kind_of(&MARK), None);
+        assert_eq!(kind_of(&[0x4c, 0x51, 1, load::KIND]), Some(Kind::Load));
+        assert_eq!(kind_of(&[0x4c, 0x51, 2, load::KIND]), None);
+        assert_eq!(kind_of(&[0; 44]), None);
+    }
+}
