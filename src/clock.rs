@@ -12,11 +12,11 @@
 use std::{cmp::Ordering, fmt, marker::PhantomData, ops::Sub};
 
 /// The clock of the host that runs the driver.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Driver {}
 
 /// The clock of the host that runs the agent.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Agent {}
 
 /// A moment on the clock `C`: nanoseconds since that clock's own, arbitrary, start.
@@ -125,6 +125,12 @@ impl Offset {
             agent_ahead_ns: seen.nanos.wrapping_sub(midpoint_ns).cast_signed(),
             error_ns: round_trip_ns.div_ceil(2),
         })
+    }
+
+    /// How far the agent's clock is ahead, in nanoseconds.
+    #[must_use]
+    pub const fn agent_ahead_ns(self) -> i64 {
+        self.agent_ahead_ns
     }
 
     /// The bound of the error, in nanoseconds.

@@ -5,3 +5,25 @@ pub mod units;
 pub mod clock;
 
 pub mod wire;
+
+pub mod plan;
+
+pub mod policy;
+
+pub mod pace;
+
+pub mod stats;
+
+pub mod flow;
+
+pub mod metric;
+
+pub mod doubt;
+
+pub mod verdict;
+
+pub mod line;
+
+pub mod session;
+
+pub mod io;

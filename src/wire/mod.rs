@@ -8,6 +8,8 @@
 //!
 //! Parsers take anyone's octets: they refuse, and never panic.
 
+pub mod key;
+
 pub mod seal;
 
 pub mod probe;
@@ -15,6 +17,8 @@ pub mod probe;
 pub mod load;
 
 pub mod signal;
+
+pub mod control;
 
 use std::fmt;
 

@@ -1,0 +1,175 @@
+//! What this tester cannot vouch for: its own limits, told as doubts, so that they are never
+//! blamed on the line.
+
+use crate::flow::Outcome;
+use crate::metric::losses;
+use crate::plan::{Direction, Metric};
+
+/// Which way a doubt may have moved a number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bias {
+    /// It can only have made the line look worse: FAIL becomes INVALID, PASS stands.
+    CanOnlyWorsen,
+    /// Likewise, by packets that were counted: FAIL stands where it does without them.
+    CanOnlyWorsenBy(u64),
+    /// It may have moved the number either way: PASS and FAIL become INVALID.
+    Either,
+}
+
+/// Something that this tester cannot vouch for; it touches what it names, and nothing else.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Doubt {
+    /// The metrics.
+    pub metrics: Vec<Metric>,
+    /// The direction; `None` for all.
+    pub direction: Option<Direction>,
+    /// The trial: its place in the run.
+    pub trial: usize,
+    /// Which way it may have moved them.
+    pub bias: Bias,
+    /// What happened, and what to do.
+    pub text: String,
+}
+
+impl Doubt {
+    /// Whether it touches this number.
+    #[must_use]
+    pub fn touches(&self, metric: Metric, direction: Option<Direction>, trial: usize) -> bool {
+        let same_way = self.direction.is_none() || self.direction == direction;
+        self.trial == trial && same_way && self.metrics.contains(&metric)
+    }
+}
+
+/// The doubts of a run.
+#[must_use]
+pub fn doubts(outcomes: &[Outcome]) -> Vec<Doubt> {
+    let of_trial = |(trial, outcome): (usize, &Outcome)| {
+        let mut doubts: Vec<Doubt> = Direction::ALL
+            .into_iter()
+            .flat_map(|direction| of_direction(trial, outcome, direction))
+            .collect();
+        doubts.extend(of_clocks(trial, outcome));
+        doubts
+    };
+    outcomes.iter().enumerate().flat_map(of_trial).collect()
+}
+
+/// A share above which a sender was too slow to be believed: 1 %.
+const SHORT_MAX_PERCENT: u64 = 1;
+
+fn of_direction(trial: usize, outcome: &Outcome, direction: Direction) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    let half = outcome.half(direction);
+    let mut add = |metrics: &[Metric], bias, text| {
+        let (metrics, direction) = (metrics.to_vec(), Some(direction));
+        doubts.push(Doubt { metrics, direction, trial, bias, text });
+    };
+    let (sender, receiver) = match direction {
+        Direction::Forward => ("this host", "the agent's host"),
+        Direction::Reverse => ("the agent's host", "this host"),
+    };
+    let is_load = outcome.trial.load().is_some();
+    if let Some(sent) = half.sent.as_ref().filter(|_| is_load) {
+        let missing = sent.refused + sent.skipped;
+        let slots = sent.sent + sent.unreachable + sent.paused + missing;
+        if 0 < missing {
+            let short = slots.saturating_mul(SHORT_MAX_PERCENT) < missing.saturating_mul(100);
+            let bias = if short { Bias::Either } else { Bias::CanOnlyWorsenBy(missing) };
+            add(
+                &[Metric::Throughput],
+                bias,
+                format!(
+                    "{sender} sent {} of {slots} packets: its own stack or queue refused {}, it was too \
+                 slow for {}. Ask for less, use a faster host, or look for a limit on its device",
+                    sent.sent, sent.refused, sent.skipped
+                ),
+            );
+        }
+    }
+    if let Some(came) = &half.came {
+        if 0 < came.host_dropped {
+            let bias = Bias::CanOnlyWorsenBy(came.host_dropped);
+            add(
+                &[Metric::Throughput],
+                bias,
+                format!(
+                    "{receiver} dropped {} packets in its receive buffer; they are not counted as lost. \
+                 Raise net.core.rmem_max there, or ask for less",
+                    came.host_dropped
+                ),
+            );
+        }
+        if 0 < came.lost_in_excess {
+            let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
+            add(
+                &[Metric::Throughput, Metric::Loss],
+                bias,
+                format!(
+                    "{} of the lost packets left {sender} in a catch-up faster than the burst bound, so \
+                 the line may have been right to drop them",
+                    came.lost_in_excess
+                ),
+            );
+        }
+        let others = losses(outcome, direction)
+            .map_or(0, |losses| losses.doubtful.saturating_sub(came.lost_in_excess));
+        if is_load && 0 < others {
+            add(
+                &[Metric::Throughput, Metric::Loss],
+                Bias::CanOnlyWorsenBy(others),
+                format!(
+                    "up to {others} of the lost packets may have been dropped inside {sender} or \
+                 {receiver}, whose queues and network cards report drops for that time"
+                ),
+            );
+        }
+        let sent = half.sent.as_ref().map_or(u64::MAX, |sent| sent.sent);
+        if sent < came.received + came.late {
+            let text = format!(
+                "the ends disagree: {sender} sent {sent} packets and {} came",
+                came.received + came.late
+            );
+            add(&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text);
+        }
+    }
+    doubts
+}
+
+fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    let mut add = |metrics: &[Metric], text| {
+        let (metrics, direction) = (metrics.to_vec(), None);
+        doubts.push(Doubt { metrics, direction, trial, bias: Bias::Either, text });
+    };
+    if 0 < outcome.clock_steps {
+        add(
+            &[Metric::Jitter],
+            format!(
+                "the two hosts' clocks jumped against each other {} times: delay variation is told for \
+             each part alone",
+                outcome.clock_steps
+            ),
+        );
+    }
+    let wall_steps = outcome.driver.clock_steps + outcome.agent.clock_steps;
+    if 0 < wall_steps {
+        add(
+            &[Metric::RttP99, Metric::Jitter],
+            format!(
+                "a wall clock was set {wall_steps} times while probes were stamped by it. Run again \
+             when time synchronisation has settled"
+            ),
+        );
+    }
+    let probes = outcome.round_trip.total() + outcome.late_probes;
+    if probes.saturating_mul(SHORT_MAX_PERCENT) < outcome.late_probes.saturating_mul(100) {
+        add(
+            &[Metric::RttP99, Metric::Jitter],
+            format!(
+                "{} of {probes} probes left more than 5 ms late, because this host was busy",
+                outcome.late_probes
+            ),
+        );
+    }
+    doubts
+}

@@ -1,0 +1,212 @@
+//! What one end of one stream does and knows. The other end and the network are not here.
+//!
+//! Each part is a machine that is handed time and octets and hands back what to do: [`sender`]
+//! faces [`receiver`], [`prober`] faces [`reflector`], and [`handshake`] opens each stream. None
+//! reads a clock, touches a socket or waits. What they leave behind is an [`Outcome`]: counts,
+//! never verdicts.
+
+mod gaps;
+mod handshake;
+mod outcome;
+mod prober;
+mod receiver;
+mod reflector;
+mod sender;
+mod window;
+
+pub use gaps::{Gap, Gaps};
+pub use handshake::{Handshake, HandshakeFailed};
+pub use outcome::{Half, HostLimits, Outcome, Probing, Status};
+pub use prober::{Exchange, Exchanges, Prober, Returned};
+pub use receiver::{Arrival, Arrived, Closing, Receiver, Tally};
+pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
+pub use sender::{Excess, Outgoing, Sender, SentCounts};
+
+use crate::clock::Stamp;
+use crate::plan::{Direction, PROBES_PER_SECOND, Trial};
+use crate::units::{PacketRate, Span};
+use crate::wire::{StreamNumber, Token};
+use std::ops::Range;
+
+/// How late a packet may come before it is counted as lost.
+pub const LATE_MAX: Span = Span::from_secs(2);
+
+/// How long without a heartbeat a sender goes on.
+pub const SILENCE: Span = Span::from_secs(1);
+
+/// How often a receiver says that it is alive.
+pub const HEARTBEAT: Span = Span::from_millis(100);
+
+/// What is cut off each end of a trial before its throughput is judged.
+const EDGE: Span = Span::from_millis(200);
+
+/// What a machine that sends wants next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next<C, T> {
+    /// Send this now.
+    Send(T),
+    /// Nothing before this moment, unless something arrives.
+    Wait(Stamp<C>),
+    /// Nothing any more.
+    Done,
+}
+
+/// The number of the probes' stream in every trial; load streams count from 1.
+pub const PROBE_STREAM: StreamNumber = 0;
+
+/// One stream of a trial, as both ends know it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stream {
+    /// Its number in the trial.
+    pub number: StreamNumber,
+    /// Its secret.
+    pub token: Token,
+    /// Which way it goes; probes go forward and their replies come back.
+    pub direction: Direction,
+    /// Its packets per second.
+    pub rate: PacketRate,
+    /// How many packets may be sent: a sequence number beyond is no packet of it.
+    pub slots: u64,
+    /// Octets of UDP payload of each.
+    pub payload: u32,
+    /// The load it belongs to is to be carried, not to overshoot.
+    pub steady: Steady,
+}
+
+/// The steady part of a trial: all but 200 ms at each end, by when packets were due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Steady {
+    from_ns: u64,
+    until_ns: u64,
+}
+
+impl Steady {
+    /// That of a trial of `duration`, which is longer than both edges ([`crate::plan::DURATION_MIN`]).
+    #[must_use]
+    pub const fn of(duration: Span) -> Self {
+        Self { from_ns: EDGE.nanos(), until_ns: duration.minus(EDGE).nanos() }
+    }
+
+    /// Whether a packet due then counts.
+    #[must_use]
+    pub const fn includes(&self, due_ns: u64) -> bool {
+        self.from_ns <= due_ns && due_ns < self.until_ns
+    }
+
+    /// Its length.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        Span::from_nanos(self.until_ns.saturating_sub(self.from_ns))
+    }
+
+    /// The slots of a stream of `rate` that are due in it.
+    #[must_use]
+    pub fn slots(&self, rate: PacketRate) -> u64 {
+        let slots_before = |nanos| rate.packets_in(Span::from_nanos(nanos));
+        slots_before(self.until_ns).saturating_sub(slots_before(self.from_ns))
+    }
+}
+
+/// The streams of `trial`, without their secrets: the probes first, then the load's, forward
+/// before reverse. Both ends derive them, so that nobody can ask for streams that are no trial.
+#[must_use]
+pub fn streams_of(trial: &Trial) -> Vec<Stream> {
+    let steady = Steady::of(trial.duration());
+    let probes = Stream {
+        number: PROBE_STREAM,
+        token: Token(0),
+        direction: Direction::Forward,
+        rate: PROBES_PER_SECOND,
+        slots: trial.probes(),
+        payload: 0,
+        steady,
+    };
+    let load = trial.load().into_iter().flat_map(|load| {
+        let each = move |direction| std::iter::repeat_n(direction, load.streams() as usize);
+        load.course().directions().flat_map(each).zip(PROBE_STREAM + 1..).map(
+            move |(direction, number)| Stream {
+                number,
+                direction,
+                rate: load.stream_rate(),
+                slots: load.stream_rate().packets_in(trial.duration()),
+                payload: load.payload(),
+                ..probes
+            },
+        )
+    });
+    std::iter::once(probes).chain(load).collect()
+}
+
+/// The whole seconds of a trial in which packets are due.
+fn second_of(due_ns: u64) -> usize {
+    usize::try_from(due_ns / Span::from_secs(1).nanos()).unwrap_or(usize::MAX)
+}
+
+/// The most seconds that are counted one by one: the longest trial's.
+const SECONDS_MAX: usize = 601;
+
+/// Packets by the second in which they were due.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PerSecond(Vec<u64>);
+
+impl PerSecond {
+    /// From the counts of each second.
+    #[must_use]
+    pub fn from_counts(mut counts: Vec<u64>) -> Self {
+        counts.truncate(SECONDS_MAX);
+        Self(counts)
+    }
+
+    /// The counts of each second.
+    #[must_use]
+    pub fn counts(&self) -> &[u64] {
+        &self.0
+    }
+
+    fn count(&mut self, due_ns: u64) {
+        let second = second_of(due_ns).min(SECONDS_MAX - 1);
+        if self.0.len() <= second {
+            self.0.resize(second + 1, 0);
+        }
+        self.0[second] += 1;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+/// A part of a stream's sequence numbers.
+pub type Sequences = Range<u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Aim, Course, Load};
+
+    #[test]
+    fn streams_are_numbered_alike_at_both_ends() {
+        let rate = PacketRate::new(101).expect("a rate");
+        let load = Load::new(Course::Both, 2, 100, rate, Aim::Carry).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
+        let streams = streams_of(&trial);
+        let shape: Vec<_> =
+            streams.iter().map(|stream| (stream.number, stream.direction)).collect();
+        use Direction::{Forward, Reverse};
+        assert_eq!(shape, [(0, Forward), (1, Forward), (2, Forward), (3, Reverse), (4, Reverse)]);
+        assert_eq!((streams[0].slots, streams[1].slots), (1_000, 510));
+    }
+
+    #[test]
+    fn the_steady_part_counts_the_slots_due_in_it() {
+        let steady = Steady::of(Span::from_secs(2));
+        let rate = PacketRate::new(10).expect("a rate");
+        assert!(!steady.includes(199_999_999));
+        assert!(steady.includes(200_000_000));
+        assert!(!steady.includes(1_800_000_000));
+        assert_eq!((steady.slots(rate), steady.span()), (16, Span::from_millis(1_600)));
+    }
+}

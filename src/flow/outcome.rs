@@ -1,0 +1,257 @@
+//! What happened in a trial: counts and delays, each with where it was counted. No verdict.
+
+use super::prober::{Exchange, Returned};
+use super::reflector::Reflected;
+use super::{Gaps, SentCounts, Tally};
+use crate::clock::Offset;
+use crate::plan::{Direction, Trial};
+use crate::stats::delays::Delays;
+use crate::stats::jitter::Rfc3550Jitter;
+use crate::stats::skew::{self, Transit};
+
+/// How far a trial came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// To its end, and both ends told what they counted.
+    Ok,
+    /// It was cut short, or one end's account is missing.
+    Partial,
+    /// The agent did not allow it.
+    Refused,
+    /// No packet of it left.
+    NotRun,
+}
+
+/// What a host reported against itself while a trial ran.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HostLimits {
+    /// Packets that its interface's queue dropped.
+    pub queue_drops: u64,
+    /// Datagrams that its kernel dropped before any socket (softnet, NIC).
+    pub kernel_drops: u64,
+    /// Datagrams with a wrong UDP checksum.
+    pub checksum_errors: u64,
+    /// Steps of its wall clock.
+    pub clock_steps: u64,
+}
+
+impl HostLimits {
+    /// Adds what another part of the same host reported.
+    pub const fn merge(&mut self, other: &Self) {
+        self.queue_drops += other.queue_drops;
+        self.kernel_drops += other.kernel_drops;
+        self.checksum_errors += other.checksum_errors;
+        self.clock_steps += other.clock_steps;
+    }
+}
+
+/// What the probes showed of one direction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Probing {
+    /// Probes, or replies, that left; `None` where the end that knows could not tell.
+    pub sent: Option<u64>,
+    /// Probes, or replies, that came, each once; `None` likewise.
+    pub received: Option<u64>,
+    /// One-way delays above their floor, clock skew removed.
+    pub variation: Delays,
+    /// RFC 3550's jitter, in nanoseconds.
+    pub jitter_rfc3550_ns: Option<f64>,
+    /// How fast the far clock ran against this one, in parts per million, by this direction alone.
+    pub skew_ppm: Option<f64>,
+}
+
+/// One direction of a trial: of its load, or of its probes where it was idle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Half {
+    /// The sender's account; `None` where it did not arrive.
+    pub sent: Option<SentCounts>,
+    /// The receiver's account; `None` where it did not arrive.
+    pub came: Option<Tally>,
+    /// Times in which neither load nor probe arrived.
+    pub gaps: Gaps,
+    /// What the probes beside it showed.
+    pub probing: Probing,
+}
+
+/// What happened in a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What was to happen.
+    pub trial: Trial,
+    /// How far it came.
+    pub status: Status,
+    /// Why it came no farther.
+    pub reason: Option<String>,
+    /// Round trips of the probes, the agent's own time taken out.
+    pub round_trip: Delays,
+    /// Probes that left too late to tell a delay.
+    pub late_probes: u64,
+    /// How far the agent's clock is ahead, with its bound.
+    pub offset: Option<Offset>,
+    /// Where the two clocks' relation jumped.
+    pub clock_steps: u64,
+    /// Driver to agent.
+    pub forward: Half,
+    /// Agent to driver.
+    pub reverse: Half,
+    /// What the driver's host reported against itself.
+    pub driver: HostLimits,
+    /// What the agent's host reported against itself.
+    pub agent: HostLimits,
+}
+
+impl Outcome {
+    /// A trial of which nothing happened.
+    #[must_use]
+    pub fn nothing(trial: Trial, status: Status, reason: String) -> Self {
+        Self {
+            trial,
+            status,
+            reason: Some(reason),
+            round_trip: Delays::default(),
+            late_probes: 0,
+            offset: None,
+            clock_steps: 0,
+            forward: Half::default(),
+            reverse: Half::default(),
+            driver: HostLimits::default(),
+            agent: HostLimits::default(),
+        }
+    }
+
+    /// One direction of it.
+    #[must_use]
+    pub const fn half(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Reverse => &self.reverse,
+        }
+    }
+
+    /// One direction of it, to be filled in.
+    pub const fn half_mut(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::Forward => &mut self.forward,
+            Direction::Reverse => &mut self.reverse,
+        }
+    }
+
+    /// Takes in what became of the probes: `exchanges` and `replies` as the driver saw them,
+    /// `reflected` as the agent did, where its account arrived.
+    pub fn take_probes(
+        &mut self,
+        exchanges: &[Exchange],
+        refused: u64,
+        replies: Tally,
+        reflected: Option<Reflected>,
+    ) {
+        let usable = || exchanges.iter().filter(|exchange| !exchange.late);
+        let returned = || usable().filter_map(|e| e.reply.map(|reply| (e, reply)));
+        for (exchange, reply) in returned() {
+            self.round_trip.record(reply.round_trip_ns(exchange.sent));
+        }
+        let unanswered = usable().count() - returned().count();
+        self.round_trip.record_lost(unanswered as u64);
+        self.late_probes = (exchanges.len() - usable().count()) as u64;
+        self.offset = returned()
+            .filter_map(|(exchange, reply)| offset_of(exchange, &reply))
+            .min_by_key(|offset| offset.error_ns());
+
+        let intervals: Vec<_> =
+            returned().filter_map(|(e, reply)| interval_of(e, &reply)).collect();
+        let steps = skew::clock_steps(&intervals);
+        self.clock_steps = steps.len() as u64;
+        let forward: Vec<Transit> = returned().map(|(e, reply)| there(e, &reply)).collect();
+        let reverse: Vec<Transit> = returned().map(|(_, reply)| back(&reply)).collect();
+        self.forward.probing = one_way(&forward, &steps);
+        self.reverse.probing = one_way(&reverse, &steps);
+        self.count_probes(exchanges.len() as u64, refused, replies, reflected);
+    }
+
+    fn count_probes(
+        &mut self,
+        sent: u64,
+        refused: u64,
+        replies: Tally,
+        reflected: Option<Reflected>,
+    ) {
+        self.forward.probing.sent = Some(sent);
+        self.reverse.probing.received = Some(replies.received);
+        self.reverse.probing.variation.record_lost(replies.lost() + replies.late);
+        let mut idle = [
+            (Direction::Forward, SentCounts { sent, refused, ..SentCounts::default() }, None),
+            (Direction::Reverse, SentCounts::default(), Some(replies)),
+        ];
+        if let Some(reflected) = reflected {
+            let probes = reflected.probes;
+            self.forward.probing.received = Some(probes.received);
+            self.forward.probing.variation.record_lost(probes.lost() + probes.late);
+            self.reverse.probing.sent = Some(reflected.replies);
+            idle[1].1 = SentCounts {
+                sent: reflected.replies,
+                refused: reflected.refused,
+                ..SentCounts::default()
+            };
+            idle[0].2 = Some(probes);
+        }
+        let agent_told = self.reverse.probing.sent.is_some();
+        for (direction, sent, came) in idle {
+            let is_idle = self.trial.load().is_none();
+            let half = self.half_mut(direction);
+            let gaps = came.as_ref().map(|came| came.gaps.clone());
+            half.gaps = match (is_idle, gaps) {
+                (true, Some(gaps)) => gaps,
+                (false, Some(gaps)) => half.gaps.in_common_with(&gaps),
+                (_, None) => std::mem::take(&mut half.gaps),
+            };
+            if is_idle {
+                let sender_told = direction == Direction::Forward || agent_told;
+                half.sent = sender_told.then_some(sent);
+                half.came = came;
+            }
+        }
+    }
+}
+
+fn offset_of(exchange: &Exchange, reply: &Returned) -> Option<Offset> {
+    let held_ns = reply.answered.nanos_since(reply.seen);
+    let back = crate::clock::Stamp::from_nanos(reply.back.nanos().saturating_sub(held_ns));
+    Offset::from_exchange(exchange.sent, reply.seen, back)
+}
+
+fn interval_of(exchange: &Exchange, reply: &Returned) -> Option<skew::Exchange> {
+    let offset = offset_of(exchange, reply)?;
+    let error_ns = i64::try_from(offset.error_ns()).ok()?;
+    Some(skew::Exchange {
+        sent_ns: exchange.sent.nanos(),
+        offset_low_ns: offset.agent_ahead_ns().saturating_sub(error_ns),
+        offset_high_ns: offset.agent_ahead_ns().saturating_add(error_ns),
+    })
+}
+
+fn there(exchange: &Exchange, reply: &Returned) -> Transit {
+    let sent_ns = exchange.sent.nanos();
+    Transit { sent_ns, delay_ns: reply.seen.nanos().wrapping_sub(sent_ns).cast_signed() }
+}
+
+fn back(reply: &Returned) -> Transit {
+    let sent_ns = reply.answered.nanos();
+    Transit { sent_ns, delay_ns: reply.back.nanos().wrapping_sub(sent_ns).cast_signed() }
+}
+
+fn one_way(transits: &[Transit], steps: &[usize]) -> Probing {
+    let mut variation = Delays::default();
+    for above_floor_ns in skew::variation(transits, steps) {
+        variation.record(above_floor_ns);
+    }
+    let mut jitter = Rfc3550Jitter::default();
+    for transit in transits {
+        jitter.on_arrival(transit.delay_ns);
+    }
+    Probing {
+        variation,
+        jitter_rfc3550_ns: jitter.jitter_ns(),
+        skew_ppm: skew::fit_floor(transits).map(|floor| floor.skew_ppm()),
+        ..Probing::default()
+    }
+}

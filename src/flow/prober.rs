@@ -1,0 +1,228 @@
+//! The driver's end of the probes: open loop, so that a slow reply never delays the next probe.
+
+use super::{LATE_MAX, Next, Stream};
+use crate::clock::{Agent, Driver, Stamp};
+use crate::pace::Schedule;
+use crate::wire::probe::{Probe, Reply};
+
+/// What became of one probe.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Exchange {
+    /// T1: it left.
+    pub sent: Stamp<Driver>,
+    /// It left later than half its gap: no delay is read from it.
+    pub late: bool,
+    /// The first reply to it.
+    pub reply: Option<Returned>,
+}
+
+/// The rest of an exchange that came back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Returned {
+    /// T2: it reached the agent.
+    pub seen: Stamp<Agent>,
+    /// T3: the reply left.
+    pub answered: Stamp<Agent>,
+    /// T4: the reply came.
+    pub back: Stamp<Driver>,
+}
+
+impl Returned {
+    /// The round trip of a probe that left at `sent`, without the time that the agent kept it.
+    #[must_use]
+    pub fn round_trip_ns(&self, sent: Stamp<Driver>) -> u64 {
+        let there_and_back = self.back.nanos_since(sent);
+        there_and_back.saturating_sub(self.answered.nanos_since(self.seen))
+    }
+}
+
+/// All probes of a trial, in the order in which they left.
+pub type Exchanges = Vec<Exchange>;
+
+/// The driver's end of the probes.
+///
+/// The law of its use is [`super::Sender`]'s.
+#[derive(Debug)]
+pub struct Prober {
+    stream: Stream,
+    schedule: Schedule<Driver>,
+    slot: u64,
+    exchanges: Exchanges,
+    refused: u64,
+    answered: u64,
+    last_reply: Option<Stamp<Driver>>,
+    closes_at: Stamp<Driver>,
+}
+
+impl Prober {
+    /// Probes of `stream`, the first of them due at `start`.
+    #[must_use]
+    pub fn new(stream: Stream, start: Stamp<Driver>) -> Self {
+        let schedule = Schedule::new(start, stream.rate, stream.slots);
+        let closes_at = schedule.end().after_nanos(LATE_MAX.nanos());
+        Self {
+            stream,
+            schedule,
+            slot: 0,
+            exchanges: Vec::new(),
+            refused: 0,
+            answered: 0,
+            last_reply: None,
+            closes_at,
+        }
+    }
+
+    /// What to do at `now`; [`Next::Done`] when no further reply can count.
+    pub fn poll(&mut self, now: Stamp<Driver>) -> Next<Driver, Probe> {
+        if self.slot == self.schedule.slots() {
+            let complete = self.answered == self.exchanges.len() as u64;
+            let over = complete || self.closes_at <= now;
+            return if over { Next::Done } else { Next::Wait(self.closes_at) };
+        }
+        let due = self.schedule.due(self.slot);
+        if now < due {
+            return Next::Wait(due);
+        }
+        // The stream's slots fit: the longest trial has 60 000 probes.
+        let sequence = u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX);
+        Next::Send(Probe { sequence, sent_ns: now.nanos(), token: self.stream.token })
+    }
+
+    /// The kernel accepted the probe polled at `now`.
+    pub fn on_sent(&mut self, now: Stamp<Driver>) {
+        let half_gap_ns = self.stream.rate.due(1).nanos() / 2;
+        let late = half_gap_ns < now.nanos_since(self.schedule.due(self.slot));
+        self.exchanges.push(Exchange { sent: now, late, reply: None });
+        self.slot += 1;
+    }
+
+    /// This host's stack refused the probe: its slot is gone.
+    pub const fn on_refused(&mut self) {
+        self.refused += 1;
+        self.slot += 1;
+    }
+
+    /// No probe leaves any more; replies under way still count.
+    pub fn stop(&mut self, now: Stamp<Driver>) {
+        self.slot = self.schedule.slots();
+        self.closes_at = self.closes_at.min(now.after_nanos(LATE_MAX.nanos()));
+    }
+
+    /// `reply` came at `back`; whether it is the first to its probe.
+    pub fn on_reply(&mut self, back: Stamp<Driver>, reply: &Reply) -> bool {
+        self.last_reply = Some(back);
+        let exchange = self.exchanges.get_mut(reply.probe_sequence as usize);
+        match exchange {
+            Some(exchange) if exchange.reply.is_none() => {
+                let seen = Stamp::from_nanos(reply.received_ns);
+                let answered = Stamp::from_nanos(reply.sent_ns);
+                exchange.reply = Some(Returned { seen, answered, back });
+                self.answered += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// When the newest reply came.
+    #[must_use]
+    pub const fn last_reply(&self) -> Option<Stamp<Driver>> {
+        self.last_reply
+    }
+
+    /// The round trip of the newest probe that has been answered, in nanoseconds.
+    #[must_use]
+    pub fn newest_round_trip_ns(&self) -> Option<u64> {
+        let newest =
+            self.exchanges.iter().rev().take(200).find(|exchange| exchange.reply.is_some())?;
+        newest.reply.map(|reply| reply.round_trip_ns(newest.sent))
+    }
+
+    /// Probes that left, and of them those that were answered.
+    #[must_use]
+    pub fn so_far(&self) -> (u64, u64) {
+        (self.exchanges.len() as u64, self.answered)
+    }
+
+    /// Probes that this host's stack refused.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// What became of each probe.
+    #[must_use]
+    pub fn into_exchanges(self) -> Exchanges {
+        self.exchanges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::streams_of;
+    use crate::plan::Trial;
+    use crate::units::Span;
+
+    const MS: u64 = 1_000_000;
+
+    fn prober() -> Prober {
+        let trial = Trial::new(None, Span::from_secs(1)).expect("a trial");
+        Prober::new(streams_of(&trial)[0], Stamp::from_nanos(0))
+    }
+
+    fn reply(probe_sequence: u32, sent_ns: u64) -> Reply {
+        let (received_ns, probe_sent_ns) = (5_000 * MS, sent_ns);
+        let sent_ns = received_ns + 3 * MS;
+        let token = crate::wire::Token(0);
+        Reply { sequence: 0, sent_ns, received_ns, probe_sequence, probe_sent_ns, token }
+    }
+
+    #[test]
+    fn the_agents_own_time_is_no_part_of_the_round_trip() {
+        let mut prober = prober();
+        let now = Stamp::from_nanos(0);
+        assert!(matches!(prober.poll(now), Next::Send(Probe { sequence: 0, .. })));
+        prober.on_sent(now);
+        assert!(prober.on_reply(Stamp::from_nanos(10 * MS), &reply(0, 0)));
+        assert!(!prober.on_reply(Stamp::from_nanos(11 * MS), &reply(0, 0)), "a copy");
+        assert!(!prober.on_reply(Stamp::from_nanos(11 * MS), &reply(9, 0)), "never sent");
+        assert_eq!(prober.newest_round_trip_ns(), Some(7 * MS));
+    }
+
+    #[test]
+    fn probes_leave_on_schedule_whether_answered_or_not() {
+        let mut prober = prober();
+        let mut now = Stamp::from_nanos(0);
+        loop {
+            match prober.poll(now) {
+                Next::Send(_) => prober.on_sent(now),
+                Next::Wait(until) => now = until,
+                Next::Done => break,
+            }
+        }
+        assert_eq!(now, Stamp::from_nanos(3_000 * MS), "the last reply may take 2 s");
+        assert_eq!(prober.so_far(), (100, 0));
+        assert!(prober.into_exchanges().iter().all(|exchange| !exchange.late));
+    }
+
+    #[test]
+    fn a_probe_that_left_half_a_gap_late_is_marked() {
+        let mut prober = prober();
+        prober.on_sent(Stamp::from_nanos(5 * MS));
+        prober.on_sent(Stamp::from_nanos(15 * MS + 1));
+        let late: Vec<bool> =
+            prober.into_exchanges().iter().map(|exchange| exchange.late).collect();
+        assert_eq!(late, [false, true]);
+    }
+
+    #[test]
+    fn a_stopped_prober_waits_only_for_what_is_under_way() {
+        let mut prober = prober();
+        prober.on_sent(Stamp::from_nanos(0));
+        prober.stop(Stamp::from_nanos(MS));
+        assert!(matches!(prober.poll(Stamp::from_nanos(MS)), Next::Wait(_)));
+        prober.on_reply(Stamp::from_nanos(2 * MS), &reply(0, 0));
+        assert_eq!(prober.poll(Stamp::from_nanos(2 * MS)), Next::Done);
+    }
+}

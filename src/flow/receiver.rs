@@ -1,0 +1,501 @@
+//! The receiving end of a stream: each packet counted exactly once, whatever the line does to it.
+
+use super::gaps::GAP_MIN;
+use super::window::{Slot, Window};
+use super::{Excess, Gap, Gaps, HEARTBEAT, LATE_MAX, PerSecond, Stream};
+use crate::clock::Stamp;
+use crate::stats::jitter::Rfc3550Jitter;
+use crate::stats::periods::LossPeriods;
+use crate::wire::signal::Say;
+
+/// A packet of the stream that arrived, whoever parsed it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Arrived {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// When it was due, in nanoseconds after the stream's first packet.
+    pub due_ns: u64,
+    /// When it left, in nanoseconds of the clock that `due_ns` counts in, whatever its start.
+    pub sent_ns: u64,
+    /// Octets of UDP payload.
+    pub octets: u32,
+}
+
+/// What an arrival was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Arrival {
+    /// The highest sequence number so far.
+    InOrder,
+    /// Behind a later one.
+    Reordered,
+    /// Here already: counted apart, never as received.
+    Duplicate,
+    /// More than [`LATE_MAX`] after it was due.
+    Late,
+    /// Outside what was granted: not counted as anything else.
+    Rejected,
+}
+
+/// What a receiver knows of a stream in the end; that of several streams is their sum.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Different packets that came in time.
+    pub received: u64,
+    /// Packets that came too late to count as received.
+    pub late: u64,
+    /// Further copies of packets.
+    pub duplicate: u64,
+    /// Received packets that came behind a later one.
+    pub reordered: u64,
+    /// Packets that this host dropped.
+    pub host_dropped: u64,
+    /// Drops of this host that no gap accounts for: some of the lost may be among them.
+    pub unattributed: u64,
+    /// Arrivals outside what was granted.
+    pub rejected: u64,
+    /// Received packets that were due in the steady part of the trial.
+    pub steady: u64,
+    /// Octets of UDP payload of the received packets.
+    pub octets: u64,
+    /// Received packets by the second in which they were due.
+    pub per_second: PerSecond,
+    /// Lost and late packets in their periods.
+    pub periods: LossPeriods,
+    /// Lost or late packets that left in a catch-up of the sender's beyond the burst bound.
+    pub lost_in_excess: u64,
+    /// Times without an arrival.
+    pub gaps: Gaps,
+    /// RFC 3550's jitter in nanoseconds; that of several streams is the greatest.
+    pub jitter_rfc3550_ns: Option<f64>,
+}
+
+impl Tally {
+    /// Packets that never came and that this host did not drop.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.periods.lost().saturating_sub(self.late)
+    }
+
+    /// Adds another stream of the same direction. Associative and commutative.
+    pub fn merge(&mut self, other: &Self) {
+        self.received += other.received;
+        self.late += other.late;
+        self.duplicate += other.duplicate;
+        self.reordered += other.reordered;
+        self.host_dropped += other.host_dropped;
+        self.unattributed += other.unattributed;
+        self.rejected += other.rejected;
+        self.steady += other.steady;
+        self.octets += other.octets;
+        self.per_second.merge(&other.per_second);
+        self.periods.merge(&other.periods);
+        self.lost_in_excess += other.lost_in_excess;
+        self.gaps = self.gaps.in_common_with(&other.gaps);
+        self.jitter_rfc3550_ns = match (self.jitter_rfc3550_ns, other.jitter_rfc3550_ns) {
+            (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+    }
+}
+
+/// The newest arrival of a stream, as gaps are measured from it.
+#[derive(Debug)]
+struct Newest<C> {
+    at: Stamp<C>,
+    sent_ns: u64,
+}
+
+/// The receiving end of a stream.
+#[derive(Debug)]
+pub struct Receiver<C> {
+    stream: Stream,
+    started: Stamp<C>,
+    window: Window,
+    newest: Option<Newest<C>>,
+    transit_min_ns: Option<i64>,
+    drops: u32,
+    drops_pending: u64,
+    heartbeat_at: Stamp<C>,
+    jitter: Rfc3550Jitter,
+    tally: Tally,
+}
+
+impl<C> Receiver<C> {
+    /// A receiver of `stream`, whose trial starts at `started` as far as this end can tell.
+    #[must_use]
+    pub fn new(stream: Stream, started: Stamp<C>) -> Self {
+        Self {
+            stream,
+            started,
+            window: Window::new(stream.slots),
+            newest: None,
+            transit_min_ns: None,
+            drops: 0,
+            drops_pending: 0,
+            heartbeat_at: started,
+            jitter: Rfc3550Jitter::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The trial starts now: what gaps and the report's times are counted from.
+    pub const fn on_started(&mut self, now: Stamp<C>) {
+        self.started = now;
+    }
+
+    /// Takes note of a packet that reached this host at `at`, when its socket had dropped `drops`
+    /// packets so far (a counter that wraps), and says what it was.
+    pub fn on_arrival(&mut self, at: Stamp<C>, packet: &Arrived, drops: u32) -> Arrival {
+        if self.stream.slots <= packet.sequence {
+            self.tally.rejected += 1;
+            return Arrival::Rejected;
+        }
+        self.note_drops(drops);
+        let next = self.window.next();
+        let arrival = self.classify(at, packet);
+        match arrival {
+            Arrival::Duplicate => self.tally.duplicate += 1,
+            Arrival::Late => self.tally.late += 1,
+            Arrival::Reordered | Arrival::InOrder => self.count(at, packet, arrival),
+            Arrival::Rejected => unreachable!("refused above"),
+        }
+        self.note_gap(at, packet, packet.sequence.saturating_sub(next));
+        arrival
+    }
+
+    /// The heartbeat that is due at `now`, if one is.
+    pub fn poll_heartbeat(&mut self, now: Stamp<C>) -> Option<Say> {
+        if now < self.heartbeat_at {
+            return None;
+        }
+        self.heartbeat_at = now.after_nanos(HEARTBEAT.nanos());
+        Some(Say::Heartbeat { received: self.tally.received, next: self.window.next() })
+    }
+
+    /// When the next heartbeat is due.
+    #[must_use]
+    pub const fn heartbeat_at(&self) -> Stamp<C> {
+        self.heartbeat_at
+    }
+
+    /// When the newest packet arrived.
+    #[must_use]
+    pub fn newest_at(&self) -> Option<Stamp<C>> {
+        self.newest.as_ref().map(|newest| newest.at)
+    }
+
+    /// Whether all of `sent` packets have come.
+    #[must_use]
+    pub const fn has_all(&self, sent: u64) -> bool {
+        sent <= self.tally.received + self.tally.late
+    }
+
+    /// What came so far; its loss is known only in the end.
+    #[must_use]
+    pub const fn so_far(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The highest loss that is certain so far: numbers that later ones have overtaken.
+    #[must_use]
+    pub fn missing_so_far(&self) -> u64 {
+        self.window.next().saturating_sub(self.tally.received + self.tally.late)
+    }
+
+    /// Closes the account: `sent` packets were sent, the last of them due at `last_due_ns`, those
+    /// of `excess` too fast; this host's socket dropped `drops` in the end.
+    ///
+    /// Where the sender's closing message is missing, what was sent is taken to end with the
+    /// highest number that came.
+    #[must_use]
+    pub fn finish(mut self, closing: Option<Closing<'_>>, drops: u32) -> Tally {
+        self.note_drops(drops);
+        let next = self.window.next();
+        if let Some(closing) = closing {
+            self.attribute_tail(closing.sent);
+            self.close_gap(&closing, next);
+            let lost_in = |range: &super::Sequences| self.window.count_not_received(range.clone());
+            self.tally.lost_in_excess = closing.excess.iter().map(lost_in).sum();
+        }
+        let settled = self.window.settle(closing.map_or(0, |closing| closing.sent));
+        let lost = settled.periods.lost().saturating_sub(self.tally.late);
+        self.tally.periods = settled.periods;
+        self.tally.host_dropped = settled.host_dropped;
+        self.tally.unattributed = self.drops_pending.min(lost);
+        self.tally.jitter_rfc3550_ns = self.jitter.jitter_ns();
+        self.tally
+    }
+
+    fn classify(&mut self, at: Stamp<C>, packet: &Arrived) -> Arrival {
+        let came = self.window.slot(packet.sequence);
+        if matches!(came, Some(Slot::Received | Slot::Late)) {
+            return Arrival::Duplicate;
+        }
+        if came.is_none() || self.is_late(at, packet) {
+            if came.is_some() {
+                self.window.set(packet.sequence, Slot::Late);
+            }
+            return Arrival::Late;
+        }
+        let next = self.window.next();
+        if packet.sequence < next {
+            self.window.set(packet.sequence, Slot::Received);
+            return Arrival::Reordered;
+        }
+        self.attribute(next, packet.sequence);
+        self.window.set(packet.sequence, Slot::Received);
+        Arrival::InOrder
+    }
+
+    /// Late by the sender's own schedule, the fastest packet so far showing how the clocks stand.
+    fn is_late(&mut self, at: Stamp<C>, packet: &Arrived) -> bool {
+        let transit_ns = at.nanos().wrapping_sub(packet.sent_ns).cast_signed();
+        let least = self.transit_min_ns.map_or(transit_ns, |least| least.min(transit_ns));
+        self.transit_min_ns = Some(least);
+        LATE_MAX.nanos() < transit_ns.wrapping_sub(least).unsigned_abs()
+    }
+
+    fn count(&mut self, at: Stamp<C>, packet: &Arrived, arrival: Arrival) {
+        let in_order = arrival == Arrival::InOrder;
+        self.tally.received += 1;
+        self.tally.reordered += u64::from(!in_order);
+        self.tally.octets += u64::from(packet.octets);
+        self.tally.steady += u64::from(self.stream.steady.includes(packet.due_ns));
+        self.tally.per_second.count(packet.due_ns);
+        self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
+    }
+
+    /// An arrival that skipped `hole` numbers ends the time without one. It tells when it left: a
+    /// gap that is no longer than the sender's own, within [`GAP_MIN`], is the sender's.
+    fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, hole: u64) {
+        let (start, newest_sent_ns) = match &self.newest {
+            Some(newest) => (newest.at, newest.sent_ns),
+            None => (self.started, packet.sent_ns.saturating_sub(packet.due_ns)),
+        };
+        let gap_ns = at.nanos_since(start);
+        let sender_ns = packet.sent_ns.saturating_sub(newest_sent_ns);
+        if GAP_MIN.nanos() <= gap_ns {
+            let offered = 0 < hole || sender_ns + GAP_MIN.nanos() <= gap_ns;
+            self.push_gap(start, at, hole, offered);
+        }
+        self.newest = Some(Newest { at, sent_ns: newest_sent_ns.max(packet.sent_ns) });
+    }
+
+    fn push_gap(&mut self, start: Stamp<C>, end: Stamp<C>, packets: u64, offered: bool) {
+        let start_ns = start.nanos_since(self.started);
+        let end_ns = end.nanos_since(self.started);
+        self.tally.gaps.push(Gap { start_ns, end_ns, packets, offered });
+    }
+
+    /// The gap from the last arrival to the last packet's turn, which nothing ended.
+    fn close_gap(&mut self, closing: &Closing<'_>, next: u64) {
+        if closing.sent <= next {
+            return;
+        }
+        let last_due_ns = closing.last_due_ns;
+        let end = self.started.after_nanos(last_due_ns);
+        let start = self.newest.as_ref().map_or(self.started, |newest| newest.at);
+        if start < end {
+            self.push_gap(start, end, closing.sent - next, true);
+        }
+    }
+
+    fn note_drops(&mut self, drops: u32) {
+        self.drops_pending += u64::from(drops.wrapping_sub(self.drops));
+        self.drops = drops;
+    }
+
+    /// A hole before `sequence`: this host's, up to what it has dropped since the last one.
+    fn attribute(&mut self, next: u64, sequence: u64) {
+        let ours = self.drops_pending.min(sequence - next);
+        self.drops_pending -= ours;
+        (next..next + ours).for_each(|sequence| self.window.set(sequence, Slot::HostDropped));
+    }
+
+    /// The hole behind the last arrival.
+    fn attribute_tail(&mut self, sent: u64) {
+        let next = self.window.next();
+        if next < sent {
+            self.attribute(next, sent);
+        }
+    }
+}
+
+/// What a receiver needs of the sender's closing message.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing<'a> {
+    /// Packets that were sent.
+    pub sent: u64,
+    /// When the last of them was due, in nanoseconds after the first.
+    pub last_due_ns: u64,
+    /// Those that left too fast.
+    pub excess: &'a Excess,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Agent;
+    use crate::flow::Steady;
+    use crate::plan::Direction;
+    use crate::units::{PacketRate, Span};
+    use crate::wire::Token;
+
+    const MS: u64 = 1_000_000;
+
+    fn receiver() -> Receiver<Agent> {
+        let rate = PacketRate::new(1_000).expect("a rate");
+        let stream = Stream {
+            number: 1,
+            token: Token(9),
+            direction: Direction::Forward,
+            rate,
+            slots: 10_000,
+            payload: 100,
+            steady: Steady::of(Span::from_secs(10)),
+        };
+        Receiver::new(stream, Stamp::from_nanos(0))
+    }
+
+    fn packet(sequence: u64) -> Arrived {
+        Arrived { sequence, due_ns: sequence * MS, sent_ns: sequence * MS, octets: 100 }
+    }
+
+    fn arrive(receiver: &mut Receiver<Agent>, at_ms: u64, sequence: u64) -> Arrival {
+        receiver.on_arrival(Stamp::from_nanos(at_ms * MS), &packet(sequence), 0)
+    }
+
+    fn closing(sent: u64) -> Option<Closing<'static>> {
+        const NONE: &Excess = &Vec::new();
+        Some(Closing { sent, last_due_ns: sent.saturating_sub(1) * MS, excess: NONE })
+    }
+
+    /// RFC 4737's and RFC 5560's cases in one stream.
+    #[test]
+    fn each_packet_is_counted_once() {
+        let mut receiver = receiver();
+        let mut arrivals = |list: &[u64]| -> Vec<Arrival> {
+            list.iter().map(|sequence| arrive(&mut receiver, 20 + sequence, *sequence)).collect()
+        };
+        use Arrival::{Duplicate, InOrder, Rejected, Reordered};
+        assert_eq!(
+            arrivals(&[0, 1, 4, 2, 2, 4, 9_999, 10_000]),
+            [InOrder, InOrder, InOrder, Reordered, Duplicate, Duplicate, InOrder, Rejected]
+        );
+        let tally = receiver.finish(closing(10_000), 0);
+        assert_eq!((tally.received, tally.duplicate, tally.reordered), (5, 2, 1));
+        assert_eq!((tally.rejected, tally.lost()), (1, 9_995));
+    }
+
+    #[test]
+    fn the_second_half_lost_is_lost() {
+        let mut receiver = receiver();
+        (0..50).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
+        let tally = receiver.finish(closing(100), 0);
+        assert_eq!((tally.received, tally.lost()), (50, 50));
+        assert_eq!((tally.periods.periods(), tally.periods.longest()), (1, 50));
+    }
+
+    #[test]
+    fn without_a_closing_message_only_what_was_overtaken_is_lost() {
+        let mut receiver = receiver();
+        [0, 1, 4].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
+        assert_eq!(receiver.missing_so_far(), 2);
+        assert_eq!(receiver.finish(None, 0).lost(), 2);
+    }
+
+    #[test]
+    fn a_packet_two_seconds_late_is_late_and_its_copy_a_duplicate() {
+        let mut receiver = receiver();
+        arrive(&mut receiver, 10, 0);
+        assert_eq!(arrive(&mut receiver, 2_011, 1), Arrival::InOrder);
+        assert_eq!(arrive(&mut receiver, 2_013, 2), Arrival::Late);
+        assert_eq!(arrive(&mut receiver, 2_014, 2), Arrival::Duplicate);
+        let tally = receiver.finish(closing(4), 0);
+        assert_eq!((tally.received, tally.late, tally.lost()), (2, 1, 1));
+        assert_eq!(tally.periods.lost(), 2, "a late packet counts as lost for verdicts");
+    }
+
+    #[test]
+    fn a_gap_within_which_this_host_dropped_is_this_hosts() {
+        let mut receiver = receiver();
+        receiver.on_arrival(Stamp::from_nanos(0), &packet(0), 0);
+        receiver.on_arrival(Stamp::from_nanos(MS), &packet(5), 0); // the line's: 1 to 4
+        receiver.on_arrival(Stamp::from_nanos(2 * MS), &packet(9), 2); // ours: 2 of 6 to 8
+        let tally = receiver.finish(closing(12), 3); // ours: 1 of 10 and 11
+        assert_eq!((tally.received, tally.host_dropped, tally.lost()), (3, 3, 6));
+        assert_eq!(tally.unattributed, 0);
+    }
+
+    #[test]
+    fn a_packet_taken_for_dropped_here_that_still_comes_is_received() {
+        let mut receiver = receiver();
+        receiver.on_arrival(Stamp::from_nanos(0), &packet(2), 1);
+        receiver.on_arrival(Stamp::from_nanos(MS), &packet(0), 1);
+        let tally = receiver.finish(closing(3), 1);
+        assert_eq!((tally.received, tally.host_dropped, tally.lost()), (2, 0, 1));
+    }
+
+    #[test]
+    fn drops_that_no_gap_accounts_for_are_unattributed() {
+        let mut receiver = receiver();
+        receiver.on_arrival(Stamp::from_nanos(0), &packet(3), 0);
+        receiver.on_arrival(Stamp::from_nanos(MS), &packet(4), 2);
+        let tally = receiver.finish(closing(5), 2);
+        assert_eq!((tally.host_dropped, tally.unattributed, tally.lost()), (0, 2, 3));
+    }
+
+    #[test]
+    fn a_hole_of_three_seconds_is_a_gap_with_its_packets() {
+        let mut receiver = receiver();
+        (0..100).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
+        arrive(&mut receiver, 3_110, 3_100);
+        let tally = receiver.finish(closing(3_101), 0);
+        let gap = Gap { start_ns: 109 * MS, end_ns: 3_110 * MS, packets: 3_000, offered: true };
+        assert_eq!(tally.gaps.as_slice(), [gap]);
+    }
+
+    #[test]
+    fn a_senders_own_stall_is_not_offered() {
+        let mut receiver = receiver();
+        arrive(&mut receiver, 10, 0);
+        let stalled = Arrived { sent_ns: 200 * MS, ..packet(1) };
+        receiver.on_arrival(Stamp::from_nanos(210 * MS), &stalled, 0);
+        assert!(!receiver.finish(closing(2), 0).gaps.as_slice()[0].offered);
+    }
+
+    #[test]
+    fn a_line_that_holds_packets_back_is_offered() {
+        let mut receiver = receiver();
+        arrive(&mut receiver, 10, 0);
+        arrive(&mut receiver, 210, 1);
+        assert!(receiver.finish(closing(2), 0).gaps.as_slice()[0].offered);
+    }
+
+    #[test]
+    fn a_line_dead_from_the_start_is_one_gap() {
+        let tally = receiver().finish(closing(1_000), 0);
+        let gap = Gap { start_ns: 0, end_ns: 999 * MS, packets: 1_000, offered: true };
+        assert_eq!(tally.gaps.as_slice(), [gap]);
+        assert_eq!(tally.lost(), 1_000);
+    }
+
+    #[test]
+    fn losses_within_a_catch_up_are_told_apart() {
+        let mut receiver = receiver();
+        [0, 1, 5, 9].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
+        let excess = vec![2..4, 8..10];
+        let closing = Closing { sent: 10, last_due_ns: 9 * MS, excess: &excess };
+        assert_eq!(receiver.finish(Some(closing), 0).lost_in_excess, 3);
+    }
+
+    #[test]
+    fn a_heartbeat_is_due_ten_times_a_second() {
+        let mut receiver = receiver();
+        arrive(&mut receiver, 10, 4);
+        let say = receiver.poll_heartbeat(Stamp::from_nanos(10 * MS));
+        assert_eq!(say, Some(Say::Heartbeat { received: 1, next: 5 }));
+        assert_eq!(receiver.poll_heartbeat(Stamp::from_nanos(109 * MS)), None);
+        assert_eq!(receiver.heartbeat_at(), Stamp::from_nanos(110 * MS));
+    }
+}

@@ -1,0 +1,341 @@
+//! The agent's end of every stream's opening, and of the probes: answers, one for one, whoever
+//! holds a token and has shown that it reads what is sent to its address. Nobody else is answered.
+
+use super::{Arrival, Arrived, Closing, PROBE_STREAM, Receiver, Stream, Tally};
+use crate::clock::{Agent, Stamp};
+use crate::wire::probe::{self, Probe, Reply};
+use crate::wire::seal::{KEY_LEN, Sealer};
+use crate::wire::signal::{self, Say, Signal};
+use crate::wire::{self, Kind, Token};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// The probes of one trial, as the agent keeps them.
+#[derive(Debug)]
+struct ReflectorSession {
+    receiver: Receiver<Agent>,
+    replies: u32,
+    refused: u64,
+}
+
+/// What the agent knows of a trial's probes in the end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reflected {
+    /// The probes that came.
+    pub probes: Tally,
+    /// Replies that the agent's kernel accepted.
+    pub replies: u64,
+    /// Replies that the agent's stack refused.
+    pub refused: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stream: Stream,
+    sealer: Sealer,
+    peer: Option<SocketAddr>,
+    session: Option<ReflectorSession>,
+}
+
+/// A stream of load whose address is proven: it now needs a socket of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Opened {
+    /// The stream's secret.
+    pub token: Token,
+    /// Where its driver is.
+    pub peer: SocketAddr,
+    /// The address of this host that the driver spoke to.
+    pub local: Option<IpAddr>,
+}
+
+/// What to do about a datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Response {
+    /// Nothing: a stranger's, damaged, or not granted.
+    Ignore,
+    /// Send these octets back.
+    Signal([u8; signal::LEN]),
+    /// Emit this reply, with the time of its leaving, over the probe's own length.
+    Reply(Reply),
+    /// Open a socket for this stream, which says *accepted* itself.
+    Open(Opened),
+}
+
+/// A datagram as it came to the agent's port.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// When it reached this host.
+    pub at: Stamp<Agent>,
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// The address of this host that it was sent to.
+    pub local: Option<IpAddr>,
+    /// What the socket had dropped by then.
+    pub drops: u32,
+    /// Its payload.
+    pub octets: &'a [u8],
+}
+
+/// The agent's end of all streams that are not yet, or never will be, on a socket of their own.
+#[derive(Debug)]
+pub struct Reflector {
+    cookies: Sealer,
+    entries: BTreeMap<Token, Entry>,
+}
+
+impl Reflector {
+    /// A reflector that makes its cookies with `secret`, which nobody else may know.
+    #[must_use]
+    pub fn new(secret: &[u8; KEY_LEN]) -> Self {
+        Self { cookies: Sealer::new(secret), entries: BTreeMap::new() }
+    }
+
+    /// Expects `stream`, sealed with `sealer`, from `now` on.
+    pub fn expect(&mut self, stream: Stream, sealer: Sealer, now: Stamp<Agent>) {
+        let is_probes = stream.number == PROBE_STREAM;
+        let session = is_probes.then(|| ReflectorSession {
+            receiver: Receiver::new(stream, now),
+            replies: 0,
+            refused: 0,
+        });
+        self.entries.insert(stream.token, Entry { stream, sealer, peer: None, session });
+    }
+
+    /// The trial of the probes of `token` starts now.
+    pub fn on_started(&mut self, token: Token, now: Stamp<Agent>) {
+        if let Some(session) = self.session(token) {
+            session.receiver.on_started(now);
+        }
+    }
+
+    /// Forgets a stream; the account of its probes, where it had any, is closed: `sent` probes
+    /// were sent, this host's socket has dropped `drops`.
+    pub fn forget(&mut self, token: Token, closing: Option<Closing<'_>>, drops: u32) -> Reflected {
+        let session = self.entries.remove(&token).and_then(|entry| entry.session);
+        session.map_or_else(Reflected::default, |session| Reflected {
+            probes: session.receiver.finish(closing, drops),
+            replies: session.replies.into(),
+            refused: session.refused,
+        })
+    }
+
+    /// When the newest probe of `token` came.
+    #[must_use]
+    pub fn newest_at(&self, token: Token) -> Option<Stamp<Agent>> {
+        self.entries.get(&token)?.session.as_ref()?.receiver.newest_at()
+    }
+
+    /// What to do about a datagram.
+    pub fn handle(&mut self, incoming: &Incoming<'_>) -> Response {
+        match wire::kind_of(incoming.octets) {
+            Some(Kind::Signal) => self.handle_signal(incoming),
+            Some(Kind::Probe) => self.handle_probe(incoming),
+            Some(Kind::Load) | None => Response::Ignore,
+        }
+    }
+
+    /// Writes `reply`, leaving at `now`, over `datagram`; false where its stream is gone.
+    pub fn emit(&self, reply: &Reply, now: Stamp<Agent>, datagram: &mut [u8]) -> bool {
+        let Some(entry) = self.entries.get(&reply.token) else { return false };
+        Reply { sent_ns: now.nanos(), ..*reply }.emit(&entry.sealer, datagram);
+        true
+    }
+
+    /// The kernel accepted a reply of `token`.
+    pub fn on_replied(&mut self, token: Token) {
+        if let Some(session) = self.session(token) {
+            session.replies += 1;
+        }
+    }
+
+    /// This host's stack refused a reply of `token`.
+    pub fn on_refused(&mut self, token: Token) {
+        if let Some(session) = self.session(token) {
+            session.refused += 1;
+        }
+    }
+
+    fn session(&mut self, token: Token) -> Option<&mut ReflectorSession> {
+        self.entries.get_mut(&token)?.session.as_mut()
+    }
+
+    fn handle_signal(&mut self, incoming: &Incoming<'_>) -> Response {
+        let Ok((number, token)) = Signal::claimed(incoming.octets) else { return Response::Ignore };
+        let cookie = self.cookie(token, incoming.peer);
+        let Some(entry) = self.entries.get_mut(&token) else { return Response::Ignore };
+        let signal = match Signal::parse(incoming.octets, &entry.sealer) {
+            Ok(signal) if number == entry.stream.number => signal,
+            _ => return Response::Ignore,
+        };
+        let answer = match signal.say {
+            Say::Hello => Say::Challenge { cookie },
+            Say::Confirm { cookie: read } if read == cookie => {
+                entry.peer = Some(incoming.peer);
+                if entry.session.is_none() {
+                    let (peer, local) = (incoming.peer, incoming.local);
+                    return Response::Open(Opened { token, peer, local });
+                }
+                Say::Accepted
+            }
+            _ => return Response::Ignore,
+        };
+        Response::Signal(Signal { say: answer, ..signal }.emit(&entry.sealer))
+    }
+
+    fn handle_probe(&mut self, incoming: &Incoming<'_>) -> Response {
+        let entry =
+            probe::claimed(incoming.octets).ok().and_then(|token| self.entries.get_mut(&token));
+        let Some(Entry { stream, sealer, peer, session: Some(session) }) = entry else {
+            return Response::Ignore;
+        };
+        if *peer != Some(incoming.peer) {
+            return Response::Ignore;
+        }
+        let Ok(probe) = Probe::parse(incoming.octets, sealer) else { return Response::Ignore };
+        let sequence = u64::from(probe.sequence);
+        let arrived = Arrived {
+            sequence,
+            due_ns: stream.rate.due(sequence).nanos(),
+            sent_ns: probe.sent_ns,
+            octets: u32::try_from(incoming.octets.len()).unwrap_or(u32::MAX),
+        };
+        let arrival = session.receiver.on_arrival(incoming.at, &arrived, incoming.drops);
+        // Copies are answered too, as any reflector does: within the grant's own size.
+        let all_answered = stream.slots.saturating_mul(2) <= u64::from(session.replies);
+        if arrival == Arrival::Rejected || all_answered {
+            return Response::Ignore;
+        }
+        Response::Reply(Reply {
+            sequence: session.replies,
+            sent_ns: 0,
+            received_ns: incoming.at.nanos(),
+            probe_sequence: probe.sequence,
+            probe_sent_ns: probe.sent_ns,
+            token: stream.token,
+        })
+    }
+
+    /// What only someone at `peer` can have read.
+    fn cookie(&self, token: Token, peer: SocketAddr) -> u64 {
+        let seal = self.cookies.seal(&[&token.0.to_be_bytes(), peer.to_string().as_bytes()]);
+        seal[..8].iter().fold(0, |cookie, octet| cookie << 8 | u64::from(*octet))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::streams_of;
+    use crate::plan::{Aim, Course, Load, Trial};
+    use crate::units::{PacketRate, Span};
+
+    const TOKENS: [Token; 2] = [Token(11), Token(12)];
+
+    fn sealer() -> Sealer {
+        Sealer::new(&[0xa5; KEY_LEN])
+    }
+
+    fn peer(port: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], port))
+    }
+
+    /// A reflector that expects a stream of probes and one of load.
+    fn reflector() -> Reflector {
+        let rate = PacketRate::new(100).expect("a rate");
+        let load = Load::new(Course::Forward, 1, 100, rate, Aim::Carry).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(1)).expect("a trial");
+        let mut reflector = Reflector::new(&[1; KEY_LEN]);
+        for (stream, token) in streams_of(&trial).into_iter().zip(TOKENS) {
+            reflector.expect(Stream { token, ..stream }, sealer(), Stamp::from_nanos(0));
+        }
+        reflector
+    }
+
+    fn come(reflector: &mut Reflector, port: u16, octets: &[u8]) -> Response {
+        let at = Stamp::from_nanos(5_000_000);
+        reflector.handle(&Incoming { at, peer: peer(port), local: None, drops: 0, octets })
+    }
+
+    fn say(reflector: &mut Reflector, port: u16, stream: u32, say: Say) -> Response {
+        let signal = Signal { stream, token: TOKENS[stream as usize], say };
+        come(reflector, port, &signal.emit(&sealer()))
+    }
+
+    fn cookie_of(response: Response) -> u64 {
+        let Response::Signal(octets) = response else { panic!("no challenge: {response:?}") };
+        match Signal::parse(&octets, &sealer()).expect("a signal").say {
+            Say::Challenge { cookie } => cookie,
+            other => panic!("no challenge: {other:?}"),
+        }
+    }
+
+    fn open(reflector: &mut Reflector, port: u16, stream: u32) -> Response {
+        let cookie = cookie_of(say(reflector, port, stream, Say::Hello));
+        say(reflector, port, stream, Say::Confirm { cookie })
+    }
+
+    fn probe(reflector: &mut Reflector, port: u16, sequence: u32) -> Response {
+        let mut datagram = [0; probe::LEN_MIN];
+        Probe { sequence, sent_ns: 7, token: TOKENS[0] }.emit(&sealer(), &mut datagram);
+        come(reflector, port, &datagram)
+    }
+
+    #[test]
+    fn a_proven_address_opens_its_stream() {
+        let mut reflector = reflector();
+        assert!(matches!(open(&mut reflector, 1, 0), Response::Signal(_)));
+        let opened = Opened { token: TOKENS[1], peer: peer(2), local: None };
+        assert_eq!(open(&mut reflector, 2, 1), Response::Open(opened));
+    }
+
+    #[test]
+    fn a_cookie_read_at_one_address_opens_no_other() {
+        let mut reflector = reflector();
+        let cookie = cookie_of(say(&mut reflector, 1, 1, Say::Hello));
+        assert_eq!(say(&mut reflector, 2, 1, Say::Confirm { cookie }), Response::Ignore);
+    }
+
+    #[test]
+    fn probes_are_answered_only_from_the_proven_address() {
+        let mut reflector = reflector();
+        assert_eq!(probe(&mut reflector, 1, 0), Response::Ignore);
+        open(&mut reflector, 1, 0);
+        assert!(matches!(probe(&mut reflector, 1, 0), Response::Reply(_)));
+        assert_eq!(probe(&mut reflector, 2, 0), Response::Ignore);
+    }
+
+    #[test]
+    fn replies_are_numbered_by_the_agent_and_counted_when_they_leave() {
+        let mut reflector = reflector();
+        open(&mut reflector, 1, 0);
+        let Response::Reply(first) = probe(&mut reflector, 1, 5) else { panic!("no reply") };
+        assert_eq!((first.sequence, first.probe_sequence, first.received_ns), (0, 5, 5_000_000));
+        reflector.on_refused(TOKENS[0]);
+        let Response::Reply(second) = probe(&mut reflector, 1, 6) else { panic!("no reply") };
+        assert_eq!(second.sequence, 0, "a refused reply took no number");
+        reflector.on_replied(TOKENS[0]);
+        let closing = Closing { sent: 10, last_due_ns: 0, excess: &Vec::new() };
+        let account = reflector.forget(TOKENS[0], Some(closing), 0);
+        assert_eq!((account.replies, account.refused), (1, 1));
+        assert_eq!((account.probes.received, account.probes.lost()), (2, 8));
+    }
+
+    #[test]
+    fn a_probe_beyond_the_grant_is_not_answered() {
+        let mut reflector = reflector();
+        open(&mut reflector, 1, 0);
+        assert!(matches!(probe(&mut reflector, 1, 99), Response::Reply(_)));
+        assert_eq!(probe(&mut reflector, 1, 100), Response::Ignore);
+    }
+
+    #[test]
+    fn strangers_are_never_answered() {
+        let mut reflector = reflector();
+        let forged = Signal { stream: 0, token: TOKENS[0], say: Say::Hello };
+        let forged = forged.emit(&Sealer::new(&[0; KEY_LEN]));
+        let unknown = Signal { stream: 0, token: Token(99), say: Say::Hello }.emit(&sealer());
+        for octets in [&forged[..], &unknown[..], &[0x4c, 0x51, 1, 2], b"", &[0; 1_000]] {
+            assert_eq!(come(&mut reflector, 1, octets), Response::Ignore);
+        }
+    }
+}

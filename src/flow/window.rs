@@ -1,0 +1,195 @@
+//! Which sequence numbers have come: two bits for each, so that every packet is counted once.
+
+use super::Sequences;
+use crate::stats::periods::LossPeriods;
+
+/// The most numbers that are remembered at once: 16 MiB of bits, untouched until they are needed.
+const CAPACITY_MAX: u64 = 1 << 26;
+
+/// A number of packets that the window keeps in one word.
+const WORD: u64 = u64::BITS as u64;
+
+/// What became of a packet that the window has not yet let go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Slot {
+    /// It has not come.
+    Missing,
+    /// It has not come, while this host dropped packets.
+    HostDropped,
+    /// It came in time.
+    Received,
+    /// It came, too late to count as received.
+    Late,
+}
+
+/// What became of the packets that the window has let go, in order.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Settled {
+    /// Lost and late packets in their periods; a host's own drop counts as neither lost nor received.
+    pub(super) periods: LossPeriods,
+    /// Packets that this host dropped.
+    pub(super) host_dropped: u64,
+}
+
+/// A ring of the newest sequence numbers. It covers a whole stream where that fits
+/// [`CAPACITY_MAX`]; a longer one it covers for minutes, far beyond [`super::LATE_MAX`].
+#[derive(Debug)]
+pub(super) struct Window {
+    came: Vec<u64>,
+    marked: Vec<u64>,
+    capacity: u64,
+    base: u64,
+    next: u64,
+    settled: Settled,
+}
+
+impl Window {
+    /// A window over the numbers `0..slots`.
+    pub(super) fn new(slots: u64) -> Self {
+        Self::with_capacity(slots.clamp(WORD, CAPACITY_MAX).next_power_of_two())
+    }
+
+    fn with_capacity(capacity: u64) -> Self {
+        assert!(capacity.is_multiple_of(WORD), "the window is kept in words of {WORD} bits");
+        let words = usize::try_from(capacity / WORD).expect("2^26 fits");
+        let settled = Settled::default();
+        Self { came: vec![0; words], marked: vec![0; words], capacity, base: 0, next: 0, settled }
+    }
+
+    /// One more than the highest number that came.
+    pub(super) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// What became of `sequence`; `None` where the window has let it go.
+    pub(super) fn slot(&self, sequence: u64) -> Option<Slot> {
+        if sequence < self.base {
+            return None;
+        }
+        if self.next <= sequence {
+            return Some(Slot::Missing);
+        }
+        let (word, bit) = self.place(sequence);
+        Some(match (self.came[word] & bit != 0, self.marked[word] & bit != 0) {
+            (false, false) => Slot::Missing,
+            (false, true) => Slot::HostDropped,
+            (true, false) => Slot::Received,
+            (true, true) => Slot::Late,
+        })
+    }
+
+    /// Notes what became of `sequence`, which the window has not let go.
+    pub(super) fn set(&mut self, sequence: u64, slot: Slot) {
+        debug_assert!(self.base <= sequence, "the window has let {sequence} go");
+        self.reach(sequence);
+        let (word, bit) = self.place(sequence);
+        let (came, marked) = match slot {
+            Slot::Missing => (0, 0),
+            Slot::HostDropped => (0, bit),
+            Slot::Received => (bit, 0),
+            Slot::Late => (bit, bit),
+        };
+        self.came[word] = self.came[word] & !bit | came;
+        self.marked[word] = self.marked[word] & !bit | marked;
+    }
+
+    /// How many of `sequences` have not come in time, of those that the window still knows.
+    pub(super) fn count_not_received(&self, sequences: Sequences) -> u64 {
+        let known = sequences.start.max(self.base)..sequences.end;
+        let bad = |slot| matches!(slot, Slot::Missing | Slot::Late);
+        known.filter(|sequence| self.slot(*sequence).is_some_and(bad)).count() as u64
+    }
+
+    /// Lets everything go: `sent` packets there were, none less than the highest that came.
+    pub(super) fn settle(mut self, sent: u64) -> Settled {
+        let sent = sent.max(self.next);
+        while self.base < sent {
+            self.settle_word(sent.min(self.base + WORD));
+        }
+        self.settled
+    }
+
+    /// Makes room for `sequence`.
+    fn reach(&mut self, sequence: u64) {
+        while self.base + self.capacity <= sequence {
+            self.settle_word(self.base + WORD);
+        }
+        self.next = self.next.max(sequence + 1);
+    }
+
+    /// Lets the oldest word go, as far as `end`.
+    fn settle_word(&mut self, end: u64) {
+        let (word, _) = self.place(self.base);
+        let (came, marked) = (self.came[word], self.marked[word]);
+        let len = end - self.base;
+        match (came, marked) {
+            (u64::MAX, 0) if len == WORD => self.settled.periods.on_arrived(WORD),
+            (0, 0) => self.settled.periods.on_lost(len),
+            _ => (0..len).for_each(|bit| match (came >> bit & 1, marked >> bit & 1) {
+                (0, 1) => self.settled.host_dropped += 1,
+                (1, 0) => self.settled.periods.on_arrived(1),
+                _ => self.settled.periods.on_lost(1),
+            }),
+        }
+        self.came[word] = 0;
+        self.marked[word] = 0;
+        self.base = end;
+    }
+
+    fn place(&self, sequence: u64) -> (usize, u64) {
+        let slot = sequence % self.capacity;
+        (usize::try_from(slot / WORD).expect("2^26 fits"), 1 << (slot % WORD))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_never_came_is_lost_to_the_last_packet() {
+        let mut window = Window::new(1_000);
+        window.set(0, Slot::Received);
+        window.set(3, Slot::Received);
+        window.set(2, Slot::Late);
+        window.set(5, Slot::Received);
+        window.set(4, Slot::HostDropped);
+        let settled = window.settle(10);
+        assert_eq!((settled.periods.lost(), settled.host_dropped), (6, 1));
+        assert_eq!((settled.periods.periods(), settled.periods.longest()), (2, 4));
+    }
+
+    #[test]
+    fn a_number_beyond_the_window_lets_the_oldest_go() {
+        let mut window = Window::with_capacity(64);
+        window.set(0, Slot::Received);
+        window.set(63, Slot::Received);
+        assert_eq!(window.slot(0), Some(Slot::Received));
+        window.set(64, Slot::Received);
+        assert_eq!((window.slot(0), window.slot(64)), (None, Some(Slot::Received)));
+        window.set(10_000, Slot::Received);
+        assert_eq!(window.slot(10_000 - 64), None);
+        assert_eq!(window.slot(9_999), Some(Slot::Missing));
+        assert_eq!(window.settle(10_001).periods.lost(), 10_001 - 4);
+    }
+
+    proptest! {
+        #[test]
+        fn a_ring_counts_as_a_whole_stream_does(
+            came in prop::collection::btree_set(0_u64..2_000, 0..600),
+            sent in 0_u64..2_000,
+        ) {
+            let mut ring = Window::with_capacity(64);
+            let mut whole = Window::with_capacity(2_048);
+            for sequence in &came {
+                ring.set(*sequence, Slot::Received);
+                whole.set(*sequence, Slot::Received);
+            }
+            let truth = sent.max(came.last().map_or(0, |last| last + 1)) - came.len() as u64;
+            let (ring, whole) = (ring.settle(sent), whole.settle(sent));
+            prop_assert_eq!(&ring, &whole);
+            prop_assert_eq!(ring.periods.lost(), truth);
+        }
+    }
+}

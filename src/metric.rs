@@ -1,0 +1,272 @@
+//! The metrics: what each is, its unit, and how it follows from what happened in a trial.
+//!
+//! | metric | unit | what it is | source |
+//! |---|---|---|---|
+//! | throughput | bit/s | received rate of a fixed-rate UDP load in the trial's steady part | RFC 2544, 26.1; Y.1564, CIR test |
+//! | loss | ratio | UDP load packets lost or later than 2 s, of those sent | RFC 7680 |
+//! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
+//! | jitter | us | one-way delay variation, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
+//! | outage | s | the longest time without an arrival while packets were sent | |
+//!
+//! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
+//! or with the reason why there is none. Never 0 for "no result".
+
+use crate::flow::{Half, Outcome, Steady};
+use crate::plan::{Bound, Direction, Load, Metric, Requirement, Requirements};
+use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss};
+use crate::stats::delays::{Delay, Delays};
+use crate::stats::periods::LossPeriods;
+use crate::units::{Framing, Layer, Span};
+
+/// What every computation here needs to know of the link and of the question.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// What is required.
+    pub requirements: Requirements,
+    /// The confidence of each one-sided bound.
+    pub confidence: Confidence,
+    /// The layer that rates count.
+    pub layer: Layer,
+    /// What stands around a payload.
+    pub framing: Framing,
+}
+
+/// A number that was measured, or why it was not. "No packet was lost" is not "no packet was sent".
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measured {
+    /// Sampled: the true value is at least `low`, and at most `high`, each at the confidence asked.
+    Sampled {
+        /// The best guess; `None` where it is infinite (a lost probe has no end to its delay).
+        value: Option<f64>,
+        /// One-sided lower bound; `None` where the samples are too few for one, or it is infinite.
+        low: Option<f64>,
+        /// One-sided upper bound; `None` likewise.
+        high: Option<f64>,
+        /// The lower bound if all that this tester cannot vouch for had gone the line's way.
+        low_at_best: Option<f64>,
+        /// Whether `low` is missing because it is infinite.
+        unbounded: bool,
+        /// How many samples there were.
+        samples: u64,
+    },
+    /// Counted exactly.
+    Counted {
+        /// The number.
+        value: f64,
+        /// Whether the counts meet the requirement.
+        meets: bool,
+        /// Whether they would if all that this tester cannot vouch for had gone the line's way.
+        meets_at_best: bool,
+    },
+    /// No number: the reason, as the report tells it.
+    Missing(String),
+}
+
+/// One metric of one trial and direction, beside what is required of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// The trial: its place in the run.
+    pub trial: usize,
+    /// The direction; `None` for the round trip.
+    pub direction: Option<Direction>,
+    /// What is required.
+    pub requirement: Requirement,
+    /// What was measured.
+    pub measured: Measured,
+}
+
+/// The unit of a metric's numbers in reports.
+#[must_use]
+pub const fn unit(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Throughput => "bit/s",
+        Metric::Loss => "ratio",
+        Metric::RttP99 | Metric::Jitter => "us",
+        Metric::Outage => "s",
+    }
+}
+
+/// A requirement as a bound in its metric's unit.
+#[must_use]
+pub fn bound(requirement: Requirement) -> Bound {
+    match requirement {
+        Requirement::Throughput(rate) => Bound::AtLeast(float(rate.bits_per_second())),
+        Requirement::Loss(ratio) => Bound::AtMost(ratio.as_fraction()),
+        Requirement::RttP99(span) | Requirement::Jitter(span) => {
+            Bound::AtMost(micros(span.nanos()))
+        }
+        Requirement::Outage(span) => Bound::AtMost(span.as_secs()),
+    }
+}
+
+/// All that `outcomes` have to say to the requirements, trial by trial.
+#[must_use]
+pub fn measure(terms: &Terms, outcomes: &[Outcome]) -> Vec<Measurement> {
+    let mut measurements = Vec::new();
+    for (trial, outcome) in outcomes.iter().enumerate().filter(|(_, o)| o.trial.is_judged()) {
+        for requirement in terms.requirements.iter() {
+            let mut add = |direction, measured| {
+                measurements.push(Measurement { trial, direction, requirement, measured });
+            };
+            if requirement.metric() == Metric::RttP99 {
+                add(None, percentile(&outcome.round_trip, 0.99, terms.confidence));
+                continue;
+            }
+            for direction in Direction::ALL {
+                if let Some(measured) = of_direction(terms, requirement, outcome, direction) {
+                    add(Some(direction), measured);
+                }
+            }
+        }
+    }
+    measurements
+}
+
+/// `None` where the trial does not speak to the requirement in this direction.
+fn of_direction(
+    terms: &Terms,
+    requirement: Requirement,
+    outcome: &Outcome,
+    direction: Direction,
+) -> Option<Measured> {
+    let half = outcome.half(direction);
+    let load = outcome.trial.load().filter(|load| load.course().includes(direction));
+    match requirement {
+        Requirement::Throughput(_) => load.map(|load| throughput(terms, outcome, load, direction)),
+        Requirement::Loss(_) => load.map(|_| loss(terms, outcome, direction)),
+        Requirement::RttP99(_) => None,
+        Requirement::Jitter(_) => {
+            Some(percentile(&half.probing.variation, 0.999, terms.confidence))
+        }
+        Requirement::Outage(most) => Some(longest_outage(outcome, half, most)),
+    }
+}
+
+/// Packets that were lost on the way, for all that this tester can tell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Losses {
+    /// Packets that the line had to deliver: sent, less those that the receiving host dropped.
+    pub offered: u64,
+    /// Lost or late.
+    pub lost: u64,
+    /// Of the lost, those that this tester may have lost itself.
+    pub doubtful: u64,
+}
+
+/// The losses of the load in `direction`; `None` where an account is missing.
+#[must_use]
+pub fn losses(outcome: &Outcome, direction: Direction) -> Option<Losses> {
+    let half = outcome.half(direction);
+    let (sent, came) = (half.sent.as_ref()?, half.came.as_ref()?);
+    let lost = came.periods.lost();
+    let (sender, receiver) = match direction {
+        Direction::Forward => (&outcome.driver, &outcome.agent),
+        Direction::Reverse => (&outcome.agent, &outcome.driver),
+    };
+    // A queue drop that the socket was told of is among the refused, which were never sent.
+    let queue_drops = sender.queue_drops.saturating_sub(sent.refused);
+    let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, receiver.kernel_drops];
+    Some(Losses {
+        offered: sent.sent.saturating_sub(came.host_dropped),
+        lost,
+        doubtful: doubtful.into_iter().fold(0, u64::saturating_add).min(lost),
+    })
+}
+
+fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Direction) -> Measured {
+    let half = outcome.half(direction);
+    let (Some(sent), Some(came)) = (&half.sent, &half.came) else { return account_missing(half) };
+    let Some(required) = terms.requirements.throughput else {
+        return Measured::Missing("no throughput is required".into());
+    };
+    let steady = Steady::of(outcome.trial.duration());
+    let packet_rate = terms.framing.packet_rate(required, terms.layer, load.payload());
+    let per_stream = packet_rate.share(load.streams()).unwrap_or(packet_rate);
+    let slots = steady.slots(per_stream).saturating_mul(u64::from(load.streams()));
+    let carries = |sent: u64, received: u64| {
+        let allowed = terms.requirements.loss_of_throughput();
+        slots <= sent && allowed.holds(sent.saturating_sub(received), sent)
+    };
+    let doubtful = losses(outcome, direction).map_or(0, |losses| losses.doubtful);
+    let never_sent = sent.refused + sent.skipped;
+    let vouched_for = came.steady + came.host_dropped + doubtful + never_sent;
+    let sent_at_best = sent.steady + never_sent;
+    let rate = terms.framing.bit_rate(came.steady, steady.span(), terms.layer, load.payload());
+    Measured::Counted {
+        value: rate.map_or(0.0, |rate| float(rate.bits_per_second())),
+        meets: carries(sent.steady, came.steady),
+        meets_at_best: carries(sent_at_best, vouched_for.min(sent_at_best)),
+    }
+}
+
+fn loss(terms: &Terms, outcome: &Outcome, direction: Direction) -> Measured {
+    let half = outcome.half(direction);
+    let Some(losses) = losses(outcome, direction) else { return account_missing(half) };
+    let Some(came) = &half.came else { return account_missing(half) };
+    let bounds = |periods: &LossPeriods| bounds_of_loss(periods, losses.offered, terms.confidence);
+    let Some(Bounds { low, high }) = bounds(&came.periods) else {
+        return Measured::Missing("no packet was sent".into());
+    };
+    let at_best = came.periods.without(losses.doubtful);
+    Measured::Sampled {
+        value: Some(float(losses.lost) / float(losses.offered)),
+        low: Some(low),
+        high: Some(high),
+        low_at_best: bounds(&at_best).map(|bounds| bounds.low),
+        unbounded: false,
+        samples: losses.offered,
+    }
+}
+
+fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measured {
+    let Some(value) = delays.quantile(quantile) else {
+        return Measured::Missing("no probe left in time to be measured".into());
+    };
+    let (low, high) = delays.bounds(quantile, confidence);
+    let finite = |delay: Delay| match delay {
+        Delay::Finite(nanos) => Some(micros(nanos)),
+        Delay::Infinite => None,
+    };
+    Measured::Sampled {
+        value: finite(value),
+        low: low.and_then(finite),
+        high: high.and_then(finite),
+        low_at_best: low.and_then(finite),
+        unbounded: low == Some(Delay::Infinite),
+        samples: delays.total(),
+    }
+}
+
+fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
+    if half.came.is_none() {
+        return account_missing(half);
+    }
+    let least = outage_min(outcome);
+    let longest = half.gaps.outages(least).map(crate::flow::Gap::span).max().unwrap_or_default();
+    let meets = longest <= most;
+    Measured::Counted { value: longest.as_secs(), meets, meets_at_best: meets }
+}
+
+/// The shortest time without an arrival that is an outage: three packet intervals, 50 ms at least.
+#[must_use]
+pub fn outage_min(outcome: &Outcome) -> Span {
+    let probes = crate::plan::PROBES_PER_SECOND;
+    let fastest = outcome.trial.load().map_or(probes, |load| load.rate().max(probes));
+    fastest.due(3).max(Span::from_millis(50))
+}
+
+fn account_missing(half: &Half) -> Measured {
+    let whose = if half.came.is_none() { "receiver" } else { "sender" };
+    Measured::Missing(format!("the {whose}'s account did not arrive"))
+}
+
+/// Microseconds.
+#[must_use]
+pub fn micros(nanos: u64) -> f64 {
+    float(nanos) / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit in a report")]
+pub(crate) const fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,140 @@
+//! When each packet of a constant-rate stream is due, and how fast a late sender may catch up.
+//!
+//! Open loop: packet `n` is due at `start + n / rate`, whatever happened to the packets before, so
+//! that a slow host can't hide its delay. Times are computed from the start, never from the packet
+//! before, so that rounding never adds up. It never waits: it only says until when.
+
+use crate::clock::Stamp;
+use crate::units::{PacketRate, Span};
+
+/// Departure times: slot `n` is due at `start + n / rate`, rounded down to 1 ns.
+#[derive(Debug)]
+pub struct Schedule<C> {
+    start: Stamp<C>,
+    rate: PacketRate,
+    slots: u64,
+}
+
+impl<C> Schedule<C> {
+    /// `slots` slots at `rate`, the first of them due at `start`.
+    #[must_use]
+    pub const fn new(start: Stamp<C>, rate: PacketRate, slots: u64) -> Self {
+        Self { start, rate, slots }
+    }
+
+    /// The number of slots.
+    #[must_use]
+    pub const fn slots(&self) -> u64 {
+        self.slots
+    }
+
+    /// When `slot` is due after the first one.
+    #[must_use]
+    pub fn due_after_start(&self, slot: u64) -> Span {
+        self.rate.due(slot)
+    }
+
+    /// When `slot` is due.
+    #[must_use]
+    pub fn due(&self, slot: u64) -> Stamp<C> {
+        self.start.after_nanos(self.rate.due(slot).nanos())
+    }
+
+    /// How many slots are due before `now`; all of them at the end.
+    #[must_use]
+    pub fn due_before(&self, now: Stamp<C>) -> u64 {
+        self.rate.packets_in(Span::from_nanos(now.nanos_since(self.start))).min(self.slots)
+    }
+
+    /// When the last slot's turn is over.
+    #[must_use]
+    pub fn end(&self) -> Stamp<C> {
+        self.due(self.slots)
+    }
+}
+
+/// A leaky bucket over departures: what a policer of the same rate and depth would let pass
+/// (the virtual scheduling algorithm of ITU-T I.371, annex A).
+#[derive(Debug)]
+pub struct Bucket<C> {
+    gap_ns: u64,
+    depth_ns: u64,
+    empty_at: Stamp<C>,
+}
+
+impl<C> Bucket<C> {
+    /// A bucket that drains a packet each `gap_ns` and holds `depth` packets, at least 1; empty.
+    #[must_use]
+    pub const fn new(gap_ns: u64, depth: u64) -> Self {
+        let above_first = depth.saturating_sub(1);
+        Self {
+            gap_ns,
+            depth_ns: gap_ns.saturating_mul(above_first),
+            empty_at: Stamp::from_nanos(0),
+        }
+    }
+
+    /// When there is room for one more packet: now or earlier where there is room already.
+    #[must_use]
+    pub const fn room_at(&self) -> Stamp<C> {
+        Stamp::from_nanos(self.empty_at.nanos().saturating_sub(self.depth_ns))
+    }
+
+    /// Takes a packet that leaves `now`; whether there was room. A packet without room is not taken.
+    pub fn take(&mut self, now: Stamp<C>) -> bool {
+        if now < self.room_at() {
+            return false;
+        }
+        let from = if now < self.empty_at { self.empty_at } else { now };
+        self.empty_at = from.after_nanos(self.gap_ns);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Driver;
+
+    fn schedule(per_second: u64, slots: u64) -> Schedule<Driver> {
+        let rate = PacketRate::new(per_second).expect("a rate above zero");
+        Schedule::new(Stamp::from_nanos(500), rate, slots)
+    }
+
+    #[test]
+    fn the_first_packet_is_due_at_the_start() {
+        assert_eq!(schedule(1_000, 10).due(0), Stamp::from_nanos(500));
+    }
+
+    #[test]
+    fn a_third_of_a_nanosecond_never_adds_up() {
+        assert_eq!(schedule(3_000_000_000, 1).due(3_000_000), Stamp::from_nanos(500 + 1_000_000));
+    }
+
+    #[test]
+    fn a_slot_counts_as_due_from_the_nanosecond_after_its_time() {
+        let schedule = schedule(1_000, 3);
+        assert_eq!(schedule.due_before(Stamp::from_nanos(0)), 0);
+        assert_eq!(schedule.due_before(Stamp::from_nanos(500)), 0);
+        assert_eq!(schedule.due_before(Stamp::from_nanos(501)), 1);
+        assert_eq!(schedule.due_before(Stamp::from_nanos(1_000_500)), 1);
+        assert_eq!(schedule.due_before(Stamp::from_nanos(1_000_501)), 2);
+        assert_eq!(schedule.due_before(Stamp::from_nanos(u64::MAX)), 3);
+    }
+
+    #[test]
+    fn a_bucket_takes_its_depth_at_once_and_then_its_rate() {
+        let mut bucket = Bucket::<Driver>::new(100, 3);
+        let now = Stamp::from_nanos(1_000);
+        assert_eq!([0; 4].map(|_| bucket.take(now)), [true, true, true, false]);
+        assert_eq!(bucket.room_at(), Stamp::from_nanos(1_100));
+        assert!(!bucket.take(Stamp::from_nanos(1_099)));
+        assert!(bucket.take(Stamp::from_nanos(1_100)));
+    }
+
+    #[test]
+    fn packets_on_schedule_always_find_room() {
+        let mut bucket = Bucket::<Driver>::new(100, 1);
+        assert!((1..1_000).all(|packet| bucket.take(Stamp::from_nanos(packet * 100))));
+    }
+}

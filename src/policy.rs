@@ -1,0 +1,372 @@
+//! Whether an agent lets a driver run what it asks for. One function decides, in one order.
+
+use crate::clock::{Agent, Stamp};
+use crate::plan::{Limits, Load, Trial};
+use crate::units::{BitRate, Framing, Layer, Span};
+use std::fmt;
+
+/// What a driver may spend on probes beside its load, under one grant.
+pub const PROBING_MAX: Span = Span::from_secs(15 * 60);
+
+/// The most runs that an agent serves at once.
+pub const RUNS_MAX: usize = 64;
+
+/// The longest name of a circuit.
+pub const CIRCUIT_LEN_MAX: usize = 128;
+
+/// A set of limits that a key is given: today the built-in `qualifier` alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Role {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may do.
+    pub limits: Limits,
+}
+
+impl Role {
+    /// The built-in role: may probe and load, within `limits`.
+    #[must_use]
+    pub const fn qualifier(limits: Limits) -> Self {
+        Self { name: "qualifier", limits }
+    }
+}
+
+/// What a driver asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// The circuit whose load lock is to be taken; the whole agent's where there is none.
+    pub circuit: Option<String>,
+    /// How long the run may take in all.
+    pub duration: Span,
+    /// The load; none where only probes are asked for.
+    pub load: Option<LoadRequest>,
+}
+
+/// The load that a driver asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LoadRequest {
+    /// In one direction, of untagged Ethernet frames (L2).
+    pub rate: BitRate,
+    /// Of all load together.
+    pub duration: Span,
+}
+
+/// A run that holds the load lock.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Holder {
+    /// Who it is, as the agent's operator knows the key.
+    pub who: String,
+    /// What it holds; the whole agent where there is none.
+    pub circuit: Option<String>,
+    /// When its grant ends.
+    pub until: Stamp<Agent>,
+}
+
+/// What the agent is doing already, but for the run that asks.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Usage {
+    /// Runs that it serves.
+    pub runs: usize,
+    /// Those of them that hold a load lock.
+    pub holders: Vec<Holder>,
+}
+
+/// Proof that the policy allowed a request: only [`authorise`] makes one, and traffic needs one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grant {
+    circuit: Option<String>,
+    ends_at: Stamp<Agent>,
+    load: Option<LoadRequest>,
+}
+
+impl Grant {
+    /// When it ends by itself.
+    #[must_use]
+    pub const fn ends_at(&self) -> Stamp<Agent> {
+        self.ends_at
+    }
+
+    /// The load that it allows.
+    #[must_use]
+    pub const fn load(&self) -> Option<LoadRequest> {
+        self.load
+    }
+
+    /// The circuit whose lock it holds, where it allows load.
+    #[must_use]
+    pub fn circuit(&self) -> Option<&str> {
+        self.circuit.as_deref()
+    }
+
+    /// Whether `trial` is within it at `now`; `spent` of its load has been used.
+    ///
+    /// # Errors
+    ///
+    /// What the trial would exceed.
+    pub fn allows(
+        &self,
+        trial: &Trial,
+        framing: Framing,
+        now: Stamp<Agent>,
+        spent: Span,
+    ) -> Result<(), Refusal> {
+        if self.ends_at < now.after_nanos(trial.duration().nanos()) {
+            return Err(Refusal::BeyondGrant("it would outlast it"));
+        }
+        let Some(load) = trial.load() else { return Ok(()) };
+        let Some(granted) = self.load else {
+            return Err(Refusal::BeyondGrant("it grants probes and no load"));
+        };
+        if granted.duration < trial.duration().plus(spent) {
+            return Err(Refusal::BeyondGrant("it would load for longer"));
+        }
+        if frame_rate(load, framing).is_none_or(|rate| granted.rate < rate) {
+            return Err(Refusal::BeyondGrant("it would load faster"));
+        }
+        Ok(())
+    }
+}
+
+/// The rate of `load` in one direction, of untagged Ethernet frames: what limits are counted in.
+#[must_use]
+pub fn frame_rate(load: &Load, framing: Framing) -> Option<BitRate> {
+    let plain = Framing::plain(framing.ip);
+    let packets = load.stream_rate().per_second().saturating_mul(load.streams().into());
+    plain.bit_rate(packets, Span::from_secs(1), Layer::L2, load.payload())
+}
+
+/// Why a request was refused; told to the driver, and logged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The agent serves as many runs as it can.
+    Full,
+    /// The circuit's name is too long or not plain text.
+    BadCircuit,
+    /// More was asked for than the role may send.
+    RateAboveMax {
+        /// The role.
+        role: &'static str,
+        /// What was asked for.
+        asked: BitRate,
+        /// What is allowed.
+        max: BitRate,
+    },
+    /// It would take longer than the role may.
+    DurationAboveMax {
+        /// The role.
+        role: &'static str,
+        /// What is meant: "load for", "probe for".
+        what: &'static str,
+        /// What was asked for.
+        asked: Span,
+        /// What is allowed.
+        max: Span,
+    },
+    /// Another run holds the load lock.
+    Locked {
+        /// Who, and what.
+        holder: Holder,
+        /// How long its grant still has.
+        remaining: Span,
+    },
+    /// A trial is not within the grant: the driver's own error.
+    BeyondGrant(&'static str),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => write!(f, "it serves {RUNS_MAX} runs already. Try again in a minute"),
+            Self::BadCircuit => {
+                write!(f, "the circuit's name must be 1 to {CIRCUIT_LEN_MAX} printable characters")
+            }
+            Self::RateAboveMax { role, asked, max } => write!(
+                f,
+                "role '{role}' may send at most {max} (L2), {asked} was asked. Ask for less, or \
+                 have its operator raise --max-rate"
+            ),
+            Self::DurationAboveMax { role, what, asked, max } => write!(
+                f,
+                "role '{role}' may {what} at most {max}, {asked} was asked. Ask for less, or have \
+                 its operator raise --max-duration"
+            ),
+            Self::Locked { holder, remaining } => write!(
+                f,
+                "{} of {} holds the load lock for at most {} s more. Try again then, or check \
+                 without load",
+                holder.circuit.as_ref().map_or_else(
+                    || "a run".to_owned(),
+                    |circuit| format!("a run on circuit '{circuit}'")
+                ),
+                holder.who,
+                remaining.secs_up()
+            ),
+            Self::BeyondGrant(how) => write!(f, "the trial is not within its grant: {how}"),
+        }
+    }
+}
+
+/// Decides on `request` of `who`: first whether there is room, then how much, then the lock.
+///
+/// # Errors
+///
+/// The first rule that `request` breaks.
+pub fn authorise(
+    role: &Role,
+    request: &Request,
+    usage: &Usage,
+    now: Stamp<Agent>,
+) -> Result<Grant, Refusal> {
+    if RUNS_MAX <= usage.runs {
+        return Err(Refusal::Full);
+    }
+    if request.circuit.as_deref().is_some_and(|name| !is_circuit(name)) {
+        return Err(Refusal::BadCircuit);
+    }
+    let load_time = request.load.map_or(Span::default(), |load| load.duration);
+    let probing = request.duration.minus(load_time);
+    if PROBING_MAX < probing {
+        let (what, asked, max) = ("probe for", probing, PROBING_MAX);
+        return Err(Refusal::DurationAboveMax { role: role.name, what, asked, max });
+    }
+    if let Some(load) = request.load {
+        authorise_load(role, load, request.circuit.as_deref(), usage, now)?;
+    }
+    Ok(Grant {
+        circuit: request.circuit.clone(),
+        ends_at: now.after_nanos(request.duration.nanos()),
+        load: request.load,
+    })
+}
+
+fn authorise_load(
+    role: &Role,
+    load: LoadRequest,
+    circuit: Option<&str>,
+    usage: &Usage,
+    now: Stamp<Agent>,
+) -> Result<(), Refusal> {
+    if role.limits.rate_max < load.rate {
+        let (asked, max) = (load.rate, role.limits.rate_max);
+        return Err(Refusal::RateAboveMax { role: role.name, asked, max });
+    }
+    if role.limits.duration_max < load.duration {
+        let (what, asked, max) = ("load for", load.duration, role.limits.duration_max);
+        return Err(Refusal::DurationAboveMax { role: role.name, what, asked, max });
+    }
+    let in_the_way = |holder: &&Holder| match (holder.circuit.as_deref(), circuit) {
+        (Some(held), Some(asked)) => held == asked,
+        _ => true,
+    };
+    if let Some(holder) = usage.holders.iter().find(in_the_way) {
+        let remaining = Span::from_nanos(holder.until.nanos_since(now));
+        return Err(Refusal::Locked { holder: holder.clone(), remaining });
+    }
+    Ok(())
+}
+
+fn is_circuit(name: &str) -> bool {
+    let len = name.chars().count();
+    (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Aim, Course};
+    use crate::units::{IpVersion, PacketRate};
+
+    const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
+
+    fn rate(mbit_s: u64) -> BitRate {
+        BitRate::new(mbit_s * 1_000_000).expect("above zero")
+    }
+
+    fn role() -> Role {
+        let duration_max = Span::from_secs(600);
+        Role::qualifier(Limits { rate_max: rate(1_000), duration_max })
+    }
+
+    fn request(mbit_s: u64, seconds: u64, circuit: Option<&str>) -> Request {
+        let duration = Span::from_secs(seconds);
+        Request {
+            circuit: circuit.map(str::to_owned),
+            duration: duration.plus(Span::from_secs(60)),
+            load: Some(LoadRequest { rate: rate(mbit_s), duration }),
+        }
+    }
+
+    fn held(circuit: Option<&str>) -> Usage {
+        let until = NOW.after_nanos(Span::from_secs(30).nanos());
+        let circuit = circuit.map(str::to_owned);
+        Usage { runs: 1, holders: vec![Holder { who: "ops@idc".into(), circuit, until }] }
+    }
+
+    fn refusal(request: &Request, usage: &Usage) -> String {
+        authorise(&role(), request, usage, NOW).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn the_limits_themselves_are_granted() {
+        let grant = authorise(&role(), &request(1_000, 600, None), &Usage::default(), NOW);
+        let ends_at = grant.expect("within limits").ends_at();
+        assert_eq!(ends_at, NOW.after_nanos(Span::from_secs(660).nanos()));
+    }
+
+    #[test]
+    fn more_than_the_limits_is_refused_and_told() {
+        let usage = Usage::default();
+        let text = refusal(&request(1_001, 600, None), &usage);
+        assert!(text.contains("at most 1 Gbit/s (L2), 1.001 Gbit/s was asked"), "{text}");
+        let text = refusal(&request(1, 601, None), &usage);
+        assert!(text.contains("may load for at most 600 s, 601 s was asked"), "{text}");
+        let probing = Request { circuit: None, duration: Span::from_secs(901), load: None };
+        assert!(refusal(&probing, &usage).contains("may probe for at most 900 s"));
+        assert!(refusal(&request(1, 1, Some("")), &usage).contains("1 to 128"));
+        assert!(refusal(&request(1, 1, Some("a\nb")), &usage).contains("printable"));
+    }
+
+    #[test]
+    fn load_waits_for_the_lock_of_its_circuit_and_is_told_whose_it_is() {
+        let text = refusal(&request(1, 1, None), &held(None));
+        assert!(text.contains("a run of ops@idc holds the load lock for at most 30 s"), "{text}");
+        let text = refusal(&request(1, 1, Some("EC-1")), &held(Some("EC-1")));
+        assert!(text.contains("circuit 'EC-1'"), "{text}");
+        assert!(authorise(&role(), &request(1, 1, Some("EC-2")), &held(Some("EC-1")), NOW).is_ok());
+        refusal(&request(1, 1, None), &held(Some("EC-1")));
+        refusal(&request(1, 1, Some("EC-1")), &held(None));
+    }
+
+    #[test]
+    fn probing_is_never_locked() {
+        let probing = Request { circuit: None, duration: Span::from_secs(60), load: None };
+        assert!(authorise(&role(), &probing, &held(None), NOW).is_ok());
+    }
+
+    #[test]
+    fn a_full_agent_says_so() {
+        let usage = Usage { runs: RUNS_MAX, holders: Vec::new() };
+        assert!(refusal(&request(1, 1, None), &usage).contains("64 runs already"));
+    }
+
+    #[test]
+    fn a_trial_must_be_within_its_grant() {
+        let framing = Framing::plain(IpVersion::V4);
+        let grant = authorise(&role(), &request(100, 30, None), &Usage::default(), NOW);
+        let grant = grant.expect("within limits");
+        let trial = |mbit_s, seconds| {
+            let packets = framing.packet_rate(rate(mbit_s), Layer::L2, 1_472);
+            let packets = PacketRate::new(packets.per_second() - 1).expect("above zero");
+            let load = Load::new(Course::Both, 1, 1_472, packets, Aim::Carry).expect("a load");
+            Trial::new(Some(load), Span::from_secs(seconds)).expect("a trial")
+        };
+        let allows =
+            |trial: &Trial, spent| grant.allows(trial, framing, NOW, Span::from_secs(spent));
+        assert_eq!(allows(&trial(100, 30), 0), Ok(()));
+        assert!(allows(&trial(101, 30), 0).is_err());
+        assert!(allows(&trial(100, 30), 1).is_err());
+        assert!(allows(&trial(100, 31), 0).is_err());
+        let idle = Trial::new(None, Span::from_secs(91)).expect("a trial");
+        assert!(allows(&idle, 0).is_err(), "it would outlast the grant");
+    }
+}

@@ -1,0 +1,344 @@
+//! Between what the head works with and what the wire carries: one conversion each way.
+
+use crate::flow::{Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally};
+use crate::plan::{Aim, Course, Limits, Load, OutOfBounds, Trial};
+use crate::policy;
+use crate::stats::delays::Delays;
+use crate::stats::periods::LossPeriods;
+use crate::units::{BitRate, PacketRate, Span};
+use crate::wire::control::{
+    Account, CourseMessage, DelaysMessage, GapMessage, HostMessage, LimitsMessage, LoadMessage,
+    LoadRequest, Prepare, Request, RunId, SentMessage, TallyMessage,
+};
+
+/// A message that is well formed and makes no sense.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct Inconsistent(String);
+
+impl Inconsistent {
+    pub(super) fn new(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+}
+
+impl From<OutOfBounds> for Inconsistent {
+    fn from(error: OutOfBounds) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<Course> for CourseMessage {
+    fn from(course: Course) -> Self {
+        match course {
+            Course::Forward => Self::Forward,
+            Course::Reverse => Self::Reverse,
+            Course::Both => Self::Both,
+        }
+    }
+}
+
+impl From<CourseMessage> for Course {
+    fn from(course: CourseMessage) -> Self {
+        match course {
+            CourseMessage::Forward => Self::Forward,
+            CourseMessage::Reverse => Self::Reverse,
+            CourseMessage::Both => Self::Both,
+        }
+    }
+}
+
+pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
+    let load = trial.load().map(|load| LoadMessage {
+        course: load.course().into(),
+        streams: load.streams(),
+        payload: load.payload(),
+        packets_per_second: load.rate().per_second(),
+        capacity: load.aim() == Aim::Capacity,
+    });
+    Prepare { trial: number, duration_ns: trial.duration().nanos(), load }
+}
+
+impl TryFrom<&Prepare> for Trial {
+    type Error = Inconsistent;
+
+    fn try_from(message: &Prepare) -> Result<Self, Inconsistent> {
+        let load = |load: &LoadMessage| -> Result<Load, Inconsistent> {
+            let rate = PacketRate::new(load.packets_per_second)
+                .ok_or_else(|| Inconsistent::new("a load of no packets per second"))?;
+            let aim = if load.capacity { Aim::Capacity } else { Aim::Carry };
+            Ok(Load::new(load.course.into(), load.streams, load.payload, rate, aim)?)
+        };
+        let load = message.load.as_ref().map(load).transpose()?;
+        Ok(Self::new(load, Span::from_nanos(message.duration_ns))?)
+    }
+}
+
+impl From<Limits> for LimitsMessage {
+    fn from(limits: Limits) -> Self {
+        let rate_max_bit_s = limits.rate_max.bits_per_second();
+        Self { rate_max_bit_s, duration_max_ns: limits.duration_max.nanos() }
+    }
+}
+
+impl TryFrom<LimitsMessage> for Limits {
+    type Error = Inconsistent;
+
+    fn try_from(message: LimitsMessage) -> Result<Self, Inconsistent> {
+        let rate_max = BitRate::new(message.rate_max_bit_s)
+            .ok_or_else(|| Inconsistent::new("a limit of 0 bit/s"))?;
+        Ok(Self { rate_max, duration_max: Span::from_nanos(message.duration_max_ns) })
+    }
+}
+
+impl From<policy::LoadRequest> for LoadRequest {
+    fn from(load: policy::LoadRequest) -> Self {
+        Self { rate_bit_s: load.rate.bits_per_second(), duration_ns: load.duration.nanos() }
+    }
+}
+
+pub(super) fn request(run: RunId, request: &policy::Request) -> Request {
+    Request {
+        run: run.to_string(),
+        circuit: request.circuit.clone(),
+        duration_ns: request.duration.nanos(),
+        load: request.load.map(Into::into),
+    }
+}
+
+impl TryFrom<&Request> for policy::Request {
+    type Error = Inconsistent;
+
+    fn try_from(message: &Request) -> Result<Self, Inconsistent> {
+        let load = |load: LoadRequest| -> Result<policy::LoadRequest, Inconsistent> {
+            let rate = BitRate::new(load.rate_bit_s)
+                .ok_or_else(|| Inconsistent::new("a load of 0 bit/s"))?;
+            Ok(policy::LoadRequest { rate, duration: Span::from_nanos(load.duration_ns) })
+        };
+        Ok(Self {
+            circuit: message.circuit.clone(),
+            duration: Span::from_nanos(message.duration_ns),
+            load: message.load.map(load).transpose()?,
+        })
+    }
+}
+
+/// The run that a message names.
+pub(super) fn run_id(text: &str) -> Result<RunId, Inconsistent> {
+    let is_hex = text.len() == 32 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
+    id.map(RunId).ok_or_else(|| Inconsistent::new("a run's name is 32 hexadecimal digits"))
+}
+
+impl From<&Delays> for DelaysMessage {
+    fn from(delays: &Delays) -> Self {
+        Self {
+            histogram: delays.to_base64(),
+            infinite: delays.infinite(),
+            min_ns: delays.min_ns(),
+            max_ns: delays.max_ns(),
+        }
+    }
+}
+
+impl TryFrom<&DelaysMessage> for Delays {
+    type Error = Inconsistent;
+
+    fn try_from(message: &DelaysMessage) -> Result<Self, Inconsistent> {
+        let DelaysMessage { histogram, infinite, min_ns, max_ns } = message;
+        if histogram.is_empty() {
+            let mut delays = Self::default();
+            delays.record_lost(*infinite);
+            return Ok(delays);
+        }
+        Self::from_base64(histogram, *infinite, *min_ns, *max_ns)
+            .map_err(|error| Inconsistent(error.to_string()))
+    }
+}
+
+impl From<&SentCounts> for SentMessage {
+    fn from(counts: &SentCounts) -> Self {
+        Self {
+            sent: counts.sent,
+            refused: counts.refused,
+            unreachable: counts.unreachable,
+            paused: counts.paused,
+            skipped: counts.skipped,
+            steady: counts.steady,
+            last_due_ns: counts.last_due_ns,
+            per_second: counts.per_second.counts().to_vec(),
+            excess: counts.excess.iter().map(|range| (range.start, range.end)).collect(),
+            lateness: (&counts.lateness).into(),
+        }
+    }
+}
+
+impl TryFrom<&SentMessage> for SentCounts {
+    type Error = Inconsistent;
+
+    fn try_from(message: &SentMessage) -> Result<Self, Inconsistent> {
+        let ranges = message.excess.iter().map(|(start, end)| *start..*end);
+        let excess: Vec<_> = ranges.collect();
+        let ordered = excess.windows(2).all(|pair| pair[0].end <= pair[1].start)
+            && excess.iter().all(|range| range.start <= range.end && range.end <= message.sent);
+        if !ordered || message.sent < message.steady {
+            return Err(Inconsistent::new("a sender's account that contradicts itself"));
+        }
+        Ok(Self {
+            sent: message.sent,
+            refused: message.refused,
+            unreachable: message.unreachable,
+            paused: message.paused,
+            skipped: message.skipped,
+            steady: message.steady,
+            last_due_ns: message.last_due_ns,
+            per_second: PerSecond::from_counts(message.per_second.clone()),
+            excess,
+            lateness: (&message.lateness).try_into()?,
+        })
+    }
+}
+
+impl From<&Tally> for TallyMessage {
+    fn from(tally: &Tally) -> Self {
+        let gap = |gap: &Gap| GapMessage {
+            start_ns: gap.start_ns,
+            end_ns: gap.end_ns,
+            packets: gap.packets,
+            offered: gap.offered,
+        };
+        Self {
+            received: tally.received,
+            late: tally.late,
+            duplicate: tally.duplicate,
+            reordered: tally.reordered,
+            host_dropped: tally.host_dropped,
+            unattributed: tally.unattributed,
+            rejected: tally.rejected,
+            steady: tally.steady,
+            octets: tally.octets,
+            per_second: tally.per_second.counts().to_vec(),
+            lost: tally.periods.lost(),
+            loss_periods: tally.periods.periods(),
+            loss_period_max: tally.periods.longest(),
+            loss_period_squares: tally.periods.sum_of_squares().to_string(),
+            lost_in_excess: tally.lost_in_excess,
+            gaps: tally.gaps.as_slice().iter().map(gap).collect(),
+            jitter_rfc3550_ns: tally.jitter_rfc3550_ns,
+        }
+    }
+}
+
+impl TryFrom<&TallyMessage> for Tally {
+    type Error = Inconsistent;
+
+    fn try_from(message: &TallyMessage) -> Result<Self, Inconsistent> {
+        let gap = |gap: &GapMessage| Gap {
+            start_ns: gap.start_ns,
+            end_ns: gap.end_ns,
+            packets: gap.packets,
+            offered: gap.offered,
+        };
+        let contradiction = || Inconsistent::new("a receiver's account that contradicts itself");
+        let squares = match message.loss_period_squares.as_str() {
+            "" => 0,
+            digits => digits.parse().map_err(|_| contradiction())?,
+        };
+        let TallyMessage { lost, loss_periods, loss_period_max, .. } = *message;
+        let periods = LossPeriods::from_parts(lost, loss_periods, loss_period_max, squares);
+        let gaps = Gaps::from_vec(message.gaps.iter().map(gap).collect());
+        Ok(Self {
+            received: message.received,
+            late: message.late,
+            duplicate: message.duplicate,
+            reordered: message.reordered,
+            host_dropped: message.host_dropped,
+            unattributed: message.unattributed,
+            rejected: message.rejected,
+            steady: message.steady,
+            octets: message.octets,
+            per_second: PerSecond::from_counts(message.per_second.clone()),
+            periods: periods.ok_or_else(contradiction)?,
+            lost_in_excess: message.lost_in_excess,
+            gaps: gaps.ok_or_else(contradiction)?,
+            jitter_rfc3550_ns: message.jitter_rfc3550_ns,
+        })
+    }
+}
+
+impl From<HostLimits> for HostMessage {
+    fn from(host: HostLimits) -> Self {
+        let HostLimits { queue_drops, kernel_drops, checksum_errors, clock_steps } = host;
+        Self { queue_drops, kernel_drops, checksum_errors, clock_steps }
+    }
+}
+
+impl From<HostMessage> for HostLimits {
+    fn from(message: HostMessage) -> Self {
+        let HostMessage { queue_drops, kernel_drops, checksum_errors, clock_steps } = message;
+        Self { queue_drops, kernel_drops, checksum_errors, clock_steps }
+    }
+}
+
+/// The part of an account that tells of the probes.
+pub(super) fn reflected(account: &Account) -> Result<Reflected, Inconsistent> {
+    Ok(Reflected {
+        probes: (&account.probes).try_into()?,
+        replies: account.replies,
+        refused: account.replies_refused,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_is_read_back_and_a_bad_one_refused() {
+        let rate = PacketRate::new(1_000).expect("a rate");
+        let load = Load::new(Course::Both, 3, 1_000, rate, Aim::Carry).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(30)).expect("a trial");
+        let message = prepare(7, &trial);
+        assert_eq!(Trial::try_from(&message), Ok(trial));
+        let broken = |change: fn(&mut LoadMessage)| {
+            let mut load = message.load.expect("it has one");
+            change(&mut load);
+            Trial::try_from(&Prepare { load: Some(load), ..message })
+        };
+        assert!(broken(|load| load.packets_per_second = 0).is_err());
+        assert!(broken(|load| load.streams = 65).is_err());
+        assert!(broken(|load| load.payload = 3).is_err());
+        assert!(Trial::try_from(&Prepare { duration_ns: u64::MAX, ..message }).is_err());
+    }
+
+    #[test]
+    fn accounts_are_read_back_whole() {
+        let mut tally =
+            Tally { received: 5, late: 1, jitter_rfc3550_ns: Some(1.5), ..Tally::default() };
+        tally.periods.on_lost(4);
+        tally.periods.on_arrived(1);
+        assert_eq!(Tally::try_from(&TallyMessage::from(&tally)), Ok(tally));
+        let mut sent =
+            SentCounts { sent: 9, steady: 7, excess: vec![2..4], ..SentCounts::default() };
+        sent.lateness.record(17);
+        assert_eq!(SentCounts::try_from(&SentMessage::from(&sent)), Ok(sent));
+    }
+
+    #[test]
+    fn accounts_that_contradict_themselves_are_refused() {
+        let sent = SentMessage { sent: 3, excess: vec![(2, 4)], ..SentMessage::default() };
+        assert!(SentCounts::try_from(&sent).is_err());
+        let tally = TallyMessage { lost: 3, ..TallyMessage::default() };
+        assert!(Tally::try_from(&tally).is_err());
+        let squares = TallyMessage { loss_period_squares: "-1".into(), ..TallyMessage::default() };
+        assert!(Tally::try_from(&squares).is_err());
+    }
+
+    #[test]
+    fn a_run_has_a_name_of_32_digits() {
+        assert_eq!(run_id(&RunId(7).to_string()), Ok(RunId(7)));
+        for text in ["", "7", "+0000000000000000000000000000007", &"g".repeat(32)] {
+            assert!(run_id(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The conversation of driver and agent: two machines of the same shape.
+//!
+//! A session carries out one trial with one site, and never chooses the next. It is handed
+//! messages, ends of trials and the time; it hands back actions. The law of its use: one `handle_`
+//! or command, then [`driver::Session::poll_action`] until it gives `None`, then wait until
+//! something happens or its deadline comes. It never reads a clock, and never touches a socket.
+//!
+//! ```text
+//! driver                                   agent
+//!   Hello                  ->
+//!                          <-   Hello        (its limits; or a TLS alert: key not listed)
+//!   Request                ->
+//!                          <-   Granted      (or Refused)
+//!   Prepare                ->
+//!                          <-   Prepared     (tokens and keys of the trial's streams)
+//!        … handshakes over UDP, one for each stream …
+//!   Start                  ->
+//!                          <-   Started
+//!        … probes, load, heartbeats …
+//!   Closing, each stream   <->  Closing, each stream
+//!                          <-   Account      (all that the agent counted)
+//!   Prepare … or Finish    ->
+//! ```
+
+pub mod agent;
+
+mod convert;
+
+pub mod driver;
+
+pub use convert::Inconsistent;
+
+use crate::units::Span;
+use crate::wire::control::{Hello, LimitsMessage, PROTOCOL};
+
+/// How long an answer to a message may take.
+pub const ANSWER_MAX: Span = Span::from_secs(10);
+
+/// How long no data may come once the control connection is closed, before a run is over.
+pub const QUIET_MAX: Span = Span::from_secs(1);
+
+/// This program, as it introduces itself.
+#[must_use]
+pub fn hello(program: &str, limits: Option<LimitsMessage>) -> Hello {
+    let program = format!("{program} {}", env!("CARGO_PKG_VERSION"));
+    Hello { protocol: PROTOCOL, program, limits }
+}

@@ -1,0 +1,472 @@
+//! What driver and agent say to each other over TLS: frames of a length (32 bit, big-endian) and
+//! that many octets of JSON.
+//!
+//! Both say [`Message::Hello`] first, with the protocol's version: another version is refused
+//! before anything else is read. Fields that this version does not know are ignored, so that a
+//! later one may add some; a message that it does not know is an error. The structs here mirror
+//! what the head works with, and are checked when they are converted to it.
+
+use crate::wire::seal::KEY_LEN;
+use crate::wire::{StreamNumber, Token};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The version of this protocol, of the datagrams' too.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest frame: a trial's account with its histograms is a tenth of it.
+pub const FRAME_MAX: usize = 4 << 20;
+
+/// The name of a run: it outlives the connection that it was asked for on.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub struct RunId(pub u128);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A message.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Message {
+    /// Both, first.
+    Hello(Hello),
+    /// Driver: may I?
+    Request(Request),
+    /// Agent: you may, within this.
+    Granted(Granted),
+    /// Agent: you may not, or not this.
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Driver: the next trial.
+    Prepare(Prepare),
+    /// Agent: its streams, to be opened by handshake.
+    Prepared {
+        /// The trial.
+        trial: u32,
+        /// Each stream's secrets.
+        streams: Vec<Secrets>,
+    },
+    /// Driver: all streams are open; send.
+    Start {
+        /// The trial.
+        trial: u32,
+    },
+    /// Agent: sending, if there is anything to send.
+    Started {
+        /// The trial.
+        trial: u32,
+    },
+    /// Both: a stream's sender is done; this is its account.
+    Closing {
+        /// The trial.
+        trial: u32,
+        /// The stream.
+        stream: StreamNumber,
+        /// What was sent.
+        sent: SentMessage,
+    },
+    /// Driver: end this trial now.
+    Stop {
+        /// The trial.
+        trial: u32,
+    },
+    /// Agent: all that it counted in a trial.
+    Account(Account),
+    /// Driver: no more trials.
+    Finish,
+    /// Both: something went wrong that ends the conversation.
+    Fault {
+        /// What.
+        reason: String,
+    },
+}
+
+/// Who speaks.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The program and its version, for people.
+    pub program: String,
+    /// What the agent allows this driver; absent from a driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsMessage>,
+}
+
+/// What an agent allows.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LimitsMessage {
+    /// Bits per second at L2, in one direction.
+    pub rate_max_bit_s: u64,
+    /// Of load under one grant.
+    pub duration_max_ns: u64,
+}
+
+/// What a driver asks for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Request {
+    /// The run.
+    pub run: String,
+    /// The circuit, whose load lock is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<String>,
+    /// How long the run may take in all.
+    pub duration_ns: u64,
+    /// The load; absent where only probes are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadRequest>,
+}
+
+/// The load that a driver asks for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LoadRequest {
+    /// Bits per second at L2, in one direction.
+    pub rate_bit_s: u64,
+    /// Of all load together.
+    pub duration_ns: u64,
+}
+
+/// What an agent grants.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Granted {
+    /// The run.
+    pub run: String,
+    /// From now; then it ends by itself.
+    pub duration_ns: u64,
+    /// The load; absent where only probes are granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadRequest>,
+}
+
+/// A trial.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Prepare {
+    /// Its number in the run.
+    pub trial: u32,
+    /// How long packets are due.
+    pub duration_ns: u64,
+    /// Its load; absent where it is idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadMessage>,
+}
+
+/// The load of a trial, the same in each direction.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LoadMessage {
+    /// Which ways.
+    pub course: CourseMessage,
+    /// Streams in each direction.
+    pub streams: u32,
+    /// Octets of UDP payload.
+    pub payload: u32,
+    /// Packets per second in each direction.
+    pub packets_per_second: u64,
+    /// Whether the line is to carry it, or it goes as fast as the host can.
+    pub capacity: bool,
+}
+
+/// Which ways a load goes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CourseMessage {
+    /// Driver to agent.
+    Forward,
+    /// Agent to driver.
+    Reverse,
+    /// The two at once.
+    Both,
+}
+
+/// A stream's secrets.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Secrets {
+    /// The stream.
+    pub stream: StreamNumber,
+    /// What each of its datagrams carries, as 16 hexadecimal digits.
+    #[serde(with = "hex_token")]
+    pub token: Token,
+    /// What its signals and probes are sealed with, as 64 hexadecimal digits.
+    #[serde(with = "hex_key")]
+    pub key: [u8; KEY_LEN],
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets of stream {}", self.stream)
+    }
+}
+
+/// A sender's account of a stream.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct SentMessage {
+    /// Packets accepted by the kernel.
+    pub sent: u64,
+    /// Packets refused by the host's stack.
+    pub refused: u64,
+    /// Packets answered with ICMP errors.
+    pub unreachable: u64,
+    /// Slots passed in silence.
+    pub paused: u64,
+    /// Slots passed because the host was slow.
+    pub skipped: u64,
+    /// Packets sent in the steady part.
+    pub steady: u64,
+    /// When the last one was due.
+    pub last_due_ns: u64,
+    /// Packets sent by the second.
+    pub per_second: Vec<u64>,
+    /// First and one past the last sequence number of each catch-up beyond the burst bound.
+    pub excess: Vec<(u64, u64)>,
+    /// How late they left.
+    pub lateness: DelaysMessage,
+}
+
+/// A receiver's account of a stream.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TallyMessage {
+    /// Different packets in time.
+    pub received: u64,
+    /// Packets too late.
+    pub late: u64,
+    /// Further copies.
+    pub duplicate: u64,
+    /// Behind a later one.
+    pub reordered: u64,
+    /// Dropped by the receiving host.
+    pub host_dropped: u64,
+    /// Drops that no gap accounts for.
+    pub unattributed: u64,
+    /// Outside the grant.
+    pub rejected: u64,
+    /// Received in the steady part.
+    pub steady: u64,
+    /// Octets of payload received.
+    pub octets: u64,
+    /// Received by the second.
+    pub per_second: Vec<u64>,
+    /// Lost and late packets.
+    pub lost: u64,
+    /// Periods of loss.
+    pub loss_periods: u64,
+    /// The longest of them.
+    pub loss_period_max: u64,
+    /// The sum of the squares of their lengths, as decimal digits: it may exceed 64 bit.
+    pub loss_period_squares: String,
+    /// Lost in a catch-up of the sender's.
+    pub lost_in_excess: u64,
+    /// Times without arrival.
+    pub gaps: Vec<GapMessage>,
+    /// RFC 3550's jitter.
+    pub jitter_rfc3550_ns: Option<f64>,
+}
+
+/// A time without arrival.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct GapMessage {
+    /// The last arrival before.
+    pub start_ns: u64,
+    /// The next arrival.
+    pub end_ns: u64,
+    /// Packets of it that never came.
+    pub packets: u64,
+    /// Whether anything was sent in it.
+    pub offered: bool,
+}
+
+/// A distribution of delays.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct DelaysMessage {
+    /// `HdrHistogram` V2, in base64; empty where there is none.
+    pub histogram: String,
+    /// Lost ones.
+    pub infinite: u64,
+    /// The least.
+    pub min_ns: Option<u64>,
+    /// The greatest.
+    pub max_ns: Option<u64>,
+}
+
+/// What a host reports against itself.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct HostMessage {
+    /// Dropped by the interface's queue.
+    pub queue_drops: u64,
+    /// Dropped before any socket.
+    pub kernel_drops: u64,
+    /// Wrong UDP checksums.
+    pub checksum_errors: u64,
+    /// Steps of the wall clock.
+    pub clock_steps: u64,
+}
+
+/// All that the agent counted in a trial.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Account {
+    /// The trial.
+    pub trial: u32,
+    /// The probes that came.
+    pub probes: TallyMessage,
+    /// Replies sent.
+    pub replies: u64,
+    /// Replies refused by the agent's stack.
+    pub replies_refused: u64,
+    /// Each load stream that came to it.
+    pub tallies: Vec<(StreamNumber, TallyMessage)>,
+    /// Its host.
+    pub host: HostMessage,
+}
+
+impl Message {
+    /// The message as a frame's octets, without their length.
+    ///
+    /// # Panics
+    ///
+    /// Never: every message here is made of what JSON can say.
+    #[must_use]
+    pub fn emit(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers, texts and lists are JSON")
+    }
+
+    /// Reads a frame's octets, which may be anyone's.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the octets; never panics.
+    pub fn parse(frame: &[u8]) -> Result<Self, MalformedMessage> {
+        serde_json::from_slice(frame).map_err(|error| MalformedMessage(error.to_string()))
+    }
+
+    /// Its name, for errors and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Request(_) => "request",
+            Self::Granted(_) => "granted",
+            Self::Refused { .. } => "refused",
+            Self::Prepare(_) => "prepare",
+            Self::Prepared { .. } => "prepared",
+            Self::Start { .. } => "start",
+            Self::Started { .. } => "started",
+            Self::Closing { .. } => "closing",
+            Self::Stop { .. } => "stop",
+            Self::Account(_) => "account",
+            Self::Finish => "finish",
+            Self::Fault { .. } => "fault",
+        }
+    }
+}
+
+/// A frame is no message of this version.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a message of protocol version {PROTOCOL}: {0}")]
+pub struct MalformedMessage(String);
+
+mod hex_token {
+    use super::Token;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(token: &Token, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{:016x}", token.0))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Token, D::Error> {
+        let text = String::deserialize(from)?;
+        u64::from_str_radix(&text, 16).map(Token).map_err(D::Error::custom)
+    }
+}
+
+mod hex_key {
+    use super::KEY_LEN;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(key: &[u8; KEY_LEN], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&key.iter().map(|octet| format!("{octet:02x}")).collect::<String>())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<[u8; KEY_LEN], D::Error> {
+        let text = String::deserialize(from)?;
+        let octet = |place: usize| {
+            text.get(2 * place..2 * place + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        };
+        let mut key = [0; KEY_LEN];
+        for (place, slot) in key.iter_mut().enumerate() {
+            *slot = octet(place).ok_or_else(|| D::Error::custom("not 64 hexadecimal digits"))?;
+        }
+        if text.len() == 2 * KEY_LEN { Ok(key) } else { Err(D::Error::custom("too many digits")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn secrets() -> Message {
+        let secrets = Secrets { stream: 3, token: Token(0xfeed), key: [0xa5; KEY_LEN] };
+        Message::Prepared { trial: 1, streams: vec![secrets] }
+    }
+
+    /// Golden: this text is the protocol.
+    #[test]
+    fn a_message_is_tagged_json() {
+        let text = String::from_utf8(secrets().emit()).expect("UTF-8");
+        let expected = format!(
+            r#"{{"type":"prepared","trial":1,"streams":[{{"stream":3,"token":"000000000000feed","key":"{}"}}]}}"#,
+            "a5".repeat(32)
+        );
+        assert_eq!(text, expected);
+        assert_eq!(Message::parse(text.as_bytes()), Ok(secrets()));
+    }
+
+    #[test]
+    fn what_is_not_known_is_ignored_in_a_message_and_refused_as_one() {
+        let later = br#"{"type":"start","trial":2,"mood":"good"}"#;
+        assert_eq!(Message::parse(later), Ok(Message::Start { trial: 2 }));
+        assert!(Message::parse(br#"{"type":"sing"}"#).is_err());
+        assert!(Message::parse(br#"{"type":"start"}"#).is_err());
+    }
+
+    #[test]
+    fn a_key_has_64_digits_and_no_more() {
+        for digits in [0, 63, 65, 66] {
+            let text = format!(r#"{{"stream":0,"token":"1","key":"{}"}}"#, "a".repeat(digits));
+            assert!(serde_json::from_str::<Secrets>(&text).is_err(), "{digits} digits");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert!(!format!("{:?}", secrets()).contains("feed"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_read_or_refused(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Message::parse(&octets);
+        }
+
+        #[test]
+        fn any_json_is_read_or_refused(kind in "[a-z]{3,9}", number in any::<f64>()) {
+            let _ = Message::parse(format!(r#"{{"type":"{kind}","trial":{number}}}"#).as_bytes());
+        }
+    }
+}
