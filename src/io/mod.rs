@@ -1,6 +1,9 @@
 //! The hands: everything that touches sockets, clocks, files and signals. Decides nothing.
 #![expect(clippy::disallowed_types, reason = "this is the one floor that touches the world")]
 
+pub mod clock;
 pub mod frame;
 pub mod key;
+mod sys;
 pub mod tls;
+pub mod udp;

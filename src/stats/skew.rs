@@ -393,7 +393,9 @@ mod tests {
         // Known to be within 11 and 11 by then, whatever the first alone allows.
         let three = [exchange(0, 0, 10), exchange(2_000, 11, 20), exchange(2_000, 0, 10)];
         assert_eq!(clock_steps(&three), [2]);
-        assert!(clock_steps(&[exchange(0, 0, 10), exchange(0, 99, 98), exchange(0, 5, 6)]).is_empty());
+        assert!(
+            clock_steps(&[exchange(0, 0, 10), exchange(0, 99, 98), exchange(0, 5, 6)]).is_empty()
+        );
         assert!(clock_steps(&[]).is_empty());
     }
 

@@ -1,0 +1,311 @@
+//! System calls that no safe crate wraps as we need them: the crate's only `unsafe`.
+#![expect(unsafe_code, reason = "system calls take raw pointers; each block says why it is sound")]
+
+use std::io;
+use std::mem::{MaybeUninit, size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::time::Duration;
+
+/// Octets for the control messages of one datagram: stamp, drop counter, packet information.
+const CONTROL_LEN: usize = 256;
+
+/// Control messages are read in place, so their buffer is aligned as their header is.
+#[repr(align(16))]
+struct Control([u8; CONTROL_LEN]);
+
+/// What came with a datagram.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ancillary {
+    /// Octets that were read.
+    pub(super) len: usize,
+    /// The datagram was longer than the buffer.
+    pub(super) truncated: bool,
+    /// Who sent it.
+    pub(super) peer: Option<SocketAddr>,
+    /// The address of this host that it was sent to.
+    pub(super) local: Option<IpAddr>,
+    /// When the kernel received it, on the wall clock.
+    pub(super) real_ns: Option<u64>,
+    /// What the socket had dropped when it queued it.
+    pub(super) drops: Option<u32>,
+}
+
+/// Reads one datagram without waiting.
+pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Ancillary> {
+    let mut control = Control([0; CONTROL_LEN]);
+    let mut name = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all of `msghdr` may be zero.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_name = name.as_mut_ptr().cast();
+    header.msg_namelen = socklen(size_of::<libc::sockaddr_storage>());
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL_LEN;
+    // SAFETY: the header's pointers are to live buffers of the lengths beside them.
+    let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: zeroed octets are a valid `sockaddr_storage`, and the kernel wrote an address or none.
+    let peer = unsafe { socket_addr(&name.assume_init(), header.msg_namelen) };
+    let truncated = header.msg_flags & libc::MSG_TRUNC != 0;
+    let mut ancillary = Ancillary { len, truncated, peer, ..Ancillary::default() };
+    // SAFETY: the kernel has filled the control buffer that the header points to.
+    unsafe { read_control(&header, &mut ancillary) };
+    Ok(ancillary)
+}
+
+/// # Safety
+///
+/// `header` must be as `recvmsg` left it, its control buffer alive.
+unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
+    // SAFETY: by this function's contract; CMSG_NXTHDR stays within the buffer.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while !message.is_null() {
+            let data = libc::CMSG_DATA(message);
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    let stamp: libc::timespec = ptr::read_unaligned(data.cast());
+                    ancillary.real_ns = nanos(stamp);
+                }
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    ancillary.drops = Some(ptr::read_unaligned(data.cast()));
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
+                    let octets = info.ipi_addr.s_addr.to_ne_bytes();
+                    ancillary.local = Some(IpAddr::V4(Ipv4Addr::from(octets)));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info: libc::in6_pktinfo = ptr::read_unaligned(data.cast());
+                    let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                    ancillary.local = Some(IpAddr::V6(address));
+                }
+                _ => {}
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+}
+
+/// # Safety
+///
+/// `storage` must hold an address of `len` octets, or `len` be less than any address's.
+unsafe fn socket_addr(
+    storage: &libc::sockaddr_storage,
+    len: libc::socklen_t,
+) -> Option<SocketAddr> {
+    let storage = ptr::from_ref(storage);
+    let holds = |size: usize| socklen(size) <= len;
+    // SAFETY: `sockaddr_storage` is large enough and aligned for both; the family says which.
+    unsafe {
+        match libc::c_int::from((*storage).ss_family) {
+            libc::AF_INET if holds(size_of::<libc::sockaddr_in>()) => {
+                let v4 = &*storage.cast::<libc::sockaddr_in>();
+                let address = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
+                Some(SocketAddr::from((address, u16::from_be(v4.sin_port))))
+            }
+            libc::AF_INET6 if holds(size_of::<libc::sockaddr_in6>()) => {
+                let v6 = &*storage.cast::<libc::sockaddr_in6>();
+                let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+                let port = u16::from_be(v6.sin6_port);
+                let (flow, scope) = (v6.sin6_flowinfo, v6.sin6_scope_id);
+                Some(std::net::SocketAddrV6::new(address, port, flow, scope).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Sends one datagram to `peer` without waiting, from the address `local` of this host.
+pub(super) fn send_from(
+    fd: BorrowedFd<'_>,
+    octets: &[u8],
+    peer: SocketAddr,
+    local: Option<IpAddr>,
+) -> io::Result<usize> {
+    let name = socket2::SockAddr::from(peer);
+    let mut control = Control([0; CONTROL_LEN]);
+    let mut part =
+        libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+    // SAFETY: all of `msghdr` may be zero.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_name = name.as_ptr().cast_mut().cast();
+    header.msg_namelen = name.len();
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    if let Some(local) = local {
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = CONTROL_LEN;
+        // SAFETY: the control buffer is alive, zeroed, and longer than either message.
+        header.msg_controllen = unsafe { write_source(&header, local) };
+    }
+    // SAFETY: the header's pointers are to live buffers of the lengths beside them; the kernel
+    // only reads the datagram and the name.
+    let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes the source address as the only control message; its length.
+///
+/// # Safety
+///
+/// `header`'s control buffer must be alive and hold the largest of these messages.
+unsafe fn write_source(header: &libc::msghdr, local: IpAddr) -> usize {
+    // SAFETY: by this function's contract the first header and its data are within the buffer.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(header);
+        let data = libc::CMSG_DATA(message);
+        match local {
+            IpAddr::V4(address) => {
+                let mut info: libc::in_pktinfo = zeroed();
+                info.ipi_spec_dst.s_addr = u32::from_ne_bytes(address.octets());
+                (*message).cmsg_level = libc::IPPROTO_IP;
+                (*message).cmsg_type = libc::IP_PKTINFO;
+                let len = socklen(size_of_val(&info));
+                (*message).cmsg_len = libc::CMSG_LEN(len) as usize;
+                ptr::write_unaligned(data.cast(), info);
+                libc::CMSG_SPACE(len) as usize
+            }
+            IpAddr::V6(address) => {
+                let mut info: libc::in6_pktinfo = zeroed();
+                info.ipi6_addr.s6_addr = address.octets();
+                (*message).cmsg_level = libc::IPPROTO_IPV6;
+                (*message).cmsg_type = libc::IPV6_PKTINFO;
+                let len = socklen(size_of_val(&info));
+                (*message).cmsg_len = libc::CMSG_LEN(len) as usize;
+                ptr::write_unaligned(data.cast(), info);
+                libc::CMSG_SPACE(len) as usize
+            }
+        }
+    }
+}
+
+/// Reads away one error that the kernel has queued on the socket; its number, or `None`.
+pub(super) fn queued_error(fd: BorrowedFd<'_>) -> Option<u32> {
+    let mut control = Control([0; CONTROL_LEN]);
+    // SAFETY: all of `msghdr` may be zero.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL_LEN;
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    // SAFETY: the control buffer is alive; there is no other.
+    if unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) } < 0 {
+        return None;
+    }
+    // SAFETY: the kernel has filled the control buffer; CMSG_NXTHDR stays within it.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(&raw const header);
+        while !message.is_null() {
+            let kind = ((*message).cmsg_level, (*message).cmsg_type);
+            if matches!(
+                kind,
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            ) {
+                let error: libc::sock_extended_err =
+                    ptr::read_unaligned(libc::CMSG_DATA(message).cast());
+                return Some(error.ee_errno);
+            }
+            message = libc::CMSG_NXTHDR(&raw const header, message);
+        }
+    }
+    Some(0)
+}
+
+/// Sets a socket option that is one integer.
+pub(super) fn set_option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let len = socklen(size_of::<libc::c_int>());
+    let value = (&raw const value).cast();
+    // SAFETY: `value` is alive and as long as `len` says.
+    checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value, len) })
+}
+
+/// Reads a socket option that is a row of up to `N` integers.
+pub(super) fn option<const N: usize>(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<[u32; N]> {
+    let mut values = [0_u32; N];
+    let mut len = socklen(size_of_val(&values));
+    let target = values.as_mut_ptr().cast();
+    // SAFETY: `values` is alive and as long as `len` says; any octets are valid integers.
+    checked(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, target, &raw mut len) })?;
+    Ok(values)
+}
+
+/// Waits until `fd` can be read, at most `limit`; whether it can.
+pub(super) fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
+    let mut set = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let limit = timespec(limit);
+    // SAFETY: one live `pollfd`, a live `timespec`, no signal mask.
+    let ready = unsafe { libc::ppoll(&raw mut set, 1, &raw const limit, ptr::null()) };
+    match ready {
+        0.. => Ok(0 < ready),
+        _ => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            error => Err(error),
+        },
+    }
+}
+
+/// The time of a clock, in nanoseconds.
+pub(super) fn clock_ns(clock: libc::clockid_t) -> u64 {
+    // SAFETY: all of `timespec` may be zero.
+    let mut time: libc::timespec = unsafe { zeroed() };
+    // SAFETY: `time` is alive.
+    let result = checked(unsafe { libc::clock_gettime(clock, &raw mut time) });
+    debug_assert!(result.is_ok(), "Linux has this clock: {result:?}");
+    nanos(time).unwrap_or(0)
+}
+
+/// Sleeps until the monotonic clock shows `until_ns`.
+pub(super) fn sleep_until(until_ns: u64) {
+    let until = timespec(Duration::from_nanos(until_ns));
+    loop {
+        // SAFETY: `until` is alive; no remainder is asked for with an absolute time.
+        let result = unsafe {
+            libc::clock_nanosleep(
+                libc::CLOCK_MONOTONIC,
+                libc::TIMER_ABSTIME,
+                &raw const until,
+                ptr::null_mut(),
+            )
+        };
+        if result != libc::EINTR {
+            return;
+        }
+    }
+}
+
+/// Lets this thread's sleeps end when they are due, not up to 50 us later.
+pub(super) fn tighten_timer_slack() {
+    // SAFETY: this `prctl` takes an integer and no pointer.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
+}
+
+fn checked(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn nanos(time: libc::timespec) -> Option<u64> {
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
+}
+
+fn timespec(span: Duration) -> libc::timespec {
+    let tv_sec = span.as_secs().try_into().unwrap_or(libc::time_t::MAX);
+    libc::timespec { tv_sec, tv_nsec: span.subsec_nanos().into() }
+}
+
+fn socklen(len: usize) -> libc::socklen_t {
+    libc::socklen_t::try_from(len).expect("addresses and options are short")
+}

@@ -1,0 +1,466 @@
+//! UDP sockets as a measurement needs them: every refusal, drop and error is told, none swallowed.
+
+use super::clock::Bridge;
+use super::sys;
+use crate::clock::Stamp;
+use socket2::{Domain, Protocol, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// Octets of receive and of send buffer that are asked for: 20 ms at 3 Gbit/s.
+const BUFFER_OCTETS: usize = 8 << 20;
+
+/// The most datagrams that are read when a socket is connected on a port that is in use.
+const STRAYS_MAX: usize = 65_536;
+
+/// `SO_MEMINFO`, and the place in it of the socket's drop counter.
+const SO_MEMINFO: libc::c_int = 55;
+const MEMINFO_LEN: usize = 9;
+const MEMINFO_DROPS: usize = 8;
+
+/// What became of a datagram that was to be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sent {
+    /// The kernel took it.
+    Accepted,
+    /// This host's stack said no: a queue or a buffer is full, or a filter forbids it.
+    Refused,
+    /// The path answered earlier datagrams with ICMP errors, and does so still.
+    Unreachable,
+    /// It is longer than the device's MTU.
+    TooLong,
+}
+
+/// A datagram that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<C> {
+    /// Octets of it, from the buffer's start.
+    pub len: usize,
+    /// It was longer than the buffer.
+    pub truncated: bool,
+    /// Who sent it.
+    pub peer: Option<SocketAddr>,
+    /// The address of this host that it was sent to; only a listener is told.
+    pub local: Option<IpAddr>,
+    /// When the kernel received it.
+    pub at: Stamp<C>,
+    /// What the socket had dropped when it queued it.
+    pub drops: u32,
+}
+
+/// A datagram that belongs to someone else.
+#[derive(Clone, Debug)]
+pub struct Stray {
+    /// Its octets.
+    pub octets: Vec<u8>,
+    /// Who sent it.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Buffers as the kernel granted them, in octets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Buffers {
+    /// For receiving.
+    pub receive: usize,
+    /// For sending.
+    pub send: usize,
+}
+
+/// A UDP socket that never waits, unless it is told to.
+#[derive(Debug)]
+pub struct Socket {
+    socket: socket2::Socket,
+    bridge: Bridge,
+    drops: u32,
+    icmp_errors: u64,
+}
+
+impl Socket {
+    /// A socket on a port of the kernel's choice, connected to `peer`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn connect(peer: SocketAddr) -> io::Result<Self> {
+        let socket = Self::open(peer)?;
+        socket.socket.connect(&peer.into())?;
+        Ok(socket)
+    }
+
+    /// A socket that anyone may send to, and that others may share the port of.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn listen(local: SocketAddr) -> io::Result<Self> {
+        let socket = Self::open(local)?;
+        let fd = socket.socket.as_fd();
+        sys::set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        if local.is_ipv6() {
+            socket.socket.set_only_v6(false)?;
+            sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        }
+        socket.socket.set_reuse_address(true)?;
+        socket.socket.bind(&local.into())?;
+        Ok(socket)
+    }
+
+    /// A socket on the port of a listener, for the datagrams of `peer` alone; with what reached it
+    /// before it was connected, which may be anyone's.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn connect_from(local: SocketAddr, peer: SocketAddr) -> io::Result<(Self, Vec<Stray>)> {
+        let mut socket = Self::open(local)?;
+        if local.is_ipv6() {
+            socket.socket.set_only_v6(false)?;
+        }
+        socket.socket.set_reuse_address(true)?;
+        socket.socket.bind(&local.into())?;
+        socket.socket.connect(&peer.into())?;
+        let mut strays = Vec::new();
+        let mut buffer = vec![0; usize::from(u16::MAX)];
+        while strays.len() < STRAYS_MAX {
+            let Some(received) = socket.receive::<crate::clock::Agent>(&mut buffer)? else { break };
+            let octets = buffer[..received.len].to_vec();
+            strays.push(Stray { octets, peer: received.peer });
+        }
+        Ok((socket, strays))
+    }
+
+    fn open(address: SocketAddr) -> io::Result<Self> {
+        let domain = Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        let fd = socket.as_fd();
+        let octets = libc::c_int::try_from(BUFFER_OCTETS).unwrap_or(libc::c_int::MAX);
+        // Beyond the sysctl's limit only the privileged may go; others get as much as they may.
+        if sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets).is_err() {
+            socket.set_recv_buffer_size(BUFFER_OCTETS)?;
+        }
+        let (receive_errors, discover) = (libc::IP_RECVERR, libc::IP_MTU_DISCOVER);
+        sys::set_option(fd, libc::IPPROTO_IP, receive_errors, 1)?;
+        sys::set_option(fd, libc::IPPROTO_IP, discover, libc::IP_PMTUDISC_PROBE)?;
+        if domain == Domain::IPV6 {
+            let (receive_errors, discover) = (libc::IPV6_RECVERR, libc::IPV6_MTU_DISCOVER);
+            sys::set_option(fd, libc::IPPROTO_IPV6, receive_errors, 1)?;
+            sys::set_option(fd, libc::IPPROTO_IPV6, discover, libc::IPV6_PMTUDISC_PROBE)?;
+        }
+        sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+        Ok(Self { socket, bridge: Bridge::default(), drops: 0, icmp_errors: 0 })
+    }
+
+    /// Sends `octets` to the connected peer. An ICMP error that earlier datagrams caused is
+    /// counted, and the send repeated once.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, where it is none of [`Sent`].
+    pub fn send(&mut self, octets: &[u8]) -> io::Result<Sent> {
+        let send = |socket: &socket2::Socket| socket.send(octets).map(|_| Sent::Accepted);
+        self.repeat_once(send)
+    }
+
+    /// Sends `octets` to `peer`, from the address `local` of this host where one is given.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, where it is none of [`Sent`].
+    pub fn send_to(
+        &mut self,
+        octets: &[u8],
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+    ) -> io::Result<Sent> {
+        self.repeat_once(|socket| {
+            sys::send_from(socket.as_fd(), octets, peer, local).map(|_| Sent::Accepted)
+        })
+    }
+
+    fn repeat_once(
+        &mut self,
+        send: impl Fn(&socket2::Socket) -> io::Result<Sent>,
+    ) -> io::Result<Sent> {
+        let first = judge_send(send(&self.socket))?;
+        if first != Sent::Unreachable {
+            return Ok(first);
+        }
+        self.icmp_errors += 1;
+        judge_send(send(&self.socket))
+    }
+
+    /// The next datagram, if one is here.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; an ICMP error that a datagram caused is counted, and is none.
+    pub fn receive<C>(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received<C>>> {
+        let ancillary = loop {
+            match sys::receive(self.socket.as_fd(), buffer) {
+                Ok(ancillary) => break ancillary,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.drain_errors();
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_icmp(&error) => self.icmp_errors += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        let at = match ancillary.real_ns {
+            Some(real_ns) => self.bridge.monotonic(real_ns),
+            None => super::clock::now(),
+        };
+        // The counter comes only once it has moved.
+        self.drops = ancillary.drops.unwrap_or(self.drops);
+        Ok(Some(Received {
+            len: ancillary.len,
+            truncated: ancillary.truncated,
+            peer: ancillary.peer,
+            local: ancillary.local,
+            at,
+            drops: self.drops,
+        }))
+    }
+
+    /// Waits until something can be read, at most until `until`; whether it can.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn wait_readable<C>(&self, until: Stamp<C>) -> io::Result<bool> {
+        let limit = until.nanos_since(super::clock::now());
+        sys::wait_readable(self.socket.as_fd(), Duration::from_nanos(limit))
+    }
+
+    /// What the socket has dropped until now, also where nothing came after it.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn drops(&self) -> io::Result<u32> {
+        let memory: [u32; MEMINFO_LEN] =
+            sys::option(self.socket.as_fd(), libc::SOL_SOCKET, SO_MEMINFO)?;
+        Ok(memory[MEMINFO_DROPS])
+    }
+
+    /// The largest IP packet that leaves in one piece, as this host knows the way to the peer.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, such as that the socket is not connected.
+    pub fn mtu(&self) -> io::Result<u32> {
+        let fd = self.socket.as_fd();
+        let ipv4 = || sys::option::<1>(fd, libc::IPPROTO_IP, libc::IP_MTU);
+        let mtu = match self.peer()? {
+            SocketAddr::V6(_) => {
+                sys::option::<1>(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU).or_else(|_| ipv4())
+            }
+            SocketAddr::V4(_) => ipv4(),
+        };
+        mtu.map(|[octets]| octets)
+    }
+
+    /// Where this socket is.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or_else(not_ip)
+    }
+
+    /// Whom this socket is connected to.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        self.socket.peer_addr()?.as_socket().ok_or_else(not_ip)
+    }
+
+    /// The buffers that the kernel granted: it doubles what it grants for its own use.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn buffers(&self) -> io::Result<Buffers> {
+        let receive = self.socket.recv_buffer_size()? / 2;
+        Ok(Buffers { receive, send: self.socket.send_buffer_size()? / 2 })
+    }
+
+    /// ICMP errors that datagrams of this socket caused.
+    #[must_use]
+    pub const fn icmp_errors(&self) -> u64 {
+        self.icmp_errors
+    }
+
+    /// How often the wall clock was set while this socket received.
+    #[must_use]
+    pub const fn clock_steps(&self) -> u64 {
+        self.bridge.steps()
+    }
+
+    /// Reads the error queue away: it would keep the socket ready for nothing.
+    fn drain_errors(&mut self) {
+        while let Some(error) = sys::queued_error(self.socket.as_fd()) {
+            let error = i32::try_from(error).map(io::Error::from_raw_os_error);
+            self.icmp_errors += u64::from(error.is_ok_and(|error| is_icmp(&error)));
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn judge_send(result: io::Result<Sent>) -> io::Result<Sent> {
+    let Err(error) = result else { return result };
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::ENOBUFS | libc::EPERM) => Ok(Sent::Refused),
+        Some(libc::EMSGSIZE) => Ok(Sent::TooLong),
+        _ if is_icmp(&error) => Ok(Sent::Unreachable),
+        _ => Err(error),
+    }
+}
+
+/// Whether an error tells of ICMP that an earlier datagram caused, or of a missing route.
+fn is_icmp(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNREFUSED
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EPROTO
+                | libc::EACCES
+        )
+    )
+}
+
+fn not_ip() -> io::Error {
+    io::Error::other("a UDP socket without an IP address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Agent, Driver};
+    use crate::io::clock::now;
+
+    fn loopback(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    fn read(socket: &mut Socket, buffer: &mut [u8]) -> Option<Received<Driver>> {
+        let until: Stamp<Driver> = now().after_nanos(200_000_000);
+        socket.wait_readable(until).expect("ppoll");
+        socket.receive(buffer).expect("recvmsg")
+    }
+
+    fn pair(local: &str) -> (Socket, Socket) {
+        let listener = Socket::listen(loopback(local)).expect("a listener");
+        let connected = Socket::connect(listener.local().expect("bound")).expect("a socket");
+        (listener, connected)
+    }
+
+    #[test]
+    fn a_datagram_is_stamped_between_its_sending_and_its_reading() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let (mut listener, mut socket) = pair(local);
+            let before: Stamp<Driver> = now();
+            assert_eq!(socket.send(b"here").expect("send"), Sent::Accepted);
+            let mut buffer = [0xa5; 16];
+            let received = read(&mut listener, &mut buffer).expect("a datagram");
+            let after: Stamp<Driver> = now();
+            assert_eq!(&buffer[..received.len], b"here");
+            assert_eq!(received.peer, socket.local().ok());
+            assert_eq!(received.local, listener.local().ok().map(|local| local.ip()));
+            assert!(before.nanos() <= received.at.nanos() + 50_000 && received.at <= after);
+        }
+    }
+
+    #[test]
+    fn a_long_datagram_says_that_it_was_cut() {
+        let (mut listener, mut socket) = pair("127.0.0.1:0");
+        socket.send(&[1; 100]).expect("send");
+        assert!(read(&mut listener, &mut [0; 10]).expect("a datagram").truncated);
+    }
+
+    #[test]
+    fn a_listener_answers_from_the_address_it_was_asked_at() {
+        let mut listener = Socket::listen(loopback("0.0.0.0:0")).expect("a listener");
+        let port = listener.local().expect("bound").port();
+        let mut socket = Socket::connect(SocketAddr::from(([127, 0, 0, 2], port))).expect("socket");
+        socket.send(b"?").expect("send");
+        let received = read(&mut listener, &mut [0; 8]).expect("a datagram");
+        let peer = received.peer.expect("a peer");
+        listener.send_to(b"!", peer, received.local).expect("send");
+        assert!(read(&mut socket, &mut [0; 8]).is_some(), "the answer came from elsewhere");
+    }
+
+    #[test]
+    fn a_connected_socket_takes_its_peers_datagrams_and_hands_back_strangers() {
+        let (mut listener, mut socket) = pair("127.0.0.1:0");
+        let (local, peer) = (listener.local().expect("bound"), socket.local().expect("bound"));
+        let (mut own, strays) = Socket::connect_from(local, peer).expect("a socket");
+        assert!(strays.is_empty());
+        socket.send(b"mine").expect("send");
+        Socket::connect(local).expect("a socket").send(b"other").expect("send");
+        let mut buffer = [0; 16];
+        let received = read(&mut own, &mut buffer).expect("a datagram");
+        assert_eq!(&buffer[..received.len], b"mine");
+        let received = read(&mut listener, &mut buffer).expect("a datagram");
+        assert_eq!(&buffer[..received.len], b"other");
+    }
+
+    #[test]
+    fn a_closed_port_is_counted_and_no_error() {
+        let (listener, mut socket) = pair("127.0.0.1:0");
+        drop(listener);
+        socket.send(b"1").expect("send");
+        assert!(read(&mut socket, &mut [0; 8]).is_none());
+        assert_eq!(socket.send(b"2").expect("send"), Sent::Accepted);
+        assert!(read(&mut socket, &mut [0; 8]).is_none());
+        assert!(2 <= socket.icmp_errors(), "{}", socket.icmp_errors());
+    }
+
+    #[test]
+    fn what_this_host_drops_is_told_exactly() {
+        let (mut listener, mut socket) = pair("127.0.0.1:0");
+        listener.socket.set_recv_buffer_size(8_192).expect("a small buffer");
+        (0..100_u32).for_each(|_| assert_eq!(socket.send(&[0; 1_000]).ok(), Some(Sent::Accepted)));
+        let mut buffer = [0; 2_000];
+        let came = std::iter::from_fn(|| read(&mut listener, &mut buffer)).count();
+        let dropped = listener.drops().expect("a counter");
+        assert!(0 < dropped);
+        assert_eq!(came + usize::try_from(dropped).expect("few"), 100);
+        socket.send(b"one more").expect("send");
+        assert_eq!(read(&mut listener, &mut buffer).expect("a datagram").drops, dropped);
+    }
+
+    #[test]
+    fn a_datagram_beyond_the_mtu_is_told() {
+        let (_listener, mut socket) = pair("127.0.0.1:0");
+        let mtu = socket.mtu().expect("connected");
+        assert!(1_280 <= mtu);
+        assert_eq!(socket.send(&vec![0; 65_508]).expect("send"), Sent::TooLong);
+    }
+
+    #[test]
+    fn the_buffers_granted_are_told() {
+        let socket = Socket::listen(loopback("127.0.0.1:0")).expect("a listener");
+        let buffers = socket.buffers().expect("buffers");
+        assert!(0 < buffers.receive && 0 < buffers.send);
+        let _: io::Result<Option<Received<Agent>>> = Ok(None);
+    }
+}
