@@ -24,6 +24,10 @@ pub mod verdict;
 
 pub mod line;
 
+pub mod method;
+
 pub mod session;
 
 pub mod io;
+
+pub mod traffic;

@@ -8,7 +8,7 @@ pub(super) const GAP_MIN: Span = Span::from_millis(50);
 /// The most gaps of one stream that are kept; the shortest give way to longer ones.
 const GAPS_MAX: usize = 4_096;
 
-/// A time in which nothing arrived, in nanoseconds after the trial began at this receiver.
+/// A time in which nothing arrived, in nanoseconds of the receiver's clock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Gap {
     /// The last arrival before.

@@ -63,6 +63,9 @@ pub struct Tally {
     pub periods: LossPeriods,
     /// Lost or late packets that left in a catch-up of the sender's beyond the burst bound.
     pub lost_in_excess: u64,
+    /// When the first packet would have arrived, in nanoseconds of the receiver's clock: the
+    /// earliest of several streams.
+    pub began_ns: Option<u64>,
     /// Times without an arrival.
     pub gaps: Gaps,
     /// RFC 3550's jitter in nanoseconds; that of several streams is the greatest.
@@ -90,6 +93,10 @@ impl Tally {
         self.per_second.merge(&other.per_second);
         self.periods.merge(&other.periods);
         self.lost_in_excess += other.lost_in_excess;
+        self.began_ns = match (self.began_ns, other.began_ns) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
         self.gaps = self.gaps.in_common_with(&other.gaps);
         self.jitter_rfc3550_ns = match (self.jitter_rfc3550_ns, other.jitter_rfc3550_ns) {
             (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
@@ -109,7 +116,7 @@ struct Newest<C> {
 #[derive(Debug)]
 pub struct Receiver<C> {
     stream: Stream,
-    started: Stamp<C>,
+    opened: Stamp<C>,
     window: Window,
     newest: Option<Newest<C>>,
     transit_min_ns: Option<i64>,
@@ -121,26 +128,22 @@ pub struct Receiver<C> {
 }
 
 impl<C> Receiver<C> {
-    /// A receiver of `stream`, whose trial starts at `started` as far as this end can tell.
+    /// A receiver of `stream`, which was opened at `opened`. When it began to be sent is told by
+    /// its first packet.
     #[must_use]
-    pub fn new(stream: Stream, started: Stamp<C>) -> Self {
+    pub fn new(stream: Stream, opened: Stamp<C>) -> Self {
         Self {
             stream,
-            started,
+            opened,
             window: Window::new(stream.slots),
             newest: None,
             transit_min_ns: None,
             drops: 0,
             drops_pending: 0,
-            heartbeat_at: started,
+            heartbeat_at: opened,
             jitter: Rfc3550Jitter::default(),
             tally: Tally::default(),
         }
-    }
-
-    /// The trial starts now: what gaps and the report's times are counted from.
-    pub const fn on_started(&mut self, now: Stamp<C>) {
-        self.started = now;
     }
 
     /// Takes note of a packet that reached this host at `at`, when its socket had dropped `drops`
@@ -270,7 +273,11 @@ impl<C> Receiver<C> {
     fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, hole: u64) {
         let (start, newest_sent_ns) = match &self.newest {
             Some(newest) => (newest.at, newest.sent_ns),
-            None => (self.started, packet.sent_ns.saturating_sub(packet.due_ns)),
+            None => {
+                let began = Stamp::from_nanos(at.nanos().saturating_sub(packet.due_ns));
+                self.tally.began_ns = Some(began.nanos());
+                (began, packet.sent_ns.saturating_sub(packet.due_ns))
+            }
         };
         let gap_ns = at.nanos_since(start);
         let sender_ns = packet.sent_ns.saturating_sub(newest_sent_ns);
@@ -282,8 +289,7 @@ impl<C> Receiver<C> {
     }
 
     fn push_gap(&mut self, start: Stamp<C>, end: Stamp<C>, packets: u64, offered: bool) {
-        let start_ns = start.nanos_since(self.started);
-        let end_ns = end.nanos_since(self.started);
+        let (start_ns, end_ns) = (start.nanos(), end.nanos());
         self.tally.gaps.push(Gap { start_ns, end_ns, packets, offered });
     }
 
@@ -292,9 +298,9 @@ impl<C> Receiver<C> {
         if closing.sent <= next {
             return;
         }
-        let last_due_ns = closing.last_due_ns;
-        let end = self.started.after_nanos(last_due_ns);
-        let start = self.newest.as_ref().map_or(self.started, |newest| newest.at);
+        let began = *self.tally.began_ns.get_or_insert(self.opened.nanos());
+        let end = Stamp::from_nanos(began).after_nanos(closing.last_due_ns);
+        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
         if start < end {
             self.push_gap(start, end, closing.sent - next, true);
         }

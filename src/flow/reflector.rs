@@ -101,13 +101,6 @@ impl Reflector {
         self.entries.insert(stream.token, Entry { stream, sealer, peer: None, session });
     }
 
-    /// The trial of the probes of `token` starts now.
-    pub fn on_started(&mut self, token: Token, now: Stamp<Agent>) {
-        if let Some(session) = self.session(token) {
-            session.receiver.on_started(now);
-        }
-    }
-
     /// Forgets a stream; the account of its probes, where it had any, is closed: `sent` probes
     /// were sent, this host's socket has dropped `drops`.
     pub fn forget(&mut self, token: Token, closing: Option<Closing<'_>>, drops: u32) -> Reflected {

@@ -3,7 +3,7 @@
 
 use super::{ANSWER_MAX, QUIET_MAX, convert, hello};
 use crate::clock::{Agent, Stamp};
-use crate::flow::{HostLimits, LATE_MAX, Reflected, SentCounts, Stream, Tally, streams_of};
+use crate::flow::{FarEvent as Event, LATE_MAX, SentCounts, Stream, streams_of};
 use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Role, Usage, authorise};
 use crate::units::{Framing, Span};
@@ -53,21 +53,6 @@ pub enum Action {
     Stop(TrialId),
     /// For the log.
     Note(String),
-}
-
-/// What happened in a trial, as the hands tell it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A stream of the agent's is sent.
-    Sent(StreamNumber, SentCounts),
-    /// A stream of the driver's has come.
-    Came(StreamNumber, Tally),
-    /// The probes are over.
-    Reflected(Reflected),
-    /// Something arrived last at this time.
-    Heard(Stamp<Agent>),
-    /// What this host reports against itself; the last word of a trial.
-    Host(HostLimits),
 }
 
 #[derive(Debug)]

@@ -223,6 +223,7 @@ impl From<&Tally> for TallyMessage {
             loss_period_max: tally.periods.longest(),
             loss_period_squares: tally.periods.sum_of_squares().to_string(),
             lost_in_excess: tally.lost_in_excess,
+            began_ns: tally.began_ns,
             gaps: tally.gaps.as_slice().iter().map(gap).collect(),
             jitter_rfc3550_ns: tally.jitter_rfc3550_ns,
         }
@@ -260,6 +261,7 @@ impl TryFrom<&TallyMessage> for Tally {
             per_second: PerSecond::from_counts(message.per_second.clone()),
             periods: periods.ok_or_else(contradiction)?,
             lost_in_excess: message.lost_in_excess,
+            began_ns: message.began_ns,
             gaps: gaps.ok_or_else(contradiction)?,
             jitter_rfc3550_ns: message.jitter_rfc3550_ns,
         })

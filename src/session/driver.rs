@@ -3,10 +3,10 @@
 use super::{ANSWER_MAX, Inconsistent, QUIET_MAX, convert, hello};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{
-    Exchange, HandshakeFailed, HostLimits, LATE_MAX, Outcome, PROBE_STREAM, SentCounts, Status,
-    Stream, Tally, streams_of,
+    HandshakeFailed, HostLimits, LATE_MAX, NearEvent as Event, Outcome, PROBE_STREAM, Probed,
+    SentCounts, Status, Stream, Tally, streams_of,
 };
-use crate::plan::{Direction, Limits, Trial};
+use crate::plan::{Direction, Limits, PROBES_PER_SECOND, Trial};
 use crate::policy::Request;
 use crate::units::Span;
 use crate::wire::StreamNumber;
@@ -46,7 +46,7 @@ pub enum Action {
     FindPayload(u32),
     /// All streams are open: send and receive.
     Start,
-    /// The agent's account of a stream that comes from it.
+    /// The agent's account of a stream that comes from it; of the probes' stream, of its replies.
     Close(StreamNumber, SentCounts),
     /// End the trial now; what it has counted is still told.
     Stop,
@@ -91,38 +91,6 @@ pub enum Failure {
     /// No stream could be opened.
     #[error("{0}")]
     NotOpened(String),
-}
-
-/// What happened in a trial, as the hands tell it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A stream is open.
-    Opened(StreamNumber),
-    /// A stream could not be opened.
-    NotOpened(StreamNumber, HandshakeFailed),
-    /// This host could not carry it out.
-    HostFailed(String),
-    /// The search for the largest payload is over.
-    PayloadFound(Option<u32>),
-    /// A stream of this end's is sent.
-    Sent(StreamNumber, SentCounts),
-    /// A stream of the agent's has come.
-    Came(StreamNumber, Tally),
-    /// No reply to a probe can come any more.
-    Probed(Box<Probed>),
-    /// Something arrived last at this time.
-    Heard(Stamp<Driver>),
-}
-
-/// What the driver's end knows of a trial's probes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Probed {
-    /// Each probe.
-    pub exchanges: Vec<Exchange>,
-    /// Probes that this host's stack refused.
-    pub refused: u64,
-    /// The replies that came; those that never came are counted when the agent's account is here.
-    pub replies: Tally,
 }
 
 #[derive(Debug)]
@@ -509,6 +477,10 @@ impl Session {
                 })
             }
             Message::Account(account) if account.trial == self.trials => {
+                let last_due = PROBES_PER_SECOND.due(running.trial.probes().saturating_sub(1));
+                let (sent, last_due_ns) = (account.replies, last_due.nanos());
+                let replies = SentCounts { sent, last_due_ns, ..SentCounts::default() };
+                self.actions.push_back(Action::Close(PROBE_STREAM, replies));
                 running.account = Some(account);
                 Ok(())
             }
@@ -528,11 +500,7 @@ impl Session {
                 running.sent.insert(stream, sent);
             }
             Event::Came(stream, tally) => _ = running.came.insert(stream, tally),
-            Event::Probed(probed) => {
-                let sent = probed.exchanges.len() as u64;
-                self.close(PROBE_STREAM, &SentCounts { sent, ..SentCounts::default() });
-                running.probed = Some(probed);
-            }
+            Event::Probed(probed) => running.probed = Some(probed),
             Event::Heard(at) => running.heard = running.heard.max(at),
             Event::Opened(_) | Event::NotOpened(..) => {}
             Event::HostFailed(_) | Event::PayloadFound(_) => {}

@@ -267,6 +267,8 @@ pub struct TallyMessage {
     pub loss_period_squares: String,
     /// Lost in a catch-up of the sender's.
     pub lost_in_excess: u64,
+    /// When the first packet would have arrived, on the receiver's clock.
+    pub began_ns: Option<u64>,
     /// Times without arrival.
     pub gaps: Vec<GapMessage>,
     /// RFC 3550's jitter.

@@ -1,0 +1,52 @@
+//! What the hands tell of a trial: parts of it that are counted, and signs of life.
+
+use super::{Exchange, HandshakeFailed, HostLimits, Reflected, SentCounts, Tally};
+use crate::clock::{Agent, Driver, Stamp};
+use crate::wire::StreamNumber;
+
+/// What happened in a trial, as the driver's hands tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NearEvent {
+    /// A stream is open.
+    Opened(StreamNumber),
+    /// A stream could not be opened.
+    NotOpened(StreamNumber, HandshakeFailed),
+    /// This host could not carry it out.
+    HostFailed(String),
+    /// The search for the largest payload is over.
+    PayloadFound(Option<u32>),
+    /// A stream of this end's is sent; of the probes, the last reply has come or never will.
+    Sent(StreamNumber, SentCounts),
+    /// A stream of the agent's has come.
+    Came(StreamNumber, Tally),
+    /// What became of the probes, once the agent has told how many replies it sent.
+    Probed(Box<Probed>),
+    /// Something arrived last at this time.
+    Heard(Stamp<Driver>),
+}
+
+/// What the driver's end knows of a trial's probes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Probed {
+    /// Each probe.
+    pub exchanges: Vec<Exchange>,
+    /// Probes that this host's stack refused.
+    pub refused: u64,
+    /// The replies that came.
+    pub replies: Tally,
+}
+
+/// What happened in a trial, as the agent's hands tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FarEvent {
+    /// A stream of the agent's is sent.
+    Sent(StreamNumber, SentCounts),
+    /// A stream of the driver's has come.
+    Came(StreamNumber, Tally),
+    /// The probes are over.
+    Reflected(Reflected),
+    /// Something arrived last at this time.
+    Heard(Stamp<Agent>),
+    /// What this host reports against itself; the last word of a trial.
+    Host(HostLimits),
+}

@@ -1,0 +1,314 @@
+//! The agent's end of all trials: the thread of its UDP port, and a thread for each load stream.
+
+use super::load::{self, OpenStream};
+use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
+use crate::clock::{Agent, Stamp};
+use crate::flow::{
+    Closing, Excess, FarEvent as Event, Incoming, Opened, PROBE_STREAM, Reflected, Reflector,
+    Response, SentCounts, Stream, Tally,
+};
+use crate::io::clock;
+use crate::io::udp::{Received, Sent, Socket, Stray};
+use crate::plan::Direction;
+use crate::wire::seal::{KEY_LEN, Sealer};
+use crate::wire::{StreamNumber, Token};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+/// Where the threads of a trial tell what happened in it.
+pub type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Datagrams that are read before commands are looked at.
+const READ_MAX: usize = 64;
+
+/// The wait for a datagram when there is none: how late a command may be seen.
+const COMMAND_NS: u64 = LOOK_NS / 2;
+
+/// A trial that the port's thread knows.
+#[derive(Clone)]
+struct Known {
+    control: Arc<Control<Agent>>,
+    gauge: Arc<Gauge>,
+    tell: Tell,
+    siblings: u32,
+}
+
+enum Command {
+    Expect(Vec<(Stream, [u8; KEY_LEN])>, Known),
+    /// The probes are over: what was sent, where the driver told.
+    CloseProbes(Token, Option<SentCounts>),
+    /// Streams that nobody opened are over.
+    Forget(Vec<Token>),
+}
+
+/// The agent's UDP port, served by a thread of its own until this is dropped.
+#[derive(Debug)]
+pub struct Port {
+    commands: Sender<Command>,
+    local: SocketAddr,
+}
+
+/// A trial on the port; dropped, its threads stop.
+#[derive(Debug)]
+pub struct FarTrial {
+    commands: Sender<Command>,
+    control: Arc<Control<Agent>>,
+    gauge: Arc<Gauge>,
+    probes: Option<Token>,
+    load: Vec<Token>,
+}
+
+impl Port {
+    /// Listens at `local`; `secret` makes the cookies.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn listen(local: SocketAddr, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
+        let socket = Socket::listen(local)?;
+        let local = socket.local()?;
+        let (commands, receiver) = channel();
+        let reflector = Reflector::new(secret);
+        let pending = BTreeMap::new();
+        let mut server = Server { socket, local, reflector, pending, probes: BTreeMap::new() };
+        spawn("port".into(), move || server.run(&receiver))?;
+        Ok(Self { commands, local })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Expects `streams` of a trial to be opened.
+    #[must_use]
+    pub fn expect(&self, streams: Vec<(Stream, [u8; KEY_LEN])>, tell: Tell) -> FarTrial {
+        let (control, gauge) = (Arc::<Control<Agent>>::default(), Arc::<Gauge>::default());
+        let token = |(stream, _): &(Stream, _)| stream.token;
+        let (probes, load): (Vec<_>, Vec<_>) =
+            streams.iter().partition(|(stream, _)| stream.number == PROBE_STREAM);
+        let trial = FarTrial {
+            commands: self.commands.clone(),
+            control: Arc::clone(&control),
+            gauge: Arc::clone(&gauge),
+            probes: probes.first().copied().map(token),
+            load: load.iter().copied().map(token).collect(),
+        };
+        let reverse = streams.iter().filter(|(stream, _)| stream.direction == Direction::Reverse);
+        let siblings = u32::try_from(reverse.count()).unwrap_or(1);
+        trial.tell(Command::Expect(streams, Known { control, gauge, tell, siblings }));
+        trial
+    }
+}
+
+impl FarTrial {
+    /// Sends what is to be sent, from `start` on.
+    pub fn start(&self, start: Stamp<Agent>) {
+        self.control.start(start);
+    }
+
+    /// The driver's account of a stream that comes from it.
+    pub fn close(&self, stream: StreamNumber, sent: SentCounts) {
+        match self.probes {
+            Some(token) if stream == PROBE_STREAM => {
+                self.tell(Command::CloseProbes(token, Some(sent)));
+            }
+            _ => self.control.close(stream, sent),
+        }
+    }
+
+    /// Ends the trial; what it has counted is told.
+    pub fn stop(&self) {
+        self.control.stop();
+        self.tell(Command::Forget(self.load.clone()));
+        if let Some(token) = self.probes {
+            self.tell(Command::CloseProbes(token, None));
+        }
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub const fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
+    }
+
+    fn tell(&self, command: Command) {
+        // The port's thread ends only with the program, or when its socket breaks: then nothing
+        // answers, and the trial ends by its time.
+        _ = self.commands.send(command);
+    }
+}
+
+impl Drop for FarTrial {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Pending {
+    stream: Stream,
+    key: [u8; KEY_LEN],
+    known: Known,
+}
+
+struct Server {
+    socket: Socket,
+    local: SocketAddr,
+    reflector: Reflector,
+    /// Load streams that are not open yet.
+    pending: BTreeMap<Token, Pending>,
+    probes: BTreeMap<Token, Known>,
+}
+
+impl Server {
+    fn run(&mut self, commands: &Receiver<Command>) {
+        let mut buffer = vec![0; DATAGRAM_MAX];
+        loop {
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.carry_out(command),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            let until = clock::now::<Agent>().after_nanos(COMMAND_NS);
+            if let Err(error) = self.socket.wait_readable(until) {
+                tracing::error!(%error, "the UDP port is lost");
+                return;
+            }
+            for _ in 0..READ_MAX {
+                match self.socket.receive(&mut buffer) {
+                    Ok(Some(received)) => self.take(&received, &mut buffer),
+                    Ok(None) => break,
+                    Err(error) => tracing::warn!(%error, "the UDP port could not be read"),
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Expect(streams, known) => {
+                for (stream, key) in streams {
+                    self.reflector.expect(stream, Sealer::new(&key), clock::now());
+                    if stream.number == PROBE_STREAM {
+                        self.probes.insert(stream.token, known.clone());
+                    } else {
+                        let pending = Pending { stream, key, known: known.clone() };
+                        self.pending.insert(stream.token, pending);
+                    }
+                }
+            }
+            Command::CloseProbes(token, sent) => self.close_probes(token, sent.as_ref()),
+            Command::Forget(tokens) => tokens.into_iter().for_each(|token| self.forget(token)),
+        }
+    }
+
+    fn close_probes(&mut self, token: Token, sent: Option<&SentCounts>) {
+        let Some(known) = self.probes.remove(&token) else { return };
+        let excess = Excess::new();
+        let closing = sent.map(|sent| Closing {
+            sent: sent.sent,
+            last_due_ns: sent.last_due_ns,
+            excess: &excess,
+        });
+        let drops = self.socket.drops().unwrap_or(0);
+        let reflected: Reflected = self.reflector.forget(token, closing, drops);
+        (known.tell)(Event::Reflected(reflected));
+    }
+
+    /// A stream that nobody opened: nothing was sent, nothing came.
+    fn forget(&mut self, token: Token) {
+        self.reflector.forget(token, None, 0);
+        let Some(Pending { stream, known, .. }) = self.pending.remove(&token) else { return };
+        (known.tell)(match stream.direction {
+            Direction::Forward => Event::Came(stream.number, Tally::default()),
+            Direction::Reverse => Event::Sent(stream.number, SentCounts::default()),
+        });
+    }
+
+    fn take(&mut self, received: &Received<Agent>, buffer: &mut [u8]) {
+        let Some(peer) = received.peer else { return };
+        let (at, local, drops) = (received.at, received.local, received.drops);
+        let octets = &buffer[..received.len];
+        let response = self.reflector.handle(&Incoming { at, peer, local, drops, octets });
+        match response {
+            Response::Ignore => {}
+            Response::Signal(signal) => _ = self.send(&signal, received),
+            Response::Reply(reply) => {
+                let datagram = &mut buffer[..received.len];
+                if !self.reflector.emit(&reply, clock::now(), datagram) {
+                    return;
+                }
+                if let Some(known) = self.probes.get(&reply.token) {
+                    known.gauge.hear(at);
+                }
+                match self.socket.send_to(datagram, peer, local) {
+                    Ok(Sent::Accepted) => self.reflector.on_replied(reply.token),
+                    _ => self.reflector.on_refused(reply.token),
+                }
+            }
+            Response::Open(opened) => self.open(&opened),
+        }
+    }
+
+    fn send(&mut self, octets: &[u8], to: &Received<Agent>) -> Option<Sent> {
+        self.socket.send_to(octets, to.peer?, to.local).ok()
+    }
+
+    /// Gives a stream a socket of its own, which says that it is accepted.
+    fn open(&mut self, opened: &Opened) {
+        let Some(pending) = self.pending.remove(&opened.token) else { return };
+        let ip = opened.local.unwrap_or_else(|| self.local.ip());
+        let local = SocketAddr::new(ip, self.local.port());
+        let (socket, strays) = match Socket::connect_from(local, opened.peer) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::warn!(%error, peer = %opened.peer, "no socket for a stream");
+                // The driver confirms again, and this is tried again.
+                self.pending.insert(opened.token, pending);
+                return;
+            }
+        };
+        let (mine, others): (Vec<Stray>, Vec<Stray>) =
+            strays.into_iter().partition(|stray| stray.peer == Some(opened.peer));
+        let Pending { stream, key, known } = pending;
+        let early = mine.into_iter().map(|stray| stray.octets).collect::<Vec<_>>();
+        let open = OpenStream { stream, sealer: Sealer::new(&key), socket };
+        let name = format!("stream {}", stream.number);
+        let (number, direction) = (stream.number, stream.direction);
+        let body = move || carry(open, &early, &known);
+        if let Err(error) = spawn(name, body) {
+            tracing::error!(%error, stream = number, ?direction, "no thread for a stream");
+        }
+        self.hand_back(others);
+    }
+
+    /// Strangers' datagrams that a new socket got before it was connected.
+    fn hand_back(&mut self, strays: Vec<Stray>) {
+        for Stray { mut octets, peer } in strays {
+            let (len, at) = (octets.len(), clock::now());
+            let (local, drops) = (None, self.socket.drops().unwrap_or(0));
+            let received = Received { len, truncated: false, peer, local, at, drops };
+            self.take(&received, &mut octets);
+        }
+    }
+}
+
+/// Carries a load stream of the agent's end, from its acceptance to its account.
+fn carry(mut open: OpenStream, early: &[Vec<u8>], known: &Known) {
+    let number = open.stream.number;
+    open.accept();
+    (known.tell)(match open.stream.direction {
+        Direction::Forward => {
+            Event::Came(number, load::receive(open, early, &known.control, &known.gauge))
+        }
+        Direction::Reverse => {
+            Event::Sent(number, load::send(open, known.siblings, &known.control, &known.gauge))
+        }
+    });
+}

@@ -1,0 +1,116 @@
+//! The threads of the data plane: each runs one machine of `flow` over one socket of `io`.
+//!
+//! A thread owns its socket and its machine; it shares with the others of its trial only a
+//! [`Control`], which is written rarely, and a [`Gauge`] of counters for the progress line. It
+//! never decides: it carries out what its machine says, and tells how that ended.
+
+pub mod near;
+
+pub mod far;
+
+mod load;
+mod probing;
+
+use crate::clock::Stamp;
+use crate::flow::SentCounts;
+use crate::wire::StreamNumber;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// How often a thread that waits for something else looks at its [`Control`].
+const LOOK_NS: u64 = 10_000_000;
+
+/// How long a stopped receiver waits for the account of a sender that is still alive.
+const FAREWELL_NS: u64 = 500_000_000;
+
+/// The largest datagram.
+const DATAGRAM_MAX: usize = 1 << 16;
+
+/// What the threads of a trial are told.
+#[derive(Debug)]
+pub struct Control<C> {
+    start: OnceLock<Stamp<C>>,
+    stop: AtomicBool,
+    closings: Mutex<BTreeMap<StreamNumber, SentCounts>>,
+}
+
+impl<C> Default for Control<C> {
+    fn default() -> Self {
+        let (start, stop) = (OnceLock::new(), AtomicBool::new(false));
+        Self { start, stop, closings: Mutex::default() }
+    }
+}
+
+impl<C> Control<C> {
+    /// Streams that are open begin at `start`.
+    pub fn start(&self, start: Stamp<C>) {
+        // A second start of the same trial changes nothing.
+        _ = self.start.set(start);
+    }
+
+    /// All threads of the trial end, and tell what they have counted.
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    /// The other end's account of a stream that comes from it.
+    pub fn close(&self, stream: StreamNumber, sent: SentCounts) {
+        self.closings().insert(stream, sent);
+    }
+
+    fn started(&self) -> Option<Stamp<C>> {
+        self.start.get().copied()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    fn closing(&self, stream: StreamNumber) -> Option<SentCounts> {
+        self.closings().get(&stream).cloned()
+    }
+
+    fn closings(&self) -> std::sync::MutexGuard<'_, BTreeMap<StreamNumber, SentCounts>> {
+        // A thread that panicked while it held the lock left a whole map: inserts are atomic here.
+        self.closings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counters of a running trial, for the progress line and for silence. Approximate: no verdict
+/// reads them.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    /// Load packets of both directions that left this host.
+    pub sent: AtomicU64,
+    /// Load packets of both directions that reached this host.
+    pub received: AtomicU64,
+    /// Octets of payload of those.
+    pub octets: AtomicU64,
+    /// Load packets that the far end says it has received.
+    pub far_received: AtomicU64,
+    /// Load packets that later ones have overtaken, at either end.
+    pub missing: AtomicU64,
+    /// The newest round trip, in nanoseconds.
+    pub round_trip_ns: AtomicU64,
+    /// When anything of the trial arrived last, on this host's clock.
+    pub heard_ns: AtomicU64,
+}
+
+impl Gauge {
+    fn hear<C>(&self, at: Stamp<C>) {
+        self.heard_ns.fetch_max(at.nanos(), Relaxed);
+    }
+
+    /// When anything of the trial arrived last.
+    #[must_use]
+    pub fn heard<C>(&self) -> Stamp<C> {
+        Stamp::from_nanos(self.heard_ns.load(Relaxed))
+    }
+}
+
+/// Starts a thread of the data plane.
+#[expect(clippy::disallowed_methods, reason = "the data plane's threads start here")]
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name).spawn(body).map(drop)
+}

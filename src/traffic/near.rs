@@ -1,0 +1,159 @@
+//! The driver's end of a trial: a thread for each stream, which opens it and then carries it.
+
+use super::load::{self, OpenStream};
+use super::probing;
+use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
+use crate::clock::{Driver, Stamp};
+use crate::flow::{Handshake, HandshakeFailed, NearEvent as Event, Next, PROBE_STREAM, Stream};
+use crate::io::clock;
+use crate::io::udp::Socket;
+use crate::plan::Direction;
+use crate::wire::seal::{KEY_LEN, Sealer};
+use crate::wire::signal::Signal;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where the threads of a trial tell what happened.
+pub type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// A trial whose threads run; dropped, they stop.
+#[derive(Debug)]
+pub struct NearTrial {
+    control: Arc<Control<Driver>>,
+    gauge: Arc<Gauge>,
+}
+
+impl NearTrial {
+    /// Opens each of `streams` with the agent at `peer`. Once it is started, the probes measure;
+    /// with `find_payload` they search for the largest payload up to it instead.
+    ///
+    /// # Errors
+    ///
+    /// Where this host can start no thread.
+    pub fn open(
+        peer: SocketAddr,
+        streams: &[(Stream, [u8; KEY_LEN])],
+        find_payload: Option<u32>,
+        tell: &Tell,
+    ) -> io::Result<Self> {
+        let trial = Self { control: Arc::default(), gauge: Arc::default() };
+        for (stream, key) in streams {
+            let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
+            let (tell, stream, sealer) = (Arc::clone(tell), *stream, Sealer::new(key));
+            let same_way = |other: &&(Stream, _)| {
+                other.0.number != PROBE_STREAM && other.0.direction == stream.direction
+            };
+            let siblings = u32::try_from(streams.iter().filter(same_way).count()).unwrap_or(1);
+            spawn(format!("stream {}", stream.number), move || {
+                let socket = match open_stream(peer, stream, &sealer, &control) {
+                    Ok(socket) => socket,
+                    Err(NotOpen::Failed(why)) => return tell(Event::NotOpened(stream.number, why)),
+                    Err(NotOpen::Host(error)) => {
+                        return tell(Event::HostFailed(format!(
+                            "this host has no way to {peer}: {error}"
+                        )));
+                    }
+                    Err(NotOpen::Stopped) => return,
+                };
+                tell(Event::Opened(stream.number));
+                let open = OpenStream { stream, sealer, socket };
+                run(open, siblings, find_payload, &control, &gauge, &tell);
+            })?;
+        }
+        Ok(trial)
+    }
+
+    /// Sends and receives from `start` on.
+    pub fn start(&self, start: Stamp<Driver>) {
+        self.control.start(start);
+    }
+
+    /// What the threads are told.
+    #[must_use]
+    pub fn control(&self) -> &Control<Driver> {
+        &self.control
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub const fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
+    }
+}
+
+impl Drop for NearTrial {
+    fn drop(&mut self) {
+        self.control.stop();
+    }
+}
+
+fn run(
+    open: OpenStream,
+    siblings: u32,
+    find_payload: Option<u32>,
+    control: &Control<Driver>,
+    gauge: &Gauge,
+    tell: &Tell,
+) {
+    let number = open.stream.number;
+    match (number, open.stream.direction, find_payload) {
+        (PROBE_STREAM, _, Some(most)) => {
+            while control.started().is_none() && !control.is_stopped() {
+                clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0);
+            }
+            tell(Event::PayloadFound(probing::find_payload(open, most, control)));
+        }
+        (PROBE_STREAM, _, None) => probing::probe(open, control, gauge, |event| tell(event)),
+        (_, Direction::Forward, _) => {
+            let sent = load::send(open, siblings, control, gauge);
+            tell(Event::Sent(number, sent));
+        }
+        (_, Direction::Reverse, _) => {
+            let tally = load::receive(open, &[], control, gauge);
+            tell(Event::Came(number, tally));
+        }
+    }
+}
+
+enum NotOpen {
+    Failed(HandshakeFailed),
+    Host(io::Error),
+    Stopped,
+}
+
+/// Opens a stream by its handshake.
+fn open_stream(
+    peer: SocketAddr,
+    stream: Stream,
+    sealer: &Sealer,
+    control: &Control<Driver>,
+) -> Result<Socket, NotOpen> {
+    let mut socket = Socket::connect(peer).map_err(NotOpen::Host)?;
+    let mut handshake = Handshake::new(clock::now());
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    while !control.is_stopped() {
+        match handshake.poll(clock::now()).map_err(NotOpen::Failed)? {
+            Next::Done => return Ok(socket),
+            Next::Send(say) => {
+                let signal = Signal { stream: stream.number, token: stream.token, say };
+                // What is refused or unreachable now may pass when it is said again.
+                if let Err(error) = socket.send(&signal.emit(sealer)) {
+                    tracing::debug!(%error, "a handshake datagram could not be sent");
+                }
+            }
+            Next::Wait(until) => {
+                let until = until.min(clock::now().after_nanos(LOOK_NS));
+                _ = socket.wait_readable(until);
+                while let Ok(Some(received)) = socket.receive::<Driver>(&mut buffer) {
+                    if let Ok(signal) = Signal::parse(&buffer[..received.len], sealer)
+                        && signal.token == stream.token
+                    {
+                        handshake.on_say(received.at, signal.say);
+                    }
+                }
+            }
+        }
+    }
+    Err(NotOpen::Stopped)
+}

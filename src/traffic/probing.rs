@@ -1,0 +1,166 @@
+//! The driver's probes over their own socket, and the search for the largest payload.
+
+use super::{Control, DATAGRAM_MAX, FAREWELL_NS, Gauge, LOOK_NS};
+use crate::clock::{Driver, Stamp};
+use crate::flow::{
+    Arrived, Closing, Excess, LATE_MAX, NearEvent as Event, Next, PayloadSearch, Probed, Prober,
+    Receiver, SentCounts, Stream,
+};
+use crate::io::clock;
+use crate::io::udp::{Received, Sent};
+use crate::traffic::load::OpenStream;
+use crate::wire::probe::{LEN_MIN, Probe, Reply};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Probes until the trial's end, then waits for the agent's count of replies. Tells `event` twice:
+/// when the last reply has come, and when all is counted.
+pub(super) fn probe(
+    mut open: OpenStream,
+    control: &Control<Driver>,
+    gauge: &Gauge,
+    mut event: impl FnMut(Event),
+) {
+    clock::tighten_timer_slack();
+    let start = loop {
+        match (control.started(), control.is_stopped()) {
+            (Some(start), _) => break start,
+            (None, true) => return event(Event::Probed(Box::default())),
+            (None, false) => clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0),
+        }
+    };
+    let mut prober = Prober::new(open.stream, start);
+    let slots = open.stream.slots.saturating_mul(2);
+    let mut replies = Receiver::new(Stream { slots, ..open.stream }, start);
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    let mut stopped = false;
+    loop {
+        if !stopped && control.is_stopped() {
+            stopped = true;
+            prober.stop(clock::now());
+        }
+        match prober.poll(clock::now()) {
+            Next::Done => break,
+            Next::Send(probe) => send_probe(&mut open, &probe, &mut prober),
+            Next::Wait(until) => {
+                let until = until.min(clock::now().after_nanos(LOOK_NS));
+                _ = open.socket.wait_readable(until);
+                read_replies(&mut open, &mut prober, &mut replies, gauge, &mut buffer);
+            }
+        }
+    }
+    let (sent, _) = prober.so_far();
+    event(Event::Sent(open.stream.number, SentCounts { sent, ..SentCounts::default() }));
+    let closing = wait_for_closing(&mut open, control, &mut prober, &mut replies, gauge);
+    let excess = Excess::new();
+    let closing = closing.as_ref().map(|SentCounts { sent, last_due_ns, .. }| Closing {
+        sent: *sent,
+        last_due_ns: *last_due_ns,
+        excess: &excess,
+    });
+    let replies = replies.finish(closing, open.socket.drops().unwrap_or(0));
+    let refused = prober.refused();
+    let exchanges = prober.into_exchanges();
+    event(Event::Probed(Box::new(Probed { exchanges, refused, replies })));
+}
+
+fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {
+    let mut datagram = [0; LEN_MIN];
+    let now = clock::now::<Driver>();
+    Probe { sent_ns: now.nanos(), ..*probe }.emit(&open.sealer, &mut datagram);
+    match open.socket.send(&datagram) {
+        Ok(Sent::Refused | Sent::TooLong) | Err(_) => prober.on_refused(),
+        // An unreachable path is a lost probe: the line's doing, not this host's.
+        Ok(Sent::Accepted | Sent::Unreachable) => prober.on_sent(now),
+    }
+}
+
+fn read_replies(
+    open: &mut OpenStream,
+    prober: &mut Prober,
+    replies: &mut Receiver<Driver>,
+    gauge: &Gauge,
+    buffer: &mut [u8],
+) {
+    while let Ok(Some(received)) = open.socket.receive::<Driver>(buffer) {
+        let Some(reply) = reply_of(open, &received, buffer) else { continue };
+        prober.on_reply(received.at, &reply);
+        let arrived = Arrived {
+            sequence: reply.sequence.into(),
+            due_ns: open.stream.rate.due(reply.probe_sequence.into()).nanos(),
+            sent_ns: reply.sent_ns,
+            octets: u32::try_from(received.len).unwrap_or(u32::MAX),
+        };
+        replies.on_arrival(received.at, &arrived, received.drops);
+        gauge.hear(received.at);
+        gauge.round_trip_ns.store(prober.newest_round_trip_ns().unwrap_or(0), Relaxed);
+    }
+}
+
+fn reply_of(open: &OpenStream, received: &Received<Driver>, buffer: &[u8]) -> Option<Reply> {
+    let reply = Reply::parse(&buffer[..received.len], &open.sealer).ok()?;
+    (reply.token == open.stream.token).then_some(reply)
+}
+
+/// Waits for the agent's count of replies, reading what still comes.
+fn wait_for_closing(
+    open: &mut OpenStream,
+    control: &Control<Driver>,
+    prober: &mut Prober,
+    replies: &mut Receiver<Driver>,
+    gauge: &Gauge,
+) -> Option<SentCounts> {
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    let mut stop_by: Option<Stamp<Driver>> = None;
+    loop {
+        let now: Stamp<Driver> = clock::now();
+        if let Some(closing) = control.closing(open.stream.number) {
+            return Some(closing);
+        }
+        if stop_by.is_none() && control.is_stopped() {
+            // The agent's account comes within its receivers' own farewell.
+            stop_by = Some(now.after_nanos(LATE_MAX.nanos() + FAREWELL_NS / 2));
+        }
+        if stop_by.is_some_and(|stop_by| stop_by <= now) {
+            return None;
+        }
+        _ = open.socket.wait_readable(now.after_nanos(LOOK_NS));
+        read_replies(open, prober, replies, gauge, &mut buffer);
+    }
+}
+
+/// Finds the largest payload, at most `most`, that crosses both ways; `None` where nothing does.
+pub(super) fn find_payload(
+    mut open: OpenStream,
+    most: u32,
+    control: &Control<Driver>,
+) -> Option<u32> {
+    let least = u32::try_from(LEN_MIN).expect("a probe is short");
+    let mut search = PayloadSearch::new(least, most.max(least));
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    let mut sequence = 0;
+    while !control.is_stopped() {
+        match search.poll(clock::now()) {
+            Next::Done => break,
+            Next::Send(payload) => {
+                let datagram = &mut buffer[..payload as usize];
+                let sent_ns = clock::now::<Driver>().nanos();
+                let probe = Probe { sequence, sent_ns, token: open.stream.token };
+                probe.emit(&open.sealer, datagram);
+                sequence += 1;
+                if matches!(open.socket.send(datagram), Ok(Sent::TooLong)) {
+                    search.on_failed(payload);
+                }
+            }
+            Next::Wait(until) => {
+                _ = open.socket.wait_readable(until);
+                while let Ok(Some(received)) = open.socket.receive::<Driver>(&mut buffer) {
+                    if reply_of(&open, &received, &buffer).is_some() {
+                        let payload = u32::try_from(received.len).unwrap_or(u32::MAX);
+                        search.on_passed(received.at, payload);
+                    }
+                }
+            }
+        }
+    }
+    search.found()
+}
