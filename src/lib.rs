@@ -31,3 +31,13 @@ pub mod session;
 pub mod io;
 
 pub mod traffic;
+
+pub mod report;
+
+pub mod cli;
+
+pub mod driver;
+
+pub mod agent;
+
+pub mod demo;

@@ -455,6 +455,12 @@ impl Malformed {
         let given = given.chars().take(64).flat_map(char::escape_debug).collect();
         Self { given, form }
     }
+
+    /// What it is not, for a message that names the value itself.
+    #[must_use]
+    pub fn form(&self) -> String {
+        format!("not {}", self.form)
+    }
 }
 
 /// Reads a decimal number, at most one space and a unit; exact, or nothing.

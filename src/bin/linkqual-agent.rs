@@ -1,1 +1,9 @@
-fn main() {}
+//! The agent's executable: arguments in, exit code out.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    linkqual::cli::log("info");
+    linkqual::agent::main(&linkqual::cli::AgentArgs::parse())
+}

@@ -2,8 +2,11 @@
 #![expect(clippy::disallowed_types, reason = "this is the one floor that touches the world")]
 
 pub mod clock;
+pub mod files;
 pub mod frame;
+pub mod host;
 pub mod key;
+mod netlink;
 mod sys;
 pub mod tls;
 pub mod udp;

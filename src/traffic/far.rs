@@ -161,7 +161,8 @@ struct Server {
     reflector: Reflector,
     /// Load streams that are not open yet.
     pending: BTreeMap<Token, Pending>,
-    probes: BTreeMap<Token, Known>,
+    /// The trials whose probes it answers, and how often the wall clock had been set before.
+    probes: BTreeMap<Token, (Known, u64)>,
 }
 
 impl Server {
@@ -196,7 +197,8 @@ impl Server {
                 for (stream, key) in streams {
                     self.reflector.expect(stream, Sealer::new(&key), clock::now());
                     if stream.number == PROBE_STREAM {
-                        self.probes.insert(stream.token, known.clone());
+                        let steps = self.socket.clock_steps();
+                        self.probes.insert(stream.token, (known.clone(), steps));
                     } else {
                         let pending = Pending { stream, key, known: known.clone() };
                         self.pending.insert(stream.token, pending);
@@ -209,7 +211,8 @@ impl Server {
     }
 
     fn close_probes(&mut self, token: Token, sent: Option<&SentCounts>) {
-        let Some(known) = self.probes.remove(&token) else { return };
+        let Some((known, steps_before)) = self.probes.remove(&token) else { return };
+        known.gauge.note_clock_steps(self.socket.clock_steps() - steps_before);
         let excess = Excess::new();
         let closing = sent.map(|sent| Closing {
             sent: sent.sent,
@@ -244,7 +247,7 @@ impl Server {
                 if !self.reflector.emit(&reply, clock::now(), datagram) {
                     return;
                 }
-                if let Some(known) = self.probes.get(&reply.token) {
+                if let Some((known, _)) = self.probes.get(&reply.token) {
                     known.gauge.hear(at);
                 }
                 match self.socket.send_to(datagram, peer, local) {

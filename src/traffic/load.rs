@@ -100,6 +100,7 @@ pub(super) fn send<C>(
             }
         }
     }
+    gauge.note_clock_steps(open.socket.clock_steps());
     sender.into_counts()
 }
 
@@ -188,6 +189,7 @@ pub(super) fn receive<C>(
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
         _ = open.socket.wait_readable(until);
     }
+    gauge.note_clock_steps(open.socket.clock_steps());
     let drops = open.socket.drops().unwrap_or(0);
     let closing = ending.closing.as_ref().map(|sent| Closing {
         sent: sent.sent,

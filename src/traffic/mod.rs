@@ -95,9 +95,21 @@ pub struct Gauge {
     pub round_trip_ns: AtomicU64,
     /// When anything of the trial arrived last, on this host's clock.
     pub heard_ns: AtomicU64,
+    /// How often the wall clock was set while a socket of the trial received.
+    pub clock_steps: AtomicU64,
 }
 
 impl Gauge {
+    /// How often the wall clock was set, as the socket that noticed most often tells.
+    #[must_use]
+    pub fn clock_steps(&self) -> u64 {
+        self.clock_steps.load(Relaxed)
+    }
+
+    fn note_clock_steps(&self, steps: u64) {
+        self.clock_steps.fetch_max(steps, Relaxed);
+    }
+
     fn hear<C>(&self, at: Stamp<C>) {
         self.heard_ns.fetch_max(at.nanos(), Relaxed);
     }

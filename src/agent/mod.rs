@@ -1,0 +1,309 @@
+//! The agent's program: carries out what [`crate::session::agent`] says.
+
+mod connection;
+
+use crate::cli::AgentArgs;
+use crate::clock::{Agent, Stamp};
+use crate::flow::{FarEvent, HostLimits, Stream};
+use crate::io::files::{print, say};
+use crate::io::key::{KeyFileError, read_public, read_secret};
+use crate::io::tls::{Acceptor, Identity};
+use crate::io::{clock, host};
+use crate::plan::Limits;
+use crate::policy::Role;
+use crate::session::agent::{Action, ConnectionId, Dice, Session, TrialId};
+use crate::traffic::far::{FarTrial, Port};
+use crate::units::{Framing, IpVersion};
+use crate::wire::control::{Message, Secrets};
+use crate::wire::key::{KeyLine, PublicKey};
+use crate::wire::seal::KEY_LEN;
+use crate::wire::{StreamNumber, Token};
+use connection::{Admission, Input};
+use rand::rngs::SysRng;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// How often the agent looks whether data still comes.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Messages and events that may wait: a program that is this far behind is lost.
+const QUEUE_MAX: usize = 4_096;
+
+/// What an agent needs to serve.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Its key.
+    pub identity: Identity,
+    /// The drivers it serves.
+    pub allowed: Vec<KeyLine>,
+    /// What each of them may do.
+    pub limits: Limits,
+}
+
+/// Runs the agent's program; its exit code.
+#[must_use]
+pub fn main(args: &AgentArgs) -> ExitCode {
+    let config = match config(args) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string(), 2),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("this host has no room for an agent: {error}"), 4),
+    };
+    runtime.block_on(async {
+        let listen = config.listen;
+        let agent = match Server::bind(config).await {
+            Ok(agent) => agent,
+            Err(error) => return fail(&format!("cannot listen on {listen}: {error}"), 4),
+        };
+        print(&agent.introduction());
+        agent.serve(ended()).await;
+        ExitCode::SUCCESS
+    })
+}
+
+fn fail(text: &str, code: u8) -> ExitCode {
+    say(&format!("error: {text}"));
+    ExitCode::from(code)
+}
+
+/// Ends when the operator wants the program to end.
+async fn ended() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return tracing::error!(%error, "no signals can be had: ending"),
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn config(args: &AgentArgs) -> Result<Config, KeyFileError> {
+    let secret = read_secret(&args.key)?;
+    let allowed = args.allow.iter().map(|path| read_public(path)).collect::<Result<_, _>>()?;
+    let identity = Identity::new(&secret);
+    Ok(Config { listen: args.listen, identity, allowed, limits: args.limits() })
+}
+
+/// A trial whose threads run.
+#[derive(Debug)]
+struct Live {
+    trial: FarTrial,
+    parts: usize,
+    device: Option<String>,
+    before: host::Counters,
+}
+
+/// An agent that listens.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    port: Port,
+    identity: Identity,
+    allowed: BTreeMap<PublicKey, String>,
+    role: Role,
+}
+
+impl Server {
+    /// Listens on TCP and on UDP.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, such as that the port is taken.
+    pub async fn bind(config: Config) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.listen).await?;
+        let mut secret = [0; KEY_LEN];
+        fill(&mut secret);
+        let port = Port::listen(listener.local_addr()?, &secret)?;
+        let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
+        let allowed = config.allowed.iter().map(line).collect();
+        let role = Role::qualifier(config.limits);
+        Ok(Self { listener, port, identity: config.identity, allowed, role })
+    }
+
+    /// Where it listens, TCP and UDP alike.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.port.local()
+    }
+
+    /// What it is and whom it serves, for its operator.
+    #[must_use]
+    pub fn introduction(&self) -> String {
+        let Limits { rate_max, duration_max } = self.role.limits;
+        let mut text = format!(
+            "linkqual-agent {} listens on {} (TCP and UDP), key {}\nrole '{}': probes at any time, \
+             load up to {rate_max} (L2) in each direction for up to {duration_max}\n",
+            env!("CARGO_PKG_VERSION"),
+            self.local(),
+            self.identity.public_key(),
+            self.role.name
+        );
+        for (key, who) in &self.allowed {
+            text += &format!("allowed: {who} {key}\n");
+        }
+        text
+    }
+
+    /// Serves until `ended`.
+    pub async fn serve(self, ended: impl Future<Output = ()>) {
+        let (inputs, mut input) = mpsc::channel(QUEUE_MAX);
+        let (tellers, mut told) = mpsc::unbounded_channel();
+        let acceptor = Acceptor::new(&self.identity, self.allowed.keys().copied());
+        let admission = Admission::new(acceptor, self.allowed, inputs);
+        let mut loops = Loop {
+            session: Session::new(self.role, Box::new(SystemDice)),
+            port: self.port,
+            outboxes: BTreeMap::new(),
+            trials: BTreeMap::new(),
+            tellers,
+        };
+        tokio::pin!(ended);
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                () = &mut ended => break,
+                accepted = self.listener.accept() => admission.admit(accepted),
+                Some(input) = input.recv() => loops.take(input),
+                Some((id, event)) = told.recv() => loops.tell(id, event),
+                _ = look.tick() => loops.look(),
+            }
+            loops.carry_out();
+        }
+        tracing::info!("ending");
+    }
+}
+
+struct Loop {
+    session: Session,
+    port: Port,
+    outboxes: BTreeMap<ConnectionId, mpsc::Sender<Message>>,
+    trials: BTreeMap<TrialId, Live>,
+    tellers: mpsc::UnboundedSender<(TrialId, FarEvent)>,
+}
+
+impl Loop {
+    fn take(&mut self, input: Input) {
+        let now = clock::now();
+        match input {
+            Input::Open { connection, who, peer, outbox } => {
+                tracing::info!(?connection, %peer, %who, "a driver is connected");
+                self.outboxes.insert(connection, outbox);
+                let framing = Framing::plain(IpVersion::of(peer.ip()));
+                self.session.handle_open(now, connection, who, framing);
+            }
+            Input::Message { connection, message } => {
+                self.session.handle_message(now, connection, message);
+            }
+            Input::Closed { connection } => {
+                tracing::info!(?connection, "a driver is gone");
+                self.outboxes.remove(&connection);
+                self.session.handle_closed(now, connection);
+            }
+        }
+    }
+
+    fn tell(&mut self, id: TrialId, event: FarEvent) {
+        let is_part =
+            matches!(event, FarEvent::Sent(..) | FarEvent::Came(..) | FarEvent::Reflected(_));
+        self.session.handle_trial(id, event);
+        let Some(live) = self.trials.get_mut(&id) else { return };
+        live.parts = live.parts.saturating_sub(usize::from(is_part));
+        if live.parts == 0 {
+            let Some(live) = self.trials.remove(&id) else { return };
+            let since = host::Counters::read(live.device.as_deref()).since(&live.before);
+            let limits = HostLimits {
+                queue_drops: since.queue_drops,
+                kernel_drops: since.softnet_drops,
+                checksum_errors: since.checksum_errors,
+                clock_steps: live.trial.gauge().clock_steps(),
+            };
+            self.session.handle_trial(id, FarEvent::Host(limits));
+        }
+    }
+
+    fn look(&mut self) {
+        for (id, live) in &self.trials {
+            let heard: Stamp<Agent> = live.trial.gauge().heard();
+            self.session.handle_trial(*id, FarEvent::Heard(heard));
+        }
+        self.session.handle_timeout(clock::now());
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Say(connection, message) => self.say(connection, message),
+                Action::Close(connection) => _ = self.outboxes.remove(&connection),
+                Action::Expect(id, streams) => self.expect(id, streams),
+                Action::Start(id) => {
+                    if let Some(live) = self.trials.get(&id) {
+                        live.trial.start(clock::now());
+                    }
+                }
+                Action::Sent(id, stream, sent) => {
+                    if let Some(live) = self.trials.get(&id) {
+                        live.trial.close(stream, sent);
+                    }
+                }
+                Action::Stop(id) => {
+                    if let Some(live) = self.trials.get(&id) {
+                        live.trial.stop();
+                    }
+                }
+                Action::Note(text) => tracing::info!("{text}"),
+            }
+        }
+    }
+
+    fn say(&mut self, connection: ConnectionId, message: Message) {
+        let Some(outbox) = self.outboxes.get(&connection) else { return };
+        if outbox.try_send(message).is_err() {
+            tracing::warn!(?connection, "a driver that does not read is dropped");
+            self.outboxes.remove(&connection);
+        }
+    }
+
+    fn expect(&mut self, id: TrialId, streams: Vec<(Stream, Secrets)>) {
+        let parts = streams.len();
+        let teller = self.tellers.clone();
+        // The loop outlives every trial, or the program ends.
+        let tell = Arc::new(move |event| _ = teller.send((id, event)));
+        let keyed = streams.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
+        let trial = self.port.expect(keyed, tell);
+        let device = host::device_of(self.port.local().ip());
+        let before = host::Counters::read(device.as_deref());
+        self.trials.insert(id, Live { trial, parts, device, before });
+    }
+}
+
+/// Secrets from the system's randomness.
+#[derive(Debug)]
+struct SystemDice;
+
+impl Dice for SystemDice {
+    fn secrets(&mut self, stream: StreamNumber) -> Secrets {
+        let (mut token, mut key) = ([0; 8], [0; KEY_LEN]);
+        fill(&mut token);
+        fill(&mut key);
+        Secrets { stream, token: Token(u64::from_le_bytes(token)), key }
+    }
+}
+
+/// Fills `octets` with the system's randomness, without which nothing here is safe to do.
+fn fill(octets: &mut [u8]) {
+    use rand::TryRng as _;
+    SysRng.try_fill_bytes(octets).expect("the system has randomness");
+    debug_assert!(octets.iter().any(|octet| *octet != 0), "randomness is not all zero");
+}

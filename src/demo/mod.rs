@@ -1,0 +1,153 @@
+//! `linkqual demo`: an agent, an emulated line and a driver in one process, on loopback.
+
+pub mod relay;
+
+use crate::agent::{Config, Server};
+use crate::cli::DemoArgs;
+use crate::driver::{Error, Job, conduct, create, interrupts, runtime, show};
+use crate::io::files::say;
+use crate::io::tls::Identity;
+use crate::line::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
+use crate::plan::{Check, Course, Limits, Offer, Requirements};
+use crate::units::{Layer, Span};
+use crate::wire::key::{KeyLine, SecretKey};
+use rand::TryRng as _;
+use relay::Relay;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+/// All that the emulated line does follows from this.
+const SEED: u64 = 0x11_4e;
+
+const MS: u64 = 1_000_000;
+
+/// Runs the demo; its exit code is that of the verdict.
+///
+/// # Errors
+///
+/// Where this host cannot even emulate a line.
+pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
+    let output = create(&args.output)?;
+    let check = sample_check();
+    let (near, far) = (throw_away_key()?, throw_away_key()?);
+    let agent = start_agent(&far, &near, &check)?;
+    let (forward, reverse) = if args.broken { broken_line() } else { sound_line() };
+    let system = |error: std::io::Error| Error::System(error.to_string());
+    let relay = Relay::start(agent, forward, reverse, SEED).map_err(system)?;
+    if !args.output.quiet {
+        introduce(args.broken, &check);
+    }
+    let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
+    let agent_name = "an emulated line on this machine".to_owned();
+    let watched = !args.output.quiet;
+    let agent = relay.local();
+    runtime()?.block_on(async {
+        let job = Job { agent, agent_name, identity, agent_key, check, output, watched };
+        let report = conduct(job, interrupts()).await?;
+        Ok(show(&report, &args.output))
+    })
+}
+
+/// What a modest migration asks of its line.
+fn sample_check() -> Check {
+    let rate = "20 Mbit/s".parse().expect("a rate");
+    let requirements = Requirements {
+        throughput: Some(rate),
+        loss: Some("0.1%".parse().expect("a share")),
+        rtt_p99: Some(Span::from_millis(30)),
+        jitter: None,
+        outage: Some(Span::from_secs(1)),
+    };
+    Check {
+        offer: Some(Offer::Rate(rate)),
+        requirements,
+        duration: Some(Span::from_secs(15)),
+        course: Course::Both,
+        streams: 1,
+        payload: None,
+        layer: Layer::L2,
+        circuit: Some("demo".to_owned()),
+    }
+}
+
+/// 50 Mbit/s, 5 ms each way, with the small faults of any line.
+fn sound_line() -> (Spec, Spec) {
+    let one_way = Spec {
+        mtu: Some(1_500),
+        shaper: Some(Shaper {
+            bits_per_second: 50_000_000,
+            queue_octets: 250_000,
+            overhead_octets: 18,
+        }),
+        loss: vec![(Applies::To(Class::Load), Loss::Random { ratio: 2e-5 })],
+        delay_ns: 5 * MS,
+        jitter: Jitter::Exponential { mean_ns: MS / 5 },
+        keep_order: true,
+        reorder: vec![(
+            Applies::To(Class::Load),
+            Reorder::Random { ratio: 1e-4, extra_delay_ns: 3 * MS },
+        )],
+        duplicate: vec![(
+            Applies::To(Class::Load),
+            Duplicate::Random { ratio: 1e-4, gap_ns: MS / 10 },
+        )],
+        ..Spec::default()
+    };
+    (one_way.clone(), one_way)
+}
+
+/// The same line, which loses packets in bursts on the way there, and once is dead for 1.5 s.
+fn broken_line() -> (Spec, Spec) {
+    let (mut forward, reverse) = sound_line();
+    let bursts =
+        Loss::GilbertElliott { enter: 0.002, leave: 0.2, loss_in_bad: 1.0, loss_in_good: 0.0 };
+    let dead = Outage { start_ns: 18_000 * MS, duration_ns: 1_500 * MS };
+    forward.loss.push((Applies::To(Class::Load), bursts));
+    forward.loss.push((Applies::ToAll, Loss::Outages(vec![dead])));
+    (forward, reverse)
+}
+
+fn introduce(broken: bool, check: &Check) {
+    say("An agent, a driver and an emulated line between them, on this machine alone.");
+    say("The line: 50 Mbit/s, 5 ms each way, MTU 1500, and the small faults of any line.");
+    if broken {
+        say(
+            "It is broken: towards the agent 1 % of the load is lost in bursts, and for 1.5 s all.",
+        );
+    }
+    say("Required, in both directions:");
+    for requirement in check.requirements.iter() {
+        say(&format!("  {:<10} {requirement}", requirement.metric()));
+    }
+    say("");
+}
+
+fn throw_away_key() -> Result<SecretKey, Error> {
+    let mut seed = [0; 32];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut seed)
+        .map_err(|error| Error::System(error.to_string()))?;
+    Ok(SecretKey::from_seed(seed))
+}
+
+/// Serves one driver on loopback, on a thread of its own that ends with the program; where.
+#[expect(clippy::disallowed_methods, reason = "the demo's agent has a thread of its own")]
+fn start_agent(own: &SecretKey, driver: &SecretKey, check: &Check) -> Result<SocketAddr, Error> {
+    let system = |error: std::io::Error| Error::System(error.to_string());
+    let comment = "the demo's driver";
+    let allowed = KeyLine::new(Identity::new(driver).public_key(), comment).expect("plain words");
+    let rate_max = "1 Gbit/s".parse().expect("a rate");
+    let duration_max = check.duration.unwrap_or_default().max(Span::from_secs(60));
+    let config = Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        identity: Identity::new(own),
+        allowed: vec![allowed],
+        limits: Limits { rate_max, duration_max },
+    };
+    let runtime = runtime()?;
+    let server = runtime.block_on(Server::bind(config)).map_err(system)?;
+    let local = server.local();
+    let serve = move || runtime.block_on(server.serve(std::future::pending()));
+    std::thread::Builder::new().name("agent".into()).spawn(serve).map_err(system)?;
+    Ok(local)
+}

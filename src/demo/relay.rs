@@ -1,0 +1,253 @@
+//! A line on loopback: what reaches its port goes to an agent, as the model in `line` lets it.
+//!
+//! UDP datagrams are delayed, dropped, doubled and overtaken, each direction by its own line, and
+//! counted exactly; TCP passes unharmed. The demo shows it; the tests hold reports against it.
+
+use crate::clock::{Driver, Stamp};
+use crate::io::clock;
+use crate::io::udp::Socket;
+use crate::line::{Class, Counts, Line, Spec};
+use crate::plan::Direction;
+use crate::units::IpVersion;
+use crate::wire::{self, Kind};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The longest sleep: how late a datagram may be seen. It is stamped by the kernel, so this delays
+/// it only where the line is faster than that.
+const NAP_NS: u64 = 100_000;
+
+/// How long before a datagram is due the relay stops sleeping.
+const SPIN_NS: u64 = 20_000;
+
+/// Datagrams that are read from one socket before the others' turn.
+const READ_MAX: usize = 64;
+
+/// Streams that pass at once.
+const STREAMS_MAX: usize = 256;
+
+/// Tries to find a port that is free for TCP and for UDP.
+const PORT_TRIES: usize = 16;
+
+const DATAGRAM_MAX: usize = 1 << 16;
+
+/// A line on loopback; dropped, it is cut.
+#[derive(Debug)]
+pub struct Relay {
+    local: SocketAddr,
+    lines: Arc<Mutex<Lines>>,
+    cut: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    forward: Line,
+    reverse: Line,
+}
+
+impl Relay {
+    /// A line to `target`, of `forward` and `reverse`; all it does follows from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn start(target: SocketAddr, forward: Spec, reverse: Spec, seed: u64) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (listener, socket) = runtime.block_on(bind(target))?;
+        let local = listener.local_addr()?;
+        let lines = Lines { forward: Line::new(forward, seed), reverse: Line::new(reverse, !seed) };
+        let (lines, cut) = (Arc::new(Mutex::new(lines)), Arc::new(AtomicBool::new(false)));
+        let mut server = Server {
+            target,
+            listener: socket,
+            lines: Arc::clone(&lines),
+            streams: Vec::new(),
+            places: BTreeMap::new(),
+            under_way: BinaryHeap::new(),
+            count: 0,
+        };
+        let is_cut = Arc::clone(&cut);
+        spawn("relay", move || server.run(&is_cut))?;
+        let is_cut = Arc::clone(&cut);
+        spawn("relay tcp", move || runtime.block_on(pass_tcp(&listener, target, &is_cut)))?;
+        Ok(Self { local, lines, cut })
+    }
+
+    /// Where a driver finds it.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What the line did in `direction` to datagrams of `class`.
+    #[must_use]
+    pub fn counts(&self, direction: Direction, class: Class) -> Counts {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        match direction {
+            Direction::Forward => lines.forward.counts(class),
+            Direction::Reverse => lines.reverse.counts(class),
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.cut.store(true, Relaxed);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the emulated line's threads start here")]
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+}
+
+/// A port that is free for both.
+async fn bind(target: SocketAddr) -> io::Result<(TcpListener, Socket)> {
+    let mut tries = 0;
+    loop {
+        let listener = TcpListener::bind(SocketAddr::new(target.ip(), 0)).await?;
+        match Socket::listen(listener.local_addr()?) {
+            Ok(socket) => return Ok((listener, socket)),
+            Err(error) if tries == PORT_TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+async fn pass_tcp(listener: &TcpListener, target: SocketAddr, cut: &AtomicBool) {
+    let mut look = tokio::time::interval(std::time::Duration::from_millis(100));
+    while !cut.load(Relaxed) {
+        tokio::select! {
+            _ = look.tick() => {}
+            Ok((mut near, _)) = listener.accept() => {
+                tokio::spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(target).await {
+                        // Whichever end closes, the other is told by the copy's end.
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// A datagram on its way: when it is due, in which order, and where to.
+type UnderWay = Reverse<(u64, u64, usize, Way, Vec<u8>)>;
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Way {
+    Forward,
+    Reverse,
+}
+
+/// A driver's socket, and the one that stands for it at the agent.
+#[derive(Debug)]
+struct Passing {
+    driver: SocketAddr,
+    socket: Socket,
+}
+
+struct Server {
+    target: SocketAddr,
+    listener: Socket,
+    lines: Arc<Mutex<Lines>>,
+    streams: Vec<Passing>,
+    places: BTreeMap<SocketAddr, usize>,
+    under_way: BinaryHeap<UnderWay>,
+    count: u64,
+}
+
+impl Server {
+    fn run(&mut self, cut: &AtomicBool) {
+        clock::tighten_timer_slack();
+        let mut buffer = vec![0; DATAGRAM_MAX];
+        while !cut.load(Relaxed) {
+            self.read_drivers(&mut buffer);
+            self.read_agent(&mut buffer);
+            let now: Stamp<Driver> = clock::now();
+            self.deliver(now);
+            let nap = now.after_nanos(NAP_NS);
+            let due = self.under_way.peek().map(|Reverse((due_ns, ..))| Stamp::from_nanos(*due_ns));
+            clock::wait_until(due.map_or(nap, |due| due.min(nap)), SPIN_NS);
+        }
+    }
+
+    fn read_drivers(&mut self, buffer: &mut [u8]) {
+        for _ in 0..READ_MAX {
+            let Ok(Some(received)) = self.listener.receive::<Driver>(buffer) else { return };
+            let Some(driver) = received.peer else { continue };
+            let Some(place) = self.place_of(driver) else { continue };
+            self.offer(Way::Forward, place, received.at, &buffer[..received.len]);
+        }
+    }
+
+    fn read_agent(&mut self, buffer: &mut [u8]) {
+        for place in 0..self.streams.len() {
+            for _ in 0..READ_MAX {
+                let Ok(Some(received)) = self.streams[place].socket.receive::<Driver>(buffer)
+                else {
+                    break;
+                };
+                self.offer(Way::Reverse, place, received.at, &buffer[..received.len]);
+            }
+        }
+    }
+
+    fn place_of(&mut self, driver: SocketAddr) -> Option<usize> {
+        if let Some(place) = self.places.get(&driver) {
+            return Some(*place);
+        }
+        if self.streams.len() == STREAMS_MAX {
+            return None;
+        }
+        let socket = Socket::connect(self.target).ok()?;
+        let place = self.streams.len();
+        self.streams.push(Passing { driver, socket });
+        self.places.insert(driver, place);
+        Some(place)
+    }
+
+    fn offer(&mut self, way: Way, place: usize, at: Stamp<Driver>, datagram: &[u8]) {
+        let class = match wire::kind_of(datagram) {
+            Some(Kind::Load) => Class::Load,
+            Some(Kind::Probe) => Class::Probe,
+            Some(Kind::Signal) | None => Class::Signal,
+        };
+        let payload = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
+        let octets = payload + IpVersion::of(self.target.ip()).udp_overhead_octets();
+        let deliveries = {
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let line = match way {
+                Way::Forward => &mut lines.forward,
+                Way::Reverse => &mut lines.reverse,
+            };
+            line.offer(at.nanos(), octets, class)
+        };
+        for due_ns in deliveries.arrivals_ns() {
+            self.count += 1;
+            self.under_way.push(Reverse((*due_ns, self.count, place, way, datagram.to_vec())));
+        }
+    }
+
+    fn deliver(&mut self, now: Stamp<Driver>) {
+        while let Some(Reverse((due_ns, ..))) = self.under_way.peek() {
+            if now.nanos() < *due_ns {
+                return;
+            }
+            let Some(Reverse((_, _, place, way, datagram))) = self.under_way.pop() else { return };
+            let passing = &mut self.streams[place];
+            let sent = match way {
+                Way::Forward => passing.socket.send(&datagram),
+                Way::Reverse => self.listener.send_to(&datagram, passing.driver, None),
+            };
+            if !matches!(sent, Ok(crate::io::udp::Sent::Accepted)) {
+                tracing::warn!(?sent, ?way, "the relay itself could not deliver");
+            }
+        }
+    }
+}

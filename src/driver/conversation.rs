@@ -1,0 +1,453 @@
+//! One run against one agent: its control connection, its trials, its record.
+
+use super::Error;
+use super::progress::Progress;
+use crate::clock::{Driver, Stamp};
+use crate::flow::{HostLimits, NearEvent, Outcome};
+use crate::io::files::Output;
+use crate::io::frame::{FrameError, FrameReader, write_frame};
+use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
+use crate::io::udp::Socket;
+use crate::io::{clock, host};
+use crate::method::campaign::{Campaign, Step};
+use crate::metric::Terms;
+use crate::plan::{Check, Limits};
+use crate::report::{Report, Run, text};
+use crate::session::driver::{Action, Failure, Opening, Session, Task};
+use crate::stats::confidence::Confidence;
+use crate::traffic::near::NearTrial;
+use crate::units::{Framing, IpVersion};
+use crate::wire::control::{FRAME_MAX, Message, RunId};
+use crate::wire::key::PublicKey;
+use rand::TryRng as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// How long a connection may take, and then its TLS handshake.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// How often the progress line is drawn, and silence looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Messages that may wait to be sent.
+const OUTBOX_MAX: usize = 256;
+
+/// How long the last word to the agent may take.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// A run to be conducted.
+#[derive(Debug)]
+pub struct Job {
+    /// Where the agent is.
+    pub agent: SocketAddr,
+    /// What the user calls it.
+    pub agent_name: String,
+    /// This driver.
+    pub identity: Identity,
+    /// The key that the agent must have.
+    pub agent_key: PublicKey,
+    /// The question.
+    pub check: Check,
+    /// Where the files go.
+    pub output: Option<Output>,
+    /// Whether somebody wants to see how it goes.
+    pub watched: bool,
+}
+
+/// The record as text: one JSON document.
+pub(super) fn json(report: &Report) -> String {
+    let text = serde_json::to_string_pretty(report);
+    text.expect("numbers, texts and lists are JSON") + "\n"
+}
+
+/// Conducts a run to its end, or to an interrupt; the report of what was measured.
+///
+/// # Errors
+///
+/// Where nothing was measured.
+pub async fn conduct(job: Job, mut interrupts: mpsc::Receiver<()>) -> Result<Report, Error> {
+    let mut conductor = Conductor::new(&job)?;
+    let connect = connect(&job);
+    let connection = tokio::select! {
+        connection = connect => connection?,
+        _ = interrupts.recv() => return Err(Error::Interrupted),
+    };
+    let (outbox, said) = mpsc::channel(OUTBOX_MAX);
+    let (heard, mut inbox) = mpsc::channel(OUTBOX_MAX);
+    let carrier = tokio::spawn(carry(connection, said, heard));
+    conductor.output = job.output;
+    conductor.outbox = Some(outbox);
+    conductor.perform()?;
+    let mut look = tokio::time::interval(LOOK);
+    while !conductor.over {
+        tokio::select! {
+            heard = inbox.recv(), if conductor.outbox.is_some() => conductor.hear(heard),
+            Some(event) = conductor.told.recv() => {
+                conductor.session.handle_trial(clock::now(), event);
+            }
+            _ = look.tick() => conductor.look(),
+            _ = interrupts.recv() => conductor.interrupt(),
+        }
+        conductor.perform()?;
+    }
+    conductor.outbox = None;
+    _ = tokio::time::timeout(FAREWELL_MAX, carrier).await;
+    conductor.conclude()
+}
+
+/// What comes over the control connection.
+enum Heard {
+    Message(Message),
+    /// It is closed; why, where it was not this end's doing.
+    Closed(Option<String>),
+}
+
+async fn connect(job: &Job) -> Result<TlsStream<TcpStream>, Error> {
+    let agent = job.agent;
+    let unreachable = |why: String| {
+        let (ip, port) = (agent.ip(), agent.port());
+        Error::Unreachable { agent, ip, port, why }
+    };
+    let stream = match tokio::time::timeout(CONNECT_MAX, TcpStream::connect(agent)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(unreachable(error.to_string())),
+        Err(_) => return Err(unreachable("no answer".into())),
+    };
+    // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
+    _ = stream.set_nodelay(true);
+    let connector = Connector::new(&job.identity, job.agent_key);
+    connector.connect(stream, CONNECT_MAX).await.map_err(|error| match error {
+        TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
+            "the agent at {agent} has another key: {got}, where --agent-key says {expected}. Is it \
+             the right host? Compare with the key that linkqual-agent prints when it starts"
+        )),
+        error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
+    })
+}
+
+/// Carries messages both ways until either end is done.
+async fn carry(
+    stream: TlsStream<TcpStream>,
+    mut said: mpsc::Receiver<Message>,
+    heard: mpsc::Sender<Heard>,
+) {
+    let (reader, mut writer) = tokio::io::split(stream);
+    let mut frames = FrameReader::new(reader, FRAME_MAX);
+    let mut may_write = true;
+    let mut greeted = false;
+    let closed = loop {
+        tokio::select! {
+            frame = frames.next() => match frame {
+                Ok(Some(frame)) => match Message::parse(&frame) {
+                    Ok(message) => {
+                        greeted = true;
+                        if heard.send(Heard::Message(message)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => break Some(format!("the agent broke the protocol: {error}")),
+                },
+                Ok(None) => break None,
+                Err(FrameError::Io(error)) if !greeted && is_refusal(&error) => {
+                    break Some("the agent does not list this key".to_owned());
+                }
+                Err(FrameError::Io(_)) => break None,
+                Err(error) => break Some(format!("the agent broke the protocol: {error}")),
+            },
+            message = said.recv(), if may_write => {
+                let Some(message) = message else {
+                    use tokio::io::AsyncWriteExt as _;
+                    _ = writer.shutdown().await;
+                    return;
+                };
+                // A refusal is read, not written into: go on reading where writing fails.
+                may_write = write_frame(&mut writer, &message.emit(), FRAME_MAX).await.is_ok();
+            }
+        }
+    };
+    // The conductor has ended where nobody takes this.
+    _ = heard.send(Heard::Closed(closed)).await;
+}
+
+/// Matches what happens to what is to be done.
+struct Conductor {
+    session: Session,
+    campaign: Campaign,
+    run: RunId,
+    agent: SocketAddr,
+    agent_name: String,
+    own_key: PublicKey,
+    started_ns: u64,
+    limits: Option<Limits>,
+    framing: Framing,
+    output: Option<Output>,
+    outbox: Option<mpsc::Sender<Message>>,
+    teller: mpsc::UnboundedSender<NearEvent>,
+    told: mpsc::UnboundedReceiver<NearEvent>,
+    trial: Option<NearTrial>,
+    searching: Option<u32>,
+    device: Option<String>,
+    before: host::Counters,
+    progress: Progress,
+    reason: Option<String>,
+    failure: Option<Failure>,
+    over: bool,
+}
+
+impl Conductor {
+    fn new(job: &Job) -> Result<Self, Error> {
+        let no_way = |error: io::Error| {
+            Error::System(format!("there is no way to {} from here: {error}", job.agent))
+        };
+        let socket = Socket::connect(job.agent).map_err(no_way)?;
+        let device_mtu = socket.mtu().map_err(no_way)?;
+        let device = host::device_of(socket.local().map_err(no_way)?.ip());
+        let ip = IpVersion::of(job.agent.ip());
+        let mut name = [0; 16];
+        rand::rngs::SysRng
+            .try_fill_bytes(&mut name)
+            .map_err(|error| Error::System(error.to_string()))?;
+        let run = RunId(u128::from_le_bytes(name));
+        let (teller, told) = mpsc::unbounded_channel();
+        Ok(Self {
+            session: Session::new(run, clock::now()),
+            campaign: Campaign::new(job.check.clone(), ip, device_mtu),
+            run,
+            agent: job.agent,
+            agent_name: job.agent_name.clone(),
+            own_key: job.identity.public_key(),
+            started_ns: clock::wall_ns(),
+            limits: None,
+            framing: Framing::plain(ip),
+            output: None,
+            outbox: None,
+            teller,
+            told,
+            trial: None,
+            searching: None,
+            before: host::Counters::read(device.as_deref()),
+            device,
+            progress: Progress::new(job.watched),
+            reason: None,
+            failure: None,
+            over: false,
+        })
+    }
+
+    fn hear(&mut self, heard: Option<Heard>) {
+        match heard {
+            Some(Heard::Message(message)) => self.session.handle_message(clock::now(), message),
+            Some(Heard::Closed(why)) => {
+                self.outbox = None;
+                self.reason = self.reason.take().or(why);
+                self.session.handle_closed(clock::now());
+            }
+            None => {
+                self.outbox = None;
+                self.session.handle_closed(clock::now());
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let now = clock::now();
+        if let Some(trial) = &self.trial {
+            let heard = trial.gauge().heard::<Driver>().min(now);
+            self.session.handle_trial(now, NearEvent::Heard(heard));
+            self.progress.update(since_boot(now), trial.gauge());
+        }
+        self.session.handle_timeout(now);
+    }
+
+    /// The first time what was measured is told; the second time this ends at once.
+    fn interrupt(&mut self) {
+        if self.reason.is_some() {
+            self.over = true;
+            return;
+        }
+        self.reason = Some("interrupted".to_owned());
+        self.campaign.abandon("interrupted");
+        self.session.handle_interrupt(clock::now());
+    }
+
+    /// Carries out all that the session wants.
+    fn perform(&mut self) -> Result<(), Error> {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Say(message) => self.say(message),
+                Action::Open(openings) => self.open(&openings)?,
+                Action::FindPayload(_) | Action::Start => {
+                    if let Some(trial) = &self.trial {
+                        trial.start(clock::now());
+                    }
+                }
+                Action::Close(stream, sent) => {
+                    if let Some(trial) = &self.trial {
+                        trial.control().close(stream, sent);
+                    }
+                }
+                Action::Stop => {
+                    if let Some(trial) = &self.trial {
+                        trial.control().stop();
+                    }
+                }
+                Action::Admitted(limits) => {
+                    self.limits = Some(limits);
+                    let step = self.campaign.handle_admitted(limits);
+                    self.take(step);
+                }
+                Action::Granted => {
+                    let step = self.campaign.handle_granted();
+                    self.take(step);
+                }
+                Action::PayloadFound(found) => {
+                    let step = self.campaign.handle_payload(found)?;
+                    for note in self.campaign.notes() {
+                        self.progress.say(&format!("note: {note}"));
+                    }
+                    self.take(step);
+                }
+                Action::Ended(outcome) => self.end_trial(*outcome)?,
+                Action::Failed(failure) => {
+                    self.failure = Some(failure);
+                    self.over = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, message: Message) {
+        let Some(outbox) = &self.outbox else { return };
+        if outbox.try_send(message).is_err() {
+            // The connection is closed, or so slow that it is as good as closed.
+            self.outbox = None;
+            self.session.handle_closed(clock::now());
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        let now = clock::now();
+        self.searching = None;
+        match step {
+            Step::Request(request) => self.session.request(now, &request),
+            Step::FindPayload(most, trial) => {
+                self.searching = Some(most);
+                self.session.begin(now, Task::FindPayload(most), trial);
+            }
+            Step::Run(trial) => {
+                self.progress.begin(since_boot(now), &trial);
+                self.before = host::Counters::read(self.device.as_deref());
+                self.session.begin(now, Task::Measure, trial);
+            }
+            Step::Finish => {
+                self.session.finish();
+                self.over = true;
+            }
+        }
+    }
+
+    fn open(&mut self, openings: &[Opening]) -> Result<(), Error> {
+        let teller = self.teller.clone();
+        // The conductor outlives every trial, or the program ends.
+        let tell = Arc::new(move |event| _ = teller.send(event)) as crate::traffic::near::Tell;
+        let streams: Vec<_> =
+            openings.iter().map(|opening| (opening.stream, opening.key)).collect();
+        let trial = NearTrial::open(self.agent, &streams, self.searching, &tell);
+        self.trial = Some(trial.map_err(|error| Error::System(error.to_string()))?);
+        Ok(())
+    }
+
+    fn end_trial(&mut self, mut outcome: Outcome) -> Result<(), Error> {
+        let since = host::Counters::read(self.device.as_deref()).since(&self.before);
+        outcome.driver.merge(&HostLimits {
+            queue_drops: since.queue_drops,
+            kernel_drops: since.softnet_drops,
+            checksum_errors: since.checksum_errors,
+            clock_steps: self.trial.take().map_or(0, |trial| trial.gauge().clock_steps()),
+        });
+        let step = self.campaign.handle_outcome(outcome);
+        self.save()?;
+        self.take(step);
+        Ok(())
+    }
+
+    /// Writes what is known so far, before anything is rendered.
+    fn save(&mut self) -> Result<Report, Error> {
+        let report = self.report();
+        if let Some(output) = &mut self.output {
+            output.save_record(&json(&report))?;
+            output.save_text(&text(&report))?;
+        }
+        Ok(report)
+    }
+
+    fn report(&self) -> Report {
+        let check = self.campaign.check().clone();
+        let reason = self.reason.clone().or_else(|| self.failure.as_ref().map(ToString::to_string));
+        let cut = |outcome: &Outcome| outcome.reason.clone();
+        let terms = Terms {
+            requirements: check.requirements,
+            confidence: Confidence::default(),
+            layer: check.layer,
+            framing: self.framing,
+        };
+        let run = Run {
+            id: self.run.to_string(),
+            agent: self.agent_name.clone(),
+            started_ns: self.started_ns,
+            ended_ns: clock::wall_ns(),
+            check,
+            limits: self.limits,
+            terms,
+            outcomes: self.campaign.outcomes().to_vec(),
+            complete: self.campaign.is_complete(),
+            reason: reason.or_else(|| self.campaign.outcomes().iter().find_map(cut)),
+            notes: self.campaign.notes().iter().map(ToString::to_string).collect(),
+        };
+        run.report()
+    }
+
+    /// The report where anything was measured; the reason where nothing was.
+    fn conclude(mut self) -> Result<Report, Error> {
+        let ran = |outcome: &&Outcome| outcome.status != crate::flow::Status::NotRun;
+        if self.campaign.outcomes().iter().find(ran).is_some() {
+            if let Some(failure) = &self.failure {
+                let reason = failure.to_string();
+                self.campaign.abandon(&reason);
+            }
+            return self.save();
+        }
+        Err(self.nothing_ran())
+    }
+
+    fn nothing_ran(&self) -> Error {
+        let agent = self.agent;
+        if let Some(reason) = &self.reason {
+            return match reason.as_str() {
+                "interrupted" => Error::Interrupted,
+                "the agent does not list this key" => Error::NotAdmitted(format!(
+                    "the agent at {agent} does not list this key: {}. Have its operator start \
+                     linkqual-agent with --allow and this driver's .pub file",
+                    self.own_key
+                )),
+                reason => Error::Agent(format!("the agent at {agent}: {reason}")),
+            };
+        }
+        match &self.failure {
+            Some(Failure::Refused(why)) => {
+                Error::Agent(format!("the agent at {agent} refused: {why}"))
+            }
+            Some(failure) => Error::Agent(format!("the agent at {agent}: {failure}")),
+            None => Error::Interrupted,
+        }
+    }
+}
+
+fn since_boot(now: Stamp<Driver>) -> Duration {
+    Duration::from_nanos(now.nanos())
+}

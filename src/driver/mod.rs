@@ -1,0 +1,198 @@
+//! The driver's program: carries out what [`crate::method`] and [`crate::session::driver`] say.
+
+mod conversation;
+mod progress;
+
+pub use conversation::{Job, conduct};
+
+use crate::cli::{CheckArgs, DriverArgs, DriverCommand, Host, KeygenArgs, OutputArgs};
+use crate::io::files::{BadOutput, Output, print, say};
+use crate::io::key::{KeyFileError, generate, read_public, read_secret};
+use crate::io::tls::Identity;
+use crate::method::campaign::Impossible;
+use crate::report::{Report, text};
+use crate::verdict::Verdict;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A key cannot be used.
+    #[error("{0}")]
+    Key(#[from] KeyFileError),
+    /// The output cannot be written.
+    #[error("{0}")]
+    Output(#[from] BadOutput),
+    /// The check cannot be run as it was asked.
+    #[error("{0}")]
+    Impossible(#[from] Impossible),
+    /// The name is nobody's.
+    #[error("{host}: no such host: {why}. Check the spelling, or give an address")]
+    NoSuchHost {
+        /// As it was given.
+        host: Host,
+        /// What the resolver says.
+        why: String,
+    },
+    /// Nobody answers there.
+    #[error(
+        "nothing answers at {agent} within 5 s: {why}. Is linkqual-agent running there, and is TCP \
+         port {port} open? Try: nc -vz {ip} {port}"
+    )]
+    Unreachable {
+        /// Where.
+        agent: SocketAddr,
+        /// Its address alone.
+        ip: std::net::IpAddr,
+        /// Its port alone.
+        port: u16,
+        /// What the system says.
+        why: String,
+    },
+    /// The agent does not let this driver in, or is not the one that was meant.
+    #[error("{0}")]
+    NotAdmitted(String),
+    /// The agent said no, or what it said made no sense.
+    #[error("{0}")]
+    Agent(String),
+    /// This host cannot do it.
+    #[error("this host cannot do it: {0}")]
+    System(String),
+    /// The user ended it before anything was measured.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
+}
+
+impl Error {
+    /// 2 where the user must change what was asked, 4 where nothing could be run.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Key(_) | Self::Output(_) | Self::Impossible(_) | Self::NoSuchHost { .. } => 2,
+            Self::Unreachable { .. }
+            | Self::NotAdmitted(_)
+            | Self::Agent(_)
+            | Self::System(_)
+            | Self::Interrupted => 4,
+        }
+    }
+}
+
+/// Runs the driver's program; its exit code.
+#[must_use]
+pub fn main(args: &DriverArgs) -> ExitCode {
+    let result = match &args.command {
+        DriverCommand::Keygen(args) => keygen(args),
+        DriverCommand::Check(args) => check(args),
+        DriverCommand::Demo(args) => crate::demo::main(args),
+    };
+    result.unwrap_or_else(|error| {
+        say(&format!("error: {error}"));
+        ExitCode::from(error.exit_code())
+    })
+}
+
+fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
+    let line = generate(&args.out, &args.comment)?;
+    let path = args.out.display();
+    print(&format!(
+        "{path} is secret: it stays on this host, readable by its owner alone.\n\
+         {path}.pub is for the other end: {}\n",
+        line.key()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+    let identity = Identity::new(&read_secret(&args.key)?);
+    let agent_key = read_public(&args.agent_key)?.key();
+    let output = create(&args.output)?;
+    runtime()?.block_on(async {
+        let agent = resolve(&args.host).await?;
+        let (agent_name, check) = (args.host.to_string(), args.check());
+        let watched = !args.output.quiet;
+        let job = Job { agent, agent_name, identity, agent_key, check, output, watched };
+        let report = conduct(job, interrupts()).await?;
+        Ok(show(&report, &args.output))
+    })
+}
+
+/// The output folder, where one is asked for.
+///
+/// # Errors
+///
+/// Where it cannot be written, or holds a report.
+pub fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
+    Ok(args.out.as_deref().map(Output::create).transpose()?)
+}
+
+/// Prints the report as it was asked for; its exit code.
+pub fn show(report: &Report, args: &OutputArgs) -> ExitCode {
+    print(&if args.json { conversation::json(report) } else { text(report) });
+    exit_code(report.verdict)
+}
+
+const fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Fail => 1,
+        Verdict::Inconclusive | Verdict::Invalid => 3,
+    }
+}
+
+fn exit_code(verdict: Verdict) -> ExitCode {
+    ExitCode::from(code(verdict))
+}
+
+/// What carries the control plane.
+///
+/// # Errors
+///
+/// Where this host has no room for it.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::System(error.to_string()))
+}
+
+async fn resolve(host: &Host) -> Result<SocketAddr, Error> {
+    let no_such_host = |why: String| Error::NoSuchHost { host: host.clone(), why };
+    let found = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
+    let mut addresses = found.map_err(|error| no_such_host(error.to_string()))?;
+    addresses.next().ok_or_else(|| no_such_host("it has no address".into()))
+}
+
+/// Counts the user's wishes to end: Ctrl-C, or a SIGTERM.
+#[must_use]
+pub fn interrupts() -> tokio::sync::mpsc::Receiver<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return tracing::error!("no signals can be had: Ctrl-C leaves no report");
+        };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_the_exit_code() {
+        use Verdict::{Fail, Inconclusive, Invalid, Pass};
+        assert_eq!([Pass, Fail, Inconclusive, Invalid].map(code), [0, 1, 3, 3]);
+    }
+}

@@ -1,0 +1,204 @@
+//! What this host counts against itself. Reads the kernel's counters, and changes none.
+
+use super::netlink;
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::net::IpAddr;
+use std::thread;
+
+const DEVICES: &str = "/sys/class/net";
+const SOFTNET: &str = "/proc/net/softnet_stat";
+const SNMP: &str = "/proc/net/snmp";
+const SNMP6: &str = "/proc/net/snmp6";
+
+/// Octets of a file of counters: `softnet_stat` has 144 per CPU, and Linux at most 8192 of them.
+const FILE_OCTETS_MAX: u64 = 4 << 20;
+
+/// Entries of `/sys/class/net` that are looked through.
+const DEVICES_MAX: usize = 65_536;
+
+/// What this host has lost since it started; what cannot be read is 0, since it only adds a doubt.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Packets that the device's queue for departures dropped.
+    pub queue_drops: u64,
+    /// Packets of any device that arrived and found a CPU's backlog full.
+    pub softnet_drops: u64,
+    /// Datagrams of any socket that came with a wrong UDP checksum.
+    pub checksum_errors: u64,
+}
+
+impl Counters {
+    /// The counters now; without a `device` no queue is looked at.
+    #[must_use]
+    pub fn read(device: Option<&str>) -> Self {
+        let ipv4 = parse_snmp(&text(SNMP));
+        let ipv6 = parse_snmp6(&text(SNMP6));
+        Self {
+            queue_drops: device.map_or(0, queue_drops),
+            softnet_drops: parse_softnet(&text(SOFTNET)),
+            checksum_errors: ipv4.saturating_add(ipv6),
+        }
+    }
+
+    /// What was added since `earlier`; 0 where a counter wrapped or was reset.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            queue_drops: self.queue_drops.saturating_sub(earlier.queue_drops),
+            softnet_drops: self.softnet_drops.saturating_sub(earlier.softnet_drops),
+            checksum_errors: self.checksum_errors.saturating_sub(earlier.checksum_errors),
+        }
+    }
+}
+
+/// The device that carries the address `local` of this host; the first, where several do.
+#[must_use]
+pub fn device_of(local: IpAddr) -> Option<String> {
+    // An IPv6 socket names its IPv4 address in IPv6's form.
+    let local = local.to_canonical();
+    match netlink::index_of(local) {
+        Ok(index) => device_at(index?),
+        Err(error) => {
+            tracing::debug!(%local, %error, "the host's addresses cannot be read");
+            None
+        }
+    }
+}
+
+/// CPUs that this process may use; 1 where the kernel does not tell.
+#[must_use]
+pub fn cpus() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn queue_drops(device: &str) -> u64 {
+    let drops = index_at(device)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        .and_then(netlink::queue_drops);
+    drops.unwrap_or_else(|error| {
+        tracing::debug!(device, %error, "the device's queues cannot be read");
+        0
+    })
+}
+
+fn device_at(index: u32) -> Option<String> {
+    let entries = fs::read_dir(DEVICES).ok()?.take(DEVICES_MAX);
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.into_iter().find(|name| index_at(name) == Some(index))
+}
+
+fn index_at(device: &str) -> Option<u32> {
+    text(&format!("{DEVICES}/{device}/ifindex")).trim().parse().ok()
+}
+
+/// A file's text, empty where it cannot be read.
+fn text(path: &str) -> String {
+    let mut text = String::new();
+    let read =
+        fs::File::open(path).and_then(|file| file.take(FILE_OCTETS_MAX).read_to_string(&mut text));
+    if let Err(error) = read {
+        tracing::debug!(path, %error, "the file cannot be read");
+    }
+    text
+}
+
+/// One line per CPU, in hexadecimal: packets processed, packets dropped, and more.
+fn parse_softnet(text: &str) -> u64 {
+    let drops = |line: &str| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok();
+    text.lines().filter_map(drops).fold(0, u64::saturating_add)
+}
+
+/// For each protocol a line of names, then one of values.
+fn parse_snmp(text: &str) -> u64 {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp:"));
+    let (names, values) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+    names
+        .split_whitespace()
+        .zip(values.split_whitespace())
+        .find(|(name, _)| *name == "InCsumErrors")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0)
+}
+
+/// One name and one value per line.
+fn parse_snmp6(text: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| line.split_once(char::is_whitespace))
+        .find(|(name, _)| *name == "Udp6InCsumErrors")
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn softnet_drops_are_summed_over_the_cpus() {
+        #[track_caller]
+        fn check(text: &str, expected: u64) {
+            assert_eq!(parse_softnet(text), expected, "{text:?}");
+        }
+        check("00000f54 00000000 00000000\n00001b10 00000000 00000000\n", 0);
+        check("00000f54 0000000a 00000003\n00001b10 00000010 00000000\n", 26);
+        check("00000f54 ffffffff\n00001b10 00000001\n", 1 << 32);
+        check("", 0);
+        check("00000f54\n", 0);
+        check("00000f54 none\n00000001 00000002", 2);
+    }
+
+    #[test]
+    fn checksum_errors_of_ipv4_are_found_by_name() {
+        #[track_caller]
+        fn check(text: &str, expected: u64) {
+            assert_eq!(parse_snmp(text), expected, "{text:?}");
+        }
+        let (names, lite) = ("Udp: InDatagrams SndbufErrors InCsumErrors MemErrors\n", "UdpLite:");
+        let tcp = "Tcp: InSegs InCsumErrors\nTcp: 5 6\n";
+        check(&format!("{tcp}{names}Udp: 61 186 7 0\n{lite} InCsumErrors\n{lite} 9\n"), 7);
+        check("Udp: InCsumErrors InDatagrams\nUdp: 3 4\n", 3);
+        check("Udp: InDatagrams\nUdp: 4\n", 0);
+        check(names, 0);
+        check(&format!("{names}Udp: 61 186\n"), 0);
+        check("", 0);
+    }
+
+    #[test]
+    fn checksum_errors_of_ipv6_are_found_by_name() {
+        #[track_caller]
+        fn check(text: &str, expected: u64) {
+            assert_eq!(parse_snmp6(text), expected, "{text:?}");
+        }
+        let others = "Icmp6InCsumErrors               \t5\nUdpLite6InCsumErrors            \t9\n";
+        check(&format!("{others}Udp6InCsumErrors                \t7\n"), 7);
+        check("Udp6InCsumErrors                \t7", 7);
+        check(others, 0);
+        check("Udp6InCsumErrors", 0);
+        check("", 0);
+    }
+
+    #[test]
+    fn a_difference_is_never_below_zero() {
+        let earlier = Counters { queue_drops: 5, softnet_drops: 5, checksum_errors: 5 };
+        let later = Counters { queue_drops: 7, softnet_drops: 5, checksum_errors: 4 };
+        let expected = Counters { queue_drops: 2, softnet_drops: 0, checksum_errors: 0 };
+        assert_eq!(later.since(&earlier), expected);
+    }
+
+    #[test]
+    fn the_loopback_address_is_on_the_loopback_device() {
+        assert_eq!(device_of(Ipv4Addr::LOCALHOST.into()).as_deref(), Some("lo"));
+        assert_eq!(device_of(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()).as_deref(), Some("lo"));
+        assert_eq!(device_of(Ipv4Addr::BROADCAST.into()), None);
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_dropped_nothing() {
+        assert_eq!(Counters::read(Some("no such device")).queue_drops, 0);
+        assert_eq!(Counters::read(None).queue_drops, 0);
+        assert!(1 <= cpus());
+    }
+}

@@ -1,0 +1,354 @@
+//! The report for a terminal: the verdict is the first word.
+
+use super::{BoundText, FindingRecord, Percentiles, Report, StatusRecord, TrialKind, TrialRecord};
+use crate::units::{BitRate, Framing, Layer, Span};
+use std::fmt::Write as _;
+
+/// The report as text, in lines of up to 100 columns.
+#[must_use]
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    head(&mut out, report);
+    findings(&mut out, report);
+    doubts(&mut out, report);
+    trials(&mut out, report);
+    asked(&mut out, report);
+    out
+}
+
+/// Writing to a `String` cannot fail.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {
+        writeln!($out, $($text)*).expect("a String takes any text")
+    };
+}
+
+fn head(out: &mut String, report: &Report) {
+    let circuit = report.link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
+    let circuit = circuit.unwrap_or_default();
+    line!(out, "{}  line to {}{circuit}, {}", report.verdict, report.link.agent, report.started_at);
+    if let Some(reason) = &report.reason {
+        line!(out, "      not complete: {reason}");
+    }
+    line!(out, "");
+}
+
+fn findings(out: &mut String, report: &Report) {
+    if report.findings.is_empty() {
+        line!(out, "Nothing was required, so there is nothing to pass: give --rate, --loss,");
+        line!(out, "--rtt-p99, --jitter or --outage to have the line judged.");
+        line!(out, "");
+        return;
+    }
+    let percent = report.asked.confidence * 100.0;
+    let measured = format!("measured ({percent:.0} % bounds)");
+    line!(out, "{:<11} {:<10} {:<16} {measured:<42} verdict", "required", "", "needed");
+    for finding in &report.findings {
+        let value = value(finding);
+        line!(
+            out,
+            "{:<11} {:<10} {:<16} {value:<42} {}",
+            finding.metric,
+            finding.direction,
+            needed(finding),
+            finding.verdict
+        );
+        let plain = finding.verdict == crate::verdict::Verdict::Pass;
+        if !plain {
+            line!(out, "{:<11} {}", "", finding.reason);
+        }
+        if let Some(other) = other_layers(report, finding) {
+            line!(out, "{:<39} {other}", "");
+        }
+    }
+    line!(out, "");
+}
+
+fn needed(finding: &FindingRecord) -> String {
+    let relation = match finding.relation {
+        BoundText::AtMost => "<=",
+        BoundText::AtLeast => ">=",
+    };
+    format!("{relation} {}", quantity(finding.bound, &finding.unit))
+}
+
+fn value(finding: &FindingRecord) -> String {
+    let show = |value: f64| quantity(value, &finding.unit);
+    let value = match finding.value {
+        Some(value) => show(value),
+        None if finding.low.is_none() && finding.high.is_none() => return "-".to_owned(),
+        None => "beyond all that came back".to_owned(),
+    };
+    match (finding.low, finding.high) {
+        (None, None) => format!("{value} (counted)"),
+        (Some(low), Some(high)) => format!("{value} ({} to {})", show(low), show(high)),
+        (Some(low), None) => format!("{value} ({} or more)", show(low)),
+        (None, Some(high)) => format!("{value} (up to {})", show(high)),
+    }
+}
+
+/// A throughput at the layers that it is not judged at.
+fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
+    let row = row_of(report, finding)?;
+    let (packets, payload) = (row.steady_received_packets?, row.payload_bytes?);
+    if finding.metric != "throughput" {
+        return None;
+    }
+    let framing = framing(report);
+    let steady = Span::from_nanos(nanos(row.duration_s)).minus(Span::from_millis(400));
+    let at = |layer| {
+        let rate = framing.bit_rate(packets, steady, layer, payload);
+        rate.map(|rate| format!("{} {layer}", rate_text(rate)))
+    };
+    let layers = Layer::ALL.into_iter().filter(|layer| *layer != report.asked.rate_layer);
+    Some(format!("= {}", layers.filter_map(at).collect::<Vec<_>>().join(", ")))
+}
+
+fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<&'a TrialRecord> {
+    let same = |row: &&TrialRecord| {
+        Some(row.trial) == finding.trial && row.direction.to_string() == finding.direction
+    };
+    report.trials.iter().find(same)
+}
+
+const fn framing(report: &Report) -> Framing {
+    Framing {
+        ip: report.link.ip,
+        vlan_tags: report.link.vlan_tags,
+        extra_overhead_octets: report.link.extra_overhead_bytes,
+    }
+}
+
+fn doubts(out: &mut String, report: &Report) {
+    if report.doubts.is_empty() {
+        line!(out, "No doubts: this tester was nowhere the limit.");
+    }
+    for doubt in &report.doubts {
+        let direction = doubt.direction.map(|direction| format!(" {direction}"));
+        let direction = direction.unwrap_or_default();
+        let metrics = doubt.metrics.join(", ");
+        line!(out, "doubt on {metrics}{direction}, trial {}: {}", doubt.trial, doubt.text);
+    }
+    line!(out, "");
+}
+
+fn trials(out: &mut String, report: &Report) {
+    for row in &report.trials {
+        let kind = match row.kind {
+            TrialKind::Idle => "idle probes".to_owned(),
+            TrialKind::Udp => load_text(report, row),
+            TrialKind::Tcp => "TCP".to_owned(),
+        };
+        let status = match row.status {
+            StatusRecord::Ok => "",
+            StatusRecord::Partial => ", cut short",
+            StatusRecord::Refused => ", refused",
+            StatusRecord::NotRun => ", not run",
+        };
+        let duration = row.duration_s;
+        line!(out, "trial {} {}: {kind}, {duration} s{status}", row.trial, row.direction);
+        if let Some(reason) = &row.reason {
+            line!(out, "    {reason}");
+        }
+        if row.status == StatusRecord::NotRun || row.status == StatusRecord::Refused {
+            continue;
+        }
+        counts(out, row);
+        delays(out, row);
+    }
+    line!(out, "");
+}
+
+fn load_text(report: &Report, row: &TrialRecord) -> String {
+    let (Some(per_second), Some(payload)) = (row.offered_packets_s, row.payload_bytes) else {
+        return "UDP".to_owned();
+    };
+    let layer = report.asked.rate_layer;
+    let rate = framing(report).bit_rate(per_second, Span::from_secs(1), layer, payload);
+    let rate = rate.map_or_else(String::new, rate_text);
+    let up_to = if row.capacity { "up to " } else { "" };
+    let streams = if row.streams == 1 { "stream" } else { "streams" };
+    format!("UDP {up_to}{rate} {layer}, {} {streams} of {payload} B", row.streams)
+}
+
+fn counts(out: &mut String, row: &TrialRecord) {
+    let show = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+    let mut parts = vec![
+        format!("sent {}", show(row.sent_packets)),
+        format!("received {}", show(row.received_packets)),
+        format!("lost {}", show(row.lost_packets)),
+    ];
+    let rest = [
+        ("late", row.late_packets),
+        ("duplicate", row.duplicate_packets),
+        ("reordered", row.reordered_packets),
+        ("dropped by the receiving host", row.host_dropped_packets),
+        ("refused by the sending host", row.refused_packets),
+        ("unreachable", row.unreachable_packets),
+        ("paused", row.paused_packets),
+        ("skipped", row.skipped_packets),
+        ("rejected", row.rejected_packets),
+    ];
+    let some = rest.into_iter().filter(|(_, count)| count.is_some_and(|count| 0 < count));
+    parts.extend(some.map(|(what, count)| format!("{what} {}", show(count))));
+    line!(out, "    packets: {}", parts.join(", "));
+    if let Some(periods) = row.loss_periods.as_ref().filter(|periods| 0 < periods.count) {
+        let (count, longest) = (periods.count, periods.longest);
+        line!(out, "    losses in {count} periods, the longest of {longest} packets");
+    }
+    for outage in row.outages.iter().flatten().take(OUTAGES_SHOWN) {
+        line!(
+            out,
+            "    outage of {} at {:.3} s, {} packets",
+            quantity(outage.duration_s, "s"),
+            outage.start_s,
+            outage.packets
+        );
+    }
+    let outages = row.outages.as_ref().map_or(0, Vec::len);
+    if OUTAGES_SHOWN < outages {
+        line!(out, "    … and {} outages more", outages - OUTAGES_SHOWN);
+    }
+    by_second(out, row);
+}
+
+/// Outages that the text shows; the record has them all.
+const OUTAGES_SHOWN: usize = 5;
+
+/// The least, mean and greatest second of a load: its first and last second are partial.
+fn by_second(out: &mut String, row: &TrialRecord) {
+    let whole = row.received_by_second.len().saturating_sub(1);
+    let seconds = row.received_by_second.get(1..whole).unwrap_or_default();
+    let (Some(min), Some(max)) = (seconds.iter().min(), seconds.iter().max()) else { return };
+    let Some(payload) = row.payload_bytes else { return };
+    let rate = |packets: u64| {
+        let octets = crate::units::ByteCount::new(packets.saturating_mul(payload.into()));
+        octets.per(Span::from_secs(1)).map_or_else(|| "0 bit/s".to_owned(), rate_text)
+    };
+    let mean = seconds.iter().sum::<u64>() / (seconds.len() as u64).max(1);
+    let (min, mean, max) = (rate(*min), rate(mean), rate(*max));
+    line!(out, "    goodput by the second (L4): min {min}, mean {mean}, max {max}");
+}
+
+fn delays(out: &mut String, row: &TrialRecord) {
+    if let Some(rtt) = &row.rtt_us {
+        line!(out, "    round trip: {}", percentile_text(rtt));
+    }
+    let jitter = row.jitter_us.map(|value| format!("jitter (PDV p99.9) {}", quantity(value, "us")));
+    let rfc = row.jitter_rfc3550_us.map(|value| format!("RFC 3550 {}", quantity(value, "us")));
+    let late = row.send_lateness_us.as_ref().and_then(|late| late.p99);
+    let late = late.map(|value| format!("packets left late by p99 {}", quantity(value, "us")));
+    let parts: Vec<String> = [jitter, rfc, late].into_iter().flatten().collect();
+    if !parts.is_empty() {
+        line!(out, "    {}", parts.join(", "));
+    }
+    if let (Some(offset), Some(error)) = (row.clock_offset_us, row.clock_offset_error_us) {
+        let (offset, error) = (quantity(offset, "us"), quantity(error, "us"));
+        line!(out, "    the agent's clock is ahead by {offset}, known to {error}");
+    }
+}
+
+fn percentile_text(percentiles: &Percentiles) -> String {
+    let show = |name: &str, value: Option<f64>| {
+        let value = value.map_or_else(|| "lost".to_owned(), |value| quantity(value, "us"));
+        format!("{name} {value}")
+    };
+    let Percentiles { min, p50, p99, p999, max, samples, lost, .. } = percentiles;
+    let mut parts = vec![show("min", *min), show("p50", *p50), show("p99", *p99)];
+    parts.extend([show("p99.9", *p999), show("max", *max)]);
+    let lost = if *lost == 0 { String::new() } else { format!(", {lost} lost") };
+    format!("{} ({samples} probes{lost})", parts.join(", "))
+}
+
+fn asked(out: &mut String, report: &Report) {
+    let layer = report.asked.rate_layer;
+    let rate = match report.asked.rate.as_deref() {
+        None => "no rate".to_owned(),
+        Some("max") => "as fast as possible".to_owned(),
+        Some(rate) => format!("{rate} at {layer}"),
+    };
+    line!(out, "asked: {rate}; rates count {layer} over {}", report.link.ip);
+    let granted = report.asked.granted_rate_max_bit_s.and_then(BitRate::new);
+    if let (Some(rate), Some(seconds)) = (granted, report.asked.granted_duration_max_s) {
+        line!(out, "the agent allows: {rate} (L2) in each direction, {seconds} s of load");
+    }
+    for note in &report.notes {
+        line!(out, "note: {note}");
+    }
+    line!(out, "{}, run {}", report.program, report.run);
+}
+
+/// A number with its unit, at four digits.
+fn quantity(value: f64, unit: &str) -> String {
+    match unit {
+        "bit/s" => {
+            scaled(value, &[("bit/s", 1.0), ("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9)])
+        }
+        "us" => scaled(value, &[("us", 1.0), ("ms", 1e3), ("s", 1e6)]),
+        "s" => scaled(value * 1e3, &[("ms", 1.0), ("s", 1e3)]),
+        "ratio" => percent(value),
+        _ => format!("{value} {unit}"),
+    }
+}
+
+fn scaled(value: f64, units: &[(&str, f64)]) -> String {
+    let unit = units.iter().rfind(|(_, scale)| *scale <= value.abs()).or_else(|| units.first());
+    unit.map_or_else(String::new, |(unit, scale)| format!("{} {unit}", digits(value / scale)))
+}
+
+/// A share in percent, of which a hundred-thousandth still shows.
+fn percent(ratio: f64) -> String {
+    let percent = ratio * 100.0;
+    match percent {
+        _ if percent.abs() < 1e-12 => "0 %".to_owned(),
+        _ if percent.abs() < 1e-4 => format!("{percent:.2e} %"),
+        _ if percent.abs() < 0.1 => format!("{} %", trim(&format!("{percent:.5}"))),
+        _ => format!("{} %", digits(percent)),
+    }
+}
+
+/// Four significant digits, without zeros behind the point.
+fn digits(value: f64) -> String {
+    let decimals = match value.abs() {
+        magnitude if magnitude < 10.0 => 3,
+        magnitude if magnitude < 100.0 => 2,
+        magnitude if magnitude < 1_000.0 => 1,
+        _ => 0,
+    };
+    trim(&format!("{value:.decimals$}")).to_owned()
+}
+
+fn trim(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+fn rate_text(rate: BitRate) -> String {
+    quantity(crate::metric::float(rate.bits_per_second()), "bit/s")
+}
+
+/// Seconds of the record, which were whole nanoseconds once.
+fn nanos(seconds: f64) -> u64 {
+    u64::try_from(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e6)).as_nanos())
+        .unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_show_four_digits_and_their_unit() {
+        assert_eq!(quantity(80_003_560.0, "bit/s"), "80 Mbit/s");
+        assert_eq!(quantity(500_123_456.0, "bit/s"), "500.1 Mbit/s");
+        assert_eq!(quantity(0.0, "bit/s"), "0 bit/s");
+        assert_eq!(quantity(12.345, "us"), "12.35 us");
+        assert_eq!(quantity(20_000.0, "us"), "20 ms");
+        assert_eq!(quantity(0.25, "s"), "250 ms");
+        assert_eq!(quantity(3.0012, "s"), "3.001 s");
+        assert_eq!(quantity(0.0001, "ratio"), "0.01 %");
+        assert_eq!(quantity(0.000_033_2, "ratio"), "0.00332 %");
+        assert_eq!(quantity(0.0, "ratio"), "0 %");
+        assert_eq!(quantity(0.25, "ratio"), "25 %");
+        assert_eq!(quantity(1e-7, "ratio"), "1.00e-5 %");
+    }
+}
