@@ -57,6 +57,8 @@ pub enum Measured {
         meets: bool,
         /// Whether they would if all that this tester cannot vouch for had gone the line's way.
         meets_at_best: bool,
+        /// The counts, in words.
+        counts: String,
     },
     /// No number: the reason, as the report tells it.
     Missing(String),
@@ -192,10 +194,16 @@ fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Directio
     let vouched_for = came.steady + came.host_dropped + doubtful + never_sent;
     let sent_at_best = sent.steady + never_sent;
     let rate = terms.framing.bit_rate(came.steady, steady.span(), terms.layer, load.payload());
+    let mut counts =
+        format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
+    if 0 < sent.paused {
+        counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
+    }
     Measured::Counted {
         value: rate.map_or(0.0, |rate| float(rate.bits_per_second())),
         meets: carries(sent.steady, came.steady),
         meets_at_best: carries(sent_at_best, vouched_for.min(sent_at_best)),
+        counts,
     }
 }
 
@@ -242,9 +250,15 @@ fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
         return account_missing(half);
     }
     let least = outage_min(outcome);
-    let longest = half.gaps.outages(least).map(crate::flow::Gap::span).max().unwrap_or_default();
+    let outages = || half.gaps.outages(least).map(crate::flow::Gap::span);
+    let longest = outages().max().unwrap_or_default();
     let meets = longest <= most;
-    Measured::Counted { value: longest.as_secs(), meets, meets_at_best: meets }
+    let counts = match outages().count() {
+        0 => format!("no time of {least} or more without an arrival"),
+        1 => "one outage".to_owned(),
+        count => format!("the longest of {count} outages"),
+    };
+    Measured::Counted { value: longest.as_secs(), meets, meets_at_best: meets, counts }
 }
 
 /// The shortest time without an arrival that is an outage: three packet intervals, 50 ms at least.

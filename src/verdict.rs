@@ -161,8 +161,7 @@ fn finding(measurement: &Measurement, doubts: &[Doubt], outcomes: &[Outcome]) ->
 fn reason_of(bound: Bound, measured: &Measured) -> String {
     match (measured, judge(bound, measured)) {
         (Measured::Missing(why), _) => why.clone(),
-        (Measured::Counted { .. }, Verdict::Pass) => "counted: meets the bound".into(),
-        (Measured::Counted { .. }, _) => "counted: does not meet the bound".into(),
+        (Measured::Counted { counts, .. }, _) => counts.clone(),
         (Measured::Sampled { unbounded: true, .. }, _) => {
             "so many probes were lost that the percentile has no end".into()
         }

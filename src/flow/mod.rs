@@ -35,6 +35,9 @@ use std::ops::Range;
 /// How late a packet may come before it is counted as lost.
 pub const LATE_MAX: Span = Span::from_secs(2);
 
+/// How long a receiver that has all still listens, so that a copy of the last packet is counted.
+pub const LINGER: Span = Span::from_millis(500);
+
 /// How long without a heartbeat a sender goes on.
 pub const SILENCE: Span = Span::from_secs(1);
 

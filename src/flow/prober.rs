@@ -1,6 +1,6 @@
 //! The driver's end of the probes: open loop, so that a slow reply never delays the next probe.
 
-use super::{LATE_MAX, Next, Stream};
+use super::{LATE_MAX, LINGER, Next, Stream};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::pace::Schedule;
 use crate::wire::probe::{Probe, Reply};
@@ -76,8 +76,10 @@ impl Prober {
     pub fn poll(&mut self, now: Stamp<Driver>) -> Next<Driver, Probe> {
         if self.slot == self.schedule.slots() {
             let complete = self.answered == self.exchanges.len() as u64;
-            let over = complete || self.closes_at <= now;
-            return if over { Next::Done } else { Next::Wait(self.closes_at) };
+            let lingers = self.last_reply.filter(|_| complete);
+            let lingers = lingers.map_or(self.closes_at, |last| last.after_nanos(LINGER.nanos()));
+            let over = lingers.min(self.closes_at);
+            return if over <= now { Next::Done } else { Next::Wait(over) };
         }
         let due = self.schedule.due(self.slot);
         if now < due {
@@ -223,6 +225,10 @@ mod tests {
         prober.stop(Stamp::from_nanos(MS));
         assert!(matches!(prober.poll(Stamp::from_nanos(MS)), Next::Wait(_)));
         prober.on_reply(Stamp::from_nanos(2 * MS), &reply(0, 0));
-        assert_eq!(prober.poll(Stamp::from_nanos(2 * MS)), Next::Done);
+        assert_eq!(
+            prober.poll(Stamp::from_nanos(501 * MS)),
+            Next::Wait(Stamp::from_nanos(502 * MS))
+        );
+        assert_eq!(prober.poll(Stamp::from_nanos(502 * MS)), Next::Done);
     }
 }

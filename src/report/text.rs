@@ -2,6 +2,7 @@
 
 use super::{BoundText, FindingRecord, Percentiles, Report, StatusRecord, TrialKind, TrialRecord};
 use crate::units::{BitRate, Framing, Layer, Span};
+use crate::verdict::Verdict;
 use std::fmt::Write as _;
 
 /// The report as text, in lines of up to 100 columns.
@@ -21,6 +22,28 @@ macro_rules! line {
     ($out:expr, $($text:tt)*) => {
         writeln!($out, $($text)*).expect("a String takes any text")
     };
+}
+
+/// The most columns of a line.
+const WIDTH: usize = 100;
+
+/// A sentence in lines, those after the first set in by four.
+fn wrapped(out: &mut String, indent: &str, text: &str) {
+    let mut line = indent.to_owned();
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        if !empty && WIDTH < line.chars().count() + 1 + word.chars().count() {
+            line!(out, "{line}");
+            line = format!("{indent}    ");
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    line!(out, "{line}");
 }
 
 fn head(out: &mut String, report: &Report) {
@@ -53,9 +76,8 @@ fn findings(out: &mut String, report: &Report) {
             needed(finding),
             finding.verdict
         );
-        let plain = finding.verdict == crate::verdict::Verdict::Pass;
-        if !plain {
-            line!(out, "{:<11} {}", "", finding.reason);
+        if finding.verdict != Verdict::Pass {
+            wrapped(out, "            ", &finding.reason);
         }
         if let Some(other) = other_layers(report, finding) {
             line!(out, "{:<39} {other}", "");
@@ -76,6 +98,7 @@ fn value(finding: &FindingRecord) -> String {
     let show = |value: f64| quantity(value, &finding.unit);
     let value = match finding.value {
         Some(value) => show(value),
+        None if finding.verdict == Verdict::Fail => return "no end: lost".to_owned(),
         None if finding.low.is_none() && finding.high.is_none() => return "-".to_owned(),
         None => "beyond all that came back".to_owned(),
     };
@@ -127,7 +150,8 @@ fn doubts(out: &mut String, report: &Report) {
         let direction = doubt.direction.map(|direction| format!(" {direction}"));
         let direction = direction.unwrap_or_default();
         let metrics = doubt.metrics.join(", ");
-        line!(out, "doubt on {metrics}{direction}, trial {}: {}", doubt.trial, doubt.text);
+        let doubt = format!("doubt on {metrics}{direction}, trial {}: {}", doubt.trial, doubt.text);
+        wrapped(out, "", &doubt);
     }
     line!(out, "");
 }
@@ -273,7 +297,7 @@ fn asked(out: &mut String, report: &Report) {
         line!(out, "the agent allows: {rate} (L2) in each direction, {seconds} s of load");
     }
     for note in &report.notes {
-        line!(out, "note: {note}");
+        wrapped(out, "", &format!("note: {note}"));
     }
     line!(out, "{}, run {}", report.program, report.run);
 }

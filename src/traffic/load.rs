@@ -3,7 +3,7 @@
 use super::{Control, DATAGRAM_MAX, FAREWELL_NS, Gauge, LOOK_NS};
 use crate::clock::Stamp;
 use crate::flow::{
-    Arrived, Closing, LATE_MAX, Next, Outgoing, Receiver, Sender, SentCounts, Stream, Tally,
+    Arrived, Closing, LATE_MAX, LINGER, Next, Outgoing, Receiver, Sender, SentCounts, Stream, Tally,
 };
 use crate::io::clock;
 use crate::io::udp::{Sent, Socket};
@@ -204,12 +204,13 @@ pub(super) fn receive<C>(
 struct Ending<C> {
     closing: Option<SentCounts>,
     closed_at: Option<Stamp<C>>,
+    complete_at: Option<Stamp<C>>,
     stopped_at: Option<Stamp<C>>,
 }
 
 impl<C> Default for Ending<C> {
     fn default() -> Self {
-        Self { closing: None, closed_at: None, stopped_at: None }
+        Self { closing: None, closed_at: None, complete_at: None, stopped_at: None }
     }
 }
 
@@ -229,10 +230,15 @@ impl<C> Ending<C> {
             self.stopped_at = Some(now);
         }
         let complete = self.closing.as_ref().is_some_and(|sent| receiver.has_all(sent.sent));
+        if complete && self.complete_at.is_none() {
+            self.complete_at = Some(now);
+        }
         let passed = |since: Option<Stamp<C>>, nanos: u64| {
             since.is_some_and(|since| since.after_nanos(nanos) <= now)
         };
-        complete || passed(self.closed_at, LATE_MAX.nanos()) || passed(self.stopped_at, FAREWELL_NS)
+        passed(self.complete_at, LINGER.nanos())
+            || passed(self.closed_at, LATE_MAX.nanos())
+            || passed(self.stopped_at, FAREWELL_NS)
     }
 }
 

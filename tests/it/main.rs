@@ -1,1 +1,6 @@
+//! One test binary: each module below is a subject.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
+mod lab;
+mod relay;
+mod support;

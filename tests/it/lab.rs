@@ -1,0 +1,179 @@
+//! Three network namespaces (driver, router, agent), limiter and drops on the router, whose kernel
+//! knows the truth. Needs root and the tools; where they are missing the tests say so and pass.
+
+use crate::support::{Agent, Keys, alone, check_in};
+use linkqual::report::{Report, TrialKind, TrialRecord};
+use linkqual::verdict::Verdict;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Names of this process's namespaces begin so; a number makes each lab's its own.
+static LABS: AtomicU32 = AtomicU32::new(0);
+
+const AGENT: &str = "10.77.2.2:4872";
+
+/// Driver and agent, a router between them; dropped, all of it is gone.
+struct Lab {
+    prefix: String,
+}
+
+impl Lab {
+    /// A lab, or `None` where this machine cannot have one.
+    fn new() -> Option<Self> {
+        let number = LABS.fetch_add(1, Relaxed);
+        let lab = Self { prefix: format!("lq{}-{number}", std::process::id()) };
+        if let Err(why) = lab.build() {
+            eprintln!("SKIPPED: no network namespaces here, so no lab: {why}");
+            return None;
+        }
+        Some(lab)
+    }
+
+    fn build(&self) -> Result<(), String> {
+        let (driver, router, agent) =
+            (self.name("driver"), self.name("router"), self.name("agent"));
+        for namespace in [&driver, &router, &agent] {
+            run("ip", &["netns", "add", namespace])?;
+            run("ip", &["-n", namespace, "link", "set", "lo", "up"])?;
+        }
+        for (host, device, near, far) in [
+            (&driver, "to-driver", "10.77.1.2/24", "10.77.1.1/24"),
+            (&agent, "to-agent", "10.77.2.2/24", "10.77.2.1/24"),
+        ] {
+            let link = ["-n", host, "link", "add", "eth0", "type", "veth", "peer", "name", device];
+            run("ip", &[&link[..], &["netns", &router]].concat())?;
+            run("ip", &["-n", host, "addr", "add", near, "dev", "eth0"])?;
+            run("ip", &["-n", &router, "addr", "add", far, "dev", device])?;
+            run("ip", &["-n", host, "link", "set", "eth0", "up"])?;
+            run("ip", &["-n", &router, "link", "set", device, "up"])?;
+            let gateway = far.trim_end_matches("/24");
+            run("ip", &["-n", host, "route", "add", "default", "via", gateway])?;
+            let offloads = ["-K", "eth0", "tx-udp-segmentation", "off", "gso", "off", "gro", "off"];
+            run("ip", &[&["netns", "exec", host, "ethtool"], &offloads[..]].concat())?;
+        }
+        let forward = "net.ipv4.ip_forward=1";
+        run("ip", &["netns", "exec", &router, "sysctl", "-q", "-w", forward])
+    }
+
+    fn name(&self, host: &str) -> String {
+        format!("{}-{host}", self.prefix)
+    }
+
+    /// Limits what leaves `device` of `host` to `rate`.
+    fn limit(&self, host: &str, device: &str, rate: &str) {
+        let host = self.name(host);
+        let root = ["-n", &host, "qdisc", "add", "dev", device, "root", "handle", "1:", "htb"];
+        run("tc", &[&root[..], &["default", "1"]].concat()).unwrap();
+        let class = ["-n", &host, "class", "add", "dev", device, "parent", "1:", "classid", "1:1"];
+        run("tc", &[&class[..], &["htb", "rate", rate]].concat()).unwrap();
+    }
+
+    /// Drops one in a hundred of the load packets on the router, both ways, and counts them.
+    fn drop_one_percent(&self) {
+        let rules = "table ip lab {
+            counter forward { }
+            counter reverse { }
+            chain line {
+                type filter hook forward priority 0;
+                iifname to-driver udp length > 1000 numgen random mod 100 < 1 counter name forward drop
+                iifname to-agent udp length > 1000 numgen random mod 100 < 1 counter name reverse drop
+            }
+        }";
+        let router = self.name("router");
+        run("ip", &["netns", "exec", &router, "nft", rules]).unwrap();
+    }
+
+    /// Packets that the router dropped on the way `name`.
+    fn dropped(&self, name: &str) -> u64 {
+        let router = self.name("router");
+        let list = ["netns", "exec", &router, "nft", "list", "counter", "ip", "lab", name];
+        let output = Command::new("ip").args(list).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let count = text.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
+        count.unwrap_or_else(|| panic!("nft said: {text}")).parse().unwrap()
+    }
+
+    fn check(&self, arguments: &[&str]) -> (Output, Report) {
+        let keys = Keys::new();
+        let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &keys, &[]);
+        let arguments = [arguments, &["--json", "--duration", "5s"]].concat();
+        let output = check_in(Some(&self.name("driver")), &keys, agent.local(), &arguments);
+        let report = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        (output, report)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for host in ["driver", "router", "agent"] {
+            // It may never have been made.
+            _ = Command::new("ip").args(["netns", "del", &self.name(host)]).output();
+        }
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program} {}: {why}", arguments.join(" ")))
+}
+
+#[track_caller]
+fn assert_verdict(output: &Output, report: &Report, verdict: Verdict, code: i32) {
+    assert_eq!(report.verdict, verdict, "{}", linkqual::report::text(report));
+    assert_eq!(output.status.code(), Some(code));
+}
+
+fn loaded(report: &Report) -> Vec<&TrialRecord> {
+    report.trials.iter().filter(|row| row.kind == TrialKind::Udp).collect()
+}
+
+#[test]
+fn eighty_of_a_hundred_megabits_pass() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.limit("router", "to-agent", "100mbit");
+    lab.limit("router", "to-driver", "100mbit");
+    let (output, report) = lab.check(&["--rate", "80 Mbit/s", "--loss", "0.1%"]);
+    assert_verdict(&output, &report, Verdict::Pass, 0);
+    let sizes: Vec<_> = loaded(&report).iter().map(|row| row.payload_bytes).collect();
+    assert_eq!(sizes, [Some(1_472); 2], "the load fills the path's MTU");
+}
+
+#[test]
+fn a_hundred_and_twenty_of_a_hundred_megabits_fail() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.limit("router", "to-agent", "100mbit");
+    let (output, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
+    assert_verdict(&output, &report, Verdict::Fail, 1);
+}
+
+#[test]
+fn one_percent_dropped_fails_and_is_counted_exactly() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.drop_one_percent();
+    let (output, report) = lab.check(&["--rate", "50 Mbit/s", "--loss", "0.01%"]);
+    assert_verdict(&output, &report, Verdict::Fail, 1);
+    for row in loaded(&report) {
+        let truth = lab.dropped(&row.direction.to_string());
+        assert!(0 < truth);
+        assert_eq!(row.lost_packets, Some(truth), "{}", linkqual::report::text(&report));
+    }
+}
+
+#[test]
+fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.limit("driver", "eth0", "100mbit");
+    let (output, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
+    assert_verdict(&output, &report, Verdict::Invalid, 3);
+    assert!(!report.doubts.is_empty());
+}
