@@ -165,8 +165,8 @@ pub fn losses(outcome: &Outcome, direction: Direction) -> Option<Losses> {
         Direction::Forward => (&outcome.driver, &outcome.agent),
         Direction::Reverse => (&outcome.agent, &outcome.driver),
     };
-    // A queue drop that the socket was told of is among the refused, which were never sent.
-    let queue_drops = sender.queue_drops.saturating_sub(sent.refused);
+    // A queue drop that the socket was told of was refused, and so never sent.
+    let queue_drops = sender.queue_drops.saturating_sub(sent.queue_dropped);
     let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, receiver.kernel_drops];
     Some(Losses {
         offered: sent.sent.saturating_sub(came.host_dropped),

@@ -166,6 +166,7 @@ impl Server {
             session: Session::new(self.role, Box::new(SystemDice)),
             port: self.port,
             outboxes: BTreeMap::new(),
+            peers: BTreeMap::new(),
             trials: BTreeMap::new(),
             tellers,
         };
@@ -189,6 +190,7 @@ struct Loop {
     session: Session,
     port: Port,
     outboxes: BTreeMap<ConnectionId, mpsc::Sender<Message>>,
+    peers: BTreeMap<ConnectionId, SocketAddr>,
     trials: BTreeMap<TrialId, Live>,
     tellers: mpsc::UnboundedSender<(TrialId, FarEvent)>,
 }
@@ -200,6 +202,7 @@ impl Loop {
             Input::Open { connection, who, peer, outbox } => {
                 tracing::info!(?connection, %peer, %who, "a driver is connected");
                 self.outboxes.insert(connection, outbox);
+                self.peers.insert(connection, peer);
                 let framing = Framing::plain(IpVersion::of(peer.ip()));
                 self.session.handle_open(now, connection, who, framing);
             }
@@ -209,6 +212,7 @@ impl Loop {
             Input::Closed { connection } => {
                 tracing::info!(?connection, "a driver is gone");
                 self.outboxes.remove(&connection);
+                self.peers.remove(&connection);
                 self.session.handle_closed(now, connection);
             }
         }
@@ -246,7 +250,7 @@ impl Loop {
             match action {
                 Action::Say(connection, message) => self.say(connection, message),
                 Action::Close(connection) => _ = self.outboxes.remove(&connection),
-                Action::Expect(id, streams) => self.expect(id, streams),
+                Action::Expect(id, connection, streams) => self.expect(id, connection, streams),
                 Action::Start(id) => {
                     if let Some(live) = self.trials.get(&id) {
                         live.trial.start(clock::now());
@@ -275,14 +279,14 @@ impl Loop {
         }
     }
 
-    fn expect(&mut self, id: TrialId, streams: Vec<(Stream, Secrets)>) {
+    fn expect(&mut self, id: TrialId, connection: ConnectionId, streams: Vec<(Stream, Secrets)>) {
         let parts = streams.len();
         let teller = self.tellers.clone();
         // The loop outlives every trial, or the program ends.
         let tell = Arc::new(move |event| _ = teller.send((id, event)));
         let keyed = streams.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
         let trial = self.port.expect(keyed, tell);
-        let device = host::device_of(self.port.local().ip());
+        let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
         self.trials.insert(id, Live { trial, parts, device, before });
     }

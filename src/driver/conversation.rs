@@ -364,7 +364,7 @@ impl Conductor {
 
     fn end_trial(&mut self, mut outcome: Outcome) -> Result<(), Error> {
         let since = host::Counters::read(self.device.as_deref()).since(&self.before);
-        outcome.driver.merge(&HostLimits {
+        outcome.take_driver_host(HostLimits {
             queue_drops: since.queue_drops,
             kernel_drops: since.softnet_drops,
             checksum_errors: since.checksum_errors,

@@ -35,16 +35,6 @@ pub struct HostLimits {
     pub clock_steps: u64,
 }
 
-impl HostLimits {
-    /// Adds what another part of the same host reported.
-    pub const fn merge(&mut self, other: &Self) {
-        self.queue_drops += other.queue_drops;
-        self.kernel_drops += other.kernel_drops;
-        self.checksum_errors += other.checksum_errors;
-        self.clock_steps += other.clock_steps;
-    }
-}
-
 /// What the probes showed of one direction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Probing {
@@ -133,6 +123,19 @@ impl Outcome {
         match direction {
             Direction::Forward => &mut self.forward,
             Direction::Reverse => &mut self.reverse,
+        }
+    }
+
+    /// Takes in what the driver's host reports against itself, the last account of a trial: now it
+    /// is known which of the packets that a host dropped had come damaged.
+    pub fn take_driver_host(&mut self, host: HostLimits) {
+        self.driver = host;
+        for (half, receiver) in
+            [(&mut self.forward, &self.agent), (&mut self.reverse, &self.driver)]
+        {
+            if let Some(came) = &mut half.came {
+                came.blame_line_for(receiver.checksum_errors);
+            }
         }
     }
 

@@ -79,6 +79,19 @@ impl Tally {
         self.periods.lost().saturating_sub(self.late)
     }
 
+    /// Takes `corrupted` packets for the line's that this host dropped because their checksum was
+    /// wrong: the line delivered them damaged, and so did not deliver them.
+    pub fn blame_line_for(&mut self, corrupted: u64) {
+        let corrupted = corrupted.min(self.host_dropped);
+        self.host_dropped -= corrupted;
+        // Where they stood is not known; apart from each other they prove the least burstiness.
+        for _ in 0..corrupted {
+            self.periods.on_arrived(1);
+            self.periods.on_lost(1);
+        }
+        self.periods.on_arrived(1);
+    }
+
     /// Adds another stream of the same direction. Associative and commutative.
     pub fn merge(&mut self, other: &Self) {
         self.received += other.received;
@@ -493,6 +506,18 @@ mod tests {
         let excess = vec![2..4, 8..10];
         let closing = Closing { sent: 10, last_due_ns: 9 * MS, excess: &excess };
         assert_eq!(receiver.finish(Some(closing), 0).lost_in_excess, 3);
+    }
+
+    #[test]
+    fn what_came_damaged_is_lost_by_the_line() {
+        let mut receiver = receiver();
+        receiver.on_arrival(Stamp::from_nanos(0), &packet(5), 5);
+        let mut tally = receiver.finish(closing(6), 5);
+        assert_eq!((tally.host_dropped, tally.lost()), (5, 0));
+        tally.blame_line_for(3);
+        assert_eq!((tally.host_dropped, tally.lost(), tally.periods.periods()), (2, 3, 3));
+        tally.blame_line_for(9);
+        assert_eq!((tally.host_dropped, tally.lost()), (0, 5));
     }
 
     #[test]

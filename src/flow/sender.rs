@@ -31,6 +31,8 @@ pub struct SentCounts {
     pub sent: u64,
     /// Packets that this host's stack refused.
     pub refused: u64,
+    /// Of those: packets that the device's queue dropped, and counts itself.
+    pub queue_dropped: u64,
     /// Packets for which the path answered with an ICMP error, twice.
     pub unreachable: u64,
     /// Slots that passed while the peer was silent.
@@ -55,6 +57,7 @@ impl SentCounts {
     pub fn merge(&mut self, other: &Self) {
         self.sent += other.sent;
         self.refused += other.refused;
+        self.queue_dropped += other.queue_dropped;
         self.unreachable += other.unreachable;
         self.paused += other.paused;
         self.skipped += other.skipped;
@@ -155,6 +158,12 @@ impl<C> Sender<C> {
     pub const fn on_refused(&mut self) {
         self.counts.refused += 1;
         self.slot += 1;
+    }
+
+    /// The device's queue dropped the load datagram, and said so: it was refused.
+    pub const fn on_queue_dropped(&mut self) {
+        self.counts.queue_dropped += 1;
+        self.on_refused();
     }
 
     /// The path answered with an ICMP error, and did so again when the send was repeated.

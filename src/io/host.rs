@@ -4,7 +4,7 @@ use super::netlink;
 use std::fs;
 use std::io;
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::thread;
 
 const DEVICES: &str = "/sys/class/net";
@@ -65,6 +65,13 @@ pub fn device_of(local: IpAddr) -> Option<String> {
             None
         }
     }
+}
+
+/// The device that packets to `peer` leave by, as far as its source address tells.
+#[must_use]
+pub fn device_towards(peer: SocketAddr) -> Option<String> {
+    let local = super::udp::Socket::connect(peer).and_then(|socket| socket.local());
+    device_of(local.ok()?.ip())
 }
 
 /// CPUs that this process may use; 1 where the kernel does not tell.

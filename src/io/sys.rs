@@ -76,7 +76,7 @@ unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
-                    let octets = info.ipi_addr.s_addr.to_ne_bytes();
+                    let octets = info.ipi_spec_dst.s_addr.to_ne_bytes();
                     ancillary.local = Some(IpAddr::V4(Ipv4Addr::from(octets)));
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {

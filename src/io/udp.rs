@@ -25,12 +25,23 @@ const MEMINFO_DROPS: usize = 8;
 pub enum Sent {
     /// The kernel took it.
     Accepted,
-    /// This host's stack said no: a queue or a buffer is full, or a filter forbids it.
-    Refused,
+    /// This host's stack said no.
+    Refused(Refusal),
     /// The path answered earlier datagrams with ICMP errors, and does so still.
     Unreachable,
     /// It is longer than the device's MTU.
     TooLong,
+}
+
+/// Who in this host's stack said no.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The socket's send buffer is full.
+    BufferFull,
+    /// The device's queue dropped it, and counts it among its drops.
+    QueueDropped,
+    /// A filter forbids it.
+    Forbidden,
 }
 
 /// A datagram that was read.
@@ -52,11 +63,13 @@ pub struct Received<C> {
 
 /// A datagram that belongs to someone else.
 #[derive(Clone, Debug)]
-pub struct Stray {
+pub struct Stray<C> {
     /// Its octets.
     pub octets: Vec<u8>,
     /// Who sent it.
     pub peer: Option<SocketAddr>,
+    /// When the kernel received it.
+    pub at: Stamp<C>,
 }
 
 /// Buffers as the kernel granted them, in octets.
@@ -102,8 +115,9 @@ impl Socket {
             socket.socket.set_only_v6(false)?;
             sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
         }
-        socket.socket.set_reuse_address(true)?;
         socket.socket.bind(&local.into())?;
+        // Only now: a port that another listener has must be refused, and taken from nobody.
+        socket.socket.set_reuse_address(true)?;
         Ok(socket)
     }
 
@@ -113,7 +127,10 @@ impl Socket {
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn connect_from(local: SocketAddr, peer: SocketAddr) -> io::Result<(Self, Vec<Stray>)> {
+    pub fn connect_from<C>(
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> io::Result<(Self, Vec<Stray<C>>)> {
         let mut socket = Self::open(local)?;
         if local.is_ipv6() {
             socket.socket.set_only_v6(false)?;
@@ -124,9 +141,9 @@ impl Socket {
         let mut strays = Vec::new();
         let mut buffer = vec![0; usize::from(u16::MAX)];
         while strays.len() < STRAYS_MAX {
-            let Some(received) = socket.receive::<crate::clock::Agent>(&mut buffer)? else { break };
+            let Some(received) = socket.receive::<C>(&mut buffer)? else { break };
             let octets = buffer[..received.len].to_vec();
-            strays.push(Stray { octets, peer: received.peer });
+            strays.push(Stray { octets, peer: received.peer, at: received.at });
         }
         Ok((socket, strays))
     }
@@ -154,8 +171,8 @@ impl Socket {
         Ok(Self { socket, bridge: Bridge::default(), drops: 0, icmp_errors: 0 })
     }
 
-    /// Sends `octets` to the connected peer. An ICMP error that earlier datagrams caused is
-    /// counted, and the send repeated once.
+    /// Sends `octets` to the connected peer. Where earlier datagrams caused an ICMP error, which is
+    /// told to the next send, the send is repeated once.
     ///
     /// # Errors
     ///
@@ -186,10 +203,11 @@ impl Socket {
         send: impl Fn(&socket2::Socket) -> io::Result<Sent>,
     ) -> io::Result<Sent> {
         let first = judge_send(send(&self.socket))?;
-        if first != Sent::Unreachable {
+        // An ICMP "too big" that an earlier, longer datagram caused fails a shorter one too.
+        if !matches!(first, Sent::Unreachable | Sent::TooLong) {
             return Ok(first);
         }
-        self.icmp_errors += 1;
+        self.drain_errors();
         judge_send(send(&self.socket))
     }
 
@@ -207,7 +225,7 @@ impl Socket {
                     return Ok(None);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_icmp(&error) => self.icmp_errors += 1,
+                Err(error) if is_icmp(&error) => self.drain_errors(),
                 Err(error) => return Err(error),
             }
         };
@@ -305,7 +323,8 @@ impl Socket {
         self.bridge.steps()
     }
 
-    /// Reads the error queue away: it would keep the socket ready for nothing.
+    /// Reads the error queue away: it would keep the socket ready for nothing. Each ICMP error has
+    /// one entry there, and fails one call beside.
     fn drain_errors(&mut self) {
         while let Some(error) = sys::queued_error(self.socket.as_fd()) {
             let error = i32::try_from(error).map(io::Error::from_raw_os_error);
@@ -323,7 +342,9 @@ impl AsFd for Socket {
 fn judge_send(result: io::Result<Sent>) -> io::Result<Sent> {
     let Err(error) = result else { return result };
     match error.raw_os_error() {
-        Some(libc::EAGAIN | libc::ENOBUFS | libc::EPERM) => Ok(Sent::Refused),
+        Some(libc::EAGAIN) => Ok(Sent::Refused(Refusal::BufferFull)),
+        Some(libc::ENOBUFS) => Ok(Sent::Refused(Refusal::QueueDropped)),
+        Some(libc::EPERM) => Ok(Sent::Refused(Refusal::Forbidden)),
         Some(libc::EMSGSIZE) => Ok(Sent::TooLong),
         _ if is_icmp(&error) => Ok(Sent::Unreachable),
         _ => Err(error),
@@ -340,7 +361,10 @@ fn is_icmp(error: &io::Error) -> bool {
                 | libc::ENETUNREACH
                 | libc::EHOSTDOWN
                 | libc::ENETDOWN
+                | libc::EMSGSIZE
+                | libc::ENONET
                 | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
                 | libc::EPROTO
                 | libc::EACCES
         )
@@ -412,7 +436,7 @@ mod tests {
     fn a_connected_socket_takes_its_peers_datagrams_and_hands_back_strangers() {
         let (mut listener, mut socket) = pair("127.0.0.1:0");
         let (local, peer) = (listener.local().expect("bound"), socket.local().expect("bound"));
-        let (mut own, strays) = Socket::connect_from(local, peer).expect("a socket");
+        let (mut own, strays) = Socket::connect_from::<Driver>(local, peer).expect("a socket");
         assert!(strays.is_empty());
         socket.send(b"mine").expect("send");
         Socket::connect(local).expect("a socket").send(b"other").expect("send");
@@ -431,7 +455,7 @@ mod tests {
         assert!(read(&mut socket, &mut [0; 8]).is_none());
         assert_eq!(socket.send(b"2").expect("send"), Sent::Accepted);
         assert!(read(&mut socket, &mut [0; 8]).is_none());
-        assert!(2 <= socket.icmp_errors(), "{}", socket.icmp_errors());
+        assert_eq!(socket.icmp_errors(), 2);
     }
 
     #[test]
@@ -446,6 +470,13 @@ mod tests {
         assert_eq!(came + usize::try_from(dropped).expect("few"), 100);
         socket.send(b"one more").expect("send");
         assert_eq!(read(&mut listener, &mut buffer).expect("a datagram").drops, dropped);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_refused() {
+        let listener = Socket::listen(loopback("127.0.0.1:0")).expect("a listener");
+        let second = Socket::listen(listener.local().expect("bound"));
+        assert_eq!(second.expect_err("taken").kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

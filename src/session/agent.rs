@@ -43,8 +43,8 @@ pub enum Action {
     Say(ConnectionId, Message),
     /// Close this connection once all has been said.
     Close(ConnectionId),
-    /// Expect the handshakes of these streams.
-    Expect(TrialId, Vec<(Stream, Secrets)>),
+    /// Expect the handshakes of these streams, from the driver of this connection.
+    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>),
     /// Send what is to be sent.
     Start(TrialId),
     /// The driver's account of a stream that comes from it.
@@ -364,7 +364,7 @@ impl Session {
             account: Account { trial: number, ..Account::default() },
         });
         let secrets = streams.iter().map(|(_, secret)| secret.clone()).collect();
-        self.actions.push_back(Action::Expect(TrialId { run: id, number }, streams));
+        self.actions.push_back(Action::Expect(TrialId { run: id, number }, from, streams));
         self.say(from, Message::Prepared { trial: number, streams: secrets });
     }
 

@@ -161,6 +161,7 @@ impl From<&SentCounts> for SentMessage {
         Self {
             sent: counts.sent,
             refused: counts.refused,
+            queue_dropped: counts.queue_dropped,
             unreachable: counts.unreachable,
             paused: counts.paused,
             skipped: counts.skipped,
@@ -187,6 +188,7 @@ impl TryFrom<&SentMessage> for SentCounts {
         Ok(Self {
             sent: message.sent,
             refused: message.refused,
+            queue_dropped: message.queue_dropped,
             unreachable: message.unreachable,
             paused: message.paused,
             skipped: message.skipped,

@@ -150,7 +150,6 @@ pub struct Session {
     connected: bool,
     closed_at: Option<Stamp<Driver>>,
     actions: VecDeque<Action>,
-    host: HostLimits,
 }
 
 impl Session {
@@ -165,7 +164,6 @@ impl Session {
             connected: true,
             closed_at: None,
             actions: VecDeque::from([say_hello]),
-            host: HostLimits::default(),
         }
     }
 
@@ -187,7 +185,6 @@ impl Session {
     /// Panics where something else is under way: the caller's own order is wrong.
     pub fn begin(&mut self, now: Stamp<Driver>, task: Task, trial: Trial) {
         assert!(matches!(self.state, State::Idle), "a trial while {:?}", self.state);
-        self.host = HostLimits::default();
         self.trials += 1;
         self.say(Message::Prepare(convert::prepare(self.trials, &trial)));
         let until = now.after_nanos(ANSWER_MAX.nanos());
@@ -325,11 +322,6 @@ impl Session {
             (state, _) => state,
         };
         self.settle(now);
-    }
-
-    /// What this host reports against itself, while a trial ran.
-    pub const fn handle_host(&mut self, host: &HostLimits) {
-        self.host.merge(host);
     }
 
     /// A deadline may have passed.
@@ -567,19 +559,18 @@ impl Session {
         if !running.is_counted() {
             self.actions.push_back(Action::Stop);
         }
-        let outcome = compose(running, self.host);
+        let outcome = compose(running);
         self.end_with(outcome)
     }
 }
 
 /// Puts both ends' accounts together.
-fn compose(mut running: Running, driver: HostLimits) -> Outcome {
+fn compose(mut running: Running) -> Outcome {
     let mut outcome = Outcome::nothing(running.trial, Status::Ok, String::new());
     let stopping = running.stopping.take();
     let account = running.account.take();
     let no_account = || account.is_none().then(|| "the agent's account is missing".to_owned());
     outcome.reason = stopping.map(|stopping| stopping.reason).or_else(no_account);
-    outcome.driver = driver;
     let (agent, broken) = match account.as_ref().map(take_account).transpose() {
         Ok(agent) => (agent, None),
         Err(error) => (None, Some(format!("the agent's account makes no sense: {error}"))),

@@ -14,7 +14,7 @@ use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::{StreamNumber, Token};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
@@ -277,10 +277,9 @@ impl Server {
                 return;
             }
         };
-        let (mine, others): (Vec<Stray>, Vec<Stray>) =
+        let (early, others): (Vec<Stray<Agent>>, Vec<_>) =
             strays.into_iter().partition(|stray| stray.peer == Some(opened.peer));
         let Pending { stream, key, known } = pending;
-        let early = mine.into_iter().map(|stray| stray.octets).collect::<Vec<_>>();
         let open = OpenStream { stream, sealer: Sealer::new(&key), socket };
         let name = format!("stream {}", stream.number);
         let (number, direction) = (stream.number, stream.direction);
@@ -288,14 +287,14 @@ impl Server {
         if let Err(error) = spawn(name, body) {
             tracing::error!(%error, stream = number, ?direction, "no thread for a stream");
         }
-        self.hand_back(others);
+        self.hand_back(others, ip);
     }
 
     /// Strangers' datagrams that a new socket got before it was connected.
-    fn hand_back(&mut self, strays: Vec<Stray>) {
-        for Stray { mut octets, peer } in strays {
-            let (len, at) = (octets.len(), clock::now());
-            let (local, drops) = (None, self.socket.drops().unwrap_or(0));
+    fn hand_back(&mut self, strays: Vec<Stray<Agent>>, local: IpAddr) {
+        for Stray { mut octets, peer, at } in strays {
+            let (len, local) = (octets.len(), Some(local));
+            let drops = self.socket.drops().unwrap_or(0);
             let received = Received { len, truncated: false, peer, local, at, drops };
             self.take(&received, &mut octets);
         }
@@ -303,7 +302,7 @@ impl Server {
 }
 
 /// Carries a load stream of the agent's end, from its acceptance to its account.
-fn carry(mut open: OpenStream, early: &[Vec<u8>], known: &Known) {
+fn carry(mut open: OpenStream, early: &[Stray<Agent>], known: &Known) {
     let number = open.stream.number;
     open.accept();
     (known.tell)(match open.stream.direction {

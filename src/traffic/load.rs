@@ -6,7 +6,7 @@ use crate::flow::{
     Arrived, Closing, LATE_MAX, LINGER, Next, Outgoing, Receiver, Sender, SentCounts, Stream, Tally,
 };
 use crate::io::clock;
-use crate::io::udp::{Sent, Socket};
+use crate::io::udp::{Refusal, Sent, Socket, Stray};
 use crate::wire::load::Header;
 use crate::wire::seal::Sealer;
 use crate::wire::signal::{Say, Signal};
@@ -117,7 +117,8 @@ fn send_one<C>(
             gauge.sent.fetch_add(1, Relaxed);
         }
         Ok(Sent::Unreachable) => sender.on_unreachable(),
-        Ok(Sent::Refused | Sent::TooLong) => sender.on_refused(),
+        Ok(Sent::Refused(Refusal::QueueDropped)) => sender.on_queue_dropped(),
+        Ok(Sent::Refused(_) | Sent::TooLong) => sender.on_refused(),
         Err(error) => {
             tracing::debug!(%error, "a load packet could not be sent");
             sender.on_refused();
@@ -164,14 +165,14 @@ fn wait_for_start<C>(
 /// `early` came before the socket was the stream's own.
 pub(super) fn receive<C>(
     mut open: OpenStream,
-    early: &[Vec<u8>],
+    early: &[Stray<C>],
     control: &Control<C>,
     gauge: &Gauge,
 ) -> Tally {
     let mut receiver = Receiver::new(open.stream, clock::now());
     let mut buffer = vec![0; DATAGRAM_MAX];
-    for datagram in early {
-        take(&mut open, &mut receiver, gauge, clock::now(), 0, datagram);
+    for Stray { octets, at, .. } in early {
+        take(&mut open, &mut receiver, gauge, *at, 0, octets);
     }
     let mut ending = Ending::default();
     loop {

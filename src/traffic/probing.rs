@@ -69,7 +69,7 @@ fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {
     let now = clock::now::<Driver>();
     Probe { sent_ns: now.nanos(), ..*probe }.emit(&open.sealer, &mut datagram);
     match open.socket.send(&datagram) {
-        Ok(Sent::Refused | Sent::TooLong) | Err(_) => prober.on_refused(),
+        Ok(Sent::Refused(_) | Sent::TooLong) | Err(_) => prober.on_refused(),
         // An unreachable path is a lost probe: the line's doing, not this host's.
         Ok(Sent::Accepted | Sent::Unreachable) => prober.on_sent(now),
     }

@@ -215,6 +215,8 @@ pub struct SentMessage {
     pub sent: u64,
     /// Packets refused by the host's stack.
     pub refused: u64,
+    /// Of those, packets dropped by the device's queue.
+    pub queue_dropped: u64,
     /// Packets answered with ICMP errors.
     pub unreachable: u64,
     /// Slots passed in silence.
