@@ -1,4 +1,50 @@
 //! Qualifies a leased line or a VPC peering against the requirements of a migration.
+//!
+//! # The house
+//!
+//! *Arguments become a plan; a plan, once granted, becomes departures; departures become arrivals;
+//! arrivals are counted into a tally; tallies become metrics; metrics meet requirements; that is
+//! the verdict, and the report only says it.*
+//!
+//! Three floors, in the order of the data's way. A module names only modules that stand before it
+//! here; `tests/it/tidy.rs` holds the same table and checks it.
+//!
+//! - **Words**, values without decisions: [`units`], [`clock`], [`wire`]
+//! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
+//!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`doubt`], [`verdict`], [`line`],
+//!   [`method`], [`session`], [`report`]
+//! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`traffic`] (the
+//!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
+//!
+//! # Invariants
+//!
+//! 1. Words and head never read a clock, open a socket or a file, sleep, spawn or print.
+//! 2. `io` never knows what a plan or a verdict is.
+//! 3. What the line does is never an error: loss, silence and reordering end as numbers.
+//! 4. A packet that this host failed to send, or dropped in its own receive buffer, is never
+//!    counted as lost by the line.
+//! 5. A number never stands without its unit, its count of samples and its interval, or the reason
+//!    why it is missing; 0 never means "no result".
+//! 6. A one-way delay never stands without an [`clock::Offset`] and its error.
+//! 7. No packet ever leaves an agent without a [`policy::Grant`], and a grant ends by itself.
+//! 8. A verdict never depends on anything but requirements and evidence: a saved run can be judged
+//!    again years later.
+//! 9. The same seed and the same simulated line never give another report.
+//! 10. Types that are serialised stand where octets or text cross the edge, never elsewhere.
+//!
+//! # The two planes
+//!
+//! The *control plane* is rare and fully checked: [`session::driver`] and [`session::agent`] are
+//! machines that are handed messages, events and the time, and hand back actions;
+//! [`method::campaign`] says which trial comes next. tokio, on one thread, carries them.
+//!
+//! The *data plane* is a thread for each stream: [`traffic`] runs a machine of [`flow`] over a
+//! socket of [`io`], without allocation, lock or queue for a packet. The two meet in channels and
+//! atomics alone.
+//!
+//! The same machines run in virtual time over [`line`] in the oracle simulation (`tests/it/sim`),
+//! where the line knows what it did to each packet, so that what is measured is held against the
+//! truth.
 
 pub mod units;
 
@@ -28,11 +74,11 @@ pub mod method;
 
 pub mod session;
 
+pub mod report;
+
 pub mod io;
 
 pub mod traffic;
-
-pub mod report;
 
 pub mod cli;
 
