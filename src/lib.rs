@@ -11,7 +11,7 @@
 //!
 //! - **Words**, values without decisions: [`units`], [`clock`], [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
-//!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`doubt`], [`verdict`], [`line`],
+//!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`doubt`], [`verdict`], [`mod@line`],
 //!   [`method`], [`session`], [`report`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`traffic`] (the
 //!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
@@ -42,7 +42,7 @@
 //! socket of [`io`], without allocation, lock or queue for a packet. The two meet in channels and
 //! atomics alone.
 //!
-//! The same machines run in virtual time over [`line`] in the oracle simulation (`tests/it/sim`),
+//! The same machines run in virtual time over [`mod@line`] in the oracle simulation (`tests/it/sim`),
 //! where the line knows what it did to each packet, so that what is measured is held against the
 //! truth.
 

@@ -63,7 +63,10 @@ pub fn main(args: &AgentArgs) -> ExitCode {
         let listen = config.listen;
         let agent = match Server::bind(config).await {
             Ok(agent) => agent,
-            Err(error) => return fail(&format!("cannot listen on {listen}: {error}"), 4),
+            Err(error) => {
+                let advice = "Give --listen an address of this host, and a port that is free";
+                return fail(&format!("cannot listen on {listen}: {error}. {advice}"), 4);
+            }
         };
         print(&agent.introduction());
         agent.serve(ended()).await;

@@ -1,7 +1,7 @@
 //! What one end of one stream does and knows. The other end and the network are not here.
 //!
-//! Each part is a machine that is handed time and octets and hands back what to do: [`sender`]
-//! faces [`receiver`], [`prober`] faces [`reflector`], and [`handshake`] opens each stream. None
+//! Each part is a machine that is handed time and octets and hands back what to do: [`Sender`]
+//! faces [`Receiver`], [`Prober`] faces [`Reflector`], and a [`Handshake`] opens each stream. None
 //! reads a clock, touches a socket or waits. What they leave behind is an [`Outcome`]: counts,
 //! never verdicts.
 

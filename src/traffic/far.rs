@@ -266,9 +266,12 @@ impl Server {
     /// Gives a stream a socket of its own, which says that it is accepted.
     fn open(&mut self, opened: &Opened) {
         let Some(pending) = self.pending.remove(&opened.token) else { return };
+        // A listener for both versions of IP names IPv4 addresses in IPv6's form.
+        let canonical =
+            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let ip = opened.local.unwrap_or_else(|| self.local.ip());
-        let local = SocketAddr::new(ip, self.local.port());
-        let (socket, strays) = match Socket::connect_from(local, opened.peer) {
+        let local = canonical(SocketAddr::new(ip, self.local.port()));
+        let (socket, strays) = match Socket::connect_from(local, canonical(opened.peer)) {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(%error, peer = %opened.peer, "no socket for a stream");
@@ -278,7 +281,7 @@ impl Server {
             }
         };
         let (early, others): (Vec<Stray<Agent>>, Vec<_>) =
-            strays.into_iter().partition(|stray| stray.peer == Some(opened.peer));
+            strays.into_iter().partition(|stray| stray.peer == Some(canonical(opened.peer)));
         let Pending { stream, key, known } = pending;
         let open = OpenStream { stream, sealer: Sealer::new(&key), socket };
         let name = format!("stream {}", stream.number);

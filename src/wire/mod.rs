@@ -104,6 +104,28 @@ fn be32(octets: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Anyone may send anything to an agent's port.
+        #[test]
+        fn any_datagram_is_read_or_refused(
+            mark in any::<bool>(),
+            mut octets in prop::collection::vec(any::<u8>(), 0..160),
+        ) {
+            if mark && MARK.len() <= octets.len() {
+                octets[..MARK.len()].copy_from_slice(&MARK);
+            }
+            let sealer = seal::Sealer::new(&[1; seal::KEY_LEN]);
+            kind_of(&octets);
+            assert!(probe::Probe::parse(&octets, &sealer).is_err(), "nobody guesses a seal");
+            assert!(probe::Reply::parse(&octets, &sealer).is_err(), "nobody guesses a seal");
+            assert!(signal::Signal::parse(&octets, &sealer).is_err(), "nobody guesses a seal");
+            _ = probe::claimed(&octets);
+            _ = signal::Signal::claimed(&octets);
+            _ = load::Header::parse(&octets);
+        }
+    }
 
     #[test]
     fn strangers_are_told_apart() {
