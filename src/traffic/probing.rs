@@ -48,8 +48,7 @@ pub(super) fn probe(
             }
         }
     }
-    let (sent, _) = prober.so_far();
-    event(Event::Sent(open.stream.number, SentCounts { sent, ..SentCounts::default() }));
+    event(Event::Sent(open.stream.number, prober.counts()));
     let closing = wait_for_closing(&mut open, control, &mut prober, &mut replies, gauge);
     let excess = Excess::new();
     let closing = closing.as_ref().map(|SentCounts { sent, last_due_ns, .. }| Closing {
