@@ -1,6 +1,6 @@
 //! The driver's end of the probes: open loop, so that a slow reply never delays the next probe.
 
-use super::{LATE_MAX, LINGER, Next, Stream};
+use super::{LATE_MAX, LINGER, Next, SentCounts, Stream};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::pace::Schedule;
 use crate::wire::probe::{Probe, Reply};
@@ -49,6 +49,7 @@ pub struct Prober {
     slot: u64,
     exchanges: Exchanges,
     refused: u64,
+    last_due_ns: u64,
     answered: u64,
     last_reply: Option<Stamp<Driver>>,
     closes_at: Stamp<Driver>,
@@ -66,6 +67,7 @@ impl Prober {
             slot: 0,
             exchanges: Vec::new(),
             refused: 0,
+            last_due_ns: 0,
             answered: 0,
             last_reply: None,
             closes_at,
@@ -95,6 +97,7 @@ impl Prober {
         let half_gap_ns = self.stream.rate.due(1).nanos() / 2;
         let late = half_gap_ns < now.nanos_since(self.schedule.due(self.slot));
         self.exchanges.push(Exchange { sent: now, late, reply: None });
+        self.last_due_ns = self.schedule.due_after_start(self.slot).nanos();
         self.slot += 1;
     }
 
@@ -144,6 +147,13 @@ impl Prober {
     #[must_use]
     pub fn so_far(&self) -> (u64, u64) {
         (self.exchanges.len() as u64, self.answered)
+    }
+
+    /// The account of the probes that left, as the reflector needs it to close its own.
+    #[must_use]
+    pub fn counts(&self) -> SentCounts {
+        let (sent, refused) = (self.exchanges.len() as u64, self.refused);
+        SentCounts { sent, refused, last_due_ns: self.last_due_ns, ..SentCounts::default() }
     }
 
     /// Probes that this host's stack refused.

@@ -2,7 +2,7 @@
 
 use super::gaps::GAP_MIN;
 use super::window::{Slot, Window};
-use super::{Excess, Gap, Gaps, HEARTBEAT, LATE_MAX, PerSecond, Stream};
+use super::{Excess, Gap, Gaps, HEARTBEAT, LATE_MAX, PROBE_STREAM, PerSecond, Stream};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::periods::LossPeriods;
@@ -247,6 +247,10 @@ impl<C> Receiver<C> {
         if matches!(came, Some(Slot::Received | Slot::Late)) {
             return Arrival::Duplicate;
         }
+        if came == Some(Slot::HostDropped) {
+            // It was only slow: the drop that was put down to it is another packet's.
+            self.drops_pending += 1;
+        }
         if came.is_none() || self.is_late(at, packet) {
             if came.is_some() {
                 self.window.set(packet.sequence, Slot::Late);
@@ -306,16 +310,23 @@ impl<C> Receiver<C> {
         self.tally.gaps.push(Gap { start_ns, end_ns, packets, offered });
     }
 
-    /// The gap from the last arrival to the last packet's turn, which nothing ended.
+    /// The gap from the last arrival to the end, which nothing ended. A load that fell silent with
+    /// its peer left nothing in its paused slots, and they do not end an outage: the probes, which
+    /// go on, tell how long it was. Where all that was sent has come, the silence is the sender's.
     fn close_gap(&mut self, closing: &Closing<'_>, next: u64) {
-        if closing.sent <= next {
-            return;
+        let offered = next < closing.sent;
+        let began_ns = self.tally.began_ns.unwrap_or(self.opened.nanos());
+        if offered {
+            self.tally.began_ns = Some(began_ns);
         }
-        let began = *self.tally.began_ns.get_or_insert(self.opened.nanos());
-        let end = Stamp::from_nanos(began).after_nanos(closing.last_due_ns);
+        let last_turn_ns = match self.stream.number {
+            PROBE_STREAM => closing.last_due_ns,
+            _ => self.stream.rate.due(self.stream.slots).nanos(),
+        };
+        let end = Stamp::from_nanos(began_ns).after_nanos(last_turn_ns);
         let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
         if start < end {
-            self.push_gap(start, end, closing.sent - next, true);
+            self.push_gap(start, end, closing.sent.saturating_sub(next), offered);
         }
     }
 
@@ -453,6 +464,7 @@ mod tests {
         receiver.on_arrival(Stamp::from_nanos(MS), &packet(0), 1);
         let tally = receiver.finish(closing(3), 1);
         assert_eq!((tally.received, tally.host_dropped, tally.lost()), (2, 0, 1));
+        assert_eq!(tally.unattributed, 1, "the drop is another packet's");
     }
 
     #[test]
@@ -471,7 +483,10 @@ mod tests {
         arrive(&mut receiver, 3_110, 3_100);
         let tally = receiver.finish(closing(3_101), 0);
         let gap = Gap { start_ns: 109 * MS, end_ns: 3_110 * MS, packets: 3_000, offered: true };
-        assert_eq!(tally.gaps.as_slice(), [gap]);
+        assert_eq!(tally.gaps.outages(GAP_MIN).collect::<Vec<_>>(), [&gap]);
+        // The stream has 10 000 slots, and nothing was sent in those behind it.
+        let rest = Gap { start_ns: 3_110 * MS, end_ns: 10_010 * MS, packets: 0, offered: false };
+        assert_eq!(tally.gaps.as_slice(), [gap, rest]);
     }
 
     #[test]
@@ -494,7 +509,8 @@ mod tests {
     #[test]
     fn a_line_dead_from_the_start_is_one_gap() {
         let tally = receiver().finish(closing(1_000), 0);
-        let gap = Gap { start_ns: 0, end_ns: 999 * MS, packets: 1_000, offered: true };
+        // The load was paused behind its first second: that does not end the gap.
+        let gap = Gap { start_ns: 0, end_ns: 10_000 * MS, packets: 1_000, offered: true };
         assert_eq!(tally.gaps.as_slice(), [gap]);
         assert_eq!(tally.lost(), 1_000);
     }

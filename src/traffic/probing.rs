@@ -48,8 +48,7 @@ pub(super) fn probe(
             }
         }
     }
-    let (sent, _) = prober.so_far();
-    event(Event::Sent(open.stream.number, SentCounts { sent, ..SentCounts::default() }));
+    event(Event::Sent(open.stream.number, prober.counts()));
     let closing = wait_for_closing(&mut open, control, &mut prober, &mut replies, gauge);
     gauge.note_clock_steps(open.socket.clock_steps());
     let excess = Excess::new();

@@ -3,4 +3,5 @@
 
 mod lab;
 mod relay;
+mod sim;
 mod support;

@@ -1,0 +1,115 @@
+//! Clocks that are off, drift and step, and what delays and their variation say then.
+
+use super::world::{Setup, play};
+use super::{MS, SECOND, check_truth, good, outcome, setup, trial};
+use linkqual::doubt::{Bias, doubts};
+use linkqual::line::{DriftingClock, Jitter, Spec};
+use linkqual::plan::{Course, Direction, Metric, Trial};
+use linkqual::stats::confidence::Confidence;
+use linkqual::stats::delays::{Delay, Delays};
+use linkqual::units::Span;
+
+/// The error of a clock of 100 ppm over the 20 ms of a round trip, in nanoseconds, and the rounding
+/// of its four readings.
+const ROUND_TRIP_ERROR_NS: u64 = 2_000 + 4;
+
+#[track_caller]
+fn check_round_trips(setup: &Setup, delays: &Delays) {
+    let (min_ns, max_ns) = (delays.min_ns().unwrap(), delays.max_ns().unwrap());
+    assert!(20 * MS - ROUND_TRIP_ERROR_NS <= min_ns, "{min_ns} ns; seed {}", setup.seed);
+    assert!(max_ns <= 20 * MS + ROUND_TRIP_ERROR_NS, "{max_ns} ns; seed {}", setup.seed);
+}
+
+#[test]
+fn clocks_that_drift_and_are_hours_apart_change_no_delay() {
+    let hours_ns = 3 * 3_600 * SECOND.cast_signed();
+    for (driver_ppb, agent_ppb, offset_ns) in [
+        (100_000_i32, -100_000_i32, hours_ns),
+        (-100_000, 100_000, hours_ns),
+        (100_000, 100_000, 7),
+        (0, 100_000, 5 * hours_ns),
+    ] {
+        let setup = Setup {
+            driver_clock: DriftingClock { drift_ppb: driver_ppb.into(), offset_ns, step: None },
+            agent_clock: DriftingClock { drift_ppb: agent_ppb.into(), offset_ns: 0, step: None },
+            ..setup(trial(Course::Both, 1, 200, 10), &good())
+        };
+        let run = play(&setup);
+        check_truth(&setup, &run);
+        let outcome = outcome(&setup, &run);
+        assert_eq!(outcome.clock_steps, 0, "seed {}", setup.seed);
+        assert_eq!(doubts(std::slice::from_ref(outcome)), [], "seed {}", setup.seed);
+        check_round_trips(&setup, &outcome.round_trip);
+        for direction in Direction::ALL {
+            // A floor through points that are each rounded by less than 2 ns.
+            let probing = &outcome.half(direction).probing;
+            let variation_ns = probing.variation.max_ns().unwrap();
+            assert!(variation_ns <= 4, "{direction}: {variation_ns} ns; seed {}", setup.seed);
+        }
+        let apart_ppm = f64::from(agent_ppb - driver_ppb) / 1e3;
+        let skew_ppm = outcome.forward.probing.skew_ppm.unwrap();
+        assert!((skew_ppm - apart_ppm).abs() < 0.1, "{skew_ppm} is not {apart_ppm}");
+        // The agent's reading less the driver's, at some moment of the 12 s since the beginning.
+        let offset = outcome.offset.unwrap();
+        let error_ns = offset.error_ns() + 13 * 200_000;
+        assert!(offset.agent_ahead_ns().abs_diff(-offset_ns) <= error_ns, "{offset:?}");
+    }
+}
+
+#[test]
+fn a_step_of_the_agents_clock_is_found_and_doubted() {
+    for by_ns in [50 * MS.cast_signed(), -50 * MS.cast_signed()] {
+        let setup = Setup {
+            agent_clock: DriftingClock { offset_ns: -400 * MS.cast_signed(), ..Default::default() },
+            agent_step: Some((5 * SECOND / 2 + 3, by_ns)),
+            ..setup(trial(Course::Both, 1, 200, 5), &good())
+        };
+        let run = play(&setup);
+        check_truth(&setup, &run);
+        let outcome = outcome(&setup, &run);
+        assert_eq!(outcome.clock_steps, 1, "{by_ns} ns; seed {}", setup.seed);
+        check_round_trips(&setup, &outcome.round_trip);
+        let doubts = doubts(std::slice::from_ref(outcome));
+        let [doubt] = doubts.as_slice() else { unreachable!("{doubts:?}; seed {}", setup.seed) };
+        assert_eq!((doubt.metrics.as_slice(), doubt.bias), (&[Metric::Jitter][..], Bias::Either));
+        for direction in Direction::ALL {
+            let variation = &outcome.half(direction).probing.variation;
+            assert!(variation.max_ns().unwrap() <= 4, "{direction}; seed {}", setup.seed);
+        }
+    }
+}
+
+/// Each quantile's bounds hold the truth, at a confidence that no seed in a million escapes.
+#[track_caller]
+fn check_quantiles(setup: &Setup, delays: &Delays, truth_ns: impl Fn(f64) -> u64) {
+    let sure = Confidence::new(1.0 - 1e-6).unwrap();
+    for q in [0.1, 0.5, 0.9, 0.99] {
+        let (low, high) = delays.bounds(q, sure);
+        let truth = Delay::Finite(truth_ns(q));
+        assert!(low.unwrap() <= truth, "{q}: {low:?} {truth:?}; seed {}", setup.seed);
+        assert!(truth <= high.unwrap(), "{q}: {truth:?} {high:?}; seed {}", setup.seed);
+    }
+}
+
+#[test]
+fn delays_and_their_variation_are_those_of_the_line() {
+    let idle = Trial::new(None, Span::from_secs(30)).unwrap();
+    for jitter in [
+        Jitter::Uniform { max_ns: 4 * MS },
+        Jitter::Exponential { mean_ns: MS },
+        Jitter::Normal { sigma_ns: MS },
+    ] {
+        let spec = Spec { jitter, ..good() };
+        let setup = Setup { forward: spec, ..setup(idle, &good()) };
+        let run = play(&setup);
+        check_truth(&setup, &run);
+        let outcome = outcome(&setup, &run);
+        let truth_ns = |q| jitter.quantile_ns(q).unwrap();
+        check_quantiles(&setup, &outcome.round_trip, |q| 20 * MS + truth_ns(q));
+        // The least of 3000: the chance that none is below the 1 % quantile is 8e-14.
+        let floor_ns = outcome.round_trip.min_ns().unwrap();
+        assert!((20 * MS..=20 * MS + truth_ns(0.01)).contains(&floor_ns), "{jitter:?}");
+        check_quantiles(&setup, &outcome.forward.probing.variation, truth_ns);
+        assert!(outcome.reverse.probing.variation.max_ns().unwrap() <= 1, "{jitter:?}");
+    }
+}

@@ -1,0 +1,422 @@
+//! What `src/traffic` does with threads and sockets, as machines that are stepped: the same calls
+//! of `flow` in the same order, over the same octets.
+
+use linkqual::clock::{Driver, Stamp};
+use linkqual::flow::{
+    Arrived, Closing, Excess, Handshake, LATE_MAX, NearEvent, Next, Outgoing, Probed, Prober,
+    Receiver, Sender, SentCounts, Stream, Tally,
+};
+use linkqual::line::Class;
+use linkqual::plan::Direction;
+use linkqual::wire::load::Header;
+use linkqual::wire::probe::{LEN_MIN, Probe, Reply};
+use linkqual::wire::seal::{KEY_LEN, Sealer};
+use linkqual::wire::signal::{Say, Signal};
+use linkqual::wire::{Kind, StreamNumber, kind_of};
+use std::collections::BTreeMap;
+
+/// How often a thread looks at what it is told, where nothing wakes it.
+const LOOK_NS: u64 = 10_000_000;
+
+/// How long a stopped receiver waits for the account of a sender that is still alive.
+const FAREWELL_NS: u64 = 500_000_000;
+
+/// Datagrams to be sent, each with its class.
+pub(super) type Out = Vec<(Class, Vec<u8>)>;
+
+/// What a host does wrong, counted by load datagrams of each stream; 0 is never.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Host {
+    /// Its stack refuses each n-th that it sends.
+    pub(super) refuses_nth: u64,
+    /// Its socket drops each n-th that comes, and counts it.
+    pub(super) drops_nth: u64,
+}
+
+/// What the threads of a trial are told (`traffic::Control`).
+pub(super) struct Orders<C> {
+    pub(super) start: Option<Stamp<C>>,
+    pub(super) stopped: bool,
+    pub(super) closings: BTreeMap<StreamNumber, SentCounts>,
+}
+
+impl<C> Default for Orders<C> {
+    fn default() -> Self {
+        Self { start: None, stopped: false, closings: BTreeMap::new() }
+    }
+}
+
+/// What a load stream's thread tells in the end.
+pub(super) enum Told {
+    Sent(SentCounts),
+    Came(Tally),
+}
+
+/// How a step ended.
+pub(super) enum Step<C, T> {
+    /// Nothing before this moment, unless something comes.
+    Wait(Stamp<C>),
+    /// The thread is over.
+    Over(T),
+}
+
+enum Part<C> {
+    ExpectStart,
+    Sending(Box<Sender<C>>),
+    Receiving { receiver: Box<Receiver<C>>, ending: Box<Ending<C>> },
+    Over,
+}
+
+struct Ending<C> {
+    closing: Option<SentCounts>,
+    closed_at: Option<Stamp<C>>,
+    stopped_at: Option<Stamp<C>>,
+}
+
+/// One end of a load stream (`traffic::load`).
+pub(super) struct LoadEnd<C> {
+    pub(super) stream: Stream,
+    sealer: Sealer,
+    siblings: u32,
+    host: Host,
+    part: Part<C>,
+    offered: u64,
+    arrivals: u64,
+    drops: u32,
+    /// When anything came last.
+    pub(super) heard: Option<Stamp<C>>,
+}
+
+impl<C> LoadEnd<C> {
+    /// The end of `stream` that sends it or receives it.
+    pub(super) fn new(
+        stream: Stream,
+        key: &[u8; KEY_LEN],
+        sends: Direction,
+        siblings: u32,
+        host: Host,
+        now: Stamp<C>,
+    ) -> Self {
+        let part = if stream.direction == sends {
+            Part::ExpectStart
+        } else {
+            let receiver = Box::new(Receiver::new(stream, now));
+            let ending = Box::new(Ending { closing: None, closed_at: None, stopped_at: None });
+            Part::Receiving { receiver, ending }
+        };
+        let (sealer, heard) = (Sealer::new(key), None);
+        Self { stream, sealer, siblings, host, part, offered: 0, arrivals: 0, drops: 0, heard }
+    }
+
+    pub(super) fn say(&self, say: Say, out: &mut Out) {
+        let signal = Signal { stream: self.stream.number, token: self.stream.token, say };
+        out.push((Class::Signal, signal.emit(&self.sealer).to_vec()));
+    }
+
+    /// A datagram came to the stream's socket.
+    pub(super) fn take(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
+        match kind_of(datagram) {
+            Some(Kind::Load) => self.take_load(at, datagram),
+            Some(Kind::Signal) => self.take_signal(at, datagram, out),
+            Some(Kind::Probe) | None => {}
+        }
+    }
+
+    fn take_load(&mut self, at: Stamp<C>, datagram: &[u8]) {
+        let Part::Receiving { receiver, .. } = &mut self.part else { return };
+        self.arrivals += 1;
+        if self.arrivals.is_multiple_of(self.host.drops_nth) {
+            self.drops += 1;
+            return;
+        }
+        let header = Header::parse(datagram).unwrap();
+        assert_eq!((header.stream, header.token), (self.stream.number, self.stream.token));
+        let arrived = Arrived {
+            sequence: header.sequence,
+            due_ns: header.due_ns,
+            sent_ns: header.due_ns + u64::from(header.lateness_ns),
+            octets: u32::try_from(datagram.len()).unwrap(),
+        };
+        receiver.on_arrival(at, &arrived, self.drops);
+        self.heard = Some(at);
+    }
+
+    fn take_signal(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
+        let Ok(signal) = Signal::parse(datagram, &self.sealer) else { return };
+        if matches!(signal.say, Say::Confirm { .. }) {
+            self.say(Say::Accepted, out);
+        }
+        match &mut self.part {
+            Part::Sending(sender) if matches!(signal.say, Say::Heartbeat { .. }) => {
+                sender.on_heard(at);
+                self.heard = Some(at);
+            }
+            Part::Receiving { .. } => self.heard = Some(at),
+            _ => {}
+        }
+    }
+
+    /// Does all that is to be done at `now`.
+    pub(super) fn step(
+        &mut self,
+        now: Stamp<C>,
+        orders: &Orders<C>,
+        out: &mut Out,
+    ) -> Step<C, Told> {
+        if let (Part::ExpectStart, Some(start)) = (&self.part, orders.start) {
+            let start = staggered(start, &self.stream, self.siblings);
+            self.part = Part::Sending(Box::new(Sender::new(self.stream, start)));
+        }
+        match std::mem::replace(&mut self.part, Part::Over) {
+            Part::ExpectStart if orders.stopped => Step::Over(Told::Sent(SentCounts::default())),
+            Part::ExpectStart => {
+                self.part = Part::ExpectStart;
+                Step::Wait(now.after_nanos(LOOK_NS))
+            }
+            Part::Sending(sender) => self.send(now, sender, orders, out),
+            Part::Receiving { receiver, ending } => {
+                self.receive(now, receiver, ending, orders, out)
+            }
+            Part::Over => unreachable!("a thread that is over is not stepped"),
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Stamp<C>,
+        mut sender: Box<Sender<C>>,
+        orders: &Orders<C>,
+        out: &mut Out,
+    ) -> Step<C, Told> {
+        loop {
+            if orders.stopped {
+                break;
+            }
+            match sender.poll(now) {
+                Next::Done => break,
+                Next::Wait(until) => {
+                    self.part = Part::Sending(sender);
+                    return Step::Wait(until);
+                }
+                Next::Send(Outgoing::Signal(say)) => self.say(say, out),
+                Next::Send(Outgoing::Load(header)) => {
+                    self.offered += 1;
+                    if self.offered.is_multiple_of(self.host.refuses_nth) {
+                        sender.on_refused();
+                        continue;
+                    }
+                    let mut datagram = vec![0xa5; usize::try_from(self.stream.payload).unwrap()];
+                    header.emit(&mut datagram);
+                    out.push((Class::Load, datagram));
+                    sender.on_sent(now);
+                }
+            }
+        }
+        Step::Over(Told::Sent(sender.into_counts()))
+    }
+
+    fn receive(
+        &mut self,
+        now: Stamp<C>,
+        mut receiver: Box<Receiver<C>>,
+        mut ending: Box<Ending<C>>,
+        orders: &Orders<C>,
+        out: &mut Out,
+    ) -> Step<C, Told> {
+        if let Some(say) = receiver.poll_heartbeat(now) {
+            self.say(say, out);
+        }
+        if ending.closing.is_none() {
+            ending.closing = orders.closings.get(&self.stream.number).cloned();
+            ending.closed_at = ending.closing.as_ref().map(|_| now);
+        }
+        if ending.stopped_at.is_none() && orders.stopped {
+            ending.stopped_at = Some(now);
+        }
+        let complete = ending.closing.as_ref().is_some_and(|sent| receiver.has_all(sent.sent));
+        let passed = |since: Option<Stamp<C>>, nanos: u64| {
+            since.is_some_and(|since| since.after_nanos(nanos) <= now)
+        };
+        let over = passed(ending.closed_at, LATE_MAX.nanos());
+        if !complete && !over && !passed(ending.stopped_at, FAREWELL_NS) {
+            let until = receiver.heartbeat_at();
+            self.part = Part::Receiving { receiver, ending };
+            return Step::Wait(until);
+        }
+        let closing = ending.closing.as_ref().map(|sent| Closing {
+            sent: sent.sent,
+            last_due_ns: sent.last_due_ns,
+            excess: &sent.excess,
+        });
+        Step::Over(Told::Came(receiver.finish(closing, self.drops)))
+    }
+}
+
+/// When each of a direction's streams starts: spread over one packet gap (`load::staggered`).
+fn staggered<C>(start: Stamp<C>, stream: &Stream, streams: u32) -> Stamp<C> {
+    let place = stream.number.saturating_sub(1) % streams.max(1);
+    let gap_ns = stream.rate.due(1).nanos();
+    start.after_nanos(gap_ns * u64::from(place) / u64::from(streams.max(1)))
+}
+
+/// The driver's end of opening a stream (`near::open_stream`).
+pub(super) struct Opening {
+    stream: Stream,
+    sealer: Sealer,
+    handshake: Handshake<Driver>,
+}
+
+impl Opening {
+    pub(super) fn new(stream: Stream, key: &[u8; KEY_LEN], now: Stamp<Driver>) -> Self {
+        Self { stream, sealer: Sealer::new(key), handshake: Handshake::new(now) }
+    }
+
+    pub(super) fn take(&mut self, at: Stamp<Driver>, datagram: &[u8]) {
+        if let Ok(signal) = Signal::parse(datagram, &self.sealer) {
+            self.handshake.on_say(at, signal.say);
+        }
+    }
+
+    /// Over with whether the stream is open.
+    pub(super) fn step(&mut self, now: Stamp<Driver>, out: &mut Out) -> Step<Driver, NearEvent> {
+        let number = self.stream.number;
+        loop {
+            match self.handshake.poll(now) {
+                Err(why) => return Step::Over(NearEvent::NotOpened(number, why)),
+                Ok(Next::Done) => return Step::Over(NearEvent::Opened(number)),
+                Ok(Next::Wait(until)) => return Step::Wait(until),
+                Ok(Next::Send(say)) => {
+                    let signal = Signal { stream: number, token: self.stream.token, say };
+                    out.push((Class::Signal, signal.emit(&self.sealer).to_vec()));
+                }
+            }
+        }
+    }
+}
+
+enum Phase {
+    ExpectStart,
+    Probing { stopped: bool },
+    ExpectClosing { stop_by: Option<Stamp<Driver>> },
+}
+
+/// The driver's probes (`traffic::probing`).
+pub(super) struct Probes {
+    stream: Stream,
+    sealer: Sealer,
+    phase: Phase,
+    prober: Prober,
+    replies: Receiver<Driver>,
+    pub(super) heard: Option<Stamp<Driver>>,
+}
+
+impl Probes {
+    pub(super) fn new(stream: Stream, key: &[u8; KEY_LEN], now: Stamp<Driver>) -> Self {
+        let twice = Stream { slots: stream.slots * 2, ..stream };
+        Self {
+            stream,
+            sealer: Sealer::new(key),
+            phase: Phase::ExpectStart,
+            prober: Prober::new(stream, now),
+            replies: Receiver::new(twice, now),
+            heard: None,
+        }
+    }
+
+    pub(super) fn take(&mut self, at: Stamp<Driver>, datagram: &[u8]) {
+        let Ok(reply) = Reply::parse(datagram, &self.sealer) else { return };
+        self.prober.on_reply(at, &reply);
+        let arrived = Arrived {
+            sequence: reply.sequence.into(),
+            due_ns: self.stream.rate.due(reply.probe_sequence.into()).nanos(),
+            sent_ns: reply.sent_ns,
+            octets: u32::try_from(datagram.len()).unwrap(),
+        };
+        self.replies.on_arrival(at, &arrived, 0);
+        self.heard = Some(at);
+    }
+
+    /// Over once the agent's count of replies is here; tells `events` on the way.
+    pub(super) fn step(
+        &mut self,
+        now: Stamp<Driver>,
+        orders: &Orders<Driver>,
+        out: &mut Out,
+        events: &mut Vec<NearEvent>,
+    ) -> Step<Driver, ()> {
+        if matches!(self.phase, Phase::ExpectStart) {
+            match orders.start {
+                Some(start) => {
+                    self.prober = Prober::new(self.stream, start);
+                    let twice = Stream { slots: self.stream.slots * 2, ..self.stream };
+                    self.replies = Receiver::new(twice, start);
+                    self.phase = Phase::Probing { stopped: false };
+                }
+                None if orders.stopped => {
+                    events.push(NearEvent::Probed(Box::default()));
+                    return Step::Over(());
+                }
+                None => return Step::Wait(now.after_nanos(LOOK_NS)),
+            }
+        }
+        if let Phase::Probing { stopped } = &mut self.phase {
+            if orders.stopped && !*stopped {
+                *stopped = true;
+                self.prober.stop(now);
+            }
+            if let Some(until) = self.probe(now, out) {
+                return Step::Wait(until);
+            }
+            events.push(NearEvent::Sent(self.stream.number, self.prober.counts()));
+            self.phase = Phase::ExpectClosing { stop_by: None };
+        }
+        self.expect_closing(now, orders, events)
+    }
+
+    /// `None` once the last reply has come or never will.
+    fn probe(&mut self, now: Stamp<Driver>, out: &mut Out) -> Option<Stamp<Driver>> {
+        loop {
+            match self.prober.poll(now) {
+                Next::Done => return None,
+                Next::Wait(until) => return Some(until),
+                Next::Send(probe) => {
+                    let mut datagram = vec![0xa5; LEN_MIN];
+                    Probe { sent_ns: now.nanos(), ..probe }.emit(&self.sealer, &mut datagram);
+                    out.push((Class::Probe, datagram));
+                    self.prober.on_sent(now);
+                }
+            }
+        }
+    }
+
+    fn expect_closing(
+        &mut self,
+        now: Stamp<Driver>,
+        orders: &Orders<Driver>,
+        events: &mut Vec<NearEvent>,
+    ) -> Step<Driver, ()> {
+        let Phase::ExpectClosing { stop_by } = &mut self.phase else {
+            unreachable!("the probes are sent")
+        };
+        let closing = orders.closings.get(&self.stream.number);
+        if stop_by.is_none() && orders.stopped {
+            *stop_by = Some(now.after_nanos(LATE_MAX.nanos() + FAREWELL_NS / 2));
+        }
+        if closing.is_none() && stop_by.is_none_or(|stop_by| now < stop_by) {
+            return Step::Wait(now.after_nanos(LOOK_NS));
+        }
+        let excess = Excess::new();
+        let closing = closing.map(|sent| Closing {
+            sent: sent.sent,
+            last_due_ns: sent.last_due_ns,
+            excess: &excess,
+        });
+        let spent = Prober::new(self.stream, now);
+        let prober = std::mem::replace(&mut self.prober, spent);
+        let none = Receiver::new(self.stream, now);
+        let replies = std::mem::replace(&mut self.replies, none).finish(closing, 0);
+        let (refused, exchanges) = (prober.refused(), prober.into_exchanges());
+        events.push(NearEvent::Probed(Box::new(Probed { exchanges, refused, replies })));
+        Step::Over(())
+    }
+}

@@ -1,0 +1,160 @@
+//! Outages: what they are, how long, and that a pause of the load neither hides nor ends them.
+
+use super::world::{Blow, Setup, play};
+use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
+use linkqual::flow::{Gap, Half, Outcome, Status};
+use linkqual::line::{Applies, Loss, Outage, Spec};
+use linkqual::metric::outage_min;
+use linkqual::plan::{Course, Direction, Trial};
+use linkqual::session::driver::Failure;
+use linkqual::units::Span;
+use std::ops::RangeInclusive;
+
+fn out(start_ns: u64, duration_ns: u64) -> Spec {
+    let outage = Loss::Outages(vec![Outage { start_ns, duration_ns }]);
+    Spec { loss: vec![(Applies::ToAll, outage)], ..good() }
+}
+
+fn outages(outcome: &Outcome, half: &Half) -> Vec<Gap> {
+    half.gaps.outages(outage_min(outcome)).copied().collect()
+}
+
+/// The one outage of `half`, from and until within these, in nanoseconds after the first packet
+/// would have come.
+#[track_caller]
+fn check_outage(
+    setup: &Setup,
+    outcome: &Outcome,
+    direction: Direction,
+    from_ns: RangeInclusive<u64>,
+    until_ns: RangeInclusive<u64>,
+) {
+    let half = outcome.half(direction);
+    let found = outages(outcome, half);
+    let [gap] = found.as_slice() else {
+        unreachable!("{direction}: not one outage: {found:?}; seed {}", setup.seed)
+    };
+    let began_ns = half.came.as_ref().unwrap().began_ns.unwrap();
+    let (from, until) = (gap.start_ns - began_ns, gap.end_ns - began_ns);
+    assert!(from_ns.contains(&from), "{direction}: from {from} ns; seed {}", setup.seed);
+    assert!(until_ns.contains(&until), "{direction}: until {until} ns; seed {}", setup.seed);
+}
+
+/// 200 packets a second are 5 ms apart, probes 10 ms. The last arrival before the outage left at
+/// most 5 ms before it; the first behind it, a probe, at most 10 ms after it. The reverse load
+/// starts 250 ms after the forward one (the control channel's delay), and the first reply behind
+/// the outage needs its probe, 10 ms on the way, first.
+#[test]
+fn an_outage_is_found_once_and_its_load_paused() {
+    let setup = setup(trial(Course::Both, 1, 200, 30), &out(10 * SECOND, 3 * SECOND));
+    let run = play(&setup);
+    super::check_truth(&setup, &run);
+    let outcome = outcome(&setup, &run);
+    let (start, end) = (10_000 * MS, 13_000 * MS);
+    check_outage(&setup, outcome, Direction::Forward, start - 5 * MS..=start, end..=end + 10 * MS);
+    let (start, end) = (start - 250 * MS, end - 250 * MS);
+    check_outage(&setup, outcome, Direction::Reverse, start - 5 * MS..=start, end..=end + 20 * MS);
+    for direction in Direction::ALL {
+        let sent = outcome.half(direction).sent.as_ref().unwrap();
+        // Heartbeats are 100 ms apart and 10 ms on the way: the last before the outage was heard
+        // from 90 ms before to 10 ms behind its start, the first behind it within 110 ms.
+        let paused = 200 * 1_990 / 1_000..=200 * 2_200 / 1_000;
+        assert!(paused.contains(&sent.paused), "{direction}: {} paused", sent.paused);
+        assert_eq!(sent.sent + sent.paused, 6_000, "{direction}; seed {}", setup.seed);
+        let lost = outcome.half(direction).came.as_ref().unwrap().periods.lost();
+        assert!(lost * 100 < sent.sent * 5, "{direction}: {lost} of {} lost", sent.sent);
+    }
+}
+
+#[test]
+fn an_outage_of_one_direction_is_none_of_the_other() {
+    let both = setup(trial(Course::Both, 1, 200, 10), &good());
+    let setup = Setup { reverse: out(4 * SECOND, SECOND / 2), ..both };
+    let run = play(&setup);
+    super::check_truth(&setup, &run);
+    let outcome = outcome(&setup, &run);
+    let (start, end) = (3_750 * MS, 4_250 * MS);
+    check_outage(&setup, outcome, Direction::Reverse, start - 5 * MS..=start, end..=end + 5 * MS);
+    assert_eq!(outages(outcome, &outcome.forward), [], "seed {}", setup.seed);
+}
+
+#[test]
+fn an_idle_trial_finds_outages_by_its_probes() {
+    let idle = Trial::new(None, Span::from_secs(10)).unwrap();
+    let both = setup(idle, &good());
+    let setup = Setup { forward: out(4 * SECOND, SECOND), ..both };
+    let run = play(&setup);
+    super::check_truth(&setup, &run);
+    let outcome = outcome(&setup, &run);
+    let (start, end) = (4_000 * MS, 5_000 * MS);
+    check_outage(&setup, outcome, Direction::Forward, start - 10 * MS..=start, end..=end + 10 * MS);
+    assert_eq!(outages(outcome, &outcome.reverse), [], "no reply was lost; seed {}", setup.seed);
+}
+
+/// The trial's last probe is due 10 ms before its end, and nothing is known behind it; its reply is
+/// due 250 ms earlier by the reverse load's count, and may come 10 ms later than that, as the first
+/// reply did.
+#[test]
+fn a_line_that_dies_for_good_is_out_to_the_end() {
+    let setup = setup(trial(Course::Both, 1, 200, 10), &out(5 * SECOND, u64::MAX));
+    let run = play(&setup);
+    let outcome = outcome(&setup, &run);
+    assert_eq!(outcome.status, Status::Ok, "{:?}", outcome.reason);
+    check_identity(&setup, outcome);
+    let (start, end) = (4_995 * MS..=5_000 * MS, 9_990 * MS..=10_000 * MS);
+    check_outage(&setup, outcome, Direction::Forward, start, end);
+    let (start, end) = (4_745 * MS..=4_750 * MS, 9_740 * MS..=9_750 * MS);
+    check_outage(&setup, outcome, Direction::Reverse, start, end);
+    for direction in Direction::ALL {
+        let sent = outcome.half(direction).sent.as_ref().unwrap();
+        assert_eq!(sent.sent + sent.paused, 2_000, "{direction}");
+        assert!(200 * 3_750 / 1_000 <= sent.paused, "{direction}: {} paused", sent.paused);
+    }
+}
+
+/// The line opens every stream, and never carries a packet of the trial. Nothing tells when its
+/// first packet was due, so the time counts from when its streams were expected: a control channel's
+/// delay of 250 ms, and a handshake of 40 ms at most, too early.
+#[test]
+fn a_line_that_is_dead_from_the_start_is_one_outage_and_no_error() {
+    let both = setup(trial(Course::Both, 1, 200, 5), &out(0, u64::MAX));
+    for setup in [Setup { reverse: good(), ..both.clone() }, both] {
+        let run = play(&setup);
+        let outcome = outcome(&setup, &run);
+        assert_eq!(outcome.status, Status::Ok, "{:?}", outcome.reason);
+        check_identity(&setup, outcome);
+        let (sent, came) =
+            (outcome.forward.sent.as_ref().unwrap(), outcome.forward.came.as_ref().unwrap());
+        assert_eq!((came.received, came.lost()), (0, sent.sent), "seed {}", setup.seed);
+        check_outage(&setup, outcome, Direction::Forward, 0..=0, 4_700 * MS..=5_000 * MS);
+        assert_eq!(outcome.round_trip.measured(), 0);
+        assert_eq!(outcome.round_trip.infinite(), 500);
+    }
+}
+
+#[test]
+fn a_line_that_carries_no_datagram_opens_nothing_and_holds_no_slot() {
+    let dead = Spec { loss: vec![(Applies::ToAll, Loss::After(0))], ..good() };
+    let setup = setup(trial(Course::Both, 1, 200, 5), &dead);
+    let run = play(&setup);
+    let Some(Err(Failure::NotOpened(why))) = &run.ended else {
+        unreachable!("{:?}; seed {}", run.ended, setup.seed)
+    };
+    assert!(why.contains("no UDP datagram came back"), "{why}");
+    assert!(run.agent_over_ns.is_some(), "the agent still holds the run; seed {}", setup.seed);
+}
+
+/// The control connection crosses the line that dies, so no account arrives. What the driver knows
+/// by itself: nothing came back for the trial's second half.
+#[test]
+#[ignore = "known to miss: without the sender's account no gap is closed, and the outage is 0 s"]
+fn a_line_that_takes_the_control_connection_with_it_is_out_all_the_same() {
+    let blows = vec![(5 * SECOND, Blow::ControlStalls)];
+    let dead = out(5 * SECOND, u64::MAX);
+    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &dead) };
+    let run = play(&setup);
+    let outcome = outcome(&setup, &run);
+    assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
+    let longest = outages(outcome, &outcome.reverse).iter().map(Gap::span).max();
+    assert!(longest.is_some_and(|span| Span::from_secs(4) <= span), "{longest:?}");
+}

@@ -1,0 +1,860 @@
+//! Two hosts and the line between them in virtual time: both sessions, both ends of every stream,
+//! and a control channel, driven by one queue of events. Nothing here waits or reads a clock.
+
+use super::hands::{Host, LoadEnd, Opening, Orders, Out, Probes, Step, Told};
+use linkqual::clock::{Agent, Driver, Stamp};
+use linkqual::flow::{
+    Closing, Excess, FarEvent, HostLimits, Incoming, NearEvent, Outcome, PROBE_STREAM, Reflector,
+    Response, SentCounts, Stream, Tally,
+};
+use linkqual::line::{self, Class, DriftingClock, Line, Spec};
+use linkqual::plan::{Direction, Limits, Trial};
+use linkqual::policy::{LoadRequest, Request, Role};
+use linkqual::session::agent::{self, ConnectionId, TrialId};
+use linkqual::session::driver::{self, Failure, Task};
+use linkqual::session::hello;
+use linkqual::units::{BitRate, Framing, IpVersion, Span};
+use linkqual::wire::control::{self, Message, RunId, Secrets};
+use linkqual::wire::seal::{KEY_LEN, Sealer};
+use linkqual::wire::{Kind, StreamNumber, Token, kind_of};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// One way of the control channel. It is longer than the line, so that what the line still carries
+/// when a stream ends has come before its account.
+const CONTROL_NS: u64 = 250_000_000;
+
+/// More events than any run here has: a machine that asks again and again without time passing.
+const EVENTS_MAX: u64 = 20_000_000;
+
+/// The true moment at which a run begins: clocks that are behind still read more than 0.
+const BEGIN_NS: u64 = 1_000_000_000;
+
+/// IP and UDP headers: the line counts IP packets.
+const HEADERS: u32 = 28;
+
+/// The connection of the run, and that of another driver that asks for the same circuit.
+const FIRST: ConnectionId = ConnectionId(1);
+const SECOND: ConnectionId = ConnectionId(2);
+
+/// Something that befalls a run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Blow {
+    /// The control connection is reset: both ends see it.
+    ControlCloses,
+    /// Nothing said on the control connection arrives any more, and neither end is told.
+    ControlStalls,
+    /// The driver's host is gone, without a word.
+    DriverVanishes,
+    /// The agent's host is gone, without a word.
+    AgentVanishes,
+    /// The user interrupts the driver.
+    Interrupt,
+    /// Another driver asks for the same circuit.
+    AnotherAsks,
+}
+
+/// All that a run follows from.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) seed: u64,
+    pub(super) trial: Trial,
+    pub(super) forward: Spec,
+    pub(super) reverse: Spec,
+    pub(super) driver_clock: DriftingClock,
+    pub(super) agent_clock: DriftingClock,
+    /// Somebody sets the agent's clock: nanoseconds after the start, and by how many.
+    pub(super) agent_step: Option<(u64, i64)>,
+    pub(super) driver_host: Host,
+    pub(super) agent_host: Host,
+    /// Nanoseconds after the driver's start of the trial, and what happens then.
+    pub(super) blows: Vec<(u64, Blow)>,
+}
+
+/// What a run leaves behind. True times are nanoseconds after the driver's start of the trial.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) ended: Option<Result<Box<Outcome>, Failure>>,
+    /// When that was.
+    pub(super) ended_ns: Option<u64>,
+    pub(super) forward: Line,
+    pub(super) reverse: Line,
+    /// When the last load packet of each direction left.
+    pub(super) last_load_ns: [u64; 2],
+    /// When anything of the data plane left the agent last.
+    pub(super) agent_last_ns: u64,
+    /// When the agent ended the run.
+    pub(super) agent_over_ns: Option<u64>,
+    /// Whether another driver that asked was granted the circuit; in the order of asking.
+    pub(super) others_granted: Vec<bool>,
+    pub(super) events: u64,
+}
+
+#[derive(Debug)]
+enum Event {
+    Near(StreamNumber),
+    Far(SocketAddr),
+    ToDriver(StreamNumber, Vec<u8>),
+    ToAgent(SocketAddr, Vec<u8>),
+    SayToDriver(ConnectionId, Vec<u8>),
+    SayToAgent(ConnectionId, Vec<u8>),
+    ClosedAtDriver,
+    ClosedAtAgent(ConnectionId),
+    DriverTime,
+    AgentTime,
+    Blow(Blow),
+}
+
+/// An event in the queue: earliest first, and those of one moment in the order of their making.
+struct Due {
+    at_ns: u64,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_ns, self.number).cmp(&(other.at_ns, other.number))
+    }
+}
+
+/// Secrets that follow from the seed.
+struct SeededDice(u64);
+
+impl agent::Dice for SeededDice {
+    fn secrets(&mut self, stream: StreamNumber) -> Secrets {
+        let token = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(stream) << 32 ^ 0x5a;
+        let key = [stream.to_be_bytes()[3] ^ 0xa5; KEY_LEN];
+        Secrets { stream, token: Token(token), key }
+    }
+}
+
+enum Near {
+    Opening(Box<Opening>),
+    Probes(Box<Probes>),
+    Load(Box<LoadEnd<Driver>>),
+    Over,
+}
+
+struct NearStream {
+    stream: Stream,
+    key: [u8; KEY_LEN],
+    siblings: u32,
+    near: Near,
+    wake_ns: u64,
+}
+
+struct FarTrial {
+    orders: Orders<Agent>,
+    heard: Option<Stamp<Agent>>,
+    to_tell: usize,
+    siblings: u32,
+}
+
+struct FarStream {
+    trial: TrialId,
+    end: LoadEnd<Agent>,
+    wake_ns: u64,
+}
+
+/// The agent's hands (`traffic::far`).
+struct Far {
+    reflector: Reflector,
+    pending: BTreeMap<Token, (TrialId, Stream, [u8; KEY_LEN])>,
+    probes: BTreeMap<Token, TrialId>,
+    streams: BTreeMap<SocketAddr, FarStream>,
+    trials: BTreeMap<TrialId, FarTrial>,
+}
+
+struct World {
+    setup: Setup,
+    now_ns: u64,
+    started_ns: Option<u64>,
+    queue: BinaryHeap<Reverse<Due>>,
+    made: u64,
+    driver: driver::Session,
+    agent: agent::Session,
+    near: BTreeMap<StreamNumber, NearStream>,
+    orders: Orders<Driver>,
+    far: Far,
+    connected: bool,
+    driver_gone: bool,
+    agent_gone: bool,
+    driver_wake_ns: u64,
+    agent_wake_ns: u64,
+    run: Run,
+}
+
+/// Plays `setup` to its end.
+pub(super) fn play(setup: &Setup) -> Run {
+    World::new(setup.clone()).play()
+}
+
+fn driver_address(stream: StreamNumber) -> SocketAddr {
+    let port = 40_000 + u16::try_from(stream).unwrap();
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), port)
+}
+
+/// A line whose outages count from the start of the trial, and spare what comes before it.
+fn new_line(spec: &Spec, seed: u64) -> Line {
+    let mut line = Line::new(spec.clone(), seed);
+    line.set_epoch(u64::MAX);
+    line.keep_log();
+    line
+}
+
+fn request(trial: &Trial) -> Request {
+    let rate = BitRate::new(10_000_000_000).unwrap();
+    let load = trial.load().map(|_| LoadRequest { rate, duration: trial.duration() });
+    let duration = trial.duration().plus(Span::from_secs(60));
+    Request { circuit: Some("EC-1".into()), duration, load }
+}
+
+impl World {
+    fn new(setup: Setup) -> Self {
+        let rate_max = BitRate::new(10_000_000_000).unwrap();
+        let role = Role::qualifier(Limits { rate_max, duration_max: Span::from_secs(600) });
+        let begin = Stamp::from_nanos(setup.driver_clock.read(BEGIN_NS));
+        let run = Run {
+            ended: None,
+            ended_ns: None,
+            forward: new_line(&setup.forward, setup.seed),
+            reverse: new_line(&setup.reverse, !setup.seed),
+            last_load_ns: [0; 2],
+            agent_last_ns: 0,
+            agent_over_ns: None,
+            others_granted: Vec::new(),
+            events: 0,
+        };
+        let far = Far {
+            reflector: Reflector::new(&[0x5a; KEY_LEN]),
+            pending: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            trials: BTreeMap::new(),
+        };
+        Self {
+            driver: driver::Session::new(RunId(7), begin),
+            agent: agent::Session::new(role, Box::new(SeededDice(setup.seed))),
+            setup,
+            now_ns: BEGIN_NS,
+            started_ns: None,
+            queue: BinaryHeap::new(),
+            made: 0,
+            near: BTreeMap::new(),
+            orders: Orders::default(),
+            far,
+            connected: true,
+            driver_gone: false,
+            agent_gone: false,
+            driver_wake_ns: u64::MAX,
+            agent_wake_ns: u64::MAX,
+            run,
+        }
+    }
+
+    fn play(mut self) -> Run {
+        self.open_at_agent(FIRST);
+        self.after_driver();
+        self.after_agent();
+        while let Some(Reverse(due)) = self.queue.pop() {
+            self.run.events += 1;
+            let (events, seed) = (self.run.events, self.setup.seed);
+            assert!(events < EVENTS_MAX, "the run never ends: seed {seed}");
+            assert!(self.now_ns <= due.at_ns, "time runs backwards: seed {seed}");
+            self.now_ns = due.at_ns;
+            self.happen(due.event);
+        }
+        self.run
+    }
+
+    fn push(&mut self, at_ns: u64, event: Event) {
+        if at_ns == u64::MAX {
+            return;
+        }
+        self.made += 1;
+        self.queue.push(Reverse(Due { at_ns, number: self.made, event }));
+    }
+
+    fn driver_now(&self) -> Stamp<Driver> {
+        Stamp::from_nanos(self.setup.driver_clock.read(self.now_ns))
+    }
+
+    fn agent_now(&self) -> Stamp<Agent> {
+        Stamp::from_nanos(self.setup.agent_clock.read(self.now_ns))
+    }
+
+    fn when_driver(&self, at: Stamp<Driver>) -> u64 {
+        self.setup.driver_clock.true_ns_when(at.nanos(), self.now_ns).unwrap_or(u64::MAX)
+    }
+
+    fn when_agent(&self, at: Stamp<Agent>) -> u64 {
+        self.setup.agent_clock.true_ns_when(at.nanos(), self.now_ns).unwrap_or(u64::MAX)
+    }
+
+    fn since_start_ns(&self) -> u64 {
+        self.started_ns.map_or(0, |started_ns| self.now_ns - started_ns)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Near(_) | Event::ToDriver(..) | Event::SayToDriver(FIRST, _)
+                if self.driver_gone => {}
+            Event::DriverTime if self.driver_gone => {}
+            Event::Far(_) | Event::ToAgent(..) | Event::SayToAgent(..) if self.agent_gone => {}
+            Event::AgentTime if self.agent_gone => {}
+            Event::Near(number) => self.step_near(number),
+            Event::Far(peer) => self.step_far(peer),
+            Event::ToDriver(number, octets) => self.take_at_driver(number, &octets),
+            Event::ToAgent(peer, octets) => self.take_at_agent(peer, octets),
+            Event::SayToDriver(to, frame) => self.hear_at_driver(to, &frame),
+            Event::SayToAgent(from, frame) => self.hear_at_agent(from, &frame),
+            Event::ClosedAtDriver if self.driver_gone || self.run.ended.is_some() => {}
+            Event::ClosedAtAgent(_) if self.agent_gone => {}
+            Event::ClosedAtDriver => {
+                self.driver.handle_closed(self.driver_now());
+                self.after_driver();
+            }
+            Event::ClosedAtAgent(connection) => {
+                self.agent.handle_closed(self.agent_now(), connection);
+                self.after_agent();
+            }
+            Event::DriverTime => self.driver_time(),
+            Event::AgentTime => self.agent_time(),
+            Event::Blow(blow) => self.strike(blow),
+        }
+    }
+
+    fn strike(&mut self, blow: Blow) {
+        match blow {
+            Blow::ControlCloses => {
+                self.connected = false;
+                self.push(self.now_ns, Event::ClosedAtDriver);
+                self.push(self.now_ns, Event::ClosedAtAgent(FIRST));
+            }
+            Blow::ControlStalls => self.connected = false,
+            Blow::DriverVanishes => self.driver_gone = true,
+            Blow::AgentVanishes => self.agent_gone = true,
+            Blow::Interrupt if self.driver_gone || self.run.ended.is_some() => {}
+            Blow::Interrupt => {
+                self.driver.handle_interrupt(self.driver_now());
+                self.after_driver();
+            }
+            Blow::AnotherAsks => {
+                self.open_at_agent(SECOND);
+                let asked = request(&self.setup.trial);
+                let load = asked.load.map(|load| control::LoadRequest {
+                    rate_bit_s: load.rate.bits_per_second(),
+                    duration_ns: load.duration.nanos(),
+                });
+                let request = control::Request {
+                    run: RunId(8).to_string(),
+                    circuit: asked.circuit,
+                    duration_ns: asked.duration.nanos(),
+                    load,
+                };
+                self.say_to_agent(SECOND, &Message::Hello(hello("another", None)));
+                self.say_to_agent(SECOND, &Message::Request(request));
+                self.after_agent();
+            }
+        }
+    }
+
+    // The control channel: frames of JSON, as io::frame carries them.
+
+    fn open_at_agent(&mut self, connection: ConnectionId) {
+        let framing = Framing::plain(IpVersion::V4);
+        let now = self.agent_now();
+        self.agent.handle_open(now, connection, format!("{connection:?}"), framing);
+    }
+
+    fn say_to_agent(&mut self, from: ConnectionId, message: &Message) {
+        if from == FIRST && !self.connected {
+            return;
+        }
+        let frame = serde_json::to_vec(message).unwrap();
+        self.push(self.now_ns + CONTROL_NS, Event::SayToAgent(from, frame));
+    }
+
+    fn say_to_driver(&mut self, to: ConnectionId, message: &Message) {
+        if to == FIRST && !self.connected {
+            return;
+        }
+        let frame = serde_json::to_vec(message).unwrap();
+        self.push(self.now_ns + CONTROL_NS, Event::SayToDriver(to, frame));
+    }
+
+    fn hear_at_driver(&mut self, to: ConnectionId, frame: &[u8]) {
+        let message = serde_json::from_slice(frame).unwrap();
+        if to == SECOND {
+            match message {
+                Message::Granted(_) => self.run.others_granted.push(true),
+                Message::Refused { .. } => self.run.others_granted.push(false),
+                _ => return,
+            }
+            return self.push(self.now_ns, Event::ClosedAtAgent(SECOND));
+        }
+        if self.connected {
+            self.driver.handle_message(self.driver_now(), message);
+            self.after_driver();
+        }
+    }
+
+    fn hear_at_agent(&mut self, from: ConnectionId, frame: &[u8]) {
+        if from == SECOND || self.connected {
+            let message = serde_json::from_slice(frame).unwrap();
+            self.agent.handle_message(self.agent_now(), from, message);
+            self.after_agent();
+        }
+    }
+
+    // The driver's host.
+
+    fn driver_time(&mut self) {
+        self.driver_wake_ns = u64::MAX;
+        let heard = self.near.values().filter_map(|near| match &near.near {
+            Near::Probes(probes) => probes.heard,
+            Near::Load(end) => end.heard,
+            Near::Opening(_) | Near::Over => None,
+        });
+        if let Some(at) = heard.max() {
+            self.driver.handle_trial(self.driver_now(), NearEvent::Heard(at));
+        }
+        self.driver.handle_timeout(self.driver_now());
+        self.after_driver();
+    }
+
+    fn after_driver(&mut self) {
+        while let Some(action) = self.driver.poll_action() {
+            self.act_for_driver(action);
+        }
+        let Some(deadline) = self.driver.deadline() else { return };
+        let at_ns = self.when_driver(deadline);
+        if at_ns < self.driver_wake_ns {
+            self.driver_wake_ns = at_ns;
+            self.push(at_ns, Event::DriverTime);
+        }
+    }
+
+    fn act_for_driver(&mut self, action: driver::Action) {
+        let now = self.driver_now();
+        match action {
+            driver::Action::Say(message) => self.say_to_agent(FIRST, &message),
+            driver::Action::Admitted(_) => self.driver.request(now, &request(&self.setup.trial)),
+            driver::Action::Granted => self.driver.begin(now, Task::Measure, self.setup.trial),
+            driver::Action::Open(openings) => self.open_near(openings),
+            driver::Action::Start => self.start_near(now),
+            driver::Action::Close(stream, sent) => {
+                self.orders.closings.insert(stream, sent);
+                self.wake_near();
+            }
+            driver::Action::Stop => self.stop_near(),
+            driver::Action::Ended(outcome) => self.end(Ok(outcome)),
+            driver::Action::Failed(failure) => self.end(Err(failure)),
+            driver::Action::FindPayload(_) | driver::Action::PayloadFound(_) => {}
+        }
+    }
+
+    fn open_near(&mut self, openings: Vec<driver::Opening>) {
+        let now = self.driver_now();
+        let streams: Vec<Stream> = openings.iter().map(|opening| opening.stream).collect();
+        for driver::Opening { stream, key } in openings {
+            let same_way = |other: &&Stream| {
+                other.number != PROBE_STREAM && other.direction == stream.direction
+            };
+            let siblings = u32::try_from(streams.iter().filter(same_way).count()).unwrap();
+            let near = Near::Opening(Box::new(Opening::new(stream, &key, now)));
+            let wake_ns = self.now_ns;
+            self.near.insert(stream.number, NearStream { stream, key, siblings, near, wake_ns });
+            self.push(self.now_ns, Event::Near(stream.number));
+        }
+    }
+
+    fn start_near(&mut self, now: Stamp<Driver>) {
+        self.started_ns = Some(self.now_ns);
+        self.run.forward.set_epoch(self.now_ns);
+        self.run.reverse.set_epoch(self.now_ns);
+        self.orders.start = Some(now);
+        self.setup.agent_clock.step = self.setup.agent_step.map(|(after_ns, by_ns)| {
+            let at_ns = self.now_ns + after_ns;
+            line::Step { at_ns, by_ns }
+        });
+        self.wake_near();
+        for (after_ns, blow) in self.setup.blows.clone() {
+            self.push(self.now_ns + after_ns, Event::Blow(blow));
+        }
+    }
+
+    fn stop_near(&mut self) {
+        self.orders.stopped = true;
+        self.wake_near();
+    }
+
+    fn wake_near(&mut self) {
+        let numbers: Vec<StreamNumber> = self.near.keys().copied().collect();
+        for number in numbers {
+            self.push(self.now_ns, Event::Near(number));
+        }
+    }
+
+    fn end(&mut self, ended: Result<Box<Outcome>, Failure>) {
+        assert!(self.run.ended.is_none(), "the run ends twice: seed {}", self.setup.seed);
+        self.run.ended = Some(ended);
+        self.run.ended_ns = Some(self.since_start_ns());
+        self.driver.finish();
+        self.stop_near();
+        // The connection closes behind the last word.
+        if self.connected {
+            self.push(self.now_ns + CONTROL_NS + 1, Event::ClosedAtAgent(FIRST));
+        }
+    }
+
+    fn step_near(&mut self, number: StreamNumber) {
+        let now = self.driver_now();
+        let Some(near) = self.near.get_mut(&number) else { return };
+        if near.wake_ns <= self.now_ns {
+            near.wake_ns = u64::MAX;
+        }
+        let (mut out, mut events) = (Out::new(), Vec::new());
+        let wait = match &mut near.near {
+            Near::Over => None,
+            // A thread that is stopped while it opens its stream tells nothing.
+            Near::Opening(_) if self.orders.stopped => {
+                near.near = Near::Over;
+                None
+            }
+            Near::Opening(opening) => match opening.step(now, &mut out) {
+                Step::Wait(until) => Some(until),
+                Step::Over(event) => {
+                    near.near = opened(near, self.setup.driver_host, now, &event);
+                    events.push(event);
+                    Some(now)
+                }
+            },
+            Near::Probes(probes) => match probes.step(now, &self.orders, &mut out, &mut events) {
+                Step::Wait(until) => Some(until),
+                Step::Over(()) => {
+                    near.near = Near::Over;
+                    None
+                }
+            },
+            Near::Load(end) => match end.step(now, &self.orders, &mut out) {
+                Step::Wait(until) => Some(until),
+                Step::Over(told) => {
+                    near.near = Near::Over;
+                    events.push(match told {
+                        Told::Sent(sent) => NearEvent::Sent(number, sent),
+                        Told::Came(tally) => NearEvent::Came(number, tally),
+                    });
+                    None
+                }
+            },
+        };
+        self.send_forward(driver_address(number), out);
+        if let Some(until) = wait {
+            self.wake_near_at(number, until);
+        }
+        for event in events {
+            self.driver.handle_trial(now, event);
+            self.after_driver();
+        }
+    }
+
+    fn wake_near_at(&mut self, number: StreamNumber, until: Stamp<Driver>) {
+        let at_ns = self.when_driver(until);
+        let near = self.near.get_mut(&number).unwrap();
+        if at_ns < near.wake_ns {
+            near.wake_ns = at_ns;
+            self.push(at_ns, Event::Near(number));
+        }
+    }
+
+    fn take_at_driver(&mut self, number: StreamNumber, octets: &[u8]) {
+        let now = self.driver_now();
+        let mut out = Out::new();
+        match &mut self.near.get_mut(&number).unwrap().near {
+            Near::Opening(opening) => opening.take(now, octets),
+            Near::Probes(probes) => probes.take(now, octets),
+            Near::Load(end) => end.take(now, octets, &mut out),
+            Near::Over => return,
+        }
+        self.send_forward(driver_address(number), out);
+        self.step_near(number);
+    }
+
+    fn send_forward(&mut self, from: SocketAddr, out: Out) {
+        for (class, octets) in out {
+            let since_ns = self.since_start_ns();
+            if class == Class::Load {
+                self.run.last_load_ns[0] = since_ns;
+            }
+            let len = u32::try_from(octets.len()).unwrap() + HEADERS;
+            let deliveries = self.run.forward.offer(self.now_ns, len, class);
+            for at_ns in deliveries.arrivals_ns() {
+                self.push(*at_ns, Event::ToAgent(from, octets.clone()));
+            }
+        }
+    }
+
+    fn send_reverse(&mut self, to: SocketAddr, out: Out) {
+        for (class, octets) in out {
+            let since_ns = self.since_start_ns();
+            if class == Class::Load {
+                self.run.last_load_ns[1] = since_ns;
+            }
+            self.run.agent_last_ns = since_ns;
+            let len = u32::try_from(octets.len()).unwrap() + HEADERS;
+            let deliveries = self.run.reverse.offer(self.now_ns, len, class);
+            let number = StreamNumber::from(to.port() - 40_000);
+            for at_ns in deliveries.arrivals_ns() {
+                self.push(*at_ns, Event::ToDriver(number, octets.clone()));
+            }
+        }
+    }
+
+    // The agent's host.
+
+    fn agent_time(&mut self) {
+        self.agent_wake_ns = u64::MAX;
+        let heard: Vec<_> = self
+            .far
+            .trials
+            .iter()
+            .map(|(id, trial)| {
+                let streams = self.far.streams.values().filter(|stream| stream.trial == *id);
+                (*id, streams.filter_map(|stream| stream.end.heard).max().max(trial.heard))
+            })
+            .collect();
+        for (id, at) in heard {
+            if let Some(at) = at {
+                self.agent.handle_trial(id, FarEvent::Heard(at));
+            }
+        }
+        self.agent.handle_timeout(self.agent_now());
+        self.after_agent();
+    }
+
+    fn after_agent(&mut self) {
+        while let Some(action) = self.agent.poll_action() {
+            self.act_for_agent(action);
+        }
+        let Some(deadline) = self.agent.deadline() else { return };
+        let at_ns = self.when_agent(deadline);
+        if at_ns < self.agent_wake_ns {
+            self.agent_wake_ns = at_ns;
+            self.push(at_ns, Event::AgentTime);
+        }
+    }
+
+    fn act_for_agent(&mut self, action: agent::Action) {
+        match action {
+            agent::Action::Say(to, message) => self.say_to_driver(to, &message),
+            agent::Action::Close(FIRST) => self.push(self.now_ns, Event::ClosedAtDriver),
+            agent::Action::Close(_) => {}
+            agent::Action::Expect(trial, _, streams) => self.expect(trial, streams),
+            agent::Action::Start(trial) => {
+                let now = self.agent_now();
+                if let Some(trial) = self.far.trials.get_mut(&trial) {
+                    trial.orders.start = Some(now);
+                }
+                self.wake_far(trial);
+            }
+            agent::Action::Sent(trial, PROBE_STREAM, sent) => self.close_probes(trial, Some(&sent)),
+            agent::Action::Sent(trial, stream, sent) => {
+                if let Some(trial) = self.far.trials.get_mut(&trial) {
+                    trial.orders.closings.insert(stream, sent);
+                }
+                self.wake_far(trial);
+            }
+            agent::Action::Stop(trial) => self.stop_far(trial),
+            agent::Action::Note(note) => {
+                if note.starts_with("run ") && note.contains("ConnectionId(1) is over") {
+                    self.run.agent_over_ns = Some(self.since_start_ns());
+                }
+            }
+        }
+    }
+
+    fn expect(&mut self, trial: TrialId, streams: Vec<(Stream, Secrets)>) {
+        let now = self.agent_now();
+        let reverse = streams.iter().filter(|(s, _)| s.direction == Direction::Reverse).count();
+        let far = FarTrial {
+            orders: Orders::default(),
+            heard: None,
+            to_tell: streams.len(),
+            siblings: u32::try_from(reverse).unwrap(),
+        };
+        self.far.trials.insert(trial, far);
+        for (stream, secrets) in streams {
+            self.far.reflector.expect(stream, Sealer::new(&secrets.key), now);
+            if stream.number == PROBE_STREAM {
+                self.far.probes.insert(stream.token, trial);
+            } else {
+                self.far.pending.insert(stream.token, (trial, stream, secrets.key));
+            }
+        }
+    }
+
+    fn wake_far(&mut self, trial: TrialId) {
+        let of_trial =
+            |(peer, far): (&SocketAddr, &FarStream)| (far.trial == trial).then_some(*peer);
+        let peers: Vec<SocketAddr> = self.far.streams.iter().filter_map(of_trial).collect();
+        for peer in peers {
+            self.push(self.now_ns, Event::Far(peer));
+        }
+    }
+
+    fn stop_far(&mut self, trial: TrialId) {
+        if let Some(trial) = self.far.trials.get_mut(&trial) {
+            trial.orders.stopped = true;
+        }
+        let unopened: Vec<(Token, Stream)> = self
+            .far
+            .pending
+            .iter()
+            .filter(|(_, (id, ..))| *id == trial)
+            .map(|(token, (_, stream, _))| (*token, *stream))
+            .collect();
+        for (token, stream) in unopened {
+            self.far.pending.remove(&token);
+            self.far.reflector.forget(token, None, 0);
+            let event = match stream.direction {
+                Direction::Forward => FarEvent::Came(stream.number, Tally::default()),
+                Direction::Reverse => FarEvent::Sent(stream.number, SentCounts::default()),
+            };
+            self.tell_agent(trial, event);
+        }
+        self.close_probes(trial, None);
+        self.wake_far(trial);
+    }
+
+    fn close_probes(&mut self, trial: TrialId, sent: Option<&SentCounts>) {
+        let token = self.far.probes.iter().find(|(_, id)| **id == trial).map(|(token, _)| *token);
+        let Some(token) = token else { return };
+        self.far.probes.remove(&token);
+        let excess = Excess::new();
+        let closing = sent.map(|sent| Closing {
+            sent: sent.sent,
+            last_due_ns: sent.last_due_ns,
+            excess: &excess,
+        });
+        let reflected = self.far.reflector.forget(token, closing, 0);
+        self.tell_agent(trial, FarEvent::Reflected(reflected));
+    }
+
+    /// A stream is over; behind the last of them the host's own report follows.
+    fn tell_agent(&mut self, id: TrialId, event: FarEvent) {
+        self.agent.handle_trial(id, event);
+        let trial = self.far.trials.get_mut(&id).unwrap();
+        trial.to_tell -= 1;
+        if trial.to_tell == 0 {
+            self.far.trials.remove(&id);
+            self.agent.handle_trial(id, FarEvent::Host(HostLimits::default()));
+        }
+        self.after_agent();
+    }
+
+    fn take_at_agent(&mut self, peer: SocketAddr, mut octets: Vec<u8>) {
+        let now = self.agent_now();
+        if let Some(far) = self.far.streams.get_mut(&peer) {
+            let mut out = Out::new();
+            far.end.take(now, &octets, &mut out);
+            self.send_reverse(peer, out);
+            return self.step_far(peer);
+        }
+        let incoming = Incoming { at: now, peer, local: None, drops: 0, octets: &octets };
+        match self.far.reflector.handle(&incoming) {
+            Response::Ignore => {}
+            Response::Signal(signal) => {
+                self.send_reverse(peer, vec![(Class::Signal, signal.to_vec())]);
+            }
+            Response::Reply(reply) => {
+                if !self.far.reflector.emit(&reply, now, &mut octets) {
+                    return;
+                }
+                if let Some(id) = self.far.probes.get(&reply.token) {
+                    self.far.trials.get_mut(id).unwrap().heard = Some(now);
+                }
+                assert_eq!(kind_of(&octets), Some(Kind::Probe), "a reply is a probe's");
+                self.far.reflector.on_replied(reply.token);
+                self.send_reverse(peer, vec![(Class::Probe, octets)]);
+            }
+            Response::Open(opened) => {
+                let Some((trial, stream, key)) = self.far.pending.remove(&opened.token) else {
+                    return;
+                };
+                let siblings = self.far.trials[&trial].siblings;
+                let host = self.setup.agent_host;
+                let end = LoadEnd::new(stream, &key, Direction::Reverse, siblings, host, now);
+                let mut out = Out::new();
+                end.say(linkqual::wire::signal::Say::Accepted, &mut out);
+                self.send_reverse(peer, out);
+                let far = FarStream { trial, end, wake_ns: u64::MAX };
+                self.far.streams.insert(peer, far);
+                self.step_far(peer);
+            }
+        }
+    }
+
+    fn step_far(&mut self, peer: SocketAddr) {
+        let now = self.agent_now();
+        let Some(far) = self.far.streams.get_mut(&peer) else { return };
+        if far.wake_ns <= self.now_ns {
+            far.wake_ns = u64::MAX;
+        }
+        let (id, number) = (far.trial, far.end.stream.number);
+        let mut out = Out::new();
+        let step = far.end.step(now, &self.far.trials[&id].orders, &mut out);
+        self.send_reverse(peer, out);
+        match step {
+            Step::Wait(until) => {
+                let at_ns = self.when_agent(until);
+                let far = self.far.streams.get_mut(&peer).unwrap();
+                if at_ns < far.wake_ns {
+                    far.wake_ns = at_ns;
+                    self.push(at_ns, Event::Far(peer));
+                }
+            }
+            Step::Over(told) => {
+                let far = self.far.streams.remove(&peer).unwrap();
+                let trial = self.far.trials.get_mut(&id).unwrap();
+                trial.heard = trial.heard.max(far.end.heard);
+                self.tell_agent(
+                    id,
+                    match told {
+                        Told::Sent(sent) => FarEvent::Sent(number, sent),
+                        Told::Came(tally) => FarEvent::Came(number, tally),
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// What a stream becomes once its opening is over.
+fn opened(near: &NearStream, host: Host, now: Stamp<Driver>, event: &NearEvent) -> Near {
+    let NearStream { stream, key, siblings, .. } = near;
+    match (event, stream.number) {
+        (NearEvent::NotOpened(..), _) => Near::Over,
+        (_, PROBE_STREAM) => Near::Probes(Box::new(Probes::new(*stream, key, now))),
+        _ => {
+            let end = LoadEnd::new(*stream, key, Direction::Forward, *siblings, host, now);
+            Near::Load(Box::new(end))
+        }
+    }
+}
