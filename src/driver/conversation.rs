@@ -242,15 +242,19 @@ impl Conductor {
         match heard {
             Some(Heard::Message(message)) => self.session.handle_message(clock::now(), message),
             Some(Heard::Closed(why)) => {
-                self.outbox = None;
                 self.reason = self.reason.take().or(why);
-                self.session.handle_closed(clock::now());
+                self.lose_connection();
             }
-            None => {
-                self.outbox = None;
-                self.session.handle_closed(clock::now());
-            }
+            None => self.lose_connection(),
         }
+    }
+
+    fn lose_connection(&mut self) {
+        self.outbox = None;
+        if let Some(trial) = &self.trial {
+            trial.control().peer_gone(clock::now());
+        }
+        self.session.handle_closed(clock::now());
     }
 
     fn look(&mut self) {
@@ -325,8 +329,7 @@ impl Conductor {
         let Some(outbox) = &self.outbox else { return };
         if outbox.try_send(message).is_err() {
             // The connection is closed, or so slow that it is as good as closed.
-            self.outbox = None;
-            self.session.handle_closed(clock::now());
+            self.lose_connection();
         }
     }
 

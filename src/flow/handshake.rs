@@ -3,11 +3,15 @@
 use super::Next;
 use crate::clock::Stamp;
 use crate::units::Span;
+use crate::wire::StreamNumber;
 use crate::wire::signal::Say;
 
 /// The first wait for an answer; each further wait is twice as long, up to [`WAIT_MAX`].
 const WAIT_MIN: Span = Span::from_millis(100);
 const WAIT_MAX: Span = Span::from_millis(800);
+
+/// How far apart the streams of a trial begin.
+const TURN: Span = Span::from_millis(1);
 
 /// How long is tried: any single datagram may be lost, and most of those tried.
 pub(super) const PATIENCE: Span = Span::from_secs(5);
@@ -38,11 +42,13 @@ pub struct Handshake<C> {
 }
 
 impl<C> Handshake<C> {
-    /// A handshake that begins `now`.
+    /// The handshake of `stream`, which begins `now`, or a moment later: the streams of a trial
+    /// take turns, so that they do not all meet the same full queue.
     #[must_use]
-    pub const fn new(now: Stamp<C>) -> Self {
-        let give_up_at = now.after_nanos(PATIENCE.nanos());
-        Self { state: State::ExpectChallenge, say_at: now, wait: WAIT_MIN, give_up_at }
+    pub fn new(now: Stamp<C>, stream: StreamNumber) -> Self {
+        let say_at = now.after_nanos(TURN.nanos() * u64::from(stream));
+        let give_up_at = say_at.after_nanos(PATIENCE.nanos());
+        Self { state: State::ExpectChallenge, say_at, wait: WAIT_MIN, give_up_at }
     }
 
     /// What to say at `now`; [`Next::Done`] when the stream is open.
@@ -98,7 +104,7 @@ mod tests {
 
     #[test]
     fn hello_challenge_confirm_accepted() {
-        let mut handshake = Handshake::new(at(0));
+        let mut handshake = Handshake::new(at(0), 0);
         assert_eq!(handshake.poll(at(0)), Ok(Next::Send(Say::Hello)));
         assert_eq!(handshake.poll(at(0)), Ok(Next::Wait(at(100))));
         handshake.on_say(at(30), Say::Challenge { cookie: 7 });
@@ -109,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_lost_datagram_is_said_again_ever_more_slowly() {
-        let mut handshake = Handshake::new(at(0));
+        let mut handshake = Handshake::new(at(0), 0);
         let said: Vec<u64> = (0..5_000)
             .filter(|ms| matches!(handshake.poll(at(*ms)), Ok(Next::Send(Say::Hello))))
             .collect();
@@ -119,14 +125,14 @@ mod tests {
 
     #[test]
     fn a_challenge_without_more_is_told_apart_from_silence() {
-        let mut handshake = Handshake::new(at(0));
+        let mut handshake = Handshake::new(at(0), 0);
         handshake.on_say(at(10), Say::Challenge { cookie: 7 });
         assert_eq!(handshake.poll(at(5_000)), Err(HandshakeFailed::NotAccepted));
     }
 
     #[test]
     fn acceptance_before_the_challenge_opens_nothing() {
-        let mut handshake = Handshake::new(at(0));
+        let mut handshake = Handshake::new(at(0), 0);
         handshake.on_say(at(0), Say::Accepted);
         assert_eq!(handshake.poll(at(0)), Ok(Next::Send(Say::Hello)));
     }

@@ -5,6 +5,7 @@
 //! reads a clock, touches a socket or waits. What they leave behind is an [`Outcome`]: counts,
 //! never verdicts.
 
+mod ending;
 mod event;
 mod gaps;
 mod handshake;
@@ -16,12 +17,13 @@ mod search;
 mod sender;
 mod window;
 
+pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
 pub use gaps::{Gap, Gaps};
 pub use handshake::{Handshake, HandshakeFailed};
 pub use outcome::{Half, HostLimits, Outcome, Probing, Status};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
-pub use receiver::{Arrival, Arrived, Closing, Receiver, Tally};
+pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
 pub use search::PayloadSearch;
 pub use sender::{Excess, Outgoing, Sender, SentCounts};

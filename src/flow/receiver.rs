@@ -218,22 +218,29 @@ impl<C> Receiver<C> {
         self.window.next().saturating_sub(self.tally.received + self.tally.late)
     }
 
-    /// Closes the account: `sent` packets were sent, the last of them due at `last_due_ns`, those
-    /// of `excess` too fast; this host's socket dropped `drops` in the end.
+    /// Closes the account; this host's socket dropped `drops` in the end.
     ///
     /// Where the sender's closing message is missing, what was sent is taken to end with the
-    /// highest number that came.
+    /// highest number that came; the silence behind it is the line's as far as it was listened to.
     #[must_use]
-    pub fn finish(mut self, closing: Option<Closing<'_>>, drops: u32) -> Tally {
+    pub fn finish(mut self, end: End<'_, C>, drops: u32) -> Tally {
         self.note_drops(drops);
-        let next = self.window.next();
-        if let Some(closing) = closing {
-            self.attribute_tail(closing.sent);
-            self.close_gap(&closing, next);
-            let lost_in = |range: &super::Sequences| self.window.count_not_received(range.clone());
-            self.tally.lost_in_excess = closing.excess.iter().map(lost_in).sum();
-        }
-        let settled = self.window.settle(closing.map_or(0, |closing| closing.sent));
+        let sent = match end {
+            End::Closed(closing) => {
+                let next = self.window.next();
+                self.attribute_tail(closing.sent);
+                self.close_gap(&closing, next);
+                let lost_in =
+                    |range: &super::Sequences| self.window.count_not_received(range.clone());
+                self.tally.lost_in_excess = closing.excess.iter().map(lost_in).sum();
+                closing.sent
+            }
+            End::Abandoned { listened_until } => {
+                self.abandon_gap(listened_until);
+                0
+            }
+        };
+        let settled = self.window.settle(sent);
         let lost = settled.periods.lost().saturating_sub(self.tally.late);
         self.tally.periods = settled.periods;
         self.tally.host_dropped = settled.host_dropped;
@@ -330,6 +337,18 @@ impl<C> Receiver<C> {
         }
     }
 
+    /// The gap from the last arrival to where the schedule ended, or listening did: without the
+    /// sender's account, its schedule is all that tells what was offered.
+    fn abandon_gap(&mut self, listened_until: Stamp<C>) {
+        let began_ns = *self.tally.began_ns.get_or_insert(self.opened.nanos());
+        let schedule_end_ns = began_ns + self.stream.rate.due(self.stream.slots).nanos();
+        let end = listened_until.min(Stamp::from_nanos(schedule_end_ns));
+        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
+        if start < end {
+            self.push_gap(start, end, 0, true);
+        }
+    }
+
     fn note_drops(&mut self, drops: u32) {
         self.drops_pending += u64::from(drops.wrapping_sub(self.drops));
         self.drops = drops;
@@ -349,6 +368,18 @@ impl<C> Receiver<C> {
             self.attribute(next, sent);
         }
     }
+}
+
+/// How a stream ended, as its receiver knows.
+#[derive(Clone, Copy, Debug)]
+pub enum End<'a, C> {
+    /// The sender's closing message is here.
+    Closed(Closing<'a>),
+    /// It is not, and does not come.
+    Abandoned {
+        /// Until when something could still have arrived.
+        listened_until: Stamp<C>,
+    },
 }
 
 /// What a receiver needs of the sender's closing message.
@@ -395,9 +426,13 @@ mod tests {
         receiver.on_arrival(Stamp::from_nanos(at_ms * MS), &packet(sequence), 0)
     }
 
-    fn closing(sent: u64) -> Option<Closing<'static>> {
+    fn closing(sent: u64) -> End<'static, Agent> {
         const NONE: &Excess = &Vec::new();
-        Some(Closing { sent, last_due_ns: sent.saturating_sub(1) * MS, excess: NONE })
+        End::Closed(Closing { sent, last_due_ns: sent.saturating_sub(1) * MS, excess: NONE })
+    }
+
+    fn abandoned(at_ms: u64) -> End<'static, Agent> {
+        End::Abandoned { listened_until: Stamp::from_nanos(at_ms * MS) }
     }
 
     /// RFC 4737's and RFC 5560's cases in one stream.
@@ -431,7 +466,18 @@ mod tests {
         let mut receiver = receiver();
         [0, 1, 4].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
         assert_eq!(receiver.missing_so_far(), 2);
-        assert_eq!(receiver.finish(None, 0).lost(), 2);
+        assert_eq!(receiver.finish(abandoned(10), 0).lost(), 2);
+    }
+
+    #[test]
+    fn a_stream_that_is_abandoned_was_silent_as_long_as_it_was_listened_to() {
+        for (listened_ms, end_ms) in [(3_000, 3_000), (60_000, 10_010)] {
+            let mut receiver = receiver();
+            arrive(&mut receiver, 10, 0);
+            let tally = receiver.finish(abandoned(listened_ms), 0);
+            let gap = Gap { start_ns: 10 * MS, end_ns: end_ms * MS, packets: 0, offered: true };
+            assert_eq!(tally.gaps.as_slice(), [gap]);
+        }
     }
 
     #[test]
@@ -521,7 +567,7 @@ mod tests {
         [0, 1, 5, 9].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
         let excess = vec![2..4, 8..10];
         let closing = Closing { sent: 10, last_due_ns: 9 * MS, excess: &excess };
-        assert_eq!(receiver.finish(Some(closing), 0).lost_in_excess, 3);
+        assert_eq!(receiver.finish(End::Closed(closing), 0).lost_in_excess, 3);
     }
 
     #[test]

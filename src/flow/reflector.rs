@@ -1,7 +1,7 @@
 //! The agent's end of every stream's opening, and of the probes: answers, one for one, whoever
 //! holds a token and has shown that it reads what is sent to its address. Nobody else is answered.
 
-use super::{Arrival, Arrived, Closing, PROBE_STREAM, Receiver, Stream, Tally};
+use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, Stream, Tally};
 use crate::clock::{Agent, Stamp};
 use crate::wire::probe::{self, Probe, Reply};
 use crate::wire::seal::{KEY_LEN, Sealer};
@@ -101,12 +101,12 @@ impl Reflector {
         self.entries.insert(stream.token, Entry { stream, sealer, peer: None, session });
     }
 
-    /// Forgets a stream; the account of its probes, where it had any, is closed: `sent` probes
-    /// were sent, this host's socket has dropped `drops`.
-    pub fn forget(&mut self, token: Token, closing: Option<Closing<'_>>, drops: u32) -> Reflected {
+    /// Forgets a stream; the account of its probes, where it had any, is closed: they ended as
+    /// `end` says, and this host's socket has dropped `drops`.
+    pub fn forget(&mut self, token: Token, end: End<'_, Agent>, drops: u32) -> Reflected {
         let session = self.entries.remove(&token).and_then(|entry| entry.session);
         session.map_or_else(Reflected::default, |session| Reflected {
-            probes: session.receiver.finish(closing, drops),
+            probes: session.receiver.finish(end, drops),
             replies: session.replies.into(),
             refused: session.refused,
         })
@@ -307,8 +307,8 @@ mod tests {
         let Response::Reply(second) = probe(&mut reflector, 1, 6) else { panic!("no reply") };
         assert_eq!(second.sequence, 0, "a refused reply took no number");
         reflector.on_replied(TOKENS[0]);
-        let closing = Closing { sent: 10, last_due_ns: 0, excess: &Vec::new() };
-        let account = reflector.forget(TOKENS[0], Some(closing), 0);
+        let closing = crate::flow::Closing { sent: 10, last_due_ns: 0, excess: &Vec::new() };
+        let account = reflector.forget(TOKENS[0], End::Closed(closing), 0);
         assert_eq!((account.replies, account.refused), (1, 1));
         assert_eq!((account.probes.received, account.probes.lost()), (2, 8));
     }

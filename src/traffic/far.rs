@@ -4,15 +4,15 @@ use super::load::{self, OpenStream};
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{
-    Closing, Excess, FarEvent as Event, Incoming, Opened, PROBE_STREAM, Reflected, Reflector,
-    Response, SentCounts, Stream, Tally,
+    Closing, End, Excess, FAREWELL, FarEvent as Event, Incoming, LATE_MAX, Opened, PROBE_STREAM,
+    Reflected, Reflector, Response, SentCounts, Stream, Tally,
 };
 use crate::io::clock;
 use crate::io::udp::{Received, Sent, Socket, Stray};
 use crate::plan::Direction;
 use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::{StreamNumber, Token};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -27,6 +27,10 @@ const READ_MAX: usize = 64;
 /// The wait for a datagram when there is none: how late a command may be seen.
 const COMMAND_NS: u64 = LOOK_NS / 2;
 
+/// How long a driver that ends a trial may take to tell how many probes it sent: as long as the
+/// last reply may take, and a moment.
+const HOLD_NS: u64 = LATE_MAX.nanos() + FAREWELL.nanos();
+
 /// A trial that the port's thread knows.
 #[derive(Clone)]
 struct Known {
@@ -38,8 +42,10 @@ struct Known {
 
 enum Command {
     Expect(Vec<(Stream, [u8; KEY_LEN])>, Known),
-    /// The probes are over: what was sent, where the driver told.
-    CloseProbes(Token, Option<SentCounts>),
+    /// The probes are over: this was sent.
+    CloseProbes(Token, SentCounts),
+    /// The probes are over: what was sent is told soon, or never.
+    StopProbes(Token),
     /// Streams that nobody opened are over.
     Forget(Vec<Token>),
 }
@@ -73,7 +79,8 @@ impl Port {
         let (commands, receiver) = channel();
         let reflector = Reflector::new(secret);
         let pending = BTreeMap::new();
-        let mut server = Server { socket, local, reflector, pending, probes: BTreeMap::new() };
+        let (probes, stopping) = (BTreeMap::new(), VecDeque::new());
+        let mut server = Server { socket, local, reflector, pending, probes, stopping };
         spawn("port".into(), move || server.run(&receiver))?;
         Ok(Self { commands, local })
     }
@@ -115,7 +122,7 @@ impl FarTrial {
     pub fn close(&self, stream: StreamNumber, sent: SentCounts) {
         match self.probes {
             Some(token) if stream == PROBE_STREAM => {
-                self.tell(Command::CloseProbes(token, Some(sent)));
+                self.tell(Command::CloseProbes(token, sent));
             }
             _ => self.control.close(stream, sent),
         }
@@ -126,7 +133,7 @@ impl FarTrial {
         self.control.stop();
         self.tell(Command::Forget(self.load.clone()));
         if let Some(token) = self.probes {
-            self.tell(Command::CloseProbes(token, None));
+            self.tell(Command::StopProbes(token));
         }
     }
 
@@ -163,6 +170,8 @@ struct Server {
     pending: BTreeMap<Token, Pending>,
     /// The trials whose probes it answers, and how often the wall clock had been set before.
     probes: BTreeMap<Token, (Known, u64)>,
+    /// Probes that are over, and until when the driver's count of them is waited for.
+    stopping: VecDeque<(Stamp<Agent>, Token)>,
 }
 
 impl Server {
@@ -188,6 +197,13 @@ impl Server {
                     Err(error) => tracing::warn!(%error, "the UDP port could not be read"),
                 }
             }
+            while let Some((until, token)) = self.stopping.front().copied() {
+                if clock::now() < until {
+                    break;
+                }
+                self.stopping.pop_front();
+                self.close_probes(token, None);
+            }
         }
     }
 
@@ -205,7 +221,11 @@ impl Server {
                     }
                 }
             }
-            Command::CloseProbes(token, sent) => self.close_probes(token, sent.as_ref()),
+            Command::CloseProbes(token, sent) => self.close_probes(token, Some(&sent)),
+            Command::StopProbes(token) => {
+                let until = clock::now::<Agent>().after_nanos(HOLD_NS);
+                self.stopping.push_back((until, token));
+            }
             Command::Forget(tokens) => tokens.into_iter().for_each(|token| self.forget(token)),
         }
     }
@@ -214,19 +234,20 @@ impl Server {
         let Some((known, steps_before)) = self.probes.remove(&token) else { return };
         known.gauge.note_clock_steps(self.socket.clock_steps() - steps_before);
         let excess = Excess::new();
-        let closing = sent.map(|sent| Closing {
-            sent: sent.sent,
-            last_due_ns: sent.last_due_ns,
-            excess: &excess,
-        });
+        let end = match sent {
+            Some(SentCounts { sent, last_due_ns, .. }) => {
+                End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
+            }
+            None => End::Abandoned { listened_until: clock::now() },
+        };
         let drops = self.socket.drops().unwrap_or(0);
-        let reflected: Reflected = self.reflector.forget(token, closing, drops);
+        let reflected: Reflected = self.reflector.forget(token, end, drops);
         (known.tell)(Event::Reflected(reflected));
     }
 
     /// A stream that nobody opened: nothing was sent, nothing came.
     fn forget(&mut self, token: Token) {
-        self.reflector.forget(token, None, 0);
+        self.reflector.forget(token, End::Abandoned { listened_until: clock::now() }, 0);
         let Some(Pending { stream, known, .. }) = self.pending.remove(&token) else { return };
         (known.tell)(match stream.direction {
             Direction::Forward => Event::Came(stream.number, Tally::default()),

@@ -1,10 +1,8 @@
 //! One load stream over its own socket: its sending end, and its receiving end.
 
-use super::{Control, DATAGRAM_MAX, FAREWELL_NS, Gauge, LOOK_NS};
+use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::clock::Stamp;
-use crate::flow::{
-    Arrived, Closing, LATE_MAX, LINGER, Next, Outgoing, Receiver, Sender, SentCounts, Stream, Tally,
-};
+use crate::flow::{Arrived, Ending, Next, Outgoing, Receiver, Sender, SentCounts, Stream, Tally};
 use crate::io::clock;
 use crate::io::udp::{Refusal, Sent, Socket, Stray};
 use crate::wire::load::Header;
@@ -184,7 +182,8 @@ pub(super) fn receive<C>(
         if flooded && !control.is_stopped() {
             continue;
         }
-        if ending.is_over(now, &receiver, control, open.stream.number) {
+        let closing = || control.closing(open.stream.number);
+        if ending.is_over(now, &receiver, closing, control.is_stopped()) {
             break;
         }
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
@@ -192,55 +191,7 @@ pub(super) fn receive<C>(
     }
     gauge.note_clock_steps(open.socket.clock_steps());
     let drops = open.socket.drops().unwrap_or(0);
-    let closing = ending.closing.as_ref().map(|sent| Closing {
-        sent: sent.sent,
-        last_due_ns: sent.last_due_ns,
-        excess: &sent.excess,
-    });
-    receiver.finish(closing, drops)
-}
-
-/// When a receiver is done: all has come, or nothing more can count.
-#[derive(Debug)]
-struct Ending<C> {
-    closing: Option<SentCounts>,
-    closed_at: Option<Stamp<C>>,
-    complete_at: Option<Stamp<C>>,
-    stopped_at: Option<Stamp<C>>,
-}
-
-impl<C> Default for Ending<C> {
-    fn default() -> Self {
-        Self { closing: None, closed_at: None, complete_at: None, stopped_at: None }
-    }
-}
-
-impl<C> Ending<C> {
-    fn is_over(
-        &mut self,
-        now: Stamp<C>,
-        receiver: &Receiver<C>,
-        control: &Control<C>,
-        stream: wire::StreamNumber,
-    ) -> bool {
-        if self.closing.is_none() {
-            self.closing = control.closing(stream);
-            self.closed_at = self.closing.as_ref().map(|_| now);
-        }
-        if self.stopped_at.is_none() && control.is_stopped() {
-            self.stopped_at = Some(now);
-        }
-        let complete = self.closing.as_ref().is_some_and(|sent| receiver.has_all(sent.sent));
-        if complete && self.complete_at.is_none() {
-            self.complete_at = Some(now);
-        }
-        let passed = |since: Option<Stamp<C>>, nanos: u64| {
-            since.is_some_and(|since| since.after_nanos(nanos) <= now)
-        };
-        passed(self.complete_at, LINGER.nanos())
-            || passed(self.closed_at, LATE_MAX.nanos())
-            || passed(self.stopped_at, FAREWELL_NS)
-    }
+    ending.finish(receiver, drops, control.listened_until())
 }
 
 /// Reads what is here, up to a bound; whether there may be more.

@@ -21,9 +21,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// How often a thread that waits for something else looks at its [`Control`].
 const LOOK_NS: u64 = 10_000_000;
 
-/// How long a stopped receiver waits for the account of a sender that is still alive.
-const FAREWELL_NS: u64 = 500_000_000;
-
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 1 << 16;
 
@@ -32,13 +29,14 @@ const DATAGRAM_MAX: usize = 1 << 16;
 pub struct Control<C> {
     start: OnceLock<Stamp<C>>,
     stop: AtomicBool,
+    gone: OnceLock<Stamp<C>>,
     closings: Mutex<BTreeMap<StreamNumber, SentCounts>>,
 }
 
 impl<C> Default for Control<C> {
     fn default() -> Self {
-        let (start, stop) = (OnceLock::new(), AtomicBool::new(false));
-        Self { start, stop, closings: Mutex::default() }
+        let (start, stop, gone) = (OnceLock::new(), AtomicBool::new(false), OnceLock::new());
+        Self { start, stop, gone, closings: Mutex::default() }
     }
 }
 
@@ -57,6 +55,17 @@ impl<C> Control<C> {
     /// The other end's account of a stream that comes from it.
     pub fn close(&self, stream: StreamNumber, sent: SentCounts) {
         self.closings().insert(stream, sent);
+    }
+
+    /// The other end is gone since `at`: what does not come from then on is not the line's doing.
+    pub fn peer_gone(&self, at: Stamp<C>) {
+        // It goes once.
+        _ = self.gone.set(at);
+    }
+
+    /// Until when something of the other end's could have come.
+    fn listened_until(&self) -> Stamp<C> {
+        self.gone.get().copied().unwrap_or_else(crate::io::clock::now)
     }
 
     fn started(&self) -> Option<Stamp<C>> {

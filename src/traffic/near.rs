@@ -130,7 +130,7 @@ fn open_stream(
     control: &Control<Driver>,
 ) -> Result<Socket, NotOpen> {
     let mut socket = Socket::connect(peer).map_err(NotOpen::Host)?;
-    let mut handshake = Handshake::new(clock::now());
+    let mut handshake = Handshake::new(clock::now(), stream.number);
     let mut buffer = vec![0; DATAGRAM_MAX];
     while !control.is_stopped() {
         match handshake.poll(clock::now()).map_err(NotOpen::Failed)? {

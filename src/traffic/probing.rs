@@ -1,10 +1,10 @@
 //! The driver's probes over their own socket, and the search for the largest payload.
 
-use super::{Control, DATAGRAM_MAX, FAREWELL_NS, Gauge, LOOK_NS};
+use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{
-    Arrived, Closing, Excess, LATE_MAX, NearEvent as Event, Next, PayloadSearch, Probed, Prober,
-    Receiver, SentCounts, Stream,
+    Arrived, Closing, End, Excess, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch,
+    Probed, Prober, Receiver, SentCounts, Stream,
 };
 use crate::io::clock;
 use crate::io::udp::{Received, Sent};
@@ -52,12 +52,13 @@ pub(super) fn probe(
     let closing = wait_for_closing(&mut open, control, &mut prober, &mut replies, gauge);
     gauge.note_clock_steps(open.socket.clock_steps());
     let excess = Excess::new();
-    let closing = closing.as_ref().map(|SentCounts { sent, last_due_ns, .. }| Closing {
-        sent: *sent,
-        last_due_ns: *last_due_ns,
-        excess: &excess,
-    });
-    let replies = replies.finish(closing, open.socket.drops().unwrap_or(0));
+    let end = match &closing {
+        Some(SentCounts { sent, last_due_ns, .. }) => {
+            End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
+        }
+        None => End::Abandoned { listened_until: control.listened_until() },
+    };
+    let replies = replies.finish(end, open.socket.drops().unwrap_or(0));
     let refused = prober.refused();
     let exchanges = prober.into_exchanges();
     event(Event::Probed(Box::new(Probed { exchanges, refused, replies })));
@@ -118,7 +119,7 @@ fn wait_for_closing(
         }
         if stop_by.is_none() && control.is_stopped() {
             // The agent's account comes within its receivers' own farewell.
-            stop_by = Some(now.after_nanos(LATE_MAX.nanos() + FAREWELL_NS / 2));
+            stop_by = Some(now.after_nanos(LATE_MAX.nanos() + FAREWELL.nanos() / 2));
         }
         if stop_by.is_some_and(|stop_by| stop_by <= now) {
             return None;

@@ -117,7 +117,7 @@ mod tests {
                 octets[..MARK.len()].copy_from_slice(&MARK);
             }
             let sealer = seal::Sealer::new(&[1; seal::KEY_LEN]);
-            kind_of(&octets);
+            _ = kind_of(&octets);
             assert!(probe::Probe::parse(&octets, &sealer).is_err(), "nobody guesses a seal");
             assert!(probe::Reply::parse(&octets, &sealer).is_err(), "nobody guesses a seal");
             assert!(signal::Signal::parse(&octets, &sealer).is_err(), "nobody guesses a seal");

@@ -10,7 +10,7 @@
 use super::{MS, seed};
 use linkqual::clock::{Driver, Stamp};
 use linkqual::flow::{
-    Arrived, Closing, Exchange, Outcome, Receiver, Returned, Status, Steady, Stream, Tally,
+    Arrived, Closing, End, Exchange, Outcome, Receiver, Returned, Status, Steady, Stream, Tally,
 };
 use linkqual::line::{Applies, Class, Jitter, Line, Loss, Spec};
 use linkqual::metric::{Measured, Measurement, Terms, measure};
@@ -84,7 +84,7 @@ fn tally(loss: &Loss, packets: u64, seed: u64) -> Tally {
         }
     }
     let closing = Closing { sent: packets, last_due_ns: packets * MS, excess: &Vec::new() };
-    receiver.finish(Some(closing), 0)
+    receiver.finish(End::Closed(closing), 0)
 }
 
 fn loss_coverage(loss: &Loss, truth: f64, packets: u64) -> Coverage {

@@ -3,8 +3,8 @@
 
 use linkqual::clock::{Driver, Stamp};
 use linkqual::flow::{
-    Arrived, Closing, Excess, Handshake, LATE_MAX, NearEvent, Next, Outgoing, Probed, Prober,
-    Receiver, Sender, SentCounts, Stream, Tally,
+    Arrived, Closing, End, Ending, Excess, FAREWELL, Handshake, LATE_MAX, NearEvent, Next,
+    Outgoing, Probed, Prober, Receiver, Sender, SentCounts, Stream, Tally,
 };
 use linkqual::line::Class;
 use linkqual::plan::Direction;
@@ -17,9 +17,6 @@ use std::collections::BTreeMap;
 
 /// How often a thread looks at what it is told, where nothing wakes it.
 const LOOK_NS: u64 = 10_000_000;
-
-/// How long a stopped receiver waits for the account of a sender that is still alive.
-const FAREWELL_NS: u64 = 500_000_000;
 
 /// Datagrams to be sent, each with its class.
 pub(super) type Out = Vec<(Class, Vec<u8>)>;
@@ -37,12 +34,13 @@ pub(super) struct Host {
 pub(super) struct Orders<C> {
     pub(super) start: Option<Stamp<C>>,
     pub(super) stopped: bool,
+    pub(super) gone: Option<Stamp<C>>,
     pub(super) closings: BTreeMap<StreamNumber, SentCounts>,
 }
 
 impl<C> Default for Orders<C> {
     fn default() -> Self {
-        Self { start: None, stopped: false, closings: BTreeMap::new() }
+        Self { start: None, stopped: false, gone: None, closings: BTreeMap::new() }
     }
 }
 
@@ -65,12 +63,6 @@ enum Part<C> {
     Sending(Box<Sender<C>>),
     Receiving { receiver: Box<Receiver<C>>, ending: Box<Ending<C>> },
     Over,
-}
-
-struct Ending<C> {
-    closing: Option<SentCounts>,
-    closed_at: Option<Stamp<C>>,
-    stopped_at: Option<Stamp<C>>,
 }
 
 /// One end of a load stream (`traffic::load`).
@@ -101,7 +93,7 @@ impl<C> LoadEnd<C> {
             Part::ExpectStart
         } else {
             let receiver = Box::new(Receiver::new(stream, now));
-            let ending = Box::new(Ending { closing: None, closed_at: None, stopped_at: None });
+            let ending = Box::new(Ending::default());
             Part::Receiving { receiver, ending }
         };
         let (sealer, heard) = (Sealer::new(key), None);
@@ -226,29 +218,14 @@ impl<C> LoadEnd<C> {
         if let Some(say) = receiver.poll_heartbeat(now) {
             self.say(say, out);
         }
-        if ending.closing.is_none() {
-            ending.closing = orders.closings.get(&self.stream.number).cloned();
-            ending.closed_at = ending.closing.as_ref().map(|_| now);
-        }
-        if ending.stopped_at.is_none() && orders.stopped {
-            ending.stopped_at = Some(now);
-        }
-        let complete = ending.closing.as_ref().is_some_and(|sent| receiver.has_all(sent.sent));
-        let passed = |since: Option<Stamp<C>>, nanos: u64| {
-            since.is_some_and(|since| since.after_nanos(nanos) <= now)
-        };
-        let over = passed(ending.closed_at, LATE_MAX.nanos());
-        if !complete && !over && !passed(ending.stopped_at, FAREWELL_NS) {
+        let closing = || orders.closings.get(&self.stream.number).cloned();
+        if !ending.is_over(now, &receiver, closing, orders.stopped) {
             let until = receiver.heartbeat_at();
             self.part = Part::Receiving { receiver, ending };
             return Step::Wait(until);
         }
-        let closing = ending.closing.as_ref().map(|sent| Closing {
-            sent: sent.sent,
-            last_due_ns: sent.last_due_ns,
-            excess: &sent.excess,
-        });
-        Step::Over(Told::Came(receiver.finish(closing, self.drops)))
+        let listened_until = orders.gone.unwrap_or(now);
+        Step::Over(Told::Came(ending.finish(*receiver, self.drops, listened_until)))
     }
 }
 
@@ -268,7 +245,7 @@ pub(super) struct Opening {
 
 impl Opening {
     pub(super) fn new(stream: Stream, key: &[u8; KEY_LEN], now: Stamp<Driver>) -> Self {
-        Self { stream, sealer: Sealer::new(key), handshake: Handshake::new(now) }
+        Self { stream, sealer: Sealer::new(key), handshake: Handshake::new(now, stream.number) }
     }
 
     pub(super) fn take(&mut self, at: Stamp<Driver>, datagram: &[u8]) {
@@ -400,21 +377,22 @@ impl Probes {
         };
         let closing = orders.closings.get(&self.stream.number);
         if stop_by.is_none() && orders.stopped {
-            *stop_by = Some(now.after_nanos(LATE_MAX.nanos() + FAREWELL_NS / 2));
+            *stop_by = Some(now.after_nanos(LATE_MAX.nanos() + FAREWELL.nanos() / 2));
         }
         if closing.is_none() && stop_by.is_none_or(|stop_by| now < stop_by) {
             return Step::Wait(now.after_nanos(LOOK_NS));
         }
         let excess = Excess::new();
-        let closing = closing.map(|sent| Closing {
-            sent: sent.sent,
-            last_due_ns: sent.last_due_ns,
-            excess: &excess,
-        });
+        let end = match closing {
+            Some(SentCounts { sent, last_due_ns, .. }) => {
+                End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
+            }
+            None => End::Abandoned { listened_until: orders.gone.unwrap_or(now) },
+        };
         let spent = Prober::new(self.stream, now);
         let prober = std::mem::replace(&mut self.prober, spent);
         let none = Receiver::new(self.stream, now);
-        let replies = std::mem::replace(&mut self.replies, none).finish(closing, 0);
+        let replies = std::mem::replace(&mut self.replies, none).finish(end, 0);
         let (refused, exchanges) = (prober.refused(), prober.into_exchanges());
         events.push(NearEvent::Probed(Box::new(Probed { exchanges, refused, replies })));
         Step::Over(())

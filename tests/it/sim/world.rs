@@ -4,8 +4,8 @@
 use super::hands::{Host, LoadEnd, Opening, Orders, Out, Probes, Step, Told};
 use linkqual::clock::{Agent, Driver, Stamp};
 use linkqual::flow::{
-    Closing, Excess, FarEvent, HostLimits, Incoming, NearEvent, Outcome, PROBE_STREAM, Reflector,
-    Response, SentCounts, Stream, Tally,
+    Closing, End, Excess, FAREWELL, FarEvent, HostLimits, Incoming, LATE_MAX, NearEvent, Outcome,
+    PROBE_STREAM, Reflector, Response, SentCounts, Stream, Tally,
 };
 use linkqual::line::{self, Class, DriftingClock, Line, Spec};
 use linkqual::plan::{Direction, Limits, Trial};
@@ -101,6 +101,7 @@ enum Event {
     SayToAgent(ConnectionId, Vec<u8>),
     ClosedAtDriver,
     ClosedAtAgent(ConnectionId),
+    CloseProbes(TrialId),
     DriverTime,
     AgentTime,
     Blow(Blow),
@@ -316,10 +317,12 @@ impl World {
             Event::Near(_) | Event::ToDriver(..) | Event::SayToDriver(FIRST, _)
                 if self.driver_gone => {}
             Event::DriverTime if self.driver_gone => {}
-            Event::Far(_) | Event::ToAgent(..) | Event::SayToAgent(..) if self.agent_gone => {}
+            Event::Far(_) | Event::CloseProbes(_) | Event::ToAgent(..) | Event::SayToAgent(..)
+                if self.agent_gone => {}
             Event::AgentTime if self.agent_gone => {}
             Event::Near(number) => self.step_near(number),
             Event::Far(peer) => self.step_far(peer),
+            Event::CloseProbes(trial) => self.close_probes(trial, None),
             Event::ToDriver(number, octets) => self.take_at_driver(number, &octets),
             Event::ToAgent(peer, octets) => self.take_at_agent(peer, octets),
             Event::SayToDriver(to, frame) => self.hear_at_driver(to, &frame),
@@ -327,6 +330,7 @@ impl World {
             Event::ClosedAtDriver if self.driver_gone || self.run.ended.is_some() => {}
             Event::ClosedAtAgent(_) if self.agent_gone => {}
             Event::ClosedAtDriver => {
+                self.orders.gone = self.orders.gone.or(Some(self.driver_now()));
                 self.driver.handle_closed(self.driver_now());
                 self.after_driver();
             }
@@ -732,14 +736,16 @@ impl World {
             .collect();
         for (token, stream) in unopened {
             self.far.pending.remove(&token);
-            self.far.reflector.forget(token, None, 0);
+            let end = End::Abandoned { listened_until: self.agent_now() };
+            self.far.reflector.forget(token, end, 0);
             let event = match stream.direction {
                 Direction::Forward => FarEvent::Came(stream.number, Tally::default()),
                 Direction::Reverse => FarEvent::Sent(stream.number, SentCounts::default()),
             };
             self.tell_agent(trial, event);
         }
-        self.close_probes(trial, None);
+        let hold_ns = LATE_MAX.nanos() + FAREWELL.nanos();
+        self.push(self.now_ns + hold_ns, Event::CloseProbes(trial));
         self.wake_far(trial);
     }
 
@@ -748,12 +754,13 @@ impl World {
         let Some(token) = token else { return };
         self.far.probes.remove(&token);
         let excess = Excess::new();
-        let closing = sent.map(|sent| Closing {
-            sent: sent.sent,
-            last_due_ns: sent.last_due_ns,
-            excess: &excess,
-        });
-        let reflected = self.far.reflector.forget(token, closing, 0);
+        let end = match sent {
+            Some(SentCounts { sent, last_due_ns, .. }) => {
+                End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
+            }
+            None => End::Abandoned { listened_until: self.agent_now() },
+        };
+        let reflected = self.far.reflector.forget(token, end, 0);
         self.tell_agent(trial, FarEvent::Reflected(reflected));
     }
 
