@@ -49,7 +49,7 @@ impl<C> Handshake<C> {
     ///
     /// # Errors
     ///
-    /// When [`PATIENCE`] is over.
+    /// When it gives up: 5 s after it began.
     pub fn poll(&mut self, now: Stamp<C>) -> Result<Next<C, Say>, HandshakeFailed> {
         let say = match self.state {
             State::Open => return Ok(Next::Done),

@@ -1,7 +1,7 @@
 //! What one end of one stream does and knows. The other end and the network are not here.
 //!
-//! Each part is a machine that is handed time and octets and hands back what to do: [`sender`]
-//! faces [`receiver`], [`prober`] faces [`reflector`], and [`handshake`] opens each stream. None
+//! Each part is a machine that is handed time and octets and hands back what to do: [`Sender`]
+//! faces [`Receiver`], [`Prober`] faces [`Reflector`], and [`Handshake`] opens each stream. None
 //! reads a clock, touches a socket or waits. What they leave behind is an [`Outcome`]: counts,
 //! never verdicts.
 
@@ -85,7 +85,8 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// That of a trial of `duration`, which is longer than both edges ([`crate::plan::DURATION_MIN`]).
+    /// That of a trial of `duration`, which is longer than both edges
+    /// ([`crate::plan::DURATION_MIN`]).
     #[must_use]
     pub const fn of(duration: Span) -> Self {
         Self { from_ns: EDGE.nanos(), until_ns: duration.minus(EDGE).nanos() }

@@ -321,7 +321,7 @@ mod tests {
         tally.periods.on_arrived(1);
         assert_eq!(Tally::try_from(&TallyMessage::from(&tally)), Ok(tally));
         let mut sent =
-            SentCounts { sent: 9, steady: 7, excess: vec![2..4], ..SentCounts::default() };
+            SentCounts { sent: 9, steady: 7, excess: vec![2..4, 6..9], ..SentCounts::default() };
         sent.lateness.record(17);
         assert_eq!(SentCounts::try_from(&SentMessage::from(&sent)), Ok(sent));
     }
