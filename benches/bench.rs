@@ -1,1 +1,158 @@
-fn main() {}
+//! What a packet costs, in nanoseconds for each operation: one core at 1 Mpacket/s has 1000.
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use linkqual::clock::{Agent, Driver, Stamp};
+use linkqual::flow::{Arrival, Arrived, Next, Receiver, Sender, Steady, Stream};
+use linkqual::plan::Direction;
+use linkqual::stats::confidence::{Confidence, loss_bounds, quantile_ranks};
+use linkqual::stats::delays::Delays;
+use linkqual::units::{PacketRate, Span};
+use linkqual::wire::Token;
+use linkqual::wire::load::{HEADER_LEN, Header};
+use linkqual::wire::probe::{self, Probe};
+use linkqual::wire::seal::Sealer;
+use linkqual::wire::signal::{Say, Signal};
+use std::hint::black_box;
+
+/// Packets that a benchmark sends between two signs of life from the receiver.
+const HEARD_EVERY: u64 = 1 << 10;
+
+const START_NS: u64 = 1_000_000_000;
+
+/// A stream of 1 Mpacket/s that no benchmark comes to the end of.
+fn endless() -> Stream {
+    Stream {
+        number: 1,
+        token: Token(7),
+        direction: Direction::Forward,
+        rate: PacketRate::new(1_000_000).expect("a rate"),
+        slots: 1 << 50,
+        payload: 1_472,
+        steady: Steady::of(Span::from_secs(600)),
+    }
+}
+
+fn wire(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wire");
+    let sealer = Sealer::new(&[0xa5; 32]);
+    let header = Header { stream: 1, token: Token(7), sequence: 9, due_ns: 9_000, lateness_ns: 50 };
+    let mut datagram = [0xa5; HEADER_LEN];
+    group.bench_function("load header, emit", |bencher| {
+        bencher.iter(|| black_box(&header).emit(black_box(&mut datagram)));
+    });
+    header.emit(&mut datagram);
+    group.bench_function("load header, parse", |bencher| {
+        bencher.iter(|| Header::parse(black_box(&datagram)));
+    });
+    let probe = Probe { sequence: 9, sent_ns: START_NS, token: Token(7) };
+    let mut datagram = [0xa5; probe::LEN_MIN];
+    group.bench_function("probe, emit and seal", |bencher| {
+        bencher.iter(|| black_box(&probe).emit(&sealer, black_box(&mut datagram)));
+    });
+    probe.emit(&sealer, &mut datagram);
+    group.bench_function("probe, parse and check its seal", |bencher| {
+        bencher.iter(|| Probe::parse(black_box(&datagram), &sealer));
+    });
+    let say = Say::Heartbeat { received: 8, next: 9 };
+    let signal = Signal { stream: 1, token: Token(7), say };
+    group.bench_function("signal, emit and seal", |bencher| {
+        bencher.iter(|| black_box(&signal).emit(&sealer));
+    });
+    let datagram = signal.emit(&sealer);
+    group.bench_function("signal, parse and check its seal", |bencher| {
+        bencher.iter(|| Signal::parse(black_box(&datagram), &sealer));
+    });
+    group.finish();
+}
+
+fn tally(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tally");
+    // One packet in 100 comes before the one ahead of it.
+    let orders = [("arrival, in order", 0), ("arrival, 1 % reordered", 1)];
+    for (name, shift) in orders {
+        let order = |place: u64| match place % 100 {
+            50 => place + shift,
+            51 => place - shift,
+            _ => place,
+        };
+        group.bench_function(name, |bencher| {
+            let opened = Stamp::<Agent>::from_nanos(START_NS);
+            let mut receiver = Receiver::new(endless(), opened);
+            let mut place = 0;
+            bencher.iter(|| {
+                let sequence = order(place);
+                let due_ns = sequence * 1_000;
+                let packet = Arrived { sequence, due_ns, sent_ns: due_ns + 50, octets: 1_472 };
+                let at = opened.after_nanos(place * 1_000);
+                place += 1;
+                receiver.on_arrival(at, black_box(&packet), 0)
+            });
+            assert_eq!(receiver.so_far().received, place - u64::from(order(place) < place));
+        });
+    }
+    group.bench_function("a copy", |bencher| {
+        let opened = Stamp::<Agent>::from_nanos(START_NS);
+        let mut receiver = Receiver::new(endless(), opened);
+        let packet = Arrived { sequence: 0, due_ns: 0, sent_ns: 50, octets: 1_472 };
+        assert_eq!(receiver.on_arrival(opened, &packet, 0), Arrival::InOrder);
+        bencher.iter(|| receiver.on_arrival(opened, black_box(&packet), 0));
+    });
+    group.finish();
+}
+
+fn pace(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pace");
+    let start = Stamp::<Driver>::from_nanos(START_NS);
+    group.bench_function("a packet on time, poll and on_sent", |bencher| {
+        let mut sender = Sender::new(endless(), start);
+        let mut slot = 0;
+        bencher.iter(|| {
+            let now = start.after_nanos(slot * 1_000);
+            if slot % HEARD_EVERY == 0 {
+                sender.on_heard(now);
+            }
+            let next = sender.poll(black_box(now));
+            assert!(matches!(next, Next::Send(_)), "slot {slot} is due: {next:?}");
+            sender.on_sent(now);
+            slot += 1;
+        });
+    });
+    group.bench_function("a poll before its time", |bencher| {
+        let mut sender = Sender::new(endless(), start);
+        let before = Stamp::from_nanos(START_NS - 1);
+        bencher.iter(|| sender.poll(black_box(before)));
+    });
+    group.finish();
+}
+
+fn stats(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stats");
+    group.bench_function("loss_bounds, 3 of 10^7", |bencher| {
+        bencher.iter(|| loss_bounds(black_box(3), black_box(10_000_000), Confidence::P95));
+    });
+    group.bench_function("quantile_ranks, p99 of 60000", |bencher| {
+        bencher.iter(|| quantile_ranks(black_box(60_000), black_box(0.99), Confidence::P95));
+    });
+    group.bench_function("Delays::record", |bencher| {
+        let mut delays = Delays::default();
+        let mut delay_ns = 1_000_000;
+        bencher.iter(|| {
+            // A stride that is prime to the span: all buckets from 1 ms to 3 ms.
+            delay_ns = 1_000_000 + (delay_ns + 65_537) % 2_000_000;
+            delays.record(black_box(delay_ns));
+        });
+    });
+    group.bench_function("Delays::merge", |bencher| {
+        let mut part = Delays::default();
+        (0..10_000).for_each(|delay| part.record(1_000_000 + delay * 200));
+        bencher.iter_batched_ref(
+            Delays::default,
+            |sum| sum.merge(black_box(&part)),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, wire, tally, pace, stats);
+criterion_main!(benches);

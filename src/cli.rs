@@ -88,7 +88,8 @@ pub struct CheckArgs {
     pub streams: u32,
     /// UDP payload of each load packet; what fills the path's MTU if not given
     #[arg(long, value_name = "BYTES",
-          value_parser = clap::value_parser!(u32).range(i64::from(PAYLOAD_MIN)..=i64::from(PAYLOAD_MAX)))]
+          value_parser = clap::value_parser!(u32)
+              .range(i64::from(PAYLOAD_MIN)..=i64::from(PAYLOAD_MAX)))]
     pub size: Option<u32>,
     /// The layer that rates count: L1 wire, L2 frame, L3 packet, L4 payload
     #[arg(long, default_value = "L2", value_parser = parse::<Layer>)]

@@ -40,7 +40,7 @@ impl Doubt {
     }
 }
 
-/// The doubts of a run.
+/// The doubts of a run. A trial that is not judged has none: its counts tell all.
 #[must_use]
 pub fn doubts(outcomes: &[Outcome]) -> Vec<Doubt> {
     let of_trial = |(trial, outcome): (usize, &Outcome)| {
@@ -51,88 +51,95 @@ pub fn doubts(outcomes: &[Outcome]) -> Vec<Doubt> {
         doubts.extend(of_clocks(trial, outcome));
         doubts
     };
-    outcomes.iter().enumerate().flat_map(of_trial).collect()
+    let judged = |(_, outcome): &(usize, &Outcome)| outcome.trial.is_judged();
+    outcomes.iter().enumerate().filter(judged).flat_map(of_trial).collect()
 }
 
 /// A share above which a sender was too slow to be believed: 1 %.
 const SHORT_MAX_PERCENT: u64 = 1;
 
 fn of_direction(trial: usize, outcome: &Outcome, direction: Direction) -> Vec<Doubt> {
-    let mut doubts = Vec::new();
-    let half = outcome.half(direction);
-    let mut add = |metrics: &[Metric], bias, text| {
+    let concern = |(metrics, bias, text): Concern| {
         let (metrics, direction) = (metrics.to_vec(), Some(direction));
-        doubts.push(Doubt { metrics, direction, trial, bias, text });
+        Doubt { metrics, direction, trial, bias, text }
     };
-    let (sender, receiver) = match direction {
+    let sender = of_sender(outcome, direction).into_iter();
+    sender.chain(of_receiver(outcome, direction)).map(concern).collect()
+}
+
+/// What one direction of a trial is doubted for.
+type Concern = (&'static [Metric], Bias, String);
+
+/// The hosts of the sender and of the receiver.
+const fn hosts(direction: Direction) -> (&'static str, &'static str) {
+    match direction {
         Direction::Forward => ("this host", "the agent's host"),
         Direction::Reverse => ("the agent's host", "this host"),
-    };
-    let is_load = outcome.trial.load().is_some();
-    if let Some(sent) = half.sent.as_ref().filter(|_| is_load) {
-        let missing = sent.refused + sent.skipped;
-        let slots = sent.sent + sent.unreachable + sent.paused + missing;
-        if 0 < missing {
-            let short = slots.saturating_mul(SHORT_MAX_PERCENT) < missing.saturating_mul(100);
-            let bias = if short { Bias::Either } else { Bias::CanOnlyWorsenBy(missing) };
-            add(
-                &[Metric::Throughput],
-                bias,
-                format!(
-                    "{sender} sent {} of {slots} packets: its own stack or queue refused {}, it was too \
-                 slow for {}. Ask for less, use a faster host, or look for a limit on its device",
-                    sent.sent, sent.refused, sent.skipped
-                ),
-            );
-        }
     }
-    if let Some(came) = &half.came {
-        if 0 < came.host_dropped {
-            let bias = Bias::CanOnlyWorsenBy(came.host_dropped);
-            add(
-                &[Metric::Throughput],
-                bias,
-                format!(
-                    "{receiver} dropped {} packets in its receive buffer; they are not counted as lost. \
-                 Raise net.core.rmem_max there, or ask for less",
-                    came.host_dropped
-                ),
-            );
-        }
-        if 0 < came.lost_in_excess {
-            let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
-            add(
-                &[Metric::Throughput, Metric::Loss],
-                bias,
-                format!(
-                    "{} of the lost packets left {sender} in a catch-up faster than the burst bound, so \
-                 the line may have been right to drop them",
-                    came.lost_in_excess
-                ),
-            );
-        }
-        let others = losses(outcome, direction)
-            .map_or(0, |losses| losses.doubtful.saturating_sub(came.lost_in_excess));
-        if is_load && 0 < others {
-            add(
-                &[Metric::Throughput, Metric::Loss],
-                Bias::CanOnlyWorsenBy(others),
-                format!(
-                    "up to {others} of the lost packets may have been dropped inside {sender} or \
-                 {receiver}, whose queues and network cards report drops for that time"
-                ),
-            );
-        }
-        let sent = half.sent.as_ref().map_or(u64::MAX, |sent| sent.sent);
-        if sent < came.received + came.late {
-            let text = format!(
-                "the ends disagree: {sender} sent {sent} packets and {} came",
-                came.received + came.late
-            );
-            add(&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text);
-        }
+}
+
+fn of_sender(outcome: &Outcome, direction: Direction) -> Option<Concern> {
+    outcome.trial.load()?;
+    let sent = outcome.half(direction).sent.as_ref()?;
+    let missing = sent.refused + sent.skipped;
+    if missing == 0 {
+        return None;
     }
-    doubts
+    let (sender, _) = hosts(direction);
+    let slots = sent.sent + sent.unreachable + sent.paused + missing;
+    let short = slots.saturating_mul(SHORT_MAX_PERCENT) < missing.saturating_mul(100);
+    let bias = if short { Bias::Either } else { Bias::CanOnlyWorsenBy(missing) };
+    let text = format!(
+        "{sender} sent {} of {slots} packets: its own stack or queue refused {}, it was too slow \
+         for {}. Ask for less, use a faster host, or look for a limit on its device",
+        sent.sent, sent.refused, sent.skipped
+    );
+    Some((&[Metric::Throughput], bias, text))
+}
+
+fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
+    let mut concerns: Vec<Concern> = Vec::new();
+    let half = outcome.half(direction);
+    let Some(came) = &half.came else { return concerns };
+    let (sender, receiver) = hosts(direction);
+    if 0 < came.host_dropped {
+        let text = format!(
+            "{receiver} dropped {} packets in its receive buffer; they are not counted as lost. \
+             Raise net.core.rmem_max there, or ask for less",
+            came.host_dropped
+        );
+        let bias = Bias::CanOnlyWorsenBy(came.host_dropped);
+        concerns.push((&[Metric::Throughput], bias, text));
+    }
+    if 0 < came.lost_in_excess {
+        let text = format!(
+            "{} of the lost packets left {sender} in a catch-up faster than the burst bound, so \
+             the line may have been right to drop them",
+            came.lost_in_excess
+        );
+        let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
+        concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
+    }
+    let others = losses(outcome, direction)
+        .map_or(0, |losses| losses.doubtful.saturating_sub(came.lost_in_excess));
+    if outcome.trial.load().is_some() && 0 < others {
+        let text = format!(
+            "up to {others} of the lost packets may have been dropped inside {sender} or \
+             {receiver}, whose queues and network cards report drops for that time"
+        );
+        let bias = Bias::CanOnlyWorsenBy(others);
+        concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
+    }
+    let sent = half.sent.as_ref().map_or(u64::MAX, |sent| sent.sent);
+    if sent < came.received + came.late {
+        let text = format!(
+            "the ends disagree: {sender} sent {sent} packets and {} came",
+            came.received + came.late
+        );
+        let metrics = &[Metric::Throughput, Metric::Loss, Metric::Outage];
+        concerns.push((metrics, Bias::Either, text));
+    }
+    concerns
 }
 
 fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
@@ -145,8 +152,8 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
         add(
             &[Metric::Jitter],
             format!(
-                "the two hosts' clocks jumped against each other {} times: delay variation is told for \
-             each part alone",
+                "the two hosts' clocks jumped against each other {} times: delay variation is told \
+                 for each part alone",
                 outcome.clock_steps
             ),
         );
@@ -156,8 +163,8 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
         add(
             &[Metric::RttP99, Metric::Jitter],
             format!(
-                "a wall clock was set {wall_steps} times while probes were stamped by it. Run again \
-             when time synchronisation has settled"
+                "a wall clock was set {wall_steps} times while probes were stamped by it. Run \
+                 again when time synchronisation has settled"
             ),
         );
     }

@@ -42,8 +42,8 @@
 //! socket of [`io`], without allocation, lock or queue for a packet. The two meet in channels and
 //! atomics alone.
 //!
-//! The same machines run in virtual time over [`mod@line`] in the oracle simulation (`tests/it/sim`),
-//! where the line knows what it did to each packet, so that what is measured is held against the
+//! The same machines run in virtual time over [`mod@line`] in the oracle simulation
+//! (`tests/it/sim`), where the line knows what it did to each packet, so that what is measured is held against the
 //! truth.
 
 pub mod units;

@@ -80,7 +80,8 @@ impl<C> Bucket<C> {
         Stamp::from_nanos(self.empty_at.nanos().saturating_sub(self.depth_ns))
     }
 
-    /// Takes a packet that leaves `now`; whether there was room. A packet without room is not taken.
+    /// Takes a packet that leaves `now`; whether there was room. A packet without room is not
+    /// taken.
     pub fn take(&mut self, now: Stamp<C>) -> bool {
         if now < self.room_at() {
             return false;

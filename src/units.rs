@@ -415,7 +415,8 @@ impl PacketRate {
         u64::try_from(packets.div_ceil(u128::from(NANOS_PER_SECOND))).unwrap_or(u64::MAX)
     }
 
-    /// When packet `number` is due after packet 0, rounded down to 1 ns; exact, so no error adds up.
+    /// When packet `number` is due after packet 0, rounded down to 1 ns; exact, so no error adds
+    /// up.
     #[must_use]
     pub fn due(self, number: u64) -> Span {
         let nanos = u128::from(number) * u128::from(NANOS_PER_SECOND) / u128::from(self.per_second);

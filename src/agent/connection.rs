@@ -49,7 +49,7 @@ pub(super) enum Input {
         /// Which.
         connection: ConnectionId,
         /// What.
-        message: Message,
+        message: Box<Message>,
     },
     /// A connection is gone.
     Closed {
@@ -85,7 +85,7 @@ impl Admission {
             Err(error) => return tracing::warn!(%error, "a connection was not accepted"),
         };
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return tracing::warn!(%peer, "{CONNECTIONS_MAX} connections are open: one more refused");
+            return tracing::warn!(%peer, "{CONNECTIONS_MAX} connections are open: another refused");
         };
         let connection = ConnectionId(self.next.fetch_add(1, Relaxed));
         let (acceptor, allowed) = (self.acceptor.clone(), Arc::clone(&self.allowed));
@@ -162,6 +162,7 @@ async fn converse(
                 };
                 match parsed {
                     Ok(message) => {
+                        let message = Box::new(message);
                         if inputs.send(Input::Message { connection, message }).await.is_err() {
                             return;
                         }

@@ -210,7 +210,7 @@ impl Loop {
                 self.session.handle_open(now, connection, who, framing);
             }
             Input::Message { connection, message } => {
-                self.session.handle_message(now, connection, message);
+                self.session.handle_message(now, connection, *message);
             }
             Input::Closed { connection } => {
                 tracing::info!(?connection, "a driver is gone");

@@ -1,9 +1,15 @@
 //! The driver's executable: arguments in, exit code out.
 
 use clap::Parser as _;
+use linkqual::cli::{DriverArgs, DriverCommand, log};
+use linkqual::{demo, driver};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    linkqual::cli::log("warn");
-    linkqual::driver::main(&linkqual::cli::DriverArgs::parse())
+    log("warn");
+    driver::exit(match &DriverArgs::parse().command {
+        DriverCommand::Keygen(args) => driver::keygen(args),
+        DriverCommand::Check(args) => driver::check(args),
+        DriverCommand::Demo(args) => demo::main(args),
+    })
 }

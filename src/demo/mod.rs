@@ -131,7 +131,6 @@ fn throw_away_key() -> Result<SecretKey, Error> {
 }
 
 /// Serves one driver on loopback, on a thread of its own that ends with the program; where.
-#[expect(clippy::disallowed_methods, reason = "the demo's agent has a thread of its own")]
 fn start_agent(own: &SecretKey, driver: &SecretKey, check: &Check) -> Result<SocketAddr, Error> {
     let system = |error: std::io::Error| Error::System(error.to_string());
     let comment = "the demo's driver";

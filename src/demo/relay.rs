@@ -101,7 +101,6 @@ impl Drop for Relay {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the emulated line's threads start here")]
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }

@@ -101,7 +101,7 @@ pub async fn conduct(job: Job, mut interrupts: mpsc::Receiver<()>) -> Result<Rep
 
 /// What comes over the control connection.
 enum Heard {
-    Message(Message),
+    Message(Box<Message>),
     /// It is closed; why, where it was not this end's doing.
     Closed(Option<String>),
 }
@@ -145,7 +145,7 @@ async fn carry(
                 Ok(Some(frame)) => match Message::parse(&frame) {
                     Ok(message) => {
                         greeted = true;
-                        if heard.send(Heard::Message(message)).await.is_err() {
+                        if heard.send(Heard::Message(Box::new(message))).await.is_err() {
                             return;
                         }
                     }
@@ -240,7 +240,7 @@ impl Conductor {
 
     fn hear(&mut self, heard: Option<Heard>) {
         match heard {
-            Some(Heard::Message(message)) => self.session.handle_message(clock::now(), message),
+            Some(Heard::Message(message)) => self.session.handle_message(clock::now(), *message),
             Some(Heard::Closed(why)) => {
                 self.reason = self.reason.take().or(why);
                 self.lose_connection();

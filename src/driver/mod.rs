@@ -5,7 +5,7 @@ mod progress;
 
 pub use conversation::{Job, conduct};
 
-use crate::cli::{CheckArgs, DriverArgs, DriverCommand, Host, KeygenArgs, OutputArgs};
+use crate::cli::{CheckArgs, Host, KeygenArgs, OutputArgs};
 use crate::io::files::{BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::tls::Identity;
@@ -79,21 +79,21 @@ impl Error {
     }
 }
 
-/// Runs the driver's program; its exit code.
+/// The exit code of what was done, or of why it was not, which is told.
 #[must_use]
-pub fn main(args: &DriverArgs) -> ExitCode {
-    let result = match &args.command {
-        DriverCommand::Keygen(args) => keygen(args),
-        DriverCommand::Check(args) => check(args),
-        DriverCommand::Demo(args) => crate::demo::main(args),
-    };
+pub fn exit(result: Result<ExitCode, Error>) -> ExitCode {
     result.unwrap_or_else(|error| {
         say(&format!("error: {error}"));
         ExitCode::from(error.exit_code())
     })
 }
 
-fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
+/// `linkqual keygen`.
+///
+/// # Errors
+///
+/// Where the key cannot be written.
+pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
     let line = generate(&args.out, &args.comment)?;
     let path = args.out.display();
     print(&format!(
@@ -104,7 +104,12 @@ fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+/// `linkqual check`.
+///
+/// # Errors
+///
+/// Where there is no report.
+pub fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
     let identity = Identity::new(&read_secret(&args.key)?);
     let agent_key = read_public(&args.agent_key)?.key();
     let output = create(&args.output)?;

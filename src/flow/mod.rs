@@ -90,7 +90,8 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// That of a trial of `duration`, which is longer than both edges ([`crate::plan::DURATION_MIN`]).
+    /// That of a trial of `duration`, which is longer than both edges
+    /// ([`crate::plan::DURATION_MIN`]).
     #[must_use]
     pub const fn of(duration: Span) -> Self {
         Self { from_ns: EDGE.nanos(), until_ns: duration.minus(EDGE).nanos() }

@@ -25,7 +25,8 @@ pub(super) enum Slot {
 /// What became of the packets that the window has let go, in order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Settled {
-    /// Lost and late packets in their periods; a host's own drop counts as neither lost nor received.
+    /// Lost and late packets in their periods; a host's own drop counts as neither lost nor
+    /// received.
     pub(super) periods: LossPeriods,
     /// Packets that this host dropped.
     pub(super) host_dropped: u64,

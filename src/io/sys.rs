@@ -48,7 +48,8 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Ancil
     // SAFETY: the header's pointers are to live buffers of the lengths beside them.
     let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
     let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: zeroed octets are a valid `sockaddr_storage`, and the kernel wrote an address or none.
+    // SAFETY: zeroed octets are a valid `sockaddr_storage`, and the kernel wrote an address or
+    // none.
     let peer = unsafe { socket_addr(&name.assume_init(), header.msg_namelen) };
     let truncated = header.msg_flags & libc::MSG_TRUNC != 0;
     let mut ancillary = Ancillary { len, truncated, peer, ..Ancillary::default() };

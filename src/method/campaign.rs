@@ -111,7 +111,7 @@ impl Campaign {
     /// Panics where no search was asked for: the caller's own order is wrong.
     pub fn handle_payload(&mut self, found: Option<u32>) -> Result<Step, Impossible> {
         let Some(State::Searching { limits }) = self.state.take() else {
-            panic!("a payload was found that nobody sought");
+            unreachable!("a payload was found that nobody sought");
         };
         let found = found.ok_or(Impossible::NothingCrosses)?;
         let payload = match self.check.payload {

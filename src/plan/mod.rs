@@ -28,7 +28,9 @@ pub const DURATION_MIN: Span = Span::from_secs(1);
 pub const PAYLOAD_MAX: u32 = 65_507;
 
 /// The smallest payload of a load datagram.
-pub const PAYLOAD_MIN: u32 = load::HEADER_LEN as u32;
+pub const PAYLOAD_MIN: u32 = 36;
+
+const _: () = assert!(PAYLOAD_MIN as usize == load::HEADER_LEN, "it holds the header alone");
 
 /// Probes per second, in every trial.
 pub const PROBES_PER_SECOND: PacketRate = match PacketRate::new(100) {

@@ -174,6 +174,13 @@ impl From<&SentCounts> for SentMessage {
     }
 }
 
+/// The highest count that is believed: beyond any trial, and sums of such counts fit 64 bit.
+const COUNT_MAX: u64 = 1 << 48;
+
+fn are_counts<'a>(counts: impl IntoIterator<Item = &'a u64>) -> bool {
+    counts.into_iter().all(|count| *count <= COUNT_MAX)
+}
+
 impl TryFrom<&SentMessage> for SentCounts {
     type Error = Inconsistent;
 
@@ -182,7 +189,11 @@ impl TryFrom<&SentMessage> for SentCounts {
         let excess: Vec<_> = ranges.collect();
         let ordered = excess.windows(2).all(|pair| pair[0].end <= pair[1].start)
             && excess.iter().all(|range| range.start <= range.end && range.end <= message.sent);
-        if !ordered || message.sent < message.steady {
+        let SentMessage { sent, refused, queue_dropped, unreachable, paused, skipped, .. } =
+            message;
+        let counts = [sent, refused, queue_dropped, unreachable, paused, skipped];
+        let plausible = are_counts(counts) && are_counts(&message.per_second);
+        if !ordered || !plausible || message.sent < message.steady {
             return Err(Inconsistent::new("a sender's account that contradicts itself"));
         }
         Ok(Self {
@@ -243,6 +254,13 @@ impl TryFrom<&TallyMessage> for Tally {
             offered: gap.offered,
         };
         let contradiction = || Inconsistent::new("a receiver's account that contradicts itself");
+        let TallyMessage { received, late, duplicate, reordered, host_dropped, .. } = message;
+        let TallyMessage { unattributed, rejected, steady, octets, lost_in_excess, .. } = message;
+        let counts = [received, late, duplicate, reordered, host_dropped, unattributed, rejected];
+        let more = [steady, octets, lost_in_excess, &message.lost];
+        if !are_counts(counts) || !are_counts(more) || !are_counts(&message.per_second) {
+            return Err(contradiction());
+        }
         let squares = match message.loss_period_squares.as_str() {
             "" => 0,
             digits => digits.parse().map_err(|_| contradiction())?,
@@ -323,7 +341,7 @@ mod tests {
         tally.periods.on_arrived(1);
         assert_eq!(Tally::try_from(&TallyMessage::from(&tally)), Ok(tally));
         let mut sent =
-            SentCounts { sent: 9, steady: 7, excess: vec![2..4], ..SentCounts::default() };
+            SentCounts { sent: 9, steady: 7, excess: vec![2..4, 6..9], ..SentCounts::default() };
         sent.lateness.record(17);
         assert_eq!(SentCounts::try_from(&SentMessage::from(&sent)), Ok(sent));
     }
@@ -336,6 +354,10 @@ mod tests {
         assert!(Tally::try_from(&tally).is_err());
         let squares = TallyMessage { loss_period_squares: "-1".into(), ..TallyMessage::default() };
         assert!(Tally::try_from(&squares).is_err());
+        let huge = TallyMessage { received: u64::MAX, ..TallyMessage::default() };
+        assert!(Tally::try_from(&huge).is_err(), "a sum with it would overflow");
+        let huge = SentMessage { per_second: vec![u64::MAX], ..SentMessage::default() };
+        assert!(SentCounts::try_from(&huge).is_err(), "a sum with it would overflow");
     }
 
     #[test]

@@ -151,10 +151,10 @@ fn wait_for_start<C>(
             return Some(start);
         }
         let until = clock::now::<C>().after_nanos(LOOK_NS / 10);
-        if open.socket.wait_readable(until).unwrap_or(false) {
-            if let Ok(Some(received)) = open.socket.receive::<C>(buffer) {
-                open.hear(&buffer[..received.len]);
-            }
+        if open.socket.wait_readable(until).unwrap_or(false)
+            && let Ok(Some(received)) = open.socket.receive::<C>(buffer)
+        {
+            open.hear(&buffer[..received.len]);
         }
     }
 }

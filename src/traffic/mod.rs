@@ -131,7 +131,6 @@ impl Gauge {
 }
 
 /// Starts a thread of the data plane.
-#[expect(clippy::disallowed_methods, reason = "the data plane's threads start here")]
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     std::thread::Builder::new().name(name).spawn(body).map(drop)
 }

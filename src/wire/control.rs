@@ -457,6 +457,15 @@ mod tests {
         }
     }
 
+    /// Found by fuzzing: read without care, this number loses the last bit.
+    #[test]
+    fn a_jitter_is_read_back_to_its_last_bit() {
+        let jitter_rfc3550_ns = Some(1.333_333_333_333_333_3e65);
+        let probes = TallyMessage { jitter_rfc3550_ns, ..TallyMessage::default() };
+        let account = Message::Account(Account { probes, ..Account::default() });
+        assert_eq!(Message::parse(&account.emit()), Ok(account));
+    }
+
     #[test]
     fn secrets_are_not_shown() {
         assert!(!format!("{:?}", secrets()).contains("feed"));

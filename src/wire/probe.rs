@@ -229,7 +229,7 @@ fn to_ntp(nanos: u64) -> u64 {
 /// NTP's form in nanoseconds, rounded down.
 fn from_ntp(stamp: u64) -> u64 {
     let (seconds, fraction) = (stamp >> 32, stamp & 0xffff_ffff);
-    seconds * 1_000_000_000 + (fraction * 1_000_000_000 >> 32)
+    seconds * 1_000_000_000 + ((fraction * 1_000_000_000) >> 32)
 }
 
 #[cfg(test)]

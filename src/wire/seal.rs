@@ -22,6 +22,10 @@ pub struct Sealer {
 
 impl Sealer {
     /// Seals under `key`.
+    ///
+    /// # Panics
+    ///
+    /// Never: HMAC takes a key of any length.
     #[must_use]
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
         let mac = Hmac::new_from_slice(key).expect("HMAC takes a key of any length");

@@ -5,3 +5,4 @@ mod lab;
 mod relay;
 mod sim;
 mod support;
+mod tidy;

@@ -113,8 +113,8 @@ fn a_line_that_dies_for_good_is_out_to_the_end() {
 }
 
 /// The line opens every stream, and never carries a packet of the trial. Nothing tells when its
-/// first packet was due, so the time counts from when its streams were expected: a control channel's
-/// delay of 250 ms, and a handshake of 40 ms at most, too early.
+/// first packet was due, so the time counts from when its streams were expected: a control
+/// channel's delay of 250 ms, and a handshake of 40 ms at most, too early.
 #[test]
 fn a_line_that_is_dead_from_the_start_is_one_outage_and_no_error() {
     let both = setup(trial(Course::Both, 1, 200, 5), &out(0, u64::MAX));

@@ -1,0 +1,166 @@
+//! What a peer says over TLS, line by line: each line a message, for both sessions.
+//!
+//! The driver's session is taken as far as its peer lets it get: what it asks for is done at once,
+//! and what its own hands would count is nothing. A line that is no message lets 1 s pass.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use linkqual::clock::Stamp;
+use linkqual::flow::{FarEvent, HostLimits, NearEvent, Reflected, SentCounts, Tally};
+use linkqual::plan::{Aim, Course, Limits, Load, Trial};
+use linkqual::policy::{LoadRequest, Request, Role};
+use linkqual::session::{agent, driver};
+use linkqual::units::{Framing, IpVersion, PacketRate, Span};
+use linkqual::wire::control::{Message, RunId, Secrets};
+use linkqual::wire::{StreamNumber, Token};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+fuzz_target!(|octets: &[u8]| {
+    let (mut agent, mut driver) = (Agent::new(), Driver::new());
+    let mut now_ns = SECOND_NS;
+    for line in octets.split(|octet| *octet == b'\n') {
+        now_ns += SECOND_NS / 100;
+        match Message::parse(line) {
+            Ok(message) => {
+                let again = Message::parse(&message.emit()).expect("what is emitted is read back");
+                assert_eq!(again, message);
+                agent.hear(now_ns, message.clone());
+                driver.hear(now_ns, message);
+            }
+            Err(_) => {
+                now_ns += SECOND_NS;
+                agent.wait(now_ns);
+                driver.wait(now_ns);
+            }
+        }
+    }
+    agent.close(now_ns);
+    driver.close(now_ns);
+});
+
+fn limits() -> Limits {
+    let rate_max = "1 Gbit/s".parse().expect("a rate");
+    Limits { rate_max, duration_max: Span::from_secs(60) }
+}
+
+struct Dice;
+
+impl agent::Dice for Dice {
+    fn secrets(&mut self, stream: StreamNumber) -> Secrets {
+        Secrets { stream, token: Token(stream.into()), key: [0xa5; 32] }
+    }
+}
+
+struct Agent(agent::Session);
+
+impl Agent {
+    const PEER: agent::ConnectionId = agent::ConnectionId(1);
+
+    fn new() -> Self {
+        let mut session = agent::Session::new(Role::qualifier(limits()), Box::new(Dice));
+        let framing = Framing::plain(IpVersion::V4);
+        session.handle_open(Stamp::from_nanos(0), Self::PEER, "anyone".into(), framing);
+        Self(session)
+    }
+
+    fn hear(&mut self, now_ns: u64, message: Message) {
+        self.0.handle_message(Stamp::from_nanos(now_ns), Self::PEER, message);
+        self.act(now_ns);
+    }
+
+    fn wait(&mut self, now_ns: u64) {
+        self.0.handle_timeout(Stamp::from_nanos(now_ns));
+        self.act(now_ns);
+    }
+
+    fn close(&mut self, now_ns: u64) {
+        self.0.handle_closed(Stamp::from_nanos(now_ns), Self::PEER);
+        self.wait(now_ns + 1_000 * SECOND_NS);
+        assert_eq!(self.0.deadline(), None, "nobody is there, and nothing goes on");
+    }
+
+    fn act(&mut self, now_ns: u64) {
+        while let Some(action) = self.0.poll_action() {
+            if let agent::Action::Stop(id) = action {
+                let now = Stamp::from_nanos(now_ns);
+                self.0.handle_trial(id, FarEvent::Heard(now));
+                self.0.handle_trial(id, FarEvent::Reflected(Reflected::default()));
+                self.0.handle_trial(id, FarEvent::Host(HostLimits::default()));
+            }
+        }
+    }
+}
+
+struct Driver {
+    session: driver::Session,
+    trial: Trial,
+    trials: usize,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let rate = PacketRate::new(100).expect("a rate");
+        let load = Load::new(Course::Both, 1, 100, rate, Aim::Carry).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(1)).expect("a trial");
+        let session = driver::Session::new(RunId(7), Stamp::from_nanos(0));
+        Self { session, trial, trials: 0 }
+    }
+
+    fn hear(&mut self, now_ns: u64, message: Message) {
+        self.session.handle_message(Stamp::from_nanos(now_ns), message);
+        self.act(now_ns);
+    }
+
+    fn wait(&mut self, now_ns: u64) {
+        self.session.handle_timeout(Stamp::from_nanos(now_ns));
+        self.act(now_ns);
+    }
+
+    fn close(&mut self, now_ns: u64) {
+        self.session.handle_closed(Stamp::from_nanos(now_ns));
+        self.act(now_ns);
+        for passed in 1..4 {
+            self.wait(now_ns + passed * 100 * SECOND_NS);
+        }
+        assert!(!self.session.is_connected(), "it knows that nobody is there");
+    }
+
+    fn act(&mut self, now_ns: u64) {
+        let now = Stamp::from_nanos(now_ns);
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                driver::Action::Admitted(_) => {
+                    let rate = "1 Mbit/s".parse().expect("a rate");
+                    let duration = Span::from_secs(10);
+                    let load = Some(LoadRequest { rate, duration });
+                    self.session.request(now, &Request { circuit: None, duration, load });
+                }
+                driver::Action::Granted => {
+                    self.session.begin(now, driver::Task::FindPayload(1_472), self.trial);
+                }
+                driver::Action::Open(openings) => {
+                    for opening in openings {
+                        let opened = NearEvent::Opened(opening.stream.number);
+                        self.session.handle_trial(now, opened);
+                    }
+                }
+                driver::Action::FindPayload(most) => {
+                    self.session.handle_trial(now, NearEvent::PayloadFound(Some(most)));
+                }
+                driver::Action::PayloadFound(_) | driver::Action::Ended(_) if self.trials < 4 => {
+                    self.trials += 1;
+                    self.session.begin(now, driver::Task::Measure, self.trial);
+                }
+                driver::Action::Start => {
+                    let sent = NearEvent::Sent(1, SentCounts::default());
+                    self.session.handle_trial(now, sent);
+                    self.session.handle_trial(now, NearEvent::Came(2, Tally::default()));
+                    self.session.handle_trial(now, NearEvent::Probed(Box::default()));
+                }
+                _ => {}
+            }
+        }
+    }
+}

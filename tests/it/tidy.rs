@@ -1,0 +1,615 @@
+//! Checks of the code itself: the floors of the house, and what no lint of rustc or clippy says.
+//!
+//! Paths are read from the text of `src`, comments and literals left out: what a `use` brings in,
+//! tree by tree, and every other path that is written out. `crate::` and `super::` are followed to
+//! the module they lead to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A part of the house.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    /// Values; no decisions.
+    Words,
+    /// Decides; time and octets come in as arguments.
+    Head,
+    /// Touches the world; decides nothing.
+    Hands,
+    /// The programs.
+    Doors,
+}
+
+/// The other modules that a module may name.
+#[derive(Clone, Copy, Debug)]
+enum Names {
+    /// All that stand before it.
+    AllBefore,
+    /// These, all of which stand before it.
+    Only(&'static [&'static str]),
+}
+
+/// A module of `src`.
+struct Floor {
+    part: Part,
+    module: &'static str,
+    names: Names,
+    /// What it may use from outside: crates, and of `std` what is [`WORLD`].
+    uses: &'static [&'static str],
+}
+
+const fn floor(
+    part: Part,
+    module: &'static str,
+    names: Names,
+    uses: &'static [&'static str],
+) -> Floor {
+    Floor { part, module, names, uses }
+}
+
+/// Every module of `src`, ground floor first.
+#[rustfmt::skip]
+const FLOORS: &[Floor] = &{
+    use Names::{AllBefore, Only};
+    use Part::{Doors, Hands, Head, Words};
+    [
+        floor(Words, "units", AllBefore, &["schemars", "serde", "thiserror"]),
+        floor(Words, "clock", AllBefore, &[]),
+        // Seals and keys are octets of the protocol, so their arithmetic is here.
+        floor(Words, "wire", AllBefore,
+            &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"]),
+
+        floor(Head, "plan", AllBefore, &["schemars", "serde", "thiserror"]),
+        floor(Head, "policy", AllBefore, &["thiserror"]),
+        floor(Head, "pace", AllBefore, &[]),
+        floor(Head, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
+        floor(Head, "flow", AllBefore, &["thiserror"]),
+        floor(Head, "metric", AllBefore, &[]),
+        floor(Head, "doubt", AllBefore, &[]),
+        floor(Head, "verdict", AllBefore, &["schemars", "serde"]),
+        // Seeded dice: the same seed is the same line.
+        floor(Head, "line", AllBefore, &["rand", "rand_distr", "serde"]),
+        floor(Head, "method", AllBefore, &["thiserror"]),
+        floor(Head, "session", AllBefore, &["thiserror"]),
+        floor(Head, "report", AllBefore,
+            &["base64", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror"]),
+
+        floor(Hands, "io", Only(&["units", "clock", "wire"]), &[
+            "base64", "libc", "rand", "rustls", "sha2", "socket2", "thiserror", "tokio",
+            "tokio_rustls", "tracing", "std::env", "std::fs", "std::io", "std::net", "std::os",
+            "std::sync", "std::thread", "std::time::Instant", "std::time::SystemTime",
+        ]),
+        // Dice for payloads that no line compresses.
+        floor(Hands, "traffic", Only(&["units", "clock", "wire", "plan", "flow", "io"]),
+            &["rand", "tracing", "std::io", "std::sync", "std::thread"]),
+
+        // The environment, and where the log goes.
+        floor(Doors, "cli", Only(&["units", "wire", "plan", "policy"]),
+            &["clap", "tracing", "tracing_subscriber", "std::env", "std::io"]),
+        floor(Doors, "driver", AllBefore, &[
+            "indicatif", "rand", "serde_json", "thiserror", "tokio", "tracing", "std::io",
+            "std::process", "std::sync",
+        ]),
+        floor(Doors, "agent", Only(&[
+            "units", "clock", "wire", "plan", "policy", "flow", "session", "io", "traffic", "cli",
+        ]), &[
+            "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",
+        ]),
+        floor(Doors, "demo", AllBefore, &[
+            "rand", "tokio", "tracing", "std::io", "std::process", "std::sync", "std::thread",
+        ]),
+        floor(Doors, "bin", Only(&["cli", "driver", "agent", "demo"]), &["clap", "std::process"]),
+        floor(Doors, "lib", AllBefore, &[]),
+    ]
+};
+
+/// Names against the order, each with its reason; one that is no longer needed is a fault.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+
+/// What of `std` touches the world, waits or is shared between threads.
+const WORLD: &[&str] = &[
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::ToSocketAddrs",
+    "std::net::UdpSocket",
+    "std::os",
+    "std::process",
+    "std::sync",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+];
+
+/// The crates that touch the world or talk to people: never for words and head.
+const WORLDLY_CRATES: &[&str] = &[
+    "clap",
+    "indicatif",
+    "libc",
+    "rustls",
+    "socket2",
+    "tokio",
+    "tokio_rustls",
+    "tracing",
+    "tracing_subscriber",
+];
+
+/// What the tests beside the code may use besides.
+const USED_BY_TESTS: &[&str] =
+    &["insta", "proptest", "rand", "rand_distr", "serde_json", "std::env", "std::fs", "tempfile"];
+
+/// Names that say nothing, so that anything ends up there.
+const NAMELESS: &[&str] = &["common", "core", "helpers", "manager", "misc", "util", "utils"];
+
+const COLUMNS_MAX: usize = 100;
+
+#[test]
+fn modules_name_only_what_stands_before_them() {
+    let mut faults = Vec::new();
+    let mut unneeded: BTreeSet<_> = EXCEPTIONS.iter().map(|(from, to, _)| (*from, *to)).collect();
+    for source in sources() {
+        let Some(place) = FLOORS.iter().position(|floor| floor.module == source.module) else {
+            faults.push(format!("{}: '{}' has no floor", source.path.display(), source.module));
+            continue;
+        };
+        for Mention { line, path, .. } in &source.mentions {
+            let Some(named) = path.strip_prefix("crate::") else { continue };
+            let named = named.split("::").next().expect("a split has a first part");
+            let is_exception =
+                EXCEPTIONS.iter().any(|(from, to, _)| *from == source.module && *to == named);
+            unneeded.retain(|(from, to)| *from != source.module || *to != named);
+            if named != source.module && !may_name(place, named) && !is_exception {
+                let (path, module) = (source.path.display(), &source.module);
+                faults.push(format!("{path}:{line}: '{module}' may not name '{named}'"));
+            }
+        }
+    }
+    faults.extend(unneeded.iter().map(|(from, to)| format!("'{from}' no longer names '{to}'")));
+    none(&faults);
+}
+
+#[test]
+fn modules_use_only_what_is_granted_from_outside() {
+    let crates = outside_crates();
+    let mut faults = Vec::new();
+    for source in sources() {
+        let Some(floor) = FLOORS.iter().find(|floor| floor.module == source.module) else {
+            continue;
+        };
+        for Mention { line, path, in_tests } in &source.mentions {
+            let root = path.split("::").next().expect("a split has a first part");
+            // A module brought in whole brings all that is in it.
+            let touches_world = WORLD.iter().any(|world| is_within(path, world))
+                || WORLD.iter().any(|world| path == "std" || is_parent(path, world));
+            let is_outside = crates.contains(root) || touches_world;
+            let is_granted = floor.uses.iter().any(|granted| is_within(path, granted))
+                || *in_tests && USED_BY_TESTS.iter().any(|granted| is_within(path, granted));
+            if is_outside && !is_granted {
+                let (file, module) = (source.path.display(), floor.module);
+                faults.push(format!("{file}:{line}: '{module}' may not use '{path}'"));
+            }
+        }
+    }
+    none(&faults);
+}
+
+/// The table itself keeps the law: nothing before goes round in a circle, and no row for the words
+/// or the head grants the world.
+#[test]
+fn the_floors_stand_on_each_other() {
+    let mut faults = Vec::new();
+    for (place, Floor { part, module, names, uses }) in FLOORS.iter().enumerate() {
+        let before: Vec<&str> = FLOORS[..place].iter().map(|floor| floor.module).collect();
+        if let Names::Only(names) = names {
+            let after = names.iter().filter(|named| !before.contains(*named));
+            faults.extend(after.map(|named| format!("'{module}' stands before '{named}'")));
+        }
+        if matches!(part, Part::Words | Part::Head) {
+            let touches_world = |used: &&&str| {
+                WORLDLY_CRATES.contains(*used) || WORLD.iter().any(|world| is_within(world, used))
+            };
+            let worldly = uses.iter().filter(touches_world);
+            faults.extend(worldly.map(|used| format!("'{module}' is granted '{used}'")));
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn every_module_is_in_the_house_and_has_a_name_that_says_something() {
+    let mut faults = Vec::new();
+    let lib = fs::read_to_string("src/lib.rs").expect("src/lib.rs");
+    let listed: Vec<&str> = lib.lines().filter_map(declared_module).collect();
+    let sources = sources();
+    for floor in FLOORS.iter().filter(|floor| !["bin", "lib"].contains(&floor.module)) {
+        if !listed.contains(&floor.module) {
+            faults.push(format!("src/lib.rs does not list '{}'", floor.module));
+        }
+        if !sources.iter().any(|source| source.module == floor.module) {
+            faults.push(format!("'{}' has a floor, and no file", floor.module));
+        }
+    }
+    for module in
+        listed.iter().filter(|module| !FLOORS.iter().any(|floor| floor.module == **module))
+    {
+        faults.push(format!("'{module}' of src/lib.rs has no floor"));
+    }
+    for Source { path, text, .. } in &sources {
+        for (line, module) in
+            numbered(text).filter_map(|(i, line)| Some((i, declared_module(line)?)))
+        {
+            if NAMELESS.contains(&module) {
+                faults.push(format!("{}:{line}: '{module}' says nothing", path.display()));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn lines_fit_and_nothing_is_left_over() {
+    // Spelled in two, so that this file is not at fault itself.
+    let leftovers = ["TO", "FIX", "XX", "HA"].iter().zip(["DO", "ME", "X", "CK"]);
+    let leftovers: Vec<String> = leftovers.map(|(front, back)| format!("{front}{back}")).collect();
+    let mut faults = Vec::new();
+    for path in ["src", "tests", "benches"].iter().flat_map(|root| rust_files(Path::new(root))) {
+        let text = fs::read_to_string(&path).expect("a file of text");
+        for (line, content) in numbered(&text) {
+            // A raw literal and a table's row have no place to be broken at.
+            let is_whole = content.contains("r#\"") || content.starts_with("//! |");
+            if COLUMNS_MAX < content.chars().count() && !is_whole {
+                let path = path.display();
+                faults.push(format!("{path}:{line}: longer than {COLUMNS_MAX} columns"));
+            }
+            for leftover in leftovers.iter().filter(|leftover| content.contains(*leftover)) {
+                faults.push(format!("{}:{line}: leftover {leftover}", path.display()));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn one_file_is_unsafe() {
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|source| source.path != Path::new("src/io/sys.rs")) {
+        let words = tokens(&source.text);
+        let unsafes = words.iter().filter(|token| token.text == "unsafe");
+        faults.extend(unsafes.map(|token| format!("{}:{}", source.path.display(), token.line)));
+    }
+    none(&faults);
+}
+
+/// The reader of paths is worth nothing if it overlooks some.
+#[test]
+fn paths_are_read_out_of_any_code() {
+    let text = r##"
+        //! crate::comment::Path
+        use crate::{clock::{self, Stamp}, wire as octets};
+        use super::gaps::Gap;
+        pub use std::{fs, io::{self as input, Read}};
+        fn f<'a>(text: &'a str) -> std::io::Result<()> { // tokio::spawn
+            let _ = ("libc::open", '"', r#"rand::rng " "#, b"\"", text);
+            /* rand::rng */ crate::line::Spec::default();
+        }
+        mod tests { use super::super::window::*; fn g() { tokio::spawn(super::f()) } }
+        mod hex { mod deep { use super::super::super::super::cli::Args; } }
+    "##;
+    let found: Vec<String> =
+        mentions(&["flow", "sender"], text).into_iter().map(|mention| mention.path).collect();
+    let expected = [
+        "crate::clock",
+        "crate::clock::Stamp",
+        "crate::wire",
+        "crate::flow::gaps::Gap",
+        "std::fs",
+        "std::io",
+        "std::io::Read",
+        "std::io::Result",
+        "crate::line::Spec::default",
+        "crate::flow::window",
+        "tokio::spawn",
+        "crate::flow::sender::f",
+        "crate::cli::Args",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[track_caller]
+fn none(faults: &[String]) {
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Whether the module at `place` may name the module `named`.
+fn may_name(place: usize, named: &str) -> bool {
+    match FLOORS[place].names {
+        Names::AllBefore => FLOORS[..place].iter().any(|floor| floor.module == named),
+        Names::Only(names) => names.contains(&named),
+    }
+}
+
+/// Whether `path` is `place` or lies in it.
+fn is_within(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Whether `path` is a module of `std` that holds `place` and not only places like it: `std::net`
+/// brought in whole would hide its sockets.
+fn is_parent(path: &str, place: &str) -> bool {
+    path != place && is_within(place, path)
+}
+
+/// The crates of Cargo.toml, as code names them.
+fn outside_crates() -> BTreeSet<String> {
+    let manifest = fs::read_to_string("Cargo.toml").expect("Cargo.toml");
+    let mut crates = BTreeSet::new();
+    let mut is_in_dependencies = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_in_dependencies = line.ends_with("dependencies]");
+        } else if let Some((name, _)) = line.split_once('=').filter(|_| is_in_dependencies) {
+            crates.insert(name.trim().replace('-', "_"));
+        }
+    }
+    assert!(crates.contains("tokio"), "Cargo.toml is not read as it is written: {crates:?}");
+    crates
+}
+
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.lines())
+}
+
+/// The module that `line` declares.
+fn declared_module(line: &str) -> Option<&str> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let place = words.iter().position(|word| *word == "mod")?;
+    let is_declaration = words[..place].iter().all(|word| word.starts_with("pub"));
+    is_declaration.then(|| words.get(place + 1))?.map(|name| name.trim_end_matches(';'))
+}
+
+/// A file of `src`.
+struct Source {
+    path: PathBuf,
+    /// The module under `src` that it is of: `wire` of `src/wire/probe.rs`.
+    module: String,
+    text: String,
+    mentions: Vec<Mention>,
+}
+
+fn sources() -> Vec<Source> {
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a file of text");
+        let inner = path.strip_prefix("src").expect("it was found there").with_extension("");
+        let mut home: Vec<&str> = inner.iter().map(|part| part.to_str().expect("ASCII")).collect();
+        let module = home[0].to_owned();
+        if home.last() == Some(&"mod") {
+            home.pop();
+        }
+        let mentions = mentions(&home, &text);
+        Source { path, module, text, mentions }
+    };
+    rust_files(Path::new("src")).into_iter().map(read).collect()
+}
+
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).expect("a folder of the house") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A path that is written somewhere, from `crate::` or an outside crate on.
+#[derive(Debug)]
+struct Mention {
+    line: usize,
+    path: String,
+    in_tests: bool,
+}
+
+/// The paths in `text`, which is the code of the module `home`.
+fn mentions(home: &[&str], text: &str) -> Vec<Mention> {
+    let mut reader = Reader { tokens: tokens(text), at: 0, found: Vec::new() };
+    let mut home: Vec<String> = home.iter().map(|&part| part.to_owned()).collect();
+    reader.module(&mut home, false);
+    reader.found
+}
+
+struct Reader {
+    tokens: Vec<Token>,
+    at: usize,
+    found: Vec<Mention>,
+}
+
+impl Reader {
+    fn peek(&self, ahead: usize) -> &str {
+        self.tokens.get(self.at + ahead).map_or("", |token| &token.text)
+    }
+
+    fn take(&mut self) -> String {
+        self.at += 1;
+        self.tokens.get(self.at - 1).map_or_else(String::new, |token| token.text.clone())
+    }
+
+    /// Reads up to the brace that closes the module.
+    fn module(&mut self, home: &mut Vec<String>, in_tests: bool) {
+        let mut depth = 0;
+        while self.at < self.tokens.len() {
+            match self.peek(0) {
+                "}" if depth == 0 => return,
+                "}" => depth -= 1,
+                "{" => depth += 1,
+                "mod" if self.peek(2) == "{" => {
+                    self.at += 1;
+                    let name = self.take();
+                    self.at += 1;
+                    let in_tests = in_tests || name == "tests";
+                    home.push(name);
+                    self.module(home, in_tests);
+                    home.pop();
+                }
+                "use" => {
+                    self.at += 1;
+                    self.tree(home, &[], in_tests);
+                    continue;
+                }
+                _ if self.peek(1) == "::" && is_name(self.peek(0)) => {
+                    self.tree(home, &[], in_tests);
+                    continue;
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Reads a path, or the tree of a `use`, all below `trunk`.
+    fn tree(&mut self, home: &[String], trunk: &[String], in_tests: bool) {
+        let line = self.tokens.get(self.at).map_or(0, |token| token.line);
+        let mut path = trunk.to_vec();
+        loop {
+            if self.peek(0) == "{" && !path.is_empty() {
+                self.at += 1;
+                while !matches!(self.peek(0), "}" | "") {
+                    self.tree(home, &path, in_tests);
+                    if self.peek(0) == "as" {
+                        self.at += 2;
+                    }
+                    if self.peek(0) == "," {
+                        self.at += 1;
+                    }
+                }
+                self.at += 1;
+                return;
+            }
+            if self.peek(0) == "*" {
+                self.at += 1;
+                break;
+            }
+            if !is_name(self.peek(0)) {
+                break;
+            }
+            let name = self.take();
+            if name != "self" || path.is_empty() {
+                path.push(name);
+            }
+            if self.peek(0) != "::" {
+                break;
+            }
+            self.at += 1;
+        }
+        if path.len() == trunk.len() && trunk.is_empty() {
+            // Neither a name nor a tree: such as `<T as Trait>::name`.
+            self.at += 1;
+            return;
+        }
+        if let Some(path) = from_root(home, &path) {
+            self.found.push(Mention { line, path, in_tests });
+        }
+    }
+}
+
+/// `path` from the crate's root on, where it is written from elsewhere; `None` where it leads
+/// nowhere but down from `home`.
+fn from_root(home: &[String], path: &[String]) -> Option<String> {
+    let supers = path.iter().take_while(|name| *name == "super").count();
+    match path.first()?.as_str() {
+        "self" | "Self" => None,
+        "super" => {
+            let base = home.len().checked_sub(supers).expect("no module is above the root");
+            let parts = ["crate"].into_iter().chain(home[..base].iter().map(String::as_str));
+            let parts: Vec<&str> = parts.chain(path[supers..].iter().map(String::as_str)).collect();
+            Some(parts.join("::"))
+        }
+        // The programs name the library from outside.
+        "linkqual" => Some(["crate"].into_iter().chain(path[1..].iter().map(String::as_str)))
+            .map(|parts| parts.collect::<Vec<_>>().join("::")),
+        _ => Some(path.join("::")),
+    }
+}
+
+fn is_name(token: &str) -> bool {
+    token.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+/// A word, a `::`, or any other single sign of code.
+#[derive(Debug)]
+struct Token {
+    line: usize,
+    text: String,
+}
+
+/// The tokens of `text`, its comments, texts and characters left out.
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let (mut rest, mut line) = (text, 1);
+    while let Some(first) = rest.chars().next() {
+        let len = literal_len(rest);
+        if 0 < len {
+            line += rest[..len].matches('\n').count();
+            rest = &rest[len..];
+            continue;
+        }
+        let is_word = |sign: char| sign.is_alphanumeric() || sign == '_';
+        let len = match first {
+            _ if is_word(first) => rest.find(|sign| !is_word(sign)).unwrap_or(rest.len()),
+            ':' if rest.starts_with("::") => 2,
+            _ => first.len_utf8(),
+        };
+        line += usize::from(first == '\n');
+        if !first.is_whitespace() {
+            tokens.push(Token { line, text: rest[..len].to_owned() });
+        }
+        rest = &rest[len..];
+    }
+    tokens
+}
+
+/// Octets of the comment or literal that `text` begins with; 0 where it begins with neither.
+fn literal_len(text: &str) -> usize {
+    let through = |end: &str, from: usize| {
+        text[from..].find(end).map_or(text.len(), |place| from + place + end.len())
+    };
+    if text.starts_with("//") {
+        return through("\n", 2);
+    }
+    if text.starts_with("/*") {
+        return through("*/", 2);
+    }
+    let raw = text.trim_start_matches('b');
+    if let Some(hashes) =
+        raw.strip_prefix('r').map(|raw| raw.len() - raw.trim_start_matches('#').len())
+    {
+        let opened = text.len() - raw.len() + 1 + hashes;
+        if text[opened..].starts_with('"') {
+            return through(&format!("\"{}", "#".repeat(hashes)), opened + 1);
+        }
+    }
+    let opened = usize::from(text.starts_with("b\"") || text.starts_with("b'"));
+    let quote = match text[opened..].chars().next() {
+        Some('"') => '"',
+        // A lifetime has no quote behind its first sign.
+        Some('\'') if text[opened + 1..].starts_with('\\') => '\'',
+        Some('\'') if text[opened + 1..].chars().nth(1) == Some('\'') => '\'',
+        _ => return 0,
+    };
+    let mut is_escaped = false;
+    for (place, sign) in text[opened + 1..].char_indices() {
+        match sign {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            _ if sign == quote => return opened + 1 + place + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
