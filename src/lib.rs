@@ -43,8 +43,8 @@
 //! atomics alone.
 //!
 //! The same machines run in virtual time over [`mod@line`] in the oracle simulation
-//! (`tests/it/sim`), where the line knows what it did to each packet, so that what is measured is held against the
-//! truth.
+//! (`tests/it/sim`), where the line knows what it did to each packet, so that what is measured is
+//! held against the truth.
 
 pub mod units;
 

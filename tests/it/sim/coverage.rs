@@ -5,7 +5,8 @@
 //! binomial deviation of 6.9. 940 is 1.5 deviations below: an exact bound passes with a chance of
 //! 93 %, and one that holds 93 % of the time fails with 88 %. The seed is fixed, so that a pass
 //! stays one; `SEED=n` plays another thousand lines, of which some then miss by chance. Where
-//! losses come in bursts, 900 is asked: 943 of 1000 are what the formula holds on average where it holds.
+//! losses come in bursts, 900 is asked: 943 of 1000 are what the formula holds on
+//! average where it holds.
 
 use super::{MS, seed};
 use linkqual::clock::{Driver, Stamp};
