@@ -38,7 +38,7 @@ pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
         introduce(args.broken, &check);
     }
     let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
-    let agent_name = "an emulated line on this machine".to_owned();
+    let agent_name = "the demo's agent".to_owned();
     let watched = !args.output.quiet;
     let agent = relay.local();
     runtime()?.block_on(async {
