@@ -1,1 +1,6 @@
+//! One test binary: each module below is a subject.
+#![expect(clippy::disallowed_methods, reason = "tests start threads, and wait for programs")]
+#![expect(clippy::disallowed_types, reason = "tests hold sockets, and measure their own patience")]
 
+mod cli;
+mod support;
