@@ -1,8 +1,11 @@
 //! The arguments of both programs: what was typed, and what it means.
 
+use crate::io::files::is_watched;
 use crate::plan::{
-    Check, Course, Limits, Offer, PAYLOAD_MAX, PAYLOAD_MIN, Requirements, STREAMS_MAX,
+    Check, Course, DURATION_MAX, DURATION_MIN, Limits, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
+    Requirements, STREAMS_MAX,
 };
+use crate::policy::{Refusal, is_circuit};
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -62,32 +65,32 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE.pub")]
     pub agent_key: PathBuf,
     /// Load at this rate, which the line must carry; "max": as fast as possible
-    #[arg(long, value_parser = parse_offer)]
+    #[arg(long, allow_hyphen_values = true, value_parser = parse_offer)]
     pub rate: Option<Offer>,
     /// Most that the 99th percentile of the round trip may be
-    #[arg(long, value_name = "TIME", value_parser = parse::<Span>)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
     pub rtt_p99: Option<Span>,
     /// Most of the load that may be lost, such as 0.01%
-    #[arg(long, value_name = "SHARE", value_parser = parse::<Ratio>)]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, value_parser = parse::<Ratio>)]
     pub loss: Option<Ratio>,
     /// Most that one-way delay may vary: 99.9th percentile less the least
-    #[arg(long, value_name = "TIME", value_parser = parse::<Span>)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
     pub jitter: Option<Span>,
     /// Longest time without an arrival
-    #[arg(long, value_name = "TIME", value_parser = parse::<Span>)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
     pub outage: Option<Span>,
-    /// How long to load; or to probe, where there is no load
-    #[arg(long, value_name = "TIME", value_parser = parse::<Span>)]
+    /// How long to load; or to probe, where there is no load: 1 s to 10 min
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub duration: Option<Span>,
     /// forward (to the agent), reverse or both at once
     #[arg(long, default_value = "both", value_parser = parse::<Course>)]
     pub direction: Course,
     /// Load streams in each direction
-    #[arg(long, default_value_t = 1, value_name = "N",
+    #[arg(long, default_value_t = 1, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(STREAMS_MAX)))]
     pub streams: u32,
     /// UDP payload of each load packet; what fills the path's MTU if not given
-    #[arg(long, value_name = "BYTES",
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32)
               .range(i64::from(PAYLOAD_MIN)..=i64::from(PAYLOAD_MAX)))]
     pub size: Option<u32>,
@@ -95,7 +98,7 @@ pub struct CheckArgs {
     #[arg(long, default_value = "L2", value_parser = parse::<Layer>)]
     pub layer: Layer,
     /// The provider's name of the circuit: shown in the report, and the load lock's key
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_circuit)]
     pub circuit: Option<String>,
     /// Where and how the result goes
     #[command(flatten)]
@@ -159,7 +162,9 @@ pub fn log(default: &str) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // On a terminal the subscriber itself heeds NO_COLOR; a file is never given colours.
+    if is_watched() { log.init() } else { log.with_ansi(false).init() }
 }
 
 impl AgentArgs {
@@ -218,17 +223,18 @@ impl FromStr for Host {
             return Ok(host(inner, PORT));
         }
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) => (name, parse_port(port)?),
-            None => (text, PORT),
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
         };
         let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
-        if name.is_empty() || !name.chars().all(allowed) {
+        let is_path = port.is_some_and(|port| port.starts_with('/'));
+        if name.is_empty() || !name.chars().all(allowed) || is_path {
             return Err("not a host: a name or an address, such as 10.0.0.7, 10.0.0.7:4872, \
                         [2001:db8::7]:4872 or vpc-agent.example"
                 .to_owned());
         }
-        Ok(host(name, port))
+        Ok(host(name, port.map_or(Ok(PORT), parse_port)?))
     }
 }
 
@@ -249,6 +255,20 @@ fn parse_port(text: &str) -> Result<u16, String> {
 
 fn parse<T: FromStr<Err = Malformed>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: Malformed| error.form())
+}
+
+/// A trial's length.
+fn parse_duration(text: &str) -> Result<Span, String> {
+    let duration = parse::<Span>(text)?;
+    if duration < DURATION_MIN || DURATION_MAX < duration {
+        return Err(format!("from {DURATION_MIN} to {DURATION_MAX} are allowed"));
+    }
+    Ok(duration)
+}
+
+fn parse_circuit(text: &str) -> Result<String, String> {
+    let refusal = || format!("{}", Refusal::BadCircuit);
+    is_circuit(text).then(|| text.to_owned()).ok_or_else(refusal)
 }
 
 fn parse_offer(text: &str) -> Result<Offer, String> {

@@ -11,7 +11,7 @@
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
 
-use crate::flow::{Half, Outcome, Steady};
+use crate::flow::{Half, Outcome, Status, Steady};
 use crate::plan::{Bound, Direction, Load, Metric, Requirement, Requirements};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use crate::stats::delays::{Delay, Delays};
@@ -177,7 +177,9 @@ pub fn losses(outcome: &Outcome, direction: Direction) -> Option<Losses> {
 
 fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Direction) -> Measured {
     let half = outcome.half(direction);
-    let (Some(sent), Some(came)) = (&half.sent, &half.came) else { return account_missing(half) };
+    let (Some(sent), Some(came)) = (&half.sent, &half.came) else {
+        return account_missing(outcome, half);
+    };
     let Some(required) = terms.requirements.throughput else {
         return Measured::Missing("no throughput is required".into());
     };
@@ -193,7 +195,8 @@ fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Directio
     let never_sent = sent.refused + sent.skipped;
     let vouched_for = came.steady + came.host_dropped + doubtful + never_sent;
     let sent_at_best = sent.steady + never_sent;
-    let rate = terms.framing.bit_rate(came.steady, steady.span(), terms.layer, load.payload());
+    let span = steady.span(load.stream_rate());
+    let rate = terms.framing.bit_rate(came.steady, span, terms.layer, load.payload());
     let mut counts =
         format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
     if 0 < sent.paused {
@@ -209,8 +212,8 @@ fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Directio
 
 fn loss(terms: &Terms, outcome: &Outcome, direction: Direction) -> Measured {
     let half = outcome.half(direction);
-    let Some(losses) = losses(outcome, direction) else { return account_missing(half) };
-    let Some(came) = &half.came else { return account_missing(half) };
+    let Some(losses) = losses(outcome, direction) else { return account_missing(outcome, half) };
+    let Some(came) = &half.came else { return account_missing(outcome, half) };
     let bounds = |periods: &LossPeriods| bounds_of_loss(periods, losses.offered, terms.confidence);
     let Some(Bounds { low, high }) = bounds(&came.periods) else {
         return Measured::Missing("no packet was sent".into());
@@ -247,7 +250,7 @@ fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measure
 
 fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
     if half.came.is_none() {
-        return account_missing(half);
+        return account_missing(outcome, half);
     }
     let least = outage_min(outcome);
     let outages = || half.gaps.outages(least).map(crate::flow::Gap::span);
@@ -269,7 +272,11 @@ pub fn outage_min(outcome: &Outcome) -> Span {
     fastest.due(3).max(Span::from_millis(50))
 }
 
-fn account_missing(half: &Half) -> Measured {
+fn account_missing(outcome: &Outcome, half: &Half) -> Measured {
+    if outcome.status == Status::NotRun || outcome.status == Status::Refused {
+        let reason = outcome.reason.as_deref().unwrap_or("it was not reached");
+        return Measured::Missing(format!("the trial was not run: {reason}"));
+    }
     let whose = if half.came.is_none() { "receiver" } else { "sender" };
     Measured::Missing(format!("the {whose}'s account did not arrive"))
 }

@@ -120,7 +120,7 @@ impl Grant {
         if granted.duration < trial.duration().plus(spent) {
             return Err(Refusal::BeyondGrant("it would load for longer"));
         }
-        if frame_rate(load, framing).is_none_or(|rate| granted.rate < rate) {
+        if is_faster(load, framing, granted.rate) {
             return Err(Refusal::BeyondGrant("it would load faster"));
         }
         Ok(())
@@ -133,6 +133,19 @@ pub fn frame_rate(load: &Load, framing: Framing) -> Option<BitRate> {
     let plain = Framing::plain(framing.ip);
     let packets = load.stream_rate().per_second().saturating_mul(load.streams().into());
     plain.bit_rate(packets, Span::from_secs(1), Layer::L2, load.payload())
+}
+
+/// Whether `load` is faster than `granted` by more than rounding up to whole packets per second
+/// and stream, which is what [`Load::stream_rate`] does.
+fn is_faster(load: &Load, framing: Framing, granted: BitRate) -> bool {
+    let per_stream = load.stream_rate().per_second().saturating_sub(1);
+    if per_stream == 0 {
+        return false;
+    }
+    let packets = per_stream.saturating_mul(load.streams().into());
+    let plain = Framing::plain(framing.ip);
+    let rate = plain.bit_rate(packets, Span::from_secs(1), Layer::L2, load.payload());
+    rate.is_none_or(|rate| granted <= rate)
 }
 
 /// Why a request was refused; told to the driver, and logged.
@@ -265,7 +278,9 @@ fn authorise_load(
     Ok(())
 }
 
-fn is_circuit(name: &str) -> bool {
+/// Whether `name` can be a circuit's: 1 to [`CIRCUIT_LEN_MAX`] printable characters.
+#[must_use]
+pub fn is_circuit(name: &str) -> bool {
     let len = name.chars().count();
     (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(char::is_control)
 }
@@ -368,5 +383,21 @@ mod tests {
         assert!(allows(&trial(100, 31), 0).is_err());
         let idle = Trial::new(None, Span::from_secs(91)).expect("a trial");
         assert!(allows(&idle, 0).is_err(), "it would outlast the grant");
+    }
+
+    /// A driver that asks for just what its role may send is not refused for whole packets.
+    #[test]
+    fn a_rate_is_granted_as_it_is_rounded_up_and_no_faster() {
+        let framing = Framing::plain(IpVersion::V4);
+        for streams in [1, 7] {
+            let per_stream = framing.packet_rate(rate(100), Layer::L2, 1_472).share(streams);
+            let per_stream = per_stream.expect("above zero").per_second();
+            let load = |per_stream| {
+                let packets = PacketRate::new(per_stream * u64::from(streams)).expect("above zero");
+                Load::new(Course::Both, streams, 1_472, packets, Aim::Carry).expect("a load")
+            };
+            assert!(!is_faster(&load(per_stream), framing, rate(100)), "{streams} streams");
+            assert!(is_faster(&load(per_stream + 1), framing, rate(100)), "{streams} streams");
+        }
     }
 }

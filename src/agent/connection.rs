@@ -1,22 +1,25 @@
 //! Control connections: who may have one, and its two directions.
 
-use crate::io::frame::{FrameReader, write_frame};
+use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tls::{Acceptor, TlsStream};
 use crate::session::agent::ConnectionId;
 use crate::wire::control::{FRAME_MAX, Message};
 use crate::wire::key::PublicKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Connections that may be open at once, admitted or not.
+/// Connections of admitted drivers that may be open at once.
 const CONNECTIONS_MAX: usize = 256;
+
+/// Connections that may be open at once before they have shown a key. One more takes the place of
+/// the oldest: a driver shows its key at once, so strangers that dawdle cannot keep it out.
+const STRANGERS_MAX: usize = 256;
 
 /// How long a stranger may take to show a key.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -64,7 +67,8 @@ pub(super) struct Admission {
     allowed: Arc<BTreeMap<PublicKey, String>>,
     inputs: mpsc::Sender<Input>,
     slots: Arc<Semaphore>,
-    next: AtomicU64,
+    strangers: VecDeque<oneshot::Sender<()>>,
+    next: u64,
 }
 
 impl Admission {
@@ -74,34 +78,53 @@ impl Admission {
         inputs: mpsc::Sender<Input>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Self { acceptor, allowed: Arc::new(allowed), inputs, slots, next: AtomicU64::new(1) }
+        let (allowed, strangers) = (Arc::new(allowed), VecDeque::new());
+        Self { acceptor, allowed, inputs, slots, strangers, next: 1 }
     }
 
     /// Serves a connection in a task of its own.
-    pub(super) fn admit(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+    pub(super) fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             // Such as too many open files: the next accept may find one.
             Err(error) => return tracing::warn!(%error, "a connection was not accepted"),
         };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return tracing::warn!(%peer, "{CONNECTIONS_MAX} connections are open: another refused");
-        };
-        let connection = ConnectionId(self.next.fetch_add(1, Relaxed));
+        let connection = ConnectionId(self.next);
+        self.next += 1;
+        let displaced = self.stranger();
         let (acceptor, allowed) = (self.acceptor.clone(), Arc::clone(&self.allowed));
-        let inputs = self.inputs.clone();
+        let (inputs, slots) = (self.inputs.clone(), Arc::clone(&self.slots));
         tokio::spawn(async move {
-            if let Some((stream, who)) = handshake(stream, peer, &acceptor, &allowed).await {
-                let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-                let open = Input::Open { connection, who, peer, outbox };
-                if inputs.send(open).await.is_ok() {
-                    converse(connection, stream, messages, &inputs).await;
-                    // The loop has ended where nobody takes this.
-                    _ = inputs.send(Input::Closed { connection }).await;
+            let admitted = tokio::select! {
+                admitted = handshake(stream, peer, &acceptor, &allowed) => admitted,
+                _ = displaced => {
+                    return tracing::debug!(%peer, "it made room without having shown a key");
                 }
+            };
+            let Some((stream, who)) = admitted else { return };
+            let Ok(_slot) = slots.try_acquire() else {
+                return tracing::warn!(%peer, %who, "{CONNECTIONS_MAX} drivers: one more refused");
+            };
+            let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
+            let open = Input::Open { connection, who, peer, outbox };
+            if inputs.send(open).await.is_ok() {
+                converse(connection, stream, messages, &inputs).await;
+                // The loop has ended where nobody takes this.
+                _ = inputs.send(Input::Closed { connection }).await;
             }
-            drop(slot);
         });
+    }
+
+    /// A place for one more stranger; what is returned resolves when another takes it.
+    fn stranger(&mut self) -> oneshot::Receiver<()> {
+        self.strangers.retain(|place| !place.is_closed());
+        if self.strangers.len() == STRANGERS_MAX {
+            // Dropped, it resolves.
+            self.strangers.pop_front();
+        }
+        let (place, displaced) = oneshot::channel();
+        self.strangers.push_back(place);
+        displaced
     }
 }
 
@@ -158,6 +181,10 @@ async fn converse(
                 let parsed = match frame {
                     Ok(Some(frame)) => Message::parse(&frame).map_err(|error| error.to_string()),
                     Ok(None) => return,
+                    // Nobody is left to be told.
+                    Err(FrameError::Io(error)) => {
+                        return tracing::debug!(?connection, %error, "a connection broke");
+                    }
                     Err(error) => Err(error.to_string()),
                 };
                 match parsed {
@@ -170,7 +197,10 @@ async fn converse(
                     Err(reason) => {
                         tracing::warn!(?connection, %reason, "what came is no message");
                         let fault = Message::Fault { reason }.emit();
-                        let farewell = write_frame(&mut writer, &fault, FRAME_MAX);
+                        let farewell = async {
+                            _ = write_frame(&mut writer, &fault, FRAME_MAX).await;
+                            _ = writer.shutdown().await;
+                        };
                         _ = tokio::time::timeout(FAREWELL_MAX, farewell).await;
                         return;
                     }

@@ -34,6 +34,9 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 /// Messages and events that may wait: a program that is this far behind is lost.
 const QUEUE_MAX: usize = 4_096;
 
+/// Tries to find a port that is free for TCP and for UDP.
+const PORT_TRIES: usize = 16;
+
 /// What an agent needs to serve.
 #[derive(Debug)]
 pub struct Config {
@@ -125,10 +128,9 @@ impl Server {
     ///
     /// What the system says, such as that the port is taken.
     pub async fn bind(config: Config) -> io::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await?;
         let mut secret = [0; KEY_LEN];
         fill(&mut secret);
-        let port = Port::listen(listener.local_addr()?, &secret)?;
+        let (listener, port) = listen(config.listen, &secret).await?;
         let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
         let allowed = config.allowed.iter().map(line).collect();
         let role = Role::qualifier(config.limits);
@@ -164,7 +166,7 @@ impl Server {
         let (inputs, mut input) = mpsc::channel(QUEUE_MAX);
         let (tellers, mut told) = mpsc::unbounded_channel();
         let acceptor = Acceptor::new(&self.identity, self.allowed.keys().copied());
-        let admission = Admission::new(acceptor, self.allowed, inputs);
+        let mut admission = Admission::new(acceptor, self.allowed, inputs);
         let mut loops = Loop {
             session: Session::new(self.role, Box::new(SystemDice)),
             port: self.port,
@@ -178,7 +180,7 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut ended => break,
-                accepted = self.listener.accept() => admission.admit(accepted),
+                accepted = accept(&self.listener) => admission.admit(accepted),
                 Some(input) = input.recv() => loops.take(input),
                 Some((id, event)) = told.recv() => loops.tell(id, event),
                 _ = look.tick() => loops.look(),
@@ -187,6 +189,29 @@ impl Server {
         }
         tracing::info!("ending");
     }
+}
+
+/// One port for both. Where the system chooses it for TCP, it may be taken for UDP: then another.
+async fn listen(local: SocketAddr, secret: &[u8; KEY_LEN]) -> io::Result<(TcpListener, Port)> {
+    let mut tries = 1;
+    loop {
+        let listener = TcpListener::bind(local).await?;
+        match Port::listen(listener.local_addr()?, secret) {
+            Ok(port) => return Ok((listener, port)),
+            Err(error) if local.port() != 0 || tries == PORT_TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+/// The next connection. After an error, such as too many open files, a moment passes before the
+/// next try.
+async fn accept(listener: &TcpListener) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+    let accepted = listener.accept().await;
+    if accepted.is_err() {
+        tokio::time::sleep(LOOK).await;
+    }
+    accepted
 }
 
 struct Loop {

@@ -115,7 +115,7 @@ async fn connect(job: &Job) -> Result<TlsStream<TcpStream>, Error> {
     let stream = match tokio::time::timeout(CONNECT_MAX, TcpStream::connect(agent)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(unreachable(error.to_string())),
-        Err(_) => return Err(unreachable("no answer".into())),
+        Err(_) => return Err(unreachable(format!("no answer within {} s", CONNECT_MAX.as_secs()))),
     };
     // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
     _ = stream.set_nodelay(true);
@@ -274,7 +274,6 @@ impl Conductor {
             return;
         }
         self.reason = Some("interrupted".to_owned());
-        self.campaign.abandon("interrupted");
         self.session.handle_interrupt(clock::now());
     }
 

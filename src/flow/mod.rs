@@ -103,10 +103,11 @@ impl Steady {
         self.from_ns <= due_ns && due_ns < self.until_ns
     }
 
-    /// Its length.
+    /// The time that a stream of `rate` has for its packets in it: whole packets' turns, so that a
+    /// stream of which none is missing has its own rate, however few they are.
     #[must_use]
-    pub const fn span(&self) -> Span {
-        Span::from_nanos(self.until_ns.saturating_sub(self.from_ns))
+    pub fn span(&self, rate: PacketRate) -> Span {
+        rate.span_of(self.slots(rate))
     }
 
     /// The slots of a stream of `rate` that are due in it.
@@ -217,6 +218,8 @@ mod tests {
         assert!(!steady.includes(199_999_999));
         assert!(steady.includes(200_000_000));
         assert!(!steady.includes(1_800_000_000));
-        assert_eq!((steady.slots(rate), steady.span()), (16, Span::from_millis(1_600)));
+        assert_eq!((steady.slots(rate), steady.span(rate)), (16, Span::from_millis(1_600)));
+        let slow = PacketRate::new(1).expect("a rate");
+        assert_eq!((steady.slots(slow), steady.span(slow)), (1, Span::from_secs(1)));
     }
 }

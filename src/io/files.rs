@@ -47,6 +47,10 @@ impl Output {
         let record = folder.join(RECORD);
         match OpenOptions::new().write(true).create_new(true).open(&record) {
             Ok(_) => Ok(Self { folder: folder.to_owned(), saved: false }),
+            // A run that was killed before it had a record left an empty one.
+            Err(_) if std::fs::metadata(&record).is_ok_and(|file| file.len() == 0) => {
+                Ok(Self { folder: folder.to_owned(), saved: false })
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(BadOutput::Exists(record))
             }
@@ -132,7 +136,8 @@ mod tests {
     fn a_run_without_a_record_leaves_nothing_in_the_way() {
         let folder = tempfile::tempdir().expect("a folder");
         drop(Output::create(folder.path()).expect("writable"));
-        assert!(Output::create(folder.path()).is_ok());
+        std::mem::forget(Output::create(folder.path()).expect("writable"));
+        assert!(Output::create(folder.path()).is_ok(), "what a killed run left is in the way");
     }
 
     #[test]

@@ -127,23 +127,31 @@ pub fn compose(
     if needs_load(check) {
         let load = load(check, limits, framing, payload.max(PAYLOAD_MIN), &mut notes)?;
         let most = DURATION_MAX.min(limits.duration_max);
-        let asked = check.duration.unwrap_or(LOAD_DEFAULT).min(most);
+        // What was asked for is refused by the agent rather than shortened here unseen.
+        let asked = check.duration.unwrap_or(LOAD_DEFAULT.min(most));
         let needs = longest(probing, loss_needed(requirements, &load));
         let duration = lengthen("load", asked, needs, most, &mut notes);
         trials.push(Trial::new(Some(load), duration)?);
     }
-    let request = request(check, &trials, framing);
+    let request = request(check, limits, &trials, framing);
     Ok(Composed { trials, request, notes })
 }
 
 /// What the trials together ask of the agent.
-fn request(check: &Check, trials: &[Trial], framing: Framing) -> Request {
+fn request(check: &Check, limits: Limits, trials: &[Trial], framing: Framing) -> Request {
+    let asked = match check.offer {
+        Some(Offer::Rate(rate)) if check.layer == Layer::L2 => Some(rate),
+        None => Some(RATE_ASSUMED.min(limits.rate_max)),
+        Some(Offer::Rate(_) | Offer::Max) => None,
+    };
     let total = |trials: &mut dyn Iterator<Item = &Trial>| {
         trials.fold(Span::default(), |sum, trial| sum.plus(trial.duration()))
     };
     let overhead = trials.iter().fold(Span::default(), |sum, _| sum.plus(TRIAL_OVERHEAD));
     let load_time = total(&mut trials.iter().filter(|trial| trial.load().is_some()));
     let rate = trials.iter().filter_map(|trial| frame_rate(trial.load()?, framing)).max();
+    // What the user asked for, not what it is rounded up to: the agent's limit may be just that.
+    let rate = rate.map(|rate| asked.map_or(rate, |asked| asked.min(rate)));
     let duration = total(&mut trials.iter()).plus(overhead).min(load_time.plus(PROBING_MAX));
     let load = rate.map(|rate| LoadRequest { rate, duration: load_time });
     Request { circuit: check.circuit.clone(), duration, load }
@@ -231,12 +239,12 @@ fn lengthen(
     notes: &mut Vec<Note>,
 ) -> Span {
     let Some((needed, because)) = need else { return asked };
-    if most < needed {
-        notes.push(Note::CannotProve { what: because, most });
-        return most;
-    }
     if needed <= asked {
         return asked;
+    }
+    if most < needed {
+        notes.push(Note::CannotProve { what: because, most });
+        return most.max(asked);
     }
     let takes = Span::from_secs(needed.secs_up());
     let takes = takes.min(most);
@@ -281,7 +289,7 @@ mod tests {
         assert_eq!((seconds, composed.notes), (vec![10, 30], vec![]));
         let load = composed.request.load.expect("load");
         assert_eq!(load.duration, Span::from_secs(30));
-        assert!("500 Mbit/s".parse::<BitRate>().expect("a rate") <= load.rate);
+        assert_eq!(load.rate, "500 Mbit/s".parse::<BitRate>().expect("a rate"));
     }
 
     /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s in frames of 1518 octets are 824 packets/s.
@@ -299,6 +307,19 @@ mod tests {
         let composed = composed(&check("1 Mbit/s", Some("0.0001%")));
         assert_eq!(composed.trials[1].duration(), Span::from_secs(600));
         assert!(composed.notes[0].to_string().contains("it can fail, and not pass"));
+    }
+
+    #[test]
+    fn a_duration_is_never_shortened_unseen() {
+        let limits = Limits { duration_max: Span::from_secs(20), ..limits() };
+        let seconds = |check: &Check| {
+            let composed = compose(check, limits, IpVersion::V4, 1_472).expect("within bounds");
+            composed.request.load.expect("load").duration.secs_up()
+        };
+        let mut check = check("500 Mbit/s", None);
+        assert_eq!(seconds(&check), 20, "nothing was asked for");
+        check.duration = Some(Span::from_secs(21));
+        assert_eq!(seconds(&check), 21, "the agent refuses it");
     }
 
     #[test]

@@ -445,7 +445,8 @@ fn row(
         framing.bit_rate(packets, span, Layer::L4, load.payload()).map(BitRate::bits_per_second)
     };
     let second = Span::from_secs(1);
-    let steady = crate::flow::Steady::of(outcome.trial.duration()).span();
+    let steady = crate::flow::Steady::of(outcome.trial.duration());
+    let steady = load.map_or(second, |load| steady.span(load.stream_rate()));
     let offset = outcome.offset.filter(|_| is_first);
     TrialRecord {
         trial: number,

@@ -1,7 +1,8 @@
 //! The report for a terminal: the verdict is the first word.
 
 use super::{BoundText, FindingRecord, Percentiles, Report, StatusRecord, TrialKind, TrialRecord};
-use crate::units::{BitRate, Framing, Layer, Span};
+use crate::flow::Steady;
+use crate::units::{BitRate, Framing, Layer, PacketRate, Span};
 use crate::verdict::Verdict;
 use std::fmt::Write as _;
 
@@ -118,7 +119,8 @@ fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
         return None;
     }
     let framing = framing(report);
-    let steady = Span::from_nanos(nanos(row.duration_s)).minus(Span::from_millis(400));
+    let rate = PacketRate::new(row.offered_packets_s?)?.share(row.streams)?;
+    let steady = Steady::of(Span::from_nanos(nanos(row.duration_s))).span(rate);
     let at = |layer| {
         let rate = framing.bit_rate(packets, steady, layer, payload);
         rate.map(|rate| format!("{} {layer}", rate_text(rate)))

@@ -1,10 +1,10 @@
 //! Three network namespaces (driver, router, agent), limiter and drops on the router, whose kernel
 //! knows the truth. Needs root and the tools; where they are missing the tests say so and pass.
 
-use crate::support::{Agent, Keys, alone, check_in};
+use crate::support::{Agent, Ended, alone, run as run_program};
 use linkqual::report::{Report, TrialKind, TrialRecord};
 use linkqual::verdict::Verdict;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Names of this process's namespaces begin so; a number makes each lab's its own.
@@ -97,14 +97,13 @@ impl Lab {
         count.unwrap_or_else(|| panic!("nft said: {text}")).parse().unwrap()
     }
 
-    fn check(&self, arguments: &[&str]) -> (Output, Report) {
-        let keys = Keys::new();
-        let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &keys, &[]);
-        let arguments = [arguments, &["--json", "--duration", "5s"]].concat();
-        let output = check_in(Some(&self.name("driver")), &keys, agent.local(), &arguments);
-        let report = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-        (output, report)
+    fn check(&self, arguments: &[&str]) -> (Ended, Report) {
+        let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &[]);
+        let mut command = agent.check_from(&self.name("driver"));
+        let ended = run_program(command.args(arguments).args(["--json", "--duration", "5s"]));
+        let report = serde_json::from_str(&ended.out)
+            .unwrap_or_else(|error| panic!("{error}: {}", ended.err));
+        (ended, report)
     }
 }
 
@@ -128,9 +127,9 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 }
 
 #[track_caller]
-fn assert_verdict(output: &Output, report: &Report, verdict: Verdict, code: i32) {
+fn assert_verdict(ended: &Ended, report: &Report, verdict: Verdict, code: i32) {
     assert_eq!(report.verdict, verdict, "{}", linkqual::report::text(report));
-    assert_eq!(output.status.code(), Some(code));
+    ended.expect_code(code);
 }
 
 fn loaded(report: &Report) -> Vec<&TrialRecord> {
@@ -143,8 +142,8 @@ fn eighty_of_a_hundred_megabits_pass() {
     let Some(lab) = Lab::new() else { return };
     lab.limit("router", "to-agent", "100mbit");
     lab.limit("router", "to-driver", "100mbit");
-    let (output, report) = lab.check(&["--rate", "80 Mbit/s", "--loss", "0.1%"]);
-    assert_verdict(&output, &report, Verdict::Pass, 0);
+    let (ended, report) = lab.check(&["--rate", "80 Mbit/s", "--loss", "0.1%"]);
+    assert_verdict(&ended, &report, Verdict::Pass, 0);
     let sizes: Vec<_> = loaded(&report).iter().map(|row| row.payload_bytes).collect();
     assert_eq!(sizes, [Some(1_472); 2], "the load fills the path's MTU");
 }
@@ -154,8 +153,8 @@ fn a_hundred_and_twenty_of_a_hundred_megabits_fail() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
     lab.limit("router", "to-agent", "100mbit");
-    let (output, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
-    assert_verdict(&output, &report, Verdict::Fail, 1);
+    let (ended, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
+    assert_verdict(&ended, &report, Verdict::Fail, 1);
 }
 
 #[test]
@@ -163,8 +162,8 @@ fn one_percent_dropped_fails_and_is_counted_exactly() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
     lab.drop_one_percent();
-    let (output, report) = lab.check(&["--rate", "50 Mbit/s", "--loss", "0.01%"]);
-    assert_verdict(&output, &report, Verdict::Fail, 1);
+    let (ended, report) = lab.check(&["--rate", "50 Mbit/s", "--loss", "0.01%"]);
+    assert_verdict(&ended, &report, Verdict::Fail, 1);
     for row in loaded(&report) {
         let truth = lab.dropped(&row.direction.to_string());
         assert!(0 < truth);
@@ -177,7 +176,7 @@ fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
     lab.limit("driver", "eth0", "100mbit");
-    let (output, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
-    assert_verdict(&output, &report, Verdict::Invalid, 3);
+    let (ended, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
+    assert_verdict(&ended, &report, Verdict::Invalid, 3);
     assert!(!report.doubts.is_empty());
 }

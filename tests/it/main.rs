@@ -1,6 +1,9 @@
 //! One test binary: each module below is a subject.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![expect(clippy::disallowed_methods, reason = "tests start threads, and wait for programs")]
+#![expect(clippy::disallowed_types, reason = "tests hold sockets, and measure their own patience")]
 
+mod cli;
 mod golden;
 mod lab;
 mod relay;

@@ -2,7 +2,7 @@
 //!
 //! Peers get each of these wrong; the relay's own counts are the truth.
 
-use crate::support::{Agent, Keys, beside_others, check};
+use crate::support::{Agent, beside_others, run as run_program};
 use linkqual::demo::relay::Relay;
 use linkqual::line::{Applies, Class, Counts, Duplicate, Loss, Reorder, Spec};
 use linkqual::report::{Report, TrialKind, TrialRecord};
@@ -17,13 +17,12 @@ fn line(spec: Spec) -> Spec {
 /// What was reported of a load both ways over `spec`, and what the relay did to it.
 fn run(spec: &Spec) -> (Report, Vec<(TrialRecord, Counts)>) {
     let _machine = beside_others();
-    let keys = Keys::new();
-    let agent = Agent::start(&keys, &[]);
-    let relay = Relay::start(agent.local(), line(spec.clone()), line(spec.clone()), 7).unwrap();
+    let agent = Agent::start();
+    let relay = Relay::start(agent.address, line(spec.clone()), line(spec.clone()), 7).unwrap();
     let arguments = ["--rate", "4 Mbit/s", "--duration", "5s", "--direction", "both", "--json"];
-    let output = check(&keys, relay.local(), &arguments);
-    let report: Report = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let ended = run_program(agent.check_at(relay.local()).args(arguments));
+    let report: Report =
+        serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
     let rows = report.trials.iter().filter(|row| row.kind == TrialKind::Udp).cloned();
     let rows = rows.map(|row| {
         let counts = relay.counts(row.direction, Class::Load);

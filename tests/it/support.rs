@@ -1,13 +1,23 @@
-//! What the tests with real processes share: keys, an agent, a check, and the machine itself.
+//! Set-up that the tests of the programs share: keys, an agent, programs with a deadline.
+//!
+//! Each program that is started here is ended by its handle when that is dropped. Each wait ends:
+//! what does not happen in time fails the test, which then shows all that the program has said.
 
-use std::io::{BufRead as _, BufReader};
+use std::fmt::Write as _;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
-const DRIVER: &str = env!("CARGO_BIN_EXE_linkqual");
-const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
+/// Longer than any check here takes on a busy host; no test that passes waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a wait looks.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The machine's processors, which tests that keep time need for themselves.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -17,111 +27,320 @@ pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has the machine alone: for tests whose packets must leave in time.
+/// Has the machine without those that say that they use it: for packets that must leave in time.
 pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The keys of a driver and of an agent, made as a user makes them.
-pub(crate) struct Keys {
-    folder: tempfile::TempDir,
-}
-
-impl Keys {
-    pub(crate) fn new() -> Self {
-        let keys = Self { folder: tempfile::tempdir().unwrap() };
-        for name in ["driver", "agent"] {
-            let out = keys.path(name);
-            let output = Command::new(DRIVER).arg("keygen").arg("--out").arg(out).output().unwrap();
-            assert!(output.status.success(), "{output:?}");
+/// Waits until `look` has something to show.
+///
+/// # Panics
+///
+/// When `limit` is over: `what` did not happen.
+#[track_caller]
+pub(crate) fn await_within<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let until = Instant::now() + limit;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
         }
-        keys
-    }
-
-    /// A file in the keys' folder: `driver`, `driver.pub`, `agent`, `agent.pub`, or a new one.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        assert!(Instant::now() < until, "{what}: not within {limit:?}");
+        thread::sleep(LOOK);
     }
 }
 
-/// A command in the network namespace `namespace`, or in this one where there is none.
-pub(crate) fn command_in(namespace: Option<&str>, program: &str) -> Command {
-    match namespace {
-        None => Command::new(program),
-        Some(namespace) => {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", namespace, program]);
-            command
+/// What a program has written so far, on one of its outputs.
+#[derive(Debug)]
+struct Said {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Said {
+    fn by(mut output: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            let mut octets = [0; 4096];
+            while let Ok(len @ 1..) = output.read(&mut octets) {
+                let piece = String::from_utf8_lossy(&octets[..len]);
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push_str(&piece);
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All of it, once its program has ended.
+    fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("a reader never panics");
         }
+        self.text()
     }
 }
 
-/// A real agent; dropped, it is killed.
-pub(crate) struct Agent {
+/// A program that runs; dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Program {
     child: Child,
-    local: SocketAddr,
+    out: Said,
+    err: Said,
 }
 
-impl Agent {
-    /// Starts an agent on loopback, on a port of the system's choice.
-    pub(crate) fn start(keys: &Keys, arguments: &[&str]) -> Self {
-        Self::start_in(None, "127.0.0.1:0", keys, arguments)
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code; `None` where a signal killed it.
+    pub(crate) code: Option<i32>,
+    /// All of its standard output.
+    pub(crate) out: String,
+    /// All of its standard error.
+    pub(crate) err: String,
+}
+
+impl Program {
+    /// Starts `command` with nothing to read, and with neither colours nor a filter for its log.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        command.env_remove("RUST_LOG").env_remove("NO_COLOR");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let out = Said::by(child.stdout.take().expect("it is piped"));
+        let err = Said::by(child.stderr.take().expect("it is piped"));
+        Self { child, out, err }
     }
 
-    pub(crate) fn start_in(
-        namespace: Option<&str>,
-        listen: &str,
-        keys: &Keys,
-        arguments: &[&str],
-    ) -> Self {
-        let mut child = command_in(namespace, AGENT)
-            .args(["--listen", listen, "--key"])
-            .arg(keys.path("agent"))
-            .arg("--allow")
-            .arg(keys.path("driver.pub"))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split(" listens on ").nth(1).and_then(|rest| rest.split(' ').next());
-        let local = address.unwrap_or_else(|| panic!("the agent said: {line}")).parse().unwrap();
-        Self { child, local }
+    /// Its standard output so far.
+    pub(crate) fn out(&self) -> String {
+        self.out.text()
     }
 
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.local
+    /// Its standard error so far.
+    pub(crate) fn err(&self) -> String {
+        self.err.text()
+    }
+
+    /// Waits until its standard error contains `text`.
+    #[track_caller]
+    pub(crate) fn await_said(&self, limit: Duration, text: &str) {
+        await_within(limit, text, || self.err().contains(text).then_some(()));
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.status().is_none()
+    }
+
+    fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is this test's own child")
+    }
+
+    /// Sends it a signal by its name, such as INT.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+        assert!(status.success(), "{kill}");
+    }
+
+    /// Kills it as `SIGKILL` does: it can say nothing more.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it is this test's own child");
+        self.child.wait().expect("it is this test's own child");
+    }
+
+    /// Waits until it ends.
+    #[track_caller]
+    pub(crate) fn ended(mut self, limit: Duration) -> Ended {
+        let until = Instant::now() + limit;
+        let status = loop {
+            if let Some(status) = self.status() {
+                break status;
+            }
+            let (out, err) = (self.out(), self.err());
+            assert!(Instant::now() < until, "it runs after {limit:?}:\n{out}\n---\n{err}");
+            thread::sleep(LOOK);
+        };
+        Ended { code: status.code(), out: self.out.whole(), err: self.err.whole() }
     }
 }
 
-impl Drop for Agent {
+impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended; then there is nothing to kill.
         _ = self.child.kill();
         _ = self.child.wait();
     }
 }
 
-/// `linkqual check` of the agent at `agent`, to its end.
-pub(crate) fn check(keys: &Keys, agent: SocketAddr, arguments: &[&str]) -> Output {
-    check_in(None, keys, agent, arguments)
+impl Ended {
+    /// Asserts that it exited with `code`.
+    #[track_caller]
+    pub(crate) fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "\n{}\n---\n{}", self.out, self.err);
+        self
+    }
+
+    /// Asserts that it failed with `code`, and told on the standard error alone why: with each of
+    /// `words`.
+    #[track_caller]
+    pub(crate) fn expect_error(&self, code: i32, words: &[&str]) -> &Self {
+        self.expect_code(code);
+        assert_eq!(self.out, "", "an error is no result");
+        assert!(self.err.contains("error: "), "no error is told: {}", self.err);
+        for word in words {
+            assert!(self.err.contains(word), "{word:?} is not said: {}", self.err);
+        }
+        self
+    }
+
+    /// Its standard output as the one JSON document that it is.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let parsed = serde_json::from_str(&self.out);
+        assert!(parsed.is_ok(), "not one JSON document: {}", self.out);
+        parsed.expect("seen above")
+    }
 }
 
-pub(crate) fn check_in(
-    namespace: Option<&str>,
-    keys: &Keys,
-    agent: SocketAddr,
-    arguments: &[&str],
-) -> Output {
-    let key = |name: &str| -> PathBuf { Path::new(&keys.path(name)).to_owned() };
-    command_in(namespace, DRIVER)
-        .args(["check", &agent.to_string(), "--key"])
-        .arg(key("driver"))
-        .arg("--agent-key")
-        .arg(key("agent.pub"))
-        .args(arguments)
-        .output()
-        .unwrap()
+/// A folder with the keys of a driver and of an agent.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    folder: TempDir,
+}
+
+impl Keys {
+    /// Makes both with `linkqual keygen`; the driver's is called `who`.
+    pub(crate) fn of(who: &str) -> Self {
+        let keys = Self { folder: tempfile::tempdir().expect("a folder") };
+        keys.make("driver", who);
+        keys.make("agent", "agent");
+        keys
+    }
+
+    /// Makes another.
+    pub(crate) fn make(&self, name: &str, comment: &str) -> PathBuf {
+        let path = self.path(name);
+        run(linkqual().args(["keygen", "--comment", comment, "--out"]).arg(&path)).expect_code(0);
+        path
+    }
+
+    /// A path in their folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The fingerprint of the public key in `name`.
+    pub(crate) fn fingerprint(&self, name: &str) -> String {
+        let line = linkqual::io::key::read_public(&self.path(name)).expect("a public key");
+        line.key().to_string()
+    }
+}
+
+/// An agent that serves the driver of its keys.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    /// Its keys, and its driver's.
+    pub(crate) keys: Keys,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The program.
+    pub(crate) program: Program,
+}
+
+impl Agent {
+    /// Starts one on a port of the system's choice.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with further arguments.
+    pub(crate) fn start_with(args: &[&str]) -> Self {
+        Self::start_in(None, "127.0.0.1:0", args)
+    }
+
+    /// Starts one in a network namespace, to listen at `listen`.
+    pub(crate) fn start_in(namespace: Option<&str>, listen: &str, args: &[&str]) -> Self {
+        let keys = Keys::of("alice");
+        let mut command = command_in(namespace, env!("CARGO_BIN_EXE_linkqual-agent"));
+        command.args(["--listen", listen, "--key"]).arg(keys.path("agent"));
+        command.arg("--allow").arg(keys.path("driver.pub")).args(args);
+        let program = Program::start(&mut command);
+        let address = await_within(PATIENCE, "an agent listens", || address(&program.out()));
+        Self { keys, address, program }
+    }
+
+    /// `linkqual check` of this agent, without any question yet.
+    pub(crate) fn check(&self) -> Command {
+        self.check_at(self.address)
+    }
+
+    /// The same, at an address that leads to it.
+    pub(crate) fn check_at(&self, address: SocketAddr) -> Command {
+        let keys = &self.keys;
+        check(&address.to_string(), &keys.path("driver"), &keys.path("agent.pub"))
+    }
+
+    /// The same, from a network namespace.
+    pub(crate) fn check_from(&self, namespace: &str) -> Command {
+        let keys = &self.keys;
+        let mut command = command_in(Some(namespace), env!("CARGO_BIN_EXE_linkqual"));
+        command.args(["check", &self.address.to_string(), "--key"]).arg(keys.path("driver"));
+        command.arg("--agent-key").arg(keys.path("agent.pub"));
+        command
+    }
+}
+
+/// The address in an agent's first line, once that is whole.
+fn address(out: &str) -> Option<SocketAddr> {
+    let (first, _) = out.split_once('\n')?;
+    let words: Vec<&str> = first.split(' ').collect();
+    let ["linkqual-agent", _, "listens", "on", address, "(TCP", "and", "UDP),", "key", _] =
+        words[..]
+    else {
+        return None;
+    };
+    address.parse().ok()
+}
+
+/// A command in a network namespace, or in this one where none is named.
+fn command_in(namespace: Option<&str>, program: &str) -> Command {
+    let Some(namespace) = namespace else { return Command::new(program) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace, program]);
+    command
+}
+
+/// The driver's program.
+pub(crate) fn linkqual() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_linkqual"))
+}
+
+/// `linkqual check` of `host` with these key files.
+pub(crate) fn check(host: &str, key: &Path, agent_key: &Path) -> Command {
+    let mut command = linkqual();
+    command.args(["check", host, "--key"]).arg(key).arg("--agent-key").arg(agent_key);
+    command
+}
+
+/// Runs `command` to its end.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> Ended {
+    Program::start(command).ended(PATIENCE)
+}
+
+/// `text` with the version, which changes with each release, as `VERSION`.
+pub(crate) fn without_version(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        writeln!(out, "{}", line.replace(env!("CARGO_PKG_VERSION"), "VERSION"))
+            .expect("a String takes any text");
+    }
+    out
 }

@@ -1,0 +1,922 @@
+//! The built programs, as a person, a script and a stranger meet them: exit codes, what is said
+//! where, and what becomes of both when one of them dies.
+
+use crate::support::{
+    Agent, Ended, Keys, PATIENCE, Program, alone, await_within, check, linkqual, run,
+    without_version,
+};
+use linkqual::demo::relay::Relay;
+use linkqual::io::frame::{FrameReader, write_frame};
+use linkqual::io::key::{read_public, read_secret};
+use linkqual::io::tls::{Acceptor, Connector, Identity, TlsStream};
+use linkqual::line::{Applies, Class, Loss, Spec};
+use linkqual::plan::Direction;
+use linkqual::wire::control::{FRAME_MAX, Hello, LoadRequest, Message, PROTOCOL, Request};
+use serde_json::Value;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+
+/// More than any answer on loopback takes, and less than what the programs themselves wait.
+const SOON: Duration = Duration::from_secs(10);
+
+// ---- What the programs say of themselves.
+
+#[track_caller]
+fn help(name: &str, program: &str, args: &[&str]) {
+    let help = run(Command::new(program).args(args).env("COLUMNS", "100"));
+    help.expect_code(0);
+    assert_eq!(help.err, "");
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, without_version(&help.out));
+    });
+}
+
+const DRIVER: &str = env!("CARGO_BIN_EXE_linkqual");
+const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
+
+#[test]
+fn help_is_as_it_was_reviewed() {
+    help("help_linkqual", DRIVER, &["--help"]);
+    help("help_linkqual_keygen", DRIVER, &["keygen", "--help"]);
+    help("help_linkqual_check", DRIVER, &["check", "--help"]);
+    help("help_linkqual_demo", DRIVER, &["demo", "--help"]);
+    help("help_linkqual_agent", AGENT, &["--help"]);
+    help("version_linkqual", DRIVER, &["--version"]);
+    help("version_linkqual_agent", AGENT, &["--version"]);
+}
+
+// ---- Keys.
+
+#[test]
+fn keygen_makes_a_secret_file_and_a_public_one_and_never_overwrites() {
+    let keys = Keys::of("alice");
+    let (path, public) = (keys.path("driver"), keys.path("driver.pub"));
+    let mode = fs::metadata(&path).expect("there").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    let (secret, line) = (text(&path), text(&public));
+    assert!(secret.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    assert!(line.starts_with("linkqual-ed25519 ") && line.ends_with(" alice\n"), "{line}");
+    let again = run(linkqual().args(["keygen", "--out"]).arg(&path));
+    again.expect_error(2, &[&path.display().to_string(), "exists already", "Name another file"]);
+    assert_eq!((text(&path), text(&public)), (secret, line));
+}
+
+#[test]
+fn keygen_leaves_no_half_of_a_pair() {
+    let keys = Keys::of("alice");
+    fs::write(keys.path("half.pub"), "mine").expect("writable");
+    let half = run(linkqual().args(["keygen", "--out"]).arg(keys.path("half")));
+    half.expect_error(2, &["half.pub", "exists already"]);
+    assert!(!keys.path("half").exists());
+    assert_eq!(text(&keys.path("half.pub")), "mine");
+    let nowhere = run(linkqual().args(["keygen", "--out", "/nonexistent/key"]));
+    nowhere.expect_error(2, &["/nonexistent/key", "cannot be written"]);
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).expect("a text file")
+}
+
+// ---- Checks that are answered.
+
+#[test]
+fn where_nothing_is_required_nothing_can_pass() {
+    let agent = Agent::start();
+    let ended = run(agent.check().args(["--duration", "1s"]));
+    ended.expect_code(3);
+    assert!(ended.out.starts_with("INCONCLUSIVE "), "{}", ended.out);
+    assert!(ended.out.contains("Nothing was required"), "{}", ended.out);
+    assert_eq!(ended.err, "", "there is nothing to say beside the result");
+}
+
+#[test]
+fn an_idle_line_within_its_bound_passes_and_says_so_first() {
+    let agent = Agent::start();
+    let ended = run(agent.check().args(["--duration", "1s", "--rtt-p99", "1s"]));
+    ended.expect_code(0);
+    assert_eq!(ended.out.split_whitespace().next(), Some("PASS"), "{}", ended.out);
+    assert!(
+        ended.err.contains("takes 4 s instead of 1 s"),
+        "what is decided is told: {}",
+        ended.err
+    );
+}
+
+#[test]
+fn an_idle_line_beyond_its_bound_fails() {
+    let agent = Agent::start();
+    let ended = run(agent.check().args(["--duration", "1s", "--rtt-p99", "0.001us"]));
+    // No kernel turns a datagram around within 1 ns.
+    ended.expect_code(1);
+    assert!(ended.out.starts_with("FAIL "), "{}", ended.out);
+    assert!(ended.out.contains("rtt_p99"), "{}", ended.out);
+}
+
+#[test]
+fn quiet_says_nothing_beside_the_result() {
+    let agent = Agent::start();
+    let ended = run(agent.check().args(["--quiet", "--duration", "1s", "--rtt-p99", "0.001us"]));
+    ended.expect_code(1);
+    assert_eq!(ended.err, "");
+}
+
+/// The names are an interface: scripts read them.
+const FINDING: [&str; 9] =
+    ["metric", "direction", "bound", "value", "low", "high", "unit", "verdict", "reason"];
+const TRIAL: [&str; 22] = [
+    "kind",
+    "direction",
+    "streams",
+    "offered_bit_s",
+    "goodput_bit_s",
+    "sent_packets",
+    "refused_packets",
+    "received_packets",
+    "lost_packets",
+    "duplicate_packets",
+    "reordered_packets",
+    "late_packets",
+    "host_dropped_packets",
+    "unattributed_packets",
+    "paused_packets",
+    "skipped_packets",
+    "outages",
+    "rtt_us",
+    "jitter_us",
+    "jitter_rfc3550_us",
+    "status",
+    "duration_s",
+];
+const ROUND_TRIP: [&str; 7] = ["min", "p50", "p90", "p99", "p999", "max", "samples"];
+
+#[track_caller]
+fn has(value: &Value, names: &[&str]) {
+    for name in names {
+        assert!(value.get(name).is_some(), "no {name} in {value:#}");
+    }
+}
+
+/// The load, both ways: the report as JSON, and the same in its folder.
+#[test]
+fn a_load_both_ways_passes_and_its_report_has_every_field() {
+    let agent = Agent::start();
+    let folder = agent.keys.path("runs/first");
+    let load = ["--rate", "5 Mbit/s", "--duration", "2s", "--direction", "both", "--json"];
+    let ended = run(agent.check().args(load).arg("--out").arg(&folder));
+    ended.expect_code(0);
+    assert_eq!(ended.out, text(&folder.join("report.json")));
+    assert!(text(&folder.join("report.txt")).starts_with("PASS "));
+    let report = ended.json();
+    has(&report, &["format", "verdict", "complete", "findings", "trials", "doubts"]);
+    assert_eq!(report["format"], "linkqual-report/1");
+    assert_eq!((&report["verdict"], &report["complete"]), (&"PASS".into(), &true.into()));
+    let findings = report["findings"].as_array().expect("a list");
+    let throughput = |direction: &str| {
+        let same = |finding: &&Value| finding["direction"] == direction;
+        let finding = findings.iter().find(same).expect("a finding");
+        has(finding, &FINDING);
+        assert_eq!((&finding["metric"], &finding["unit"]), (&"throughput".into(), &"bit/s".into()));
+        assert_eq!(finding["bound"].as_f64(), Some(5e6));
+        assert_eq!(finding["verdict"], "PASS");
+    };
+    throughput("forward");
+    throughput("reverse");
+    assert_eq!(findings.len(), 2);
+    let trials = report["trials"].as_array().expect("a list");
+    let kinds: Vec<_> = trials.iter().map(|row| (&row["kind"], &row["direction"])).collect();
+    let expected =
+        [("idle", "forward"), ("idle", "reverse"), ("udp", "forward"), ("udp", "reverse")];
+    assert_eq!(
+        format!("{kinds:?}"),
+        format!("{:?}", expected.map(|(kind, way)| (Value::from(kind), Value::from(way))))
+    );
+    for row in trials {
+        has(row, &TRIAL);
+        assert_eq!(row["status"], "ok");
+        identity_holds(row);
+    }
+    has(&trials[0]["rtt_us"], &ROUND_TRIP);
+    has(&trials[2]["rtt_us"], &ROUND_TRIP);
+    assert!(report["doubts"].is_array());
+}
+
+/// sent = received (each once) + lost + late + `host_dropped`.
+#[track_caller]
+fn identity_holds(row: &Value) {
+    let count = |name: &str| row[name].as_u64().unwrap_or_default();
+    let came = count("received_packets") + count("lost_packets") + count("late_packets");
+    assert!(0 < count("sent_packets"));
+    assert_eq!(count("sent_packets"), came + count("host_dropped_packets"), "{row:#}");
+}
+
+#[test]
+fn a_report_is_kept_as_it_was_printed_and_never_overwritten() {
+    let agent = Agent::start();
+    let folder = agent.keys.path("deep/run");
+    let probes = ["--duration", "1s"];
+    let first = run(agent.check().args(probes).arg("--out").arg(&folder));
+    first.expect_code(3);
+    assert_eq!(first.out, text(&folder.join("report.txt")));
+    let record = text(&folder.join("report.json"));
+    assert!(serde_json::from_str::<Value>(&record).is_ok(), "{record}");
+    let second = run(agent.check().args(probes).arg("--out").arg(&folder));
+    let path = folder.join("report.json").display().to_string();
+    second.expect_error(2, &[&path, "exists", "--out of its own"]);
+    assert_eq!(record, text(&folder.join("report.json")));
+    assert_eq!(first.out, text(&folder.join("report.txt")));
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2, "no drafts are left");
+}
+
+#[test]
+fn a_run_that_could_not_be_run_leaves_no_report_in_the_way() {
+    let agent = Agent::start_with(&["--max-rate", "10 Mbit/s"]);
+    let folder = agent.keys.path("run");
+    let load = ["--rate", "11 Mbit/s"];
+    run(agent.check().args(load).arg("--out").arg(&folder)).expect_code(4);
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
+}
+
+// ---- What cannot be meant.
+
+#[track_caller]
+fn refused(args: &[&str], words: &[&str]) {
+    let nobody = Path::new("/nonexistent/key");
+    run(check("127.0.0.1:9", nobody, nobody).args(args)).expect_error(2, words);
+}
+
+#[test]
+fn what_is_no_rate_is_refused_with_the_right_spelling() {
+    let right = r#"a number with bit/s, kbit/s, Mbit/s or Gbit/s behind it, such as "500 Mbit/s""#;
+    for rate in ["500M", "10GB", "500", "0 Mbit/s", "0", "1e9 bit/s", "500 mbit/s", "-5 Mbit/s", ""]
+    {
+        refused(&["--rate", rate], &[&format!("'{rate}'"), "--rate", right]);
+    }
+    refused(&["--rate=-5Mbit/s"], &["'-5Mbit/s'", right]);
+    refused(&["--rate", "99999999999 Gbit/s"], &["--rate", right]);
+}
+
+#[test]
+fn what_is_no_share_is_refused_with_the_right_spelling() {
+    let right = r#"a number from 0 to 100 with % behind it, such as "0.01%""#;
+    for loss in ["0.01", "-1%", "101%", "%", "a lot"] {
+        refused(&["--loss", loss], &[&format!("'{loss}'"), "--loss", right]);
+    }
+}
+
+#[test]
+fn what_is_no_time_is_refused_with_the_right_spelling() {
+    let right = r#"a number with us, ms, s, min or h behind it, such as "20 ms""#;
+    for option in ["--rtt-p99", "--jitter", "--outage", "--duration"] {
+        for time in ["20", "-1 ms", "20 m", "soon"] {
+            refused(&[option, time], &[&format!("'{time}'"), option, right]);
+        }
+    }
+}
+
+#[test]
+fn a_duration_that_no_trial_has_is_refused_before_anybody_is_called() {
+    for duration in ["0s", "999ms", "601s", "11min", "1h"] {
+        let words = [&format!("'{duration}'"), "--duration", "from 1 s to 600 s are allowed"];
+        refused(&["--duration", duration], &words);
+    }
+}
+
+#[test]
+fn numbers_outside_their_bounds_are_refused_with_the_bounds() {
+    for streams in ["0", "65", "-1"] {
+        refused(&["--streams", streams], &[&format!("'{streams}'"), "--streams", "1..=64"]);
+    }
+    for size in ["3", "35", "65508", "-36"] {
+        refused(&["--size", size], &[&format!("'{size}'"), "--size", "36..=65507"]);
+    }
+}
+
+#[test]
+fn what_is_no_direction_or_layer_is_refused_with_what_is_one() {
+    refused(&["--direction", "up"], &["'up'", "--direction", "forward, reverse or both"]);
+    refused(&["--layer", "L5"], &["'L5'", "--layer", "L1 (wire), L2 (frame), L3 (IP) or L4"]);
+    refused(&["--layer", "l2"], &["'l2'", "--layer"]);
+}
+
+#[test]
+fn what_is_no_host_is_refused() {
+    let nobody = Path::new("/nonexistent/key");
+    for host in ["http://10.0.0.7", "a b", "", ":4872"] {
+        run(&mut check(host, nobody, nobody)).expect_error(2, &["not a host", "10.0.0.7:4872"]);
+    }
+    for (host, port) in [("host:0", "'0'"), ("host:65536", "'65536'"), ("host:ssh", "'ssh'")] {
+        run(&mut check(host, nobody, nobody)).expect_error(2, &[port, "from 1 to 65535"]);
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let missing = run(linkqual().args(["check", "127.0.0.1:9", "--agent-key", "agent.pub"]));
+    missing.expect_error(2, &["required", "--key <FILE>"]);
+    let nothing = run(&mut linkqual());
+    nothing.expect_code(2);
+    assert!(nothing.out.is_empty() && nothing.err.contains("Usage: linkqual <COMMAND>"));
+    run(&mut Command::new(AGENT)).expect_error(2, &["--key <FILE>", "--allow <FILE.pub>"]);
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_told_with_what_to_do() {
+    let keys = Keys::of("alice");
+    let (driver, agent) = (keys.path("driver"), keys.path("agent.pub"));
+    let exposed = keys.make("exposed", "alice");
+    fs::set_permissions(&exposed, fs::Permissions::from_mode(0o644)).expect("it is this test's");
+    let words = ["others on this host can use", "0644", "chmod 600"];
+    run(&mut check("127.0.0.1:9", &exposed, &agent)).expect_error(2, &words);
+    let public = keys.path("driver.pub");
+    let words = ["driver.pub", "public key", "without .pub"];
+    run(&mut check("127.0.0.1:9", &public, &agent)).expect_error(2, &words);
+    let words = ["secret key", "give", "agent.pub"];
+    run(&mut check("127.0.0.1:9", &driver, &keys.path("agent"))).expect_error(2, &words);
+    let words = ["nothing-here", "cannot be read"];
+    run(&mut check("127.0.0.1:9", &keys.path("nothing-here"), &agent)).expect_error(2, &words);
+    fs::write(keys.path("noise"), [0xa5; 100]).expect("writable");
+    run(&mut check("127.0.0.1:9", &keys.path("noise"), &agent))
+        .expect_error(2, &["noise: not text"]);
+    let mut command = Command::new(AGENT);
+    command.args(["--listen", "127.0.0.1:0", "--key"]).arg(keys.path("agent"));
+    command.arg("--allow").arg(&driver);
+    run(&mut command).expect_error(2, &["secret key", "driver.pub"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_told_before_anybody_is_called() {
+    let keys = Keys::of("alice");
+    let (driver, agent) = (keys.path("driver"), keys.path("agent.pub"));
+    let out = ["--out", "/proc/nothing/here"];
+    let ended = run(check("127.0.0.1:9", &driver, &agent).args(out));
+    ended.expect_error(2, &["cannot write /proc/nothing/here"]);
+}
+
+// ---- Who is not let in.
+
+#[test]
+fn a_driver_that_is_not_listed_is_told_so_and_the_agent_logs_its_key() {
+    let agent = Agent::start();
+    let stranger = agent.keys.make("stranger", "mallory");
+    let key = agent.keys.fingerprint("stranger.pub");
+    let command = &mut check(&agent.address.to_string(), &stranger, &agent.keys.path("agent.pub"));
+    run(command).expect_error(4, &["does not list this key", &key, "--allow"]);
+    agent.program.await_said(SOON, &key);
+    assert!(!agent.program.err().contains('\x1b'), "a log that is no terminal has no colours");
+}
+
+#[test]
+fn another_agent_than_was_meant_is_told_with_both_keys() {
+    let agent = Agent::start();
+    let (meant, found) =
+        (agent.keys.fingerprint("driver.pub"), agent.keys.fingerprint("agent.pub"));
+    let keys = &agent.keys;
+    let host = agent.address.to_string();
+    let ended = run(&mut check(&host, &keys.path("driver"), &keys.path("driver.pub")));
+    ended.expect_error(4, &["another key", &meant, &found, "--agent-key", "Is it the right host?"]);
+}
+
+// ---- Where there is no agent.
+
+#[test]
+fn a_closed_port_is_told_with_what_to_try() {
+    let keys = Keys::of("alice");
+    // Bound and not listened on, it stays closed for as long as this holds it.
+    let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let held = held.expect("a socket");
+    held.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a port");
+    let address = held.local_addr().expect("bound").as_socket().expect("of IP");
+    let began = Instant::now();
+    let host = address.to_string();
+    let ended = run(&mut check(&host, &keys.path("driver"), &keys.path("agent.pub")));
+    let hint = format!("nc -vz 127.0.0.1 {}", address.port());
+    ended.expect_error(4, &["nothing answers", &host, "refused", "linkqual-agent", &hint]);
+    assert!(!ended.err.contains("within"), "nobody waited: {}", ended.err);
+    assert!(began.elapsed() < SOON);
+}
+
+#[test]
+fn a_name_that_nobody_has_is_wrong_usage() {
+    let keys = Keys::of("alice");
+    let (driver, agent) = (keys.path("driver"), keys.path("agent.pub"));
+    let ended = run(&mut check("no-such-host.invalid", &driver, &agent));
+    ended.expect_error(2, &["no-such-host.invalid", "no such host", "Check the spelling"]);
+}
+
+/// Listens, and hands each connection to `serve`, until the test's program ends.
+fn impostor(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || listener.incoming().flatten().for_each(serve));
+    address
+}
+
+#[track_caller]
+fn check_impostor(address: SocketAddr) -> Ended {
+    let keys = Keys::of("alice");
+    let host = address.to_string();
+    let command = &mut check(&host, &keys.path("driver"), &keys.path("agent.pub"));
+    Program::start(command.args(["--duration", "1s"])).ended(SOON)
+}
+
+#[test]
+fn a_listener_that_says_nothing_is_given_up() {
+    let (keep, kept) = std::sync::mpsc::channel();
+    let address = impostor(move |stream| keep.send(stream).expect("the test still runs"));
+    let ended = check_impostor(address);
+    ended.expect_error(4, &[&address.to_string(), "no handshake within 5s", "Is it linkqual"]);
+    drop(kept);
+}
+
+#[test]
+fn a_listener_of_another_trade_is_told_apart() {
+    let address = impostor(|mut stream| {
+        _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+        _ = stream.read(&mut [0; 512]);
+    });
+    let ended = check_impostor(address);
+    ended.expect_error(4, &[&address.to_string(), "does not speak linkqual's control protocol"]);
+}
+
+#[test]
+fn a_listener_that_closes_at_once_is_told() {
+    let ended = check_impostor(impostor(drop));
+    ended.expect_error(4, &["in the handshake"]);
+}
+
+/// A firewall that lets TCP pass and answers UDP with "port unreachable".
+#[test]
+fn an_agent_whose_udp_is_closed_is_told_apart_from_a_dead_line() {
+    let agent = Agent::start();
+    let target = agent.address;
+    let address = impostor(move |near| {
+        let far = TcpStream::connect(target).expect("the agent listens");
+        pass(&near, &far);
+        pass(&far, &near);
+    });
+    udp_does_not_pass(&agent, address);
+}
+
+fn pass(from: &TcpStream, to: &TcpStream) {
+    let mut from = from.try_clone().expect("a descriptor");
+    let mut to = to.try_clone().expect("a descriptor");
+    thread::spawn(move || {
+        // Whichever end closes first, the other is to learn of it.
+        _ = std::io::copy(&mut from, &mut to);
+        _ = to.shutdown(std::net::Shutdown::Write);
+    });
+}
+
+/// A firewall that lets TCP pass and drops UDP without a word.
+#[test]
+fn an_agent_whose_udp_is_dropped_is_told_apart_from_a_dead_line() {
+    let agent = Agent::start();
+    let lost = vec![(Applies::ToAll, Loss::Random { ratio: 1.0 })];
+    let dead = || Spec { loss: lost.clone(), ..Spec::default() };
+    let relay = Relay::start(agent.address, dead(), dead(), 1).expect("a port");
+    udp_does_not_pass(&agent, relay.local());
+}
+
+#[track_caller]
+fn udp_does_not_pass(agent: &Agent, address: SocketAddr) {
+    let ended = run(agent.check_at(address).args(["--duration", "1s"]));
+    ended.expect_error(4, &[&address.to_string(), "no UDP datagram came back", "firewall"]);
+}
+
+// ---- What an agent takes without harm.
+
+/// Answers a check, so it is unharmed.
+#[track_caller]
+fn still_serves(agent: &Agent) {
+    let ended = Program::start(agent.check().args(["--duration", "1s"])).ended(PATIENCE);
+    ended.expect_code(3);
+    assert!(ended.out.contains("trial 0 forward: idle probes, 1 s\n"), "{}", ended.out);
+}
+
+#[test]
+fn octets_of_strangers_do_an_agent_no_harm() {
+    let agent = Agent::start();
+    let noise: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let junk = [&[0x16, 3, 3, 0xff, 0xff], &noise[..]].concat();
+    let torn = [0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
+    for octets in [&noise[..], &junk, &torn, b"GET / HTTP/1.0\r\n\r\n", &[0x16], &[]] {
+        let mut stream = TcpStream::connect(agent.address).expect("it listens");
+        // It may close before it has read all.
+        _ = stream.write_all(octets);
+        _ = stream.shutdown(std::net::Shutdown::Write);
+        stream.set_read_timeout(Some(SOON)).expect("above 0");
+        let mut answer = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it is not closed");
+        }
+        assert!(answer.len() < 32, "a TLS alert at most: {answer:?}");
+    }
+    agent.program.await_said(SOON, "what came is not TLS");
+    let udp = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    for len in [0, 1, 8, 44, 1_472, 65_507] {
+        udp.send_to(&vec![0xa5; len], agent.address).expect("loopback takes it");
+    }
+    still_serves(&agent);
+    udp.set_nonblocking(true).expect("a socket");
+    assert!(udp.recv(&mut [0; 64]).is_err(), "a stranger is not answered");
+}
+
+#[test]
+fn three_hundred_connections_of_strangers_do_not_keep_a_driver_out() {
+    let agent = Agent::start();
+    let strangers: Vec<_> =
+        (0..300).map(|_| TcpStream::connect(agent.address).expect("it listens")).collect();
+    still_serves(&agent);
+    drop(strangers);
+    still_serves(&agent);
+}
+
+/// Runs `conversation` in a driver's place.
+fn converse<T>(agent: &Agent, conversation: impl AsyncFnOnce(&mut Conversation) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut open = Conversation::open(agent).await;
+        conversation(&mut open).await
+    })
+}
+
+/// A control connection of an allowed driver that may say anything.
+struct Conversation {
+    reader: FrameReader<tokio::io::ReadHalf<TlsStream<tokio::net::TcpStream>>>,
+    writer: tokio::io::WriteHalf<TlsStream<tokio::net::TcpStream>>,
+}
+
+impl Conversation {
+    async fn open(agent: &Agent) -> Self {
+        let identity = Identity::new(&read_secret(&agent.keys.path("driver")).expect("a key"));
+        let expected = read_public(&agent.keys.path("agent.pub")).expect("a key").key();
+        let stream = tokio::net::TcpStream::connect(agent.address).await.expect("it listens");
+        let stream = Connector::new(&identity, expected).connect(stream, SOON).await;
+        let (reader, writer) = tokio::io::split(stream.expect("it knows this key"));
+        let mut open = Self { reader: FrameReader::new(reader, FRAME_MAX), writer };
+        let hello = open.hear(SOON).await;
+        assert!(matches!(hello, Some(Message::Hello(_))), "{hello:?}");
+        open
+    }
+
+    /// The next message; `None` where the agent has closed.
+    async fn hear(&mut self, limit: Duration) -> Option<Message> {
+        let frame = tokio::time::timeout(limit, self.reader.next()).await;
+        let frame = frame.expect("the agent is not silent").expect("the agent sends frames")?;
+        Some(Message::parse(&frame).expect("the agent sends messages"))
+    }
+
+    async fn say(&mut self, message: &Message) {
+        self.say_octets(&message.emit()).await;
+    }
+
+    async fn say_octets(&mut self, octets: &[u8]) {
+        write_frame(&mut self.writer, octets, FRAME_MAX).await.expect("it is open");
+    }
+
+    async fn greet(&mut self) {
+        self.say(&Message::Hello(hello(PROTOCOL))).await;
+    }
+
+    /// Asserts that the agent tells a fault with each of `words`, then closes.
+    async fn hear_fault(&mut self, limit: Duration, words: &[&str]) {
+        let message = self.hear(limit).await;
+        let reason = match &message {
+            Some(Message::Fault { reason }) => reason,
+            _ => "",
+        };
+        assert_ne!(reason, "", "{message:?}, where a fault with {words:?} is due");
+        for word in words {
+            assert!(reason.contains(word), "{word:?} is not said: {reason}");
+        }
+        assert_eq!(self.hear(SOON).await, None);
+    }
+}
+
+fn hello(protocol: u32) -> Hello {
+    Hello { protocol, program: "linkqual 9.9.9".to_owned(), limits: None }
+}
+
+#[test]
+fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
+    let agent = Agent::start();
+    converse(&agent, async |open| {
+        open.writer.write_all(&[0xff; 4]).await.expect("it is open");
+        open.writer.flush().await.expect("it is open");
+        open.hear_fault(SOON, &["4294967295 octets", "at most 4194304"]).await;
+    });
+    converse(&agent, async |open| {
+        open.writer.write_all(&[0; 4]).await.expect("it is open");
+        open.writer.flush().await.expect("it is open");
+        open.hear_fault(SOON, &["0 octets", "at least 1"]).await;
+    });
+    for (octets, words) in [
+        (&b"{\"type\":"[..], &["not a message of protocol version 1"][..]),
+        (&[0xa5; 64], &["not a message"]),
+        (br#"{"type":"sing"}"#, &["not a message", "sing"]),
+        (br#"{"type":"finish"}"#, &["'finish' came before hello"]),
+        (br#"{"type":"stop","trial":0}"#, &["'stop' came before hello"]),
+    ] {
+        converse(&agent, async |open| {
+            open.say_octets(octets).await;
+            open.hear_fault(SOON, words).await;
+        });
+    }
+    converse(&agent, async |open| {
+        open.say(&Message::Hello(hello(PROTOCOL + 1))).await;
+        let words = ["linkqual 9.9.9", "version 2", "speaks 1", "same release at both ends"];
+        open.hear_fault(SOON, &words).await;
+    });
+    for (octets, words) in [
+        (&br#"{"type":"start","trial":1}"#[..], &["a start without its trial"][..]),
+        (br#"{"type":"prepare","trial":1,"duration_ns":1000000000}"#, &["without a grant"]),
+        (br#"{"type":"request","run":"x","duration_ns":1}"#, &["run"]),
+        (br#"{"type":"started","trial":1}"#, &["'started' is not a driver's to say"]),
+    ] {
+        converse(&agent, async |open| {
+            open.greet().await;
+            open.say_octets(octets).await;
+            open.hear_fault(SOON, words).await;
+        });
+    }
+    still_serves(&agent);
+}
+
+#[test]
+fn a_driver_without_a_word_is_let_go() {
+    let agent = Agent::start();
+    let limit = Duration::from_secs(13);
+    converse(&agent, async |open| {
+        open.hear_fault(limit, &["nothing was said for too long"]).await;
+    });
+}
+
+// ---- What a driver takes without harm.
+
+/// An agent that is let in, says `messages`, and then reads on until the driver has closed.
+fn odd_agent(keys: &Keys, messages: &[&[u8]]) -> SocketAddr {
+    let messages: Vec<Vec<u8>> = messages.iter().map(|message| message.to_vec()).collect();
+    let identity = Identity::new(&read_secret(&keys.path("agent")).expect("a key"));
+    let driver = read_public(&keys.path("driver.pub")).expect("a key").key();
+    let acceptor = Acceptor::new(&identity, [driver]);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    listener.set_nonblocking(true).expect("a socket");
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+            let (stream, _) = listener.accept().await.expect("a driver comes");
+            let (mut stream, _) = acceptor.accept(stream, SOON).await.expect("it is listed");
+            for message in &messages {
+                write_frame(&mut stream, message, FRAME_MAX).await.expect("it is open");
+            }
+            // How the driver goes is its own affair.
+            _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        });
+    });
+    address
+}
+
+#[track_caller]
+fn odd(messages: &[&[u8]], words: &[&str]) {
+    let keys = Keys::of("alice");
+    let host = odd_agent(&keys, messages).to_string();
+    let command = &mut check(&host, &keys.path("driver"), &keys.path("agent.pub"));
+    Program::start(command).ended(SOON).expect_error(4, &[&[&host[..]], words].concat());
+}
+
+#[test]
+fn an_agent_that_breaks_the_protocol_is_told() {
+    odd(&[b"{}"], &["broke the protocol", "not a message"]);
+    odd(&[br#"{"type":"hello","protocol":1,"program":"linkqual 9"}"#], &["it is a driver"]);
+    odd(
+        &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
+        &["linkqual-agent 9.9", "version 9", "speaks 1", "same release at both ends"],
+    );
+    odd(&[br#"{"type":"finish"}"#], &["broke the protocol", "finish"]);
+    let limits = br#"{"type":"hello","protocol":1,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
+    odd(&[limits, br#"{"type":"refused","reason":"closed on Sundays"}"#], &["closed on Sundays"]);
+    odd(&[limits, br#"{"type":"fault","reason":"out of paper"}"#], &["out of paper"]);
+}
+
+// ---- What an agent allows.
+
+#[test]
+fn a_rate_above_the_limit_is_refused_and_the_limit_itself_is_not() {
+    let agent = Agent::start_with(&["--max-rate", "10 Mbit/s"]);
+    let above = run(agent.check().args(["--rate", "11 Mbit/s", "--size", "1472"]));
+    above.expect_error(4, &["at most 10 Mbit/s", "11 Mbit/s was asked", "--max-rate"]);
+    let mut at = Program::start(agent.check().args(["--rate", "10 Mbit/s", "--size", "1472"]));
+    is_granted(&agent, &mut at);
+}
+
+#[test]
+fn a_duration_above_the_limit_is_refused_and_the_limit_itself_is_not() {
+    let agent = Agent::start_with(&["--max-duration", "3 s"]);
+    let above = run(agent.check().args(["--rate", "1 Mbit/s", "--duration", "4s"]));
+    above.expect_error(4, &["at most 3 s", "4 s was asked", "--max-duration"]);
+    let mut at = Program::start(agent.check().args(["--rate", "1 Mbit/s", "--duration", "3s"]));
+    is_granted(&agent, &mut at);
+}
+
+/// Asserts that `driver` comes to hold the agent's load lock.
+#[track_caller]
+fn is_granted(agent: &Agent, driver: &mut Program) {
+    await_within(SOON, "the load lock is held", || {
+        assert!(driver.is_running(), "it is not granted: {}", driver.err());
+        matches!(ask_for_load(agent), Message::Refused { .. }).then_some(())
+    });
+}
+
+/// Asks the agent for a load, and gives back at once what is granted.
+fn ask_for_load(agent: &Agent) -> Message {
+    converse(agent, async |open| {
+        open.greet().await;
+        let load = Some(LoadRequest { rate_bit_s: 1_000_000, duration_ns: 1_000_000_000 });
+        let run = "0123456789abcdef0123456789abcdef".to_owned();
+        let request = Request { run, circuit: None, duration_ns: 2_000_000_000, load };
+        open.say(&Message::Request(request)).await;
+        let answer = open.hear(SOON).await.expect("an answer");
+        open.say(&Message::Finish).await;
+        answer
+    })
+}
+
+#[test]
+fn one_loads_at_a_time_and_the_others_are_told_who_and_may_probe() {
+    let agent = Agent::start();
+    let mut holder = Program::start(agent.check().args(["--rate", "1 Mbit/s"]));
+    is_granted(&agent, &mut holder);
+    let second = run(agent.check().args(["--rate", "1 Mbit/s"]));
+    second.expect_error(4, &["alice", "holds the load lock for at most", " s more", "Try again"]);
+    still_serves(&agent);
+    assert!(holder.is_running(), "the holder is undisturbed: {}", holder.err());
+}
+
+// ---- Ends.
+
+/// A driver through a line that counts, which is ended in the midst of its probes.
+struct Midway {
+    agent: Agent,
+    relay: Relay,
+    driver: Program,
+}
+
+impl Midway {
+    /// Waits until the agent has sent 200 packets of `class`: more than the search for the MTU, and
+    /// less than the run.
+    fn of(class: Class, args: &[&str]) -> Self {
+        let agent = Agent::start();
+        let (there, back) = (Spec::default(), Spec::default());
+        let relay = Relay::start(agent.address, there, back, 1).expect("a port");
+        let driver = Program::start(agent.check_at(relay.local()).args(args));
+        let midway = Self { agent, relay, driver };
+        await_within(PATIENCE, "200 packets come back", || {
+            (200 < midway.sent(class)).then_some(())
+        });
+        midway
+    }
+
+    /// Packets of `class` that the agent has sent.
+    fn sent(&self, class: Class) -> u64 {
+        self.relay.counts(Direction::Reverse, class).offered
+    }
+}
+
+#[test]
+fn an_agent_whose_driver_is_killed_stops_sending_and_serves_the_next() {
+    let load = ["--rate", "20 Mbit/s", "--direction", "reverse", "--duration", "60s"];
+    let mut midway = Midway::of(Class::Load, &load);
+    assert!(matches!(ask_for_load(&midway.agent), Message::Refused { .. }), "the lock is held");
+    midway.driver.kill();
+    let killed = Instant::now();
+    let limit = Duration::from_secs(2);
+    midway.agent.program.await_said(limit, "is over");
+    await_within(limit.saturating_sub(killed.elapsed()), "the next load is granted", || {
+        matches!(ask_for_load(&midway.agent), Message::Granted(_)).then_some(())
+    });
+    // What is under way may still come: the relay reads at once.
+    let mut sent = midway.sent(Class::Load);
+    await_within(limit, "no further load comes", || {
+        thread::sleep(Duration::from_millis(100));
+        let before = std::mem::replace(&mut sent, midway.sent(Class::Load));
+        (before == sent).then_some(())
+    });
+    still_serves(&midway.agent);
+}
+
+#[test]
+fn a_driver_whose_agent_is_killed_ends_with_what_it_has() {
+    let probes = ["--rtt-p99", "1s", "--duration", "30s", "--json"];
+    let mut midway = Midway::of(Class::Probe, &probes);
+    midway.agent.program.kill();
+    let ended = midway.driver.ended(Duration::from_secs(20));
+    is_partial(&ended);
+}
+
+/// As above, but with nothing between the two: the host answers for the agent.
+#[test]
+fn a_driver_whose_agent_crashed_ends_with_what_it_has() {
+    let mut agent = Agent::start();
+    let probes = ["--rtt-p99", "1s", "--duration", "30s", "--json"];
+    let driver = Program::start(agent.check().args(probes));
+    agent.program.await_said(SOON, "a driver is connected");
+    // Not for luck: the crash comes at a time that the driver cannot choose, well inside its run.
+    thread::sleep(Duration::from_secs(3));
+    agent.program.kill();
+    is_partial(&driver.ended(Duration::from_secs(20)));
+}
+
+#[track_caller]
+fn is_partial(ended: &Ended) {
+    let report = ended.json();
+    assert_eq!(report["complete"], false, "{report:#}");
+    assert!(matches!(ended.code, Some(1 | 3)), "exit code {:?} with {report:#}", ended.code);
+    assert_ne!(report["verdict"], "PASS");
+    assert!(report["reason"].is_string(), "{report:#}");
+    let rows = report["trials"].as_array().expect("a list");
+    assert_eq!((&rows[0]["kind"], &rows[0]["status"]), (&"idle".into(), &"partial".into()));
+}
+
+#[test]
+fn a_driver_that_is_interrupted_tells_what_it_has() {
+    let load = ["--rate", "1 Mbit/s", "--duration", "60s", "--json"];
+    let agent = Agent::start();
+    let folder = agent.keys.path("run");
+    let relay = Relay::start(agent.address, Spec::default(), Spec::default(), 1).expect("a port");
+    let mut command = agent.check_at(relay.local());
+    let driver = Program::start(command.args(load).arg("--out").arg(&folder));
+    await_within(PATIENCE, "probes come back", || {
+        (200 < relay.counts(Direction::Reverse, Class::Probe).offered).then_some(())
+    });
+    driver.signal("INT");
+    let ended = driver.ended(SOON);
+    ended.expect_code(3);
+    is_partial(&ended);
+    let report = ended.json();
+    assert_eq!(report["reason"], "interrupted");
+    assert_eq!(report["trials"][2]["status"], "not_run", "{report:#}");
+    assert_eq!(ended.out, text(&folder.join("report.json")));
+    assert!(text(&folder.join("report.txt")).starts_with("INCONCLUSIVE "));
+}
+
+#[test]
+fn an_agent_that_is_told_to_end_ends_well() {
+    for signal in ["TERM", "INT"] {
+        let agent = Agent::start();
+        agent.program.signal(signal);
+        let ended = agent.program.ended(Duration::from_secs(2));
+        ended.expect_code(0);
+    }
+}
+
+#[test]
+fn an_agent_that_is_told_to_end_ends_well_in_the_midst_of_a_run() {
+    let midway = Midway::of(Class::Probe, &["--rtt-p99", "1s", "--duration", "30s", "--json"]);
+    midway.agent.program.signal("TERM");
+    midway.agent.program.ended(Duration::from_secs(2)).expect_code(0);
+    is_partial(&midway.driver.ended(Duration::from_secs(20)));
+}
+
+#[test]
+fn an_agent_whose_port_is_taken_says_so() {
+    let agent = Agent::start();
+    let (own, driver) = (agent.keys.path("agent"), agent.keys.path("driver.pub"));
+    let mut command = Command::new(AGENT);
+    command.args(["--listen", &agent.address.to_string(), "--key"]).arg(own);
+    let second = run(command.arg("--allow").arg(driver));
+    second.expect_error(4, &["cannot listen on", &agent.address.to_string(), "in use"]);
+}
+
+// ---- The demo.
+
+#[test]
+fn the_demo_passes() {
+    let _machine = alone();
+    let ended = run(linkqual().arg("demo"));
+    ended.expect_code(0);
+    assert!(ended.out.starts_with("PASS "), "{}", ended.out);
+    assert!(ended.err.contains("20 Mbit/s"), "it says what is required: {}", ended.err);
+}
+
+#[test]
+fn the_broken_demo_fails_and_says_why() {
+    let _machine = alone();
+    let ended = run(linkqual().args(["demo", "--broken"]));
+    ended.expect_code(1);
+    assert!(ended.out.starts_with("FAIL "), "{}", ended.out);
+    for metric in ["throughput", "loss", "outage"] {
+        let fails = |line: &str| {
+            line.starts_with(metric) && line.contains("forward") && line.ends_with("FAIL")
+        };
+        assert!(ended.out.lines().any(fails), "{metric} forward does not fail:\n{}", ended.out);
+    }
+}
