@@ -6,6 +6,7 @@ use crate::flow::{Half, HostLimits, Outcome, Status};
 use crate::metric::{Measured, bound, float, micros, outage_min, unit};
 use crate::plan::{Aim, Bound, Direction, Load, Offer};
 use crate::stats::delays::{Delay, Delays};
+use crate::stats::periods::Clusters;
 use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
 use crate::verdict::{Finding, Verdict, overall};
 use schemars::JsonSchema;
@@ -261,6 +262,21 @@ pub struct LossPeriodRecord {
     pub longest: u64,
     /// The sum of the squares of their lengths, in decimal digits: it may exceed 64 bit.
     pub squares: String,
+    /// The same losses in clusters, for each reach that is kept: bounds on loss are those of the
+    /// greatest reach that is at most a tenth of the packets sent for each one lost. The periods
+    /// are the clusters of reach 1.
+    pub clusters: Vec<LossClusterRecord>,
+}
+
+/// Losses in clusters: what bounds on loss take for one event.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct LossClusterRecord {
+    /// Losses of a cluster have fewer packets that arrived than this between each and the next.
+    pub reach_packets: u64,
+    /// How many clusters there are.
+    pub count: u64,
+    /// The sum of the squares of the packets that each lost, in decimal digits.
+    pub squares: String,
 }
 
 /// A time without an arrival while packets were sent.
@@ -480,6 +496,7 @@ fn row(
             count: came.periods.periods(),
             longest: came.periods.longest(),
             squares: came.periods.sum_of_squares().to_string(),
+            clusters: came.periods.wider().map(cluster).collect(),
         }),
         outages: came.map(|_| outages(outcome, half)),
         rtt_us: is_first.then(|| percentiles(&outcome.round_trip)).flatten(),
@@ -500,6 +517,11 @@ fn row(
         sender_host: host(sender),
         receiver_host: host(receiver),
     }
+}
+
+fn cluster((reach_packets, clusters): (u64, Clusters)) -> LossClusterRecord {
+    let Clusters { count, sum_of_squares, .. } = clusters;
+    LossClusterRecord { reach_packets, count, squares: sum_of_squares.to_string() }
 }
 
 const fn status(status: Status) -> StatusRecord {
