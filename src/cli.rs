@@ -1,6 +1,5 @@
 //! The arguments of both programs: what was typed, and what it means.
 
-use crate::io::files::is_watched;
 use crate::plan::{
     Check, Course, DURATION_MAX, DURATION_MIN, Limits, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
     Requirements, STREAMS_MAX,
@@ -155,16 +154,6 @@ pub struct AgentArgs {
     /// Longest that a driver may load in one run
     #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = parse::<Span>)]
     pub max_duration: Span,
-}
-
-/// Starts the log, on the standard error: what `RUST_LOG` says, or `default`.
-pub fn log(default: &str) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // On a terminal the subscriber itself heeds NO_COLOR; a file is never given colours.
-    if is_watched() { log.init() } else { log.with_ansi(false).init() }
 }
 
 impl AgentArgs {

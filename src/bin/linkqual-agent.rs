@@ -4,6 +4,6 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    linkqual::cli::log("info");
+    linkqual::io::log::start("info");
     linkqual::agent::main(&linkqual::cli::AgentArgs::parse())
 }

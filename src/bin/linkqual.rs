@@ -1,12 +1,13 @@
 //! The driver's executable: arguments in, exit code out.
 
 use clap::Parser as _;
-use linkqual::cli::{DriverArgs, DriverCommand, log};
+use linkqual::cli::{DriverArgs, DriverCommand};
+use linkqual::io::log;
 use linkqual::{demo, driver};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    log("warn");
+    log::start("warn");
     driver::exit(match &DriverArgs::parse().command {
         DriverCommand::Keygen(args) => driver::keygen(args),
         DriverCommand::Check(args) => driver::check(args),

@@ -37,8 +37,8 @@ pub enum Error {
     },
     /// Nobody answers there.
     #[error(
-        "nothing answers at {agent}: {why}. Is linkqual-agent running there, and is TCP port {port} \
-         open? Try: nc -vz {ip} {port}"
+        "nothing answers at {agent}: {why}. Is linkqual-agent running there, and is TCP port \
+         {port} open? Try: nc -vz {ip} {port}"
     )]
     Unreachable {
         /// Where.

@@ -85,11 +85,7 @@ impl Tally {
         let corrupted = corrupted.min(self.host_dropped);
         self.host_dropped -= corrupted;
         // Where they stood is not known; apart from each other they prove the least burstiness.
-        for _ in 0..corrupted {
-            self.periods.on_arrived(1);
-            self.periods.on_lost(1);
-        }
-        self.periods.on_arrived(1);
+        self.periods.add_scattered(corrupted);
     }
 
     /// Adds another stream of the same direction. Associative and commutative.

@@ -107,6 +107,7 @@ impl Window {
         while self.base < sent {
             self.settle_word(sent.min(self.base + WORD));
         }
+        self.settled.periods.close();
         self.settled
     }
 

@@ -6,6 +6,7 @@ pub mod files;
 pub mod frame;
 pub mod host;
 pub mod key;
+pub mod log;
 mod netlink;
 mod sys;
 pub mod tls;

@@ -6,8 +6,9 @@ mod record;
 mod text;
 
 pub use record::{
-    Asked, BoundText, DoubtRecord, FORMAT, FindingRecord, HostRecord, LinkRecord, LossPeriodRecord,
-    OutageRecord, Percentiles, Report, RequirementRecord, StatusRecord, TrialKind, TrialRecord,
+    Asked, BoundText, DoubtRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
+    LossClusterRecord, LossPeriodRecord, OutageRecord, Percentiles, Report, RequirementRecord,
+    StatusRecord, TrialKind, TrialRecord,
 };
 pub use text::text;
 

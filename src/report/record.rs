@@ -6,6 +6,8 @@ use crate::flow::{Half, HostLimits, Outcome, Status};
 use crate::metric::{Measured, bound, float, micros, outage_min, unit};
 use crate::plan::{Aim, Bound, Direction, Load, Offer};
 use crate::stats::delays::{Delay, Delays};
+use crate::stats::periods::Clusters;
+use crate::stats::periods::LossPeriods;
 use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
 use crate::verdict::{Finding, Verdict, overall};
 use schemars::JsonSchema;
@@ -261,6 +263,21 @@ pub struct LossPeriodRecord {
     pub longest: u64,
     /// The sum of the squares of their lengths, in decimal digits: it may exceed 64 bit.
     pub squares: String,
+    /// The same losses in clusters, for each reach that is kept: bounds on loss are those of the
+    /// greatest reach that is at most a tenth of the packets sent for each one lost. The periods
+    /// are the clusters of reach 1.
+    pub clusters: Vec<LossClusterRecord>,
+}
+
+/// Losses in clusters: what bounds on loss take for one event.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct LossClusterRecord {
+    /// Losses of a cluster have fewer packets that arrived than this between each and the next.
+    pub reach_packets: u64,
+    /// How many clusters there are.
+    pub count: u64,
+    /// The sum of the squares of the packets that each lost, in decimal digits.
+    pub squares: String,
 }
 
 /// A time without an arrival while packets were sent.
@@ -477,11 +494,7 @@ fn row(
         rejected_packets: came.map(|came| came.rejected),
         steady_sent_packets: load.and(sent).map(|sent| sent.steady),
         steady_received_packets: load.and(came).map(|came| came.steady),
-        loss_periods: judged.map(|came| LossPeriodRecord {
-            count: came.periods.periods(),
-            longest: came.periods.longest(),
-            squares: came.periods.sum_of_squares().to_string(),
-        }),
+        loss_periods: judged.map(|came| loss_periods(&came.periods)),
         outages: came.map(|_| outages(outcome, half)),
         rtt_us: is_first.then(|| percentiles(&outcome.round_trip)).flatten(),
         jitter_us: finite(half.probing.variation.quantile(0.999)),
@@ -500,6 +513,21 @@ fn row(
         variation_lost: half.probing.variation.infinite(),
         sender_host: host(sender),
         receiver_host: host(receiver),
+    }
+}
+
+fn cluster((reach_packets, clusters): (u64, Clusters)) -> LossClusterRecord {
+    let Clusters { count, sum_of_squares, .. } = clusters;
+    LossClusterRecord { reach_packets, count, squares: sum_of_squares.to_string() }
+}
+
+/// Losses in their pattern, as the record tells it.
+fn loss_periods(periods: &LossPeriods) -> LossPeriodRecord {
+    LossPeriodRecord {
+        count: periods.periods(),
+        longest: periods.longest(),
+        squares: periods.sum_of_squares().to_string(),
+        clusters: periods.wider().map(cluster).collect(),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::flow::{Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally
 use crate::plan::{Aim, Course, Limits, Load, OutOfBounds, Trial};
 use crate::policy;
 use crate::stats::delays::Delays;
-use crate::stats::periods::LossPeriods;
+use crate::stats::periods::{Clusters, LossPeriods};
 use crate::units::{BitRate, PacketRate, Span};
 use crate::wire::control::{
     Account, CourseMessage, DelaysMessage, GapMessage, HostMessage, LimitsMessage, LoadMessage,
@@ -220,6 +220,10 @@ impl From<&Tally> for TallyMessage {
             packets: gap.packets,
             offered: gap.offered,
         };
+        let cluster = |(_, clusters): (u64, Clusters)| {
+            let Clusters { count, sum_of_squares, .. } = clusters;
+            (count, sum_of_squares.to_string())
+        };
         Self {
             received: tally.received,
             late: tally.late,
@@ -235,6 +239,7 @@ impl From<&Tally> for TallyMessage {
             loss_periods: tally.periods.periods(),
             loss_period_max: tally.periods.longest(),
             loss_period_squares: tally.periods.sum_of_squares().to_string(),
+            loss_clusters: tally.periods.wider().map(cluster).collect(),
             lost_in_excess: tally.lost_in_excess,
             began_ns: tally.began_ns,
             gaps: tally.gaps.as_slice().iter().map(gap).collect(),
@@ -261,12 +266,17 @@ impl TryFrom<&TallyMessage> for Tally {
         if !are_counts(counts) || !are_counts(more) || !are_counts(&message.per_second) {
             return Err(contradiction());
         }
-        let squares = match message.loss_period_squares.as_str() {
-            "" => 0,
-            digits => digits.parse().map_err(|_| contradiction())?,
+        let squares = |digits: &str| match digits {
+            "" => Ok(0),
+            digits => digits.parse().map_err(|_| contradiction()),
         };
+        let clusters = message.loss_clusters.iter();
+        let clusters = clusters.map(|(count, digits)| Ok((*count, squares(digits)?)));
+        let clusters: Vec<(u64, u128)> = clusters.collect::<Result<_, Inconsistent>>()?;
+        let squares = squares(&message.loss_period_squares)?;
         let TallyMessage { lost, loss_periods, loss_period_max, .. } = *message;
-        let periods = LossPeriods::from_parts(lost, loss_periods, loss_period_max, squares);
+        let periods =
+            LossPeriods::from_parts(lost, loss_periods, loss_period_max, squares, &clusters);
         let gaps = Gaps::from_vec(message.gaps.iter().map(gap).collect());
         Ok(Self {
             received: message.received,
@@ -337,8 +347,10 @@ mod tests {
     fn accounts_are_read_back_whole() {
         let mut tally =
             Tally { received: 5, late: 1, jitter_rfc3550_ns: Some(1.5), ..Tally::default() };
-        tally.periods.on_lost(4);
-        tally.periods.on_arrived(1);
+        for arrived in [1, 3, 20] {
+            tally.periods.on_lost(4);
+            tally.periods.on_arrived(arrived);
+        }
         assert_eq!(Tally::try_from(&TallyMessage::from(&tally)), Ok(tally));
         let mut sent =
             SentCounts { sent: 9, steady: 7, excess: vec![2..4, 6..9], ..SentCounts::default() };
@@ -358,6 +370,33 @@ mod tests {
         assert!(Tally::try_from(&huge).is_err(), "a sum with it would overflow");
         let huge = SentMessage { per_second: vec![u64::MAX], ..SentMessage::default() };
         assert!(SentCounts::try_from(&huge).is_err(), "a sum with it would overflow");
+    }
+
+    #[test]
+    fn clusters_that_contradict_the_periods_are_refused() {
+        let mut tally = Tally::default();
+        tally.periods.on_lost(2);
+        tally.periods.on_arrived(1);
+        tally.periods.on_lost(1);
+        let message = TallyMessage::from(&tally);
+        let nine = (1, "9".to_owned());
+        assert_eq!(message.loss_clusters, [nine.clone(), nine.clone(), nine.clone(), nine.clone()]);
+        let told = |loss_clusters| {
+            let told = Tally::try_from(&TallyMessage { loss_clusters, ..message.clone() })?;
+            Ok::<_, Inconsistent>(told.periods.clusters(16).count)
+        };
+        assert_eq!(told(vec![nine.clone(); 4]), Ok(1));
+        assert_eq!(told(Vec::new()), Ok(2), "an account without clusters has its periods");
+        for clusters in [
+            vec![nine.clone(); 3],
+            vec![nine; 5],
+            vec![(3, "5".to_owned()); 4],
+            vec![(1, "5".to_owned()); 4],
+            vec![(1, "-9".to_owned()); 4],
+            vec![(1, String::new()); 4],
+        ] {
+            assert!(told(clusters.clone()).is_err(), "{clusters:?} were taken");
+        }
     }
 
     #[test]

@@ -267,6 +267,9 @@ pub struct TallyMessage {
     pub loss_period_max: u64,
     /// The sum of the squares of their lengths, as decimal digits: it may exceed 64 bit.
     pub loss_period_squares: String,
+    /// How many clusters of loss there are, and the sum of the squares of what each lost: with less
+    /// than 2, 4, 8 and 16 arrivals between their losses. Absent or empty: as many as periods.
+    pub loss_clusters: Vec<(u64, String)>,
     /// Lost in a catch-up of the sender's.
     pub lost_in_excess: u64,
     /// When the first packet would have arrived, on the receiver's clock.

@@ -27,6 +27,9 @@ const LINES: u32 = 1_000;
 const HOLD_MIN: u32 = 940;
 const BURSTY_HOLD_MIN: u32 = 900;
 
+/// Where bounds are known to miss: 711 at the worst, less three binomial deviations of 14.
+const KNOWN_TO_MISS_MIN: u32 = 669;
+
 /// How many bounds held.
 #[derive(Clone, Copy, Debug, Default)]
 struct Coverage {
@@ -45,8 +48,13 @@ impl Coverage {
 
     #[track_caller]
     fn check(&self, what: &str, least: u32) {
+        self.check_sides(what, least, least);
+    }
+
+    #[track_caller]
+    fn check_sides(&self, what: &str, low: u32, high: u32) {
         assert_eq!(self.lines, LINES, "{what}");
-        assert!(least <= self.low && least <= self.high, "{what}: {self}; seed {}", seed());
+        assert!(low <= self.low && high <= self.high, "{what}: {self}; seed {}", seed());
     }
 }
 
@@ -146,15 +154,14 @@ fn bounds_of_bursty_loss_hold() {
         Bursts::new(20.0, 20.0, 20_000, 1.0),
         Bursts::new(20.0, 60.0, 20_000, 1.0),
     ] {
-        bursts.coverage().check("bursts", BURSTY_HOLD_MIN);
+        bursts.coverage().check_sides("bursts", HOLD_MIN, BURSTY_HOLD_MIN);
     }
 }
 
-/// A packet that comes through in the middle of a burst makes two loss periods of it, which are
-/// then taken for independent, and are not. Periods less than min(16, 0.1 / loss) packets apart,
-/// taken as one, hold at least 900 of these.
+/// A packet that comes through in the middle of a burst makes two loss periods of it, which are not
+/// independent: taken for that, 634 to 940 of these held. Bounds take clusters for events. The low
+/// one of bursts of 20 of which half is lost holds 94 % on average, and so is not held to 940.
 #[test]
-#[ignore = "known to miss, 634 to 871 of 1000: law.md takes loss periods for independent"]
 fn bounds_of_bursts_with_holes_hold() {
     let all = [
         Bursts::new(5.0, 20.0, 6_000, 0.9),
@@ -162,9 +169,29 @@ fn bounds_of_bursts_with_holes_hold() {
         Bursts::new(20.0, 20.0, 20_000, 0.8),
         Bursts::new(20.0, 20.0, 20_000, 0.5),
         Bursts::new(5.0, 20.0, 6_000, 0.5),
+        Bursts::new(20.0, 20.0, 20_000, 0.3),
+        Bursts::new(20.0, 20.0, 20_000, 0.2),
     ];
     for coverage in all.map(|bursts| bursts.coverage()) {
         coverage.check("bursts with holes", BURSTY_HOLD_MIN);
+    }
+}
+
+/// Where holes are longer than clusters reach, because a burst loses little or the line much,
+/// bounds miss what law.md asks. This shows by how much, which `bounds_of_loss` documents, and
+/// keeps it from becoming more.
+#[test]
+fn bounds_of_bursts_with_holes_beyond_the_reach_miss_as_documented() {
+    let all = [
+        Bursts::new(20.0, 20.0, 20_000, 0.1),
+        Bursts::new(5.0, 20.0, 6_000, 0.2),
+        Bursts::new(100.0, 20.0, 100_000, 0.2),
+        Bursts::new(100.0, 20.0, 100_000, 0.1),
+        Bursts::new(20.0, 20.0, 4_000, 0.5),
+        Bursts::new(20.0, 20.0, 4_000, 0.2),
+    ];
+    for coverage in all.map(|bursts| bursts.coverage()) {
+        coverage.check("bursts with holes beyond the reach", KNOWN_TO_MISS_MIN);
     }
 }
 
