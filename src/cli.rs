@@ -70,7 +70,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
     pub rtt_p99: Option<Span>,
     /// Most of the load that may be lost, such as 0.01%
-    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, value_parser = parse::<Ratio>)]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, value_parser = parse_loss)]
     pub loss: Option<Ratio>,
     /// Most that one-way delay may vary: 99.9th percentile less the least
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
@@ -253,6 +253,14 @@ fn parse_duration(text: &str) -> Result<Span, String> {
         return Err(format!("from {DURATION_MIN} to {DURATION_MAX} are allowed"));
     }
     Ok(duration)
+}
+
+fn parse_loss(text: &str) -> Result<Ratio, String> {
+    let ratio: Ratio = parse(text)?;
+    if ratio == Ratio::default() {
+        return Err("no test proves a loss of 0 %: give a share above it, such as 0.001%".into());
+    }
+    Ok(ratio)
 }
 
 fn parse_circuit(text: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
 
-use crate::flow::{Half, Outcome, Status, Steady};
+use crate::flow::{Gap, Half, Outcome, SILENCE, Status, Steady};
 use crate::plan::{Bound, Direction, Load, Metric, Requirement, Requirements};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use crate::stats::delays::{Delay, Delays};
@@ -53,10 +53,10 @@ pub enum Measured {
     Counted {
         /// The number.
         value: f64,
-        /// Whether the counts meet the requirement.
-        meets: bool,
+        /// Whether the counts meet the requirement; `None` where they prove neither.
+        meets: Option<bool>,
         /// Whether they would if all that this tester cannot vouch for had gone the line's way.
-        meets_at_best: bool,
+        meets_at_best: Option<bool>,
         /// The counts, in words.
         counts: String,
     },
@@ -199,16 +199,40 @@ fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Directio
     let rate = terms.framing.bit_rate(came.steady, span, terms.layer, load.payload());
     let mut counts =
         format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
+    let mut unproved = 0;
     if 0 < sent.paused {
         counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
+        // Where this direction itself was never silent, it was the way back that was.
+        let silent = half.gaps.outages(outage_min(outcome)).any(|gap| SILENCE <= gap.span());
+        unproved += if silent { 0 } else { sent.paused };
     }
+    if outcome.status != Status::Ok {
+        unproved += slots.saturating_sub(sent.steady);
+    }
+    let lagging = came.steady.saturating_sub(came.steady_on_time);
+    let lag_max = load.rate().packets_in(LAG_MAX);
+    if lag_max < lagging {
+        counts += &format!(
+            "; {lagging} of them came after their time, so a queue was filling: measure longer"
+        );
+    }
+    let meets = |sent: u64, received: u64| match carries(sent, received) {
+        true if lag_max < lagging => None,
+        true => Some(true),
+        false if 0 < unproved && carries(sent + unproved, received + unproved) => None,
+        false => Some(false),
+    };
     Measured::Counted {
         value: rate.map_or(0.0, |rate| float(rate.bits_per_second())),
-        meets: carries(sent.steady, came.steady),
-        meets_at_best: carries(sent_at_best, vouched_for.min(sent_at_best)),
+        meets: meets(sent.steady, came.steady),
+        meets_at_best: meets(sent_at_best, vouched_for.min(sent_at_best)),
         counts,
     }
 }
+
+/// How much of the load may come after its time while the line still counts as carrying it: what
+/// comes late is in a queue, and a queue that fills is no throughput.
+const LAG_MAX: Span = Span::from_millis(100);
 
 fn loss(terms: &Terms, outcome: &Outcome, direction: Direction) -> Measured {
     let half = outcome.half(direction);
@@ -249,19 +273,45 @@ fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measure
 }
 
 fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
-    if half.came.is_none() {
-        return account_missing(outcome, half);
-    }
     let least = outage_min(outcome);
-    let outages = || half.gaps.outages(least).map(crate::flow::Gap::span);
-    let longest = outages().max().unwrap_or_default();
-    let meets = longest <= most;
-    let counts = match outages().count() {
+    if half.came.is_none() {
+        return unanswered(outcome, half, most);
+    }
+    let longest =
+        |gaps: &mut dyn Iterator<Item = &Gap>| gaps.map(Gap::span).max().unwrap_or_default();
+    let outage = longest(&mut half.gaps.outages(least));
+    let unsent = longest(&mut half.gaps.as_slice().iter());
+    let counts = match half.gaps.outages(least).count() {
+        _ if outage <= most && most < unsent => {
+            format!(
+                "nothing was sent for {:.3} s, so that an outage could not be seen",
+                unsent.as_secs()
+            )
+        }
         0 => format!("no time of {least} or more without an arrival"),
         1 => "one outage".to_owned(),
         count => format!("the longest of {count} outages"),
     };
-    Measured::Counted { value: longest.as_secs(), meets, meets_at_best: meets, counts }
+    let meets = match outage <= most {
+        true if most < unsent => None,
+        meets => Some(meets),
+    };
+    Measured::Counted { value: outage.as_secs(), meets, meets_at_best: meets, counts }
+}
+
+/// Without the far end's account, the time in which no probe was answered still proves that the
+/// line was dead, in one direction or the other.
+fn unanswered(outcome: &Outcome, half: &Half, most: Span) -> Measured {
+    let replies = &outcome.reverse.gaps;
+    let longest = replies.outages(outage_min(outcome)).map(Gap::span).max().unwrap_or_default();
+    if longest <= most {
+        return account_missing(outcome, half);
+    }
+    let counts = "no probe was answered for so long; the agent's account is missing, so that the \
+                  direction cannot be told";
+    let meets = Some(false);
+    let (value, counts) = (longest.as_secs(), counts.to_owned());
+    Measured::Counted { value, meets, meets_at_best: meets, counts }
 }
 
 /// The shortest time without an arrival that is an outage: three packet intervals, 50 ms at least.

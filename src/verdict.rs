@@ -57,13 +57,20 @@ pub struct Finding {
 pub fn judge(bound: Bound, measured: &Measured) -> Verdict {
     match measured {
         Measured::Missing(_) => Verdict::Inconclusive,
-        Measured::Counted { meets: true, .. } => Verdict::Pass,
-        Measured::Counted { meets: false, .. } => Verdict::Fail,
+        Measured::Counted { meets, .. } => judge_counts(*meets),
         Measured::Sampled { unbounded: true, .. } => match bound {
             Bound::AtMost(_) => Verdict::Fail,
             Bound::AtLeast(_) => Verdict::Pass,
         },
         Measured::Sampled { low, high, .. } => judge_interval(bound, *low, *high),
+    }
+}
+
+const fn judge_counts(meets: Option<bool>) -> Verdict {
+    match meets {
+        Some(true) => Verdict::Pass,
+        Some(false) => Verdict::Fail,
+        None => Verdict::Inconclusive,
     }
 }
 
@@ -86,8 +93,7 @@ fn judge_interval(bound: Bound, low: Option<f64>, high: Option<f64>) -> Verdict 
 /// What the number would say if all that was counted against this tester had gone the line's way.
 fn judge_at_best(bound: Bound, measured: &Measured) -> Verdict {
     match measured {
-        Measured::Counted { meets_at_best: true, .. } => Verdict::Pass,
-        Measured::Counted { meets_at_best: false, .. } => Verdict::Fail,
+        Measured::Counted { meets_at_best, .. } => judge_counts(*meets_at_best),
         Measured::Sampled { low_at_best, high, unbounded: false, .. } => {
             judge_interval(bound, *low_at_best, *high)
         }

@@ -166,8 +166,8 @@ impl Outcome {
         self.clock_steps = steps.len() as u64;
         let forward: Vec<Transit> = returned().map(|(e, reply)| there(e, &reply)).collect();
         let reverse: Vec<Transit> = returned().map(|(_, reply)| back(&reply)).collect();
-        self.forward.probing = one_way(&forward, &steps);
-        self.reverse.probing = one_way(&reverse, &steps);
+        self.forward.probing = one_way(&forward, &reverse, &steps);
+        self.reverse.probing = one_way(&reverse, &forward, &steps);
         self.count_probes(exchanges.len() as u64, refused, replies, reflected);
     }
 
@@ -242,9 +242,9 @@ fn back(reply: &Returned) -> Transit {
     Transit { sent_ns, delay_ns: reply.back.nanos().wrapping_sub(sent_ns).cast_signed() }
 }
 
-fn one_way(transits: &[Transit], steps: &[usize]) -> Probing {
+fn one_way(transits: &[Transit], facing: &[Transit], steps: &[usize]) -> Probing {
     let mut variation = Delays::default();
-    for above_floor_ns in skew::variation(transits, steps) {
+    for above_floor_ns in skew::variation(transits, facing, steps) {
         variation.record(above_floor_ns);
     }
     let mut jitter = Rfc3550Jitter::default();

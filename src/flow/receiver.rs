@@ -55,9 +55,11 @@ pub struct Tally {
     pub rejected: u64,
     /// Received packets that were due in the steady part of the trial.
     pub steady: u64,
+    /// Received packets that arrived in the steady part, counted from the first one's arrival.
+    pub steady_on_time: u64,
     /// Octets of UDP payload of the received packets.
     pub octets: u64,
-    /// Received packets by the second in which they were due.
+    /// Received packets by the second in which they arrived, from the first one's arrival.
     pub per_second: PerSecond,
     /// Lost and late packets in their periods.
     pub periods: LossPeriods,
@@ -98,6 +100,7 @@ impl Tally {
         self.unattributed += other.unattributed;
         self.rejected += other.rejected;
         self.steady += other.steady;
+        self.steady_on_time += other.steady_on_time;
         self.octets += other.octets;
         self.per_second.merge(&other.per_second);
         self.periods.merge(&other.periods);
@@ -284,7 +287,10 @@ impl<C> Receiver<C> {
         self.tally.reordered += u64::from(!in_order);
         self.tally.octets += u64::from(packet.octets);
         self.tally.steady += u64::from(self.stream.steady.includes(packet.due_ns));
-        self.tally.per_second.count(packet.due_ns);
+        let began_ns = self.tally.began_ns.unwrap_or(at.nanos().saturating_sub(packet.due_ns));
+        let arrived_ns = at.nanos().saturating_sub(began_ns);
+        self.tally.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
+        self.tally.per_second.count(arrived_ns);
         self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
     }
 

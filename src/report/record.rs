@@ -214,6 +214,8 @@ pub struct TrialRecord {
     pub steady_sent_packets: Option<u64>,
     /// Received, of those due in the steady part.
     pub steady_received_packets: Option<u64>,
+    /// Received in the steady part itself: fewer than those due in it where a queue fills.
+    pub steady_on_time_packets: Option<u64>,
     /// Periods of consecutive losses.
     pub loss_periods: Option<LossPeriodRecord>,
     /// Times without an arrival while packets were sent.
@@ -240,7 +242,7 @@ pub struct TrialRecord {
     pub send_lateness_us: Option<Percentiles>,
     /// Sent packets by the second in which they were due.
     pub sent_by_second: Vec<u64>,
-    /// Received packets by the second in which they were due.
+    /// Received packets by the second in which they arrived, from the first one's arrival.
     pub received_by_second: Vec<u64>,
     /// The round trips: `HdrHistogram` V2 in nanoseconds, base64; in the trial's first row.
     pub rtt_histogram: Option<String>,
@@ -287,8 +289,8 @@ pub struct OutageRecord {
     pub start_s: f64,
     /// From the last arrival before to the first after it.
     pub duration_s: f64,
-    /// Packets that it swallowed.
-    pub packets: u64,
+    /// Packets that it swallowed; null where the sender's account is missing.
+    pub packets: Option<u64>,
 }
 
 /// A distribution in microseconds, over all that was sent: a lost packet is infinitely late, so
@@ -494,6 +496,7 @@ fn row(
         rejected_packets: came.map(|came| came.rejected),
         steady_sent_packets: load.and(sent).map(|sent| sent.steady),
         steady_received_packets: load.and(came).map(|came| came.steady),
+        steady_on_time_packets: load.and(came).map(|came| came.steady_on_time),
         loss_periods: judged.map(|came| loss_periods(&came.periods)),
         outages: came.map(|_| outages(outcome, half)),
         rtt_us: is_first.then(|| percentiles(&outcome.round_trip)).flatten(),
@@ -547,7 +550,7 @@ fn outages(outcome: &Outcome, half: &Half) -> Vec<OutageRecord> {
         .map(|gap| OutageRecord {
             start_s: Span::from_nanos(gap.start_ns.saturating_sub(began_ns)).as_secs(),
             duration_s: gap.span().as_secs(),
-            packets: gap.packets,
+            packets: half.sent.as_ref().map(|_| gap.packets),
         })
         .collect()
 }

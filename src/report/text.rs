@@ -115,7 +115,7 @@ fn value(finding: &FindingRecord) -> String {
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
     let row = row_of(report, finding)?;
     let (packets, payload) = (row.steady_received_packets?, row.payload_bytes?);
-    if finding.metric != "throughput" {
+    if finding.metric != "throughput" || finding.value.is_none() {
         return None;
     }
     let framing = framing(report);
@@ -145,7 +145,7 @@ const fn framing(report: &Report) -> Framing {
 }
 
 fn doubts(out: &mut String, report: &Report) {
-    if report.doubts.is_empty() {
+    if report.doubts.is_empty() && report.complete {
         line!(out, "No doubts: this tester was nowhere the limit.");
     }
     for doubt in &report.doubts {
@@ -220,15 +220,16 @@ fn counts(out: &mut String, row: &TrialRecord) {
     line!(out, "    packets: {}", parts.join(", "));
     if let Some(periods) = row.loss_periods.as_ref().filter(|periods| 0 < periods.count) {
         let (count, longest) = (periods.count, periods.longest);
-        line!(out, "    losses in {count} periods, the longest of {longest} packets");
+        let periods = if count == 1 { "period" } else { "periods" };
+        line!(out, "    losses in {count} {periods}, the longest of {longest}");
     }
     for outage in row.outages.iter().flatten().take(OUTAGES_SHOWN) {
         line!(
             out,
-            "    outage of {} at {:.3} s, {} packets",
+            "    outage of {} at {:.3} s, {} packets of load and probes",
             quantity(outage.duration_s, "s"),
             outage.start_s,
-            outage.packets
+            outage.packets.map_or_else(|| "?".to_owned(), |packets| packets.to_string())
         );
     }
     let outages = row.outages.as_ref().map_or(0, Vec::len);
@@ -243,8 +244,9 @@ const OUTAGES_SHOWN: usize = 5;
 
 /// The least, mean and greatest second of a load: its first and last second are partial.
 fn by_second(out: &mut String, row: &TrialRecord) {
-    let whole = row.received_by_second.len().saturating_sub(1);
-    let seconds = row.received_by_second.get(1..whole).unwrap_or_default();
+    let whole = usize::try_from(nanos(row.duration_s) / Span::from_secs(1).nanos()).unwrap_or(0);
+    let came = |second| row.received_by_second.get(second).copied().unwrap_or(0);
+    let seconds: Vec<u64> = (1..whole.saturating_sub(1)).map(came).collect();
     let (Some(min), Some(max)) = (seconds.iter().min(), seconds.iter().max()) else { return };
     let Some(payload) = row.payload_bytes else { return };
     let rate = |packets: u64| {
@@ -270,7 +272,7 @@ fn delays(out: &mut String, row: &TrialRecord) {
     }
     if let (Some(offset), Some(error)) = (row.clock_offset_us, row.clock_offset_error_us) {
         let (offset, error) = (quantity(offset, "us"), quantity(error, "us"));
-        line!(out, "    the agent's clock is ahead by {offset}, known to {error}");
+        line!(out, "    the agent's clock is {offset} ahead, known to {error}");
     }
 }
 

@@ -233,6 +233,7 @@ impl From<&Tally> for TallyMessage {
             unattributed: tally.unattributed,
             rejected: tally.rejected,
             steady: tally.steady,
+            steady_on_time: tally.steady_on_time,
             octets: tally.octets,
             per_second: tally.per_second.counts().to_vec(),
             lost: tally.periods.lost(),
@@ -262,7 +263,7 @@ impl TryFrom<&TallyMessage> for Tally {
         let TallyMessage { received, late, duplicate, reordered, host_dropped, .. } = message;
         let TallyMessage { unattributed, rejected, steady, octets, lost_in_excess, .. } = message;
         let counts = [received, late, duplicate, reordered, host_dropped, unattributed, rejected];
-        let more = [steady, octets, lost_in_excess, &message.lost];
+        let more = [steady, &message.steady_on_time, octets, lost_in_excess, &message.lost];
         if !are_counts(counts) || !are_counts(more) || !are_counts(&message.per_second) {
             return Err(contradiction());
         }
@@ -287,6 +288,7 @@ impl TryFrom<&TallyMessage> for Tally {
             unattributed: message.unattributed,
             rejected: message.rejected,
             steady: message.steady,
+            steady_on_time: message.steady_on_time,
             octets: message.octets,
             per_second: PerSecond::from_counts(message.per_second.clone()),
             periods: periods.ok_or_else(contradiction)?,

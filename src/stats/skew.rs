@@ -68,8 +68,18 @@ impl Floor {
 
     /// A level floor at the least delay.
     fn level(points: &[Transit]) -> Option<Self> {
-        let anchor = points.iter().min_by_key(|point| point.delay_ns)?;
-        Some(Self { anchor: *anchor, slope: 0.0 })
+        Self::below(points, 0.0)
+    }
+
+    /// The floor of this slope that touches the lowest of `points`.
+    fn below(points: &[Transit], slope: f64) -> Option<Self> {
+        let first = Self { anchor: *points.first()?, slope };
+        let height = |point: &Transit| {
+            let above_ns = signed_real(point.delay_ns.saturating_sub(first.anchor.delay_ns));
+            above_ns - first.rise_ns(point.sent_ns)
+        };
+        let lowest = points.iter().min_by(|a, b| height(a).total_cmp(&height(b)))?;
+        Some(Self { anchor: *lowest, slope })
     }
 }
 
@@ -132,19 +142,22 @@ fn is_below(start: &Transit, middle: &Transit, end: &Transit) -> bool {
 /// Delays above the floor, in ns, one for each of `points` and in their order: the one-way delay
 /// variation of the line, clock skew removed.
 ///
-/// `points` are in order of `sent_ns`; `steps` are the ascending indices of points from which on
-/// the clocks' offset is another (0, and what is beyond the points or not ascending, is passed
-/// over). Each segment has a floor of its own; of fewer than 10 points it is level.
+/// `facing` are the other direction's points of the same exchanges; with none, this direction's
+/// own slope is taken for skew. `points` are in order of `sent_ns`; `steps` are the ascending
+/// indices of points from which on the clocks' offset is another (0, and what is beyond the points
+/// or not ascending, is passed over). Each segment has a floor of its own; of fewer than 10 points
+/// it is level.
 #[must_use]
-pub fn variation(points: &[Transit], steps: &[usize]) -> Vec<u64> {
+pub fn variation(points: &[Transit], facing: &[Transit], steps: &[usize]) -> Vec<u64> {
     let mut above_ns = Vec::with_capacity(points.len());
     for end in steps.iter().copied().chain([points.len()]) {
-        let Some(segment) = points.get(above_ns.len()..end) else {
+        let part = above_ns.len()..end;
+        let Some(segment) = points.get(part.clone()) else {
             continue;
         };
         let floor = match segment.len() {
             0..FIT_POINTS_MIN => Floor::level(segment),
-            _ => fit_floor(segment),
+            _ => Floor::below(segment, skew_of(segment, facing.get(part).unwrap_or_default())),
         };
         let Some(floor) = floor else {
             continue;
@@ -152,6 +165,20 @@ pub fn variation(points: &[Transit], steps: &[usize]) -> Vec<u64> {
         above_ns.extend(segment.iter().map(|point| floor.above_floor_ns(point)));
     }
     above_ns
+}
+
+/// The clocks' skew as both directions allow it. Skew tilts the two floors by the same amount,
+/// one up and one down; a queue that fills or drains tilts the floor of its own direction alone.
+/// So the skew lies between the two slopes, and the least there is what cannot be a queue.
+fn skew_of(points: &[Transit], facing: &[Transit]) -> f64 {
+    let own = fit_floor(points).map_or(0.0, |floor| floor.slope());
+    // A clock that runs 1 + s times as fast as the other sees it run 1 / (1 + s) times as fast.
+    let turned = |slope: f64| -slope / (1.0 + slope);
+    let Some(other) = fit_floor(facing).map(|floor| turned(floor.slope())) else { return own };
+    if own * other <= 0.0 {
+        return 0.0;
+    }
+    if own.abs() < other.abs() { own } else { other }
 }
 
 /// What one exchange of four stamps proves about the clocks: [θ - δ/2, θ + δ/2].
@@ -204,6 +231,23 @@ fn narrowed(known: &Exchange, exchange: &Exchange) -> Option<Exchange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A clock 20 ppm fast, and a queue in one direction that grows by a tenth of all time.
+    #[test]
+    fn a_queue_that_fills_is_no_skew() {
+        let at = |slope: i64| {
+            let point = move |ms: i64| Transit {
+                sent_ns: ms.cast_unsigned() * 1_000_000,
+                delay_ns: 5_000_000 + ms * slope,
+            };
+            (0..1_000).map(point).collect::<Vec<_>>()
+        };
+        let (queued, clear) = (at(100_000 + 20), at(-20));
+        let most = variation(&queued, &clear, &[]).into_iter().max().unwrap();
+        assert!(most.abs_diff(99_900_000) < 1_000, "{most} ns");
+        let most = variation(&clear, &queued, &[]).into_iter().max().unwrap();
+        assert!(most < 1_000, "{most} ns");
+    }
     use proptest::prelude::*;
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
@@ -262,7 +306,7 @@ mod tests {
 
     #[test]
     fn delays_above_the_floor_are_the_queues() {
-        let above_ns = variation(&trial(6_000, 20.0, 2e6), &[]);
+        let above_ns = variation(&trial(6_000, 20.0, 2e6), &[], &[]);
         assert_eq!(above_ns.iter().min(), Some(&0));
         for (above_ns, queue_ns) in above_ns.iter().zip(queues(2e6)) {
             assert!((real(*above_ns) - queue_ns).abs() < 20_000.0, "{above_ns} {queue_ns}");
@@ -307,10 +351,10 @@ mod tests {
         for point in &mut points[1_200..] {
             point.delay_ns += 5_000_000;
         }
-        let one_floor_ns = variation(&points, &[]).into_iter().max().unwrap();
+        let one_floor_ns = variation(&points, &[], &[]).into_iter().max().unwrap();
         assert!(100_000 < one_floor_ns);
         // An exponential of mean 1 us, 2000 times, is above 20 us with a chance of 4e-6.
-        let two_floors_ns = variation(&points, &[1_200]).into_iter().max().unwrap();
+        let two_floors_ns = variation(&points, &[], &[1_200]).into_iter().max().unwrap();
         assert!(two_floors_ns < 20_000, "{two_floors_ns}");
     }
 
@@ -319,17 +363,17 @@ mod tests {
         let slope = |n: u64| {
             (0..n).map(|n| Transit { sent_ns: n, delay_ns: n.cast_signed() }).collect::<Vec<_>>()
         };
-        assert_eq!(variation(&slope(9), &[]), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(variation(&slope(10), &[]), [0; 10]);
+        assert_eq!(variation(&slope(9), &[], &[]), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(variation(&slope(10), &[], &[]), [0; 10]);
     }
 
     #[test]
     fn steps_that_are_no_index_are_passed_over() {
         let points = trial(50, 20.0, 1_000.0);
-        let expected = variation(&points, &[20]);
-        assert_eq!(variation(&points, &[0, 20, 20, 7, 50, 99]), expected);
+        let expected = variation(&points, &[], &[20]);
+        assert_eq!(variation(&points, &[], &[0, 20, 20, 7, 50, 99]), expected);
         assert_eq!(expected.len(), points.len());
-        assert!(variation(&[], &[0, 3]).is_empty());
+        assert!(variation(&[], &[], &[0, 3]).is_empty());
     }
 
     /// 10 exchanges a second, each way 200 us and a queue, clocks `ppm` apart.
@@ -418,7 +462,7 @@ mod tests {
             raw in prop::collection::vec(any::<(u64, i64)>(), 0..20),
             steps in prop::collection::vec(any::<usize>(), 0..4),
         ) {
-            prop_assert_eq!(variation(&points(&raw), &steps).len(), raw.len());
+            prop_assert_eq!(variation(&points(&raw), &[], &steps).len(), raw.len());
             let exchanges: Vec<_> = raw
                 .iter()
                 .map(|(sent_ns, offset_ns)| Exchange {

@@ -253,11 +253,13 @@ pub struct TallyMessage {
     pub unattributed: u64,
     /// Outside the grant.
     pub rejected: u64,
-    /// Received in the steady part.
+    /// Received of those due in the steady part.
     pub steady: u64,
+    /// Received in the steady part itself.
+    pub steady_on_time: u64,
     /// Octets of payload received.
     pub octets: u64,
-    /// Received by the second.
+    /// Received by the second of their arrival.
     pub per_second: Vec<u64>,
     /// Lost and late packets.
     pub lost: u64,
