@@ -341,3 +341,132 @@ pub fn micros(nanos: u64) -> f64 {
 pub(crate) const fn float(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{SentCounts, Tally};
+    use crate::plan::{Aim, Course, Trial};
+    use crate::units::{IpVersion, PacketRate};
+
+    const MS: u64 = 1_000_000;
+
+    /// 10 Mbit/s in frames of 1518 octets are 824 packets/s: 7911 in the steady 9.6 s of 10.
+    const SLOTS: u64 = 7_911;
+
+    fn terms() -> Terms {
+        Terms {
+            requirements: Requirements {
+                throughput: Some("10 Mbit/s".parse().expect("a rate")),
+                outage: Some(Span::from_secs(1)),
+                ..Requirements::default()
+            },
+            confidence: Confidence::default(),
+            layer: Layer::L2,
+            framing: Framing::plain(IpVersion::V4),
+        }
+    }
+
+    /// A trial that sent and received all, changed by `change`.
+    fn outcome(change: impl FnOnce(&mut Outcome)) -> Outcome {
+        let rate = PacketRate::new(824).expect("a rate");
+        let load = Load::new(Course::Forward, 1, 1_472, rate, Aim::Carry).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
+        let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
+        let counts = SentCounts { sent: 8_240, steady: SLOTS, ..SentCounts::default() };
+        let tally =
+            Tally { received: 8_240, steady: SLOTS, steady_on_time: SLOTS, ..Tally::default() };
+        outcome.forward = Half { sent: Some(counts), came: Some(tally), ..Half::default() };
+        change(&mut outcome);
+        outcome
+    }
+
+    fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> crate::flow::Gaps {
+        let gap = Gap { start_ns: start_ms * MS, end_ns: end_ms * MS, packets: 0, offered };
+        crate::flow::Gaps::from_vec(vec![gap]).expect("one gap")
+    }
+
+    #[track_caller]
+    fn check(requirement: Requirement, outcome: &Outcome, expected: Option<bool>) {
+        let measured = of_direction(&terms(), requirement, outcome, Direction::Forward);
+        let Some(Measured::Counted { meets, counts, .. }) = measured else {
+            panic!("not counted: {measured:?}")
+        };
+        assert_eq!(meets, expected, "{counts}");
+    }
+
+    fn throughput() -> Requirement {
+        Requirement::Throughput("10 Mbit/s".parse().expect("a rate"))
+    }
+
+    fn came(outcome: &mut Outcome) -> &mut Tally {
+        outcome.forward.came.as_mut().expect("it has one")
+    }
+
+    fn sent(outcome: &mut Outcome) -> &mut SentCounts {
+        outcome.forward.sent.as_mut().expect("it has one")
+    }
+
+    #[test]
+    fn a_rate_is_carried_to_the_last_packet_of_its_loss_bound() {
+        check(throughput(), &outcome(|_| {}), Some(true));
+        check(throughput(), &outcome(|outcome| came(outcome).steady -= 7), Some(true));
+        check(throughput(), &outcome(|outcome| came(outcome).steady -= 8), Some(false));
+        check(throughput(), &outcome(|outcome| sent(outcome).steady -= 1), Some(false));
+    }
+
+    #[test]
+    fn a_queue_that_fills_carries_nothing_proved() {
+        check(throughput(), &outcome(|outcome| came(outcome).steady_on_time -= 83), Some(true));
+        check(throughput(), &outcome(|outcome| came(outcome).steady_on_time -= 84), None);
+    }
+
+    #[test]
+    fn a_pause_for_want_of_heartbeats_is_not_this_directions_fault() {
+        let paused = |outcome: &mut Outcome| {
+            let sent = sent(outcome);
+            (sent.paused, sent.steady) = (500, SLOTS - 500);
+            came(outcome).steady -= 500;
+        };
+        check(throughput(), &outcome(paused), None);
+        let silent = |outcome: &mut Outcome| {
+            paused(outcome);
+            outcome.forward.gaps = gaps(1_000, 2_600, true);
+        };
+        check(throughput(), &outcome(silent), Some(false));
+    }
+
+    #[test]
+    fn what_was_not_sent_before_an_interrupt_proves_nothing() {
+        let cut = |outcome: &mut Outcome| {
+            outcome.status = Status::Partial;
+            sent(outcome).steady = 1_000;
+            came(outcome).steady = 1_000;
+            came(outcome).steady_on_time = 1_000;
+        };
+        check(throughput(), &outcome(cut), None);
+    }
+
+    #[test]
+    fn an_outage_is_judged_where_something_was_sent() {
+        let outage = Requirement::Outage(Span::from_secs(1));
+        let with = |gaps| outcome(|outcome: &mut Outcome| outcome.forward.gaps = gaps);
+        check(outage, &with(gaps(0, 1_000, true)), Some(true));
+        check(outage, &with(gaps(0, 1_001, true)), Some(false));
+        check(outage, &with(gaps(0, 1_001, false)), None);
+    }
+
+    #[test]
+    fn unanswered_probes_prove_an_outage_without_the_agents_account() {
+        let outage = Requirement::Outage(Span::from_secs(1));
+        let dead = outcome(|outcome| {
+            outcome.status = Status::Partial;
+            outcome.forward.came = None;
+            outcome.reverse.gaps = gaps(2_000, 10_000, true);
+        });
+        check(outage, &dead, Some(false));
+        let brief = outcome(|outcome| outcome.forward.came = None);
+        let measured = of_direction(&terms(), outage, &brief, Direction::Forward);
+        assert!(matches!(measured, Some(Measured::Missing(_))), "{measured:?}");
+    }
+}
