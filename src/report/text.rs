@@ -113,11 +113,22 @@ fn value(finding: &FindingRecord) -> String {
 
 /// A throughput at the layers that it is not judged at.
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
-    let row = row_of(report, finding)?;
-    let (packets, payload) = (row.steady_received_packets?, row.payload_bytes?);
     if finding.metric != "throughput" || finding.value.is_none() {
         return None;
     }
+    let row = row_of(report, finding)?;
+    let judged = report.asked.rate_layer;
+    let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
+    Some(format!("= {}", carried(report, row, layers)?))
+}
+
+/// What was received of a load in its steady part, at each of `layers`.
+fn carried(
+    report: &Report,
+    row: &TrialRecord,
+    layers: impl Iterator<Item = Layer>,
+) -> Option<String> {
+    let (packets, payload) = (row.steady_received_packets?, row.payload_bytes?);
     let framing = framing(report);
     let rate = PacketRate::new(row.offered_packets_s?)?.share(row.streams)?;
     let steady = Steady::of(Span::from_nanos(nanos(row.duration_s))).span(rate);
@@ -125,8 +136,7 @@ fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
         let rate = framing.bit_rate(packets, steady, layer, payload);
         rate.map(|rate| format!("{} {layer}", rate_text(rate)))
     };
-    let layers = Layer::ALL.into_iter().filter(|layer| *layer != report.asked.rate_layer);
-    Some(format!("= {}", layers.filter_map(at).collect::<Vec<_>>().join(", ")))
+    Some(layers.filter_map(at).collect::<Vec<_>>().join(", "))
 }
 
 fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<&'a TrialRecord> {
@@ -178,6 +188,10 @@ fn trials(out: &mut String, report: &Report) {
         }
         if row.status == StatusRecord::NotRun || row.status == StatusRecord::Refused {
             continue;
+        }
+        if let Some(carried) = carried(report, row, Layer::ALL.into_iter()).filter(|_| row.capacity)
+        {
+            line!(out, "    came through: {carried}");
         }
         counts(out, row);
         delays(out, row);

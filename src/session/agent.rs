@@ -77,6 +77,7 @@ struct Run {
 #[derive(Debug)]
 struct Running {
     number: u32,
+    duration: Span,
     stop_at: Option<Stamp<Agent>>,
     heard: Stamp<Agent>,
     account: Account,
@@ -300,6 +301,9 @@ impl Session {
         if other || taken {
             return self.fault(from, "one connection has one run, and one run one connection");
         }
+        if self.runs.get(&id).is_some_and(|run| run.trial.is_some()) {
+            return self.fault(from, "a request while a trial runs");
+        }
         match authorise(&self.role, asked, &self.usage(id), now) {
             Ok(grant) => {
                 let load = grant.load().map(Into::into);
@@ -359,6 +363,7 @@ impl Session {
         let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
         run.trial = Some(Running {
             number,
+            duration: trial.duration(),
             stop_at: Some(now.after_nanos(wait.nanos())),
             heard: now,
             account: Account { trial: number, ..Account::default() },
@@ -384,9 +389,12 @@ impl Session {
         let Some(id) = self.running(from, number) else {
             return self.fault(from, "a start without its trial");
         };
-        if let Some(running) = self.runs.get_mut(&id.run).and_then(|run| run.trial.as_mut()) {
-            running.heard = now;
+        let Some(run) = self.runs.get_mut(&id.run) else { return };
+        let Some(running) = run.trial.as_mut() else { return };
+        if run.grant.ends_at() < now.after_nanos(running.duration.nanos()) {
+            return self.fault(from, "a start so late that the trial would outlast its grant");
         }
+        running.heard = now;
         self.actions.push_back(Action::Start(id));
         self.say(from, Message::Started { trial: number });
     }
@@ -433,4 +441,125 @@ fn run_until(run: &Run) -> Stamp<Agent> {
     }
     let heard = run.trial.as_ref().map_or(run.closed_at, |running| running.heard);
     grant_end.min(heard.max(run.closed_at).after_nanos(QUIET_MAX.nanos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Limits;
+    use crate::units::IpVersion;
+    use crate::wire::Token;
+    use crate::wire::control::{Hello, Prepare};
+
+    const DRIVER: ConnectionId = ConnectionId(1);
+
+    struct Ones;
+
+    impl Dice for Ones {
+        fn secrets(&mut self, stream: StreamNumber) -> Secrets {
+            Secrets { stream, token: Token(u64::from(stream) + 1), key: [1; 32] }
+        }
+    }
+
+    fn at(seconds: u64) -> Stamp<Agent> {
+        Stamp::from_nanos(Span::from_secs(seconds).nanos())
+    }
+
+    /// What the agent does about `message`, but for its log.
+    fn say(session: &mut Session, seconds: u64, message: Message) -> Vec<Action> {
+        session.handle_message(at(seconds), DRIVER, message);
+        let actions = std::iter::from_fn(|| session.poll_action());
+        actions.filter(|action| !matches!(action, Action::Note(_))).collect()
+    }
+
+    /// An agent with a driver that has said hello, at 0 s.
+    fn greeted() -> Session {
+        let rate_max = "1 Gbit/s".parse().expect("a rate");
+        let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
+        let mut session = Session::new(Role::qualifier(limits), Box::new(Ones));
+        session.handle_open(at(0), DRIVER, "ops".into(), Framing::plain(IpVersion::V4));
+        let actions = say(&mut session, 0, Message::Hello(hello("linkqual", None)));
+        assert!(matches!(actions[..], [Action::Say(DRIVER, Message::Hello(_))]));
+        session
+    }
+
+    /// Leave to probe for 60 s.
+    fn request() -> Message {
+        let run = RunId(7).to_string();
+        let duration_ns = Span::from_secs(60).nanos();
+        let request = crate::wire::control::Request { run, circuit: None, duration_ns, load: None };
+        Message::Request(request)
+    }
+
+    fn prepare(seconds: u64) -> Message {
+        let duration_ns = Span::from_secs(seconds).nanos();
+        Message::Prepare(Prepare { trial: 1, duration_ns, load: None })
+    }
+
+    #[track_caller]
+    fn check_fault(actions: &[Action], words: &str) {
+        let [Action::Say(DRIVER, Message::Fault { reason }), Action::Close(DRIVER), ..] = actions
+        else {
+            panic!("no fault: {actions:?}")
+        };
+        assert!(reason.contains(words), "{reason}");
+    }
+
+    #[test]
+    fn a_trial_runs_within_its_grant_and_no_later() {
+        let mut session = greeted();
+        let actions = say(&mut session, 0, request());
+        assert!(matches!(actions[..], [Action::Say(_, Message::Granted(_))]));
+        let actions = say(&mut session, 1, prepare(50));
+        assert!(matches!(
+            actions[..],
+            [Action::Expect(_, DRIVER, _), Action::Say(_, Message::Prepared { .. })]
+        ));
+        check_fault(&say(&mut session, 11, Message::Start { trial: 1 }), "outlast its grant");
+    }
+
+    #[test]
+    fn a_request_does_not_replace_a_trial_that_runs() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        say(&mut session, 0, prepare(10));
+        check_fault(&say(&mut session, 1, request()), "while a trial runs");
+    }
+
+    #[test]
+    fn nothing_goes_without_hello_and_a_grant() {
+        let mut session = greeted();
+        check_fault(&say(&mut session, 0, prepare(10)), "without a grant");
+        let mut session = greeted();
+        session.handle_open(at(0), ConnectionId(2), "ops".into(), Framing::plain(IpVersion::V4));
+        session.handle_message(at(0), ConnectionId(2), request());
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let faulted = |action: &Action| matches!(action, Action::Say(_, Message::Fault { .. }));
+        assert!(actions.iter().any(faulted), "{actions:?}");
+    }
+
+    #[test]
+    fn another_version_is_told_what_to_install() {
+        let mut session = greeted();
+        session.handle_open(at(0), ConnectionId(2), "ops".into(), Framing::plain(IpVersion::V4));
+        let other = Hello { protocol: PROTOCOL + 1, ..hello("linkqual", None) };
+        session.handle_message(at(0), ConnectionId(2), Message::Hello(other));
+        let text =
+            format!("{:?}", std::iter::from_fn(|| session.poll_action()).collect::<Vec<_>>());
+        assert!(text.contains("install the same release at both ends"), "{text}");
+    }
+
+    #[test]
+    fn a_run_whose_driver_is_gone_is_over_a_second_later() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        say(&mut session, 0, prepare(10));
+        session.handle_closed(at(5), DRIVER);
+        session.handle_timeout(at(5));
+        assert_eq!(session.poll_action(), None);
+        assert_eq!(session.deadline(), Some(at(6)));
+        session.handle_timeout(at(6));
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        assert!(matches!(actions[..], [Action::Stop(_), Action::Note(_)]), "{actions:?}");
+    }
 }

@@ -309,7 +309,8 @@ impl Session {
                 let until = now.after_nanos(ANSWER_MAX.nanos());
                 State::ExpectAccount { found, until }
             }
-            (State::Over | State::Idle | State::ExpectGrant { .. }, _) => return,
+            // Of a trial that is over already.
+            (state @ (State::Over | State::Idle | State::ExpectGrant { .. }), _) => state,
             (_, Event::HostFailed(why)) => {
                 self.actions.push_back(Action::Stop);
                 self.fail(Failure::NotOpened(why))
@@ -627,4 +628,66 @@ fn take_account(account: &Account) -> Result<AgentAccount, Inconsistent> {
         reflected: convert::reflected(account)?,
         host: account.host.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::control::LimitsMessage;
+
+    const NOW: Stamp<Driver> = Stamp::from_nanos(1_000);
+
+    fn say(session: &mut Session, message: Message) -> Vec<Action> {
+        session.handle_message(NOW, message);
+        std::iter::from_fn(|| session.poll_action()).collect()
+    }
+
+    fn admitted() -> Session {
+        let mut session = Session::new(RunId(7), NOW);
+        let limits = LimitsMessage { rate_max_bit_s: 1, duration_max_ns: 1 };
+        let actions = say(&mut session, Message::Hello(hello("linkqual-agent", Some(limits))));
+        assert!(matches!(actions[..], [Action::Say(Message::Hello(_)), Action::Admitted(_)]));
+        session
+    }
+
+    #[test]
+    fn an_event_of_a_trial_that_is_over_changes_nothing() {
+        let mut session = admitted();
+        session.handle_trial(NOW, Event::Heard(NOW));
+        session.handle_trial(NOW, Event::HostFailed("late".into()));
+        assert_eq!(session.poll_action(), None);
+        session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
+        assert!(matches!(session.poll_action(), Some(Action::Say(Message::Request(_)))));
+    }
+
+    #[test]
+    fn another_version_is_told_with_both_numbers() {
+        let mut session = Session::new(RunId(7), NOW);
+        let other = Hello { protocol: PROTOCOL + 1, ..hello("linkqual-agent", None) };
+        let actions = say(&mut session, Message::Hello(other));
+        let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
+        let text = failure.to_string();
+        assert!(text.contains("speaks protocol version 2, this driver speaks 1"), "{text}");
+        assert!(!session.is_connected());
+    }
+
+    #[test]
+    fn silence_after_hello_ends_with_the_time_that_was_waited() {
+        let mut session = Session::new(RunId(7), NOW);
+        let deadline = session.deadline().expect("an answer is awaited");
+        session.handle_timeout(NOW);
+        assert!(session.is_connected());
+        session.handle_timeout(deadline);
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        assert_eq!(actions.last(), Some(&Action::Failed(Failure::Timeout(ANSWER_MAX))));
+    }
+
+    #[test]
+    fn a_message_that_nobody_waits_for_breaks_the_protocol() {
+        let actions = say(&mut admitted(), Message::Finish);
+        let Some(Action::Failed(Failure::Protocol(why))) = actions.last() else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(why, "'finish' came unasked");
+    }
 }
