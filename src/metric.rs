@@ -207,6 +207,7 @@ fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Directio
         unproved += if silent { 0 } else { sent.paused };
     }
     if outcome.status != Status::Ok {
+        counts += "; the trial was cut short";
         unproved += slots.saturating_sub(sent.steady);
     }
     let lagging = came.steady.saturating_sub(came.steady_on_time);
