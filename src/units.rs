@@ -576,7 +576,7 @@ mod tests {
         assert!(!ratio.holds(2, 10_000));
     }
 
-    /// methods.md section 9: 1500 octets of MTU, at each layer of a 1 Gbit/s line.
+    /// 1500 octets of MTU, at each layer of a 1 Gbit/s line.
     #[test]
     fn full_packets_on_gigabit_ethernet() {
         let framing = Framing::plain(IpVersion::V4);

@@ -22,7 +22,7 @@ const RATE_ASSUMED: BitRate = match BitRate::new(10_000_000) {
 };
 
 /// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
-/// then passes 99 times of 100 (methods.md, section 7.1).
+/// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
 const LOST_ALLOWED: u64 = 3;
 
 /// Probes beyond what a percentile needs, for those that leave late and are not counted: 5 %.

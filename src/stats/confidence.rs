@@ -6,13 +6,13 @@
 //!
 //! # Losses in bursts
 //!
-//! The methods (law.md, "Counting packets") take loss periods for independent events. They are not
+//! The usual formula takes loss periods for independent events. They are not
 //! where a burst lets a packet through now and then: each hole makes one period more of the same
 //! burst, and the bounds at 95 % of 20 bursts of 20 packets that lost half of them held the truth
 //! in 63 % (`high`) and 70 % (`low`) of all lines. So the formula stays, and its events are
 //! refined: periods with fewer arrivals between them than a reach are one event, a cluster
 //! ([`bounds_of_loss`] says how far it reaches). With a reach of 1, clusters are the loss periods
-//! of RFC 3357, and the formula is law.md's to the letter.
+//! of RFC 3357, and the formula is the usual one to the letter.
 
 use super::beta::Beta;
 use super::periods::{Clusters, LossPeriods};

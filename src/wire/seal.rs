@@ -62,7 +62,7 @@ impl fmt::Debug for Sealer {
 mod tests {
     use super::*;
 
-    /// RFC 8762's authenticated packet of methods.md section 5.1, whose digest was computed apart.
+    /// RFC 8762's authenticated packet; its digest was computed apart, by another program.
     #[test]
     fn seals_as_stamp_does() {
         let mut key = [0; KEY_LEN];

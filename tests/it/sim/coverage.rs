@@ -1,5 +1,5 @@
 //! Bounds: over a thousand lines whose truth is known, each one-sided 95 % bound holds it as often
-//! as law.md says.
+//! as it says: 94 % a side at least, 90 % where losses come in bursts.
 //!
 //! Thresholds: of 1000 bounds that each hold with a chance of 95 %, 950 hold on average, with a
 //! binomial deviation of 6.9. 940 is 1.5 deviations below: an exact bound passes with a chance of
@@ -178,7 +178,7 @@ fn bounds_of_bursts_with_holes_hold() {
 }
 
 /// Where holes are longer than clusters reach, because a burst loses little or the line much,
-/// bounds miss what law.md asks. This shows by how much, which `bounds_of_loss` documents, and
+/// bounds miss what is asked above. This shows by how much, which `bounds_of_loss` documents, and
 /// keeps it from becoming more.
 #[test]
 fn bounds_of_bursts_with_holes_beyond_the_reach_miss_as_documented() {
