@@ -102,8 +102,22 @@ pub async fn conduct(job: Job, mut interrupts: mpsc::Receiver<()>) -> Result<Rep
 /// What comes over the control connection.
 enum Heard {
     Message(Box<Message>),
-    /// It is closed; why, where it was not this end's doing.
-    Closed(Option<String>),
+    /// It is closed; why, where that is known.
+    Closed(Option<CutShort>),
+}
+
+/// Why a run ends before its time, where the session cannot know it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+enum CutShort {
+    /// The user wants it.
+    #[error("interrupted")]
+    Interrupted,
+    /// The agent ended the connection because it does not know this driver's key.
+    #[error("the agent does not list this key")]
+    NotListed,
+    /// What came from the agent is no message.
+    #[error("the agent broke the protocol: {0}")]
+    Broken(String),
 }
 
 async fn connect(job: &Job) -> Result<TlsStream<TcpStream>, Error> {
@@ -149,14 +163,14 @@ async fn carry(
                             return;
                         }
                     }
-                    Err(error) => break Some(format!("the agent broke the protocol: {error}")),
+                    Err(error) => break Some(CutShort::Broken(error.to_string())),
                 },
                 Ok(None) => break None,
                 Err(FrameError::Io(error)) if !greeted && is_refusal(&error) => {
-                    break Some("the agent does not list this key".to_owned());
+                    break Some(CutShort::NotListed);
                 }
                 Err(FrameError::Io(_)) => break None,
-                Err(error) => break Some(format!("the agent broke the protocol: {error}")),
+                Err(error) => break Some(CutShort::Broken(error.to_string())),
             },
             message = said.recv(), if may_write => {
                 let Some(message) = message else {
@@ -193,7 +207,7 @@ struct Conductor {
     device: Option<String>,
     before: host::Counters,
     progress: Progress,
-    reason: Option<String>,
+    cut_short: Option<CutShort>,
     failure: Option<Failure>,
     over: bool,
 }
@@ -232,7 +246,7 @@ impl Conductor {
             before: host::Counters::read(device.as_deref()),
             device,
             progress: Progress::new(job.watched),
-            reason: None,
+            cut_short: None,
             failure: None,
             over: false,
         })
@@ -242,7 +256,7 @@ impl Conductor {
         match heard {
             Some(Heard::Message(message)) => self.session.handle_message(clock::now(), *message),
             Some(Heard::Closed(why)) => {
-                self.reason = self.reason.take().or(why);
+                self.cut_short = self.cut_short.take().or(why);
                 self.lose_connection();
             }
             None => self.lose_connection(),
@@ -269,11 +283,11 @@ impl Conductor {
 
     /// The first time what was measured is told; the second time this ends at once.
     fn interrupt(&mut self) {
-        if self.reason.is_some() {
+        if self.cut_short == Some(CutShort::Interrupted) {
             self.over = true;
             return;
         }
-        self.reason = Some("interrupted".to_owned());
+        self.cut_short = Some(CutShort::Interrupted);
         self.session.handle_interrupt(clock::now());
     }
 
@@ -390,7 +404,8 @@ impl Conductor {
 
     fn report(&self) -> Report {
         let check = self.campaign.check().clone();
-        let reason = self.reason.clone().or_else(|| self.failure.as_ref().map(ToString::to_string));
+        let failure = self.failure.as_ref().map(ToString::to_string);
+        let reason = self.cut_short.as_ref().map(ToString::to_string).or(failure);
         let cut = |outcome: &Outcome| outcome.reason.clone();
         let terms = Terms {
             requirements: check.requirements,
@@ -429,23 +444,20 @@ impl Conductor {
 
     fn nothing_ran(&self) -> Error {
         let agent = self.agent;
-        if let Some(reason) = &self.reason {
-            return match reason.as_str() {
-                "interrupted" => Error::Interrupted,
-                "the agent does not list this key" => Error::NotAdmitted(format!(
-                    "the agent at {agent} does not list this key: {}. Have its operator start \
-                     linkqual-agent with --allow and this driver's .pub file",
-                    self.own_key
-                )),
-                reason => Error::Agent(format!("the agent at {agent}: {reason}")),
-            };
-        }
-        match &self.failure {
-            Some(Failure::Refused(why)) => {
+        match (&self.cut_short, &self.failure) {
+            (Some(CutShort::NotListed), _) => Error::NotAdmitted(format!(
+                "the agent at {agent} does not list this key: {}. Have its operator start \
+                 linkqual-agent with --allow and this driver's .pub file",
+                self.own_key
+            )),
+            (Some(why @ CutShort::Broken(_)), _) => {
+                Error::Agent(format!("the agent at {agent}: {why}"))
+            }
+            (Some(CutShort::Interrupted), _) | (None, None) => Error::Interrupted,
+            (None, Some(Failure::Refused(why))) => {
                 Error::Agent(format!("the agent at {agent} refused: {why}"))
             }
-            Some(failure) => Error::Agent(format!("the agent at {agent}: {failure}")),
-            None => Error::Interrupted,
+            (None, Some(failure)) => Error::Agent(format!("the agent at {agent}: {failure}")),
         }
     }
 }
