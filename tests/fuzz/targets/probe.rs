@@ -11,7 +11,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use linkqual::clock::Stamp;
-use linkqual::flow::{Incoming, Reflector, Response, Stream, streams_of};
+use linkqual::flow::{End, Incoming, Reflector, Response, Stream, streams_of};
 use linkqual::plan::{Aim, Course, Load, Trial};
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::load::Header;
@@ -42,7 +42,8 @@ fuzz_target!(|octets: &[u8]| {
             reflector.on_replied(reply.token);
         }
     }
-    reflector.forget(Token(0), None, 0);
+    let end = End::Abandoned { listened_until: Stamp::from_nanos(0) };
+    reflector.forget(Token(0), end, 0);
 });
 
 fn incoming(now: u64, port: u16, drops: u32, octets: &[u8]) -> Incoming<'_> {
