@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::thread;
 
 const DEVICES: &str = "/sys/class/net";
 const SOFTNET: &str = "/proc/net/softnet_stat";
@@ -72,12 +71,6 @@ pub fn device_of(local: IpAddr) -> Option<String> {
 pub fn device_towards(peer: SocketAddr) -> Option<String> {
     let local = super::udp::Socket::connect(peer).and_then(|socket| socket.local());
     device_of(local.ok()?.ip())
-}
-
-/// CPUs that this process may use; 1 where the kernel does not tell.
-#[must_use]
-pub fn cpus() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn queue_drops(device: &str) -> u64 {
@@ -206,6 +199,5 @@ mod tests {
     fn a_device_that_is_not_there_dropped_nothing() {
         assert_eq!(Counters::read(Some("no such device")).queue_drops, 0);
         assert_eq!(Counters::read(None).queue_drops, 0);
-        assert!(1 <= cpus());
     }
 }

@@ -72,15 +72,6 @@ pub struct Stray<C> {
     pub at: Stamp<C>,
 }
 
-/// Buffers as the kernel granted them, in octets.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Buffers {
-    /// For receiving.
-    pub receive: usize,
-    /// For sending.
-    pub send: usize,
-}
-
 /// A UDP socket that never waits, unless it is told to.
 #[derive(Debug)]
 pub struct Socket {
@@ -301,16 +292,6 @@ impl Socket {
         self.socket.peer_addr()?.as_socket().ok_or_else(not_ip)
     }
 
-    /// The buffers that the kernel granted: it doubles what it grants for its own use.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn buffers(&self) -> io::Result<Buffers> {
-        let receive = self.socket.recv_buffer_size()? / 2;
-        Ok(Buffers { receive, send: self.socket.send_buffer_size()? / 2 })
-    }
-
     /// ICMP errors that datagrams of this socket caused.
     #[must_use]
     pub const fn icmp_errors(&self) -> u64 {
@@ -378,7 +359,7 @@ fn not_ip() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Agent, Driver};
+    use crate::clock::Driver;
     use crate::io::clock::now;
 
     fn loopback(text: &str) -> SocketAddr {
@@ -485,13 +466,5 @@ mod tests {
         let mtu = socket.mtu().expect("connected");
         assert!(1_280 <= mtu);
         assert_eq!(socket.send(&vec![0; 65_508]).expect("send"), Sent::TooLong);
-    }
-
-    #[test]
-    fn the_buffers_granted_are_told() {
-        let socket = Socket::listen(loopback("127.0.0.1:0")).expect("a listener");
-        let buffers = socket.buffers().expect("buffers");
-        assert!(0 < buffers.receive && 0 < buffers.send);
-        let _: io::Result<Option<Received<Agent>>> = Ok(None);
     }
 }
