@@ -1,18 +1,15 @@
 //! The arguments of both programs: what was typed, and what it means.
 
 use crate::plan::{
-    Check, Course, DURATION_MAX, DURATION_MIN, Limits, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
-    Requirements, STREAMS_MAX,
+    Course, DURATION_MAX, DURATION_MIN, Host, Limits, Link, Offer, PAYLOAD_MAX, PAYLOAD_MIN, Plan,
+    Requirement, Requirements, STREAMS_MAX, Site, Test, UdpTest, Work, is_circuit,
 };
-use crate::policy::{Refusal, is_circuit};
+use crate::policy::Refusal;
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-
-/// The port of the agent, TCP and UDP: one that IANA lists as unassigned.
-pub const PORT: u16 = 4872;
 
 /// Qualifies a leased line: sends timed traffic across it, and judges what arrives.
 #[derive(Debug, Parser)]
@@ -164,82 +161,63 @@ impl AgentArgs {
     }
 }
 
+/// The load for a loss that is asked for without a rate.
+const RATE_ASSUMED: BitRate = match BitRate::new(10_000_000) {
+    Some(rate) => rate,
+    None => unreachable!(),
+};
+
 impl CheckArgs {
-    /// The check that was asked for.
+    /// What was asked for, as a plan of one site.
     #[must_use]
-    pub fn check(&self) -> Check {
+    pub fn plan(&self) -> Plan {
+        let site = Site {
+            name: self.host.to_string(),
+            agent: self.host.clone(),
+            key: self.agent_key.clone(),
+        };
+        let (circuit, layer) = (self.circuit.clone(), self.layer);
+        Plan {
+            link: Link { circuit, layer, ..Link::default() },
+            key: self.key.clone(),
+            sites: vec![site],
+            requirements: self.requirements(),
+            tests: self.tests(),
+        }
+    }
+
+    fn requirements(&self) -> Requirements {
         let throughput = match self.rate {
-            Some(Offer::Rate(rate)) => Some(rate),
-            Some(Offer::Max) | None => None,
+            Some(Offer::Rate(rate)) => Some(Requirement::Throughput(rate)),
+            _ => None,
         };
-        Check {
-            offer: self.rate,
-            requirements: Requirements {
-                throughput,
-                loss: self.loss,
-                rtt_p99: self.rtt_p99,
-                jitter: self.jitter,
-                outage: self.outage,
-            },
-            duration: self.duration,
-            course: self.direction,
-            streams: self.streams,
-            payload: self.size,
-            layer: self.layer,
-            circuit: self.circuit.clone(),
+        let one_way = [
+            throughput,
+            self.loss.map(Requirement::Loss),
+            self.jitter.map(Requirement::Jitter),
+            self.outage.map(Requirement::Outage),
+        ];
+        let mut requirements = Requirements::default();
+        for requirement in one_way.into_iter().flatten() {
+            for direction in self.direction.directions() {
+                requirements.set(Some(direction), requirement);
+            }
         }
+        requirements.round_trip.rtt_p99 = self.rtt_p99;
+        requirements
     }
-}
 
-/// A host and a port, as `HOST[:PORT]`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Host {
-    /// A name or an address.
-    pub name: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl FromStr for Host {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let host = |name: &str, port| Self { name: name.to_owned(), port };
-        if text.parse::<std::net::Ipv6Addr>().is_ok() {
-            return Ok(host(text, PORT));
-        }
-        if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-            return Ok(host(inner, PORT));
-        }
-        let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (text, None),
-        };
-        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
-        let is_path = port.is_some_and(|port| port.starts_with('/'));
-        if name.is_empty() || !name.chars().all(allowed) || is_path {
-            return Err("not a host: a name or an address, such as 10.0.0.7, 10.0.0.7:4872, \
-                        [2001:db8::7]:4872 or vpc-agent.example"
-                .to_owned());
-        }
-        Ok(host(name, port.map_or(Ok(PORT), parse_port)?))
+    fn tests(&self) -> Vec<Test> {
+        let assumed = self.loss.map(|_| Offer::Assumed(RATE_ASSUMED));
+        let load = self.rate.or(assumed).map(|offer| {
+            let (course, streams, payload) = (self.direction, self.streams, self.size);
+            Work::Udp(UdpTest { course, offer, streams, payload })
+        });
+        let idle = load.is_none().then_some(self.duration).flatten();
+        let test = |work, duration| Test { site: None, work, duration };
+        let load = load.map(|work| test(work, self.duration));
+        [Some(test(Work::Idle, idle)), load].into_iter().flatten().collect()
     }
-}
-
-impl std::fmt::Display for Host {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.name.contains(':') {
-            write!(f, "[{}]:{}", self.name, self.port)
-        } else {
-            write!(f, "{}:{}", self.name, self.port)
-        }
-    }
-}
-
-fn parse_port(text: &str) -> Result<u16, String> {
-    let port = text.parse::<u16>().ok().filter(|port| 0 < *port);
-    port.ok_or_else(|| format!("'{text}' is not a port: a number from 1 to 65535"))
 }
 
 fn parse<T: FromStr<Err = Malformed>>(text: &str) -> Result<T, String> {
@@ -284,27 +262,5 @@ mod tests {
     fn the_arguments_of_both_programs_are_consistent() {
         DriverArgs::command().debug_assert();
         AgentArgs::command().debug_assert();
-    }
-
-    #[track_caller]
-    fn host(text: &str, name: &str, port: u16) {
-        assert_eq!(text.parse(), Ok(Host { name: name.to_owned(), port }));
-    }
-
-    #[test]
-    fn a_host_may_name_its_port() {
-        host("10.0.0.7", "10.0.0.7", PORT);
-        host("10.0.0.7:99", "10.0.0.7", 99);
-        host("vpc-agent.example:99", "vpc-agent.example", 99);
-        host("::1", "::1", PORT);
-        host("[::1]", "::1", PORT);
-        host("[::1]:99", "::1", 99);
-    }
-
-    #[test]
-    fn what_is_no_host_is_refused() {
-        for text in ["", ":99", "host:0", "host:65536", "host:x", "a b", "http://host"] {
-            assert!(text.parse::<Host>().is_err(), "{text:?} was taken for a host");
-        }
     }
 }

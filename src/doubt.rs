@@ -1,8 +1,8 @@
 //! What this tester cannot vouch for: its own limits, told as doubts, so that they are never
 //! blamed on the line.
 
-use crate::flow::Outcome;
-use crate::metric::losses;
+use crate::flow::{Evidence, Outcome, PathMtu};
+use crate::metric::{Terms, losses};
 use crate::plan::{Direction, Metric};
 
 /// Which way a doubt may have moved a number.
@@ -23,8 +23,8 @@ pub struct Doubt {
     pub metrics: Vec<Metric>,
     /// The direction; `None` for all.
     pub direction: Option<Direction>,
-    /// The trial: its place in the run.
-    pub trial: usize,
+    /// The trial: its place among those of its site; `None` where it is of no single trial.
+    pub trial: Option<usize>,
     /// Which way it may have moved them.
     pub bias: Bias,
     /// What happened, and what to do.
@@ -34,25 +34,50 @@ pub struct Doubt {
 impl Doubt {
     /// Whether it touches this number.
     #[must_use]
-    pub fn touches(&self, metric: Metric, direction: Option<Direction>, trial: usize) -> bool {
+    pub fn touches(
+        &self,
+        metric: Metric,
+        direction: Option<Direction>,
+        trial: Option<usize>,
+    ) -> bool {
         let same_way = self.direction.is_none() || self.direction == direction;
         self.trial == trial && same_way && self.metrics.contains(&metric)
     }
 }
 
-/// The doubts of a run. A trial that is not judged has none: its counts tell all.
+/// The doubts about `evidence`, judged on `terms`.
 #[must_use]
-pub fn doubts(outcomes: &[Outcome]) -> Vec<Doubt> {
+pub fn doubts(terms: &Terms, evidence: &Evidence) -> Vec<Doubt> {
     let of_trial = |(trial, outcome): (usize, &Outcome)| {
         let mut doubts: Vec<Doubt> = Direction::ALL
             .into_iter()
+            // What goes as fast as it can is bounded by its host: its counts tell all.
+            .filter(|_| !outcome.trial.is_capacity())
             .flat_map(|direction| of_direction(trial, outcome, direction))
             .collect();
         doubts.extend(of_clocks(trial, outcome));
         doubts
     };
-    let judged = |(_, outcome): &(usize, &Outcome)| outcome.trial.is_judged();
-    outcomes.iter().enumerate().filter(judged).flat_map(of_trial).collect()
+    let of_path = evidence.path_mtu.and_then(|path| of_path(terms, path));
+    let of_trials = evidence.outcomes.iter().enumerate().flat_map(of_trial);
+    of_path.into_iter().chain(of_trials).collect()
+}
+
+/// A host that cannot send longer packets cannot find out whether the line carries them.
+fn of_path(terms: &Terms, path: PathMtu) -> Option<Doubt> {
+    let needed = terms.requirements.round_trip.path_mtu?;
+    let is_limit = path.octets == path.tried && path.tried < needed;
+    is_limit.then(|| Doubt {
+        metrics: vec![Metric::PathMtu],
+        direction: None,
+        trial: None,
+        bias: Bias::CanOnlyWorsen,
+        text: format!(
+            "no packet above {} octets was tried: the MTU of this host's device, or the size that \
+             was asked for, is no more. Raise it to {needed}",
+            path.tried
+        ),
+    })
 }
 
 /// A share above which a sender was too slow to be believed: 1 %.
@@ -61,7 +86,7 @@ const SHORT_MAX_PERCENT: u64 = 1;
 fn of_direction(trial: usize, outcome: &Outcome, direction: Direction) -> Vec<Doubt> {
     let concern = |(metrics, bias, text): Concern| {
         let (metrics, direction) = (metrics.to_vec(), Some(direction));
-        Doubt { metrics, direction, trial, bias, text }
+        Doubt { metrics, direction, trial: Some(trial), bias, text }
     };
     let sender = of_sender(outcome, direction).into_iter();
     sender.chain(of_receiver(outcome, direction)).map(concern).collect()
@@ -142,11 +167,14 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     concerns
 }
 
+/// What probes tell.
+const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter];
+
 fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     let mut add = |metrics: &[Metric], text| {
         let (metrics, direction) = (metrics.to_vec(), None);
-        doubts.push(Doubt { metrics, direction, trial, bias: Bias::Either, text });
+        doubts.push(Doubt { metrics, direction, trial: Some(trial), bias: Bias::Either, text });
     };
     if 0 < outcome.clock_steps {
         add(
@@ -161,7 +189,7 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
     let wall_steps = outcome.driver.clock_steps + outcome.agent.clock_steps;
     if 0 < wall_steps {
         add(
-            &[Metric::RttP99, Metric::Jitter],
+            DELAYS,
             format!(
                 "a wall clock was set {wall_steps} times while probes were stamped by it. Run \
                  again when time synchronisation has settled"
@@ -171,7 +199,7 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
     let probes = outcome.round_trip.total() + outcome.late_probes;
     if probes.saturating_mul(SHORT_MAX_PERCENT) < outcome.late_probes.saturating_mul(100) {
         add(
-            &[Metric::RttP99, Metric::Jitter],
+            DELAYS,
             format!(
                 "{} of {probes} probes left more than 5 ms late, because this host was busy",
                 outcome.late_probes

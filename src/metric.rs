@@ -3,33 +3,79 @@
 //! | metric | unit | what it is | source |
 //! |---|---|---|---|
 //! | throughput | bit/s | received rate of a fixed-rate UDP load in the trial's steady part | RFC 2544, 26.1; Y.1564, CIR test |
+//! | tcp_throughput | bit/s | median of the whole seconds that TCP's receiver got after its warm-up | RFC 6349; RFC 9097, 1 s intervals |
 //! | loss | ratio | UDP load packets lost or later than 2 s, of those sent | RFC 7680 |
 //! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
+//! | rtt_p99_loaded | us | the same beside any load, TCP and overshoot included | |
 //! | jitter | us | one-way delay variation, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
 //! | outage | s | the longest time without an arrival while packets were sent | |
+//! | path_mtu | B | the largest IP packet that crosses both ways in one piece | RFC 8899 |
 //!
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
 
-use crate::flow::{Gap, Half, Outcome, SILENCE, Status, Steady};
-use crate::plan::{Bound, Direction, Load, Metric, Requirement, Requirements};
+use crate::flow::{Evidence, Gap, Half, Outcome, PathMtu, SILENCE, Status, Steady};
+use crate::plan::{
+    Aim, Bound, Directed, Direction, Load, Metric, Plan, Requirement, Requirements, Trial,
+};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::periods::LossPeriods;
-use crate::units::{Framing, Layer, Span};
+use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
 
 /// What every computation here needs to know of the link and of the question.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
     /// What is required.
     pub requirements: Requirements,
-    /// The confidence of each one-sided bound.
-    pub confidence: Confidence,
+    /// What the provider has committed to; load above it is overshoot.
+    pub committed: Directed<Option<BitRate>>,
     /// The layer that rates count.
     pub layer: Layer,
     /// What stands around a payload.
     pub framing: Framing,
 }
+
+impl Terms {
+    /// What `plan` asks of a line over `ip`.
+    #[must_use]
+    pub const fn of(plan: &Plan, ip: IpVersion) -> Self {
+        let (requirements, link) = (plan.requirements, &plan.link);
+        let framing = link.framing(ip);
+        Self { requirements, committed: link.committed, layer: link.layer, framing }
+    }
+
+    /// The confidence of each one-sided bound.
+    #[must_use]
+    pub fn confidence(&self) -> Confidence {
+        Confidence::new(self.requirements.confidence.as_fraction()).unwrap_or_default()
+    }
+
+    /// Whether `load` is what the line is to carry in `direction`: not as fast as can be, and not
+    /// above what is committed.
+    #[must_use]
+    pub fn is_carried(&self, load: &Load, direction: Direction) -> bool {
+        let Some(rate) = load.rate(direction) else { return false };
+        let committed = self.committed.get(direction);
+        let within = committed.is_none_or(|committed| {
+            rate <= self.framing.packet_rate(committed, self.layer, load.payload())
+        });
+        load.aim() == Aim::Carry && within
+    }
+
+    /// Whether delays of `trial` are those of a line that is idle, or carries no more than it must.
+    #[must_use]
+    pub fn is_at_ease(&self, trial: &Trial) -> bool {
+        let carried = |load: &Load| {
+            let mut ways = load.course().directions();
+            ways.all(|way| self.is_carried(load, way))
+        };
+        trial.is_idle() || trial.load().is_some_and(carried)
+    }
+}
+
+/// Whole seconds behind its warm-up that TCP must be seen for.
+pub const TCP_SECONDS_MIN: u64 = 10;
 
 /// A number that was measured, or why it was not. "No packet was lost" is not "no packet was sent".
 #[derive(Clone, Debug, PartialEq)]
@@ -67,8 +113,8 @@ pub enum Measured {
 /// One metric of one trial and direction, beside what is required of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
-    /// The trial: its place in the run.
-    pub trial: usize,
+    /// The trial: its place among those of its site; `None` where it is of no single trial.
+    pub trial: Option<usize>,
     /// The direction; `None` for the round trip.
     pub direction: Option<Direction>,
     /// What is required.
@@ -81,10 +127,11 @@ pub struct Measurement {
 #[must_use]
 pub const fn unit(metric: Metric) -> &'static str {
     match metric {
-        Metric::Throughput => "bit/s",
+        Metric::Throughput | Metric::TcpThroughput => "bit/s",
         Metric::Loss => "ratio",
-        Metric::RttP99 | Metric::Jitter => "us",
+        Metric::RttP99 | Metric::RttP99Loaded | Metric::Jitter => "us",
         Metric::Outage => "s",
+        Metric::PathMtu => "B",
     }
 }
 
@@ -92,36 +139,57 @@ pub const fn unit(metric: Metric) -> &'static str {
 #[must_use]
 pub fn bound(requirement: Requirement) -> Bound {
     match requirement {
-        Requirement::Throughput(rate) => Bound::AtLeast(float(rate.bits_per_second())),
+        Requirement::Throughput(rate) | Requirement::TcpThroughput(rate) => {
+            Bound::AtLeast(float(rate.bits_per_second()))
+        }
         Requirement::Loss(ratio) => Bound::AtMost(ratio.as_fraction()),
-        Requirement::RttP99(span) | Requirement::Jitter(span) => {
+        Requirement::RttP99(span) | Requirement::RttP99Loaded(span) | Requirement::Jitter(span) => {
             Bound::AtMost(micros(span.nanos()))
         }
         Requirement::Outage(span) => Bound::AtMost(span.as_secs()),
+        Requirement::PathMtu(octets) => Bound::AtLeast(octets.into()),
     }
 }
 
-/// All that `outcomes` have to say to the requirements, trial by trial.
+/// All that `evidence` has to say to the requirements, trial by trial.
 #[must_use]
-pub fn measure(terms: &Terms, outcomes: &[Outcome]) -> Vec<Measurement> {
+pub fn measure(terms: &Terms, evidence: &Evidence) -> Vec<Measurement> {
     let mut measurements = Vec::new();
-    for (trial, outcome) in outcomes.iter().enumerate().filter(|(_, o)| o.trial.is_judged()) {
-        for requirement in terms.requirements.iter() {
-            let mut add = |direction, measured| {
-                measurements.push(Measurement { trial, direction, requirement, measured });
+    for (direction, requirement) in terms.requirements.iter() {
+        let mut add = |trial, measured| {
+            measurements.push(Measurement { trial, direction, requirement, measured });
+        };
+        if let (Requirement::PathMtu(octets), Some(path)) = (requirement, evidence.path_mtu) {
+            add(None, path_mtu(path, octets));
+        }
+        for (trial, outcome) in evidence.outcomes.iter().enumerate() {
+            let measured = match direction {
+                None => of_round_trip(terms, requirement, outcome),
+                Some(direction) => of_direction(terms, requirement, outcome, direction),
             };
-            if requirement.metric() == Metric::RttP99 {
-                add(None, percentile(&outcome.round_trip, 0.99, terms.confidence));
-                continue;
-            }
-            for direction in Direction::ALL {
-                if let Some(measured) = of_direction(terms, requirement, outcome, direction) {
-                    add(Some(direction), measured);
-                }
+            if let Some(measured) = measured {
+                add(Some(trial), measured);
             }
         }
     }
     measurements
+}
+
+fn path_mtu(path: PathMtu, needed: u32) -> Measured {
+    let meets = Some(needed <= path.octets);
+    let counts =
+        format!("{} octets cross both ways, of {} that were tried", path.octets, path.tried);
+    Measured::Counted { value: path.octets.into(), meets, meets_at_best: meets, counts }
+}
+
+/// `None` where the trial does not speak to the requirement.
+fn of_round_trip(terms: &Terms, requirement: Requirement, outcome: &Outcome) -> Option<Measured> {
+    let speaks = match requirement.metric() {
+        Metric::RttP99 => terms.is_at_ease(&outcome.trial),
+        Metric::RttP99Loaded => !outcome.trial.is_idle(),
+        _ => false,
+    };
+    speaks.then(|| percentile(&outcome.round_trip, 0.99, terms.confidence()))
 }
 
 /// `None` where the trial does not speak to the requirement in this direction.
@@ -132,15 +200,19 @@ fn of_direction(
     direction: Direction,
 ) -> Option<Measured> {
     let half = outcome.half(direction);
-    let load = outcome.trial.load().filter(|load| load.course().includes(direction));
+    let carried = || outcome.trial.load().filter(|load| terms.is_carried(load, direction));
+    let at_ease = terms.is_at_ease(&outcome.trial);
+    if !outcome.trial.covers(direction) {
+        return None;
+    }
     match requirement {
-        Requirement::Throughput(_) => load.map(|load| throughput(terms, outcome, load, direction)),
-        Requirement::Loss(_) => load.map(|_| loss(terms, outcome, direction)),
-        Requirement::RttP99(_) => None,
+        Requirement::Throughput(rate) => throughput(terms, outcome, carried()?, direction, rate),
+        Requirement::Loss(_) => carried().map(|_| loss(terms, outcome, direction)),
         Requirement::Jitter(_) => {
-            Some(percentile(&half.probing.variation, 0.999, terms.confidence))
+            at_ease.then(|| percentile(&half.probing.variation, 0.999, terms.confidence()))
         }
-        Requirement::Outage(most) => Some(longest_outage(outcome, half, most)),
+        Requirement::Outage(most) => at_ease.then(|| longest_outage(outcome, half, most)),
+        _ => None,
     }
 }
 
@@ -175,27 +247,34 @@ pub fn losses(outcome: &Outcome, direction: Direction) -> Option<Losses> {
     })
 }
 
-fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Direction) -> Measured {
+/// `None` where the load is slower than `required`, and so says nothing about it.
+fn throughput(
+    terms: &Terms,
+    outcome: &Outcome,
+    load: &Load,
+    direction: Direction,
+    required: BitRate,
+) -> Option<Measured> {
+    let packet_rate = terms.framing.packet_rate(required, terms.layer, load.payload());
+    if load.rate(direction)? < packet_rate {
+        return None;
+    }
     let half = outcome.half(direction);
     let (Some(sent), Some(came)) = (&half.sent, &half.came) else {
-        return account_missing(outcome, half);
-    };
-    let Some(required) = terms.requirements.throughput else {
-        return Measured::Missing("no throughput is required".into());
+        return Some(account_missing(outcome, half));
     };
     let steady = Steady::of(outcome.trial.duration());
-    let packet_rate = terms.framing.packet_rate(required, terms.layer, load.payload());
     let per_stream = packet_rate.share(load.streams()).unwrap_or(packet_rate);
     let slots = steady.slots(per_stream).saturating_mul(u64::from(load.streams()));
     let carries = |sent: u64, received: u64| {
-        let allowed = terms.requirements.loss_of_throughput();
+        let allowed = terms.requirements.loss_of_throughput(direction);
         slots <= sent && allowed.holds(sent.saturating_sub(received), sent)
     };
     let doubtful = losses(outcome, direction).map_or(0, |losses| losses.doubtful);
     let never_sent = sent.refused + sent.skipped;
     let vouched_for = came.steady + came.host_dropped + doubtful + never_sent;
     let sent_at_best = sent.steady + never_sent;
-    let span = steady.span(load.stream_rate());
+    let span = steady.span(load.stream_rate(direction)?);
     let rate = terms.framing.bit_rate(came.steady, span, terms.layer, load.payload());
     let mut counts =
         format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
@@ -211,7 +290,7 @@ fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Directio
         unproved += slots.saturating_sub(sent.steady);
     }
     let lagging = came.steady.saturating_sub(came.steady_on_time);
-    let lag_max = load.rate().packets_in(LAG_MAX);
+    let lag_max = load.rate(direction)?.packets_in(LAG_MAX);
     if lag_max < lagging {
         counts += &format!(
             "; {lagging} of them came after their time, so a queue was filling: measure longer"
@@ -223,12 +302,12 @@ fn throughput(terms: &Terms, outcome: &Outcome, load: &Load, direction: Directio
         false if 0 < unproved && carries(sent + unproved, received + unproved) => None,
         false => Some(false),
     };
-    Measured::Counted {
+    Some(Measured::Counted {
         value: rate.map_or(0.0, |rate| float(rate.bits_per_second())),
         meets: meets(sent.steady, came.steady),
         meets_at_best: meets(sent_at_best, vouched_for.min(sent_at_best)),
         counts,
-    }
+    })
 }
 
 /// How much of the load may come after its time while the line still counts as carrying it: what
@@ -239,7 +318,8 @@ fn loss(terms: &Terms, outcome: &Outcome, direction: Direction) -> Measured {
     let half = outcome.half(direction);
     let Some(losses) = losses(outcome, direction) else { return account_missing(outcome, half) };
     let Some(came) = &half.came else { return account_missing(outcome, half) };
-    let bounds = |periods: &LossPeriods| bounds_of_loss(periods, losses.offered, terms.confidence);
+    let bounds =
+        |periods: &LossPeriods| bounds_of_loss(periods, losses.offered, terms.confidence());
     let Some(Bounds { low, high }) = bounds(&came.periods) else {
         return Measured::Missing("no packet was sent".into());
     };
@@ -319,7 +399,7 @@ fn unanswered(outcome: &Outcome, half: &Half, most: Span) -> Measured {
 #[must_use]
 pub fn outage_min(outcome: &Outcome) -> Span {
     let probes = crate::plan::PROBES_PER_SECOND;
-    let fastest = outcome.trial.load().map_or(probes, |load| load.rate().max(probes));
+    let fastest = outcome.trial.load().map_or(probes, |load| load.rate_max().max(probes));
     fastest.due(3).max(Span::from_millis(50))
 }
 
@@ -356,16 +436,11 @@ mod tests {
     const SLOTS: u64 = 7_911;
 
     fn terms() -> Terms {
-        Terms {
-            requirements: Requirements {
-                throughput: Some("10 Mbit/s".parse().expect("a rate")),
-                outage: Some(Span::from_secs(1)),
-                ..Requirements::default()
-            },
-            confidence: Confidence::default(),
-            layer: Layer::L2,
-            framing: Framing::plain(IpVersion::V4),
-        }
+        let mut requirements = Requirements::default();
+        requirements.set(None, throughput());
+        requirements.set(None, Requirement::Outage(Span::from_secs(1)));
+        let (committed, framing) = (Directed::default(), Framing::plain(IpVersion::V4));
+        Terms { requirements, committed, layer: Layer::L2, framing }
     }
 
     /// A trial that sent and received all, changed by `change`.
@@ -446,6 +521,28 @@ mod tests {
             came(outcome).steady_on_time = 1_000;
         };
         check(throughput(), &outcome(cut), None);
+    }
+
+    #[test]
+    fn what_is_offered_too_slowly_or_above_what_is_committed_says_nothing() {
+        let measured = |terms: &Terms, rate: &str| {
+            let required = Requirement::Throughput(rate.parse().expect("a rate"));
+            of_direction(terms, required, &outcome(|_| {}), Direction::Forward)
+        };
+        let mut terms = terms();
+        assert!(measured(&terms, "10 Mbit/s").is_some());
+        assert_eq!(measured(&terms, "10.1 Mbit/s"), None, "824 packets/s are offered, not 832");
+        terms.committed.forward = Some("10 Mbit/s".parse().expect("a rate"));
+        assert!(measured(&terms, "10 Mbit/s").is_some());
+        terms.committed.forward = Some("9.9 Mbit/s".parse().expect("a rate"));
+        assert_eq!(measured(&terms, "9.9 Mbit/s"), None, "overshoot");
+        let outage = Requirement::Outage(Span::from_secs(1));
+        assert_eq!(of_direction(&terms, outage, &outcome(|_| {}), Direction::Forward), None);
+        assert!(
+            of_round_trip(&terms, Requirement::RttP99(Span::default()), &outcome(|_| {})).is_none()
+        );
+        let loaded = Requirement::RttP99Loaded(Span::default());
+        assert!(of_round_trip(&terms, loaded, &outcome(|_| {})).is_some());
     }
 
     #[test]

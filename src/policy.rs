@@ -1,7 +1,7 @@
 //! Whether an agent lets a driver run what it asks for. One function decides, in one order.
 
 use crate::clock::{Agent, Stamp};
-use crate::plan::{Limits, Load, Trial};
+use crate::plan::{CIRCUIT_LEN_MAX, Direction, Limits, Trial, is_circuit};
 use crate::units::{BitRate, Framing, Layer, Span};
 use std::fmt;
 
@@ -10,9 +10,6 @@ pub const PROBING_MAX: Span = Span::from_secs(15 * 60);
 
 /// The most runs that an agent serves at once.
 pub const RUNS_MAX: usize = 64;
-
-/// The longest name of a circuit.
-pub const CIRCUIT_LEN_MAX: usize = 128;
 
 /// A set of limits that a key is given: today the built-in `qualifier` alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -113,39 +110,58 @@ impl Grant {
         if self.ends_at < now.after_nanos(trial.duration().nanos()) {
             return Err(Refusal::BeyondGrant("it would outlast it"));
         }
-        let Some(load) = trial.load() else { return Ok(()) };
+        if trial.is_idle() {
+            return Ok(());
+        }
         let Some(granted) = self.load else {
             return Err(Refusal::BeyondGrant("it grants probes and no load"));
         };
         if granted.duration < trial.duration().plus(spent) {
             return Err(Refusal::BeyondGrant("it would load for longer"));
         }
-        if is_faster(load, framing, granted.rate) {
+        if is_faster(trial, framing, granted.rate) {
             return Err(Refusal::BeyondGrant("it would load faster"));
         }
         Ok(())
     }
 }
 
-/// The rate of `load` in one direction, of untagged Ethernet frames: what limits are counted in.
+/// The rate of the load of `trial` in its faster direction, of untagged Ethernet frames: what
+/// limits are counted in. `None` where it is idle.
 #[must_use]
-pub fn frame_rate(load: &Load, framing: Framing) -> Option<BitRate> {
-    let plain = Framing::plain(framing.ip);
-    let packets = load.stream_rate().per_second().saturating_mul(load.streams().into());
-    plain.bit_rate(packets, Span::from_secs(1), Layer::L2, load.payload())
+pub fn frame_rate(trial: &Trial, framing: Framing) -> Option<BitRate> {
+    faster(|way| frame_rate_of(trial, way, framing, |per_second| per_second))
 }
 
-/// Whether `load` is faster than `granted` by more than rounding up to whole packets per second
-/// and stream, which is what [`Load::stream_rate`] does.
-fn is_faster(load: &Load, framing: Framing, granted: BitRate) -> bool {
-    let per_stream = load.stream_rate().per_second().saturating_sub(1);
-    if per_stream == 0 {
-        return false;
-    }
-    let packets = per_stream.saturating_mul(load.streams().into());
+fn faster(rate: impl Fn(Direction) -> Option<BitRate>) -> Option<BitRate> {
+    Direction::ALL.into_iter().filter_map(rate).max()
+}
+
+/// The rate of `trial` in one direction, where each UDP stream has the packets per second that
+/// `of_stream` makes of its own.
+fn frame_rate_of(
+    trial: &Trial,
+    direction: Direction,
+    framing: Framing,
+    of_stream: impl Fn(u64) -> u64,
+) -> Option<BitRate> {
     let plain = Framing::plain(framing.ip);
-    let rate = plain.bit_rate(packets, Span::from_secs(1), Layer::L2, load.payload());
-    rate.is_none_or(|rate| granted <= rate)
+    if let Some(load) = trial.load() {
+        let per_stream = of_stream(load.stream_rate(direction)?.per_second());
+        let packets = per_stream.saturating_mul(load.streams().into());
+        return plain.bit_rate(packets, Span::from_secs(1), Layer::L2, load.payload());
+    }
+    trial.tcp()?.rate_at(direction, plain, Layer::L2)
+}
+
+/// Whether `trial` loads faster than `granted` by more than rounding up to whole packets per second
+/// and stream, which is what [`Load::stream_rate`](crate::plan::Load::stream_rate) does.
+fn is_faster(trial: &Trial, framing: Framing, granted: BitRate) -> bool {
+    let rounded_down = |way| frame_rate_of(trial, way, framing, |rate| rate.saturating_sub(1));
+    match trial.tcp() {
+        Some(_) => faster(rounded_down).is_some_and(|rate| granted < rate),
+        None => faster(rounded_down).is_some_and(|rate| granted <= rate),
+    }
 }
 
 /// Why a request was refused; told to the driver, and logged.
@@ -278,17 +294,10 @@ fn authorise_load(
     Ok(())
 }
 
-/// Whether `name` can be a circuit's: 1 to [`CIRCUIT_LEN_MAX`] printable characters.
-#[must_use]
-pub fn is_circuit(name: &str) -> bool {
-    let len = name.chars().count();
-    (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(char::is_control)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Aim, Course};
+    use crate::plan::{Aim, Course, Load};
     use crate::units::{IpVersion, PacketRate};
 
     const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
@@ -394,7 +403,8 @@ mod tests {
             let per_stream = per_stream.expect("above zero").per_second();
             let load = |per_stream| {
                 let packets = PacketRate::new(per_stream * u64::from(streams)).expect("above zero");
-                Load::new(Course::Both, streams, 1_472, packets, Aim::Carry).expect("a load")
+                let load = Load::new(Course::Both, streams, 1_472, packets, Aim::Carry);
+                Trial::new(load.ok(), Span::from_secs(30)).expect("a trial")
             };
             assert!(!is_faster(&load(per_stream), framing, rate(100)), "{streams} streams");
             assert!(is_faster(&load(per_stream + 1), framing, rate(100)), "{streams} streams");

@@ -60,6 +60,9 @@ pub struct BitRate {
 }
 
 impl BitRate {
+    /// More than any line carries: 1 Tbit/s.
+    pub const MAX: Self = Self { bits_per_second: 1_000_000_000_000 };
+
     /// A rate of `bits_per_second` bit/s; zero is no rate, and gives `None`.
     #[must_use]
     pub const fn new(bits_per_second: u64) -> Option<Self> {
@@ -73,6 +76,15 @@ impl BitRate {
     #[must_use]
     pub const fn bits_per_second(self) -> u64 {
         self.bits_per_second
+    }
+
+    /// The share of one of `streams` equal streams, rounded up; `None` for no stream.
+    #[must_use]
+    pub fn share(self, streams: u32) -> Option<Self> {
+        match streams {
+            0 => None,
+            _ => Self::new(self.bits_per_second.div_ceil(u64::from(streams))),
+        }
     }
 
     /// The octets that this rate carries in `span`, rounded down.
@@ -190,6 +202,13 @@ impl Span {
         self.nanos.div_ceil(NANOS_PER_SECOND)
     }
 
+    /// The span that [`Self::as_secs`] told, to the nearest nanosecond; `None` where it is none.
+    #[must_use]
+    pub fn try_from_secs(seconds: f64) -> Option<Self> {
+        let span = std::time::Duration::try_from_secs_f64(seconds).ok()?;
+        u64::try_from(span.as_nanos()).ok().map(Self::from_nanos)
+    }
+
     /// The length in seconds.
     #[must_use]
     pub fn as_secs(self) -> f64 {
@@ -256,11 +275,26 @@ impl Ratio {
         }
     }
 
+    /// The ratio that [`Self::as_fraction`] told; `None` outside 0 to 1.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10^12")]
+    pub fn from_fraction(fraction: f64) -> Option<Self> {
+        let within = (0.0..=1.0).contains(&fraction);
+        within.then(|| Self { parts: (fraction * 1e12).round() as u64 })
+    }
+
     /// The ratio as a number between 0 and 1.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "at most 10^12, which a double holds exactly")]
     pub fn as_fraction(self) -> f64 {
         self.parts as f64 / Self::WHOLE as f64
+    }
+
+    /// This share of `rate`, rounded up; `None` where that is nothing.
+    #[must_use]
+    pub fn of(self, rate: BitRate) -> Option<BitRate> {
+        let parts = u128::from(self.parts) * u128::from(rate.bits_per_second);
+        BitRate::new(u64::try_from(parts.div_ceil(u128::from(Self::WHOLE))).ok()?)
     }
 
     /// Whether `part` of `whole` is at most this ratio; exact.
@@ -326,9 +360,31 @@ impl IpVersion {
     #[must_use]
     pub const fn udp_overhead_octets(self) -> u32 {
         match self {
-            Self::V4 => 20 + 8,
-            Self::V6 => 40 + 8,
+            Self::V4 => 20 + UDP_OCTETS,
+            Self::V6 => 40 + UDP_OCTETS,
         }
+    }
+}
+
+/// Octets of a UDP header.
+const UDP_OCTETS: u32 = 8;
+
+/// Octets of a TCP header, and of its timestamps (RFC 7323) with what aligns them.
+const TCP_OCTETS: u32 = 20;
+const TIMESTAMP_OCTETS: u32 = 12;
+
+impl IpVersion {
+    /// Octets of the IP and the TCP header together.
+    #[must_use]
+    pub const fn tcp_overhead_octets(self, timestamps: bool) -> u32 {
+        let ip = self.udp_overhead_octets() - UDP_OCTETS;
+        ip + TCP_OCTETS + if timestamps { TIMESTAMP_OCTETS } else { 0 }
+    }
+
+    /// What a TCP segment with timestamps carries that fills a packet of `mtu` octets.
+    #[must_use]
+    pub const fn segment_octets(self, mtu: u32) -> u32 {
+        mtu.saturating_sub(self.tcp_overhead_octets(true))
     }
 }
 
@@ -360,7 +416,17 @@ impl Framing {
     /// Octets that a datagram of `payload` octets takes at `layer`.
     #[must_use]
     pub fn octets_at(self, layer: Layer, payload: u32) -> u32 {
-        let packet = payload + self.ip.udp_overhead_octets();
+        self.packet_at(layer, payload, self.ip.udp_overhead_octets())
+    }
+
+    /// Octets that a TCP segment of `segment` octets of payload takes at `layer`.
+    #[must_use]
+    pub fn tcp_octets_at(self, layer: Layer, segment: u32, timestamps: bool) -> u32 {
+        self.packet_at(layer, segment, self.ip.tcp_overhead_octets(timestamps))
+    }
+
+    fn packet_at(self, layer: Layer, payload: u32, headers: u32) -> u32 {
+        let packet = payload + headers;
         let frame = (packet + ETHERNET_OCTETS).max(FRAME_MIN_OCTETS)
             + 4 * u32::from(self.vlan_tags)
             + u32::from(self.extra_overhead_octets);
@@ -370,6 +436,36 @@ impl Framing {
             Layer::L3 => packet,
             Layer::L4 => payload,
         }
+    }
+
+    /// What a TCP payload of `goodput` is as a rate at `layer`, in segments of `segment` octets;
+    /// `None` where there is no such rate.
+    #[must_use]
+    pub fn tcp_rate_at(
+        self,
+        goodput: BitRate,
+        layer: Layer,
+        segment: u32,
+        timestamps: bool,
+    ) -> Option<BitRate> {
+        let octets = u128::from(self.tcp_octets_at(layer, segment, timestamps));
+        let rate = u128::from(goodput.bits_per_second) * octets;
+        BitRate::new(u64::try_from(rate.checked_div(u128::from(segment))?).ok()?)
+    }
+
+    /// The TCP payload that `rate` at `layer` carries, in segments of `segment` octets; `None`
+    /// where there is no such rate.
+    #[must_use]
+    pub fn tcp_goodput(
+        self,
+        rate: BitRate,
+        layer: Layer,
+        segment: u32,
+        timestamps: bool,
+    ) -> Option<BitRate> {
+        let octets = u128::from(self.tcp_octets_at(layer, segment, timestamps));
+        let goodput = u128::from(rate.bits_per_second) * u128::from(segment);
+        BitRate::new(u64::try_from(goodput.checked_div(octets)?).ok()?)
     }
 
     /// The least whole packet rate at which datagrams of `payload` octets carry `rate` at `layer`.
@@ -625,5 +721,34 @@ mod tests {
             let ratio = Ratio { parts: value % (Ratio::WHOLE + 1) };
             prop_assert_eq!(ratio.to_string().parse::<Ratio>(), Ok(ratio));
         }
+    }
+
+    /// methods, section 9: what is left of 1 Gbit/s of wire.
+    #[test]
+    fn tcp_is_told_at_each_layer() {
+        #[track_caller]
+        fn check(ip: IpVersion, vlan_tags: u8, mtu: u32, expected_kbit_s: u64) {
+            let framing = Framing { vlan_tags, ..Framing::plain(ip) };
+            let segment = ip.segment_octets(mtu);
+            let wire = "1 Gbit/s".parse().expect("a rate");
+            let goodput = framing.tcp_goodput(wire, Layer::L1, segment, true).expect("a rate");
+            assert_eq!(goodput.bits_per_second() / 1_000, expected_kbit_s);
+            let back = framing.tcp_rate_at(goodput, Layer::L1, segment, true).expect("a rate");
+            assert!(wire.bits_per_second() - back.bits_per_second() <= 2, "{back}");
+        }
+        check(IpVersion::V4, 0, 1_500, 941_482);
+        check(IpVersion::V4, 1, 1_500, 939_040);
+        check(IpVersion::V6, 0, 1_500, 928_478);
+        check(IpVersion::V4, 0, 9_000, 990_042);
+    }
+
+    #[test]
+    fn a_share_of_a_rate_is_rounded_up() {
+        let rate: BitRate = "3 bit/s".parse().expect("a rate");
+        let share = |text: &str| text.parse::<Ratio>().expect("a share").of(rate);
+        assert_eq!(share("50%").map(BitRate::bits_per_second), Some(2));
+        assert_eq!(share("100%"), Some(rate));
+        assert_eq!(share("0%"), None);
+        assert_eq!(rate.share(2).map(BitRate::bits_per_second), Some(2));
     }
 }

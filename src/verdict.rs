@@ -1,7 +1,7 @@
 //! Judges what was measured against what is required. Pure: the same evidence, the same verdict.
 
 use crate::doubt::{Bias, Doubt, doubts};
-use crate::flow::{Outcome, Status};
+use crate::flow::{Evidence, Outcome, Status};
 use crate::metric::{Measured, Measurement, Terms, bound, measure};
 use crate::plan::{Bound, Direction, Metric, Requirement};
 use schemars::JsonSchema;
@@ -43,7 +43,8 @@ pub struct Finding {
     pub requirement: Requirement,
     /// In which direction; `None` for the round trip.
     pub direction: Option<Direction>,
-    /// The trial whose evidence decided; `None` where no trial spoke to it.
+    /// The trial whose evidence decided: its place among those of its site; `None` where no trial
+    /// spoke to it, or none alone.
     pub trial: Option<usize>,
     /// What was measured there.
     pub measured: Measured,
@@ -117,27 +118,21 @@ fn judge_in_doubt(bound: Bound, measured: &Measured, doubts: &[&Doubt]) -> Verdi
     }
 }
 
-/// The findings of a run: for each requirement and direction the worst of its trials.
+/// The findings on the way to one far end: for each requirement and direction the worst of its
+/// trials.
 #[must_use]
-pub fn findings(terms: &Terms, asked: &[Direction], outcomes: &[Outcome]) -> Vec<Finding> {
-    let doubts = doubts(outcomes);
-    let measurements = measure(terms, outcomes);
-    let mut findings = Vec::new();
-    for requirement in terms.requirements.iter() {
-        let directions: Vec<Option<Direction>> = match requirement.metric() {
-            Metric::RttP99 => vec![None],
-            _ => asked.iter().copied().map(Some).collect(),
-        };
-        for direction in directions {
-            let worst = measurements
-                .iter()
-                .filter(|m| m.requirement == requirement && m.direction == direction)
-                .map(|measurement| finding(measurement, &doubts, outcomes))
-                .reduce(worse);
-            findings.push(worst.unwrap_or_else(|| nothing_measured(requirement, direction)));
-        }
-    }
-    findings
+pub fn findings(terms: &Terms, evidence: &Evidence) -> Vec<Finding> {
+    let doubts = doubts(terms, evidence);
+    let measurements = measure(terms, evidence);
+    let of = |(direction, requirement)| {
+        let worst = measurements
+            .iter()
+            .filter(|m| m.requirement == requirement && m.direction == direction)
+            .map(|measurement| finding(measurement, &doubts, &evidence.outcomes))
+            .reduce(worse);
+        worst.unwrap_or_else(|| nothing_measured(requirement, direction))
+    };
+    terms.requirements.iter().map(of).collect()
 }
 
 /// The verdict on a run: the worst of its findings; of nothing, `Inconclusive`.
@@ -153,7 +148,8 @@ fn finding(measurement: &Measurement, doubts: &[Doubt], outcomes: &[Outcome]) ->
         .collect();
     let bound = bound(requirement);
     let judged = judge_in_doubt(bound, &measured, &touching);
-    let cut_short = outcomes.get(trial).is_some_and(|outcome| outcome.status != Status::Ok);
+    let outcome = trial.and_then(|trial| outcomes.get(trial));
+    let cut_short = outcome.is_some_and(|outcome| outcome.status != Status::Ok);
     let verdict = if cut_short { judged.max(Verdict::Inconclusive) } else { judged };
     let reason = match (verdict, &measured) {
         (_, Measured::Missing(why)) => why.clone(),
@@ -161,7 +157,7 @@ fn finding(measurement: &Measurement, doubts: &[Doubt], outcomes: &[Outcome]) ->
         (Verdict::Inconclusive, _) if judged == Verdict::Pass => "the trial was cut short".into(),
         _ => reason_of(bound, &measured),
     };
-    Finding { requirement, direction, trial: Some(trial), measured, verdict, reason }
+    Finding { requirement, direction, trial, measured, verdict, reason }
 }
 
 fn reason_of(bound: Bound, measured: &Measured) -> String {
@@ -205,11 +201,16 @@ fn worse(a: Finding, b: Finding) -> Finding {
 
 fn nothing_measured(requirement: Requirement, direction: Option<Direction>) -> Finding {
     let reason = match requirement.metric() {
-        Metric::Throughput | Metric::Loss => {
-            "no UDP load at a rate that the line is to carry covered it".to_owned()
+        Metric::Throughput => {
+            "no UDP load covered it at this rate or above, within what is committed"
         }
-        Metric::RttP99 | Metric::Jitter | Metric::Outage => "no trial covered it".to_owned(),
+        Metric::TcpThroughput => "no TCP load covered it at this rate or above",
+        Metric::Loss => "no UDP load covered it at a rate that the line is to carry",
+        Metric::RttP99 | Metric::Jitter | Metric::Outage => "no trial covered it",
+        Metric::RttP99Loaded => "no load was sent",
+        Metric::PathMtu => "the path's MTU was not found out",
     };
+    let reason = reason.to_owned();
     let measured = Measured::Missing(reason.clone());
     let verdict = Verdict::Inconclusive;
     Finding { requirement, direction, trial: None, measured, verdict, reason }
@@ -232,7 +233,7 @@ mod tests {
 
     fn doubt(bias: Bias) -> Doubt {
         let (metrics, text) = (vec![Metric::Loss], String::new());
-        Doubt { metrics, direction: Some(Direction::Forward), trial: 1, bias, text }
+        Doubt { metrics, direction: Some(Direction::Forward), trial: Some(1), bias, text }
     }
 
     #[track_caller]
@@ -316,10 +317,10 @@ mod tests {
     #[test]
     fn a_doubt_touches_only_what_it_names() {
         let doubt = doubt(Bias::Either);
-        assert!(doubt.touches(Metric::Loss, Some(Direction::Forward), 1));
-        assert!(!doubt.touches(Metric::Loss, Some(Direction::Reverse), 1));
-        assert!(!doubt.touches(Metric::Loss, Some(Direction::Forward), 0));
-        assert!(!doubt.touches(Metric::Outage, Some(Direction::Forward), 1));
+        assert!(doubt.touches(Metric::Loss, Some(Direction::Forward), Some(1)));
+        assert!(!doubt.touches(Metric::Loss, Some(Direction::Reverse), Some(1)));
+        assert!(!doubt.touches(Metric::Loss, Some(Direction::Forward), Some(0)));
+        assert!(!doubt.touches(Metric::Outage, Some(Direction::Forward), Some(1)));
     }
 
     #[test]

@@ -4,16 +4,20 @@ pub mod relay;
 
 use crate::agent::{Config, Server};
 use crate::cli::DemoArgs;
-use crate::driver::{Error, Job, conduct, create, interrupts, runtime, show};
+use crate::driver::{Error, Job, Ledger, conduct, create, interrupts, runtime, show};
 use crate::io::files::say;
 use crate::io::tls::Identity;
 use crate::line::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
-use crate::plan::{Check, Course, Limits, Offer, Requirements};
-use crate::units::{Layer, Span};
+use crate::plan::{
+    Course, Direction, Host, Limits, Link, Offer, Plan, Requirement, Requirements, Site, Test,
+    UdpTest, Work,
+};
+use crate::units::Span;
 use crate::wire::key::{KeyLine, SecretKey};
 use rand::TryRng as _;
 use relay::Relay;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// All that the emulated line does follows from this.
@@ -28,47 +32,53 @@ const MS: u64 = 1_000_000;
 /// Where this host cannot even emulate a line.
 pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
     let output = create(&args.output)?;
-    let check = sample_check();
     let (near, far) = (throw_away_key()?, throw_away_key()?);
-    let agent = start_agent(&far, &near, &check)?;
+    let target = start_agent(&far, &near)?;
     let (forward, reverse) = if args.broken { broken_line() } else { sound_line() };
     let system = |error: std::io::Error| Error::System(error.to_string());
-    let relay = Relay::start(agent, forward, reverse, SEED).map_err(system)?;
+    let relay = Relay::start(target, forward, reverse, SEED).map_err(system)?;
+    let agent = relay.local();
+    let plan = sample_plan(agent);
     if !args.output.quiet {
-        introduce(args.broken, &check);
+        introduce(args.broken, &plan);
     }
     let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
-    let agent_name = "the demo's agent".to_owned();
-    let watched = !args.output.quiet;
-    let agent = relay.local();
-    runtime()?.block_on(async {
-        let job = Job { agent, agent_name, identity, agent_key, check, output, watched };
-        let report = conduct(job, interrupts()).await?;
-        Ok(show(&report, &args.output))
-    })
+    let job = Job { place: 0, agent, identity, agent_key, watched: !args.output.quiet };
+    let mut ledger = Ledger::open(plan, None, output)?;
+    let report = runtime()?.block_on(async {
+        conduct(job, &mut ledger, &mut interrupts()).await?;
+        ledger.conclude()
+    })?;
+    Ok(show(&report, &args.output))
 }
 
 /// What a modest migration asks of its line.
-fn sample_check() -> Check {
+fn sample_plan(agent: SocketAddr) -> Plan {
     let rate = "20 Mbit/s".parse().expect("a rate");
-    let requirements = Requirements {
-        throughput: Some(rate),
-        loss: Some("0.1%".parse().expect("a share")),
-        rtt_p99: Some(Span::from_millis(30)),
-        jitter: None,
-        outage: Some(Span::from_secs(1)),
-    };
-    Check {
-        offer: Some(Offer::Rate(rate)),
+    let mut requirements = Requirements::default();
+    for requirement in [
+        Requirement::Throughput(rate),
+        Requirement::Loss("0.1%".parse().expect("a share")),
+        Requirement::RttP99(Span::from_millis(30)),
+        Requirement::Outage(Span::from_secs(1)),
+    ] {
+        requirements.set(None, requirement);
+    }
+    let offer = Offer::Rate(rate);
+    let udp = UdpTest { course: Course::Both, offer, streams: 1, payload: None };
+    let test = |work, duration| Test { site: None, work, duration };
+    let host = Host { name: agent.ip().to_string(), port: agent.port() };
+    Plan {
+        link: Link { circuit: Some("demo".to_owned()), ..Link::default() },
+        key: PathBuf::new(),
+        sites: vec![Site { name: "the demo's agent".into(), agent: host, key: PathBuf::new() }],
         requirements,
-        duration: Some(Span::from_secs(15)),
-        course: Course::Both,
-        streams: 1,
-        payload: None,
-        layer: Layer::L2,
-        circuit: Some("demo".to_owned()),
+        tests: vec![test(Work::Idle, None), test(Work::Udp(udp), Some(LOAD))],
     }
 }
+
+/// How long the demo loads.
+const LOAD: Span = Span::from_secs(15);
 
 /// 50 Mbit/s, 5 ms each way, with the small faults of any line.
 fn sound_line() -> (Spec, Spec) {
@@ -107,7 +117,7 @@ fn broken_line() -> (Spec, Spec) {
     (forward, reverse)
 }
 
-fn introduce(broken: bool, check: &Check) {
+fn introduce(broken: bool, plan: &Plan) {
     say("An agent, a driver and an emulated line between them, on this machine alone.");
     say("The line: 50 Mbit/s, 5 ms each way, MTU 1500, and the small faults of any line.");
     if broken {
@@ -116,8 +126,11 @@ fn introduce(broken: bool, check: &Check) {
         );
     }
     say("Required, in both directions:");
-    for requirement in check.requirements.iter() {
-        say(&format!("  {:<10} {requirement}", requirement.metric()));
+    for (direction, requirement) in plan.requirements.iter() {
+        // Both directions are asked for the same.
+        if direction != Some(Direction::Reverse) {
+            say(&format!("  {:<10} {requirement}", requirement.metric()));
+        }
     }
     say("");
 }
@@ -131,12 +144,12 @@ fn throw_away_key() -> Result<SecretKey, Error> {
 }
 
 /// Serves one driver on loopback, on a thread of its own that ends with the program; where.
-fn start_agent(own: &SecretKey, driver: &SecretKey, check: &Check) -> Result<SocketAddr, Error> {
+fn start_agent(own: &SecretKey, driver: &SecretKey) -> Result<SocketAddr, Error> {
     let system = |error: std::io::Error| Error::System(error.to_string());
     let comment = "the demo's driver";
     let allowed = KeyLine::new(Identity::new(driver).public_key(), comment).expect("plain words");
     let rate_max = "1 Gbit/s".parse().expect("a rate");
-    let duration_max = check.duration.unwrap_or_default().max(Span::from_secs(60));
+    let duration_max = Span::from_secs(60);
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         identity: Identity::new(own),

@@ -1,25 +1,22 @@
 //! One run against one agent: its control connection, its trials, its record.
 
 use super::Error;
+use super::ledger::Ledger;
 use super::progress::Progress;
 use crate::clock::{Driver, Stamp};
 use crate::flow::{HostLimits, NearEvent, Outcome};
-use crate::io::files::Output;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
 use crate::io::{clock, host};
 use crate::method::campaign::{Campaign, Step};
-use crate::metric::Terms;
-use crate::plan::{Check, Limits};
-use crate::report::{Report, Run, text};
+use crate::plan::Limits;
+use crate::report::Leg;
 use crate::session::driver::{Action, Failure, Opening, Session, Task};
-use crate::stats::confidence::Confidence;
 use crate::traffic::near::NearTrial;
-use crate::units::{Framing, IpVersion};
-use crate::wire::control::{FRAME_MAX, Message, RunId};
+use crate::units::IpVersion;
+use crate::wire::control::{FRAME_MAX, Message};
 use crate::wire::key::PublicKey;
-use rand::TryRng as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,35 +39,30 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// A run to be conducted.
 #[derive(Debug)]
 pub struct Job {
+    /// The site that it goes to: its place in the plan.
+    pub place: usize,
     /// Where the agent is.
     pub agent: SocketAddr,
-    /// What the user calls it.
-    pub agent_name: String,
     /// This driver.
     pub identity: Identity,
     /// The key that the agent must have.
     pub agent_key: PublicKey,
-    /// The question.
-    pub check: Check,
-    /// Where the files go.
-    pub output: Option<Output>,
     /// Whether somebody wants to see how it goes.
     pub watched: bool,
 }
 
-/// The record as text: one JSON document.
-pub(super) fn json(report: &Report) -> String {
-    let text = serde_json::to_string_pretty(report);
-    text.expect("numbers, texts and lists are JSON") + "\n"
-}
-
-/// Conducts a run to its end, or to an interrupt; the report of what was measured.
+/// Conducts a run towards one site to its end, or to an interrupt; what was measured is in the
+/// ledger.
 ///
 /// # Errors
 ///
 /// Where nothing was measured.
-pub async fn conduct(job: Job, mut interrupts: mpsc::Receiver<()>) -> Result<Report, Error> {
-    let mut conductor = Conductor::new(&job)?;
+pub async fn conduct(
+    job: Job,
+    ledger: &mut Ledger,
+    interrupts: &mut mpsc::Receiver<()>,
+) -> Result<(), Error> {
+    let mut conductor = Conductor::new(&job, ledger)?;
     let connect = connect(&job);
     let connection = tokio::select! {
         connection = connect => connection?,
@@ -79,7 +71,6 @@ pub async fn conduct(job: Job, mut interrupts: mpsc::Receiver<()>) -> Result<Rep
     let (outbox, said) = mpsc::channel(OUTBOX_MAX);
     let (heard, mut inbox) = mpsc::channel(OUTBOX_MAX);
     let carrier = tokio::spawn(carry(connection, said, heard));
-    conductor.output = job.output;
     conductor.outbox = Some(outbox);
     conductor.perform()?;
     let mut look = tokio::time::interval(LOOK);
@@ -188,17 +179,14 @@ async fn carry(
 }
 
 /// Matches what happens to what is to be done.
-struct Conductor {
+struct Conductor<'a> {
     session: Session,
     campaign: Campaign,
-    run: RunId,
+    ledger: &'a mut Ledger,
+    place: usize,
     agent: SocketAddr,
-    agent_name: String,
     own_key: PublicKey,
-    started_ns: u64,
     limits: Option<Limits>,
-    framing: Framing,
-    output: Option<Output>,
     outbox: Option<mpsc::Sender<Message>>,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
@@ -212,8 +200,8 @@ struct Conductor {
     over: bool,
 }
 
-impl Conductor {
-    fn new(job: &Job) -> Result<Self, Error> {
+impl<'a> Conductor<'a> {
+    fn new(job: &Job, ledger: &'a mut Ledger) -> Result<Self, Error> {
         let no_way = |error: io::Error| {
             Error::System(format!("there is no way to {} from here: {error}", job.agent))
         };
@@ -221,23 +209,15 @@ impl Conductor {
         let device_mtu = socket.mtu().map_err(no_way)?;
         let device = host::device_of(socket.local().map_err(no_way)?.ip());
         let ip = IpVersion::of(job.agent.ip());
-        let mut name = [0; 16];
-        rand::rngs::SysRng
-            .try_fill_bytes(&mut name)
-            .map_err(|error| Error::System(error.to_string()))?;
-        let run = RunId(u128::from_le_bytes(name));
         let (teller, told) = mpsc::unbounded_channel();
         Ok(Self {
-            session: Session::new(run, clock::now()),
-            campaign: Campaign::new(job.check.clone(), ip, device_mtu),
-            run,
+            session: Session::new(ledger.run_towards(job.place), clock::now()),
+            campaign: Campaign::new(ledger.plan().clone(), job.place, ip, device_mtu),
+            ledger,
+            place: job.place,
             agent: job.agent,
-            agent_name: job.agent_name.clone(),
             own_key: job.identity.public_key(),
-            started_ns: clock::wall_ns(),
             limits: None,
-            framing: Framing::plain(ip),
-            output: None,
             outbox: None,
             teller,
             told,
@@ -323,9 +303,12 @@ impl Conductor {
                 }
                 Action::PayloadFound(found) => {
                     let step = self.campaign.handle_payload(found)?;
-                    for note in self.campaign.notes() {
+                    let notes = self.campaign.notes().iter().map(ToString::to_string);
+                    let notes: Vec<String> = notes.collect();
+                    for note in &notes {
                         self.progress.say(&format!("note: {note}"));
                     }
+                    self.ledger.note(notes);
                     self.take(step);
                 }
                 Action::Ended(outcome) => self.end_trial(*outcome)?,
@@ -387,59 +370,40 @@ impl Conductor {
             clock_steps: self.trial.take().map_or(0, |trial| trial.gauge().clock_steps()),
         });
         let step = self.campaign.handle_outcome(outcome);
-        self.save()?;
+        let leg = self.leg();
+        self.ledger.save(leg, self.campaign.is_complete())?;
         self.take(step);
         Ok(())
     }
 
-    /// Writes what is known so far, before anything is rendered.
-    fn save(&mut self) -> Result<Report, Error> {
-        let report = self.report();
-        if let Some(output) = &mut self.output {
-            output.save_record(&json(&report))?;
-            output.save_text(&text(&report))?;
-        }
-        Ok(report)
-    }
-
-    fn report(&self) -> Report {
-        let check = self.campaign.check().clone();
+    /// The way to this site, as far as it has come.
+    fn leg(&self) -> Leg {
+        let site = &self.campaign.plan().sites[self.place];
         let failure = self.failure.as_ref().map(ToString::to_string);
         let reason = self.cut_short.as_ref().map(ToString::to_string).or(failure);
+        let evidence = self.campaign.evidence().clone();
         let cut = |outcome: &Outcome| outcome.reason.clone();
-        let terms = Terms {
-            requirements: check.requirements,
-            confidence: Confidence::default(),
-            layer: check.layer,
-            framing: self.framing,
-        };
-        let run = Run {
-            id: self.run.to_string(),
-            agent: self.agent_name.clone(),
-            started_ns: self.started_ns,
-            ended_ns: clock::wall_ns(),
-            check,
+        Leg {
+            site: site.name.clone(),
+            agent: site.agent.to_string(),
+            address: Some(self.agent.to_string()),
+            ip: IpVersion::of(self.agent.ip()),
             limits: self.limits,
-            terms,
-            outcomes: self.campaign.outcomes().to_vec(),
-            complete: self.campaign.is_complete(),
-            reason: reason.or_else(|| self.campaign.outcomes().iter().find_map(cut)),
-            notes: self.campaign.notes().iter().map(ToString::to_string).collect(),
-        };
-        run.report()
+            reason: reason.or_else(|| evidence.outcomes.iter().find_map(cut)),
+            evidence,
+        }
     }
 
-    /// The report where anything was measured; the reason where nothing was.
-    fn conclude(mut self) -> Result<Report, Error> {
-        let ran = |outcome: &&Outcome| outcome.status != crate::flow::Status::NotRun;
-        if self.campaign.outcomes().iter().find(ran).is_some() {
-            if let Some(failure) = &self.failure {
-                let reason = failure.to_string();
-                self.campaign.abandon(&reason);
-            }
-            return self.save();
+    /// The way to this site is over: what was measured is kept; the reason where nothing was.
+    fn conclude(mut self) -> Result<(), Error> {
+        let has_evidence = self.campaign.has_evidence();
+        if let Some(failure) = &self.failure {
+            let reason = failure.to_string();
+            self.campaign.abandon(&reason);
         }
-        Err(self.nothing_ran())
+        let leg = self.leg();
+        self.ledger.close(leg, self.campaign.is_complete());
+        if has_evidence { Ok(()) } else { Err(self.nothing_ran()) }
     }
 
     fn nothing_ran(&self) -> Error {

@@ -1,17 +1,21 @@
 //! The driver's program: carries out what [`crate::method`] and [`crate::session::driver`] say.
 
 mod conversation;
+mod ledger;
 mod progress;
 
 pub use conversation::{Job, conduct};
+pub use ledger::Ledger;
 
-use crate::cli::{CheckArgs, Host, KeygenArgs, OutputArgs};
+use crate::cli::{CheckArgs, KeygenArgs, OutputArgs};
 use crate::io::files::{BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::tls::Identity;
 use crate::method::campaign::Impossible;
-use crate::report::{Report, text};
+use crate::plan::{Host, Plan};
+use crate::report::{PlanRecord, Report, text};
 use crate::verdict::Verdict;
+use crate::wire::key::PublicKey;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -110,17 +114,66 @@ pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
 ///
 /// Where there is no report.
 pub fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
-    let identity = Identity::new(&read_secret(&args.key)?);
-    let agent_key = read_public(&args.agent_key)?.key();
-    let output = create(&args.output)?;
-    runtime()?.block_on(async {
-        let agent = resolve(&args.host).await?;
-        let (agent_name, check) = (args.host.to_string(), args.check());
-        let watched = !args.output.quiet;
-        let job = Job { agent, agent_name, identity, agent_key, check, output, watched };
-        let report = conduct(job, interrupts()).await?;
-        Ok(show(&report, &args.output))
-    })
+    run_plan(args.plan(), None, &args.output)
+}
+
+/// Runs a plan towards each of its sites, one after the other; the exit code of the verdict.
+///
+/// # Errors
+///
+/// Where there is no report.
+fn run_plan(plan: Plan, file: Option<PlanRecord>, args: &OutputArgs) -> Result<ExitCode, Error> {
+    let identity = Identity::new(&read_secret(&plan.key)?);
+    let keys = plan.sites.iter().map(|site| Ok(read_public(&site.key)?.key()));
+    let keys = keys.collect::<Result<Vec<PublicKey>, Error>>()?;
+    let mut ledger = Ledger::open(plan, file, create(args)?)?;
+    let report = runtime()?.block_on(async {
+        let mut interrupts = interrupts();
+        let mut first_error = None;
+        for (place, agent_key) in keys.into_iter().enumerate() {
+            let result = run_leg(place, agent_key, &identity, &mut ledger, &mut interrupts, args);
+            match result.await {
+                Ok(()) => {}
+                Err(error @ (Error::Output(_) | Error::Interrupted)) => {
+                    first_error.get_or_insert(error);
+                    break;
+                }
+                Err(error) => _ = first_error.get_or_insert(error),
+            }
+        }
+        match first_error {
+            Some(error) if !ledger.has_evidence() || matches!(error, Error::Output(_)) => {
+                Err(error)
+            }
+            _ => ledger.conclude(),
+        }
+    })?;
+    Ok(show(&report, args))
+}
+
+async fn run_leg(
+    place: usize,
+    agent_key: PublicKey,
+    identity: &Identity,
+    ledger: &mut Ledger,
+    interrupts: &mut tokio::sync::mpsc::Receiver<()>,
+    args: &OutputArgs,
+) -> Result<(), Error> {
+    let host = ledger.plan().sites[place].agent.clone();
+    let agent = match resolve(&host).await {
+        Ok(agent) => agent,
+        Err(error) => {
+            ledger.miss(place, None, &error.to_string());
+            return Err(error);
+        }
+    };
+    let (identity, watched) = (identity.clone(), !args.quiet);
+    let job = Job { place, agent, identity, agent_key, watched };
+    let conducted = conduct(job, ledger, interrupts).await;
+    if let Err(error) = &conducted {
+        ledger.miss(place, Some(agent), &error.to_string());
+    }
+    conducted
 }
 
 /// The output folder, where one is asked for.
@@ -134,7 +187,7 @@ pub fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
 
 /// Prints the report as it was asked for; its exit code.
 pub fn show(report: &Report, args: &OutputArgs) -> ExitCode {
-    print(&if args.json { conversation::json(report) } else { text(report) });
+    print(&if args.json { report.to_json() } else { text(report) });
     exit_code(report.verdict)
 }
 

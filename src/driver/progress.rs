@@ -49,9 +49,10 @@ impl Progress {
 
     /// A trial begins at `now`.
     pub(super) fn begin(&mut self, now: Duration, trial: &Trial) {
-        let what = match trial.load() {
-            None => "idle probes".to_owned(),
-            Some(load) => format!("load {}", load.course()),
+        let what = match (trial.course(), trial.tcp()) {
+            (None, _) => "idle probes".to_owned(),
+            (Some(course), None) => format!("UDP {course}"),
+            (Some(course), Some(_)) => format!("TCP {course}"),
         };
         let (length, payload) = (trial.duration(), trial.load().map_or(0, |load| load.payload()));
         let (began, at, payload) = (now, now, payload.into());

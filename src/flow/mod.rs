@@ -21,7 +21,7 @@ pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
 pub use gaps::{Gap, Gaps};
 pub use handshake::{Handshake, HandshakeFailed};
-pub use outcome::{Half, HostLimits, Outcome, Probing, Status};
+pub use outcome::{Evidence, Half, HostLimits, Outcome, PathMtu, Probing, Status};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
@@ -133,17 +133,17 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         steady,
     };
     let load = trial.load().into_iter().flat_map(|load| {
-        let each = move |direction| std::iter::repeat_n(direction, load.streams() as usize);
-        load.course().directions().flat_map(each).zip(PROBE_STREAM + 1..).map(
-            move |(direction, number)| Stream {
-                number,
-                direction,
-                rate: load.stream_rate(),
-                slots: load.stream_rate().packets_in(trial.duration()),
-                payload: load.payload(),
-                ..probes
-            },
-        )
+        let each = move |way| std::iter::repeat_n(way, load.streams() as usize);
+        let rated = move |way| load.stream_rate(way).map(|rate| (way, rate));
+        let ways = Direction::ALL.into_iter().filter_map(rated).flat_map(each);
+        ways.zip(PROBE_STREAM + 1..).map(move |((direction, rate), number)| Stream {
+            number,
+            direction,
+            rate,
+            slots: rate.packets_in(trial.duration()),
+            payload: load.payload(),
+            ..probes
+        })
     });
     std::iter::once(probes).chain(load).collect()
 }

@@ -63,6 +63,24 @@ pub struct Half {
     pub probing: Probing,
 }
 
+/// The largest packet that crossed a path both ways in one piece, IP header included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PathMtu {
+    /// Its octets.
+    pub octets: u32,
+    /// Octets of the largest that was tried.
+    pub tried: u32,
+}
+
+/// All that was found out about the way to one far end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// The path's MTU; `None` where it was not found out.
+    pub path_mtu: Option<PathMtu>,
+    /// What happened in each trial, in their order.
+    pub outcomes: Vec<Outcome>,
+}
+
 /// What happened in a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -199,10 +217,11 @@ impl Outcome {
         }
         let agent_told = self.reverse.probing.sent.is_some();
         for (direction, sent, came) in idle {
-            let is_idle = self.trial.load().is_none();
+            let is_idle = self.trial.is_idle();
+            let loads = self.trial.course().is_some_and(|course| course.includes(direction));
             let half = self.half_mut(direction);
             let gaps = came.as_ref().map(|came| came.gaps.clone());
-            half.gaps = match (is_idle, gaps) {
+            half.gaps = match (!loads, gaps) {
                 (true, Some(gaps)) => gaps,
                 (false, Some(gaps)) => half.gaps.in_common_with(&gaps),
                 (_, None) => std::mem::take(&mut half.gaps),

@@ -1,10 +1,10 @@
 //! What a run does next, given what has happened so far. It alone composes.
 
-use crate::flow::{Outcome, Status};
-use crate::method::check::{Composed, Note, compose};
-use crate::plan::{Check, Limits, OutOfBounds, Trial};
+use crate::flow::{Evidence, Outcome, PathMtu, Status};
+use crate::method::composition::{Composed, Note, Way, compose};
+use crate::plan::{Limits, MTU_MAX, OutOfBounds, Plan, Trial, Work};
 use crate::policy::Request;
-use crate::units::{IpVersion, Span};
+use crate::units::{BitRate, IpVersion, Span};
 
 /// What the search for the path's MTU may take.
 const SEARCH: Span = Span::from_secs(60);
@@ -25,7 +25,7 @@ pub enum Step {
     Finish,
 }
 
-/// Why a check cannot be run as it was asked.
+/// Why a plan cannot be run as it was asked.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Impossible {
     /// A number of a trial is outside its bounds.
@@ -33,8 +33,8 @@ pub enum Impossible {
     OutOfBounds(#[from] OutOfBounds),
     /// The size does not cross.
     #[error(
-        "--size {asked}: the path carries at most {found} octets of UDP payload in one piece. Ask \
-         for at most that, or leave --size out"
+        "a size of {asked} octets: the path carries at most {found} octets of UDP payload in one \
+         piece. Ask for at most that, or leave the size out"
     )]
     SizeTooLong {
         /// What was asked for.
@@ -54,24 +54,27 @@ enum State {
     Composed { trials: usize },
 }
 
-/// A run of one check against one agent.
+/// A plan on the way to one of its sites.
 #[derive(Debug)]
 pub struct Campaign {
-    check: Check,
+    plan: Plan,
+    place: usize,
     ip: IpVersion,
     device_mtu: u32,
     state: Option<State>,
     ahead: std::collections::VecDeque<Trial>,
-    outcomes: Vec<Outcome>,
+    evidence: Evidence,
     notes: Vec<Note>,
 }
 
 impl Campaign {
-    /// A campaign for `check` over `ip`, leaving this host on a device of `device_mtu`.
+    /// A campaign for `plan` towards its site at `place`, over `ip`, leaving this host on a device
+    /// of `device_mtu`.
     #[must_use]
-    pub fn new(check: Check, ip: IpVersion, device_mtu: u32) -> Self {
-        let (state, ahead) = (None, std::collections::VecDeque::new());
-        Self { check, ip, device_mtu, state, ahead, outcomes: Vec::new(), notes: Vec::new() }
+    pub fn new(plan: Plan, place: usize, ip: IpVersion, device_mtu: u32) -> Self {
+        let (ahead, evidence) = (std::collections::VecDeque::new(), Evidence::default());
+        let (state, notes) = (None, Vec::new());
+        Self { plan, place, ip, device_mtu, state, ahead, evidence, notes }
     }
 
     /// The agent allows `limits`.
@@ -114,14 +117,19 @@ impl Campaign {
             unreachable!("a payload was found that nobody sought");
         };
         let found = found.ok_or(Impossible::NothingCrosses)?;
-        let payload = match self.check.payload {
-            Some(asked) if found < asked.max(self.least_payload()) => {
-                return Err(Impossible::SizeTooLong { asked, found });
-            }
-            Some(asked) => asked,
-            None => found,
-        };
-        let Composed { trials, request, notes } = compose(&self.check, limits, self.ip, payload)?;
+        let sizes = self.plan.tests_of(self.place).filter_map(|test| match test.work {
+            Work::Udp(udp) => udp.payload,
+            Work::Idle | Work::Tcp(_) => None,
+        });
+        if let Some(asked) = sizes.max().filter(|size| found < (*size).max(self.least_payload())) {
+            return Err(Impossible::SizeTooLong { asked, found });
+        }
+        let headers = self.ip.udp_overhead_octets();
+        let packet = |payload: u32| payload.saturating_add(headers);
+        let (octets, tried) = (packet(found), packet(self.most_payload()));
+        self.evidence.path_mtu = Some(PathMtu { octets, tried: tried.max(octets) });
+        let way = Way { limits, ip: self.ip, payload: found };
+        let Composed { trials, request, notes } = compose(&self.plan, self.place, way)?;
         self.state = Some(State::Composed { trials: trials.len() });
         self.ahead = trials.into();
         self.notes = notes;
@@ -139,29 +147,41 @@ impl Campaign {
                 Some("the trial before it was cut short")
             }
         };
-        self.outcomes.push(outcome);
+        self.evidence.outcomes.push(outcome);
         if let Some(reason) = reason {
             self.abandon(reason);
         }
         self.next()
     }
 
-    /// No further trial runs, because of `reason`.
+    /// No further trial runs, because of `reason`. Those that were never composed are told as they
+    /// would be for an agent that allows all.
     pub fn abandon(&mut self, reason: &str) {
+        if !matches!(self.state, Some(State::Composed { .. })) {
+            let way = Way { limits: NO_LIMITS, ip: self.ip, payload: self.most_payload() };
+            let composed = compose(&self.plan, self.place, way);
+            self.ahead = composed.map(|composed| composed.trials).unwrap_or_default().into();
+        }
         let nothing = |trial| Outcome::nothing(trial, Status::NotRun, reason.to_owned());
-        self.outcomes.extend(self.ahead.drain(..).map(nothing));
+        self.evidence.outcomes.extend(self.ahead.drain(..).map(nothing));
     }
 
-    /// What the run is about.
+    /// The plan.
     #[must_use]
-    pub const fn check(&self) -> &Check {
-        &self.check
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
     }
 
-    /// What came of the trials so far.
+    /// What was found out so far.
     #[must_use]
-    pub fn outcomes(&self) -> &[Outcome] {
-        &self.outcomes
+    pub const fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Whether anything was measured.
+    #[must_use]
+    pub fn has_evidence(&self) -> bool {
+        self.evidence.outcomes.iter().any(|outcome| outcome.status != Status::NotRun)
     }
 
     /// What was decided for the user.
@@ -173,7 +193,8 @@ impl Campaign {
     /// Whether every trial has run to its end.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let run = self.outcomes.iter().filter(|outcome| outcome.status == Status::Ok).count();
+        let whole = |outcome: &&Outcome| outcome.status == Status::Ok;
+        let run = self.evidence.outcomes.iter().filter(whole).count();
         matches!(self.state, Some(State::Composed { trials }) if trials == run)
     }
 
@@ -186,34 +207,50 @@ impl Campaign {
         u32::try_from(least).expect("a probe is short").min(self.most_payload())
     }
 
-    /// The largest payload to try: what was asked for, or what the device carries.
+    /// The largest payload to try: what the device carries; where every load has a size of its own,
+    /// the largest of those, so that nothing larger is ever sent.
     fn most_payload(&self) -> u32 {
         let carried = self.device_mtu.min(PACKET_MAX).saturating_sub(self.ip.udp_overhead_octets());
-        self.check.payload.unwrap_or(carried)
+        let size = |work: Work| match work {
+            Work::Idle => Some(0),
+            Work::Udp(udp) => udp.payload,
+            Work::Tcp(_) => None,
+        };
+        let sizes = self.plan.tests_of(self.place).map(|test| size(test.work));
+        let largest = sizes.collect::<Option<Vec<u32>>>().and_then(|sizes| sizes.into_iter().max());
+        largest.filter(|largest| 0 < *largest).unwrap_or(carried)
     }
 }
+
+/// What an agent would have to allow for any plan.
+const NO_LIMITS: Limits =
+    Limits { rate_max: BitRate::MAX, duration_max: Span::from_secs(24 * 3_600) };
+
+/// What [`Campaign::most_payload`] gives is a datagram.
+const _: () = assert!(PACKET_MAX <= MTU_MAX, "no packet is longer");
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Course, Offer, Requirements};
-    use crate::units::Layer;
+    use crate::plan::{Course, Link, Offer, Requirements, Site, Test, UdpTest};
 
-    fn check(payload: Option<u32>) -> Check {
-        Check {
-            offer: Some(Offer::Rate("10 Mbit/s".parse().expect("a rate"))),
+    fn plan(payload: Option<u32>) -> Plan {
+        let offer = Offer::Rate("10 Mbit/s".parse().expect("a rate"));
+        let udp = UdpTest { course: Course::Both, offer, streams: 1, payload };
+        let test = |work| Test { site: None, work, duration: None };
+        let agent = "192.0.2.1".parse().expect("a host");
+        let site = Site { name: "far".into(), agent, key: "far.pub".into() };
+        Plan {
+            link: Link::default(),
+            key: "key".into(),
+            sites: vec![site],
             requirements: Requirements::default(),
-            duration: None,
-            course: Course::Both,
-            streams: 1,
-            payload,
-            layer: Layer::L2,
-            circuit: None,
+            tests: vec![test(Work::Idle), test(Work::Udp(udp))],
         }
     }
 
     fn searched(payload: Option<u32>) -> Campaign {
-        let mut campaign = Campaign::new(check(payload), IpVersion::V4, 1_500);
+        let mut campaign = Campaign::new(plan(payload), 0, IpVersion::V4, 1_500);
         let rate_max = "1 Gbit/s".parse().expect("a rate");
         let duration_max = Span::from_secs(600);
         let step = campaign.handle_admitted(Limits { rate_max, duration_max });
@@ -245,12 +282,24 @@ mod tests {
         assert!(!campaign.is_complete());
         assert_eq!(campaign.handle_outcome(outcome(load, Status::Ok, true)), Step::Finish);
         assert!(campaign.is_complete());
+        let path = PathMtu { octets: 1_500, tried: 1_500 };
+        assert_eq!(campaign.evidence().path_mtu, Some(path));
+    }
+
+    #[test]
+    fn what_was_never_reached_is_told_as_not_run() {
+        let mut campaign = Campaign::new(plan(None), 0, IpVersion::V4, 1_500);
+        campaign.abandon("nothing answers");
+        let outcomes = &campaign.evidence().outcomes;
+        assert!(outcomes.iter().all(|outcome| outcome.status == Status::NotRun));
+        assert_eq!((outcomes.len(), campaign.has_evidence()), (2, false));
+        assert!(!campaign.is_complete());
     }
 
     #[test]
     fn a_size_that_does_not_cross_is_told() {
         let error = searched(Some(1_400)).handle_payload(Some(1_372)).expect_err("too long");
-        assert!(error.to_string().contains("--size 1400: the path carries at most 1372"));
+        assert!(error.to_string().contains("a size of 1400 octets: the path carries at most 1372"));
         assert!(searched(Some(64)).handle_payload(Some(72)).is_ok(), "shorter than any probe");
         assert_eq!(searched(None).handle_payload(None), Err(Impossible::NothingCrosses));
     }
@@ -263,7 +312,7 @@ mod tests {
             let Step::Run(idle) = campaign.handle_granted() else { panic!("no trial") };
             let step = campaign.handle_outcome(outcome(idle, status, answered));
             assert_eq!(step, Step::Finish);
-            assert_eq!(campaign.outcomes()[1].status, Status::NotRun);
+            assert_eq!(campaign.evidence().outcomes[1].status, Status::NotRun);
             assert!(!campaign.is_complete());
         }
     }

@@ -1,7 +1,7 @@
-//! The procedures: which trials a question needs, and which comes next.
+//! The procedures: which trials a plan needs, and which comes next.
 //!
 //! A method knows trials and findings, never messages. [`campaign`] alone says what comes next.
 
 pub mod campaign;
 
-pub mod check;
+pub mod composition;

@@ -1,42 +1,43 @@
 //! What a run showed, for people and for programs: each format a pure function of the record.
 //!
-//! A report never computes a number that the head has not: it chooses, orders and formats.
+//! The record is the run. What happened is written into it ([`Run::report`]); findings, doubts and
+//! the verdict are derived from what is written there, by [`Report::judge`] alone, so that a saved
+//! report that is judged again by the same requirements says the same to the octet.
 
+mod judging;
+mod reading;
 mod record;
 mod text;
+mod writing;
 
+pub use judging::Question;
+pub use reading::Unreadable;
 pub use record::{
-    Asked, BoundText, DoubtRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
-    LossClusterRecord, LossPeriodRecord, OutageRecord, Percentiles, Report, RequirementRecord,
-    StatusRecord, TrialKind, TrialRecord,
+    Asked, BoundText, DelaysRecord, DoubtRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
+    LossClusterRecord, LossPeriodRecord, OutageRecord, Percentiles, PlanRecord, Report,
+    RequirementRecord, SilenceRecord, SiteRecord, StatusRecord, TrialKind, TrialRecord,
 };
 pub use text::text;
 
-use crate::doubt::doubts;
-use crate::flow::Outcome;
-use crate::metric::Terms;
-use crate::plan::{Check, Direction, Limits};
-use crate::verdict::findings;
+use crate::flow::Evidence;
+use crate::plan::{Limits, Plan};
+use crate::units::IpVersion;
 
 /// A run, as far as it came.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its name.
     pub id: String,
-    /// The link that it was about, for people.
-    pub agent: String,
     /// When it began, in nanoseconds since 1970.
     pub started_ns: u64,
     /// When this was written, likewise.
     pub ended_ns: u64,
     /// What was asked.
-    pub check: Check,
-    /// What the agent allows; `None` where it never said.
-    pub limits: Option<Limits>,
-    /// What it is judged by.
-    pub terms: Terms,
-    /// What happened.
-    pub outcomes: Vec<Outcome>,
+    pub plan: Plan,
+    /// The plan's file, where there is one.
+    pub file: Option<PlanRecord>,
+    /// What happened on the way to each far end, in the plan's order, as far as it came.
+    pub legs: Vec<Leg>,
     /// Whether all that was to run has run to its end.
     pub complete: bool,
     /// Why it is not complete.
@@ -45,12 +46,36 @@ pub struct Run {
     pub notes: Vec<String>,
 }
 
+/// One far end, and what happened on the way to it.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// Its name.
+    pub site: String,
+    /// Its agent, as the user calls it.
+    pub agent: String,
+    /// The agent's address and port, where they are known.
+    pub address: Option<String>,
+    /// The version of IP.
+    pub ip: IpVersion,
+    /// What the agent allows; `None` where it never said.
+    pub limits: Option<Limits>,
+    /// What was found out.
+    pub evidence: Evidence,
+    /// Why nothing, or not all, was run towards it.
+    pub reason: Option<String>,
+}
+
 impl Run {
-    /// The record of the run, judged.
+    /// The record of the run, judged by what its plan requires.
+    ///
+    /// # Panics
+    ///
+    /// Never: what a run writes can be read.
     #[must_use]
     pub fn report(&self) -> Report {
-        let asked: Vec<Direction> = self.check.course.directions().collect();
-        let findings = findings(&self.terms, &asked, &self.outcomes);
-        record::report(self, &findings, &doubts(&self.outcomes))
+        let mut report = writing::record(self);
+        let question = Question::of(&self.plan);
+        report.judge(&question).expect("what a run writes can be read");
+        report
     }
 }

@@ -1,25 +1,18 @@
 //! The record: `report.json`. Names and units here are an interface; scripts read them.
 
-use super::Run;
-use crate::doubt::{Bias, Doubt};
-use crate::flow::{Half, HostLimits, Outcome, Status};
-use crate::metric::{Measured, bound, float, micros, outage_min, unit};
-use crate::plan::{Aim, Bound, Direction, Load, Offer};
-use crate::stats::delays::{Delay, Delays};
-use crate::stats::periods::Clusters;
-use crate::stats::periods::LossPeriods;
-use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
-use crate::verdict::{Finding, Verdict, overall};
+use crate::plan::{Directed, Direction};
+use crate::units::{IpVersion, Layer};
+use crate::verdict::Verdict;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The format's name and version: a later one only adds fields.
-pub const FORMAT: &str = "linkqual-report/1";
+/// The format's name and version: later programs of this version only add fields.
+pub const FORMAT: &str = "linkqual-report/2";
 
 /// A run's evidence and its verdict.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Report {
-    /// "linkqual-report/1".
+    /// "linkqual-report/2".
     pub format: String,
     /// The worst of the findings; without any, INCONCLUSIVE.
     pub verdict: Verdict,
@@ -35,9 +28,13 @@ pub struct Report {
     pub started_at: String,
     /// When this was written: RFC 3339, UTC.
     pub ended_at: String,
+    /// The plan file that was run or judged by; null where there was none.
+    pub plan: Option<PlanRecord>,
     /// The link.
     pub link: LinkRecord,
-    /// What was asked for, and what the agent allows.
+    /// Its far ends.
+    pub sites: Vec<SiteRecord>,
+    /// What is required.
     pub asked: Asked,
     /// What was decided for the user.
     pub notes: Vec<String>,
@@ -49,36 +46,77 @@ pub struct Report {
     pub doubts: Vec<DoubtRecord>,
 }
 
+impl Report {
+    /// The record as text: one JSON document.
+    ///
+    /// # Panics
+    ///
+    /// Never: numbers, texts and lists are JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let text = serde_json::to_string_pretty(self);
+        text.expect("numbers, texts and lists are JSON") + "\n"
+    }
+}
+
+/// A plan file.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct PlanRecord {
+    /// Its name, as it was given.
+    pub file: String,
+    /// SHA-256 of its octets, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
 /// The link that a report is about.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct LinkRecord {
-    /// The agent: address and port.
-    pub agent: String,
+    /// What its users call it.
+    pub name: Option<String>,
     /// The provider's name of the circuit.
     pub circuit: Option<String>,
-    /// The version of IP.
-    pub ip: IpVersion,
+    /// What the port carries, at `rate_layer`.
+    pub port_rate_bit_s: Option<u64>,
+    /// What the provider has committed to, at `rate_layer`, by direction.
+    pub committed_bit_s: Directed<Option<u64>>,
+    /// The layer that every rate counts.
+    pub rate_layer: Layer,
     /// 802.1Q tags that rates count.
     pub vlan_tags: u8,
     /// Further octets of each packet that rates count.
     pub extra_overhead_bytes: u16,
 }
 
-/// What was asked for, and what the agent allows.
+/// A far end of the link, and what its agent allows.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Asked {
-    /// The load's rate; `"max"`, or null where there is none.
-    pub rate: Option<String>,
-    /// The layer that every rate counts.
-    pub rate_layer: Layer,
-    /// The confidence of each one-sided bound.
-    pub confidence: f64,
-    /// What is required.
-    pub requirements: Vec<RequirementRecord>,
+pub struct SiteRecord {
+    /// Its name; the agent's address where it has none of its own.
+    pub site: String,
+    /// The agent: host and port, as they were given.
+    pub agent: String,
+    /// The agent's address and port; null where the name was nobody's.
+    pub address: Option<String>,
+    /// The version of IP.
+    pub ip: IpVersion,
+    /// Why nothing, or not all, was run towards it.
+    pub reason: Option<String>,
     /// The highest rate that the agent allows, in bit/s at L2.
     pub granted_rate_max_bit_s: Option<u64>,
     /// The longest load that the agent allows.
     pub granted_duration_max_s: Option<f64>,
+    /// Octets of the largest IP packet that crosses both ways in one piece.
+    pub path_mtu_bytes: Option<u32>,
+    /// Octets of the largest that was tried.
+    pub path_mtu_tried_bytes: Option<u32>,
+}
+
+/// What is required.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Asked {
+    /// The confidence of each one-sided bound.
+    pub confidence: f64,
+    /// Each requirement.
+    pub requirements: Vec<RequirementRecord>,
 }
 
 /// One requirement, as it was written.
@@ -86,6 +124,8 @@ pub struct Asked {
 pub struct RequirementRecord {
     /// The metric.
     pub metric: String,
+    /// forward, reverse or round-trip.
+    pub direction: String,
     /// Its bound, such as "<= 20 ms".
     pub bound: String,
 }
@@ -104,7 +144,10 @@ pub enum BoundText {
 /// One requirement in one direction, judged.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct FindingRecord {
-    /// throughput, loss, `rtt_p99`, jitter or outage.
+    /// The far end.
+    pub site: String,
+    /// throughput, `tcp_throughput`, loss, `rtt_p99`, `rtt_p99_loaded`, jitter, outage or
+    /// `path_mtu`.
     pub metric: String,
     /// forward, reverse or round-trip.
     pub direction: String,
@@ -160,10 +203,15 @@ pub enum StatusRecord {
 pub struct TrialRecord {
     /// Its place in the run, from 0.
     pub trial: usize,
+    /// The far end.
+    pub site: String,
     /// idle, udp or tcp.
     pub kind: TrialKind,
     /// The direction of these counts.
     pub direction: Direction,
+    /// Whether it tests this direction: an idle one tests both, a load those that it goes. Of a
+    /// direction that is not tested there are only probes.
+    pub tested: bool,
     /// How far it came.
     pub status: StatusRecord,
     /// Why it came no farther.
@@ -186,6 +234,8 @@ pub struct TrialRecord {
     pub sent_packets: Option<u64>,
     /// Refused by the sending host's own stack: never sent.
     pub refused_packets: Option<u64>,
+    /// Of the refused: those that its device's queue dropped, and counts itself.
+    pub queue_dropped_packets: Option<u64>,
     /// Answered with ICMP errors: never sent.
     pub unreachable_packets: Option<u64>,
     /// Came in time, each counted once.
@@ -220,6 +270,8 @@ pub struct TrialRecord {
     pub loss_periods: Option<LossPeriodRecord>,
     /// Times without an arrival while packets were sent.
     pub outages: Option<Vec<OutageRecord>>,
+    /// Every time of 50 ms or more without an arrival: what outages are made of.
+    pub silences: Vec<SilenceRecord>,
     /// Round trips of the probes; in the trial's first row.
     pub rtt_us: Option<Percentiles>,
     /// One-way delay variation: the 99.9th percentile less the least (ITU-T Y.1540).
@@ -236,6 +288,8 @@ pub struct TrialRecord {
     pub clock_offset_us: Option<f64>,
     /// The bound of that offset's error.
     pub clock_offset_error_us: Option<f64>,
+    /// How often the two clocks' relation jumped; in the trial's first row.
+    pub clock_jumps: Option<u64>,
     /// How fast the far clock runs against the near one, by this direction's probes.
     pub clock_skew_ppm: Option<f64>,
     /// How late packets left; null for probes.
@@ -244,12 +298,10 @@ pub struct TrialRecord {
     pub sent_by_second: Vec<u64>,
     /// Received packets by the second in which they arrived, from the first one's arrival.
     pub received_by_second: Vec<u64>,
-    /// The round trips: `HdrHistogram` V2 in nanoseconds, base64; in the trial's first row.
-    pub rtt_histogram: Option<String>,
-    /// One-way delays above their floor: `HdrHistogram` V2 in nanoseconds, base64.
-    pub variation_histogram: Option<String>,
-    /// One-way delays that are infinite: probes lost this way.
-    pub variation_lost: u64,
+    /// The round trips, all of them; in the trial's first row.
+    pub rtt_delays: Option<DelaysRecord>,
+    /// One-way delays above their floor, all of them.
+    pub variation_delays: DelaysRecord,
     /// What the sending host reports against itself.
     pub sender_host: HostRecord,
     /// What the receiving host reports against itself.
@@ -291,6 +343,32 @@ pub struct OutageRecord {
     pub duration_s: f64,
     /// Packets that it swallowed; null where the sender's account is missing.
     pub packets: Option<u64>,
+}
+
+/// A time without an arrival, in nanoseconds of the receiver's clock.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct SilenceRecord {
+    /// The last arrival before.
+    pub start_ns: u64,
+    /// The next arrival.
+    pub end_ns: u64,
+    /// Packets that were sent in it and never came, or came behind later ones.
+    pub packets: u64,
+    /// Whether anything was sent in it.
+    pub offered: bool,
+}
+
+/// Delays as they were counted.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct DelaysRecord {
+    /// `HdrHistogram` V2 in nanoseconds, base64; empty where there is none.
+    pub histogram: String,
+    /// How many never ended, because the packet was lost.
+    pub lost: u64,
+    /// The least, exactly.
+    pub min_ns: Option<u64>,
+    /// The greatest, exactly.
+    pub max_ns: Option<u64>,
 }
 
 /// A distribution in microseconds, over all that was sent: a lost packet is infinitely late, so
@@ -335,269 +413,16 @@ pub struct DoubtRecord {
     pub metrics: Vec<String>,
     /// The direction that it touches; null for all.
     pub direction: Option<Direction>,
-    /// The trial that it touches: its place in the run, from 0.
-    pub trial: usize,
+    /// The far end.
+    pub site: String,
+    /// The trial that it touches: its place in the run, from 0; null for none alone.
+    pub trial: Option<usize>,
     /// `can_only_worsen` or `either`.
     pub bias: String,
     /// How many packets it may explain, where that is known.
     pub packets: Option<u64>,
     /// What happened, and what to do.
     pub text: String,
-}
-
-pub(super) fn report(run: &Run, findings: &[Finding], doubts: &[Doubt]) -> Report {
-    let terms = &run.terms;
-    let requirement = |requirement: crate::plan::Requirement| RequirementRecord {
-        metric: requirement.metric().name().to_owned(),
-        bound: requirement.to_string(),
-    };
-    let verdict = match overall(findings) {
-        Verdict::Pass if !run.complete => Verdict::Inconclusive,
-        verdict => verdict,
-    };
-    Report {
-        format: FORMAT.to_owned(),
-        verdict,
-        complete: run.complete,
-        reason: run.reason.clone(),
-        program: concat!("linkqual ", env!("CARGO_PKG_VERSION")).to_owned(),
-        run: run.id.clone(),
-        started_at: date(run.started_ns),
-        ended_at: date(run.ended_ns),
-        link: LinkRecord {
-            agent: run.agent.clone(),
-            circuit: run.check.circuit.clone(),
-            ip: terms.framing.ip,
-            vlan_tags: terms.framing.vlan_tags,
-            extra_overhead_bytes: terms.framing.extra_overhead_octets,
-        },
-        asked: Asked {
-            rate: run.check.offer.map(|offer| match offer {
-                Offer::Rate(rate) => rate.to_string(),
-                Offer::Max => "max".to_owned(),
-            }),
-            rate_layer: terms.layer,
-            confidence: terms.confidence.value(),
-            requirements: terms.requirements.iter().map(requirement).collect(),
-            granted_rate_max_bit_s: run.limits.map(|limits| limits.rate_max.bits_per_second()),
-            granted_duration_max_s: run.limits.map(|limits| limits.duration_max.as_secs()),
-        },
-        notes: run.notes.clone(),
-        findings: findings.iter().map(finding).collect(),
-        trials: trials(&run.outcomes, terms.framing),
-        doubts: doubts.iter().map(doubt).collect(),
-    }
-}
-
-fn finding(finding: &Finding) -> FindingRecord {
-    let metric = finding.requirement.metric();
-    let (value, low, high) = match &finding.measured {
-        Measured::Sampled { value, low, high, .. } => (*value, *low, *high),
-        Measured::Counted { value, .. } => (Some(*value), None, None),
-        Measured::Missing(_) => (None, None, None),
-    };
-    let bound = bound(finding.requirement);
-    FindingRecord {
-        metric: metric.name().to_owned(),
-        direction: finding.direction.map_or_else(|| "round-trip".into(), |way| way.to_string()),
-        relation: match bound {
-            Bound::AtMost(_) => BoundText::AtMost,
-            Bound::AtLeast(_) => BoundText::AtLeast,
-        },
-        bound: bound.limit(),
-        value,
-        low,
-        high,
-        unit: unit(metric).to_owned(),
-        verdict: finding.verdict,
-        reason: finding.reason.clone(),
-        trial: finding.trial,
-    }
-}
-
-fn doubt(doubt: &Doubt) -> DoubtRecord {
-    let (bias, packets) = match doubt.bias {
-        Bias::CanOnlyWorsen => ("can_only_worsen", None),
-        Bias::CanOnlyWorsenBy(packets) => ("can_only_worsen", Some(packets)),
-        Bias::Either => ("either", None),
-    };
-    DoubtRecord {
-        metrics: doubt.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
-        direction: doubt.direction,
-        trial: doubt.trial,
-        bias: bias.to_owned(),
-        packets,
-        text: doubt.text.clone(),
-    }
-}
-
-fn trials(outcomes: &[Outcome], framing: Framing) -> Vec<TrialRecord> {
-    let rows = |(number, outcome): (usize, &Outcome)| -> Vec<TrialRecord> {
-        let covered = |direction: &Direction| outcome.trial.covers(*direction);
-        let directions = Direction::ALL.into_iter().filter(covered).enumerate();
-        directions
-            .map(|(place, direction)| row(number, outcome, direction, place == 0, framing))
-            .collect()
-    };
-    outcomes.iter().enumerate().flat_map(rows).collect()
-}
-
-fn row(
-    number: usize,
-    outcome: &Outcome,
-    direction: Direction,
-    is_first: bool,
-    framing: Framing,
-) -> TrialRecord {
-    let half = outcome.half(direction);
-    let load = outcome.trial.load();
-    let (sent, came) = (half.sent.as_ref(), half.came.as_ref());
-    // The receiver alone does not know what was sent behind the last that came.
-    let judged = came.filter(|_| sent.is_some());
-    let (sender, receiver) = match direction {
-        Direction::Forward => (&outcome.driver, &outcome.agent),
-        Direction::Reverse => (&outcome.agent, &outcome.driver),
-    };
-    let first = |number: Option<f64>| number.filter(|_| is_first);
-    let payload_rate = |packets, span| {
-        let load: &Load = load?;
-        framing.bit_rate(packets, span, Layer::L4, load.payload()).map(BitRate::bits_per_second)
-    };
-    let second = Span::from_secs(1);
-    let steady = crate::flow::Steady::of(outcome.trial.duration());
-    let steady = load.map_or(second, |load| steady.span(load.stream_rate()));
-    let offset = outcome.offset.filter(|_| is_first);
-    TrialRecord {
-        trial: number,
-        kind: if load.is_some() { TrialKind::Udp } else { TrialKind::Idle },
-        direction,
-        status: status(outcome.status),
-        reason: outcome.reason.clone(),
-        duration_s: outcome.trial.duration().as_secs(),
-        streams: load.map_or(0, Load::streams),
-        payload_bytes: load.map(Load::payload),
-        offered_packets_s: load.map(|load| load.rate().per_second()),
-        offered_bit_s: load.and_then(|load| payload_rate(load.rate().per_second(), second)),
-        goodput_bit_s: load.and(came).map(|came| payload_rate(came.steady, steady).unwrap_or(0)),
-        capacity: load.is_some_and(|load| load.aim() == Aim::Capacity),
-        sent_packets: sent.map(|sent| sent.sent),
-        refused_packets: sent.map(|sent| sent.refused),
-        unreachable_packets: sent.map(|sent| sent.unreachable),
-        received_packets: came.map(|came| came.received),
-        lost_packets: judged.map(crate::flow::Tally::lost),
-        duplicate_packets: came.map(|came| came.duplicate),
-        reordered_packets: came.map(|came| came.reordered),
-        late_packets: came.map(|came| came.late),
-        host_dropped_packets: came.map(|came| came.host_dropped),
-        unattributed_packets: came.map(|came| came.unattributed),
-        lost_in_catch_up_packets: judged.map(|came| came.lost_in_excess),
-        paused_packets: sent.map(|sent| sent.paused),
-        skipped_packets: sent.map(|sent| sent.skipped),
-        rejected_packets: came.map(|came| came.rejected),
-        steady_sent_packets: load.and(sent).map(|sent| sent.steady),
-        steady_received_packets: load.and(came).map(|came| came.steady),
-        steady_on_time_packets: load.and(came).map(|came| came.steady_on_time),
-        loss_periods: judged.map(|came| loss_periods(&came.periods)),
-        outages: came.map(|_| outages(outcome, half)),
-        rtt_us: is_first.then(|| percentiles(&outcome.round_trip)).flatten(),
-        jitter_us: finite(half.probing.variation.quantile(0.999)),
-        jitter_rfc3550_us: half.probing.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
-        probe_sent_packets: half.probing.sent,
-        probe_received_packets: half.probing.received,
-        probe_late_packets: is_first.then_some(outcome.late_probes),
-        clock_offset_us: offset.map(|offset| signed_micros(offset.agent_ahead_ns())),
-        clock_offset_error_us: first(offset.map(|offset| micros(offset.error_ns()))),
-        clock_skew_ppm: half.probing.skew_ppm,
-        send_lateness_us: load.and(sent).and_then(|sent| percentiles(&sent.lateness)),
-        sent_by_second: sent.map_or_else(Vec::new, |sent| sent.per_second.counts().to_vec()),
-        received_by_second: came.map_or_else(Vec::new, |came| came.per_second.counts().to_vec()),
-        rtt_histogram: is_first.then(|| histogram(&outcome.round_trip)).flatten(),
-        variation_histogram: histogram(&half.probing.variation),
-        variation_lost: half.probing.variation.infinite(),
-        sender_host: host(sender),
-        receiver_host: host(receiver),
-    }
-}
-
-fn cluster((reach_packets, clusters): (u64, Clusters)) -> LossClusterRecord {
-    let Clusters { count, sum_of_squares, .. } = clusters;
-    LossClusterRecord { reach_packets, count, squares: sum_of_squares.to_string() }
-}
-
-/// Losses in their pattern, as the record tells it.
-fn loss_periods(periods: &LossPeriods) -> LossPeriodRecord {
-    LossPeriodRecord {
-        count: periods.periods(),
-        longest: periods.longest(),
-        squares: periods.sum_of_squares().to_string(),
-        clusters: periods.wider().map(cluster).collect(),
-    }
-}
-
-const fn status(status: Status) -> StatusRecord {
-    match status {
-        Status::Ok => StatusRecord::Ok,
-        Status::Partial => StatusRecord::Partial,
-        Status::Refused => StatusRecord::Refused,
-        Status::NotRun => StatusRecord::NotRun,
-    }
-}
-
-fn outages(outcome: &Outcome, half: &Half) -> Vec<OutageRecord> {
-    let began_ns = half.came.as_ref().and_then(|came| came.began_ns).unwrap_or(0);
-    half.gaps
-        .outages(outage_min(outcome))
-        .map(|gap| OutageRecord {
-            start_s: Span::from_nanos(gap.start_ns.saturating_sub(began_ns)).as_secs(),
-            duration_s: gap.span().as_secs(),
-            packets: half.sent.as_ref().map(|_| gap.packets),
-        })
-        .collect()
-}
-
-fn percentiles(delays: &Delays) -> Option<Percentiles> {
-    if delays.total() == 0 {
-        return None;
-    }
-    let quantile = |q| finite(delays.quantile(q));
-    Some(Percentiles {
-        min: delays.min_ns().map(micros),
-        p50: quantile(0.5),
-        p90: quantile(0.9),
-        p99: quantile(0.99),
-        p999: quantile(0.999),
-        max: delays.max_ns().map(micros),
-        samples: delays.total(),
-        lost: delays.infinite(),
-    })
-}
-
-fn finite(delay: Option<Delay>) -> Option<f64> {
-    match delay {
-        Some(Delay::Finite(nanos)) => Some(micros(nanos)),
-        Some(Delay::Infinite) | None => None,
-    }
-}
-
-fn histogram(delays: &Delays) -> Option<String> {
-    (0 < delays.measured()).then(|| delays.to_base64())
-}
-
-fn signed_micros(nanos: i64) -> f64 {
-    let magnitude = float(nanos.unsigned_abs()) / 1e3;
-    if nanos < 0 { -magnitude } else { magnitude }
-}
-
-const fn host(host: &HostLimits) -> HostRecord {
-    let HostLimits { queue_drops, kernel_drops, checksum_errors, clock_steps } = *host;
-    HostRecord { queue_drops, kernel_drops, checksum_errors, clock_steps }
-}
-
-/// RFC 3339, UTC, to the second.
-fn date(wall_ns: u64) -> String {
-    let seconds = i64::try_from(wall_ns / 1_000_000_000).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds)
-        .map_or_else(|_| "unknown".to_owned(), |date| date.to_string())
 }
 
 #[cfg(test)]
@@ -617,11 +442,5 @@ mod tests {
         }
         let kept = std::fs::read_to_string(path).expect("the schema is there");
         assert_eq!(kept, text, "report.schema.json is not that of the types");
-    }
-
-    #[test]
-    fn a_date_is_rfc_3339() {
-        assert_eq!(date(0), "1970-01-01T00:00:00Z");
-        assert_eq!(date(1_767_225_600_500_000_000), "2026-01-01T00:00:00Z");
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{BoundText, FindingRecord, Percentiles, Report, StatusRecord, TrialKind, TrialRecord};
 use crate::flow::Steady;
-use crate::units::{BitRate, Framing, Layer, PacketRate, Span};
+use crate::plan::Direction;
+use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
 use crate::verdict::Verdict;
 use std::fmt::Write as _;
 
@@ -48,30 +49,39 @@ fn wrapped(out: &mut String, indent: &str, text: &str) {
 }
 
 fn head(out: &mut String, report: &Report) {
+    let link = match (&report.link.name, report.sites.as_slice()) {
+        (Some(name), _) => format!("link {name}"),
+        (None, [site]) => format!("line to {}", site.agent),
+        (None, sites) => format!("line to {} sites", sites.len()),
+    };
     let circuit = report.link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
     let circuit = circuit.unwrap_or_default();
-    line!(out, "{}  line to {}{circuit}, {}", report.verdict, report.link.agent, report.started_at);
+    line!(out, "{}  {link}{circuit}, {}", report.verdict, report.started_at);
     if let Some(reason) = &report.reason {
-        line!(out, "      not complete: {reason}");
+        wrapped(out, "      ", &format!("not complete: {reason}"));
     }
     line!(out, "");
 }
 
 fn findings(out: &mut String, report: &Report) {
     if report.findings.is_empty() {
-        line!(out, "Nothing was required, so there is nothing to pass: give --rate, --loss,");
-        line!(out, "--rtt-p99, --jitter or --outage to have the line judged.");
+        line!(out, "Nothing was required, so there is nothing to pass: {NOTHING_REQUIRED}");
         line!(out, "");
         return;
     }
     let percent = report.asked.confidence * 100.0;
-    let measured = format!("measured ({percent:.0} % bounds)");
-    line!(out, "{:<11} {:<10} {:<16} {measured:<42} verdict", "required", "", "needed");
+    let measured = format!("measured ({} % bounds)", digits(percent));
+    line!(out, "{:<14} {:<10} {:<16} {measured:<42} verdict", "required", "", "needed");
+    let mut site = None;
     for finding in &report.findings {
+        if 1 < report.sites.len() && site != Some(&finding.site) {
+            line!(out, "towards {}", finding.site);
+            site = Some(&finding.site);
+        }
         let value = value(finding);
         line!(
             out,
-            "{:<11} {:<10} {:<16} {value:<42} {}",
+            "{:<14} {:<10} {:<16} {value:<42} {}",
             finding.metric,
             finding.direction,
             needed(finding),
@@ -81,11 +91,15 @@ fn findings(out: &mut String, report: &Report) {
             wrapped(out, "            ", &finding.reason);
         }
         if let Some(other) = other_layers(report, finding) {
-            line!(out, "{:<39} {other}", "");
+            line!(out, "{:<42} {other}", "");
         }
     }
     line!(out, "");
 }
+
+/// How a line comes to be judged.
+const NOTHING_REQUIRED: &str = "give a requirement,\nsuch as --rate or --loss, or [require] in a \
+                                plan, to have the line judged.";
 
 fn needed(finding: &FindingRecord) -> String {
     let relation = match finding.relation {
@@ -117,7 +131,7 @@ fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
         return None;
     }
     let row = row_of(report, finding)?;
-    let judged = report.asked.rate_layer;
+    let judged = report.link.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
     Some(format!("= {}", carried(report, row, layers)?))
 }
@@ -129,7 +143,7 @@ fn carried(
     layers: impl Iterator<Item = Layer>,
 ) -> Option<String> {
     let (packets, payload) = (row.steady_received_packets?, row.payload_bytes?);
-    let framing = framing(report);
+    let framing = framing(report, row);
     let rate = PacketRate::new(row.offered_packets_s?)?.share(row.streams)?;
     let steady = Steady::of(Span::from_nanos(nanos(row.duration_s))).span(rate);
     let at = |layer| {
@@ -146,9 +160,11 @@ fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<&'a TrialRe
     report.trials.iter().find(same)
 }
 
-const fn framing(report: &Report) -> Framing {
+/// What stands around a payload of `row`.
+fn framing(report: &Report, row: &TrialRecord) -> Framing {
+    let site = report.sites.iter().find(|site| site.site == row.site);
     Framing {
-        ip: report.link.ip,
+        ip: site.map_or(IpVersion::V4, |site| site.ip),
         vlan_tags: report.link.vlan_tags,
         extra_overhead_octets: report.link.extra_overhead_bytes,
     }
@@ -161,18 +177,20 @@ fn doubts(out: &mut String, report: &Report) {
     for doubt in &report.doubts {
         let direction = doubt.direction.map(|direction| format!(" {direction}"));
         let direction = direction.unwrap_or_default();
+        let trial = doubt.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
         let metrics = doubt.metrics.join(", ");
-        let doubt = format!("doubt on {metrics}{direction}, trial {}: {}", doubt.trial, doubt.text);
+        let doubt = format!("doubt on {metrics}{direction}{trial}: {}", doubt.text);
         wrapped(out, "", &doubt);
     }
     line!(out, "");
 }
 
 fn trials(out: &mut String, report: &Report) {
-    for row in &report.trials {
+    let mut shown = None;
+    for row in report.trials.iter().filter(|row| row.tested) {
         let kind = match row.kind {
             TrialKind::Idle => "idle probes".to_owned(),
-            TrialKind::Udp => load_text(report, row),
+            TrialKind::Udp => udp_text(report, row),
             TrialKind::Tcp => "TCP".to_owned(),
         };
         let status = match row.status {
@@ -181,10 +199,11 @@ fn trials(out: &mut String, report: &Report) {
             StatusRecord::Refused => ", refused",
             StatusRecord::NotRun => ", not run",
         };
+        let site = if 1 < report.sites.len() { format!(" {}", row.site) } else { String::new() };
         let duration = row.duration_s;
-        line!(out, "trial {} {}: {kind}, {duration} s{status}", row.trial, row.direction);
+        line!(out, "trial {}{site} {}: {kind}, {duration} s{status}", row.trial, row.direction);
         if let Some(reason) = &row.reason {
-            line!(out, "    {reason}");
+            wrapped(out, "    ", reason);
         }
         if row.status == StatusRecord::NotRun || row.status == StatusRecord::Refused {
             continue;
@@ -194,17 +213,23 @@ fn trials(out: &mut String, report: &Report) {
             line!(out, "    came through: {carried}");
         }
         counts(out, row);
+        // What is of the whole trial stands in its first row, which may not be shown.
+        let first = report.trials.iter().find(|first| first.trial == row.trial);
+        if let Some(first) = first.filter(|_| shown != Some(row.trial)) {
+            round_trip(out, first);
+            shown = Some(row.trial);
+        }
         delays(out, row);
     }
     line!(out, "");
 }
 
-fn load_text(report: &Report, row: &TrialRecord) -> String {
+fn udp_text(report: &Report, row: &TrialRecord) -> String {
     let (Some(per_second), Some(payload)) = (row.offered_packets_s, row.payload_bytes) else {
         return "UDP".to_owned();
     };
-    let layer = report.asked.rate_layer;
-    let rate = framing(report).bit_rate(per_second, Span::from_secs(1), layer, payload);
+    let layer = report.link.rate_layer;
+    let rate = framing(report, row).bit_rate(per_second, Span::from_secs(1), layer, payload);
     let rate = rate.map_or_else(String::new, rate_text);
     let up_to = if row.capacity { "up to " } else { "" };
     let streams = if row.streams == 1 { "stream" } else { "streams" };
@@ -275,10 +300,17 @@ fn by_second(out: &mut String, row: &TrialRecord) {
     line!(out, "    goodput by the second (L4): min {min}, mean {mean}, max {max}");
 }
 
-fn delays(out: &mut String, row: &TrialRecord) {
+fn round_trip(out: &mut String, row: &TrialRecord) {
     if let Some(rtt) = &row.rtt_us {
         line!(out, "    round trip: {}", percentile_text(rtt));
     }
+    if let (Some(offset), Some(error)) = (row.clock_offset_us, row.clock_offset_error_us) {
+        let (offset, error) = (quantity(offset, "us"), quantity(error, "us"));
+        line!(out, "    the agent's clock is {offset} ahead, known to {error}");
+    }
+}
+
+fn delays(out: &mut String, row: &TrialRecord) {
     let jitter = row.jitter_us.map(|value| format!("jitter (PDV p99.9) {}", quantity(value, "us")));
     let rfc = row.jitter_rfc3550_us.map(|value| format!("RFC 3550 {}", quantity(value, "us")));
     let late = row.send_lateness_us.as_ref().and_then(|late| late.p99);
@@ -286,10 +318,6 @@ fn delays(out: &mut String, row: &TrialRecord) {
     let parts: Vec<String> = [jitter, rfc, late].into_iter().flatten().collect();
     if !parts.is_empty() {
         line!(out, "    {}", parts.join(", "));
-    }
-    if let (Some(offset), Some(error)) = (row.clock_offset_us, row.clock_offset_error_us) {
-        let (offset, error) = (quantity(offset, "us"), quantity(error, "us"));
-        line!(out, "    the agent's clock is {offset} ahead, known to {error}");
     }
 }
 
@@ -306,19 +334,38 @@ fn percentile_text(percentiles: &Percentiles) -> String {
 }
 
 fn asked(out: &mut String, report: &Report) {
-    let layer = report.asked.rate_layer;
-    let rate = match report.asked.rate.as_deref() {
-        None => "no rate".to_owned(),
-        Some("max") => "as fast as possible".to_owned(),
-        Some(rate) => format!("{rate} at {layer}"),
-    };
-    line!(out, "asked: {rate}; rates count {layer} over {}", report.link.ip);
-    let granted = report.asked.granted_rate_max_bit_s.and_then(BitRate::new);
-    if let (Some(rate), Some(seconds)) = (granted, report.asked.granted_duration_max_s) {
-        line!(out, "the agent allows: {rate} (L2) in each direction, {seconds} s of load");
+    let layer = report.link.rate_layer;
+    let mut rates = format!("rates count {layer}");
+    let overhead = report.link.extra_overhead_bytes;
+    match (report.link.vlan_tags, overhead) {
+        (0, 0) => {}
+        (tags, 0) => rates += &format!(" with {tags} VLAN tags"),
+        (tags, more) => rates += &format!(" with {tags} VLAN tags and {more} octets more a packet"),
+    }
+    for direction in Direction::ALL {
+        if let Some(rate) = report.link.committed_bit_s.get(direction).and_then(BitRate::new) {
+            rates += &format!(", {rate} is committed {direction}");
+        }
+    }
+    line!(out, "{rates}");
+    for site in &report.sites {
+        let granted = site.granted_rate_max_bit_s.and_then(BitRate::new);
+        let mut parts = vec![format!("{} over {}", site.agent, site.ip)];
+        if let Some(octets) = site.path_mtu_bytes {
+            parts.push(format!("path MTU {octets}"));
+        }
+        if let (Some(rate), Some(seconds)) = (granted, site.granted_duration_max_s) {
+            let allows = format!("{rate} (L2) in each direction, {seconds} s of load");
+            parts.push(format!("it allows {allows}"));
+        }
+        parts.extend(site.reason.iter().map(|reason| format!("not complete: {reason}")));
+        wrapped(out, "", &format!("the agent at {}", parts.join("; ")));
     }
     for note in &report.notes {
         wrapped(out, "", &format!("note: {note}"));
+    }
+    if let Some(plan) = &report.plan {
+        line!(out, "plan {}, sha256 {}", plan.file, plan.sha256);
     }
     line!(out, "{}, run {}", report.program, report.run);
 }

@@ -493,7 +493,7 @@ mod tests {
 
     fn prepare(seconds: u64) -> Message {
         let duration_ns = Span::from_secs(seconds).nanos();
-        Message::Prepare(Prepare { trial: 1, duration_ns, load: None })
+        Message::Prepare(Prepare { trial: 1, duration_ns, load: None, tcp: None })
     }
 
     #[track_caller]

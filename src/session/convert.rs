@@ -1,14 +1,14 @@
 //! Between what the head works with and what the wire carries: one conversion each way.
 
 use crate::flow::{Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally};
-use crate::plan::{Aim, Course, Limits, Load, OutOfBounds, Trial};
+use crate::plan::{Aim, Directed, Direction, Limits, Load, OutOfBounds, TcpLoad, Trial};
 use crate::policy;
 use crate::stats::delays::Delays;
 use crate::stats::periods::{Clusters, LossPeriods};
-use crate::units::{BitRate, PacketRate, Span};
+use crate::units::{BitRate, Malformed, PacketRate, Span};
 use crate::wire::control::{
-    Account, CourseMessage, DelaysMessage, GapMessage, HostMessage, LimitsMessage, LoadMessage,
-    LoadRequest, Prepare, Request, RunId, SentMessage, TallyMessage,
+    Account, DelaysMessage, GapMessage, HostMessage, LimitsMessage, LoadMessage, LoadRequest,
+    Prepare, Request, RunId, SentMessage, TallyMessage, TcpLoadMessage,
 };
 
 /// A message that is well formed and makes no sense.
@@ -28,49 +28,76 @@ impl From<OutOfBounds> for Inconsistent {
     }
 }
 
-impl From<Course> for CourseMessage {
-    fn from(course: Course) -> Self {
-        match course {
-            Course::Forward => Self::Forward,
-            Course::Reverse => Self::Reverse,
-            Course::Both => Self::Both,
-        }
-    }
-}
-
-impl From<CourseMessage> for Course {
-    fn from(course: CourseMessage) -> Self {
-        match course {
-            CourseMessage::Forward => Self::Forward,
-            CourseMessage::Reverse => Self::Reverse,
-            CourseMessage::Both => Self::Both,
-        }
-    }
-}
-
 pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
     let load = trial.load().map(|load| LoadMessage {
-        course: load.course().into(),
+        forward_packets_s: load.rate(Direction::Forward).map(PacketRate::per_second),
+        reverse_packets_s: load.rate(Direction::Reverse).map(PacketRate::per_second),
         streams: load.streams(),
         payload: load.payload(),
-        packets_per_second: load.rate().per_second(),
         capacity: load.aim() == Aim::Capacity,
     });
-    Prepare { trial: number, duration_ns: trial.duration().nanos(), load }
+    let tcp = trial.tcp().map(|load| TcpLoadMessage {
+        forward_bit_s: load.rate(Direction::Forward).map(BitRate::bits_per_second),
+        reverse_bit_s: load.rate(Direction::Reverse).map(BitRate::bits_per_second),
+        streams: load.streams(),
+        mtu: load.mtu(),
+        congestion_control: load.congestion().to_string(),
+        capacity: load.aim() == Aim::Capacity,
+    });
+    Prepare { trial: number, duration_ns: trial.duration().nanos(), load, tcp }
 }
 
 impl TryFrom<&Prepare> for Trial {
     type Error = Inconsistent;
 
     fn try_from(message: &Prepare) -> Result<Self, Inconsistent> {
-        let load = |load: &LoadMessage| -> Result<Load, Inconsistent> {
-            let rate = PacketRate::new(load.packets_per_second)
-                .ok_or_else(|| Inconsistent::new("a load of no packets per second"))?;
-            let aim = if load.capacity { Aim::Capacity } else { Aim::Carry };
-            Ok(Load::new(load.course.into(), load.streams, load.payload, rate, aim)?)
+        let duration = Span::from_nanos(message.duration_ns);
+        match (&message.load, &message.tcp) {
+            (Some(_), Some(_)) => Err(Inconsistent::new("a trial of UDP and of TCP")),
+            (_, Some(tcp)) => Ok(Self::with_tcp(TcpLoad::try_from(tcp)?, duration)?),
+            (load, None) => {
+                let load = load.as_ref().map(Load::try_from).transpose()?;
+                Ok(Self::new(load, duration)?)
+            }
+        }
+    }
+}
+
+const fn aim(capacity: bool) -> Aim {
+    if capacity { Aim::Capacity } else { Aim::Carry }
+}
+
+/// The rate of a message, where it has one.
+fn rate<T>(value: Option<u64>, new: impl Fn(u64) -> Option<T>) -> Result<Option<T>, Inconsistent> {
+    let some = |value| new(value).ok_or_else(|| Inconsistent::new("a load at a rate of 0"));
+    value.map(some).transpose()
+}
+
+impl TryFrom<&LoadMessage> for Load {
+    type Error = Inconsistent;
+
+    fn try_from(message: &LoadMessage) -> Result<Self, Inconsistent> {
+        let rates = Directed {
+            forward: rate(message.forward_packets_s, PacketRate::new)?,
+            reverse: rate(message.reverse_packets_s, PacketRate::new)?,
         };
-        let load = message.load.as_ref().map(load).transpose()?;
-        Ok(Self::new(load, Span::from_nanos(message.duration_ns))?)
+        let LoadMessage { streams, payload, capacity, .. } = *message;
+        Ok(Self::with_rates(rates, streams, payload, aim(capacity))?)
+    }
+}
+
+impl TryFrom<&TcpLoadMessage> for TcpLoad {
+    type Error = Inconsistent;
+
+    fn try_from(message: &TcpLoadMessage) -> Result<Self, Inconsistent> {
+        let rates = Directed {
+            forward: rate(message.forward_bit_s, BitRate::new)?,
+            reverse: rate(message.reverse_bit_s, BitRate::new)?,
+        };
+        let congestion = message.congestion_control.parse();
+        let congestion = congestion.map_err(|error: Malformed| Inconsistent(error.to_string()))?;
+        let TcpLoadMessage { streams, mtu, capacity, .. } = *message;
+        Ok(Self::new(rates, streams, mtu, congestion, aim(capacity))?)
     }
 }
 
@@ -326,23 +353,50 @@ pub(super) fn reflected(account: &Account) -> Result<Reflected, Inconsistent> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{CongestionControl, Course};
 
     #[test]
     fn a_trial_is_read_back_and_a_bad_one_refused() {
-        let rate = PacketRate::new(1_000).expect("a rate");
-        let load = Load::new(Course::Both, 3, 1_000, rate, Aim::Carry).expect("a load");
-        let trial = Trial::new(Some(load), Span::from_secs(30)).expect("a trial");
+        let trial = udp_trial();
         let message = prepare(7, &trial);
         assert_eq!(Trial::try_from(&message), Ok(trial));
         let broken = |change: fn(&mut LoadMessage)| {
             let mut load = message.load.expect("it has one");
             change(&mut load);
-            Trial::try_from(&Prepare { load: Some(load), ..message })
+            Trial::try_from(&Prepare { load: Some(load), ..message.clone() })
         };
-        assert!(broken(|load| load.packets_per_second = 0).is_err());
+        assert!(broken(|load| load.forward_packets_s = None).is_ok(), "reverse alone");
+        assert!(broken(|load| load.forward_packets_s = Some(0)).is_err());
         assert!(broken(|load| load.streams = 65).is_err());
         assert!(broken(|load| load.payload = 3).is_err());
         assert!(Trial::try_from(&Prepare { duration_ns: u64::MAX, ..message }).is_err());
+    }
+
+    #[test]
+    fn a_trial_of_tcp_is_read_back_and_a_bad_one_refused() {
+        let rates = Directed { forward: BitRate::new(95_000_000), reverse: BitRate::new(1) };
+        let load = TcpLoad::new(rates, 4, 1_500, CongestionControl::CUBIC, Aim::Capacity);
+        let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(30)).expect("a trial");
+        let message = prepare(7, &trial);
+        assert_eq!(Trial::try_from(&message), Ok(trial));
+        let broken = |change: fn(&mut TcpLoadMessage)| {
+            let mut tcp = message.tcp.clone().expect("it has one");
+            change(&mut tcp);
+            Trial::try_from(&Prepare { tcp: Some(tcp), ..message.clone() })
+        };
+        assert!(broken(|tcp| tcp.reverse_bit_s = None).is_ok(), "forward alone");
+        assert!(broken(|tcp| (tcp.forward_bit_s, tcp.reverse_bit_s) = (None, None)).is_err());
+        assert!(broken(|tcp| tcp.mtu = 100).is_err());
+        assert!(broken(|tcp| tcp.streams = 0).is_err());
+        assert!(broken(|tcp| tcp.congestion_control = "a b".into()).is_err());
+        let both = Prepare { load: prepare(7, &udp_trial()).load, ..message };
+        assert!(Trial::try_from(&both).is_err());
+    }
+
+    fn udp_trial() -> Trial {
+        let rate = PacketRate::new(1_000).expect("a rate");
+        let load = Load::new(Course::Both, 3, 1_000, rate, Aim::Carry).expect("a load");
+        Trial::new(Some(load), Span::from_secs(30)).expect("a trial")
     }
 
     #[test]

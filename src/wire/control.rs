@@ -150,42 +150,54 @@ pub struct Granted {
 }
 
 /// A trial.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Prepare {
     /// Its number in the run.
     pub trial: u32,
     /// How long packets are due.
     pub duration_ns: u64,
-    /// Its load; absent where it is idle.
+    /// Its UDP load; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadMessage>,
+    /// Its TCP load; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpLoadMessage>,
 }
 
-/// The load of a trial, the same in each direction.
+/// The UDP load of a trial.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LoadMessage {
-    /// Which ways.
-    pub course: CourseMessage,
+    /// Packets per second from the driver to the agent; absent where none go so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_packets_s: Option<u64>,
+    /// Packets per second from the agent to the driver; absent where none go so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverse_packets_s: Option<u64>,
     /// Streams in each direction.
     pub streams: u32,
     /// Octets of UDP payload.
     pub payload: u32,
-    /// Packets per second in each direction.
-    pub packets_per_second: u64,
     /// Whether the line is to carry it, or it goes as fast as the host can.
     pub capacity: bool,
 }
 
-/// Which ways a load goes.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CourseMessage {
-    /// Driver to agent.
-    Forward,
-    /// Agent to driver.
-    Reverse,
-    /// The two at once.
-    Both,
+/// The TCP load of a trial.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TcpLoadMessage {
+    /// The most payload from the driver to the agent; absent where none goes so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_bit_s: Option<u64>,
+    /// The most payload from the agent to the driver; absent where none goes so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverse_bit_s: Option<u64>,
+    /// Streams in each direction.
+    pub streams: u32,
+    /// Octets of the largest IP packet that crosses the path.
+    pub mtu: u32,
+    /// The kernel's name of the congestion control.
+    pub congestion_control: String,
+    /// Whether the line is to carry the rates, or it goes as fast as the hosts can.
+    pub capacity: bool,
 }
 
 /// A stream's secrets.

@@ -2,12 +2,14 @@
 
 use super::world::{Setup, play};
 use super::{MS, SECOND, check_truth, good, outcome, setup, trial};
-use linkqual::doubt::{Bias, doubts};
+use linkqual::doubt::{Bias, Doubt, doubts};
+use linkqual::flow::{Evidence, Outcome};
 use linkqual::line::{DriftingClock, Jitter, Spec};
-use linkqual::plan::{Course, Direction, Metric, Trial};
+use linkqual::metric::Terms;
+use linkqual::plan::{Course, Directed, Direction, Metric, Requirements, Trial};
 use linkqual::stats::confidence::Confidence;
 use linkqual::stats::delays::{Delay, Delays};
-use linkqual::units::Span;
+use linkqual::units::{Framing, IpVersion, Layer, Span};
 
 /// The error of a clock of 100 ppm over the 20 ms of a round trip, in nanoseconds, and the rounding
 /// of its four readings.
@@ -38,7 +40,7 @@ fn clocks_that_drift_and_are_hours_apart_change_no_delay() {
         check_truth(&setup, &run);
         let outcome = outcome(&setup, &run);
         assert_eq!(outcome.clock_steps, 0, "seed {}", setup.seed);
-        assert_eq!(doubts(std::slice::from_ref(outcome)), [], "seed {}", setup.seed);
+        assert_eq!(doubts_of(outcome), [], "seed {}", setup.seed);
         check_round_trips(&setup, &outcome.round_trip);
         for direction in Direction::ALL {
             // A floor through points that are each rounded by less than 2 ns.
@@ -69,7 +71,7 @@ fn a_step_of_the_agents_clock_is_found_and_doubted() {
         let outcome = outcome(&setup, &run);
         assert_eq!(outcome.clock_steps, 1, "{by_ns} ns; seed {}", setup.seed);
         check_round_trips(&setup, &outcome.round_trip);
-        let doubts = doubts(std::slice::from_ref(outcome));
+        let doubts = doubts_of(outcome);
         let [doubt] = doubts.as_slice() else { unreachable!("{doubts:?}; seed {}", setup.seed) };
         assert_eq!((doubt.metrics.as_slice(), doubt.bias), (&[Metric::Jitter][..], Bias::Either));
         for direction in Direction::ALL {
@@ -112,4 +114,15 @@ fn delays_and_their_variation_are_those_of_the_line() {
         check_quantiles(&setup, &outcome.forward.probing.variation, truth_ns);
         assert!(outcome.reverse.probing.variation.max_ns().unwrap() <= 1, "{jitter:?}");
     }
+}
+
+/// The doubts about one trial, where nothing is required.
+fn doubts_of(outcome: &Outcome) -> Vec<Doubt> {
+    let terms = Terms {
+        requirements: Requirements::default(),
+        committed: Directed::default(),
+        layer: Layer::L2,
+        framing: Framing::plain(IpVersion::V4),
+    };
+    doubts(&terms, &Evidence { path_mtu: None, outcomes: vec![outcome.clone()] })
 }

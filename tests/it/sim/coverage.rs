@@ -11,11 +11,12 @@
 use super::{MS, seed};
 use linkqual::clock::{Driver, Stamp};
 use linkqual::flow::{
-    Arrived, Closing, End, Exchange, Outcome, Receiver, Returned, Status, Steady, Stream, Tally,
+    Arrived, Closing, End, Evidence, Exchange, Outcome, Receiver, Returned, Status, Steady, Stream,
+    Tally,
 };
 use linkqual::line::{Applies, Class, Jitter, Line, Loss, Spec};
 use linkqual::metric::{Measured, Measurement, Terms, measure};
-use linkqual::plan::{Direction, Metric, Requirements, Trial};
+use linkqual::plan::{Directed, Direction, Metric, Requirement, Requirements, Trial};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use linkqual::units::{Framing, IpVersion, Layer, PacketRate, Span};
 use linkqual::wire::Token;
@@ -225,7 +226,7 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     let trial = Trial::new(None, Span::from_millis(probes * 10)).unwrap();
     let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
     outcome.take_probes(&exchanges, 0, Tally::default(), None);
-    let measurements = measure(&terms(), std::slice::from_ref(&outcome));
+    let measurements = measure(&terms(), &Evidence { path_mtu: None, outcomes: vec![outcome] });
     let sides = |metric, direction| {
         let wanted =
             |m: &&Measurement| m.requirement.metric() == metric && m.direction == direction;
@@ -242,10 +243,12 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
 }
 
 fn terms() -> Terms {
-    let (rtt_p99, jitter) = (Some(Span::from_millis(1)), Some(Span::from_millis(1)));
+    let mut requirements = Requirements::default();
+    requirements.set(None, Requirement::RttP99(Span::from_millis(1)));
+    requirements.set(None, Requirement::Jitter(Span::from_millis(1)));
     Terms {
-        requirements: Requirements { rtt_p99, jitter, ..Requirements::default() },
-        confidence: Confidence::P95,
+        requirements,
+        committed: Directed::default(),
         layer: Layer::L2,
         framing: Framing::plain(IpVersion::V4),
     }

@@ -1,0 +1,159 @@
+//! What a run has found out so far, and its files: written after each trial, before anything is
+//! rendered.
+
+use super::Error;
+use crate::io::clock;
+use crate::io::files::Output;
+use crate::method::campaign::Campaign;
+use crate::plan::Plan;
+use crate::report::{Leg, PlanRecord, Report, Run, text};
+use crate::units::IpVersion;
+use crate::wire::control::RunId;
+use rand::TryRng as _;
+use std::net::SocketAddr;
+
+/// What a path is taken to carry where it was never seen: Ethernet's packet.
+const MTU_USUAL: u32 = 1_500;
+
+/// A run under way: its plan, and the ways to its sites as far as they have come.
+#[derive(Debug)]
+pub struct Ledger {
+    run: RunId,
+    started_ns: u64,
+    plan: Plan,
+    file: Option<PlanRecord>,
+    legs: Vec<Leg>,
+    complete: bool,
+    notes: Vec<String>,
+    output: Option<Output>,
+}
+
+impl Ledger {
+    /// A run of `plan`, read from `file`, that begins now.
+    ///
+    /// # Errors
+    ///
+    /// Where this host has no randomness to name it by.
+    pub fn open(
+        plan: Plan,
+        file: Option<PlanRecord>,
+        output: Option<Output>,
+    ) -> Result<Self, Error> {
+        let mut name = [0; 16];
+        rand::rngs::SysRng
+            .try_fill_bytes(&mut name)
+            .map_err(|error| Error::System(error.to_string()))?;
+        let run = RunId(u128::from_le_bytes(name));
+        let (started_ns, legs, notes) = (clock::wall_ns(), Vec::new(), Vec::new());
+        Ok(Self { run, started_ns, plan, file, legs, complete: true, notes, output })
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The run's name towards the site at `place`: agents know each other's runs apart.
+    pub(super) fn run_towards(&self, place: usize) -> RunId {
+        RunId(self.run.0.wrapping_add(place as u128))
+    }
+
+    /// Remembers what was decided for the user.
+    pub(super) fn note(&mut self, notes: impl IntoIterator<Item = String>) {
+        for note in notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
+    /// Writes what is known, of which `leg` is the newest.
+    ///
+    /// # Errors
+    ///
+    /// Where the files cannot be written.
+    pub(super) fn save(&mut self, leg: Leg, is_complete: bool) -> Result<(), Error> {
+        self.legs.push(leg);
+        let before = self.complete;
+        self.complete &= is_complete;
+        let saved = self.write();
+        self.complete = before;
+        self.legs.pop();
+        saved
+    }
+
+    /// The way to a site is over.
+    pub(super) fn close(&mut self, leg: Leg, is_complete: bool) {
+        self.complete &= is_complete;
+        self.legs.push(leg);
+    }
+
+    /// The way to the site at `place` could not even be begun.
+    /// Nothing is changed where it was.
+    pub(super) fn miss(&mut self, place: usize, agent: Option<SocketAddr>, reason: &str) {
+        if place < self.legs.len() {
+            return;
+        }
+        let site = &self.plan.sites[place];
+        let ip = agent.map_or(IpVersion::V4, |agent| IpVersion::of(agent.ip()));
+        let mut campaign = Campaign::new(self.plan.clone(), place, ip, MTU_USUAL);
+        campaign.abandon(reason);
+        let leg = Leg {
+            site: site.name.clone(),
+            agent: site.agent.to_string(),
+            address: agent.map(|agent| agent.to_string()),
+            ip,
+            limits: None,
+            evidence: campaign.evidence().clone(),
+            reason: Some(reason.to_owned()),
+        };
+        self.close(leg, false);
+    }
+
+    /// Whether anything was measured on the way to any site.
+    #[must_use]
+    pub fn has_evidence(&self) -> bool {
+        let ran = |outcome: &crate::flow::Outcome| outcome.status != crate::flow::Status::NotRun;
+        self.legs.iter().any(|leg| leg.evidence.outcomes.iter().any(ran))
+    }
+
+    /// The report of all that was found out, written.
+    ///
+    /// # Errors
+    ///
+    /// Where the files cannot be written.
+    pub fn conclude(mut self) -> Result<Report, Error> {
+        self.write()?;
+        Ok(self.report())
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let report = self.report();
+        if let Some(output) = &mut self.output {
+            output.save_record(&report.to_json())?;
+            output.save_text(&text(&report))?;
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> Report {
+        let of_leg = |leg: &Leg| {
+            let site =
+                if 1 < self.plan.sites.len() { format!("{}: ", leg.site) } else { "".into() };
+            leg.reason.as_ref().map(|reason| format!("{site}{reason}"))
+        };
+        let run = Run {
+            id: self.run.to_string(),
+            started_ns: self.started_ns,
+            ended_ns: clock::wall_ns(),
+            plan: self.plan.clone(),
+            file: self.file.clone(),
+            legs: self.legs.clone(),
+            complete: self.complete && self.legs.len() == self.plan.sites.len(),
+            reason: self.legs.iter().find_map(of_leg),
+            notes: self.notes.clone(),
+        };
+        run.report()
+    }
+}

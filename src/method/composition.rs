@@ -1,0 +1,526 @@
+//! The trials that a plan needs towards one far end: each as long as its proof takes.
+
+use crate::metric::{TCP_SECONDS_MIN, Terms};
+use crate::plan::{
+    Aim, DURATION_MAX, DURATION_MIN, Directed, Direction, Limits, Load, Metric, Offer, OutOfBounds,
+    PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial, UdpTest,
+    Work,
+};
+use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
+use crate::stats::confidence::{packets_needed, samples_needed};
+use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
+use std::fmt;
+
+/// How long is loaded where nothing else is asked for.
+const LOAD_DEFAULT: Span = Span::from_secs(30);
+
+/// The idle trial before any load, at least.
+const IDLE_MIN: Span = Span::from_secs(10);
+
+/// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
+/// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
+const LOST_ALLOWED: u64 = 3;
+
+/// Probes beyond what a percentile needs, for those that leave late and are not counted: 5 %.
+const PROBES_SPARE_PERCENT: u64 = 5;
+
+/// What a TCP trial takes beside the seconds that are judged: its warm-up of 2 s, or of 20 round
+/// trips of up to 150 ms, and the second that its end cuts off.
+const TCP_EDGES: Span = Span::from_secs(4);
+
+/// Set-up and account of a trial, beside the time in which packets are due.
+const TRIAL_OVERHEAD: Span = Span::from_secs(30);
+
+/// What was decided for the user, told before anything is sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// No rate was given.
+    RateAssumed(BitRate),
+    /// No test asks for the idle trial that comes before any load.
+    IdleAdded(Span),
+    /// A trial takes longer than was asked for.
+    Lengthened {
+        /// Such as "idle", "udp".
+        which: String,
+        /// As it was asked for.
+        asked: Span,
+        /// As it is.
+        takes: Span,
+        /// What needs it.
+        because: String,
+    },
+    /// A requirement cannot be proved here.
+    CannotProve {
+        /// The requirement, and what it would take.
+        what: String,
+        /// The longest that is possible.
+        most: Span,
+    },
+    /// The load is only as far as the agent's role goes.
+    Capacity {
+        /// "UDP datagrams", "TCP".
+        what: &'static str,
+        /// How far that is, at L2.
+        most: BitRate,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RateAssumed(rate) => write!(
+                f,
+                "no rate was given: loss is measured at {rate}. Give --rate to load as the \
+                 migration will"
+            ),
+            Self::IdleAdded(span) => write!(
+                f,
+                "an idle trial of {} s comes first: no load is sent to a line that has not been \
+                 probed",
+                span.secs_up()
+            ),
+            Self::Lengthened { which, asked, takes, because } => write!(
+                f,
+                "the {which} trial takes {} s instead of {} s: {because}",
+                takes.secs_up(),
+                asked.secs_up()
+            ),
+            Self::CannotProve { what, most } => write!(
+                f,
+                "{what}, and a trial takes {} s at most here: it can fail, and not pass",
+                most.secs_up()
+            ),
+            Self::Capacity { what, most } => write!(
+                f,
+                "capacity trial: {what} as fast as these hosts can, up to the agent's limit of \
+                 {most}"
+            ),
+        }
+    }
+}
+
+/// The trials that answer a plan at one far end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Composed {
+    /// In the order in which they run.
+    pub trials: Vec<Trial>,
+    /// What the agent is asked for.
+    pub request: Request,
+    /// What was decided for the user.
+    pub notes: Vec<Note>,
+}
+
+/// What is known of the way to a far end before the trials are composed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Way {
+    /// What the agent allows.
+    pub limits: Limits,
+    /// The version of IP.
+    pub ip: IpVersion,
+    /// Octets of the largest UDP payload that crosses in one piece.
+    pub payload: u32,
+}
+
+/// The trials of `plan` towards the site at `place`.
+///
+/// # Errors
+///
+/// Where a number is outside the bounds of a trial.
+pub fn compose(plan: &Plan, place: usize, way: Way) -> Result<Composed, OutOfBounds> {
+    let terms = Terms::of(plan, way.ip);
+    let mut composer = Composer { plan, terms, way, notes: Vec::new() };
+    let tests: Vec<&Test> = plan.tests_of(place).collect();
+    let mut trials = Vec::new();
+    let loads = tests.iter().any(|test| test.work != Work::Idle);
+    if loads && tests.first().is_none_or(|test| test.work != Work::Idle) {
+        let idle = composer.idle(None, loads)?;
+        composer.notes.push(Note::IdleAdded(idle.duration()));
+        trials.push(idle);
+    }
+    for test in &tests {
+        trials.push(match &test.work {
+            Work::Idle => composer.idle(test.duration, loads && trials.is_empty())?,
+            Work::Udp(udp) => composer.udp(udp, test.duration)?,
+            Work::Tcp(tcp) => composer.tcp(tcp, test.duration)?,
+        });
+    }
+    let request = request(plan, &tests, &trials, way);
+    Ok(Composed { trials, request, notes: composer.notes })
+}
+
+/// What the trials together ask of the agent.
+fn request(plan: &Plan, tests: &[&Test], trials: &[Trial], way: Way) -> Request {
+    let limits = way.limits;
+    let total = |trials: &mut dyn Iterator<Item = &Trial>| {
+        trials.fold(Span::default(), |sum, trial| sum.plus(trial.duration()))
+    };
+    let overhead = trials.iter().fold(Span::default(), |sum, _| sum.plus(TRIAL_OVERHEAD));
+    let load_time = total(&mut trials.iter().filter(|trial| !trial.is_idle()));
+    let rate = trials.iter().filter_map(|trial| frame_rate(trial, Framing::plain(way.ip))).max();
+    // What the user asked for, not what it is rounded up to: the agent's limit may be just that.
+    let asked = tests.iter().filter_map(|test| asked_frames(plan, test, limits)).max();
+    let rate = rate.map(|rate| asked.map_or(rate, |asked| asked.min(rate)));
+    let duration = total(&mut trials.iter()).plus(overhead).min(load_time.plus(PROBING_MAX));
+    let load = rate.map(|rate| LoadRequest { rate, duration: load_time });
+    Request { circuit: plan.link.circuit.clone(), duration, load }
+}
+
+/// The rate that a test asks for in Ethernet frames; `None` where it asks in something else.
+fn asked_frames(plan: &Plan, test: &Test, limits: Limits) -> Option<BitRate> {
+    let offer = test.work.offer()?;
+    let assumed = matches!(offer, Offer::Assumed(_));
+    let rates = Direction::ALL.into_iter().filter_map(|way| offer.rate(&plan.link, way));
+    let frames = rates.filter(|(_, layer)| *layer == Layer::L2).map(|(rate, _)| rate).max()?;
+    Some(if assumed { frames.min(limits.rate_max) } else { frames })
+}
+
+/// A length of time that a proof needs, and which proof.
+type Need = Option<(Span, String)>;
+
+fn longest(a: Need, b: Need) -> Need {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if a.0 < b.0 { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
+struct Composer<'a> {
+    plan: &'a Plan,
+    terms: Terms,
+    way: Way,
+    notes: Vec<Note>,
+}
+
+impl Composer<'_> {
+    fn idle(&mut self, asked: Option<Span>, before_load: bool) -> Result<Trial, OutOfBounds> {
+        let floor = if before_load { IDLE_MIN } else { DURATION_MIN };
+        let asked = asked.unwrap_or(IDLE_MIN);
+        let needs = self.probing_needed(&[Metric::RttP99, Metric::Jitter]);
+        let duration = self.lengthen("idle", asked.max(floor), needs, DURATION_MAX);
+        if asked < floor && duration == floor {
+            let because = "so long is probed before the first load".to_owned();
+            self.notes.push(Note::Lengthened {
+                which: "idle".into(),
+                asked,
+                takes: floor,
+                because,
+            });
+        }
+        Trial::new(None, duration)
+    }
+
+    fn udp(&mut self, test: &UdpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
+        let load = self.load(test)?;
+        let most = DURATION_MAX.min(self.way.limits.duration_max);
+        // What was asked for is refused by the agent rather than shortened here unseen.
+        let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
+        let at_ease = self.terms.is_at_ease(&Trial::new(Some(load), DURATION_MIN)?);
+        let probing: &[Metric] = match at_ease {
+            true => &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter],
+            false => &[Metric::RttP99Loaded],
+        };
+        let needs = longest(self.probing_needed(probing), self.loss_needed(&load));
+        let duration = self.lengthen("udp", asked, needs, most);
+        Trial::new(Some(load), duration)
+    }
+
+    fn load(&mut self, test: &UdpTest) -> Result<Load, OutOfBounds> {
+        let payload = test.payload.unwrap_or(self.way.payload).max(PAYLOAD_MIN);
+        let limits = self.way.limits;
+        if test.offer == Offer::Max {
+            self.notes.push(Note::Capacity { what: "UDP datagrams", most: limits.rate_max });
+            return self.capacity(test, payload);
+        }
+        if let Offer::Assumed(rate) = test.offer {
+            self.notes.push(Note::RateAssumed(rate.min(limits.rate_max)));
+        }
+        let framing = self.terms.framing;
+        let rates = Directed::from_fn(|way| {
+            let (rate, layer) = self.rate(test.offer, way).filter(|_| test.course.includes(way))?;
+            Some(framing.packet_rate(rate, layer, payload))
+        });
+        Load::with_rates(rates, test.streams, payload, Aim::Carry)
+    }
+
+    /// What is offered in one direction, and the layer that it counts.
+    fn rate(&self, offer: Offer, way: Direction) -> Option<(BitRate, Layer)> {
+        let (rate, layer) = offer.rate(&self.plan.link, way)?;
+        match offer {
+            Offer::Assumed(_) => Some((rate.min(self.way.limits.rate_max), layer)),
+            _ => Some((rate, layer)),
+        }
+    }
+
+    /// The most that the role allows, rounded down to what its streams can share.
+    fn capacity(&self, test: &UdpTest, payload: u32) -> Result<Load, OutOfBounds> {
+        let (limits, plain) = (self.way.limits, Framing::plain(self.way.ip));
+        let at_most = |per_second: u64| {
+            let rate = PacketRate::new(per_second.max(1)).unwrap_or(PROBES_PER_SECOND);
+            Load::new(test.course, test.streams, payload, rate, Aim::Capacity)
+        };
+        let per_second = plain.packet_rate(limits.rate_max, Layer::L2, payload).per_second();
+        let streams = u64::from(test.streams.max(1));
+        let load = at_most(per_second / streams * streams)?;
+        let rate = frame_rate(&Trial::new(Some(load), DURATION_MIN)?, plain);
+        if rate.is_none_or(|rate| limits.rate_max < rate) {
+            return at_most((per_second / streams).saturating_sub(1) * streams);
+        }
+        Ok(load)
+    }
+
+    fn tcp(&mut self, test: &TcpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
+        let load = self.tcp_load(test)?;
+        let most = DURATION_MAX.min(self.way.limits.duration_max);
+        let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
+        let required = |way: Direction| self.terms.requirements.each.get(way).tcp_throughput;
+        let is_judged = test.course.directions().any(|way| required(way).is_some());
+        let seconds = is_judged.then(|| {
+            let needed = Span::from_secs(TCP_SECONDS_MIN).plus(TCP_EDGES);
+            (needed, format!("tcp_throughput needs {TCP_SECONDS_MIN} s behind its warm-up"))
+        });
+        let needs = longest(self.probing_needed(&[Metric::RttP99Loaded]), seconds);
+        let duration = self.lengthen("tcp", asked, needs, most);
+        Trial::with_tcp(load, duration)
+    }
+
+    fn tcp_load(&mut self, test: &TcpTest) -> Result<TcpLoad, OutOfBounds> {
+        let Way { limits, ip, payload } = self.way;
+        let mtu = payload.saturating_add(ip.udp_overhead_octets());
+        let segment = ip.segment_octets(mtu);
+        let (framing, plain) = (self.terms.framing, Framing::plain(ip));
+        if test.offer == Offer::Max {
+            self.notes.push(Note::Capacity { what: "TCP", most: limits.rate_max });
+        }
+        let rates = Directed::from_fn(|way| {
+            if !test.course.includes(way) {
+                return None;
+            }
+            match self.rate(test.offer, way) {
+                Some((rate, layer)) => framing.tcp_goodput(rate, layer, segment, true),
+                None => plain.tcp_goodput(limits.rate_max, Layer::L2, segment, true),
+            }
+        });
+        TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.aim())
+    }
+
+    /// The time in which enough probes leave for the percentiles that are asked for.
+    fn probing_needed(&self, metrics: &[Metric]) -> Need {
+        let confidence = self.terms.confidence();
+        let need = |(_, requirement): (_, Requirement)| {
+            let metric = requirement.metric();
+            if !metrics.contains(&metric) {
+                return None;
+            }
+            let quantile = if metric == Metric::Jitter { 0.999 } else { 0.99 };
+            let probes = samples_needed(quantile, confidence);
+            let probes = probes.saturating_add(probes / 100 * PROBES_SPARE_PERCENT + 1);
+            let because = format!("{metric} {requirement} needs {probes} probes at 100/s");
+            Some((PROBES_PER_SECOND.span_of(probes), because))
+        };
+        self.terms.requirements.iter().map(need).fold(None, longest)
+    }
+
+    /// The time in which enough packets leave for the losses that are asked for.
+    fn loss_needed(&self, load: &Load) -> Need {
+        let need = |direction: Direction| {
+            let carried = self.terms.is_carried(load, direction);
+            let limit = self.terms.requirements.each.get(direction).loss.filter(|_| carried)?;
+            let confidence = self.terms.confidence();
+            let packets = packets_needed(limit.as_fraction(), LOST_ALLOWED, confidence);
+            let because = format!(
+                "loss <= {limit} needs {packets} packets, of which {LOST_ALLOWED} may be lost"
+            );
+            Some((load.rate(direction)?.span_of(packets), because))
+        };
+        Direction::ALL.into_iter().map(need).fold(None, longest)
+    }
+
+    fn lengthen(&mut self, which: &str, asked: Span, need: Need, most: Span) -> Span {
+        let Some((needed, because)) = need else { return asked };
+        if needed <= asked {
+            return asked;
+        }
+        if most < needed {
+            self.notes.push(Note::CannotProve { what: because, most });
+            return asked;
+        }
+        let takes = Span::from_secs(needed.secs_up()).min(most);
+        self.notes.push(Note::Lengthened { which: which.to_owned(), asked, takes, because });
+        takes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{CongestionControl, Course, Link, Requirements, Site};
+
+    fn limits() -> Limits {
+        let rate_max = "1 Gbit/s".parse().expect("a rate");
+        Limits { rate_max, duration_max: Span::from_secs(600) }
+    }
+
+    fn udp(offer: Offer) -> Work {
+        Work::Udp(UdpTest { course: Course::Both, offer, streams: 1, payload: None })
+    }
+
+    fn plan(tests: &[Work], required: &[(Metric, &str)]) -> Plan {
+        let mut requirements = Requirements::default();
+        for (metric, bound) in required {
+            requirements.set(None, metric.require(bound).expect("a bound"));
+        }
+        let test = |work: &Work| Test { site: None, work: *work, duration: None };
+        let agent = "192.0.2.1".parse().expect("a host");
+        let site = Site { name: "far".into(), agent, key: "far.pub".into() };
+        let tests = tests.iter().map(test).collect();
+        Plan { link: Link::default(), key: "key".into(), sites: vec![site], requirements, tests }
+    }
+
+    /// Idle, then this rate both ways.
+    fn load(rate: &str, loss: Option<&str>) -> Plan {
+        let tests = [Work::Idle, udp(Offer::Rate(rate.parse().expect("a rate")))];
+        let loss = loss.map(|loss| (Metric::Loss, loss));
+        plan(&tests, &loss.into_iter().collect::<Vec<_>>())
+    }
+
+    fn way() -> Way {
+        Way { limits: limits(), ip: IpVersion::V4, payload: 1_472 }
+    }
+
+    fn composed(plan: &Plan) -> Composed {
+        compose(plan, 0, way()).expect("within bounds")
+    }
+
+    fn seconds(composed: &Composed) -> Vec<u64> {
+        composed.trials.iter().map(|trial| trial.duration().secs_up()).collect()
+    }
+
+    #[test]
+    fn ten_seconds_idle_then_thirty_of_load() {
+        let composed = composed(&load("500 Mbit/s", None));
+        assert_eq!((seconds(&composed), &composed.notes), (vec![10, 30], &vec![]));
+        let load = composed.request.load.expect("load");
+        assert_eq!(load.duration, Span::from_secs(30));
+        assert_eq!(load.rate, "500 Mbit/s".parse::<BitRate>().expect("a rate"));
+    }
+
+    #[test]
+    fn no_load_goes_to_a_line_that_has_not_been_probed() {
+        let mut plan = load("500 Mbit/s", None);
+        plan.tests.remove(0);
+        let added = composed(&plan);
+        assert_eq!(seconds(&added), [10, 30]);
+        assert_eq!(added.notes, [Note::IdleAdded(Span::from_secs(10))]);
+        let mut plan = load("500 Mbit/s", None);
+        plan.tests[0].duration = Some(Span::from_secs(3));
+        assert_eq!(seconds(&composed(&plan)), [10, 30]);
+        assert_eq!(composed(&plan).notes.len(), 1);
+    }
+
+    /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s in frames of 1518 octets are 824 packets/s.
+    #[test]
+    fn a_loss_bound_lengthens_the_load_and_says_so() {
+        let composed = composed(&load("10 Mbit/s", Some("<= 0.01%")));
+        assert_eq!(seconds(&composed), [10, 95]);
+        let text = composed.notes[0].to_string();
+        assert!(text.contains("takes 95 s instead of 30 s: loss <= 0.01% needs 775"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_proved_is_said() {
+        let composed = composed(&load("1 Mbit/s", Some("<= 0.0001%")));
+        assert_eq!(seconds(&composed), [10, 30], "what cannot be proved is not tried for longer");
+        assert!(composed.notes[0].to_string().contains("it can fail, and not pass"));
+    }
+
+    #[test]
+    fn overshoot_proves_no_loss_and_needs_no_time_for_it() {
+        let mut plan = load("10 Mbit/s", Some("<= 0.01%"));
+        plan.link.committed = Directed::both(Some("9 Mbit/s".parse().expect("a rate")));
+        assert_eq!(seconds(&composed(&plan)), [10, 30]);
+    }
+
+    #[test]
+    fn a_duration_is_never_shortened_unseen() {
+        let limits = Limits { duration_max: Span::from_secs(20), ..limits() };
+        let seconds = |plan: &Plan| {
+            let composed = compose(plan, 0, Way { limits, ..way() }).expect("within bounds");
+            composed.request.load.expect("load").duration.secs_up()
+        };
+        let mut plan = load("500 Mbit/s", None);
+        assert_eq!(seconds(&plan), 20, "nothing was asked for");
+        plan.tests[1].duration = Some(Span::from_secs(21));
+        assert_eq!(seconds(&plan), 21, "the agent refuses it");
+    }
+
+    #[test]
+    fn percentiles_lengthen_the_trials_that_they_are_judged_in() {
+        let tests = [Work::Idle, udp(Offer::Max), tcp(Offer::Max)];
+        let composed = |required| seconds(&composed(&plan(&tests, required)));
+        assert_eq!(composed(&[(Metric::Jitter, "<= 2 ms")]), [32, 30, 30]);
+        assert_eq!(composed(&[(Metric::RttP99Loaded, "<= 2 ms")]), [10, 30, 30]);
+        let mut short = plan(&tests, &[(Metric::TcpThroughput, ">= 1 Mbit/s")]);
+        short.tests.iter_mut().for_each(|test| test.duration = Some(Span::from_secs(5)));
+        assert_eq!(seconds(&compose(&short, 0, way()).expect("a plan")), [10, 5, 14]);
+    }
+
+    #[test]
+    fn without_load_the_duration_is_the_probes() {
+        let mut plan = plan(&[Work::Idle], &[]);
+        plan.tests[0].duration = Some(Span::from_secs(3));
+        let composed = composed(&plan);
+        assert_eq!((seconds(&composed), composed.request.load), (vec![3], None));
+    }
+
+    #[test]
+    fn an_assumed_rate_is_said() {
+        let rate = "10 Mbit/s".parse().expect("a rate");
+        let plan = plan(&[Work::Idle, udp(Offer::Assumed(rate))], &[(Metric::Loss, "<= 1%")]);
+        let composed = composed(&plan);
+        assert!(composed.notes[0].to_string().contains("10 Mbit/s"));
+        assert!(composed.trials[1].load().is_some());
+    }
+
+    #[test]
+    fn a_capacity_trial_stays_within_the_role() {
+        for streams in [1, 3, 7] {
+            let work = UdpTest { course: Course::Both, offer: Offer::Max, streams, payload: None };
+            let composed = composed(&plan(&[Work::Udp(work)], &[]));
+            let load = composed.request.load.expect("load");
+            assert!(load.rate <= limits().rate_max, "{}", load.rate);
+            assert!(composed.trials[1].is_capacity());
+        }
+    }
+
+    fn tcp(offer: Offer) -> Work {
+        let congestion = CongestionControl::CUBIC;
+        Work::Tcp(TcpTest { course: Course::Forward, offer, streams: 4, congestion })
+    }
+
+    /// 1448 octets of payload in frames of 1518: what 1 Gbit/s of frames carries.
+    #[test]
+    fn tcp_at_full_speed_goes_as_far_as_the_role() {
+        let composed = composed(&plan(&[tcp(Offer::Max)], &[]));
+        let load = *composed.trials[1].tcp().expect("TCP");
+        assert_eq!((load.mtu(), load.aim()), (1_500, Aim::Capacity));
+        let goodput = load.rate(Direction::Forward).map(BitRate::bits_per_second);
+        assert_eq!(goodput, Some(1_000_000_000 * 1_448 / 1_518));
+        assert_eq!(load.rate(Direction::Reverse), None);
+        assert!(composed.request.load.expect("load").rate <= limits().rate_max);
+    }
+
+    #[test]
+    fn each_direction_is_loaded_at_its_share_of_what_is_committed() {
+        let mut plan = plan(&[udp(Offer::Committed("50%".parse().expect("a share")))], &[]);
+        plan.link.committed = Directed {
+            forward: Some("100 Mbit/s".parse().expect("a rate")),
+            reverse: Some("20 Mbit/s".parse().expect("a rate")),
+        };
+        let composed = composed(&plan);
+        let load = composed.trials[1].load().expect("a load");
+        let per_second = |way| load.rate(way).map(PacketRate::per_second);
+        assert_eq!(Direction::ALL.map(per_second), [Some(4_118), Some(824)]);
+        let asked = composed.request.load.expect("load").rate;
+        assert_eq!(asked, "50 Mbit/s".parse::<BitRate>().expect("a rate"));
+    }
+}

@@ -1,0 +1,132 @@
+//! Which way: driver to agent, agent to driver, and what there is of each.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Which way packets go.
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Driver to agent.
+    Forward,
+    /// Agent to driver.
+    Reverse,
+}
+
+impl Direction {
+    /// Both, in the order in which reports show them.
+    pub const ALL: [Self; 2] = [Self::Forward, Self::Reverse];
+}
+
+/// Something of each direction.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Directed<T> {
+    /// Driver to agent.
+    pub forward: T,
+    /// Agent to driver.
+    pub reverse: T,
+}
+
+impl<T> Directed<T> {
+    /// That of `direction`.
+    #[must_use]
+    pub const fn get(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Reverse => &self.reverse,
+        }
+    }
+
+    /// That of `direction`, to be changed.
+    pub const fn get_mut(&mut self, direction: Direction) -> &mut T {
+        match direction {
+            Direction::Forward => &mut self.forward,
+            Direction::Reverse => &mut self.reverse,
+        }
+    }
+
+    /// What `of` makes for each direction.
+    pub fn from_fn(mut of: impl FnMut(Direction) -> T) -> Self {
+        Self { forward: of(Direction::Forward), reverse: of(Direction::Reverse) }
+    }
+}
+
+impl<T: Clone> Directed<T> {
+    /// The same in each direction.
+    pub fn both(same: T) -> Self {
+        Self { forward: same.clone(), reverse: same }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
+        })
+    }
+}
+
+/// Which ways a trial loads: one, or both at once.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Course {
+    /// Driver to agent.
+    Forward,
+    /// Agent to driver.
+    Reverse,
+    /// The two at once.
+    Both,
+}
+
+impl Course {
+    /// The ways that are loaded; `None` where there are none.
+    #[must_use]
+    pub const fn of(ways: Directed<bool>) -> Option<Self> {
+        match (ways.forward, ways.reverse) {
+            (true, true) => Some(Self::Both),
+            (true, false) => Some(Self::Forward),
+            (false, true) => Some(Self::Reverse),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether `direction` is loaded.
+    #[must_use]
+    pub const fn includes(self, direction: Direction) -> bool {
+        match self {
+            Self::Forward => matches!(direction, Direction::Forward),
+            Self::Reverse => matches!(direction, Direction::Reverse),
+            Self::Both => true,
+        }
+    }
+
+    /// The directions that are loaded.
+    pub fn directions(self) -> impl Iterator<Item = Direction> {
+        Direction::ALL.into_iter().filter(move |direction| self.includes(*direction))
+    }
+}
+
+impl fmt::Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
+            Self::Both => "both",
+        })
+    }
+}
+
+impl FromStr for Course {
+    type Err = crate::units::Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Forward, Self::Reverse, Self::Both]
+            .into_iter()
+            .find(|course| course.to_string() == text)
+            .ok_or_else(|| Self::Err::new(text, "a direction: forward, reverse or both"))
+    }
+}

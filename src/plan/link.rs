@@ -1,0 +1,266 @@
+//! The link that is qualified, its far ends, and the tests that are run on it.
+
+use super::{Aim, CongestionControl, Course, Directed, Direction, Requirements};
+use crate::units::{BitRate, Framing, IpVersion, Layer, Ratio, Span};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The port of the agent, TCP and UDP: one that IANA lists as unassigned.
+pub const PORT: u16 = 4872;
+
+/// The longest name of a circuit.
+pub const CIRCUIT_LEN_MAX: usize = 128;
+
+/// Whether `name` can be a circuit's: 1 to [`CIRCUIT_LEN_MAX`] printable characters.
+#[must_use]
+pub fn is_circuit(name: &str) -> bool {
+    let len = name.chars().count();
+    (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(char::is_control)
+}
+
+/// What is asked of a link: whether it carries what it must.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// The link.
+    pub link: Link,
+    /// This end's secret key.
+    pub key: PathBuf,
+    /// Its far ends; at least one.
+    pub sites: Vec<Site>,
+    /// What it must do.
+    pub requirements: Requirements,
+    /// What is run, in this order, towards each site.
+    pub tests: Vec<Test>,
+}
+
+impl Plan {
+    /// The tests that go to the site at `place`.
+    pub fn tests_of(&self, place: usize) -> impl Iterator<Item = &Test> {
+        self.tests.iter().filter(move |test| test.site.is_none_or(|site| site == place))
+    }
+}
+
+/// A line, as its provider sells it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Link {
+    /// What its users call it.
+    pub name: Option<String>,
+    /// What its provider calls it: the load lock's key.
+    pub circuit: Option<String>,
+    /// What the port carries.
+    pub port_rate: Option<BitRate>,
+    /// What the provider has committed to: load above it is overshoot, which is not judged.
+    pub committed: Directed<Option<BitRate>>,
+    /// The layer that every rate counts.
+    pub layer: Layer,
+    /// 802.1Q tags on it.
+    pub vlan_tags: u8,
+    /// Further octets of each packet that rates count.
+    pub extra_overhead_octets: u16,
+}
+
+impl Link {
+    /// What stands around a payload on it.
+    #[must_use]
+    pub const fn framing(&self, ip: IpVersion) -> Framing {
+        let (vlan_tags, extra_overhead_octets) = (self.vlan_tags, self.extra_overhead_octets);
+        Framing { ip, vlan_tags, extra_overhead_octets }
+    }
+}
+
+/// A far end of the link.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Site {
+    /// What its users call it.
+    pub name: String,
+    /// Its agent.
+    pub agent: Host,
+    /// The agent's public key.
+    pub key: PathBuf,
+}
+
+/// One test.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Test {
+    /// The site that it goes to: its place in the plan; every one where it is `None`.
+    pub site: Option<usize>,
+    /// What is put on the line.
+    pub work: Work,
+    /// How long; as long as what is required needs, where nothing is said.
+    pub duration: Option<Span>,
+}
+
+/// What a test puts on the line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Work {
+    /// Probes alone.
+    Idle,
+    /// Probes, and UDP beside them.
+    Udp(UdpTest),
+    /// Probes, and TCP beside them.
+    Tcp(TcpTest),
+}
+
+impl Work {
+    /// Which ways it loads; `None` where it is idle.
+    #[must_use]
+    pub const fn course(&self) -> Option<Course> {
+        match self {
+            Self::Idle => None,
+            Self::Udp(UdpTest { course, .. }) | Self::Tcp(TcpTest { course, .. }) => Some(*course),
+        }
+    }
+
+    /// The load that it offers; `None` where it is idle.
+    #[must_use]
+    pub const fn offer(&self) -> Option<Offer> {
+        match self {
+            Self::Idle => None,
+            Self::Udp(UdpTest { offer, .. }) | Self::Tcp(TcpTest { offer, .. }) => Some(*offer),
+        }
+    }
+}
+
+/// A test of UDP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UdpTest {
+    /// Which ways.
+    pub course: Course,
+    /// How fast, in each direction.
+    pub offer: Offer,
+    /// Streams in each direction.
+    pub streams: u32,
+    /// Octets of UDP payload; what fills the path's MTU where it is not given.
+    pub payload: Option<u32>,
+}
+
+/// A test of TCP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TcpTest {
+    /// Which ways.
+    pub course: Course,
+    /// How fast, in each direction.
+    pub offer: Offer,
+    /// Streams in each direction.
+    pub streams: u32,
+    /// What governs how fast they send.
+    pub congestion: CongestionControl,
+}
+
+/// The load that a test offers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Offer {
+    /// This rate, at the link's layer.
+    Rate(BitRate),
+    /// This share of what is committed in each direction.
+    Committed(Ratio),
+    /// This rate at L2, for want of any; less where the agent's role allows less.
+    Assumed(BitRate),
+    /// As fast as the hosts can, up to what the agent grants.
+    Max,
+}
+
+impl Offer {
+    /// What its rate is for.
+    #[must_use]
+    pub const fn aim(self) -> Aim {
+        match self {
+            Self::Max => Aim::Capacity,
+            Self::Rate(_) | Self::Committed(_) | Self::Assumed(_) => Aim::Carry,
+        }
+    }
+
+    /// The rate in `direction` of `link`, and the layer that it counts; `None` where it has none
+    /// of its own.
+    #[must_use]
+    pub fn rate(self, link: &Link, direction: Direction) -> Option<(BitRate, Layer)> {
+        match self {
+            Self::Rate(rate) => Some((rate, link.layer)),
+            Self::Committed(share) => {
+                let rate = share.of(*link.committed.get(direction).as_ref()?)?;
+                Some((rate, link.layer))
+            }
+            Self::Assumed(rate) => Some((rate, Layer::L2)),
+            Self::Max => None,
+        }
+    }
+}
+
+/// A host and a port, as `HOST[:PORT]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    /// A name or an address.
+    pub name: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = |name: &str, port| Self { name: name.to_owned(), port };
+        if text.parse::<std::net::Ipv6Addr>().is_ok() {
+            return Ok(host(text, PORT));
+        }
+        if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+            return Ok(host(inner, PORT));
+        }
+        let (name, port) = match text.rsplit_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        };
+        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
+        let is_path = port.is_some_and(|port| port.starts_with('/'));
+        if name.is_empty() || !name.chars().all(allowed) || is_path {
+            return Err("not a host: a name or an address, such as 10.0.0.7, 10.0.0.7:4872, \
+                        [2001:db8::7]:4872 or vpc-agent.example"
+                .to_owned());
+        }
+        Ok(host(name, port.map_or(Ok(PORT), parse_port)?))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.contains(':') {
+            write!(f, "[{}]:{}", self.name, self.port)
+        } else {
+            write!(f, "{}:{}", self.name, self.port)
+        }
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    let port = text.parse::<u16>().ok().filter(|port| 0 < *port);
+    port.ok_or_else(|| format!("'{text}' is not a port: a number from 1 to 65535"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn host(text: &str, name: &str, port: u16) {
+        assert_eq!(text.parse(), Ok(Host { name: name.to_owned(), port }));
+    }
+
+    #[test]
+    fn a_host_may_name_its_port() {
+        host("10.0.0.7", "10.0.0.7", PORT);
+        host("10.0.0.7:99", "10.0.0.7", 99);
+        host("vpc-agent.example:99", "vpc-agent.example", 99);
+        host("::1", "::1", PORT);
+        host("[::1]", "::1", PORT);
+        host("[::1]:99", "::1", 99);
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in ["", ":99", "host:0", "host:65536", "host:x", "a b", "http://host"] {
+            assert!(text.parse::<Host>().is_err(), "{text:?} was taken for a host");
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! What is put on the line at once: probes, and a load beside them or none.
+
+use super::{Course, Directed, Direction};
+use crate::units::{BitRate, Framing, IpVersion, Layer, Malformed, PacketRate, Span};
+use crate::wire::load;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// The most streams of one direction of a trial.
+pub const STREAMS_MAX: u32 = 64;
+
+/// The longest trial.
+pub const DURATION_MAX: Span = Span::from_secs(600);
+
+/// The shortest trial: less is all edge.
+pub const DURATION_MIN: Span = Span::from_secs(1);
+
+/// The largest payload of a UDP datagram over IPv4.
+pub const PAYLOAD_MAX: u32 = 65_507;
+
+/// The smallest payload of a load datagram.
+pub const PAYLOAD_MIN: u32 = 36;
+
+const _: () = assert!(PAYLOAD_MIN as usize == load::HEADER_LEN, "it holds the header alone");
+
+/// The smallest packet that every IPv4 host takes whole.
+pub const MTU_MIN: u32 = 576;
+
+/// The largest packet that IP can name.
+pub const MTU_MAX: u32 = 65_535;
+
+/// The highest packet rate that is a rate at all: 400 Gbit/s of the smallest frames.
+pub const PACKET_RATE_MAX: u64 = 600_000_000;
+
+/// Probes per second, in every trial.
+pub const PROBES_PER_SECOND: PacketRate = match PacketRate::new(100) {
+    Some(rate) => rate,
+    None => unreachable!(),
+};
+
+/// Whether a load's rate is to be met, or is only as far as it may go.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aim {
+    /// A rate that the line is to carry.
+    Carry,
+    /// As fast as the hosts can, up to the rate.
+    Capacity,
+}
+
+/// A load of UDP datagrams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Load {
+    rates: Directed<Option<PacketRate>>,
+    streams: u32,
+    payload: u32,
+    aim: Aim,
+}
+
+impl Load {
+    /// A load of `streams` streams of datagrams of `payload` octets, `rate` packets per second of
+    /// all streams together in each direction of `course`.
+    ///
+    /// # Errors
+    ///
+    /// Where a number is outside the bounds of this module.
+    pub fn new(
+        course: Course,
+        streams: u32,
+        payload: u32,
+        rate: PacketRate,
+        aim: Aim,
+    ) -> Result<Self, OutOfBounds> {
+        let rates = Directed::from_fn(|way| course.includes(way).then_some(rate));
+        Self::with_rates(rates, streams, payload, aim)
+    }
+
+    /// The same, at a rate of its own in each direction; none where a direction is not loaded.
+    ///
+    /// # Errors
+    ///
+    /// Where a number is outside the bounds of this module, or no direction is loaded.
+    pub fn with_rates(
+        rates: Directed<Option<PacketRate>>,
+        streams: u32,
+        payload: u32,
+        aim: Aim,
+    ) -> Result<Self, OutOfBounds> {
+        check("streams", streams.into(), 1, STREAMS_MAX.into())?;
+        check("size", payload.into(), PAYLOAD_MIN.into(), PAYLOAD_MAX.into())?;
+        let per_second = |way| rates.get(way).map(PacketRate::per_second);
+        check_rates("packets per second", Direction::ALL.map(per_second), PACKET_RATE_MAX)?;
+        Ok(Self { rates, streams, payload, aim })
+    }
+
+    /// Which ways it goes.
+    #[must_use]
+    pub const fn course(&self) -> Course {
+        course_of(self.rates.forward.is_some(), self.rates.reverse.is_some())
+    }
+
+    /// Streams in each direction, 1 to [`STREAMS_MAX`].
+    #[must_use]
+    pub const fn streams(&self) -> u32 {
+        self.streams
+    }
+
+    /// Octets of UDP payload of each datagram.
+    #[must_use]
+    pub const fn payload(&self) -> u32 {
+        self.payload
+    }
+
+    /// Packets per second in `direction`, all streams together; `None` where it is not loaded.
+    #[must_use]
+    pub const fn rate(&self, direction: Direction) -> Option<PacketRate> {
+        *self.rates.get(direction)
+    }
+
+    /// Packets per second of the faster direction, all streams together.
+    ///
+    /// # Panics
+    ///
+    /// Never: a load goes some way.
+    #[must_use]
+    pub fn rate_max(&self) -> PacketRate {
+        self.rates.forward.max(self.rates.reverse).expect("a load goes some way")
+    }
+
+    /// Packets per second of one stream in `direction`: the share, rounded up, so that the whole
+    /// is never less.
+    #[must_use]
+    pub fn stream_rate(&self, direction: Direction) -> Option<PacketRate> {
+        self.rate(direction).map(|rate| rate.share(self.streams).unwrap_or(rate))
+    }
+
+    /// What its rate is for.
+    #[must_use]
+    pub const fn aim(&self) -> Aim {
+        self.aim
+    }
+}
+
+/// What governs how fast a TCP stream sends, by the kernel's name for it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct CongestionControl {
+    name: [u8; Self::LEN_MAX],
+}
+
+impl CongestionControl {
+    /// The longest name that Linux has: `TCP_CA_NAME_MAX` less the zero that ends it.
+    pub const LEN_MAX: usize = 15;
+
+    /// What most systems, and so most migrations, send by.
+    pub const CUBIC: Self = Self { name: *b"cubic\0\0\0\0\0\0\0\0\0\0" };
+
+    /// The name.
+    ///
+    /// # Panics
+    ///
+    /// Never: only letters, digits, `_` and `-` are taken for a name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let len = self.name.iter().position(|octet| *octet == 0).unwrap_or(Self::LEN_MAX);
+        str::from_utf8(&self.name[..len]).expect("a name is ASCII")
+    }
+}
+
+impl FromStr for CongestionControl {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"_-".contains(&octet);
+        if text.is_empty() || Self::LEN_MAX < text.len() || !text.bytes().all(allowed) {
+            let form = "a congestion control: the kernel's name of one, such as \"cubic\"";
+            return Err(Malformed::new(text, form));
+        }
+        let mut name = [0; Self::LEN_MAX];
+        name[..text.len()].copy_from_slice(text.as_bytes());
+        Ok(Self { name })
+    }
+}
+
+impl fmt::Display for CongestionControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Debug for CongestionControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A load of TCP streams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TcpLoad {
+    rates: Directed<Option<BitRate>>,
+    streams: u32,
+    mtu: u32,
+    congestion: CongestionControl,
+    aim: Aim,
+}
+
+impl TcpLoad {
+    /// A load of `streams` streams in each direction that has a rate: of all streams together, in
+    /// TCP payload (L4). `mtu` is the largest IP packet that crosses the path: segments fill it.
+    ///
+    /// # Errors
+    ///
+    /// Where a number is outside the bounds of this module, or no direction is loaded.
+    pub fn new(
+        rates: Directed<Option<BitRate>>,
+        streams: u32,
+        mtu: u32,
+        congestion: CongestionControl,
+        aim: Aim,
+    ) -> Result<Self, OutOfBounds> {
+        check("streams", streams.into(), 1, STREAMS_MAX.into())?;
+        check("octets of path MTU", mtu.into(), MTU_MIN.into(), MTU_MAX.into())?;
+        let per_second = |way| rates.get(way).map(BitRate::bits_per_second);
+        check_rates("bit/s", Direction::ALL.map(per_second), BitRate::MAX.bits_per_second())?;
+        Ok(Self { rates, streams, mtu, congestion, aim })
+    }
+
+    /// Which ways it goes.
+    #[must_use]
+    pub const fn course(&self) -> Course {
+        course_of(self.rates.forward.is_some(), self.rates.reverse.is_some())
+    }
+
+    /// Streams in each direction, 1 to [`STREAMS_MAX`].
+    #[must_use]
+    pub const fn streams(&self) -> u32 {
+        self.streams
+    }
+
+    /// The most payload per second in `direction`, all streams together; `None` where it is not
+    /// loaded.
+    #[must_use]
+    pub const fn rate(&self, direction: Direction) -> Option<BitRate> {
+        *self.rates.get(direction)
+    }
+
+    /// The most payload per second of one stream in `direction`: the share, rounded up.
+    #[must_use]
+    pub fn stream_rate(&self, direction: Direction) -> Option<BitRate> {
+        self.rate(direction).and_then(|rate| rate.share(self.streams))
+    }
+
+    /// The largest IP packet that crosses the path.
+    #[must_use]
+    pub const fn mtu(&self) -> u32 {
+        self.mtu
+    }
+
+    /// What governs how fast it sends.
+    #[must_use]
+    pub const fn congestion(&self) -> CongestionControl {
+        self.congestion
+    }
+
+    /// What its rates are for.
+    #[must_use]
+    pub const fn aim(&self) -> Aim {
+        self.aim
+    }
+
+    /// What a full segment of it carries over `ip`, timestamps among its options.
+    #[must_use]
+    pub const fn segment(&self, ip: IpVersion) -> u32 {
+        ip.segment_octets(self.mtu)
+    }
+
+    /// The rate of `direction` as its segments take it at `layer`.
+    #[must_use]
+    pub fn rate_at(&self, direction: Direction, framing: Framing, layer: Layer) -> Option<BitRate> {
+        let segment = self.segment(framing.ip);
+        framing.tcp_rate_at(self.rate(direction)?, layer, segment, true)
+    }
+}
+
+const fn course_of(forward: bool, reverse: bool) -> Course {
+    Course::of(Directed { forward, reverse }).expect("a load goes some way")
+}
+
+fn check_rates(
+    what: &'static str,
+    [forward, reverse]: [Option<u64>; 2],
+    most: u64,
+) -> Result<(), OutOfBounds> {
+    if forward.is_none() && reverse.is_none() {
+        return check("loaded directions", 0, 1, 2);
+    }
+    let rates = [forward, reverse].into_iter().flatten();
+    rates.into_iter().try_for_each(|rate| check(what, rate, 1, most))
+}
+
+/// What a trial puts on the line beside its probes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Traffic {
+    Idle,
+    Udp(Load),
+    Tcp(TcpLoad),
+}
+
+/// One trial: probes, and a load beside them or none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Trial {
+    traffic: Traffic,
+    duration: Span,
+}
+
+impl Trial {
+    /// A trial of `duration`, idle where there is no `load`.
+    ///
+    /// # Errors
+    ///
+    /// Where `duration` is outside [`DURATION_MIN`] to [`DURATION_MAX`].
+    pub fn new(load: Option<Load>, duration: Span) -> Result<Self, OutOfBounds> {
+        Self::of(load.map_or(Traffic::Idle, Traffic::Udp), duration)
+    }
+
+    /// A trial of `duration` with TCP beside its probes.
+    ///
+    /// # Errors
+    ///
+    /// Where `duration` is outside [`DURATION_MIN`] to [`DURATION_MAX`].
+    pub fn with_tcp(load: TcpLoad, duration: Span) -> Result<Self, OutOfBounds> {
+        Self::of(Traffic::Tcp(load), duration)
+    }
+
+    fn of(traffic: Traffic, duration: Span) -> Result<Self, OutOfBounds> {
+        let millis = duration.millis_up();
+        check("milliseconds", millis, DURATION_MIN.millis_up(), DURATION_MAX.millis_up())?;
+        Ok(Self { traffic, duration })
+    }
+
+    /// The UDP load beside the probes.
+    #[must_use]
+    pub const fn load(&self) -> Option<&Load> {
+        match &self.traffic {
+            Traffic::Udp(load) => Some(load),
+            Traffic::Idle | Traffic::Tcp(_) => None,
+        }
+    }
+
+    /// The TCP load beside the probes.
+    #[must_use]
+    pub const fn tcp(&self) -> Option<&TcpLoad> {
+        match &self.traffic {
+            Traffic::Tcp(load) => Some(load),
+            Traffic::Idle | Traffic::Udp(_) => None,
+        }
+    }
+
+    /// Whether there are probes alone.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        matches!(self.traffic, Traffic::Idle)
+    }
+
+    /// Which ways it loads; `None` where it is idle.
+    #[must_use]
+    pub const fn course(&self) -> Option<Course> {
+        match &self.traffic {
+            Traffic::Idle => None,
+            Traffic::Udp(load) => Some(load.course()),
+            Traffic::Tcp(load) => Some(load.course()),
+        }
+    }
+
+    /// Whether its load goes as fast as the hosts can.
+    #[must_use]
+    pub const fn is_capacity(&self) -> bool {
+        let aim = match &self.traffic {
+            Traffic::Idle => Aim::Carry,
+            Traffic::Udp(load) => load.aim,
+            Traffic::Tcp(load) => load.aim,
+        };
+        matches!(aim, Aim::Capacity)
+    }
+
+    /// How long packets are due.
+    #[must_use]
+    pub const fn duration(&self) -> Span {
+        self.duration
+    }
+
+    /// Whether packets of this trial cross in `direction`: the probes of an idle one go both ways.
+    #[must_use]
+    pub fn covers(&self, direction: Direction) -> bool {
+        self.course().is_none_or(|course| course.includes(direction))
+    }
+
+    /// Probes that are due.
+    #[must_use]
+    pub fn probes(&self) -> u64 {
+        PROBES_PER_SECOND.packets_in(self.duration)
+    }
+}
+
+/// A number of a trial is outside its bounds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{value} {what}: from {min} to {max} are allowed")]
+pub struct OutOfBounds {
+    what: &'static str,
+    value: u64,
+    min: u64,
+    max: u64,
+}
+
+const fn check(what: &'static str, value: u64, min: u64, max: u64) -> Result<(), OutOfBounds> {
+    if min <= value && value <= max {
+        return Ok(());
+    }
+    Err(OutOfBounds { what, value, min, max })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(streams: u32, payload: u32, rate: u64) -> Result<Load, OutOfBounds> {
+        let rate = PacketRate::new(rate).expect("above zero");
+        Load::new(Course::Both, streams, payload, rate, Aim::Carry)
+    }
+
+    #[test]
+    fn a_load_is_within_its_bounds() {
+        assert!(load(1, 36, 1).is_ok());
+        assert!(load(64, 65_507, PACKET_RATE_MAX).is_ok());
+        assert!(load(0, 36, 1).is_err());
+        assert!(load(65, 36, 1).is_err());
+        assert!(load(1, 35, 1).is_err());
+        assert!(load(1, 65_508, 1).is_err());
+        let error = load(1, 36, PACKET_RATE_MAX + 1).expect_err("too fast").to_string();
+        assert_eq!(error, "600000001 packets per second: from 1 to 600000000 are allowed");
+    }
+
+    #[test]
+    fn a_trial_is_neither_too_short_nor_too_long() {
+        assert!(Trial::new(None, Span::from_millis(999)).is_err());
+        assert!(Trial::new(None, Span::from_secs(1)).is_ok());
+        assert!(Trial::new(None, Span::from_secs(600)).is_ok());
+        assert!(Trial::new(None, Span::from_nanos(600_000_000_001)).is_err());
+    }
+
+    #[test]
+    fn the_streams_together_are_never_slower_than_the_load() {
+        let load = load(3, 36, 100).expect("a load");
+        let rate = load.stream_rate(Direction::Forward).expect("it is loaded");
+        assert_eq!(rate.per_second(), 34);
+    }
+
+    #[test]
+    fn an_idle_trial_covers_both_directions() {
+        let idle = Trial::new(None, Span::from_secs(10)).expect("a trial");
+        assert!(Direction::ALL.into_iter().all(|direction| idle.covers(direction)));
+        assert_eq!(idle.probes(), 1_000);
+    }
+}

@@ -1,0 +1,176 @@
+//! Findings, doubts and verdict: derived from the record alone, whenever that is.
+
+use super::reading::{self, Unreadable};
+use super::record::{
+    Asked, BoundText, DoubtRecord, FindingRecord, PlanRecord, Report, RequirementRecord, SiteRecord,
+};
+use super::writing::link_record;
+use crate::doubt::{Bias, Doubt, doubts};
+use crate::metric::{Measured, Terms, bound, unit};
+use crate::plan::{Bound, Directed, Direction, Link, Metric, Plan, Requirements};
+use crate::units::{BitRate, IpVersion, Ratio};
+use crate::verdict::{Finding, Verdict, findings, overall};
+
+/// What a record is judged by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The link: how rates count, and what is committed. Its names are not asked about.
+    pub link: Link,
+    /// What is required.
+    pub requirements: Requirements,
+}
+
+impl Question {
+    /// What `plan` asks.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self { link: plan.link.clone(), requirements: plan.requirements }
+    }
+
+    fn terms(&self, ip: IpVersion) -> Terms {
+        let (requirements, link) = (self.requirements, &self.link);
+        let framing = link.framing(ip);
+        Terms { requirements, committed: link.committed, layer: link.layer, framing }
+    }
+}
+
+impl Report {
+    /// What this report was judged by.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not say what can be required.
+    pub fn question(&self) -> Result<Question, Unreadable> {
+        let bad = |what: String| Unreadable::Contradiction(what);
+        let rate = |bits: Option<u64>| bits.and_then(BitRate::new);
+        let (record, committed) = (&self.link, self.link.committed_bit_s);
+        let link = Link {
+            name: record.name.clone(),
+            circuit: record.circuit.clone(),
+            port_rate: rate(record.port_rate_bit_s),
+            committed: Directed::from_fn(|way| rate(*committed.get(way))),
+            layer: record.rate_layer,
+            vlan_tags: record.vlan_tags,
+            extra_overhead_octets: record.extra_overhead_bytes,
+        };
+        let confidence = Ratio::from_fraction(self.asked.confidence);
+        let confidence = confidence.ok_or_else(|| {
+            bad(format!("asked.confidence: {} is no probability", self.asked.confidence))
+        })?;
+        let mut requirements = Requirements { confidence, ..Requirements::default() };
+        for RequirementRecord { metric, direction, bound } in &self.asked.requirements {
+            let named = Metric::named(metric)
+                .ok_or_else(|| bad(format!("asked.requirements: no metric is called {metric}")))?;
+            let scope = named.scopes().find(|scope| scope_name(*scope) == *direction);
+            let scope = scope.ok_or_else(|| {
+                bad(format!("asked.requirements: {metric} is not of '{direction}'"))
+            })?;
+            let requirement = named
+                .require(bound)
+                .map_err(|error| bad(format!("asked.requirements: {metric}: {error}")))?;
+            requirements.set(scope, requirement);
+        }
+        Ok(Question { link, requirements })
+    }
+
+    /// Judges the evidence by `question`: findings, doubts and verdict are what follows from it.
+    ///
+    /// # Errors
+    ///
+    /// Where the evidence contradicts itself; then nothing is changed.
+    pub fn judge(&mut self, question: &Question) -> Result<(), Unreadable> {
+        let legs = reading::evidence(self)?;
+        let (mut all_findings, mut records, mut all_doubts) = (Vec::new(), Vec::new(), Vec::new());
+        for leg in &legs {
+            let terms = question.terms(leg.site.ip);
+            let place = |trial: Option<usize>| trial.map(|trial| trial + leg.first);
+            let found = findings(&terms, &leg.evidence);
+            records.extend(found.iter().map(|found| finding(found, leg.site, place(found.trial))));
+            all_findings.extend(found);
+            let doubted = doubts(&terms, &leg.evidence);
+            all_doubts.extend(doubted.iter().map(|it| doubt(it, leg.site, place(it.trial))));
+        }
+        self.verdict = match overall(&all_findings) {
+            Verdict::Pass if !self.complete => Verdict::Inconclusive,
+            verdict => verdict,
+        };
+        (self.findings, self.doubts) = (records, all_doubts);
+        let (name, circuit) = (self.link.name.clone(), self.link.circuit.clone());
+        self.link = link_record(&Link { name, circuit, ..question.link.clone() });
+        self.asked = asked(&question.requirements);
+        Ok(())
+    }
+
+    /// Judges the evidence by `question`, which the plan file `plan` asks.
+    ///
+    /// # Errors
+    ///
+    /// Where the evidence contradicts itself; then nothing is changed.
+    pub fn judge_by_plan(
+        &mut self,
+        question: &Question,
+        plan: PlanRecord,
+    ) -> Result<(), Unreadable> {
+        self.judge(question)?;
+        self.plan = Some(plan);
+        Ok(())
+    }
+}
+
+fn asked(requirements: &Requirements) -> Asked {
+    let record = |(scope, requirement): (_, crate::plan::Requirement)| RequirementRecord {
+        metric: requirement.metric().name().to_owned(),
+        direction: scope_name(scope),
+        bound: requirement.to_string(),
+    };
+    let confidence = requirements.confidence.as_fraction();
+    Asked { confidence, requirements: requirements.iter().map(record).collect() }
+}
+
+fn scope_name(direction: Option<Direction>) -> String {
+    direction.map_or_else(|| "round-trip".to_owned(), |way| way.to_string())
+}
+
+fn finding(finding: &Finding, site: &SiteRecord, trial: Option<usize>) -> FindingRecord {
+    let metric = finding.requirement.metric();
+    let (value, low, high) = match &finding.measured {
+        Measured::Sampled { value, low, high, .. } => (*value, *low, *high),
+        Measured::Counted { value, .. } => (Some(*value), None, None),
+        Measured::Missing(_) => (None, None, None),
+    };
+    let bound = bound(finding.requirement);
+    FindingRecord {
+        site: site.site.clone(),
+        metric: metric.name().to_owned(),
+        direction: scope_name(finding.direction),
+        relation: match bound {
+            Bound::AtMost(_) => BoundText::AtMost,
+            Bound::AtLeast(_) => BoundText::AtLeast,
+        },
+        bound: bound.limit(),
+        value,
+        low,
+        high,
+        unit: unit(metric).to_owned(),
+        verdict: finding.verdict,
+        reason: finding.reason.clone(),
+        trial,
+    }
+}
+
+fn doubt(doubt: &Doubt, site: &SiteRecord, trial: Option<usize>) -> DoubtRecord {
+    let (bias, packets) = match doubt.bias {
+        Bias::CanOnlyWorsen => ("can_only_worsen", None),
+        Bias::CanOnlyWorsenBy(packets) => ("can_only_worsen", Some(packets)),
+        Bias::Either => ("either", None),
+    };
+    DoubtRecord {
+        metrics: doubt.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
+        direction: doubt.direction,
+        site: site.site.clone(),
+        trial,
+        bias: bias.to_owned(),
+        packets,
+        text: doubt.text.clone(),
+    }
+}

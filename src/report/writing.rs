@@ -1,0 +1,298 @@
+//! A run as its record: what happened, told in the record's words. What follows from it is not
+//! written here: [`super::judging`] derives it from the record, now and years later.
+
+use super::record::{
+    Asked, DelaysRecord, FORMAT, HostRecord, LinkRecord, LossClusterRecord, LossPeriodRecord,
+    OutageRecord, Percentiles, Report, SilenceRecord, SiteRecord, StatusRecord, TrialKind,
+    TrialRecord,
+};
+use super::{Leg, Run};
+use crate::flow::{Gap, Half, HostLimits, Outcome, Status, Steady, Tally};
+use crate::metric::{float, micros, outage_min};
+use crate::plan::{Directed, Direction, Link, Load, Trial};
+use crate::stats::delays::{Delay, Delays};
+use crate::stats::periods::{Clusters, LossPeriods};
+use crate::units::{BitRate, Framing, Layer, Span};
+use crate::verdict::Verdict;
+
+/// The record of `run`, not judged yet.
+pub(super) fn record(run: &Run) -> Report {
+    let link = &run.plan.link;
+    Report {
+        format: FORMAT.to_owned(),
+        verdict: Verdict::Inconclusive,
+        complete: run.complete,
+        reason: run.reason.clone(),
+        program: concat!("linkqual ", env!("CARGO_PKG_VERSION")).to_owned(),
+        run: run.id.clone(),
+        started_at: date(run.started_ns),
+        ended_at: date(run.ended_ns),
+        plan: run.file.clone(),
+        link: link_record(link),
+        sites: run.legs.iter().map(site).collect(),
+        asked: Asked { confidence: 0.0, requirements: Vec::new() },
+        notes: run.notes.clone(),
+        findings: Vec::new(),
+        trials: trials(&run.legs, link),
+        doubts: Vec::new(),
+    }
+}
+
+/// The link, as the record tells it.
+pub(super) fn link_record(link: &Link) -> LinkRecord {
+    let bits = |rate: Option<BitRate>| rate.map(BitRate::bits_per_second);
+    LinkRecord {
+        name: link.name.clone(),
+        circuit: link.circuit.clone(),
+        port_rate_bit_s: bits(link.port_rate),
+        committed_bit_s: Directed::from_fn(|way| bits(*link.committed.get(way))),
+        rate_layer: link.layer,
+        vlan_tags: link.vlan_tags,
+        extra_overhead_bytes: link.extra_overhead_octets,
+    }
+}
+
+fn site(leg: &Leg) -> SiteRecord {
+    let path = leg.evidence.path_mtu;
+    SiteRecord {
+        site: leg.site.clone(),
+        agent: leg.agent.clone(),
+        address: leg.address.clone(),
+        ip: leg.ip,
+        reason: leg.reason.clone(),
+        granted_rate_max_bit_s: leg.limits.map(|limits| limits.rate_max.bits_per_second()),
+        granted_duration_max_s: leg.limits.map(|limits| limits.duration_max.as_secs()),
+        path_mtu_bytes: path.map(|path| path.octets),
+        path_mtu_tried_bytes: path.map(|path| path.tried),
+    }
+}
+
+fn trials(legs: &[Leg], link: &Link) -> Vec<TrialRecord> {
+    let outcomes = legs.iter().flat_map(|leg| leg.evidence.outcomes.iter().map(move |o| (leg, o)));
+    let rows = |(number, (leg, outcome)): (usize, (&Leg, &Outcome))| {
+        Direction::ALL.map(|direction| {
+            let of = Row { number, site: &leg.site, outcome, direction };
+            row(&of, link.framing(leg.ip))
+        })
+    };
+    outcomes.enumerate().flat_map(rows).collect()
+}
+
+/// Where a row stands.
+struct Row<'a> {
+    number: usize,
+    site: &'a str,
+    outcome: &'a Outcome,
+    direction: Direction,
+}
+
+impl Row<'_> {
+    /// Whether what is of the whole trial stands here.
+    fn is_first(&self) -> bool {
+        self.direction == Direction::Forward
+    }
+}
+
+fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
+    let Row { number, site, outcome, direction } = *of;
+    let is_first = of.is_first();
+    let half = outcome.half(direction);
+    let load = outcome.trial.load();
+    let (sent, came) = (half.sent.as_ref(), half.came.as_ref());
+    // The receiver alone does not know what was sent behind the last that came.
+    let judged = came.filter(|_| sent.is_some());
+    let (sender, receiver) = match direction {
+        Direction::Forward => (&outcome.driver, &outcome.agent),
+        Direction::Reverse => (&outcome.agent, &outcome.driver),
+    };
+    let load = load.filter(|load| load.course().includes(direction));
+    let rates = load.map(|load| udp_rates(load, outcome, direction, framing)).unwrap_or_default();
+    let offset = outcome.offset.filter(|_| is_first);
+    TrialRecord {
+        trial: number,
+        site: site.to_owned(),
+        kind: kind(&outcome.trial),
+        direction,
+        tested: outcome.trial.covers(direction),
+        status: status(outcome.status),
+        reason: outcome.reason.clone(),
+        duration_s: outcome.trial.duration().as_secs(),
+        streams: load.map_or(0, Load::streams),
+        payload_bytes: load.map(Load::payload),
+        offered_packets_s: load.and_then(|load| Some(load.rate(direction)?.per_second())),
+        offered_bit_s: rates.offered_bit_s,
+        goodput_bit_s: rates.goodput_bit_s,
+        capacity: outcome.trial.is_capacity(),
+        sent_packets: sent.map(|sent| sent.sent),
+        refused_packets: sent.map(|sent| sent.refused),
+        queue_dropped_packets: sent.map(|sent| sent.queue_dropped),
+        unreachable_packets: sent.map(|sent| sent.unreachable),
+        received_packets: came.map(|came| came.received),
+        lost_packets: judged.map(Tally::lost),
+        duplicate_packets: came.map(|came| came.duplicate),
+        reordered_packets: came.map(|came| came.reordered),
+        late_packets: came.map(|came| came.late),
+        host_dropped_packets: came.map(|came| came.host_dropped),
+        unattributed_packets: came.map(|came| came.unattributed),
+        lost_in_catch_up_packets: judged.map(|came| came.lost_in_excess),
+        paused_packets: sent.map(|sent| sent.paused),
+        skipped_packets: sent.map(|sent| sent.skipped),
+        rejected_packets: came.map(|came| came.rejected),
+        steady_sent_packets: load.and(sent).map(|sent| sent.steady),
+        steady_received_packets: load.and(came).map(|came| came.steady),
+        steady_on_time_packets: load.and(came).map(|came| came.steady_on_time),
+        loss_periods: judged.map(|came| loss_periods(&came.periods)),
+        outages: came.map(|_| outages(outcome, half)),
+        silences: half.gaps.as_slice().iter().map(silence).collect(),
+        rtt_us: is_first.then(|| percentiles(&outcome.round_trip)).flatten(),
+        jitter_us: finite(half.probing.variation.quantile(0.999)),
+        jitter_rfc3550_us: half.probing.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
+        probe_sent_packets: half.probing.sent,
+        probe_received_packets: half.probing.received,
+        probe_late_packets: is_first.then_some(outcome.late_probes),
+        clock_offset_us: offset.map(|offset| signed_micros(offset.agent_ahead_ns())),
+        clock_offset_error_us: offset.map(|offset| micros(offset.error_ns())),
+        clock_jumps: is_first.then_some(outcome.clock_steps),
+        clock_skew_ppm: half.probing.skew_ppm,
+        send_lateness_us: load.and(sent).and_then(|sent| percentiles(&sent.lateness)),
+        sent_by_second: sent.map_or_else(Vec::new, |sent| sent.per_second.counts().to_vec()),
+        received_by_second: came.map_or_else(Vec::new, |came| came.per_second.counts().to_vec()),
+        rtt_delays: is_first.then(|| delays(&outcome.round_trip)),
+        variation_delays: delays(&half.probing.variation),
+        sender_host: host(sender),
+        receiver_host: host(receiver),
+    }
+}
+
+/// UDP payload that was to be sent, and that came.
+#[derive(Default)]
+struct Rates {
+    offered_bit_s: Option<u64>,
+    goodput_bit_s: Option<u64>,
+}
+
+fn udp_rates(load: &Load, outcome: &Outcome, direction: Direction, framing: Framing) -> Rates {
+    let rate = |packets, span| {
+        framing.bit_rate(packets, span, Layer::L4, load.payload()).map(BitRate::bits_per_second)
+    };
+    let (Some(all), Some(each)) = (load.rate(direction), load.stream_rate(direction)) else {
+        return Rates::default();
+    };
+    let steady = Steady::of(outcome.trial.duration()).span(each);
+    let came = outcome.half(direction).came.as_ref();
+    Rates {
+        offered_bit_s: rate(all.per_second(), Span::from_secs(1)),
+        goodput_bit_s: came.map(|came| rate(came.steady, steady).unwrap_or(0)),
+    }
+}
+
+const fn kind(trial: &Trial) -> TrialKind {
+    match (trial.load(), trial.tcp()) {
+        (Some(_), _) => TrialKind::Udp,
+        (None, Some(_)) => TrialKind::Tcp,
+        (None, None) => TrialKind::Idle,
+    }
+}
+
+const fn silence(gap: &Gap) -> SilenceRecord {
+    let Gap { start_ns, end_ns, packets, offered } = *gap;
+    SilenceRecord { start_ns, end_ns, packets, offered }
+}
+
+fn cluster((reach_packets, clusters): (u64, Clusters)) -> LossClusterRecord {
+    let Clusters { count, sum_of_squares, .. } = clusters;
+    LossClusterRecord { reach_packets, count, squares: sum_of_squares.to_string() }
+}
+
+/// Losses in their pattern, as the record tells it.
+fn loss_periods(periods: &LossPeriods) -> LossPeriodRecord {
+    LossPeriodRecord {
+        count: periods.periods(),
+        longest: periods.longest(),
+        squares: periods.sum_of_squares().to_string(),
+        clusters: periods.wider().map(cluster).collect(),
+    }
+}
+
+const fn status(status: Status) -> StatusRecord {
+    match status {
+        Status::Ok => StatusRecord::Ok,
+        Status::Partial => StatusRecord::Partial,
+        Status::Refused => StatusRecord::Refused,
+        Status::NotRun => StatusRecord::NotRun,
+    }
+}
+
+fn outages(outcome: &Outcome, half: &Half) -> Vec<OutageRecord> {
+    let began_ns = half.came.as_ref().and_then(|came| came.began_ns).unwrap_or(0);
+    half.gaps
+        .outages(outage_min(outcome))
+        .map(|gap| OutageRecord {
+            start_s: Span::from_nanos(gap.start_ns.saturating_sub(began_ns)).as_secs(),
+            duration_s: gap.span().as_secs(),
+            packets: half.sent.as_ref().map(|_| gap.packets),
+        })
+        .collect()
+}
+
+fn percentiles(delays: &Delays) -> Option<Percentiles> {
+    if delays.total() == 0 {
+        return None;
+    }
+    let quantile = |q| finite(delays.quantile(q));
+    Some(Percentiles {
+        min: delays.min_ns().map(micros),
+        p50: quantile(0.5),
+        p90: quantile(0.9),
+        p99: quantile(0.99),
+        p999: quantile(0.999),
+        max: delays.max_ns().map(micros),
+        samples: delays.total(),
+        lost: delays.infinite(),
+    })
+}
+
+fn finite(delay: Option<Delay>) -> Option<f64> {
+    match delay {
+        Some(Delay::Finite(nanos)) => Some(micros(nanos)),
+        Some(Delay::Infinite) | None => None,
+    }
+}
+
+fn delays(delays: &Delays) -> DelaysRecord {
+    let is_empty = delays.measured() == 0;
+    DelaysRecord {
+        histogram: if is_empty { String::new() } else { delays.to_base64() },
+        lost: delays.infinite(),
+        min_ns: delays.min_ns(),
+        max_ns: delays.max_ns(),
+    }
+}
+
+fn signed_micros(nanos: i64) -> f64 {
+    let magnitude = float(nanos.unsigned_abs()) / 1e3;
+    if nanos < 0 { -magnitude } else { magnitude }
+}
+
+const fn host(host: &HostLimits) -> HostRecord {
+    let HostLimits { queue_drops, kernel_drops, checksum_errors, clock_steps } = *host;
+    HostRecord { queue_drops, kernel_drops, checksum_errors, clock_steps }
+}
+
+/// RFC 3339, UTC, to the second.
+fn date(wall_ns: u64) -> String {
+    let seconds = i64::try_from(wall_ns / 1_000_000_000).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| "unknown".to_owned(), |date| date.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_rfc_3339() {
+        assert_eq!(date(0), "1970-01-01T00:00:00Z");
+        assert_eq!(date(1_767_225_600_500_000_000), "2026-01-01T00:00:00Z");
+    }
+}
