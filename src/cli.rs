@@ -27,6 +27,8 @@ pub enum DriverCommand {
     Keygen(KeygenArgs),
     /// Ask one question of one line, and answer it with a verdict
     Check(CheckArgs),
+    /// Judge a saved report again, without traffic
+    Judge(JudgeArgs),
     /// Show a verdict on an emulated line, on this machine alone, without root
     Demo(DemoArgs),
 }
@@ -104,7 +106,8 @@ pub struct CheckArgs {
 /// Where and how a result goes.
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
-    /// Folder for report.json and report.txt; it is made, and no report in it is overwritten
+    /// Folder for report.json, report.txt and runs.csv; it is made, and no report in it is
+    /// overwritten
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print report.json instead of the text
@@ -113,6 +116,17 @@ pub struct OutputArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `linkqual judge`.
+#[derive(Args, Debug)]
+pub struct JudgeArgs {
+    /// A run's report.json
+    #[arg(value_name = "REPORT.json")]
+    pub report: PathBuf,
+    /// Where and how the result goes
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `linkqual demo`.

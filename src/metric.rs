@@ -216,6 +216,25 @@ fn of_direction(
     }
 }
 
+/// The payload that the requirements ask of the load of `trial` in `direction`; `None` where they
+/// ask none of it.
+#[must_use]
+pub fn required_goodput(terms: &Terms, trial: &Trial, direction: Direction) -> Option<BitRate> {
+    let required = terms.requirements.each.get(direction);
+    let (framing, layer) = (terms.framing, terms.layer);
+    if !trial.course()?.includes(direction) {
+        return None;
+    }
+    match (trial.load(), trial.tcp()) {
+        (Some(load), _) => framing.goodput(required.throughput?, layer, load.payload()),
+        (None, Some(load)) => {
+            let segment = load.segment(framing.ip);
+            framing.tcp_goodput(required.tcp_throughput?, layer, segment, true)
+        }
+        (None, None) => None,
+    }
+}
+
 /// Packets that were lost on the way, for all that this tester can tell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Losses {

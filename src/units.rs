@@ -438,6 +438,15 @@ impl Framing {
         }
     }
 
+    /// The UDP payload that `rate` at `layer` carries, in datagrams of `payload` octets; `None`
+    /// where there is no such rate.
+    #[must_use]
+    pub fn goodput(self, rate: BitRate, layer: Layer, payload: u32) -> Option<BitRate> {
+        let octets = u128::from(self.octets_at(layer, payload));
+        let goodput = u128::from(rate.bits_per_second) * u128::from(payload);
+        BitRate::new(u64::try_from(goodput.checked_div(octets)?).ok()?)
+    }
+
     /// What a TCP payload of `goodput` is as a rate at `layer`, in segments of `segment` octets;
     /// `None` where there is no such rate.
     #[must_use]

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     driver::exit(match &DriverArgs::parse().command {
         DriverCommand::Keygen(args) => driver::keygen(args),
         DriverCommand::Check(args) => driver::check(args),
+        DriverCommand::Judge(args) => driver::judge(args),
         DriverCommand::Demo(args) => demo::main(args),
     })
 }

@@ -4,7 +4,7 @@ use super::Error;
 use super::ledger::Ledger;
 use super::progress::Progress;
 use crate::clock::{Driver, Stamp};
-use crate::flow::{HostLimits, NearEvent, Outcome};
+use crate::flow::{HostLimits, NearEvent, Outcome, Status};
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
@@ -187,6 +187,8 @@ struct Conductor<'a> {
     agent: SocketAddr,
     own_key: PublicKey,
     limits: Option<Limits>,
+    own_address: String,
+    began_wall_ns: u64,
     outbox: Option<mpsc::Sender<Message>>,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
@@ -207,7 +209,8 @@ impl<'a> Conductor<'a> {
         };
         let socket = Socket::connect(job.agent).map_err(no_way)?;
         let device_mtu = socket.mtu().map_err(no_way)?;
-        let device = host::device_of(socket.local().map_err(no_way)?.ip());
+        let own_address = socket.local().map_err(no_way)?.ip();
+        let device = host::device_of(own_address);
         let ip = IpVersion::of(job.agent.ip());
         let (teller, told) = mpsc::unbounded_channel();
         Ok(Self {
@@ -218,6 +221,8 @@ impl<'a> Conductor<'a> {
             agent: job.agent,
             own_key: job.identity.public_key(),
             limits: None,
+            own_address: own_address.to_canonical().to_string(),
+            began_wall_ns: clock::wall_ns(),
             outbox: None,
             teller,
             told,
@@ -278,6 +283,7 @@ impl<'a> Conductor<'a> {
                 Action::Say(message) => self.say(message),
                 Action::Open(openings) => self.open(&openings)?,
                 Action::FindPayload(_) | Action::Start => {
+                    self.began_wall_ns = clock::wall_ns();
                     if let Some(trial) = &self.trial {
                         trial.start(clock::now());
                     }
@@ -369,6 +375,9 @@ impl<'a> Conductor<'a> {
             checksum_errors: since.checksum_errors,
             clock_steps: self.trial.take().map_or(0, |trial| trial.gauge().clock_steps()),
         });
+        if outcome.status == Status::Ok || outcome.status == Status::Partial {
+            outcome.began_wall_ns = Some(self.began_wall_ns);
+        }
         let step = self.campaign.handle_outcome(outcome);
         let leg = self.leg();
         self.ledger.save(leg, self.campaign.is_complete())?;
@@ -387,6 +396,10 @@ impl<'a> Conductor<'a> {
             site: site.name.clone(),
             agent: site.agent.to_string(),
             address: Some(self.agent.to_string()),
+            driver_address: Some(self.own_address.clone()),
+            agent_program: None,
+            requested_by: None,
+            role: None,
             ip: IpVersion::of(self.agent.ip()),
             limits: self.limits,
             reason: reason.or_else(|| evidence.outcomes.iter().find_map(cut)),

@@ -3,10 +3,10 @@
 
 use super::Error;
 use crate::io::clock;
-use crate::io::files::Output;
+use crate::io::files::{Output, ROWS, TEXT};
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
-use crate::report::{Leg, PlanRecord, Report, Run, text};
+use crate::report::{Leg, PlanRecord, Report, Run, csv, text};
 use crate::units::IpVersion;
 use crate::wire::control::RunId;
 use rand::TryRng as _;
@@ -80,7 +80,7 @@ impl Ledger {
         let saved = self.write();
         self.complete = before;
         self.legs.pop();
-        saved
+        saved.map(drop)
     }
 
     /// The way to a site is over.
@@ -103,6 +103,10 @@ impl Ledger {
             site: site.name.clone(),
             agent: site.agent.to_string(),
             address: agent.map(|agent| agent.to_string()),
+            driver_address: None,
+            agent_program: None,
+            requested_by: None,
+            role: None,
             ip,
             limits: None,
             evidence: campaign.evidence().clone(),
@@ -124,17 +128,15 @@ impl Ledger {
     ///
     /// Where the files cannot be written.
     pub fn conclude(mut self) -> Result<Report, Error> {
-        self.write()?;
-        Ok(self.report())
+        self.write()
     }
 
-    fn write(&mut self) -> Result<(), Error> {
+    fn write(&mut self) -> Result<Report, Error> {
         let report = self.report();
         if let Some(output) = &mut self.output {
-            output.save_record(&report.to_json())?;
-            output.save_text(&text(&report))?;
+            save(output, &report)?;
         }
-        Ok(())
+        Ok(report)
     }
 
     fn report(&self) -> Report {
@@ -156,4 +158,16 @@ impl Ledger {
         };
         run.report()
     }
+}
+
+/// Writes a report in each of its forms, the record first.
+///
+/// # Errors
+///
+/// Where a file cannot be written.
+pub(super) fn save(output: &mut Output, report: &Report) -> Result<(), Error> {
+    output.save_record(&report.to_json())?;
+    output.save(TEXT, &text(report))?;
+    output.save(ROWS, &csv(report))?;
+    Ok(())
 }

@@ -1,10 +1,12 @@
 //! The driver's program: carries out what [`crate::method`] and [`crate::session::driver`] say.
 
 mod conversation;
+mod judge;
 mod ledger;
 mod progress;
 
 pub use conversation::{Job, conduct};
+pub use judge::judge;
 pub use ledger::Ledger;
 
 use crate::cli::{CheckArgs, KeygenArgs, OutputArgs};
@@ -31,6 +33,9 @@ pub enum Error {
     /// The check cannot be run as it was asked.
     #[error("{0}")]
     Impossible(#[from] Impossible),
+    /// A file that is to be read makes no sense.
+    #[error("{0}")]
+    Unreadable(String),
     /// The name is nobody's.
     #[error("{host}: no such host: {why}. Check the spelling, or give an address")]
     NoSuchHost {
@@ -73,7 +78,11 @@ impl Error {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Key(_) | Self::Output(_) | Self::Impossible(_) | Self::NoSuchHost { .. } => 2,
+            Self::Key(_)
+            | Self::Output(_)
+            | Self::Impossible(_)
+            | Self::Unreadable(_)
+            | Self::NoSuchHost { .. } => 2,
             Self::Unreachable { .. }
             | Self::NotAdmitted(_)
             | Self::Agent(_)

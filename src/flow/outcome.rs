@@ -90,6 +90,9 @@ pub struct Outcome {
     pub status: Status,
     /// Why it came no farther.
     pub reason: Option<String>,
+    /// When packets began to be due, in nanoseconds since 1970 on the driver's wall clock: only to
+    /// date it.
+    pub began_wall_ns: Option<u64>,
     /// Round trips of the probes, the agent's own time taken out.
     pub round_trip: Delays,
     /// Probes that left too late to tell a delay.
@@ -116,6 +119,7 @@ impl Outcome {
             trial,
             status,
             reason: Some(reason),
+            began_wall_ns: None,
             round_trip: Delays::default(),
             late_probes: 0,
             offset: None,

@@ -10,6 +10,9 @@ pub const RECORD: &str = "report.json";
 /// The text's name in the output folder.
 pub const TEXT: &str = "report.txt";
 
+/// The trials' rows in the output folder.
+pub const ROWS: &str = "runs.csv";
+
 /// Where a run's files go. They are created before the first packet, so that a bad path is known
 /// in time; what stays empty is removed again.
 #[derive(Debug)]
@@ -69,16 +72,12 @@ impl Output {
         Ok(())
     }
 
-    /// Replaces the text.
+    /// Replaces the file `name`, whole or not at all.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
-    pub fn save_text(&mut self, text: &str) -> Result<(), BadOutput> {
-        self.save(TEXT, text)
-    }
-
-    fn save(&self, name: &str, text: &str) -> Result<(), BadOutput> {
+    /// Where it cannot be written; the one before it stands.
+    pub fn save(&self, name: &str, text: &str) -> Result<(), BadOutput> {
         let path = self.folder.join(name);
         let draft = self.folder.join(format!(".{name}.draft"));
         let write = || {
@@ -98,6 +97,24 @@ impl Drop for Output {
             _ = std::fs::remove_file(self.folder.join(RECORD));
         }
     }
+}
+
+/// The octets of a text file that is read at most: a report of the longest run is far below.
+const TEXT_MAX: u64 = 256 << 20;
+
+/// Reads a text file whole.
+///
+/// # Errors
+///
+/// What the system says, or that it is too long or no text.
+pub fn read(path: &Path) -> io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let len = File::open(path)?.take(TEXT_MAX + 1).read_to_string(&mut text)?;
+    if TEXT_MAX < len as u64 {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 256 MiB"));
+    }
+    Ok(text)
 }
 
 /// Writes a result to the standard output. Whoever reads it may have gone: that is no error.

@@ -2,11 +2,13 @@
 
 use super::reading::{self, Unreadable};
 use super::record::{
-    Asked, BoundText, DoubtRecord, FindingRecord, PlanRecord, Report, RequirementRecord, SiteRecord,
+    Asked, BoundText, DoubtRecord, FindingRecord, PlanRecord, Report, RequirementRecord,
+    SiteRecord, TrialRecord,
 };
 use super::writing::link_record;
 use crate::doubt::{Bias, Doubt, doubts};
-use crate::metric::{Measured, Terms, bound, unit};
+use crate::flow::{Evidence, Outcome};
+use crate::metric::{Measured, Terms, bound, float, required_goodput, unit};
 use crate::plan::{Bound, Directed, Direction, Link, Metric, Plan, Requirements};
 use crate::units::{BitRate, IpVersion, Ratio};
 use crate::verdict::{Finding, Verdict, findings, overall};
@@ -80,6 +82,7 @@ impl Report {
     /// Where the evidence contradicts itself; then nothing is changed.
     pub fn judge(&mut self, question: &Question) -> Result<(), Unreadable> {
         let legs = reading::evidence(self)?;
+        let mut alone = Vec::new();
         let (mut all_findings, mut records, mut all_doubts) = (Vec::new(), Vec::new(), Vec::new());
         for leg in &legs {
             let terms = question.terms(leg.site.ip);
@@ -87,6 +90,7 @@ impl Report {
             let found = findings(&terms, &leg.evidence);
             records.extend(found.iter().map(|found| finding(found, leg.site, place(found.trial))));
             all_findings.extend(found);
+            alone.extend(leg.evidence.outcomes.iter().flat_map(|outcome| each(&terms, outcome)));
             let doubted = doubts(&terms, &leg.evidence);
             all_doubts.extend(doubted.iter().map(|it| doubt(it, leg.site, place(it.trial))));
         }
@@ -95,6 +99,9 @@ impl Report {
             verdict => verdict,
         };
         (self.findings, self.doubts) = (records, all_doubts);
+        for (row, alone) in self.trials.iter_mut().zip(alone) {
+            alone.write(row);
+        }
         let (name, circuit) = (self.link.name.clone(), self.link.circuit.clone());
         self.link = link_record(&Link { name, circuit, ..question.link.clone() });
         self.asked = asked(&question.requirements);
@@ -115,6 +122,47 @@ impl Report {
         self.plan = Some(plan);
         Ok(())
     }
+}
+
+/// What follows for one trial and direction, from it alone.
+struct Alone {
+    verdict: Option<Verdict>,
+    reason: Option<String>,
+    required_bit_s: Option<u64>,
+}
+
+impl Alone {
+    fn write(self, row: &mut TrialRecord) {
+        (row.verdict, row.verdict_reason) = (self.verdict, self.reason);
+        row.required_bit_s = self.required_bit_s;
+        let both = self.required_bit_s.zip(row.goodput_bit_s);
+        row.headroom_ratio = both.map(|(required, came)| float(came) / float(required));
+    }
+}
+
+fn each(terms: &Terms, outcome: &Outcome) -> [Alone; 2] {
+    let evidence = Evidence { path_mtu: None, outcomes: vec![outcome.clone()] };
+    let findings = findings(terms, &evidence);
+    Direction::ALL.map(|direction| {
+        let tested = outcome.trial.covers(direction);
+        let here = |finding: &&Finding| {
+            tested
+                && finding.trial.is_some()
+                && finding.direction.is_none_or(|way| way == direction)
+        };
+        let worst = findings.iter().filter(here).max_by_key(|finding| finding.verdict);
+        let why = worst.filter(|finding| finding.verdict != Verdict::Pass);
+        let required = required_goodput(terms, &outcome.trial, direction);
+        Alone {
+            verdict: worst.map(|finding| finding.verdict),
+            reason: why.map(reason_of),
+            required_bit_s: required.map(BitRate::bits_per_second),
+        }
+    })
+}
+
+fn reason_of(finding: &Finding) -> String {
+    format!("{}: {}", finding.requirement.metric(), finding.reason)
 }
 
 fn asked(requirements: &Requirements) -> Asked {

@@ -4,12 +4,14 @@
 //! the verdict are derived from what is written there, by [`Report::judge`] alone, so that a saved
 //! report that is judged again by the same requirements says the same to the octet.
 
+mod csv;
 mod judging;
 mod reading;
 mod record;
 mod text;
 mod writing;
 
+pub use csv::csv;
 pub use judging::Question;
 pub use reading::Unreadable;
 pub use record::{
@@ -55,6 +57,14 @@ pub struct Leg {
     pub agent: String,
     /// The agent's address and port, where they are known.
     pub address: Option<String>,
+    /// The driver's own address towards it.
+    pub driver_address: Option<String>,
+    /// The agent's program.
+    pub agent_program: Option<String>,
+    /// What the agent calls the driver's key.
+    pub requested_by: Option<String>,
+    /// The role that it gives that key.
+    pub role: Option<String>,
     /// The version of IP.
     pub ip: IpVersion,
     /// What the agent allows; `None` where it never said.

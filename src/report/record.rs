@@ -96,6 +96,14 @@ pub struct SiteRecord {
     pub agent: String,
     /// The agent's address and port; null where the name was nobody's.
     pub address: Option<String>,
+    /// The address of the driver's end; null where nothing was sent.
+    pub driver_address: Option<String>,
+    /// The agent's program, with its version.
+    pub agent_program: Option<String>,
+    /// What the agent calls the driver's key.
+    pub requested_by: Option<String>,
+    /// The role that it gives that key.
+    pub role: Option<String>,
     /// The version of IP.
     pub ip: IpVersion,
     /// Why nothing, or not all, was run towards it.
@@ -216,6 +224,15 @@ pub struct TrialRecord {
     pub status: StatusRecord,
     /// Why it came no farther.
     pub reason: Option<String>,
+    /// The worst of what this trial alone says of this direction, and of the round trip; null where
+    /// nothing that is required can be judged by it.
+    pub verdict: Option<Verdict>,
+    /// Why, where that is not PASS.
+    pub verdict_reason: Option<String>,
+    /// When packets began to be due: RFC 3339, UTC; null where none were sent.
+    pub started_at: Option<String>,
+    /// When the last were due, likewise.
+    pub ended_at: Option<String>,
     /// How long packets were due.
     pub duration_s: f64,
     /// Load streams in this direction.
@@ -228,6 +245,12 @@ pub struct TrialRecord {
     pub offered_bit_s: Option<u64>,
     /// UDP payload that came, in the trial's steady part.
     pub goodput_bit_s: Option<u64>,
+    /// The 5th percentile of the payload that came in each whole second.
+    pub goodput_p5_bit_s: Option<u64>,
+    /// The payload that is required of this load; null where none is.
+    pub required_bit_s: Option<u64>,
+    /// How much of what is required came: 1 is just enough; null where none is.
+    pub headroom_ratio: Option<f64>,
     /// Whether the load was to go as fast as possible, so that its loss and delay are not judged.
     pub capacity: bool,
     /// Accepted by the sending kernel.
@@ -242,6 +265,8 @@ pub struct TrialRecord {
     pub received_packets: Option<u64>,
     /// Never came.
     pub lost_packets: Option<u64>,
+    /// Lost and late ones, of those that the line had to deliver.
+    pub loss_ratio: Option<f64>,
     /// Further copies.
     pub duplicate_packets: Option<u64>,
     /// Came behind a later one.
@@ -381,6 +406,8 @@ pub struct Percentiles {
     pub p50: Option<f64>,
     /// 90 % are at most this.
     pub p90: Option<f64>,
+    /// 95 % are at most this.
+    pub p95: Option<f64>,
     /// 99 % are at most this.
     pub p99: Option<f64>,
     /// 99.9 % are at most this.

@@ -51,7 +51,7 @@ fn wrapped(out: &mut String, indent: &str, text: &str) {
 fn head(out: &mut String, report: &Report) {
     let link = match (&report.link.name, report.sites.as_slice()) {
         (Some(name), _) => format!("link {name}"),
-        (None, [site]) => format!("line to {}", site.agent),
+        (None, [site]) => format!("line to {}", site.site),
         (None, sites) => format!("line to {} sites", sites.len()),
     };
     let circuit = report.link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));

@@ -7,8 +7,8 @@ use super::record::{
     TrialRecord,
 };
 use super::{Leg, Run};
-use crate::flow::{Gap, Half, HostLimits, Outcome, Status, Steady, Tally};
-use crate::metric::{float, micros, outage_min};
+use crate::flow::{Gap, Half, HostLimits, Outcome, PerSecond, Status, Steady, Tally};
+use crate::metric::{float, losses, micros, outage_min};
 use crate::plan::{Directed, Direction, Link, Load, Trial};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::periods::{Clusters, LossPeriods};
@@ -58,6 +58,10 @@ fn site(leg: &Leg) -> SiteRecord {
         site: leg.site.clone(),
         agent: leg.agent.clone(),
         address: leg.address.clone(),
+        driver_address: leg.driver_address.clone(),
+        agent_program: leg.agent_program.clone(),
+        requested_by: leg.requested_by.clone(),
+        role: leg.role.clone(),
         ip: leg.ip,
         reason: leg.reason.clone(),
         granted_rate_max_bit_s: leg.limits.map(|limits| limits.rate_max.bits_per_second()),
@@ -93,6 +97,7 @@ impl Row<'_> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a record's field a line, none of which decides")]
 fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
     let Row { number, site, outcome, direction } = *of;
     let is_first = of.is_first();
@@ -107,6 +112,8 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
     };
     let load = load.filter(|load| load.course().includes(direction));
     let rates = load.map(|load| udp_rates(load, outcome, direction, framing)).unwrap_or_default();
+    let duration = outcome.trial.duration();
+    let losses = losses(outcome, direction).filter(|losses| 0 < losses.offered);
     let offset = outcome.offset.filter(|_| is_first);
     TrialRecord {
         trial: number,
@@ -116,12 +123,19 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         tested: outcome.trial.covers(direction),
         status: status(outcome.status),
         reason: outcome.reason.clone(),
-        duration_s: outcome.trial.duration().as_secs(),
+        verdict: None,
+        verdict_reason: None,
+        started_at: outcome.began_wall_ns.map(date),
+        ended_at: outcome.began_wall_ns.map(|began_ns| date(began_ns + duration.nanos())),
+        duration_s: duration.as_secs(),
         streams: load.map_or(0, Load::streams),
         payload_bytes: load.map(Load::payload),
         offered_packets_s: load.and_then(|load| Some(load.rate(direction)?.per_second())),
         offered_bit_s: rates.offered_bit_s,
         goodput_bit_s: rates.goodput_bit_s,
+        goodput_p5_bit_s: rates.goodput_p5_bit_s,
+        required_bit_s: None,
+        headroom_ratio: None,
         capacity: outcome.trial.is_capacity(),
         sent_packets: sent.map(|sent| sent.sent),
         refused_packets: sent.map(|sent| sent.refused),
@@ -129,6 +143,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         unreachable_packets: sent.map(|sent| sent.unreachable),
         received_packets: came.map(|came| came.received),
         lost_packets: judged.map(Tally::lost),
+        loss_ratio: losses.map(|losses| float(losses.lost) / float(losses.offered)),
         duplicate_packets: came.map(|came| came.duplicate),
         reordered_packets: came.map(|came| came.reordered),
         late_packets: came.map(|came| came.late),
@@ -169,6 +184,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
 struct Rates {
     offered_bit_s: Option<u64>,
     goodput_bit_s: Option<u64>,
+    goodput_p5_bit_s: Option<u64>,
 }
 
 fn udp_rates(load: &Load, outcome: &Outcome, direction: Direction, framing: Framing) -> Rates {
@@ -180,10 +196,24 @@ fn udp_rates(load: &Load, outcome: &Outcome, direction: Direction, framing: Fram
     };
     let steady = Steady::of(outcome.trial.duration()).span(each);
     let came = outcome.half(direction).came.as_ref();
+    let second = Span::from_secs(1);
+    let slow = came.and_then(|came| slow_second(&came.per_second, outcome.trial.duration()));
     Rates {
-        offered_bit_s: rate(all.per_second(), Span::from_secs(1)),
+        offered_bit_s: rate(all.per_second(), second),
         goodput_bit_s: came.map(|came| rate(came.steady, steady).unwrap_or(0)),
+        goodput_p5_bit_s: slow.map(|packets| rate(packets, second).unwrap_or(0)),
     }
+}
+
+/// The 5th percentile of the counts of the whole seconds of a trial, its first and last cut off: the
+/// nearest rank. `None` where there are none.
+fn slow_second(per_second: &PerSecond, duration: Span) -> Option<u64> {
+    let whole = usize::try_from(duration.nanos() / Span::from_secs(1).nanos()).unwrap_or(0);
+    let count = |second: usize| per_second.counts().get(second).copied().unwrap_or(0);
+    let mut counts: Vec<u64> = (1..whole.saturating_sub(1)).map(count).collect();
+    counts.sort_unstable();
+    let rank = (counts.len() * 5).div_ceil(100);
+    counts.get(rank.checked_sub(1)?).copied()
 }
 
 const fn kind(trial: &Trial) -> TrialKind {
@@ -244,6 +274,7 @@ fn percentiles(delays: &Delays) -> Option<Percentiles> {
         min: delays.min_ns().map(micros),
         p50: quantile(0.5),
         p90: quantile(0.9),
+        p95: quantile(0.95),
         p99: quantile(0.99),
         p999: quantile(0.999),
         max: delays.max_ns().map(micros),

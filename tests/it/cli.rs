@@ -175,7 +175,7 @@ fn a_load_both_ways_passes_and_its_report_has_every_field() {
     assert!(text(&folder.join("report.txt")).starts_with("PASS "));
     let report = ended.json();
     has(&report, &["format", "verdict", "complete", "findings", "trials", "doubts"]);
-    assert_eq!(report["format"], "linkqual-report/1");
+    assert_eq!(report["format"], "linkqual-report/2");
     assert_eq!((&report["verdict"], &report["complete"]), (&"PASS".into(), &true.into()));
     let findings = report["findings"].as_array().expect("a list");
     let throughput = |direction: &str| {
@@ -231,7 +231,8 @@ fn a_report_is_kept_as_it_was_printed_and_never_overwritten() {
     second.expect_error(2, &[&path, "exists", "--out of its own"]);
     assert_eq!(record, text(&folder.join("report.json")));
     assert_eq!(first.out, text(&folder.join("report.txt")));
-    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2, "no drafts are left");
+    assert!(text(&folder.join("runs.csv")).starts_with("schema_version,run_id,"));
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 3, "no drafts are left");
 }
 
 #[test]

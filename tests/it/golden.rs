@@ -12,6 +12,10 @@ fn check(name: &str, record: &str) {
     insta::assert_snapshot!(name, text);
     let again = serde_json::to_string_pretty(&report).unwrap() + "\n";
     assert_eq!(again, record, "a record is read and written back to the octet");
+    let mut judged = Report::parse(record).unwrap();
+    let question = judged.question().unwrap();
+    judged.judge(&question).unwrap();
+    assert_eq!(judged.to_json(), record, "judged again, it says the same to the octet");
 }
 
 #[test]
