@@ -1,8 +1,9 @@
 //! The arguments of both programs: what was typed, and what it means.
 
 use crate::plan::{
-    Course, DURATION_MAX, DURATION_MIN, Host, Limits, Link, Offer, PAYLOAD_MAX, PAYLOAD_MIN, Plan,
-    Requirement, Requirements, STREAMS_MAX, Site, Test, UdpTest, Work, is_circuit,
+    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Host, Limits, Link, Offer, PAYLOAD_MAX,
+    PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest, Test, UdpTest, Work,
+    is_circuit,
 };
 use crate::policy::Refusal;
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
@@ -26,7 +27,7 @@ pub enum DriverCommand {
     /// Make a key: FILE is secret, FILE.pub is for the other end
     Keygen(KeygenArgs),
     /// Ask one question of one line, and answer it with a verdict
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     /// Judge a saved report again, without traffic
     Judge(JudgeArgs),
     /// Show a verdict on an emulated line, on this machine alone, without root
@@ -65,6 +66,9 @@ pub struct CheckArgs {
     /// Load at this rate, which the line must carry; "max": as fast as possible
     #[arg(long, allow_hyphen_values = true, value_parser = parse_offer)]
     pub rate: Option<Offer>,
+    /// Least that TCP must carry; it is sent after the UDP load, as fast as possible
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true, value_parser = parse::<BitRate>)]
+    pub tcp_throughput: Option<BitRate>,
     /// Most that the 99th percentile of the round trip may be
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
     pub rtt_p99: Option<Span>,
@@ -207,6 +211,7 @@ impl CheckArgs {
         };
         let one_way = [
             throughput,
+            self.tcp_throughput.map(Requirement::TcpThroughput),
             self.loss.map(Requirement::Loss),
             self.jitter.map(Requirement::Jitter),
             self.outage.map(Requirement::Outage),
@@ -227,10 +232,16 @@ impl CheckArgs {
             let (course, streams, payload) = (self.direction, self.streams, self.size);
             Work::Udp(UdpTest { course, offer, streams, payload })
         });
-        let idle = load.is_none().then_some(self.duration).flatten();
+        let tcp = self.tcp_throughput.map(|_| {
+            let (course, streams) = (self.direction, self.streams);
+            let (offer, congestion) = (Offer::Max, CongestionControl::CUBIC);
+            Work::Tcp(TcpTest { course, offer, streams, congestion })
+        });
+        let loads = load.is_some() || tcp.is_some();
+        let idle = self.duration.filter(|_| !loads);
         let test = |work, duration| Test { site: None, work, duration };
-        let load = load.map(|work| test(work, self.duration));
-        [Some(test(Work::Idle, idle)), load].into_iter().flatten().collect()
+        let loads = load.into_iter().chain(tcp).map(|work| test(work, self.duration));
+        std::iter::once(test(Work::Idle, idle)).chain(loads).collect()
     }
 }
 

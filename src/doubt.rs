@@ -1,7 +1,7 @@
 //! What this tester cannot vouch for: its own limits, told as doubts, so that they are never
 //! blamed on the line.
 
-use crate::flow::{Evidence, Outcome, PathMtu};
+use crate::flow::{Evidence, Outcome, PathMtu, Status};
 use crate::metric::{Terms, losses};
 use crate::plan::{Direction, Metric};
 
@@ -51,8 +51,8 @@ pub fn doubts(terms: &Terms, evidence: &Evidence) -> Vec<Doubt> {
     let of_trial = |(trial, outcome): (usize, &Outcome)| {
         let mut doubts: Vec<Doubt> = Direction::ALL
             .into_iter()
-            // What goes as fast as it can is bounded by its host: its counts tell all.
-            .filter(|_| !outcome.trial.is_capacity())
+            // UDP that goes as fast as it can is bounded by its host: its counts tell all.
+            .filter(|_| !outcome.trial.is_capacity() || outcome.trial.tcp().is_some())
             .flat_map(|direction| of_direction(trial, outcome, direction))
             .collect();
         doubts.extend(of_clocks(trial, outcome));
@@ -89,7 +89,8 @@ fn of_direction(trial: usize, outcome: &Outcome, direction: Direction) -> Vec<Do
         Doubt { metrics, direction, trial: Some(trial), bias, text }
     };
     let sender = of_sender(outcome, direction).into_iter();
-    sender.chain(of_receiver(outcome, direction)).map(concern).collect()
+    let concerns = sender.chain(of_receiver(outcome, direction));
+    concerns.chain(of_tcp(outcome, direction)).map(concern).collect()
 }
 
 /// What one direction of a trial is doubted for.
@@ -163,6 +164,46 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
         );
         let metrics = &[Metric::Throughput, Metric::Loss, Metric::Outage];
         concerns.push((metrics, Bias::Either, text));
+    }
+    concerns
+}
+
+/// The share of its time above which a TCP sender was held back by the two ends, not by the
+/// network: 10 %.
+const HELD_BACK_PERCENT: u64 = 10;
+
+/// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
+fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
+    let mut concerns: Vec<Concern> = Vec::new();
+    let (Some(load), Some(sent)) = (outcome.trial.tcp(), &outcome.half(direction).tcp_sent) else {
+        return concerns;
+    };
+    let (sender, receiver) = hosts(direction);
+    let percent = |part: u64, whole: u64| part.saturating_mul(100).checked_div(whole).unwrap_or(0);
+    let mut add = |text| concerns.push((&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text));
+    let busy_us = sent.last.busy_us.unwrap_or(0);
+    let receiver_us = sent.last.receiver_limited_us.unwrap_or(0);
+    let buffer_us = sent.last.buffer_limited_us.unwrap_or(0);
+    if HELD_BACK_PERCENT <= percent(receiver_us, busy_us) {
+        let share = percent(receiver_us, busy_us);
+        add(format!(
+            "for {share} % of its time TCP waited for the receive window of {receiver}. Raise \
+             net.ipv4.tcp_rmem there, or use more streams"
+        ));
+    }
+    if HELD_BACK_PERCENT <= percent(buffer_us, busy_us) {
+        let share = percent(buffer_us, busy_us);
+        add(format!(
+            "for {share} % of its time TCP waited for the send buffer of {sender}. Raise \
+             net.ipv4.tcp_wmem there, or use more streams"
+        ));
+    }
+    let time_us = (outcome.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
+    let is_whole = sent.broken.is_none() && outcome.status == Status::Ok;
+    let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
+    if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
+        let share = 100 - percent(had_us, time_us);
+        add(format!("for {share} % of its time {sender} was too slow to have anything to send"));
     }
     concerns
 }

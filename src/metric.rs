@@ -16,9 +16,9 @@
 
 use crate::flow::{Evidence, Gap, Half, Outcome, PathMtu, SILENCE, Status, Steady};
 use crate::plan::{
-    Aim, Bound, Directed, Direction, Load, Metric, Plan, Requirement, Requirements, Trial,
+    Aim, Bound, Directed, Direction, Load, Metric, Plan, Requirement, Requirements, TcpLoad, Trial,
 };
-use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss};
+use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, quantile_ranks};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::periods::LossPeriods;
 use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
@@ -207,12 +207,19 @@ fn of_direction(
     }
     match requirement {
         Requirement::Throughput(rate) => throughput(terms, outcome, carried()?, direction, rate),
+        Requirement::TcpThroughput(rate) => {
+            tcp_throughput(terms, outcome, outcome.trial.tcp()?, direction, rate)
+        }
         Requirement::Loss(_) => carried().map(|_| loss(terms, outcome, direction)),
         Requirement::Jitter(_) => {
             at_ease.then(|| percentile(&half.probing.variation, 0.999, terms.confidence()))
         }
-        Requirement::Outage(most) => at_ease.then(|| longest_outage(outcome, half, most)),
-        _ => None,
+        Requirement::Outage(most) => {
+            // A queue that TCP fills delays and drops; it does not fall silent.
+            let speaks = at_ease || outcome.trial.tcp().is_some();
+            speaks.then(|| longest_outage(outcome, half, most))
+        }
+        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) | Requirement::PathMtu(_) => None,
     }
 }
 
@@ -329,6 +336,108 @@ fn throughput(
     })
 }
 
+/// What a TCP load must be paced above what is required, in percent, so that its pace is not what
+/// holds it below.
+const PACE_SPARE_PERCENT: u64 = 2;
+
+/// TCP in one direction of a trial, after its warm-up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpCarried {
+    /// Octets of payload in each whole second, sorted.
+    pub seconds: Vec<u64>,
+    /// What was cut off before them.
+    pub warm_up: Span,
+    /// Payload of a full segment.
+    pub segment: u32,
+    /// Whether segments carried timestamps.
+    pub timestamps: bool,
+}
+
+impl TcpCarried {
+    /// What came of `outcome` in `direction`; `None` where an account is missing, or TCP was not.
+    #[must_use]
+    pub fn of(outcome: &Outcome, direction: Direction, ip: IpVersion) -> Option<Self> {
+        let (load, half) = (outcome.trial.tcp()?, outcome.half(direction));
+        let (sent, came) = (half.tcp_sent.as_ref()?, half.tcp_came.as_ref()?);
+        let warm_up = sent.warm_up();
+        let mut seconds = came.seconds(warm_up, outcome.trial.duration());
+        seconds.sort_unstable();
+        let (segment, timestamps) = match sent.last.mss {
+            0 => (load.segment(ip), true),
+            mss => (mss, sent.last.timestamps),
+        };
+        Some(Self { seconds, warm_up, segment, timestamps })
+    }
+
+    /// Octets of payload in a second as a rate at `layer`; `None` for none.
+    #[must_use]
+    pub fn rate(&self, octets: u64, framing: Framing, layer: Layer) -> Option<BitRate> {
+        let goodput = crate::units::ByteCount::new(octets).per(Span::from_secs(1))?;
+        framing.tcp_rate_at(goodput, layer, self.segment, self.timestamps)
+    }
+
+    /// The second of the quantile `q`: the nearest rank.
+    #[must_use]
+    pub fn quantile(&self, percent: usize) -> Option<u64> {
+        let rank = (self.seconds.len() * percent).div_ceil(100).max(1);
+        self.seconds.get(rank - 1).copied()
+    }
+
+    /// Octets of a second on average.
+    #[must_use]
+    pub fn mean(&self) -> Option<u64> {
+        self.seconds.iter().sum::<u64>().checked_div(self.seconds.len() as u64)
+    }
+}
+
+/// `None` where the load is paced at hardly more than `required`, and so says nothing about it.
+fn tcp_throughput(
+    terms: &Terms,
+    outcome: &Outcome,
+    load: &TcpLoad,
+    direction: Direction,
+    required: BitRate,
+) -> Option<Measured> {
+    let paced = load.rate_at(direction, terms.framing, terms.layer)?.bits_per_second();
+    let needed = required.bits_per_second().saturating_mul(100 + PACE_SPARE_PERCENT) / 100;
+    if paced < needed {
+        return None;
+    }
+    let half = outcome.half(direction);
+    if let Some(why) = half.tcp_sent.as_ref().and_then(|sent| sent.refused.as_ref()) {
+        return Some(Measured::Missing(format!("the sending host could not send: {why}")));
+    }
+    let Some(carried) = TcpCarried::of(outcome, direction, terms.framing.ip) else {
+        return Some(account_missing(outcome, half));
+    };
+    let samples = carried.seconds.len() as u64;
+    if samples < TCP_SECONDS_MIN {
+        return Some(Measured::Missing(format!(
+            "{samples} whole seconds behind its warm-up of {} s: {TCP_SECONDS_MIN} are needed, so \
+             load for longer",
+            carried.warm_up.secs_up()
+        )));
+    }
+    let rate = |octets: u64| {
+        let rate = carried.rate(octets, terms.framing, terms.layer);
+        rate.map_or(0.0, |rate| float(rate.bits_per_second()))
+    };
+    let ranks = quantile_ranks(samples, 0.5, terms.confidence());
+    let at = |rank: Option<u64>| {
+        let place = usize::try_from(rank?.checked_sub(1)?).ok()?;
+        carried.seconds.get(place).map(|octets| rate(*octets))
+    };
+    let low = at(ranks.low);
+    Some(Measured::Sampled {
+        value: carried.quantile(50).map(rate),
+        low,
+        high: at(ranks.high),
+        low_at_best: low,
+        unbounded: false,
+        samples,
+    })
+}
+
 /// How much of the load may come after its time while the line still counts as carrying it: what
 /// comes late is in a queue, and a queue that fills is no throughput.
 const LAG_MAX: Span = Span::from_millis(100);
@@ -374,7 +483,7 @@ fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measure
 
 fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
     let least = outage_min(outcome);
-    if half.came.is_none() {
+    if half.came.is_none() && half.tcp_came.is_none() {
         return unanswered(outcome, half, most);
     }
     let longest =
@@ -427,7 +536,8 @@ fn account_missing(outcome: &Outcome, half: &Half) -> Measured {
         let reason = outcome.reason.as_deref().unwrap_or("it was not reached");
         return Measured::Missing(format!("the trial was not run: {reason}"));
     }
-    let whose = if half.came.is_none() { "receiver" } else { "sender" };
+    let has_come = half.came.is_some() || half.tcp_came.is_some();
+    let whose = if has_come { "sender" } else { "receiver" };
     Measured::Missing(format!("the {whose}'s account did not arrive"))
 }
 

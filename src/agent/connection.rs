@@ -1,16 +1,18 @@
 //! Control connections: who may have one, and its two directions.
 
 use crate::io::frame::{FrameError, FrameReader, write_frame};
+use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, TlsStream};
 use crate::session::agent::ConnectionId;
 use crate::wire::control::{FRAME_MAX, Message};
+use crate::wire::data::{FIRST_OCTET, HELLO_LEN};
 use crate::wire::key::PublicKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -46,6 +48,15 @@ pub(super) enum Input {
         peer: SocketAddr,
         /// Where to put what it is to be told; dropped, the connection ends.
         outbox: mpsc::Sender<Message>,
+    },
+    /// A connection that is to carry a stream's data said so.
+    Data {
+        /// The connection.
+        bulk: Bulk,
+        /// Where it is from.
+        peer: SocketAddr,
+        /// What it said.
+        hello: Box<[u8; HELLO_LEN]>,
     },
     /// A driver said something.
     Message {
@@ -101,7 +112,15 @@ impl Admission {
                     return tracing::debug!(%peer, "it made room without having shown a key");
                 }
             };
-            let Some((stream, who)) = admitted else { return };
+            let (stream, who) = match admitted {
+                Some(Admitted::Driver(stream, who)) => (*stream, who),
+                Some(Admitted::Data(bulk, hello)) => {
+                    // The loop has ended where nobody takes this.
+                    _ = inputs.send(Input::Data { bulk, peer, hello }).await;
+                    return;
+                }
+                None => return,
+            };
             let Ok(_slot) = slots.try_acquire() else {
                 return tracing::warn!(%peer, %who, "{CONNECTIONS_MAX} drivers: one more refused");
             };
@@ -128,18 +147,27 @@ impl Admission {
     }
 }
 
-/// A TLS connection of a listed driver; strangers are logged.
+/// What a connection turns out to be.
+enum Admitted {
+    /// A listed driver's control connection.
+    Driver(Box<TlsStream<TcpStream>>, String),
+    /// One that is to carry data; whether it may is not known yet.
+    Data(Bulk, Box<[u8; HELLO_LEN]>),
+}
+
+/// A TLS connection of a listed driver, or one for data; strangers are logged.
 async fn handshake(
     stream: TcpStream,
     peer: SocketAddr,
     acceptor: &Acceptor,
     allowed: &BTreeMap<PublicKey, String>,
-) -> Option<(TlsStream<TcpStream>, String)> {
+) -> Option<Admitted> {
     // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
     _ = stream.set_nodelay(true);
     let mut first = [0];
     match tokio::time::timeout(HANDSHAKE_MAX, stream.peek(&mut first)).await {
         Ok(Ok(1)) if first[0] == TLS_HANDSHAKE => {}
+        Ok(Ok(1)) if first[0] == FIRST_OCTET => return data(stream, peer).await,
         Ok(Ok(1)) => {
             tracing::warn!(%peer, "what came is not TLS: is it another program?");
             return None;
@@ -157,10 +185,33 @@ async fn handshake(
     match acceptor.accept(stream, HANDSHAKE_MAX).await {
         Ok((stream, key)) => {
             let who = allowed.get(&key).map_or_else(|| key.to_string(), Clone::clone);
-            Some((stream, who))
+            Some(Admitted::Driver(Box::new(stream), who))
         }
         Err(error) => {
             tracing::warn!(%peer, %error, "not admitted");
+            None
+        }
+    }
+}
+
+/// Reads what a data connection says first.
+async fn data(mut stream: TcpStream, peer: SocketAddr) -> Option<Admitted> {
+    let mut hello = Box::new([0; HELLO_LEN]);
+    match tokio::time::timeout(HANDSHAKE_MAX, stream.read_exact(hello.as_mut_slice())).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "a data connection broke");
+            return None;
+        }
+        Err(_) => {
+            tracing::warn!(%peer, "a data connection did not say what it is");
+            return None;
+        }
+    }
+    match Bulk::taken(stream) {
+        Ok(bulk) => Some(Admitted::Data(bulk, hello)),
+        Err(error) => {
+            tracing::error!(%peer, %error, "a data connection could not be taken over");
             None
         }
     }

@@ -4,9 +4,10 @@ mod connection;
 
 use crate::cli::AgentArgs;
 use crate::clock::{Agent, Stamp};
-use crate::flow::{FarEvent, HostLimits, Stream};
+use crate::flow::{FarEvent, HostLimits, Stream, TcpStream};
 use crate::io::files::{print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
+use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, Identity};
 use crate::io::{clock, host};
 use crate::plan::Limits;
@@ -15,6 +16,7 @@ use crate::session::agent::{Action, ConnectionId, Dice, Session, TrialId};
 use crate::traffic::far::{FarTrial, Port};
 use crate::units::{Framing, IpVersion};
 use crate::wire::control::{Message, Secrets};
+use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::key::{KeyLine, PublicKey};
 use crate::wire::seal::KEY_LEN;
 use crate::wire::{StreamNumber, Token};
@@ -234,6 +236,7 @@ impl Loop {
                 let framing = Framing::plain(IpVersion::of(peer.ip()));
                 self.session.handle_open(now, connection, who, framing);
             }
+            Input::Data { bulk, peer, hello } => self.carry(bulk, peer, &hello),
             Input::Message { connection, message } => {
                 self.session.handle_message(now, connection, *message);
             }
@@ -246,9 +249,23 @@ impl Loop {
         }
     }
 
+    /// Hands a data connection to its trial; a stranger's is closed.
+    fn carry(&mut self, bulk: Bulk, peer: SocketAddr, hello: &[u8; HELLO_LEN]) {
+        let claimed = DataHello::claimed(hello).ok();
+        let trial = claimed.and_then(|hello| {
+            let mut trials = self.trials.iter_mut();
+            trials.find(|(id, live)| id.run == hello.run && live.trial.awaits(hello.stream))
+        });
+        let Some((_, live)) = trial else {
+            return tracing::warn!(%peer, "a data connection of no trial");
+        };
+        if let Err(error) = live.trial.dialled(bulk, hello) {
+            tracing::warn!(%peer, %error, "a data connection is not taken");
+        }
+    }
+
     fn tell(&mut self, id: TrialId, event: FarEvent) {
-        let is_part =
-            matches!(event, FarEvent::Sent(..) | FarEvent::Came(..) | FarEvent::Reflected(_));
+        let is_part = !matches!(event, FarEvent::Heard(_) | FarEvent::Host(_));
         self.session.handle_trial(id, event);
         let Some(live) = self.trials.get_mut(&id) else { return };
         live.parts = live.parts.saturating_sub(usize::from(is_part));
@@ -278,7 +295,9 @@ impl Loop {
             match action {
                 Action::Say(connection, message) => self.say(connection, message),
                 Action::Close(connection) => _ = self.outboxes.remove(&connection),
-                Action::Expect(id, connection, streams) => self.expect(id, connection, streams),
+                Action::Expect(id, connection, streams, tcp) => {
+                    self.expect(id, connection, streams, tcp);
+                }
                 Action::Start(id) => {
                     if let Some(live) = self.trials.get(&id) {
                         live.trial.start(clock::now());
@@ -290,7 +309,7 @@ impl Loop {
                     }
                 }
                 Action::Stop(id) => {
-                    if let Some(live) = self.trials.get(&id) {
+                    if let Some(live) = self.trials.get_mut(&id) {
                         live.trial.stop();
                     }
                 }
@@ -307,13 +326,20 @@ impl Loop {
         }
     }
 
-    fn expect(&mut self, id: TrialId, connection: ConnectionId, streams: Vec<(Stream, Secrets)>) {
-        let parts = streams.len();
+    fn expect(
+        &mut self,
+        id: TrialId,
+        connection: ConnectionId,
+        streams: Vec<(Stream, Secrets)>,
+        tcp: Vec<(TcpStream, Secrets)>,
+    ) {
+        let parts = streams.len() + tcp.len();
         let teller = self.tellers.clone();
         // The loop outlives every trial, or the program ends.
         let tell = Arc::new(move |event| _ = teller.send((id, event)));
         let keyed = streams.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
-        let trial = self.port.expect(keyed, tell);
+        let tcp = tcp.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
+        let trial = self.port.expect(keyed, tcp, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
         self.trials.insert(id, Live { trial, parts, device, before });

@@ -12,8 +12,8 @@ use crate::io::{clock, host};
 use crate::method::campaign::{Campaign, Step};
 use crate::plan::Limits;
 use crate::report::Leg;
-use crate::session::driver::{Action, Failure, Opening, Session, Task};
-use crate::traffic::near::NearTrial;
+use crate::session::driver::{Action, Failure, Opening, Session, Task, TcpOpening};
+use crate::traffic::near::{NearTrial, TcpDial};
 use crate::units::IpVersion;
 use crate::wire::control::{FRAME_MAX, Message};
 use crate::wire::key::PublicKey;
@@ -281,7 +281,7 @@ impl<'a> Conductor<'a> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Say(message) => self.say(message),
-                Action::Open(openings) => self.open(&openings)?,
+                Action::Open(openings, tcp) => self.open(&openings, tcp)?,
                 Action::FindPayload(_) | Action::Start => {
                     self.began_wall_ns = clock::wall_ns();
                     if let Some(trial) = &self.trial {
@@ -356,13 +356,15 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn open(&mut self, openings: &[Opening]) -> Result<(), Error> {
+    fn open(&mut self, openings: &[Opening], tcp: Vec<TcpOpening>) -> Result<(), Error> {
         let teller = self.teller.clone();
         // The conductor outlives every trial, or the program ends.
         let tell = Arc::new(move |event| _ = teller.send(event)) as crate::traffic::near::Tell;
         let streams: Vec<_> =
             openings.iter().map(|opening| (opening.stream, opening.key)).collect();
-        let trial = NearTrial::open(self.agent, &streams, self.searching, &tell);
+        let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
+        let dials: Vec<TcpDial> = tcp.into_iter().map(dial).collect();
+        let trial = NearTrial::open(self.agent, &streams, &dials, self.searching, &tell);
         self.trial = Some(trial.map_err(|error| Error::System(error.to_string()))?);
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What the hands tell of a trial: parts of it that are counted, and signs of life.
 
-use super::{Exchange, HandshakeFailed, HostLimits, Reflected, SentCounts, Tally};
+use super::{
+    Exchange, HandshakeFailed, HostLimits, Reflected, SentCounts, Tally, TcpCame, TcpSent,
+};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::wire::StreamNumber;
 
@@ -11,6 +13,8 @@ pub enum NearEvent {
     Opened(StreamNumber),
     /// A stream could not be opened.
     NotOpened(StreamNumber, HandshakeFailed),
+    /// A TCP stream could not be opened: why.
+    NotConnected(StreamNumber, String),
     /// This host could not carry it out.
     HostFailed(String),
     /// The search for the largest payload is over.
@@ -19,6 +23,10 @@ pub enum NearEvent {
     Sent(StreamNumber, SentCounts),
     /// A stream of the agent's has come.
     Came(StreamNumber, Tally),
+    /// A TCP stream of this end's is sent.
+    TcpSent(StreamNumber, TcpSent),
+    /// A TCP stream of the agent's has come.
+    TcpCame(StreamNumber, TcpCame),
     /// What became of the probes, once the agent has told how many replies it sent.
     Probed(Box<Probed>),
     /// Something arrived last at this time.
@@ -43,6 +51,10 @@ pub enum FarEvent {
     Sent(StreamNumber, SentCounts),
     /// A stream of the driver's has come.
     Came(StreamNumber, Tally),
+    /// A TCP stream of the agent's is sent.
+    TcpSent(StreamNumber, TcpSent),
+    /// A TCP stream of the driver's has come.
+    TcpCame(StreamNumber, TcpCame),
     /// The probes are over.
     Reflected(Reflected),
     /// Something arrived last at this time.

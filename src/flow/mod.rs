@@ -15,6 +15,7 @@ mod receiver;
 mod reflector;
 mod search;
 mod sender;
+mod tcp;
 mod window;
 
 pub use ending::{Ending, FAREWELL};
@@ -27,6 +28,9 @@ pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
 pub use search::PayloadSearch;
 pub use sender::{Excess, Outgoing, Sender, SentCounts};
+pub use tcp::{
+    TcpCame, TcpReceiver, TcpSample, TcpSender, TcpSent, TcpStream, WRITE_MAX, tcp_streams_of,
+};
 
 use crate::clock::Stamp;
 use crate::plan::{Direction, PROBES_PER_SECOND, Trial};
@@ -175,11 +179,15 @@ impl PerSecond {
     }
 
     fn count(&mut self, due_ns: u64) {
+        self.add(due_ns, 1);
+    }
+
+    fn add(&mut self, due_ns: u64, count: u64) {
         let second = second_of(due_ns).min(SECONDS_MAX - 1);
         if self.0.len() <= second {
             self.0.resize(second + 1, 0);
         }
-        self.0[second] += 1;
+        self.0[second] += count;
     }
 
     fn merge(&mut self, other: &Self) {

@@ -2,7 +2,7 @@
 
 use super::prober::{Exchange, Returned};
 use super::reflector::Reflected;
-use super::{Gaps, SentCounts, Tally};
+use super::{Gaps, SentCounts, Tally, TcpCame, TcpSent};
 use crate::clock::Offset;
 use crate::plan::{Direction, Trial};
 use crate::stats::delays::Delays;
@@ -57,6 +57,10 @@ pub struct Half {
     pub sent: Option<SentCounts>,
     /// The receiver's account; `None` where it did not arrive.
     pub came: Option<Tally>,
+    /// The sender's account of TCP; `None` where it did not arrive, or there was none.
+    pub tcp_sent: Option<TcpSent>,
+    /// The receiver's account of TCP; `None` likewise.
+    pub tcp_came: Option<TcpCame>,
     /// Times in which neither load nor probe arrived.
     pub gaps: Gaps,
     /// What the probes beside it showed.

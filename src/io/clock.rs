@@ -15,6 +15,11 @@ pub fn wall_ns() -> u64 {
     sys::clock_ns(libc::CLOCK_REALTIME)
 }
 
+/// How long it is until `until`.
+pub(super) fn remaining<C>(until: Stamp<C>) -> std::time::Duration {
+    std::time::Duration::from_nanos(until.nanos_since(now()))
+}
+
 /// Prepares this thread to wait precisely.
 pub fn tighten_timer_slack() {
     sys::tighten_timer_slack();

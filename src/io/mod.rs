@@ -9,5 +9,6 @@ pub mod key;
 pub mod log;
 mod netlink;
 mod sys;
+pub mod tcp;
 pub mod tls;
 pub mod udp;

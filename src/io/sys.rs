@@ -1,6 +1,7 @@
 //! System calls that no safe crate wraps as we need them: the crate's only `unsafe`.
 #![expect(unsafe_code, reason = "system calls take raw pointers; each block says why it is sound")]
 
+use crate::wire::tcp::TcpInfo;
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -243,9 +244,74 @@ pub(super) fn option<const N: usize>(
     Ok(values)
 }
 
+/// Takes up to `most` octets from a TCP socket without copying them anywhere (tcp(7), `MSG_TRUNC`).
+pub(super) fn discard(fd: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+    let flags = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    // SAFETY: with `MSG_TRUNC` TCP writes nothing to the buffer, so there is none.
+    let taken = unsafe { libc::recv(fd.as_raw_fd(), ptr::null_mut(), most, flags) };
+    usize::try_from(taken).map_err(|_| io::Error::last_os_error())
+}
+
+/// Has TCP send at most so many octets of payload a second.
+pub(super) fn set_pacing_rate(fd: BorrowedFd<'_>, octets_per_second: u64) -> io::Result<()> {
+    let len = socklen(size_of::<u64>());
+    let value = (&raw const octets_per_second).cast();
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE);
+    // SAFETY: the value is alive and as long as `len` says.
+    checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value, len) })
+}
+
+/// What the kernel knows of a TCP connection; `None` for what it is too old to tell.
+pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
+    // SAFETY: all of `tcp_info` may be zero.
+    let mut info: libc::tcp_info = unsafe { zeroed() };
+    let mut len = socklen(size_of::<libc::tcp_info>());
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    let target = (&raw mut info).cast();
+    // SAFETY: `info` is alive and as long as `len` says; the kernel writes no more than that.
+    checked(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, target, &raw mut len) })?;
+    let told = |end: usize, value: u64| (socklen(end) <= len).then_some(value);
+    macro_rules! field {
+        ($name:ident) => {
+            told(
+                std::mem::offset_of!(libc::tcp_info, $name) + size_of_val(&info.$name),
+                u64::from(info.$name),
+            )
+        };
+    }
+    Ok(TcpInfo {
+        rtt_us: info.tcpi_rtt.into(),
+        // The kernel tells the greatest number where it has no sample.
+        min_rtt_us: field!(tcpi_min_rtt).filter(|rtt_us| *rtt_us < u64::from(u32::MAX)),
+        cwnd: info.tcpi_snd_cwnd.into(),
+        mss: info.tcpi_snd_mss,
+        timestamps: info.tcpi_options & TCPI_OPT_TIMESTAMPS != 0,
+        retransmits: info.tcpi_total_retrans.into(),
+        bytes_sent: field!(tcpi_bytes_sent),
+        bytes_retransmitted: field!(tcpi_bytes_retrans),
+        duplicates: field!(tcpi_dsack_dups),
+        reordered: field!(tcpi_reord_seen),
+        busy_us: field!(tcpi_busy_time),
+        receiver_limited_us: field!(tcpi_rwnd_limited),
+        buffer_limited_us: field!(tcpi_sndbuf_limited),
+    })
+}
+
+/// Of `tcpi_options`: segments carry timestamps (linux/tcp.h).
+const TCPI_OPT_TIMESTAMPS: u8 = 1;
+
 /// Waits until `fd` can be read, at most `limit`; whether it can.
 pub(super) fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
-    let mut set = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    wait(fd, libc::POLLIN, limit)
+}
+
+/// Waits until `fd` can be written, at most `limit`; whether it can.
+pub(super) fn wait_writable(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
+    wait(fd, libc::POLLOUT, limit)
+}
+
+fn wait(fd: BorrowedFd<'_>, events: libc::c_short, limit: Duration) -> io::Result<bool> {
+    let mut set = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     let limit = timespec(limit);
     // SAFETY: one live `pollfd`, a live `timespec`, no signal mask.
     let ready = unsafe { libc::ppoll(&raw mut set, 1, &raw const limit, ptr::null()) };

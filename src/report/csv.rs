@@ -160,7 +160,11 @@ impl Cells<'_> {
         let row = self.row;
         Some(match column {
             "flows" => row.streams.to_string(),
-            "packet_bytes" => known(row.payload_bytes),
+            "packet_bytes" => {
+                let segment = row.tcp.as_ref().and_then(|tcp| tcp.info.as_ref());
+                known(row.payload_bytes.or(segment.map(|info| info.mss_bytes)))
+            }
+            "retransmit_ratio" => known(row.tcp.as_ref().and_then(|tcp| tcp.retransmit_ratio)),
             "offered_bps" => known(row.offered_bit_s),
             "goodput_bps" => known(row.goodput_bit_s),
             "goodput_p5_bps" => known(row.goodput_p5_bit_s),

@@ -8,6 +8,7 @@ mod csv;
 mod judging;
 mod reading;
 mod record;
+mod tcp;
 mod text;
 mod writing;
 
@@ -17,7 +18,8 @@ pub use reading::Unreadable;
 pub use record::{
     Asked, BoundText, DelaysRecord, DoubtRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
     LossClusterRecord, LossPeriodRecord, OutageRecord, Percentiles, PlanRecord, Report,
-    RequirementRecord, SilenceRecord, SiteRecord, StatusRecord, TrialKind, TrialRecord,
+    RequirementRecord, SilenceRecord, SiteRecord, StatusRecord, TcpInfoRecord, TcpRecord,
+    TcpSampleRecord, TrialKind, TrialRecord,
 };
 pub use text::text;
 

@@ -5,6 +5,7 @@ use super::record::{
     DelaysRecord, FORMAT, HostRecord, LossPeriodRecord, Report, SilenceRecord, SiteRecord,
     StatusRecord, TrialKind, TrialRecord,
 };
+use super::tcp;
 use crate::flow::{
     Evidence, Gap, Gaps, Half, HostLimits, Outcome, PathMtu, Probing, SentCounts, Status, Tally,
 };
@@ -68,7 +69,7 @@ impl Report {
     }
 }
 
-fn bad(what: impl Into<String>) -> Unreadable {
+pub(super) fn bad(what: impl Into<String>) -> Unreadable {
     Unreadable::Contradiction(what.into())
 }
 
@@ -146,7 +147,10 @@ fn trial(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Trial, Unreadab
             let load = Load::with_rates(rates, streams, payload, aim).map_err(out_of_bounds)?;
             Trial::new(Some(load), duration).map_err(out_of_bounds)
         }
-        TrialKind::Tcp => Err(bad("a trial of TCP")),
+        TrialKind::Tcp => {
+            let load = tcp::load(forward, reverse, aim)?;
+            Trial::with_tcp(load, duration).map_err(out_of_bounds)
+        }
     }
 }
 
@@ -159,6 +163,8 @@ fn half(row: &TrialRecord) -> Result<Half, Unreadable> {
     Ok(Half {
         sent: row.sent_packets.map(|sent| sent_counts(row, sent)).transpose()?,
         came: row.received_packets.map(|received| tally(row, received)).transpose()?,
+        tcp_sent: tcp::sent(row)?,
+        tcp_came: tcp::came(row)?,
         gaps: gaps.ok_or_else(|| bad("silences: not ordered, or not apart"))?,
         probing: Probing {
             sent: row.probe_sent_packets,
@@ -233,7 +239,7 @@ fn delays(record: &DelaysRecord) -> Result<Delays, Unreadable> {
         .map_err(|error| bad(error.to_string()))
 }
 
-fn count(value: u64, name: &str) -> Result<u64, Unreadable> {
+pub(super) fn count(value: u64, name: &str) -> Result<u64, Unreadable> {
     if COUNT_MAX < value {
         return Err(bad(format!("{name}: {value} is more than any run counts")));
     }

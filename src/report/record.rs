@@ -297,6 +297,8 @@ pub struct TrialRecord {
     pub outages: Option<Vec<OutageRecord>>,
     /// Every time of 50 ms or more without an arrival: what outages are made of.
     pub silences: Vec<SilenceRecord>,
+    /// What TCP did; null for UDP and for probes.
+    pub tcp: Option<TcpRecord>,
     /// Round trips of the probes; in the trial's first row.
     pub rtt_us: Option<Percentiles>,
     /// One-way delay variation: the 99.9th percentile less the least (ITU-T Y.1540).
@@ -331,6 +333,91 @@ pub struct TrialRecord {
     pub sender_host: HostRecord,
     /// What the receiving host reports against itself.
     pub receiver_host: HostRecord,
+}
+
+/// TCP in one direction of a trial, all streams together. What was sent again, what was sent again
+/// for nothing and what came out of order stand apart: none of them is loss.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct TcpRecord {
+    /// Octets of the largest IP packet that crosses the path.
+    pub path_mtu_bytes: u32,
+    /// The congestion control that was asked for.
+    pub congestion_control_asked: String,
+    /// The one that the sending kernel used; null where its account is missing.
+    pub congestion_control: Option<String>,
+    /// Octets of payload that the sending kernel took.
+    pub sent_bytes: Option<u64>,
+    /// Octets of payload that came.
+    pub received_bytes: Option<u64>,
+    /// Whether every stream came to its end.
+    pub ended: Option<bool>,
+    /// What was cut off before the goodput, so that TCP could warm up.
+    pub warm_up_s: Option<f64>,
+    /// The median of the payload that came in each whole second behind the warm-up.
+    pub goodput_p50_bit_s: Option<u64>,
+    /// How many seconds those were.
+    pub goodput_seconds: Option<u64>,
+    /// Payload that came by the second, from the first arrival.
+    pub received_bytes_by_second: Vec<u64>,
+    /// When the first came, in nanoseconds of the receiver's clock.
+    pub began_ns: Option<u64>,
+    /// The share of the octets sent that were sent again.
+    pub retransmit_ratio: Option<f64>,
+    /// What the sending kernel knew in the end.
+    pub info: Option<TcpInfoRecord>,
+    /// What it knew before, each second, and after.
+    pub samples: Vec<TcpSampleRecord>,
+    /// Why a stream ended before its time.
+    pub broken: Option<String>,
+    /// Why the sending host could not send a stream at all.
+    pub refused: Option<String>,
+}
+
+/// What the sending kernel knows of its TCP streams (`TCP_INFO`): times and counts of all of them
+/// summed. Null where the kernel is too old to tell.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct TcpInfoRecord {
+    /// The greatest smoothed round trip.
+    pub rtt_us: u64,
+    /// The least round trip.
+    pub min_rtt_us: Option<u64>,
+    /// Congestion windows, in segments.
+    pub cwnd_segments: u64,
+    /// Payload of a full segment.
+    pub mss_bytes: u32,
+    /// Whether segments carry timestamps.
+    pub timestamps: bool,
+    /// Segments sent again.
+    pub retransmitted_segments: u64,
+    /// Octets sent, those sent again among them.
+    pub sent_bytes: Option<u64>,
+    /// Octets sent again.
+    pub retransmitted_bytes: Option<u64>,
+    /// Segments that the receiver had already: sent again for nothing.
+    pub duplicate_segments: Option<u64>,
+    /// How often segments were seen out of order.
+    pub reordered: Option<u64>,
+    /// Time with something to send.
+    pub busy_us: Option<u64>,
+    /// Of that: limited by the receiver's window.
+    pub receiver_limited_us: Option<u64>,
+    /// Of that: limited by the sender's own buffer.
+    pub buffer_limited_us: Option<u64>,
+}
+
+/// A moment of all TCP streams of a direction.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct TcpSampleRecord {
+    /// Streams that were asked.
+    pub streams: u64,
+    /// The sum of their smoothed round trips.
+    pub rtt_us_sum: u64,
+    /// The greatest of them.
+    pub rtt_us_max: u64,
+    /// The sum of their congestion windows, in segments.
+    pub cwnd_segments: u64,
+    /// Segments sent again so far.
+    pub retransmitted_segments: u64,
 }
 
 /// Losses in their pattern (RFC 3357).

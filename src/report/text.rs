@@ -1,6 +1,9 @@
 //! The report for a terminal: the verdict is the first word.
 
-use super::{BoundText, FindingRecord, Percentiles, Report, StatusRecord, TrialKind, TrialRecord};
+use super::{
+    BoundText, FindingRecord, Percentiles, Report, StatusRecord, TcpInfoRecord, TcpRecord,
+    TrialKind, TrialRecord,
+};
 use crate::flow::Steady;
 use crate::plan::Direction;
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
@@ -127,13 +130,31 @@ fn value(finding: &FindingRecord) -> String {
 
 /// A throughput at the layers that it is not judged at.
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
-    if finding.metric != "throughput" || finding.value.is_none() {
-        return None;
-    }
+    finding.value?;
     let row = row_of(report, finding)?;
     let judged = report.link.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
-    Some(format!("= {}", carried(report, row, layers)?))
+    match finding.metric.as_str() {
+        "throughput" => Some(format!("= {}", carried(report, row, layers)?)),
+        "tcp_throughput" => Some(format!("= {}", tcp_carried(report, row, layers)?)),
+        _ => None,
+    }
+}
+
+/// The median of what TCP carried, at each of `layers`.
+fn tcp_carried(
+    report: &Report,
+    row: &TrialRecord,
+    layers: impl Iterator<Item = Layer>,
+) -> Option<String> {
+    let tcp = row.tcp.as_ref()?;
+    let (goodput, info) = (BitRate::new(tcp.goodput_p50_bit_s?)?, tcp.info?);
+    let framing = framing(report, row);
+    let at = |layer| {
+        let rate = framing.tcp_rate_at(goodput, layer, info.mss_bytes, info.timestamps);
+        rate.map(|rate| format!("{} {layer}", rate_text(rate)))
+    };
+    Some(layers.filter_map(at).collect::<Vec<_>>().join(", "))
 }
 
 /// What was received of a load in its steady part, at each of `layers`.
@@ -191,7 +212,7 @@ fn trials(out: &mut String, report: &Report) {
         let kind = match row.kind {
             TrialKind::Idle => "idle probes".to_owned(),
             TrialKind::Udp => udp_text(report, row),
-            TrialKind::Tcp => "TCP".to_owned(),
+            TrialKind::Tcp => tcp_text(report, row),
         };
         let status = match row.status {
             StatusRecord::Ok => "",
@@ -212,7 +233,10 @@ fn trials(out: &mut String, report: &Report) {
         {
             line!(out, "    came through: {carried}");
         }
-        counts(out, row);
+        match &row.tcp {
+            Some(tcp) => tcp_counts(out, report, row, tcp),
+            None => counts(out, row),
+        }
         // What is of the whole trial stands in its first row, which may not be shown.
         let first = report.trials.iter().find(|first| first.trial == row.trial);
         if let Some(first) = first.filter(|_| shown != Some(row.trial)) {
@@ -234,6 +258,69 @@ fn udp_text(report: &Report, row: &TrialRecord) -> String {
     let up_to = if row.capacity { "up to " } else { "" };
     let streams = if row.streams == 1 { "stream" } else { "streams" };
     format!("UDP {up_to}{rate} {layer}, {} {streams} of {payload} B", row.streams)
+}
+
+fn tcp_text(report: &Report, row: &TrialRecord) -> String {
+    let Some(tcp) = &row.tcp else { return "TCP".to_owned() };
+    let (layer, framing) = (report.link.rate_layer, framing(report, row));
+    let segment = framing.ip.segment_octets(tcp.path_mtu_bytes);
+    let rate = row.offered_bit_s.and_then(BitRate::new);
+    let rate = rate.and_then(|rate| framing.tcp_rate_at(rate, layer, segment, true));
+    let rate = rate.map_or_else(String::new, rate_text);
+    let up_to = if row.capacity { "as fast as it can, up to " } else { "" };
+    let streams = if row.streams == 1 { "stream" } else { "streams" };
+    let control = tcp.congestion_control.as_ref().unwrap_or(&tcp.congestion_control_asked);
+    format!("TCP {up_to}{rate} {layer}, {} {streams}, {control}", row.streams)
+}
+
+fn tcp_counts(out: &mut String, report: &Report, row: &TrialRecord, tcp: &TcpRecord) {
+    for why in tcp.refused.iter().chain(&tcp.broken) {
+        wrapped(out, "    ", why);
+    }
+    if let (Some(carried), Some(seconds)) =
+        (tcp_carried(report, row, Layer::ALL.into_iter()), tcp.goodput_seconds)
+    {
+        let warm_up = tcp.warm_up_s.unwrap_or(0.0);
+        line!(out, "    came through: {carried}");
+        let slow = row.goodput_p5_bit_s.and_then(BitRate::new);
+        let slow = slow.map_or_else(|| "0 bit/s".to_owned(), rate_text);
+        line!(
+            out,
+            "    the median of {seconds} whole seconds behind {warm_up} s of warm-up; 5 % of them \
+             below {slow} (L4)"
+        );
+    }
+    if let Some(info) = &tcp.info {
+        let share = tcp.retransmit_ratio.map(|ratio| format!(" ({})", percent(ratio)));
+        let mut parts = vec![format!(
+            "{} segments sent again{}",
+            info.retransmitted_segments,
+            share.unwrap_or_default()
+        )];
+        if let Some(duplicates) = info.duplicate_segments.filter(|count| 0 < *count) {
+            parts.push(format!("{duplicates} of them for nothing"));
+        }
+        if let Some(reordered) = info.reordered.filter(|count| 0 < *count) {
+            parts.push(format!("reordering seen {reordered} times"));
+        }
+        line!(out, "    {}", parts.join(", "));
+        if let Some(limits) = limits_text(info) {
+            line!(out, "    {limits}");
+        }
+    }
+    outages(out, row);
+}
+
+/// What held TCP back, in percent of its time with something to send.
+fn limits_text(info: &TcpInfoRecord) -> Option<String> {
+    let busy = info.busy_us.filter(|busy| 0 < *busy)?;
+    let share = |part: u64| (part.saturating_mul(100) + busy / 2) / busy;
+    let (window, buffer) = (share(info.receiver_limited_us?), share(info.buffer_limited_us?));
+    let network = 100_u64.saturating_sub(window).saturating_sub(buffer);
+    Some(format!(
+        "limited by the network or its pace {network} %, by the receive window {window} %, by the \
+         send buffer {buffer} % of its time"
+    ))
 }
 
 fn counts(out: &mut String, row: &TrialRecord) {
@@ -262,6 +349,11 @@ fn counts(out: &mut String, row: &TrialRecord) {
         let periods = if count == 1 { "period" } else { "periods" };
         line!(out, "    losses in {count} {periods}, the longest of {longest}");
     }
+    outages(out, row);
+    by_second(out, row);
+}
+
+fn outages(out: &mut String, row: &TrialRecord) {
     for outage in row.outages.iter().flatten().take(OUTAGES_SHOWN) {
         line!(
             out,
@@ -275,7 +367,6 @@ fn counts(out: &mut String, row: &TrialRecord) {
     if OUTAGES_SHOWN < outages {
         line!(out, "    … and {} outages more", outages - OUTAGES_SHOWN);
     }
-    by_second(out, row);
 }
 
 /// Outages that the text shows; the record has them all.
@@ -384,7 +475,9 @@ fn quantity(value: f64, unit: &str) -> String {
 }
 
 fn scaled(value: f64, units: &[(&str, f64)]) -> String {
-    let unit = units.iter().rfind(|(_, scale)| *scale <= value.abs()).or_else(|| units.first());
+    // What four digits round up to a unit is shown in it.
+    let reaches = |scale: f64| scale <= value.abs() * (1.0 + 5e-5);
+    let unit = units.iter().rfind(|(_, scale)| reaches(*scale)).or_else(|| units.first());
     unit.map_or_else(String::new, |(unit, scale)| format!("{} {unit}", digits(value / scale)))
 }
 
@@ -432,6 +525,8 @@ mod tests {
     fn numbers_show_four_digits_and_their_unit() {
         assert_eq!(quantity(80_003_560.0, "bit/s"), "80 Mbit/s");
         assert_eq!(quantity(500_123_456.0, "bit/s"), "500.1 Mbit/s");
+        assert_eq!(quantity(999_999_600.0, "bit/s"), "1 Gbit/s");
+        assert_eq!(quantity(999_900_000.0, "bit/s"), "999.9 Mbit/s");
         assert_eq!(quantity(0.0, "bit/s"), "0 bit/s");
         assert_eq!(quantity(12.345, "us"), "12.35 us");
         assert_eq!(quantity(20_000.0, "us"), "20 ms");

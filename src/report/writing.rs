@@ -8,8 +8,8 @@ use super::record::{
 };
 use super::{Leg, Run};
 use crate::flow::{Gap, Half, HostLimits, Outcome, PerSecond, Status, Steady, Tally};
-use crate::metric::{float, losses, micros, outage_min};
-use crate::plan::{Directed, Direction, Link, Load, Trial};
+use crate::metric::{TcpCarried, float, losses, micros, outage_min};
+use crate::plan::{Directed, Direction, Link, Load, TcpLoad, Trial};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::periods::{Clusters, LossPeriods};
 use crate::units::{BitRate, Framing, Layer, Span};
@@ -111,7 +111,11 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         Direction::Reverse => (&outcome.agent, &outcome.driver),
     };
     let load = load.filter(|load| load.course().includes(direction));
-    let rates = load.map(|load| udp_rates(load, outcome, direction, framing)).unwrap_or_default();
+    let tcp = outcome.trial.tcp().filter(|load| load.course().includes(direction));
+    let rates = match load {
+        Some(load) => udp_rates(load, outcome, direction, framing),
+        None => tcp_rates(outcome, direction, framing),
+    };
     let duration = outcome.trial.duration();
     let losses = losses(outcome, direction).filter(|losses| 0 < losses.offered);
     let offset = outcome.offset.filter(|_| is_first);
@@ -128,7 +132,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         started_at: outcome.began_wall_ns.map(date),
         ended_at: outcome.began_wall_ns.map(|began_ns| date(began_ns + duration.nanos())),
         duration_s: duration.as_secs(),
-        streams: load.map_or(0, Load::streams),
+        streams: load.map(Load::streams).or(tcp.map(TcpLoad::streams)).unwrap_or(0),
         payload_bytes: load.map(Load::payload),
         offered_packets_s: load.and_then(|load| Some(load.rate(direction)?.per_second())),
         offered_bit_s: rates.offered_bit_s,
@@ -157,8 +161,9 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         steady_received_packets: load.and(came).map(|came| came.steady),
         steady_on_time_packets: load.and(came).map(|came| came.steady_on_time),
         loss_periods: judged.map(|came| loss_periods(&came.periods)),
-        outages: came.map(|_| outages(outcome, half)),
+        outages: (came.is_some() || half.tcp_came.is_some()).then(|| outages(outcome, half)),
         silences: half.gaps.as_slice().iter().map(silence).collect(),
+        tcp: super::tcp::record(outcome, direction, framing),
         rtt_us: is_first.then(|| percentiles(&outcome.round_trip)).flatten(),
         jitter_us: finite(half.probing.variation.quantile(0.999)),
         jitter_rfc3550_us: half.probing.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
@@ -202,6 +207,20 @@ fn udp_rates(load: &Load, outcome: &Outcome, direction: Direction, framing: Fram
         offered_bit_s: rate(all.per_second(), second),
         goodput_bit_s: came.map(|came| rate(came.steady, steady).unwrap_or(0)),
         goodput_p5_bit_s: slow.map(|packets| rate(packets, second).unwrap_or(0)),
+    }
+}
+
+fn tcp_rates(outcome: &Outcome, direction: Direction, framing: Framing) -> Rates {
+    let offered = outcome.trial.tcp().and_then(|load| load.rate(direction));
+    let carried = TcpCarried::of(outcome, direction, framing.ip).filter(|_| offered.is_some());
+    let rate = |octets: Option<u64>| {
+        let rate = carried.as_ref()?.rate(octets?, framing, Layer::L4);
+        Some(rate.map_or(0, BitRate::bits_per_second))
+    };
+    Rates {
+        offered_bit_s: offered.map(BitRate::bits_per_second),
+        goodput_bit_s: rate(carried.as_ref().and_then(TcpCarried::mean)),
+        goodput_p5_bit_s: rate(carried.as_ref().and_then(|carried| carried.quantile(5))),
     }
 }
 
@@ -254,13 +273,16 @@ const fn status(status: Status) -> StatusRecord {
 }
 
 fn outages(outcome: &Outcome, half: &Half) -> Vec<OutageRecord> {
-    let began_ns = half.came.as_ref().and_then(|came| came.began_ns).unwrap_or(0);
+    let udp_ns = half.came.as_ref().and_then(|came| came.began_ns);
+    let tcp_ns = half.tcp_came.as_ref().and_then(|came| came.began_ns);
+    let began_ns = udp_ns.or(tcp_ns).unwrap_or(0);
+    let told = half.sent.is_some() || half.tcp_sent.is_some();
     half.gaps
         .outages(outage_min(outcome))
         .map(|gap| OutageRecord {
             start_s: Span::from_nanos(gap.start_ns.saturating_sub(began_ns)).as_secs(),
             duration_s: gap.span().as_secs(),
-            packets: half.sent.as_ref().map(|_| gap.packets),
+            packets: told.then_some(gap.packets),
         })
         .collect()
 }

@@ -3,7 +3,9 @@
 
 use super::{ANSWER_MAX, QUIET_MAX, convert, hello};
 use crate::clock::{Agent, Stamp};
-use crate::flow::{FarEvent as Event, LATE_MAX, SentCounts, Stream, streams_of};
+use crate::flow::{
+    FarEvent as Event, LATE_MAX, SentCounts, Stream, TcpStream, streams_of, tcp_streams_of,
+};
 use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Role, Usage, authorise};
 use crate::units::{Framing, Span};
@@ -43,8 +45,9 @@ pub enum Action {
     Say(ConnectionId, Message),
     /// Close this connection once all has been said.
     Close(ConnectionId),
-    /// Expect the handshakes of these streams, from the driver of this connection.
-    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>),
+    /// Expect the handshakes of these streams, from the driver of this connection, and the
+    /// connections of these TCP streams.
+    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>),
     /// Send what is to be sent.
     Start(TrialId),
     /// The driver's account of a stream that comes from it.
@@ -203,6 +206,12 @@ impl Session {
             Event::Came(stream, tally) => {
                 running.account.tallies.push((stream, (&tally).into()));
             }
+            Event::TcpSent(stream, sent) => {
+                running.account.tcp_sent.push((stream, (&sent).into()));
+            }
+            Event::TcpCame(stream, came) => {
+                running.account.tcp_came.push((stream, (&came).into()));
+            }
             Event::Reflected(reflected) => {
                 running.account.probes = (&reflected.probes).into();
                 running.account.replies = reflected.replies;
@@ -352,13 +361,18 @@ impl Session {
         if let Err(refusal) = run.grant.allows(&trial, framing, now, run.spent) {
             return self.refuse_trial(from, &refusal);
         }
-        if trial.load().is_some() {
+        if !trial.is_idle() {
             run.spent = run.spent.plus(trial.duration());
         }
         let streams: Vec<(Stream, Secrets)> = streams_of(&trial)
             .into_iter()
             .map(|stream| (stream, self.dice.secrets(stream.number)))
             .map(|(stream, secret)| (Stream { token: secret.token, ..stream }, secret))
+            .collect();
+        let tcp: Vec<(TcpStream, Secrets)> = tcp_streams_of(&trial)
+            .into_iter()
+            .map(|stream| (stream, self.dice.secrets(stream.number)))
+            .map(|(stream, secret)| (TcpStream { token: secret.token, ..stream }, secret))
             .collect();
         let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
         run.trial = Some(Running {
@@ -368,8 +382,9 @@ impl Session {
             heard: now,
             account: Account { trial: number, ..Account::default() },
         });
-        let secrets = streams.iter().map(|(_, secret)| secret.clone()).collect();
-        self.actions.push_back(Action::Expect(TrialId { run: id, number }, from, streams));
+        let secrets = streams.iter().map(|(_, secret)| secret);
+        let secrets = secrets.chain(tcp.iter().map(|(_, secret)| secret)).cloned().collect();
+        self.actions.push_back(Action::Expect(TrialId { run: id, number }, from, streams, tcp));
         self.say(from, Message::Prepared { trial: number, streams: secrets });
     }
 
@@ -513,7 +528,7 @@ mod tests {
         let actions = say(&mut session, 1, prepare(50));
         assert!(matches!(
             actions[..],
-            [Action::Expect(_, DRIVER, _), Action::Say(_, Message::Prepared { .. })]
+            [Action::Expect(_, DRIVER, ..), Action::Say(_, Message::Prepared { .. })]
         ));
         check_fault(&say(&mut session, 11, Message::Start { trial: 1 }), "outlast its grant");
     }

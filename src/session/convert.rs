@@ -204,7 +204,7 @@ impl From<&SentCounts> for SentMessage {
 /// The highest count that is believed: beyond any trial, and sums of such counts fit 64 bit.
 const COUNT_MAX: u64 = 1 << 48;
 
-fn are_counts<'a>(counts: impl IntoIterator<Item = &'a u64>) -> bool {
+pub(super) fn are_counts<'a>(counts: impl IntoIterator<Item = &'a u64>) -> bool {
     counts.into_iter().all(|count| *count <= COUNT_MAX)
 }
 
@@ -239,14 +239,18 @@ impl TryFrom<&SentMessage> for SentCounts {
     }
 }
 
+pub(super) const fn gap_message(gap: &Gap) -> GapMessage {
+    let Gap { start_ns, end_ns, packets, offered } = *gap;
+    GapMessage { start_ns, end_ns, packets, offered }
+}
+
+pub(super) const fn gap(message: &GapMessage) -> Gap {
+    let GapMessage { start_ns, end_ns, packets, offered } = *message;
+    Gap { start_ns, end_ns, packets, offered }
+}
+
 impl From<&Tally> for TallyMessage {
     fn from(tally: &Tally) -> Self {
-        let gap = |gap: &Gap| GapMessage {
-            start_ns: gap.start_ns,
-            end_ns: gap.end_ns,
-            packets: gap.packets,
-            offered: gap.offered,
-        };
         let cluster = |(_, clusters): (u64, Clusters)| {
             let Clusters { count, sum_of_squares, .. } = clusters;
             (count, sum_of_squares.to_string())
@@ -270,7 +274,7 @@ impl From<&Tally> for TallyMessage {
             loss_clusters: tally.periods.wider().map(cluster).collect(),
             lost_in_excess: tally.lost_in_excess,
             began_ns: tally.began_ns,
-            gaps: tally.gaps.as_slice().iter().map(gap).collect(),
+            gaps: tally.gaps.as_slice().iter().map(gap_message).collect(),
             jitter_rfc3550_ns: tally.jitter_rfc3550_ns,
         }
     }
@@ -280,12 +284,6 @@ impl TryFrom<&TallyMessage> for Tally {
     type Error = Inconsistent;
 
     fn try_from(message: &TallyMessage) -> Result<Self, Inconsistent> {
-        let gap = |gap: &GapMessage| Gap {
-            start_ns: gap.start_ns,
-            end_ns: gap.end_ns,
-            packets: gap.packets,
-            offered: gap.offered,
-        };
         let contradiction = || Inconsistent::new("a receiver's account that contradicts itself");
         let TallyMessage { received, late, duplicate, reordered, host_dropped, .. } = message;
         let TallyMessage { unattributed, rejected, steady, octets, lost_in_excess, .. } = message;

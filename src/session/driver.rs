@@ -4,7 +4,7 @@ use super::{ANSWER_MAX, Inconsistent, QUIET_MAX, convert, hello};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{
     HandshakeFailed, HostLimits, LATE_MAX, NearEvent as Event, Outcome, PROBE_STREAM, Probed,
-    SentCounts, Status, Stream, Tally, streams_of,
+    SentCounts, Status, Stream, Tally, TcpCame, TcpSent, TcpStream, streams_of, tcp_streams_of,
 };
 use crate::plan::{Direction, Limits, PROBES_PER_SECOND, Trial};
 use crate::policy::Request;
@@ -35,13 +35,24 @@ pub struct Opening {
     pub key: [u8; KEY_LEN],
 }
 
+/// A TCP stream to be opened, and how its hello is sealed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TcpOpening {
+    /// The run.
+    pub run: RunId,
+    /// The stream, its token in it.
+    pub stream: TcpStream,
+    /// Its key.
+    pub key: [u8; KEY_LEN],
+}
+
 /// What the hands are to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Say this to the agent.
     Say(Message),
-    /// Open these streams, each by its handshake.
-    Open(Vec<Opening>),
+    /// Open these streams, each by its handshake, and these TCP streams, each by its hello.
+    Open(Vec<Opening>, Vec<TcpOpening>),
     /// All streams are open: search, then tell [`Event::PayloadFound`].
     FindPayload(u32),
     /// All streams are open: send and receive.
@@ -112,11 +123,14 @@ enum State {
 struct Running {
     trial: Trial,
     streams: Vec<Stream>,
+    tcp: Vec<TcpStream>,
     opened: usize,
     ends_at: Stamp<Driver>,
     heard: Stamp<Driver>,
     sent: BTreeMap<StreamNumber, SentCounts>,
     came: BTreeMap<StreamNumber, Tally>,
+    tcp_sent: BTreeMap<StreamNumber, TcpSent>,
+    tcp_came: BTreeMap<StreamNumber, TcpCame>,
     probed: Option<Box<Probed>>,
     account: Option<Account>,
     stopping: Option<Stopping>,
@@ -137,7 +151,16 @@ impl Running {
             (number, Direction::Forward) => self.sent.contains_key(&number),
             (number, Direction::Reverse) => self.came.contains_key(&number),
         };
-        self.streams.iter().all(counted)
+        let tcp_counted = |stream: &TcpStream| match stream.direction {
+            Direction::Forward => self.tcp_sent.contains_key(&stream.number),
+            Direction::Reverse => self.tcp_came.contains_key(&stream.number),
+        };
+        self.streams.iter().all(counted) && self.tcp.iter().all(tcp_counted)
+    }
+
+    /// Whether every stream is open.
+    const fn is_open(&self) -> bool {
+        self.opened == self.streams.len() + self.tcp.len()
     }
 }
 
@@ -294,7 +317,7 @@ impl Session {
         self.state = match (state, event) {
             (State::Opening { task, mut running }, Event::Opened(_)) => {
                 running.opened += 1;
-                if running.opened == running.streams.len() {
+                if running.is_open() {
                     self.on_all_open(now, task, running)
                 } else {
                     State::Opening { task, running }
@@ -302,6 +325,9 @@ impl Session {
             }
             (State::Opening { running, .. }, Event::NotOpened(stream, why)) => {
                 self.on_not_opened(&running, stream, why)
+            }
+            (State::Opening { running, .. }, Event::NotConnected(stream, why)) => {
+                self.on_not_connected(&running, stream, &why)
             }
             (State::Searching, Event::PayloadFound(found)) => {
                 self.actions.push_back(Action::Stop);
@@ -407,15 +433,28 @@ impl Session {
         let Some(openings) = streams.iter().map(opening).collect::<Option<Vec<_>>>() else {
             return self.fail(Failure::Protocol("a stream without its secrets".into()));
         };
-        self.actions.push_back(Action::Open(openings));
+        let tcp = tcp_streams_of(&trial);
+        let run = self.run;
+        let tcp_opening = |stream: &TcpStream| {
+            let secret = secrets.iter().find(|secret| secret.stream == stream.number)?;
+            let stream = TcpStream { token: secret.token, ..*stream };
+            Some(TcpOpening { run, stream, key: secret.key })
+        };
+        let Some(tcp_openings) = tcp.iter().map(tcp_opening).collect::<Option<Vec<_>>>() else {
+            return self.fail(Failure::Protocol("a TCP stream without its secrets".into()));
+        };
+        self.actions.push_back(Action::Open(openings, tcp_openings));
         let running = Running {
             trial,
             streams,
+            tcp,
             opened: 0,
             ends_at: now,
             heard: now,
             sent: BTreeMap::new(),
             came: BTreeMap::new(),
+            tcp_sent: BTreeMap::new(),
+            tcp_came: BTreeMap::new(),
             probed: None,
             account: None,
             stopping: None,
@@ -451,11 +490,23 @@ impl Session {
                 "the agent's first UDP datagram came back, and none after it"
             }
         };
-        let reason = format!(
+        self.give_up(format!(
             "stream {stream} of {} could not be opened: {what} within 5 s. Does a firewall let UDP \
              to that port pass, both ways?",
             running.streams.len()
-        );
+        ))
+    }
+
+    fn on_not_connected(&mut self, running: &Running, stream: StreamNumber, why: &str) -> State {
+        self.give_up(format!(
+            "TCP stream {stream} of {} could not be opened: {why}. Does a firewall limit how many \
+             connections to that port may be open?",
+            running.tcp.len()
+        ))
+    }
+
+    /// A trial that cannot begin.
+    fn give_up(&mut self, reason: String) -> State {
         self.actions.push_back(Action::Stop);
         self.say(Message::Stop { trial: self.trials });
         self.fail(Failure::NotOpened(reason))
@@ -493,9 +544,11 @@ impl Session {
                 running.sent.insert(stream, sent);
             }
             Event::Came(stream, tally) => _ = running.came.insert(stream, tally),
+            Event::TcpSent(stream, sent) => _ = running.tcp_sent.insert(stream, sent),
+            Event::TcpCame(stream, came) => _ = running.tcp_came.insert(stream, came),
             Event::Probed(probed) => running.probed = Some(probed),
             Event::Heard(at) => running.heard = running.heard.max(at),
-            Event::Opened(_) | Event::NotOpened(..) => {}
+            Event::Opened(_) | Event::NotOpened(..) | Event::NotConnected(..) => {}
             Event::HostFailed(_) | Event::PayloadFound(_) => {}
         }
         running
@@ -594,6 +647,7 @@ fn compose(mut running: Running) -> Outcome {
         half.came = came.and_then(|came| sum(streams.by_ref().map(|s| came.get(&s)), Tally::merge));
         half.gaps = half.came.as_ref().map(|came| came.gaps.clone()).unwrap_or_default();
     }
+    compose_tcp(&mut outcome, &running, agent.as_ref());
     let probed = running.probed.map(|probed| *probed).unwrap_or_default();
     let reflected = agent.map(|agent| agent.reflected);
     outcome.take_probes(&probed.exchanges, probed.refused, probed.replies, reflected);
@@ -601,6 +655,26 @@ fn compose(mut running: Running) -> Outcome {
         outcome.status = Status::Partial;
     }
     outcome
+}
+
+/// Puts both ends' accounts of TCP together.
+fn compose_tcp(outcome: &mut Outcome, running: &Running, agent: Option<&AgentAccount>) {
+    for direction in Direction::ALL {
+        let (sent, came) = match direction {
+            Direction::Forward => (Some(&running.tcp_sent), agent.map(|agent| &agent.tcp_came)),
+            Direction::Reverse => (agent.map(|agent| &agent.tcp_sent), Some(&running.tcp_came)),
+        };
+        let streams = running.tcp.iter().filter(|stream| stream.direction == direction);
+        let numbers: Vec<StreamNumber> = streams.map(|stream| stream.number).collect();
+        let half = outcome.half_mut(direction);
+        half.tcp_sent = sent
+            .and_then(|sent| sum(numbers.iter().map(|number| sent.get(number)), TcpSent::merge));
+        half.tcp_came = came
+            .and_then(|came| sum(numbers.iter().map(|number| came.get(number)), TcpCame::merge));
+        if let Some(came) = &half.tcp_came {
+            half.gaps = came.gaps.clone();
+        }
+    }
 }
 
 /// The sum of the accounts, or `None` where one is missing or there is none.
@@ -617,14 +691,20 @@ fn sum<'a, T: Clone + 'a>(
 
 struct AgentAccount {
     tallies: BTreeMap<StreamNumber, Tally>,
+    tcp_sent: BTreeMap<StreamNumber, TcpSent>,
+    tcp_came: BTreeMap<StreamNumber, TcpCame>,
     reflected: crate::flow::Reflected,
     host: HostLimits,
 }
 
 fn take_account(account: &Account) -> Result<AgentAccount, Inconsistent> {
     let tallies = account.tallies.iter().map(|(stream, tally)| Ok((*stream, tally.try_into()?)));
+    let tcp_sent = account.tcp_sent.iter().map(|(stream, sent)| Ok((*stream, sent.try_into()?)));
+    let tcp_came = account.tcp_came.iter().map(|(stream, came)| Ok((*stream, came.try_into()?)));
     Ok(AgentAccount {
         tallies: tallies.collect::<Result<_, Inconsistent>>()?,
+        tcp_sent: tcp_sent.collect::<Result<_, Inconsistent>>()?,
+        tcp_came: tcp_came.collect::<Result<_, Inconsistent>>()?,
         reflected: convert::reflected(account)?,
         host: account.host.into(),
     })

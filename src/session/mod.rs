@@ -28,6 +28,8 @@ mod convert;
 
 pub mod driver;
 
+mod tcp;
+
 pub use convert::Inconsistent;
 
 use crate::units::Span;

@@ -1,17 +1,20 @@
 //! The agent's end of all trials: the thread of its UDP port, and a thread for each load stream.
 
 use super::load::{self, OpenStream};
+use super::tcp;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{
     Closing, End, Excess, FAREWELL, FarEvent as Event, Incoming, LATE_MAX, Opened, PROBE_STREAM,
-    Reflected, Reflector, Response, SentCounts, Stream, Tally,
+    Reflected, Reflector, Response, SentCounts, Stream, Tally, TcpCame, TcpSent, TcpStream,
 };
 use crate::io::clock;
+use crate::io::tcp::Bulk;
 use crate::io::udp::{Received, Sent, Socket, Stray};
 use crate::plan::Direction;
+use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::seal::{KEY_LEN, Sealer};
-use crate::wire::{StreamNumber, Token};
+use crate::wire::{Malformed, StreamNumber, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -58,13 +61,15 @@ pub struct Port {
 }
 
 /// A trial on the port; dropped, its threads stop.
-#[derive(Debug)]
 pub struct FarTrial {
     commands: Sender<Command>,
     control: Arc<Control<Agent>>,
     gauge: Arc<Gauge>,
     probes: Option<Token>,
     load: Vec<Token>,
+    tell: Tell,
+    /// TCP streams that nobody has dialled yet.
+    awaited: BTreeMap<StreamNumber, (TcpStream, [u8; KEY_LEN])>,
 }
 
 impl Port {
@@ -91,9 +96,14 @@ impl Port {
         self.local
     }
 
-    /// Expects `streams` of a trial to be opened.
+    /// Expects `streams` of a trial to be opened, and the TCP streams to be dialled.
     #[must_use]
-    pub fn expect(&self, streams: Vec<(Stream, [u8; KEY_LEN])>, tell: Tell) -> FarTrial {
+    pub fn expect(
+        &self,
+        streams: Vec<(Stream, [u8; KEY_LEN])>,
+        tcp: Vec<(TcpStream, [u8; KEY_LEN])>,
+        tell: Tell,
+    ) -> FarTrial {
         let (control, gauge) = (Arc::<Control<Agent>>::default(), Arc::<Gauge>::default());
         let token = |(stream, _): &(Stream, _)| stream.token;
         let (probes, load): (Vec<_>, Vec<_>) =
@@ -104,11 +114,19 @@ impl Port {
             gauge: Arc::clone(&gauge),
             probes: probes.first().copied().map(token),
             load: load.iter().copied().map(token).collect(),
+            tell: Arc::clone(&tell),
+            awaited: tcp.into_iter().map(|(stream, key)| (stream.number, (stream, key))).collect(),
         };
         let reverse = streams.iter().filter(|(stream, _)| stream.direction == Direction::Reverse);
         let siblings = u32::try_from(reverse.count()).unwrap_or(1);
         trial.tell(Command::Expect(streams, Known { control, gauge, tell, siblings }));
         trial
+    }
+}
+
+impl std::fmt::Debug for FarTrial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FarTrial").field("load", &self.load.len()).finish_non_exhaustive()
     }
 }
 
@@ -128,9 +146,45 @@ impl FarTrial {
         }
     }
 
+    /// Whether it awaits this TCP stream.
+    #[must_use]
+    pub fn awaits(&self, stream: StreamNumber) -> bool {
+        self.awaited.contains_key(&stream)
+    }
+
+    /// Carries the TCP stream that a connection claims to be with `hello`; a stranger's, or one that
+    /// is carried already, is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not carried.
+    pub fn dialled(&mut self, bulk: Bulk, hello: &[u8; HELLO_LEN]) -> Result<(), Stranger> {
+        let claimed = DataHello::claimed(hello)?;
+        let (stream, key) = self.awaited.get(&claimed.stream).ok_or(Stranger::Unexpected)?;
+        let (stream, sealer) = (*stream, Sealer::new(key));
+        if DataHello::parse(hello, &sealer)?.token != stream.token {
+            return Err(Stranger::Unexpected);
+        }
+        tcp::accept(&bulk, hello, &sealer)?;
+        let (control, gauge) = (Arc::clone(&self.control), Arc::clone(&self.gauge));
+        let tell = Arc::clone(&self.tell);
+        spawn(format!("tcp {}", stream.number), move || {
+            tell(tcp::carry(&bulk, &stream, &control, &gauge));
+        })?;
+        self.awaited.remove(&claimed.stream);
+        Ok(())
+    }
+
     /// Ends the trial; what it has counted is told.
-    pub fn stop(&self) {
+    pub fn stop(&mut self) {
         self.control.stop();
+        for (number, (stream, _)) in std::mem::take(&mut self.awaited) {
+            // Nobody dialled it: nothing was sent, nothing came.
+            (self.tell)(match stream.direction {
+                Direction::Forward => Event::TcpCame(number, TcpCame::default()),
+                Direction::Reverse => Event::TcpSent(number, TcpSent::default()),
+            });
+        }
         self.tell(Command::Forget(self.load.clone()));
         if let Some(token) = self.probes {
             self.tell(Command::StopProbes(token));
@@ -154,6 +208,20 @@ impl Drop for FarTrial {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Why a connection carries no stream.
+#[derive(Debug, thiserror::Error)]
+pub enum Stranger {
+    /// Its first octets are not those of a stream, or not sealed with its key.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// No such stream is awaited.
+    #[error("no such stream is awaited")]
+    Unexpected,
+    /// This host cannot carry it.
+    #[error("{0}")]
+    Host(#[from] io::Error),
 }
 
 struct Pending {

@@ -8,7 +8,7 @@ use crate::io::udp::{Refusal, Sent, Socket, Stray};
 use crate::wire::load::Header;
 use crate::wire::seal::Sealer;
 use crate::wire::signal::{Say, Signal};
-use crate::wire::{self, Kind};
+use crate::wire::{self, Kind, Token};
 use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -77,8 +77,7 @@ pub(super) fn send<C>(
     };
     let mut sender = Sender::new(open.stream, staggered(start, &open.stream, streams));
     let len = usize::try_from(open.stream.payload).unwrap_or(DATAGRAM_MAX);
-    let mut payload = vec![0; len + SLIDE];
-    ChaCha8Rng::seed_from_u64(open.stream.token.0).fill_bytes(&mut payload);
+    let mut payload = random(open.stream.token, len + SLIDE);
     let mut look_at = start;
     while !control.is_stopped() {
         let now = clock::now();
@@ -100,6 +99,13 @@ pub(super) fn send<C>(
     }
     gauge.note_clock_steps(open.socket.clock_steps());
     sender.into_counts()
+}
+
+/// Octets that no line compresses, and that no other stream has.
+pub(super) fn random(token: Token, len: usize) -> Vec<u8> {
+    let mut octets = vec![0; len];
+    ChaCha8Rng::seed_from_u64(token.0).fill_bytes(&mut octets);
+    octets
 }
 
 fn send_one<C>(

@@ -10,6 +10,7 @@ pub mod far;
 
 mod load;
 mod probing;
+mod tcp;
 
 use crate::clock::Stamp;
 use crate::flow::SentCounts;

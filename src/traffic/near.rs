@@ -1,13 +1,16 @@
 //! The driver's end of a trial: a thread for each stream, which opens it and then carries it.
 
 use super::load::{self, OpenStream};
-use super::probing;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
+use super::{probing, tcp};
 use crate::clock::{Driver, Stamp};
-use crate::flow::{Handshake, HandshakeFailed, NearEvent as Event, Next, PROBE_STREAM, Stream};
+use crate::flow::{
+    Handshake, HandshakeFailed, NearEvent as Event, Next, PROBE_STREAM, Stream, TcpStream,
+};
 use crate::io::clock;
 use crate::io::udp::Socket;
 use crate::plan::Direction;
+use crate::wire::control::RunId;
 use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::signal::Signal;
 use std::io;
@@ -25,7 +28,7 @@ pub struct NearTrial {
 }
 
 impl NearTrial {
-    /// Opens each of `streams` with the agent at `peer`. Once it is started, the probes measure;
+    /// Opens each of `streams`, and of the TCP streams, with the agent at `peer`. Once it is started, the probes measure;
     /// with `find_payload` they search for the largest payload up to it instead.
     ///
     /// # Errors
@@ -34,10 +37,18 @@ impl NearTrial {
     pub fn open(
         peer: SocketAddr,
         streams: &[(Stream, [u8; KEY_LEN])],
+        tcp: &[TcpDial],
         find_payload: Option<u32>,
         tell: &Tell,
     ) -> io::Result<Self> {
         let trial = Self { control: Arc::default(), gauge: Arc::default() };
+        for dial in tcp {
+            let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
+            let (tell, dial) = (Arc::clone(tell), dial.clone());
+            spawn(format!("tcp {}", dial.stream.number), move || {
+                carry_tcp(peer, &dial, &control, &gauge, &tell);
+            })?;
+        }
         for (stream, key) in streams {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
             let (tell, stream, sealer) = (Arc::clone(tell), *stream, Sealer::new(key));
@@ -114,6 +125,38 @@ fn run(
             tell(Event::Came(number, tally));
         }
     }
+}
+
+/// A TCP stream to be dialled.
+#[derive(Clone, Debug)]
+pub struct TcpDial {
+    /// The run.
+    pub run: RunId,
+    /// The stream, its token in it.
+    pub stream: TcpStream,
+    /// Its key.
+    pub key: [u8; KEY_LEN],
+}
+
+/// Dials a TCP stream and carries it.
+fn carry_tcp(
+    peer: SocketAddr,
+    dial: &TcpDial,
+    control: &Control<Driver>,
+    gauge: &Gauge,
+    tell: &Tell,
+) {
+    let TcpDial { run, stream, key } = dial;
+    let number = stream.number;
+    let bulk = match tcp::open(peer, *run, stream, &Sealer::new(key), control) {
+        Ok(bulk) => bulk,
+        Err(error) => return tell(Event::NotConnected(number, error.to_string())),
+    };
+    tell(Event::Opened(number));
+    tell(match stream.direction {
+        Direction::Forward => Event::TcpSent(number, tcp::send(&bulk, stream, control, gauge)),
+        Direction::Reverse => Event::TcpCame(number, tcp::receive(&bulk, stream, control, gauge)),
+    });
 }
 
 enum NotOpen {

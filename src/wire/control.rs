@@ -7,6 +7,7 @@
 //! what the head works with, and are checked when they are converted to it.
 
 use crate::wire::seal::KEY_LEN;
+use crate::wire::tcp::{TcpCameMessage, TcpSentMessage};
 use crate::wire::{StreamNumber, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -349,6 +350,10 @@ pub struct Account {
     pub replies_refused: u64,
     /// Each load stream that came to it.
     pub tallies: Vec<(StreamNumber, TallyMessage)>,
+    /// Each TCP stream that came to it.
+    pub tcp_came: Vec<(StreamNumber, TcpCameMessage)>,
+    /// Each TCP stream that it sent.
+    pub tcp_sent: Vec<(StreamNumber, TcpSentMessage)>,
     /// Its host.
     pub host: HostMessage,
 }

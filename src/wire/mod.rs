@@ -4,7 +4,7 @@
 //! million, so its header is all there is), a [`signal`] (handshake and heartbeat), or a
 //! [`probe`] (STAMP, so that it starts with no mark of ours). Signals and probes are sealed
 //! ([`seal`]); load carries its stream's token alone. [`control`] is what the two programs say to
-//! each other over TLS.
+//! each other over TLS, [`data`] what opens a TCP stream.
 //!
 //! Parsers take anyone's octets: they refuse, and never panic.
 
@@ -19,6 +19,10 @@ pub mod load;
 pub mod signal;
 
 pub mod control;
+
+pub mod data;
+
+pub mod tcp;
 
 use std::fmt;
 

@@ -69,6 +69,14 @@ impl Lab {
         run("tc", &[&class[..], &["htb", "rate", rate]].concat()).unwrap();
     }
 
+    /// Has a token bucket let `rate` leave `device` of the router: frames without their check
+    /// sequence, at most 50 ms of them queued.
+    fn shape(&self, device: &str, rate: &str) {
+        let router = self.name("router");
+        let root = ["-n", &router, "qdisc", "add", "dev", device, "root", "tbf", "rate", rate];
+        run("tc", &[&root[..], &["burst", "32k", "latency", "50ms"]].concat()).unwrap();
+    }
+
     /// Drops one in a hundred of the load packets on the router, both ways, and counts them.
     fn drop_one_percent(&self) {
         let rules = "table ip lab {
@@ -97,10 +105,15 @@ impl Lab {
         count.unwrap_or_else(|| panic!("nft said: {text}")).parse().unwrap()
     }
 
+    /// A check of 5 s.
     fn check(&self, arguments: &[&str]) -> (Ended, Report) {
+        self.check_for("5s", arguments)
+    }
+
+    fn check_for(&self, duration: &str, arguments: &[&str]) -> (Ended, Report) {
         let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &[]);
         let mut command = agent.check_from(&self.name("driver"));
-        let ended = run_program(command.args(arguments).args(["--json", "--duration", "5s"]));
+        let ended = run_program(command.args(arguments).args(["--json", "--duration", duration]));
         let report = serde_json::from_str(&ended.out)
             .unwrap_or_else(|error| panic!("{error}: {}", ended.err));
         (ended, report)
@@ -179,4 +192,46 @@ fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
     let (ended, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
     assert_verdict(&ended, &report, Verdict::Invalid, 3);
     assert!(!report.doubts.is_empty());
+}
+
+/// A frame of 1514 octets, its check sequence left out as the token bucket does, carries 1448 of
+/// TCP payload: of 100 Mbit/s, 95.64 are left.
+#[test]
+fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.shape("to-agent", "100mbit");
+    lab.shape("to-driver", "40mbit");
+    for (direction, mbit_s, verdict, code) in
+        [("forward", 100.0, Verdict::Pass, 0), ("reverse", 40.0, Verdict::Fail, 1)]
+    {
+        let asked = ["--tcp-throughput", "90 Mbit/s", "--direction", direction];
+        let (ended, report) = lab.check_for("14s", &asked);
+        assert_verdict(&ended, &report, verdict, code);
+        let row = report.trials.iter().find(|row| row.kind == TrialKind::Tcp && row.tested);
+        let tcp = row.unwrap().tcp.as_ref().unwrap();
+        let expected = mbit_s * 1e6 * 1_448.0 / 1_514.0;
+        let goodput = f64::from(u32::try_from(tcp.goodput_p50_bit_s.unwrap()).unwrap());
+        let off = goodput / expected - 1.0;
+        let text = linkqual::report::text(&report);
+        assert!(off.abs() < 0.005, "{goodput} is {off} off {expected}: {text}");
+        assert_eq!(tcp.congestion_control.as_deref(), Some("cubic"));
+        assert!(2 < tcp.samples.len(), "before, during and after");
+    }
+}
+
+#[test]
+fn a_line_shaped_differently_each_way_is_judged_each_way() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.limit("router", "to-agent", "100mbit");
+    lab.limit("router", "to-driver", "50mbit");
+    let (ended, report) = lab.check(&["--rate", "80 Mbit/s"]);
+    assert_verdict(&ended, &report, Verdict::Fail, 1);
+    let verdicts: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| (finding.direction.as_str(), finding.verdict))
+        .collect();
+    assert_eq!(verdicts, [("forward", Verdict::Pass), ("reverse", Verdict::Fail)]);
 }

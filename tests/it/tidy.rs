@@ -83,7 +83,7 @@ const FLOORS: &[Floor] = &{
         ]),
         // Dice for payloads that no line compresses.
         floor(Hands, "traffic", Only(&["units", "clock", "wire", "plan", "flow", "io"]),
-            &["rand", "tracing", "std::io", "std::sync", "std::thread"]),
+            &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
         floor(Doors, "cli", Only(&["units", "wire", "plan", "policy"]), &["clap"]),
         floor(Doors, "driver", AllBefore, &[

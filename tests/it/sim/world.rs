@@ -461,7 +461,7 @@ impl World {
             driver::Action::Say(message) => self.say_to_agent(FIRST, &message),
             driver::Action::Admitted(_) => self.driver.request(now, &request(&self.setup.trial)),
             driver::Action::Granted => self.driver.begin(now, Task::Measure, self.setup.trial),
-            driver::Action::Open(openings) => self.open_near(openings),
+            driver::Action::Open(openings, _) => self.open_near(openings),
             driver::Action::Start => self.start_near(now),
             driver::Action::Close(stream, sent) => {
                 self.orders.closings.insert(stream, sent);
@@ -670,7 +670,7 @@ impl World {
             agent::Action::Say(to, message) => self.say_to_driver(to, &message),
             agent::Action::Close(FIRST) => self.push(self.now_ns, Event::ClosedAtDriver),
             agent::Action::Close(_) => {}
-            agent::Action::Expect(trial, _, streams) => self.expect(trial, streams),
+            agent::Action::Expect(trial, _, streams, _) => self.expect(trial, streams),
             agent::Action::Start(trial) => {
                 let now = self.agent_now();
                 if let Some(trial) = self.far.trials.get_mut(&trial) {

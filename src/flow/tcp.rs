@@ -1,0 +1,478 @@
+//! TCP streams: what each end counts of one, and when it sends, samples and ends. The kernel's TCP
+//! decides what goes when; nothing here does.
+
+use super::gaps::GAP_MIN;
+use super::{Gap, Gaps, LATE_MAX, Next, PerSecond};
+use crate::clock::Stamp;
+use crate::plan::{CongestionControl, Direction, Trial};
+use crate::units::{BitRate, Span};
+use crate::wire::tcp::{SampleMessage, TcpInfo};
+use crate::wire::{StreamNumber, Token};
+
+/// Octets that are handed to the kernel at once: larger writes are not faster, smaller ones are
+/// slower.
+pub const WRITE_MAX: usize = 1 << 20;
+
+/// How often the kernel is asked about a stream.
+const SAMPLE: Span = Span::from_secs(1);
+
+/// The samples of a stream at most: those of the longest trial, before and after.
+const SAMPLES_MAX: usize = 603;
+
+/// What a receiver takes at once beyond what is granted: 250 ms at the rate, and a write.
+const BURST: Span = Span::from_millis(250);
+
+/// The least time that TCP is given to warm up, and how many round trips.
+const WARM_UP_MIN: Span = Span::from_secs(2);
+const WARM_UP_ROUND_TRIPS: u64 = 20;
+
+/// One TCP stream of a trial, as both ends know it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TcpStream {
+    /// Its number in the trial.
+    pub number: StreamNumber,
+    /// Its secret.
+    pub token: Token,
+    /// Which way its data goes; the driver dials, whichever that is.
+    pub direction: Direction,
+    /// The most payload per second.
+    pub rate: BitRate,
+    /// How long it sends.
+    pub duration: Span,
+    /// What governs how fast it sends.
+    pub congestion: CongestionControl,
+}
+
+/// The TCP streams of `trial`, without their secrets: forward before reverse. Both ends derive them,
+/// so that nobody can ask for streams that are no trial.
+#[must_use]
+pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
+    let Some(load) = trial.tcp() else { return Vec::new() };
+    let rated = |way| load.stream_rate(way).map(|rate| (way, rate));
+    let each = |way| std::iter::repeat_n(way, load.streams() as usize);
+    let ways = Direction::ALL.into_iter().filter_map(rated).flat_map(each);
+    let stream = |((direction, rate), number)| TcpStream {
+        number,
+        token: Token(0),
+        direction,
+        rate,
+        duration: trial.duration(),
+        congestion: load.congestion(),
+    };
+    ways.zip(super::PROBE_STREAM + 1..).map(stream).collect()
+}
+
+/// A moment of all streams of a direction together.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TcpSample {
+    /// Streams that were asked.
+    pub streams: u64,
+    /// The sum of their smoothed round trips, in microseconds.
+    pub rtt_us_sum: u64,
+    /// The greatest of them.
+    pub rtt_us_max: u64,
+    /// The sum of their congestion windows, in segments.
+    pub cwnd_sum: u64,
+    /// Segments sent again so far.
+    pub retransmits: u64,
+}
+
+impl TcpSample {
+    const fn of(info: &TcpInfo) -> Self {
+        let TcpInfo { rtt_us, cwnd, retransmits, .. } = *info;
+        Self { streams: 1, rtt_us_sum: rtt_us, rtt_us_max: rtt_us, cwnd_sum: cwnd, retransmits }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.streams += other.streams;
+        self.rtt_us_sum += other.rtt_us_sum;
+        self.rtt_us_max = self.rtt_us_max.max(other.rtt_us_max);
+        self.cwnd_sum += other.cwnd_sum;
+        self.retransmits += other.retransmits;
+    }
+}
+
+impl From<TcpSample> for SampleMessage {
+    fn from(sample: TcpSample) -> Self {
+        let TcpSample { streams, rtt_us_sum, rtt_us_max, cwnd_sum, retransmits } = sample;
+        Self { streams, rtt_us_sum, rtt_us_max, cwnd_sum, retransmits }
+    }
+}
+
+impl From<SampleMessage> for TcpSample {
+    fn from(sample: SampleMessage) -> Self {
+        let SampleMessage { streams, rtt_us_sum, rtt_us_max, cwnd_sum, retransmits } = sample;
+        Self { streams, rtt_us_sum, rtt_us_max, cwnd_sum, retransmits }
+    }
+}
+
+/// The sender's account of a stream; that of several is their sum. What was sent again, what was
+/// sent again for nothing and what came out of order stay apart: none of them is loss.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TcpSent {
+    /// Octets of payload that the kernel took.
+    pub octets: u64,
+    /// The kernel's name of the congestion control; empty where no stream was.
+    pub congestion_control: String,
+    /// What the kernel knew in the end: times and counts summed, round trip and segment the least.
+    pub last: TcpInfo,
+    /// Before, each second, and after.
+    pub samples: Vec<TcpSample>,
+    /// Why a stream ended before its time.
+    pub broken: Option<String>,
+    /// Why this host could not send a stream at all.
+    pub refused: Option<String>,
+}
+
+impl TcpSent {
+    /// Adds the account of another stream of the same direction.
+    pub fn merge(&mut self, other: &Self) {
+        self.octets += other.octets;
+        if self.congestion_control.is_empty() {
+            self.congestion_control.clone_from(&other.congestion_control);
+        }
+        self.last = merged(&self.last, &other.last);
+        if self.samples.len() < other.samples.len() {
+            self.samples.resize(other.samples.len(), TcpSample::default());
+        }
+        self.samples.iter_mut().zip(&other.samples).for_each(|(sum, sample)| sum.merge(sample));
+        self.broken = self.broken.take().or_else(|| other.broken.clone());
+        self.refused = self.refused.take().or_else(|| other.refused.clone());
+    }
+
+    /// The part of the time with something to send in which the ends' own windows and buffers were
+    /// the limit, and not the network: 0 to 1; `None` where the kernel does not tell.
+    #[must_use]
+    pub fn limited_by_ends(&self) -> Option<(u64, u64)> {
+        let TcpInfo { busy_us, receiver_limited_us, buffer_limited_us, .. } = self.last;
+        Some((receiver_limited_us?.saturating_add(buffer_limited_us?), busy_us?))
+    }
+
+    /// How long TCP is given to warm up: 20 round trips, 2 s at least.
+    #[must_use]
+    pub fn warm_up(&self) -> Span {
+        let round_trips = self.last.min_rtt_us.unwrap_or(0).saturating_mul(WARM_UP_ROUND_TRIPS);
+        WARM_UP_MIN.max(Span::from_nanos(round_trips.saturating_mul(1_000)))
+    }
+}
+
+fn merged(a: &TcpInfo, b: &TcpInfo) -> TcpInfo {
+    let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    };
+    let least = |a: u32, b: u32| if a == 0 || b == 0 { a.max(b) } else { a.min(b) };
+    TcpInfo {
+        rtt_us: a.rtt_us.max(b.rtt_us),
+        min_rtt_us: match (a.min_rtt_us, b.min_rtt_us) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        },
+        cwnd: a.cwnd + b.cwnd,
+        mss: least(a.mss, b.mss),
+        timestamps: a.timestamps || b.timestamps,
+        retransmits: a.retransmits + b.retransmits,
+        bytes_sent: sum(a.bytes_sent, b.bytes_sent),
+        bytes_retransmitted: sum(a.bytes_retransmitted, b.bytes_retransmitted),
+        duplicates: sum(a.duplicates, b.duplicates),
+        reordered: sum(a.reordered, b.reordered),
+        busy_us: sum(a.busy_us, b.busy_us),
+        receiver_limited_us: sum(a.receiver_limited_us, b.receiver_limited_us),
+        buffer_limited_us: sum(a.buffer_limited_us, b.buffer_limited_us),
+    }
+}
+
+/// The sending end of a TCP stream.
+///
+/// The law of its use: ask the kernel where [`TcpSender::wants_sample`], [`TcpSender::poll`], do
+/// what it says, tell what the kernel took, poll again.
+#[derive(Debug)]
+pub struct TcpSender<C> {
+    until: Stamp<C>,
+    sample_at: Stamp<C>,
+    sent: TcpSent,
+}
+
+impl<C> TcpSender<C> {
+    /// A sender of `stream` that begins at `start`.
+    #[must_use]
+    pub fn new(stream: &TcpStream, start: Stamp<C>, congestion_control: String) -> Self {
+        let until = start.after_nanos(stream.duration.nanos());
+        let sent = TcpSent { congestion_control, ..TcpSent::default() };
+        Self { until, sample_at: start, sent }
+    }
+
+    /// Whether the kernel is to be asked about the stream at `now`; once more is due at its end.
+    #[must_use]
+    pub fn wants_sample(&self, now: Stamp<C>) -> bool {
+        self.sample_at <= now && now < self.until
+    }
+
+    /// What the kernel says of the stream.
+    pub fn on_info(&mut self, info: &TcpInfo) {
+        self.sample_at = self.sample_at.after_nanos(SAMPLE.nanos());
+        self.sent.last = *info;
+        if self.sent.samples.len() < SAMPLES_MAX {
+            self.sent.samples.push(TcpSample::of(info));
+        }
+    }
+
+    /// What to do at `now`: send up to so many octets, or nothing any more.
+    pub fn poll(&self, now: Stamp<C>) -> Next<C, usize> {
+        if self.until <= now { Next::Done } else { Next::Send(WRITE_MAX) }
+    }
+
+    /// Until when a wait for room may last.
+    #[must_use]
+    pub fn wait_until(&self) -> Stamp<C> {
+        self.until.min(self.sample_at)
+    }
+
+    /// The kernel took so many octets.
+    pub fn on_sent(&mut self, octets: usize) {
+        self.sent.octets += octets as u64;
+    }
+
+    /// The stream broke.
+    pub fn on_broken(&mut self, why: String) {
+        self.sent.broken = Some(why);
+    }
+
+    /// The account, closed.
+    #[must_use]
+    pub fn into_sent(self) -> TcpSent {
+        self.sent
+    }
+}
+
+/// The receiver's account of a stream; that of several is their sum.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TcpCame {
+    /// Octets of payload that came.
+    pub octets: u64,
+    /// The same by the second on the receiver's clock, from the first arrival.
+    pub per_second: PerSecond,
+    /// When the first came, in nanoseconds of the receiver's clock: the earliest of several.
+    pub began_ns: Option<u64>,
+    /// Times without an arrival.
+    pub gaps: Gaps,
+    /// Whether every stream's end came.
+    pub ended: bool,
+}
+
+impl TcpCame {
+    /// Adds another stream of the same direction.
+    pub fn merge(&mut self, other: &Self) {
+        self.octets += other.octets;
+        self.per_second.merge(&other.per_second);
+        self.began_ns = match (self.began_ns, other.began_ns) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+        self.gaps = self.gaps.in_common_with(&other.gaps);
+        self.ended &= other.ended;
+    }
+
+    /// Octets of each whole second of a trial of `duration` behind its warm-up: a second in which
+    /// nothing came counts, the one that the end cuts off does not.
+    #[must_use]
+    pub fn seconds(&self, warm_up: Span, duration: Span) -> Vec<u64> {
+        let whole = duration.nanos() / SAMPLE.nanos();
+        let count = |second: u64| {
+            let second = usize::try_from(second).unwrap_or(usize::MAX);
+            self.per_second.counts().get(second).copied().unwrap_or(0)
+        };
+        // The last whole second may end behind the sender's last octet, where the first was late.
+        (warm_up.secs_up()..whole.saturating_sub(1)).map(count).collect()
+    }
+}
+
+/// The receiving end of a TCP stream.
+#[derive(Debug)]
+pub struct TcpReceiver<C> {
+    rate: BitRate,
+    duration: Span,
+    newest: Option<Stamp<C>>,
+    began: Option<Stamp<C>>,
+    came: TcpCame,
+}
+
+impl<C> TcpReceiver<C> {
+    /// A receiver of `stream`.
+    #[must_use]
+    pub fn new(stream: &TcpStream) -> Self {
+        let TcpStream { rate, duration, .. } = *stream;
+        Self { rate, duration, newest: None, began: None, came: TcpCame::default() }
+    }
+
+    /// How much may be taken at `now` within what is granted, or when there is room again: what is
+    /// not taken, flow control holds back at the sender.
+    pub fn poll(&self, now: Stamp<C>) -> Next<C, usize> {
+        let Some(began) = self.began else { return Next::Send(WRITE_MAX) };
+        let granted = |span: Span| self.rate.octets_in(span).octets();
+        let elapsed = Span::from_nanos(now.nanos_since(began));
+        let most = granted(elapsed.plus(BURST)).saturating_add(WRITE_MAX as u64);
+        match most.checked_sub(self.came.octets) {
+            None | Some(0) => Next::Wait(now.after_nanos(BURST.nanos() / 10)),
+            Some(room) => Next::Send(usize::try_from(room).unwrap_or(WRITE_MAX).min(WRITE_MAX)),
+        }
+    }
+
+    /// So many octets came at `at`.
+    pub fn on_came(&mut self, at: Stamp<C>, octets: usize) {
+        let began = *self.began.get_or_insert(at);
+        let octets = octets as u64;
+        self.came.octets += octets;
+        self.came.per_second.add(at.nanos_since(began), octets);
+        self.note_gap(at);
+        self.newest = Some(at);
+    }
+
+    fn note_gap(&mut self, at: Stamp<C>) {
+        let Some(newest) = self.newest else { return };
+        let (start_ns, end_ns) = (newest.nanos(), at.nanos());
+        if GAP_MIN.nanos() <= at.nanos_since(newest) {
+            // Whether the other end's TCP had anything to send, this end cannot tell.
+            self.came.gaps.push(Gap { start_ns, end_ns, packets: 0, offered: false });
+        }
+    }
+
+    /// The stream's end came.
+    pub fn on_end(&mut self) {
+        self.came.ended = true;
+    }
+
+    /// Whether nothing is waited for any more at `now`, where the stream started at `started`.
+    #[must_use]
+    pub fn is_over(&self, now: Stamp<C>, started: Option<Stamp<C>>) -> bool {
+        let last = self.duration.plus(LATE_MAX).nanos();
+        self.came.ended || started.is_some_and(|started| started.after_nanos(last) <= now)
+    }
+
+    /// The account, closed at `now`; `started` is when the stream was to begin.
+    #[must_use]
+    pub fn finish(mut self, now: Stamp<C>, started: Option<Stamp<C>>) -> TcpCame {
+        if !self.came.ended {
+            // What did not come until now is silence too, as far as the trial goes.
+            let newest = self.newest.or(started);
+            let last = started.map(|started| started.after_nanos(self.duration.nanos()));
+            if let (Some(newest), Some(last)) = (newest, last) {
+                self.newest = Some(newest);
+                self.note_gap(now.min(last));
+            }
+        }
+        self.came.began_ns = self.began.map(Stamp::nanos);
+        self.came
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Agent;
+    use crate::plan::{Aim, Directed, TcpLoad};
+
+    const MS: u64 = 1_000_000;
+
+    fn at(ms: u64) -> Stamp<Agent> {
+        Stamp::from_nanos(ms * MS)
+    }
+
+    fn stream() -> TcpStream {
+        let rates = Directed { forward: BitRate::new(8_000_000), reverse: BitRate::new(4_000_000) };
+        let load = TcpLoad::new(rates, 2, 1_500, CongestionControl::CUBIC, Aim::Carry);
+        let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(10)).expect("a trial");
+        let streams = tcp_streams_of(&trial);
+        let ways: Vec<_> = streams.iter().map(|s| (s.number, s.direction)).collect();
+        use Direction::{Forward, Reverse};
+        assert_eq!(ways, [(1, Forward), (2, Forward), (3, Reverse), (4, Reverse)]);
+        assert_eq!(streams[3].rate, "2 Mbit/s".parse().expect("a rate"));
+        streams[0]
+    }
+
+    #[test]
+    fn a_sender_ends_with_its_time_and_samples_before_and_each_second() {
+        let mut sender = TcpSender::new(&stream(), at(1_000), "cubic".into());
+        assert!(sender.wants_sample(at(1_000)));
+        let info = TcpInfo { rtt_us: 500, cwnd: 10, ..TcpInfo::default() };
+        sender.on_info(&info);
+        assert!(!sender.wants_sample(at(1_999)) && sender.wants_sample(at(2_000)));
+        assert_eq!(sender.poll(at(10_999)), Next::Send(WRITE_MAX));
+        sender.on_sent(7);
+        assert_eq!(sender.poll(at(11_000)), Next::Done);
+        let sent = sender.into_sent();
+        assert_eq!((sent.octets, sent.samples.len()), (7, 1));
+        assert_eq!(sent.samples[0].rtt_us_max, 500);
+    }
+
+    #[test]
+    fn octets_are_counted_by_the_second_from_the_first() {
+        let mut receiver = TcpReceiver::new(&stream());
+        for (ms, octets) in [(5_400, 100), (5_410, 100), (6_399, 3), (6_400, 5), (8_400, 7)] {
+            receiver.on_came(at(ms), octets);
+        }
+        receiver.on_end();
+        let came = receiver.finish(at(9_000), Some(at(5_000)));
+        assert_eq!(came.per_second.counts(), [203, 5, 0, 7]);
+        assert_eq!((came.octets, came.began_ns, came.ended), (215, Some(5_400 * MS), true));
+        let gaps: Vec<_> = came.gaps.as_slice().iter().map(|gap| gap.span().millis_up()).collect();
+        assert_eq!(gaps, [989, 2_000]);
+        assert_eq!(came.seconds(Span::from_secs(1), Span::from_secs(5)), [5, 0, 7]);
+    }
+
+    #[test]
+    fn a_stream_that_never_ends_was_silent_until_its_time() {
+        let mut receiver = TcpReceiver::new(&stream());
+        receiver.on_came(at(1_000), 1);
+        assert!(!receiver.is_over(at(12_999), Some(at(1_000))));
+        assert!(receiver.is_over(at(13_000), Some(at(1_000))));
+        let came = receiver.finish(at(13_000), Some(at(1_000)));
+        assert_eq!(came.gaps.as_slice()[0].span(), Span::from_secs(10));
+        let never = TcpReceiver::new(&stream()).finish(at(13_000), Some(at(1_000)));
+        assert_eq!(never.gaps.as_slice()[0].span(), Span::from_secs(10));
+        assert_eq!(never.began_ns, None);
+    }
+
+    /// 4 Mbit/s a stream are 500 octets a millisecond.
+    #[test]
+    fn no_more_is_taken_than_is_granted() {
+        let mut receiver = TcpReceiver::new(&stream());
+        receiver.on_came(at(0), WRITE_MAX);
+        assert_eq!(receiver.poll(at(0)), Next::Send(125_000));
+        receiver.on_came(at(0), 125_000);
+        assert!(matches!(receiver.poll(at(0)), Next::Wait(until) if at(0) < until));
+        assert_eq!(receiver.poll(at(10)), Next::Send(5_000));
+    }
+
+    #[test]
+    fn streams_add_up() {
+        let info = |rtt_us, min, mss| TcpInfo {
+            rtt_us,
+            min_rtt_us: Some(min),
+            mss,
+            cwnd: 10,
+            retransmits: 1,
+            busy_us: Some(100),
+            receiver_limited_us: Some(40),
+            buffer_limited_us: Some(10),
+            ..TcpInfo::default()
+        };
+        let sent = |info: TcpInfo| TcpSent {
+            octets: 5,
+            congestion_control: "cubic".into(),
+            last: info,
+            samples: vec![TcpSample::of(&info)],
+            ..TcpSent::default()
+        };
+        let mut sum = TcpSent::default();
+        sum.merge(&sent(info(300, 200, 1_448)));
+        sum.merge(&sent(info(500, 100, 1_400)));
+        assert_eq!((sum.octets, sum.last.mss, sum.last.min_rtt_us), (10, 1_400, Some(100)));
+        assert_eq!(sum.limited_by_ends(), Some((100, 200)));
+        let sample = sum.samples[0];
+        assert_eq!((sample.streams, sample.rtt_us_sum, sample.rtt_us_max), (2, 800, 500));
+        assert_eq!(sum.warm_up(), Span::from_secs(2));
+        let far = TcpSent { last: info(0, 150_000, 1_448), ..TcpSent::default() };
+        assert_eq!(far.warm_up(), Span::from_secs(3));
+    }
+}

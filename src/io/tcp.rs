@@ -1,0 +1,238 @@
+//! TCP sockets as a measurement needs them: bulk that never waits unless told to, and what the
+//! kernel knows of a connection.
+
+use super::sys;
+use crate::clock::Stamp;
+use crate::units::BitRate;
+use crate::wire::tcp::TcpInfo;
+use socket2::{Domain, Protocol, Type};
+use std::io::{self, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// Where the kernel lists what it has.
+const AVAILABLE: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+
+/// What became of a write or a read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Moved {
+    /// So many octets.
+    Octets(usize),
+    /// None now.
+    Nothing,
+    /// The other end has sent all.
+    End,
+    /// The connection is gone: why.
+    Gone(String),
+}
+
+/// A TCP connection for bulk.
+#[derive(Debug)]
+pub struct Bulk {
+    stream: TcpStream,
+}
+
+impl Bulk {
+    /// Connects to `peer`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, or that `limit` is over.
+    pub fn connect(peer: SocketAddr, limit: Duration) -> io::Result<Self> {
+        let socket =
+            socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
+        socket.connect_timeout(&peer.into(), limit)?;
+        Self::of(socket.into())
+    }
+
+    /// A connection that the control plane has accepted.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn taken(stream: tokio::net::TcpStream) -> io::Result<Self> {
+        Self::of(stream.into_std()?)
+    }
+
+    /// A connection that is there already.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn of(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream })
+    }
+
+    /// Has the congestion control `name` govern what is sent from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where this host does not have it, or not for this user: with those that it has.
+    pub fn set_congestion_control(&self, name: &str) -> io::Result<()> {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_tcp_congestion(name.as_bytes()).map_err(|error| {
+            let available = std::fs::read_to_string(AVAILABLE).unwrap_or_default();
+            let what =
+                format!("no congestion control '{name}' ({error}); it has {}", available.trim());
+            io::Error::new(error.kind(), what)
+        })
+    }
+
+    /// The congestion control that governs it.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn congestion_control(&self) -> io::Result<String> {
+        let name = socket2::SockRef::from(&self.stream).tcp_congestion()?;
+        let len = name.iter().position(|octet| *octet == 0).unwrap_or(name.len());
+        Ok(String::from_utf8_lossy(&name[..len]).into_owned())
+    }
+
+    /// Sends no more than `rate` of payload.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_rate(&self, rate: BitRate) -> io::Result<()> {
+        sys::set_pacing_rate(self.stream.as_fd(), rate.bits_per_second().div_ceil(8))
+    }
+
+    /// Hands `octets` to the kernel, as many as it takes.
+    pub fn write(&self, octets: &[u8]) -> Moved {
+        match (&self.stream).write(octets) {
+            Ok(written) => Moved::Octets(written),
+            Err(error) => moved(&error),
+        }
+    }
+
+    /// Takes up to `most` octets and keeps none.
+    pub fn discard(&self, most: usize) -> Moved {
+        match sys::discard(self.stream.as_fd(), most) {
+            Ok(0) => Moved::End,
+            Ok(taken) => Moved::Octets(taken),
+            Err(error) => moved(&error),
+        }
+    }
+
+    /// Takes octets into `buffer`.
+    pub fn read(&self, buffer: &mut [u8]) -> Moved {
+        use std::io::Read as _;
+        match (&self.stream).read(buffer) {
+            Ok(0) => Moved::End,
+            Ok(taken) => Moved::Octets(taken),
+            Err(error) => moved(&error),
+        }
+    }
+
+    /// Waits until something can be read, or the other end is gone, or it is `until`.
+    pub fn wait_readable<C>(&self, until: Stamp<C>) {
+        // What goes wrong is told by the read that follows.
+        _ = sys::wait_readable(self.stream.as_fd(), super::clock::remaining(until));
+    }
+
+    /// Waits until something can be written, or the other end is gone, or it is `until`.
+    pub fn wait_writable<C>(&self, until: Stamp<C>) {
+        // What goes wrong is told by the write that follows.
+        _ = sys::wait_writable(self.stream.as_fd(), super::clock::remaining(until));
+    }
+
+    /// Nothing more is sent: the other end sees the end once it has all.
+    pub fn finish(&self) {
+        // A connection that is gone has finished already.
+        _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// What the kernel knows of it.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn info(&self) -> io::Result<TcpInfo> {
+        sys::tcp_info(self.stream.as_fd())
+    }
+}
+
+fn moved(error: &io::Error) -> Moved {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Moved::Nothing,
+        _ => Moved::Gone(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Driver;
+    use crate::io::clock;
+    use std::net::TcpListener;
+
+    fn pair() -> (Bulk, Bulk) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let near = Bulk::connect(listener.local_addr().expect("bound"), Duration::from_secs(5));
+        let (far, _) = listener.accept().expect("it was dialled");
+        (near.expect("it listens"), Bulk::of(far).expect("a socket"))
+    }
+
+    fn soon() -> Stamp<Driver> {
+        clock::now::<Driver>().after_nanos(5_000_000_000)
+    }
+
+    #[test]
+    fn what_is_written_is_taken_and_the_end_is_seen() {
+        let (near, far) = pair();
+        assert_eq!(far.discard(100), Moved::Nothing);
+        assert_eq!(near.write(&[0xa5; 100]), Moved::Octets(100));
+        far.wait_readable(soon());
+        assert_eq!(far.discard(60), Moved::Octets(60));
+        let mut rest = [0; 100];
+        assert_eq!(far.read(&mut rest), Moved::Octets(40));
+        assert_eq!(rest[..40], [0xa5; 40]);
+        near.finish();
+        far.wait_readable(soon());
+        assert_eq!(far.discard(60), Moved::End);
+        let info = near.info().expect("a connection");
+        assert!(0 < info.mss && 0 < info.cwnd && info.bytes_sent >= Some(100), "{info:?}");
+    }
+
+    #[test]
+    fn a_full_buffer_takes_no_more_until_the_other_end_reads() {
+        let (near, far) = pair();
+        let block = vec![0xa5; 1 << 20];
+        let mut written = 0;
+        while let Moved::Octets(octets) = near.write(&block) {
+            written += octets;
+        }
+        assert!(1 << 16 < written);
+        while written > 0 {
+            match far.discard(1 << 20) {
+                Moved::Octets(octets) => written -= octets,
+                Moved::Nothing => far.wait_readable(soon()),
+                other => panic!("{other:?}"),
+            }
+        }
+        near.wait_writable(soon());
+        assert!(matches!(near.write(&block), Moved::Octets(_)));
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_told() {
+        let (near, far) = pair();
+        assert_eq!(near.write(&[1; 10]), Moved::Octets(10));
+        drop(far);
+        near.wait_readable(soon());
+        let ended = near.discard(10);
+        assert!(matches!(ended, Moved::Gone(_) | Moved::End), "{ended:?}");
+    }
+
+    #[test]
+    fn a_congestion_control_that_nobody_has_is_told_with_those_there_are() {
+        let (near, _far) = pair();
+        near.set_congestion_control("reno").expect("every Linux has it");
+        assert_eq!(near.congestion_control().expect("a socket"), "reno");
+        let error = near.set_congestion_control("no_such").expect_err("nobody has it").to_string();
+        assert!(error.contains("'no_such'") && error.contains("reno"), "{error}");
+    }
+}

@@ -1,0 +1,326 @@
+//! One TCP stream over its own connection: opened, then its sending end or its receiving end.
+
+use super::load::random;
+use super::{Control, Gauge, LOOK_NS};
+use crate::clock::{Agent, Driver, Stamp};
+use crate::flow::{LATE_MAX, Next, TcpCame, TcpReceiver, TcpSender, TcpSent, TcpStream, WRITE_MAX};
+use crate::io::clock;
+use crate::io::tcp::{Bulk, Moved};
+use crate::wire::control::RunId;
+use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
+use crate::wire::seal::Sealer;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// How long a connection may take, and then its answer.
+const OPEN_MAX: Duration = Duration::from_secs(5);
+const ANSWER_NS: u64 = 5_000_000_000;
+
+/// Octets by which what is sent next begins later, so that no two writes are alike.
+const STEP: usize = 4_099;
+
+/// Dials a stream's connection and has it accepted.
+///
+/// # Errors
+///
+/// What the kernel says, or why the agent did not take it.
+pub(super) fn open(
+    peer: SocketAddr,
+    run: RunId,
+    stream: &TcpStream,
+    sealer: &Sealer,
+    control: &Control<Driver>,
+) -> io::Result<Bulk> {
+    let bulk = Bulk::connect(peer, OPEN_MAX)?;
+    let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(sealer);
+    say(&bulk, &hello)?;
+    let until = clock::now::<Driver>().after_nanos(ANSWER_NS);
+    let mut answer = [0; ANSWER_LEN];
+    let mut len = 0;
+    while len < ANSWER_LEN {
+        match bulk.read(&mut answer[len..]) {
+            Moved::Octets(octets) => len += octets,
+            Moved::Nothing if until <= clock::now() || control.is_stopped() => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            Moved::Nothing => bulk.wait_readable(clock::now::<Driver>().after_nanos(LOOK_NS)),
+            Moved::End => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Moved::Gone(why) => return Err(io::Error::other(why)),
+        }
+    }
+    let accepted = parse_answer(&answer, &hello, sealer);
+    accepted.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    Ok(bulk)
+}
+
+/// Accepts the connection that said `hello`.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub(super) fn accept(bulk: &Bulk, hello: &[u8; HELLO_LEN], sealer: &Sealer) -> io::Result<()> {
+    say(bulk, &emit_answer(hello, sealer))
+}
+
+/// A few octets on a new connection, whose buffer is empty.
+fn say(bulk: &Bulk, octets: &[u8]) -> io::Result<()> {
+    match bulk.write(octets) {
+        Moved::Octets(len) if len == octets.len() => Ok(()),
+        Moved::Gone(why) => Err(io::Error::other(why)),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+/// Sends a stream, to its end or until stopped.
+pub(super) fn send<C>(
+    bulk: &Bulk,
+    stream: &TcpStream,
+    control: &Control<C>,
+    gauge: &Gauge,
+) -> TcpSent {
+    let prepared = bulk
+        .set_congestion_control(stream.congestion.name())
+        .and_then(|()| bulk.set_rate(stream.rate))
+        .and_then(|()| bulk.congestion_control());
+    let congestion_control = match prepared {
+        Ok(name) => name,
+        Err(error) => return TcpSent { refused: Some(error.to_string()), ..TcpSent::default() },
+    };
+    let payload = random(stream.token, WRITE_MAX + STEP);
+    let Some(start) = wait_for_start(control) else {
+        return TcpSent { congestion_control, ..TcpSent::default() };
+    };
+    let mut sender = TcpSender::new(stream, start, congestion_control);
+    let mut from = 0;
+    while !control.is_stopped() {
+        let now = clock::now();
+        if sender.wants_sample(now) {
+            sample(bulk, &mut sender);
+        }
+        let Next::Send(most) = sender.poll(now) else { break };
+        match bulk.write(&payload[from..from + most]) {
+            Moved::Octets(octets) => {
+                sender.on_sent(octets);
+                from = (from + octets) % STEP;
+                gauge.sent.fetch_add(octets as u64, Relaxed);
+            }
+            Moved::Nothing => {
+                bulk.wait_writable(sender.wait_until().min(now.after_nanos(LOOK_NS)));
+            }
+            Moved::End => break,
+            Moved::Gone(why) => {
+                sender.on_broken(why);
+                break;
+            }
+        }
+    }
+    sample(bulk, &mut sender);
+    bulk.finish();
+    await_end(bulk, control);
+    sender.into_sent()
+}
+
+fn sample<C>(bulk: &Bulk, sender: &mut TcpSender<C>) {
+    match bulk.info() {
+        Ok(info) => sender.on_info(&info),
+        Err(error) => tracing::debug!(%error, "the kernel does not tell of a connection"),
+    }
+}
+
+/// Gives the receiver the time to take what is under way: it closes when it has all.
+fn await_end<C>(bulk: &Bulk, control: &Control<C>) {
+    let until = clock::now::<C>().after_nanos(LATE_MAX.nanos());
+    while !control.is_stopped() && clock::now() < until {
+        match bulk.discard(WRITE_MAX) {
+            Moved::End | Moved::Gone(_) => return,
+            Moved::Octets(_) => {}
+            Moved::Nothing => {
+                bulk.wait_readable(clock::now::<C>().after_nanos(LOOK_NS).min(until));
+            }
+        }
+    }
+}
+
+fn wait_for_start<C>(control: &Control<C>) -> Option<Stamp<C>> {
+    loop {
+        match (control.started(), control.is_stopped()) {
+            (_, true) => return None,
+            (Some(start), false) => return Some(start),
+            (None, false) => clock::wait_until(clock::now::<C>().after_nanos(LOOK_NS / 10), 0),
+        }
+    }
+}
+
+/// Receives a stream until its end, until its time is over, or until stopped.
+pub(super) fn receive<C>(
+    bulk: &Bulk,
+    stream: &TcpStream,
+    control: &Control<C>,
+    gauge: &Gauge,
+) -> TcpCame {
+    let mut receiver = TcpReceiver::new(stream);
+    loop {
+        let now = clock::now();
+        if control.is_stopped() || receiver.is_over(now, control.started()) {
+            return receiver.finish(now, control.started());
+        }
+        let look = now.after_nanos(LOOK_NS);
+        let most = match receiver.poll(now) {
+            Next::Send(most) => most,
+            Next::Wait(until) => {
+                clock::wait_until(until.min(look), 0);
+                continue;
+            }
+            Next::Done => return receiver.finish(now, control.started()),
+        };
+        match bulk.discard(most) {
+            Moved::Octets(octets) => {
+                let at = clock::now();
+                receiver.on_came(at, octets);
+                gauge.octets.fetch_add(octets as u64, Relaxed);
+                gauge.hear(at);
+            }
+            Moved::Nothing => bulk.wait_readable(look),
+            Moved::End => receiver.on_end(),
+            Moved::Gone(why) => {
+                tracing::debug!(%why, stream = stream.number, "a TCP stream broke");
+                return receiver.finish(clock::now(), control.started());
+            }
+        }
+    }
+}
+
+/// Carries a stream of the agent's end, from its acceptance to its account.
+pub(super) fn carry(
+    bulk: &Bulk,
+    stream: &TcpStream,
+    control: &Control<Agent>,
+    gauge: &Gauge,
+) -> crate::flow::FarEvent {
+    use crate::flow::FarEvent;
+    use crate::plan::Direction;
+    match stream.direction {
+        Direction::Forward => {
+            FarEvent::TcpCame(stream.number, receive(bulk, stream, control, gauge))
+        }
+        Direction::Reverse => FarEvent::TcpSent(stream.number, send(bulk, stream, control, gauge)),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "tests hold the listener")]
+#[expect(clippy::disallowed_methods, reason = "tests start threads")]
+mod tests {
+    use super::*;
+    use crate::plan::{CongestionControl, Direction};
+    use crate::units::{BitRate, Span};
+    use crate::wire::Token;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    fn stream(rate: &str, seconds: u64) -> TcpStream {
+        TcpStream {
+            number: 1,
+            token: Token(7),
+            direction: Direction::Forward,
+            rate: rate.parse().expect("a rate"),
+            duration: Span::from_secs(seconds),
+            congestion: CongestionControl::CUBIC,
+        }
+    }
+
+    fn pair() -> (Bulk, Bulk) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let near = Bulk::connect(address, OPEN_MAX).expect("it listens");
+        (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
+    }
+
+    /// Both ends of `stream`, to their ends; stopped after `stop_ms` where that is not `None`.
+    fn run(stream: TcpStream, stop_ms: Option<u64>) -> (TcpSent, TcpCame) {
+        let (near, far) = pair();
+        let control = Arc::new(Control::<Driver>::default());
+        control.start(clock::now());
+        let sender = Arc::clone(&control);
+        let sending = std::thread::spawn(move || send(&near, &stream, &sender, &Gauge::default()));
+        if let Some(ms) = stop_ms {
+            let control = Arc::clone(&control);
+            std::thread::spawn(move || {
+                clock::wait_until(clock::now::<Driver>().after_nanos(ms * 1_000_000), 0);
+                control.stop();
+            });
+        }
+        let came = receive(&far, &stream, &control, &Gauge::default());
+        drop(far);
+        (sending.join().expect("it never panics"), came)
+    }
+
+    #[test]
+    fn all_that_is_sent_comes_and_both_ends_know_it() {
+        let (sent, came) = run(stream("50 Mbit/s", 1), None);
+        assert_eq!((sent.octets, sent.congestion_control.as_str()), (came.octets, "cubic"));
+        assert!(came.ended && sent.broken.is_none(), "{sent:?}");
+        assert_eq!(sent.samples.len(), 2, "before, and after");
+        assert!(0 < sent.last.mss);
+        let carried = BitRate::bits_per_second("50 Mbit/s".parse().expect("a rate")) / 8;
+        assert!(came.octets <= carried + carried / 2, "{} octets", came.octets);
+    }
+
+    #[test]
+    fn a_stopped_stream_ends_and_tells() {
+        let began: Stamp<Driver> = clock::now();
+        let (sent, came) = run(stream("10 Mbit/s", 60), Some(200));
+        assert!(clock::now::<Driver>().nanos_since(began) < 10_000_000_000, "it was stopped");
+        assert!(0 < sent.octets && !came.ended);
+    }
+
+    #[test]
+    fn a_reset_is_told_by_the_sender_and_ends_the_receiver() {
+        let (near, far) = pair();
+        let control = Control::<Driver>::default();
+        control.start(clock::now());
+        drop(far);
+        let sent = send(&near, &stream("1 Gbit/s", 5), &control, &Gauge::default());
+        assert!(sent.broken.is_some(), "{sent:?}");
+    }
+
+    #[test]
+    fn what_this_host_cannot_send_by_is_refused() {
+        let (near, _far) = pair();
+        let congestion = "no_such".parse().expect("a name");
+        let stream = TcpStream { congestion, ..stream("1 Mbit/s", 1) };
+        let sent = send(&near, &stream, &Control::<Driver>::default(), &Gauge::default());
+        assert!(sent.refused.is_some_and(|why| why.contains("no_such")));
+    }
+
+    #[test]
+    fn a_stream_is_opened_by_its_key_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let stream = stream("1 Mbit/s", 1);
+        let open_with = |answered_by: u8| {
+            let far = std::thread::spawn({
+                let listener = listener.try_clone().expect("a descriptor");
+                move || {
+                    use std::io::Read as _;
+                    let mut connection = listener.accept().expect("it was dialled").0;
+                    let mut hello = [0; HELLO_LEN];
+                    connection.read_exact(&mut hello).expect("a hello");
+                    let bulk = Bulk::of(connection).expect("a socket");
+                    let answer = accept(&bulk, &hello, &Sealer::new(&[answered_by; 32]));
+                    (bulk, answer, DataHello::parse(&hello, &Sealer::new(&[1; 32])))
+                }
+            });
+            let (run, sealer) = (RunId(9), Sealer::new(&[1; 32]));
+            let opened = open(address, run, &stream, &sealer, &Control::default());
+            let (_bulk, answered, hello) = far.join().expect("it never panics");
+            answered.expect("a socket");
+            assert_eq!(hello.map(|hello| (hello.run, hello.token)), Ok((run, stream.token)));
+            opened.map(drop)
+        };
+        assert!(open_with(1).is_ok());
+        assert!(open_with(2).is_err(), "an answer of somebody else's");
+    }
+}
