@@ -42,6 +42,8 @@ pub(super) enum Input {
         connection: ConnectionId,
         /// The name of its key.
         who: String,
+        /// Its key.
+        key: PublicKey,
         /// Where it is.
         peer: SocketAddr,
         /// Where to put what it is to be told; dropped, the connection ends.
@@ -101,12 +103,12 @@ impl Admission {
                     return tracing::debug!(%peer, "it made room without having shown a key");
                 }
             };
-            let Some((stream, who)) = admitted else { return };
+            let Some((stream, who, key)) = admitted else { return };
             let Ok(_slot) = slots.try_acquire() else {
                 return tracing::warn!(%peer, %who, "{CONNECTIONS_MAX} drivers: one more refused");
             };
             let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-            let open = Input::Open { connection, who, peer, outbox };
+            let open = Input::Open { connection, who, key, peer, outbox };
             if inputs.send(open).await.is_ok() {
                 converse(connection, stream, messages, &inputs).await;
                 // The loop has ended where nobody takes this.
@@ -134,7 +136,7 @@ async fn handshake(
     peer: SocketAddr,
     acceptor: &Acceptor,
     allowed: &BTreeMap<PublicKey, String>,
-) -> Option<(TlsStream<TcpStream>, String)> {
+) -> Option<(TlsStream<TcpStream>, String, PublicKey)> {
     // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
     _ = stream.set_nodelay(true);
     let mut first = [0];
@@ -157,7 +159,7 @@ async fn handshake(
     match acceptor.accept(stream, HANDSHAKE_MAX).await {
         Ok((stream, key)) => {
             let who = allowed.get(&key).map_or_else(|| key.to_string(), Clone::clone);
-            Some((stream, who))
+            Some((stream, who, key))
         }
         Err(error) => {
             tracing::warn!(%peer, %error, "not admitted");

@@ -4,7 +4,7 @@
 //! million, so its header is all there is), a [`signal`] (handshake and heartbeat), or a
 //! [`probe`] (STAMP, so that it starts with no mark of ours). Signals and probes are sealed
 //! ([`seal`]); load carries its stream's token alone. [`control`] is what the two programs say to
-//! each other over TLS.
+//! each other over TLS, and a [`record`] is what an agent keeps of it on its disk.
 //!
 //! Parsers take anyone's octets: they refuse, and never panic.
 
@@ -19,6 +19,8 @@ pub mod load;
 pub mod signal;
 
 pub mod control;
+
+pub mod record;
 
 use std::fmt;
 
