@@ -169,6 +169,9 @@ pub struct AgentArgs {
     /// Longest that a driver may load in one run
     #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = parse::<Span>)]
     pub max_duration: Span,
+    /// Folder in which the records of runs outlive this program; it is made
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
 }
 
 impl AgentArgs {

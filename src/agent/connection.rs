@@ -44,6 +44,8 @@ pub(super) enum Input {
         connection: ConnectionId,
         /// The name of its key.
         who: String,
+        /// Its key.
+        key: PublicKey,
         /// Where it is.
         peer: SocketAddr,
         /// Where to put what it is to be told; dropped, the connection ends.
@@ -112,8 +114,8 @@ impl Admission {
                     return tracing::debug!(%peer, "it made room without having shown a key");
                 }
             };
-            let (stream, who) = match admitted {
-                Some(Admitted::Driver(stream, who)) => (*stream, who),
+            let (stream, who, key) = match admitted {
+                Some(Admitted::Driver(stream, who, key)) => (*stream, who, key),
                 Some(Admitted::Data(bulk, hello)) => {
                     // The loop has ended where nobody takes this.
                     _ = inputs.send(Input::Data { bulk, peer, hello }).await;
@@ -125,7 +127,7 @@ impl Admission {
                 return tracing::warn!(%peer, %who, "{CONNECTIONS_MAX} drivers: one more refused");
             };
             let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-            let open = Input::Open { connection, who, peer, outbox };
+            let open = Input::Open { connection, who, key, peer, outbox };
             if inputs.send(open).await.is_ok() {
                 converse(connection, stream, messages, &inputs).await;
                 // The loop has ended where nobody takes this.
@@ -150,7 +152,7 @@ impl Admission {
 /// What a connection turns out to be.
 enum Admitted {
     /// A listed driver's control connection.
-    Driver(Box<TlsStream<TcpStream>>, String),
+    Driver(Box<TlsStream<TcpStream>>, String, PublicKey),
     /// One that is to carry data; whether it may is not known yet.
     Data(Bulk, Box<[u8; HELLO_LEN]>),
 }
@@ -185,7 +187,7 @@ async fn handshake(
     match acceptor.accept(stream, HANDSHAKE_MAX).await {
         Ok((stream, key)) => {
             let who = allowed.get(&key).map_or_else(|| key.to_string(), Clone::clone);
-            Some(Admitted::Driver(Box::new(stream), who))
+            Some(Admitted::Driver(Box::new(stream), who, key))
         }
         Err(error) => {
             tracing::warn!(%peer, %error, "not admitted");

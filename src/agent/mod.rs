@@ -5,19 +5,22 @@ mod connection;
 use crate::cli::AgentArgs;
 use crate::clock::{Agent, Stamp};
 use crate::flow::{FarEvent, HostLimits, Stream, TcpStream};
-use crate::io::files::{print, say};
+use crate::io::files::{BadOutput, Shelf, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
 use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, Identity};
 use crate::io::{clock, host};
 use crate::plan::Limits;
 use crate::policy::Role;
-use crate::session::agent::{Action, ConnectionId, Dice, Session, TrialId};
+use crate::session::agent::{
+    Action, ConnectionId, Dice, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
+};
 use crate::traffic::far::{FarTrial, Port};
-use crate::units::{Framing, IpVersion};
+use crate::units::{Framing, IpVersion, Span};
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::key::{KeyLine, PublicKey};
+use crate::wire::record::Record;
 use crate::wire::seal::KEY_LEN;
 use crate::wire::{StreamNumber, Token};
 use connection::{Admission, Input};
@@ -50,6 +53,19 @@ pub struct Config {
     pub allowed: Vec<KeyLine>,
     /// What each of them may do.
     pub limits: Limits,
+    /// Where records outlive the program; without it they are kept in memory only.
+    pub state: Option<Shelf>,
+}
+
+/// An agent cannot be run as it was asked.
+#[derive(Debug, thiserror::Error)]
+enum BadConfig {
+    /// A key cannot be used.
+    #[error("{0}")]
+    Key(#[from] KeyFileError),
+    /// Records cannot be kept there.
+    #[error("{0}")]
+    State(#[from] BadOutput),
 }
 
 /// Runs the agent's program; its exit code.
@@ -97,11 +113,12 @@ async fn ended() {
     }
 }
 
-fn config(args: &AgentArgs) -> Result<Config, KeyFileError> {
+fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
     let secret = read_secret(&args.key)?;
     let allowed = args.allow.iter().map(|path| read_public(path)).collect::<Result<_, _>>()?;
     let identity = Identity::new(&secret);
-    Ok(Config { listen: args.listen, identity, allowed, limits: args.limits() })
+    let state = args.state.as_deref().map(Shelf::open).transpose()?;
+    Ok(Config { listen: args.listen, identity, allowed, limits: args.limits(), state })
 }
 
 /// A trial whose threads run.
@@ -121,6 +138,7 @@ pub struct Server {
     identity: Identity,
     allowed: BTreeMap<PublicKey, String>,
     role: Role,
+    state: Option<Shelf>,
 }
 
 impl Server {
@@ -136,7 +154,8 @@ impl Server {
         let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
         let allowed = config.allowed.iter().map(line).collect();
         let role = Role::qualifier(config.limits);
-        Ok(Self { listener, port, identity: config.identity, allowed, role })
+        let (identity, state) = (config.identity, config.state);
+        Ok(Self { listener, port, identity, allowed, role, state })
     }
 
     /// Where it listens, TCP and UDP alike.
@@ -157,6 +176,12 @@ impl Server {
             self.identity.public_key(),
             self.role.name
         );
+        let place = match &self.state {
+            Some(_) => "in the --state folder",
+            None => "in memory only: with --state DIR they outlive this process",
+        };
+        text +=
+            &format!("records of up to {RECORDS_MAX} runs are kept for {RECORD_SPAN}, {place}\n");
         for (key, who) in &self.allowed {
             text += &format!("allowed: {who} {key}\n");
         }
@@ -176,7 +201,10 @@ impl Server {
             peers: BTreeMap::new(),
             trials: BTreeMap::new(),
             tellers,
+            state: self.state,
         };
+        loops.restore();
+        loops.carry_out();
         tokio::pin!(ended);
         let mut look = tokio::time::interval(LOOK);
         loop {
@@ -223,18 +251,19 @@ struct Loop {
     peers: BTreeMap<ConnectionId, SocketAddr>,
     trials: BTreeMap<TrialId, Live>,
     tellers: mpsc::UnboundedSender<(TrialId, FarEvent)>,
+    state: Option<Shelf>,
 }
 
 impl Loop {
     fn take(&mut self, input: Input) {
         let now = clock::now();
         match input {
-            Input::Open { connection, who, peer, outbox } => {
+            Input::Open { connection, who, key, peer, outbox } => {
                 tracing::info!(?connection, %peer, %who, "a driver is connected");
                 self.outboxes.insert(connection, outbox);
                 self.peers.insert(connection, peer);
                 let framing = Framing::plain(IpVersion::of(peer.ip()));
-                self.session.handle_open(now, connection, who, framing);
+                self.session.handle_open(now, connection, who, key, framing);
             }
             Input::Data { bulk, peer, hello } => self.carry(bulk, peer, &hello),
             Input::Message { connection, message } => {
@@ -313,8 +342,39 @@ impl Loop {
                         live.trial.stop();
                     }
                 }
+                Action::Keep(record) => self.keep(&record),
+                Action::Forget(run) => {
+                    _ = self.state.as_ref().map(|state| state.forget(&run.to_string()));
+                }
                 Action::Note(text) => tracing::info!("{text}"),
             }
+        }
+    }
+
+    /// Takes in what an earlier process kept.
+    fn restore(&mut self) {
+        let (now, wall_ns) = (clock::now(), clock::wall_ns());
+        for (name, text) in self.state.iter().flat_map(Shelf::read) {
+            let parsed = text.map_err(|error| error.to_string());
+            let parsed =
+                parsed.and_then(|text| Record::parse(&text).map_err(|error| error.to_string()));
+            match parsed {
+                // A wall clock that was set back makes a record no younger than new.
+                Ok((record, saved_ns)) => {
+                    let age = Span::from_nanos(wall_ns.saturating_sub(saved_ns));
+                    self.session.restore(now, record, age);
+                }
+                Err(error) => tracing::warn!(%name, %error, "a record in --state is left alone"),
+            }
+        }
+    }
+
+    /// Writes a record, so that it outlives this process.
+    fn keep(&self, record: &Record) {
+        let Some(state) = &self.state else { return };
+        let text = record.emit(clock::wall_ns());
+        if let Err(error) = state.keep(&record.run.to_string(), &text) {
+            tracing::warn!(%error, "a record is kept in memory only");
         }
     }
 

@@ -155,6 +155,7 @@ fn start_agent(own: &SecretKey, driver: &SecretKey) -> Result<SocketAddr, Error>
         identity: Identity::new(own),
         allowed: vec![allowed],
         limits: Limits { rate_max, duration_max },
+        state: None,
     };
     let runtime = runtime()?;
     let server = runtime.block_on(Server::bind(config)).map_err(system)?;

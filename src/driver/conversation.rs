@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// How long a connection may take, and then its TLS handshake.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -63,20 +64,18 @@ pub async fn conduct(
     interrupts: &mut mpsc::Receiver<()>,
 ) -> Result<(), Error> {
     let mut conductor = Conductor::new(&job, ledger)?;
-    let connect = connect(&job);
+    let dialler = conductor.dialler.clone();
     let connection = tokio::select! {
-        connection = connect => connection?,
+        connection = dialler.dial() => connection?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     };
-    let (outbox, said) = mpsc::channel(OUTBOX_MAX);
-    let (heard, mut inbox) = mpsc::channel(OUTBOX_MAX);
-    let carrier = tokio::spawn(carry(connection, said, heard));
-    conductor.outbox = Some(outbox);
+    conductor.line = Some(Line::carrying(connection));
     conductor.perform()?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {
         tokio::select! {
-            heard = inbox.recv(), if conductor.outbox.is_some() => conductor.hear(heard),
+            heard = hear(&mut conductor.line) => conductor.hear(heard),
+            dialled = dialled(&mut conductor.dialling) => conductor.take_connection(dialled),
             Some(event) = conductor.told.recv() => {
                 conductor.session.handle_trial(clock::now(), event);
             }
@@ -85,12 +84,53 @@ pub async fn conduct(
         }
         conductor.perform()?;
     }
-    conductor.outbox = None;
-    _ = tokio::time::timeout(FAREWELL_MAX, carrier).await;
+    if let Some(Line { outbox, inbox: _inbox, carrier }) = conductor.line.take() {
+        drop(outbox);
+        _ = tokio::time::timeout(FAREWELL_MAX, carrier).await;
+    }
     conductor.conclude()
 }
 
+/// What is said and heard over one control connection.
+#[derive(Debug)]
+struct Line {
+    outbox: mpsc::Sender<Message>,
+    inbox: mpsc::Receiver<Heard>,
+    carrier: JoinHandle<()>,
+}
+
+impl Line {
+    fn carrying(connection: TlsStream<TcpStream>) -> Self {
+        let (outbox, said) = mpsc::channel(OUTBOX_MAX);
+        let (heard, inbox) = mpsc::channel(OUTBOX_MAX);
+        Self { outbox, inbox, carrier: tokio::spawn(carry(connection, said, heard)) }
+    }
+}
+
+/// What comes over `line`; nothing ever, where there is none.
+async fn hear(line: &mut Option<Line>) -> Option<Heard> {
+    match line {
+        Some(line) => line.inbox.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A connection that is being opened.
+type Dialling = JoinHandle<Result<TlsStream<TcpStream>, Error>>;
+
+/// What becomes of the connection that is being opened; nothing ever, where none is.
+async fn dialled(dialling: &mut Option<Dialling>) -> Result<TlsStream<TcpStream>, String> {
+    let Some(task) = dialling else { return std::future::pending().await };
+    let dialled = task.await;
+    *dialling = None;
+    match dialled {
+        Ok(connection) => connection.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// What comes over the control connection.
+#[derive(Debug)]
 enum Heard {
     Message(Box<Message>),
     /// It is closed; why, where that is known.
@@ -111,27 +151,42 @@ enum CutShort {
     Broken(String),
 }
 
-async fn connect(job: &Job) -> Result<TlsStream<TcpStream>, Error> {
-    let agent = job.agent;
-    let unreachable = |why: String| {
-        let (ip, port) = (agent.ip(), agent.port());
-        Error::Unreachable { agent, ip, port, why }
-    };
-    let stream = match tokio::time::timeout(CONNECT_MAX, TcpStream::connect(agent)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(unreachable(error.to_string())),
-        Err(_) => return Err(unreachable(format!("no answer within {} s", CONNECT_MAX.as_secs()))),
-    };
-    // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
-    _ = stream.set_nodelay(true);
-    let connector = Connector::new(&job.identity, job.agent_key);
-    connector.connect(stream, CONNECT_MAX).await.map_err(|error| match error {
-        TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
-            "the agent at {agent} has another key: {got}, where --agent-key says {expected}. Is it \
-             the right host? Compare with the key that linkqual-agent prints when it starts"
-        )),
-        error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
-    })
+/// Opens control connections to one agent.
+#[derive(Clone, Debug)]
+struct Dialler {
+    agent: SocketAddr,
+    connector: Connector,
+}
+
+impl Dialler {
+    fn new(job: &Job) -> Self {
+        Self { agent: job.agent, connector: Connector::new(&job.identity, job.agent_key) }
+    }
+
+    async fn dial(&self) -> Result<TlsStream<TcpStream>, Error> {
+        let agent = self.agent;
+        let unreachable = |why: String| {
+            let (ip, port) = (agent.ip(), agent.port());
+            Error::Unreachable { agent, ip, port, why }
+        };
+        let stream = match tokio::time::timeout(CONNECT_MAX, TcpStream::connect(agent)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
+            Err(_) => {
+                return Err(unreachable(format!("no answer within {} s", CONNECT_MAX.as_secs())));
+            }
+        };
+        // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
+        _ = stream.set_nodelay(true);
+        self.connector.connect(stream, CONNECT_MAX).await.map_err(|error| match error {
+            TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
+                "the agent at {agent} has another key: {got}, where --agent-key says {expected}. \
+                 Is it the right host? Compare with the key that linkqual-agent prints when it \
+                 starts"
+            )),
+            error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
+        })
+    }
 }
 
 /// Carries messages both ways until either end is done.
@@ -189,7 +244,9 @@ struct Conductor<'a> {
     limits: Option<Limits>,
     own_address: String,
     began_wall_ns: u64,
-    outbox: Option<mpsc::Sender<Message>>,
+    dialler: Dialler,
+    line: Option<Line>,
+    dialling: Option<Dialling>,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
     trial: Option<NearTrial>,
@@ -223,7 +280,9 @@ impl<'a> Conductor<'a> {
             limits: None,
             own_address: own_address.to_canonical().to_string(),
             began_wall_ns: clock::wall_ns(),
-            outbox: None,
+            dialler: Dialler::new(job),
+            line: None,
+            dialling: None,
             teller,
             told,
             trial: None,
@@ -240,20 +299,45 @@ impl<'a> Conductor<'a> {
     fn hear(&mut self, heard: Option<Heard>) {
         match heard {
             Some(Heard::Message(message)) => self.session.handle_message(clock::now(), *message),
-            Some(Heard::Closed(why)) => {
-                self.cut_short = self.cut_short.take().or(why);
-                self.lose_connection();
+            // Whoever says what is no message, or knows this driver no more, says it again.
+            Some(Heard::Closed(Some(why))) => {
+                self.line = None;
+                self.session.handle_lost(clock::now(), &why.to_string());
+                self.cut_short.get_or_insert(why);
             }
-            None => self.lose_connection(),
+            Some(Heard::Closed(None)) | None => self.lose_connection(),
         }
     }
 
     fn lose_connection(&mut self) {
-        self.outbox = None;
-        if let Some(trial) = &self.trial {
-            trial.control().peer_gone(clock::now());
-        }
+        self.line = None;
         self.session.handle_closed(clock::now());
+    }
+
+    fn take_connection(&mut self, dialled: Result<TlsStream<TcpStream>, String>) {
+        match dialled {
+            Ok(connection) => {
+                tracing::info!("the agent is reached again");
+                // The one before may be stuck: it is cut, not closed.
+                if let Some(Line { carrier, .. }) = self.line.take() {
+                    carrier.abort();
+                }
+                self.line = Some(Line::carrying(connection));
+                self.session.handle_connected(clock::now());
+            }
+            Err(why) => {
+                tracing::info!(%why, "the agent is not reached");
+                self.session.handle_unreachable(clock::now(), &why);
+            }
+        }
+    }
+
+    fn reconnect(&mut self) {
+        let dialler = self.dialler.clone();
+        let task = tokio::spawn(async move { dialler.dial().await });
+        if let Some(before) = self.dialling.replace(task) {
+            before.abort();
+        }
     }
 
     fn look(&mut self) {
@@ -298,6 +382,12 @@ impl<'a> Conductor<'a> {
                         trial.control().stop();
                     }
                 }
+                Action::Gone(since) => {
+                    if let Some(trial) = &self.trial {
+                        trial.control().peer_gone(since);
+                    }
+                }
+                Action::Reconnect => self.reconnect(),
                 Action::Admitted(limits) => {
                     self.limits = Some(limits);
                     let step = self.campaign.handle_admitted(limits);
@@ -328,8 +418,8 @@ impl<'a> Conductor<'a> {
     }
 
     fn say(&mut self, message: Message) {
-        let Some(outbox) = &self.outbox else { return };
-        if outbox.try_send(message).is_err() {
+        let Some(line) = &self.line else { return };
+        if line.outbox.try_send(message).is_err() {
             // The connection is closed, or so slow that it is as good as closed.
             self.lose_connection();
         }

@@ -43,8 +43,8 @@ pub struct TcpStream {
     pub congestion: CongestionControl,
 }
 
-/// The TCP streams of `trial`, without their secrets: forward before reverse. Both ends derive them,
-/// so that nobody can ask for streams that are no trial.
+/// The TCP streams of `trial`, without their secrets: forward before reverse. Both ends derive
+/// them, so that nobody can ask for streams that are no trial.
 #[must_use]
 pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
     let Some(load) = trial.tcp() else { return Vec::new() };

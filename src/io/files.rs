@@ -1,7 +1,8 @@
 //! The files that a run leaves, and what is said on the terminal.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The record's name in the output folder.
@@ -27,6 +28,9 @@ pub enum BadOutput {
     /// Another run's report is there.
     #[error("{0} exists: it is another run's report. Give an --out of its own to each run")]
     Exists(PathBuf),
+    /// Another process keeps its texts there.
+    #[error("{0} is in use by another process. Give a --state of its own to each agent")]
+    Taken(PathBuf),
     /// The system says no.
     #[error("cannot write {path}: {source}")]
     Unwritable {
@@ -78,15 +82,7 @@ impl Output {
     ///
     /// Where it cannot be written; the one before it stands.
     pub fn save(&self, name: &str, text: &str) -> Result<(), BadOutput> {
-        let path = self.folder.join(name);
-        let draft = self.folder.join(format!(".{name}.draft"));
-        let write = || {
-            let mut file = File::create(&draft)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&draft, &path)
-        };
-        write().map_err(|source| BadOutput::Unwritable { path, source })
+        replace(&self.folder, name, text, &mut OpenOptions::new())
     }
 }
 
@@ -100,7 +96,7 @@ impl Drop for Output {
 }
 
 /// The octets of a text file that is read at most: a report of the longest run is far below.
-const TEXT_MAX: u64 = 256 << 20;
+const READ_MAX: u64 = 256 << 20;
 
 /// Reads a text file whole.
 ///
@@ -108,13 +104,127 @@ const TEXT_MAX: u64 = 256 << 20;
 ///
 /// What the system says, or that it is too long or no text.
 pub fn read(path: &Path) -> io::Result<String> {
-    use std::io::Read as _;
     let mut text = String::new();
-    let len = File::open(path)?.take(TEXT_MAX + 1).read_to_string(&mut text)?;
-    if TEXT_MAX < len as u64 {
+    let len = File::open(path)?.take(READ_MAX + 1).read_to_string(&mut text)?;
+    if READ_MAX < len as u64 {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 256 MiB"));
     }
     Ok(text)
+}
+
+/// A folder in which small texts are kept from one process to the next, each under its name. One
+/// process has it at a time.
+#[derive(Debug)]
+pub struct Shelf {
+    folder: PathBuf,
+    /// Held as long as this stands.
+    _lock: File,
+}
+
+/// The longest text that is read from a shelf.
+const TEXT_MAX: u64 = 16 << 20;
+
+/// Files of a shelf that are looked at.
+const FILES_MAX: usize = 4_096;
+
+/// What stands behind a text's name.
+const SUFFIX: &str = ".json";
+
+impl Shelf {
+    /// Makes `folder`, which only its owner may look into, and takes it.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be made or written, or another process has it.
+    pub fn open(folder: &Path) -> Result<Self, BadOutput> {
+        let unwritable =
+            |path: &Path, source| BadOutput::Unwritable { path: path.to_owned(), source };
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|source| unwritable(folder, source))?;
+        let path = folder.join(".lock");
+        let file = private(OpenOptions::new().write(true).create(true).truncate(false)).open(&path);
+        let lock = file.map_err(|source| unwritable(&path, source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(BadOutput::Taken(folder.to_owned())),
+            Err(TryLockError::Error(source)) => Err(unwritable(&path, source)),
+        }
+    }
+
+    /// Every text that is kept, with its name, oldest first; or why one of them cannot be read.
+    #[must_use]
+    pub fn read(&self) -> Vec<(String, io::Result<String>)> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let kept = |entry: DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let name = name.strip_suffix(SUFFIX)?.to_owned();
+            let written = entry.metadata().and_then(|file| file.modified()).ok();
+            (!name.starts_with('.')).then_some((written, name))
+        };
+        let mut kept: Vec<_> =
+            entries.take(FILES_MAX).filter_map(|entry| kept(entry.ok()?)).collect();
+        kept.sort();
+        kept.into_iter()
+            .map(|(_, name)| {
+                let text = self.read_one(&name);
+                (name, text)
+            })
+            .collect()
+    }
+
+    fn read_one(&self, name: &str) -> io::Result<String> {
+        let file = File::open(self.path(name))?;
+        if TEXT_MAX < file.metadata()?.len() {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "it is longer than any record",
+            ));
+        }
+        let mut text = String::new();
+        file.take(TEXT_MAX).read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// Keeps `text` under `name`, whole or not at all, readable by its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written; what was there before stands.
+    pub fn keep(&self, name: &str, text: &str) -> Result<(), BadOutput> {
+        replace(&self.folder, &format!("{name}{SUFFIX}"), text, private(&mut OpenOptions::new()))
+    }
+
+    /// Forgets `name`; true where there was something to forget.
+    pub fn forget(&self, name: &str) -> bool {
+        std::fs::remove_file(self.path(name)).is_ok()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}{SUFFIX}"))
+    }
+}
+
+/// Readable and writable by the owner alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.mode(0o600)
+}
+
+/// Writes the file `name` in `folder`, whole or not at all.
+fn replace(
+    folder: &Path,
+    name: &str,
+    text: &str,
+    options: &mut OpenOptions,
+) -> Result<(), BadOutput> {
+    let path = folder.join(name);
+    let draft = folder.join(format!(".{name}.draft"));
+    let mut write = || {
+        let mut file = options.write(true).create(true).truncate(true).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&draft, &path)
+    };
+    write().map_err(|source| BadOutput::Unwritable { path, source })
 }
 
 /// Writes a result to the standard output. Whoever reads it may have gone: that is no error.
@@ -136,6 +246,7 @@ pub fn is_watched() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_report_is_never_overwritten_by_another_run() {
@@ -161,5 +272,28 @@ mod tests {
     fn a_folder_that_cannot_be_made_is_told() {
         let error = Output::create(Path::new("/proc/nothing/here")).expect_err("not writable");
         assert!(error.to_string().starts_with("cannot write /proc/nothing/here: "), "{error}");
+    }
+
+    #[test]
+    fn a_shelf_keeps_texts_for_the_next_process_and_for_nobody_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("deep/state");
+        let shelf = Shelf::open(&path).expect("writable");
+        assert!(matches!(Shelf::open(&path), Err(BadOutput::Taken(_))));
+        shelf.keep("a", "1").expect("writable");
+        shelf.keep("a", "2").expect("writable");
+        shelf.keep("b", "3").expect("writable");
+        std::fs::write(path.join(".c.json.draft"), "cut short").expect("writable");
+        std::fs::write(path.join("d.json"), [0xff]).expect("writable");
+        assert!(shelf.forget("b") && !shelf.forget("b"));
+        drop(shelf);
+        let kept = Shelf::open(&path).expect("it is free again").read();
+        let texts: Vec<_> =
+            kept.iter().map(|(name, text)| (&name[..], text.as_deref().ok())).collect();
+        assert_eq!(texts, [("a", Some("2")), ("d", None)]);
+        for (path, mode) in [(path.join("a.json"), 0o600), (path, 0o700)] {
+            let metadata = std::fs::metadata(path).expect("there");
+            assert_eq!(metadata.permissions().mode() & 0o777, mode);
+        }
     }
 }

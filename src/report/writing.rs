@@ -224,8 +224,8 @@ fn tcp_rates(outcome: &Outcome, direction: Direction, framing: Framing) -> Rates
     }
 }
 
-/// The 5th percentile of the counts of the whole seconds of a trial, its first and last cut off: the
-/// nearest rank. `None` where there are none.
+/// The 5th percentile of the counts of the whole seconds of a trial, its first and last cut off:
+/// the nearest rank. `None` where there are none.
 fn slow_second(per_second: &PerSecond, duration: Span) -> Option<u64> {
     let whole = usize::try_from(duration.nanos() / Span::from_secs(1).nanos()).unwrap_or(0);
     let count = |second: usize| per_second.counts().get(second).copied().unwrap_or(0);

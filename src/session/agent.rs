@@ -1,7 +1,10 @@
-//! The agent's half of the conversation: one machine for all its drivers, because slots and the
-//! load lock outlive connections.
+//! The agent's half of the conversation: one machine for all its drivers, because slots, the load
+//! lock and records outlive connections.
+//!
+//! A run is known by its name and by the key that asked for it. Its connection may go and another
+//! take its place; its grant may end, and what it counted is still told to who comes for it.
 
-use super::{ANSWER_MAX, QUIET_MAX, convert, hello};
+use super::{ANSWER_MAX, QUIET_MAX, hello};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{
     FarEvent as Event, LATE_MAX, SentCounts, Stream, TcpStream, streams_of, tcp_streams_of,
@@ -10,14 +13,26 @@ use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Role, Usage, authorise};
 use crate::units::{Framing, Span};
 use crate::wire::StreamNumber;
-use crate::wire::control::{Account, Message, PROTOCOL, RunId, Secrets};
+use crate::wire::control::{Account, Message, PROTOCOL, RunId, Secrets, SentMessage};
+use crate::wire::key::PublicKey;
+use crate::wire::record::Record;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How long a driver that is admitted may do nothing.
 const IDLE_MAX: Span = Span::from_secs(60);
 
-/// How long after its last packet was due a trial whose driver is gone is kept open.
-const ABANDONED_MAX: Span = Span::from_secs(5);
+/// How long after its last packet was due a trial whose driver says nothing is kept open: longer
+/// than the driver tries to come back with its accounts, which make the counts exact.
+const ABANDONED_MAX: Span = Span::from_secs(20);
+
+/// How long after its end a grant still holds its slot, for the accounts of its last trial.
+const GRACE: Span = LATE_MAX.plus(Span::from_secs(5));
+
+/// Runs that are over of which a record is kept: the oldest gives way.
+pub const RECORDS_MAX: usize = 64;
+
+/// How long a record is kept.
+pub const RECORD_SPAN: Span = Span::from_secs(3_600);
 
 /// A connection to a driver, by its number.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -54,6 +69,10 @@ pub enum Action {
     Sent(TrialId, StreamNumber, SentCounts),
     /// End the trial now; what it has counted is still told.
     Stop(TrialId),
+    /// Keep this beyond the program's end, in the place of what is kept of the run.
+    Keep(Box<Record>),
+    /// Nothing of this run needs to be kept any more.
+    Forget(RunId),
     /// For the log.
     Note(String),
 }
@@ -61,29 +80,97 @@ pub enum Action {
 #[derive(Debug)]
 struct Peer {
     who: String,
+    key: PublicKey,
     framing: Framing,
     greeted: bool,
     run: Option<RunId>,
     idle_since: Stamp<Agent>,
 }
 
+/// A run, and what is kept of it.
 #[derive(Debug)]
 struct Run {
     who: String,
+    owner: PublicKey,
     connection: Option<ConnectionId>,
-    grant: Grant,
-    spent: Span,
     closed_at: Stamp<Agent>,
+    spent: Span,
+    phase: Phase,
     trial: Option<Running>,
 }
 
 #[derive(Debug)]
+enum Phase {
+    /// It holds a slot.
+    Granted(Grant),
+    /// It holds nothing; what its last trial counted is kept.
+    Over { at: Stamp<Agent> },
+}
+
+/// A trial under way, or the last one of its run.
+#[derive(Debug)]
 struct Running {
     number: u32,
-    duration: Span,
-    stop_at: Option<Stamp<Agent>>,
+    started_at: Option<Stamp<Agent>>,
     heard: Stamp<Agent>,
+    closings: Vec<(StreamNumber, SentMessage)>,
     account: Account,
+    part: Part,
+}
+
+/// How far a trial has come.
+#[derive(Debug)]
+enum Part {
+    /// Its threads run until all is counted, or until they are stopped.
+    Open { trial: Trial, secrets: Vec<Secrets>, stop_at: Stamp<Agent> },
+    /// Its threads have been told to end, and tell what they have counted.
+    Stopped,
+    /// All is counted.
+    Counted,
+}
+
+impl Running {
+    /// Whether packets of it are still due, or would be once it is started.
+    fn may_send(&self, now: Stamp<Agent>) -> bool {
+        let Part::Open { trial, .. } = &self.part else { return false };
+        let ends_at = |started: Stamp<Agent>| started.after_nanos(trial.duration().nanos());
+        self.started_at.is_none_or(|started_at| now < ends_at(started_at))
+    }
+
+    const fn stop_at(&self) -> Option<Stamp<Agent>> {
+        match &self.part {
+            Part::Open { stop_at, .. } => Some(*stop_at),
+            Part::Stopped | Part::Counted => None,
+        }
+    }
+}
+
+impl Run {
+    const fn grant(&self) -> Option<&Grant> {
+        match &self.phase {
+            Phase::Granted(grant) => Some(grant),
+            Phase::Over { .. } => None,
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// When its phase ends, whoever is alive: a grant with its time, or a second after its driver
+    /// fell silent; a record with its hour.
+    fn until(&self) -> Stamp<Agent> {
+        let grant = match &self.phase {
+            Phase::Granted(grant) => grant,
+            Phase::Over { at } => return at.after_nanos(RECORD_SPAN.nanos()),
+        };
+        let grant_end = grant.ends_at().after_nanos(GRACE.nanos());
+        if self.connection.is_some() {
+            return grant_end;
+        }
+        let heard = self.trial.as_ref().map_or(self.closed_at, |running| running.heard);
+        grant_end.min(heard.max(self.closed_at).after_nanos(QUIET_MAX.nanos()))
+    }
 }
 
 /// The agent's half of all its conversations.
@@ -117,20 +204,45 @@ impl Session {
     /// When [`Self::handle_timeout`] is to be called at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Stamp<Agent>> {
-        let peers = self.peers.values().filter_map(Self::peer_until);
-        let trials = self.runs.values().filter_map(|run| run.trial.as_ref()?.stop_at);
-        peers.chain(trials).chain(self.runs.values().map(run_until)).min()
+        let peers = self.peers.values().filter_map(|peer| self.peer_until(peer));
+        let trials = self.runs.values().filter_map(|run| run.trial.as_ref()?.stop_at());
+        peers.chain(trials).chain(self.runs.values().map(Run::until)).min()
     }
 
-    /// A driver whose key is listed as `who`'s is connected; `framing` tells its version of IP.
+    /// A record that an earlier process kept is found, `age` old; of one that is too old nothing
+    /// is kept.
+    pub fn restore(&mut self, now: Stamp<Agent>, record: Record, age: Span) {
+        let Record { run: id, owner, who, closings, account } = record;
+        // What is older than this host is up is as old as that: the clock has no time before it.
+        let at = Stamp::from_nanos(now.nanos().saturating_sub(age.nanos()));
+        if RECORD_SPAN <= age {
+            return self.actions.push_back(Action::Forget(id));
+        }
+        let number = account.trial;
+        let trial = Some(Running {
+            number,
+            started_at: None,
+            heard: at,
+            closings,
+            account,
+            part: Part::Counted,
+        });
+        let (connection, spent, phase) = (None, Span::default(), Phase::Over { at });
+        let run = Run { who, owner, connection, closed_at: at, spent, phase, trial };
+        self.runs.insert(id, run);
+        self.bound_records();
+    }
+
+    /// A driver whose `key` is listed as `who`'s is connected; `framing` tells its version of IP.
     pub fn handle_open(
         &mut self,
         now: Stamp<Agent>,
         connection: ConnectionId,
         who: String,
+        key: PublicKey,
         framing: Framing,
     ) {
-        let peer = Peer { who, framing, greeted: false, run: None, idle_since: now };
+        let peer = Peer { who, key, framing, greeted: false, run: None, idle_since: now };
         self.peers.insert(connection, peer);
         let limits = Some(self.role.limits.into());
         self.say(connection, Message::Hello(hello("linkqual-agent", limits)));
@@ -141,41 +253,41 @@ impl Session {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.idle_since = now;
         if !peer.greeted {
-            return self.on_greeting(from, &message);
+            return self.on_greeting(now, from, &message);
         }
         match message {
-            Message::Request(request) => match convert::run_id(&request.run) {
+            Message::Request(request) => match request.run.parse() {
                 Ok(run) => match Request::try_from(&request) {
                     Ok(asked) => self.on_request(now, from, run, &asked),
-                    Err(error) => self.fault(from, &error.to_string()),
+                    Err(error) => self.fault(now, from, &error.to_string()),
                 },
-                Err(error) => self.fault(from, &error.to_string()),
+                Err(error) => self.fault(now, from, &format!("{error}")),
+            },
+            Message::Attach { run } => match run.parse() {
+                Ok(run) => self.on_attach(now, from, run),
+                Err(error) => self.fault(now, from, &format!("{error}")),
             },
             Message::Finish => {
                 if let Some(run) = peer.run.take() {
-                    self.end_run(run);
+                    self.drop_run(run);
                 }
             }
             Message::Prepare(prepare) => match (peer.run, Trial::try_from(&prepare)) {
                 (Some(run), Ok(trial)) => self.on_prepare(now, from, run, prepare.trial, trial),
-                (Some(_), Err(error)) => self.fault(from, &error.to_string()),
-                (None, _) => self.fault(from, "a trial without a grant"),
+                (Some(_), Err(error)) => self.fault(now, from, &error.to_string()),
+                (None, _) => self.fault(now, from, "a trial without a grant"),
             },
             Message::Start { trial } => self.on_start(now, from, trial),
             Message::Closing { trial, stream, sent } => match SentCounts::try_from(&sent) {
                 Ok(sent) => self.on_closing(from, trial, stream, sent),
-                Err(error) => self.fault(from, &error.to_string()),
+                Err(error) => self.fault(now, from, &error.to_string()),
             },
-            Message::Stop { trial } => {
-                if let Some(id) = self.running(from, trial) {
-                    self.actions.push_back(Action::Stop(id));
-                }
-            }
+            Message::Stop { trial } => self.on_stop(from, trial),
             Message::Fault { reason } => {
                 self.note(format!("{from:?}: the driver says: {reason}"));
-                self.close(from);
+                self.close(now, from);
             }
-            other => self.fault(from, &format!("'{}' is not a driver's to say", other.name())),
+            other => self.fault(now, from, &format!("'{}' is not a driver's to say", other.name())),
         }
     }
 
@@ -198,8 +310,9 @@ impl Session {
         match event {
             Event::Heard(at) => running.heard = running.heard.max(at),
             Event::Sent(stream, sent) => {
+                let sent: SentMessage = (&sent).into();
+                running.closings.push((stream, sent.clone()));
                 if let Some(connection) = connection {
-                    let sent = (&sent).into();
                     self.say(connection, Message::Closing { trial: id.number, stream, sent });
                 }
             }
@@ -230,36 +343,36 @@ impl Session {
         let idle: Vec<ConnectionId> = self
             .peers
             .iter()
-            .filter(|(_, peer)| is_over(Self::peer_until(peer)))
+            .filter(|(_, peer)| is_over(self.peer_until(peer)))
             .map(|(connection, _)| *connection)
             .collect();
         for connection in idle {
-            self.fault(connection, "nothing was said for too long");
+            self.fault(now, connection, "nothing was said for too long");
         }
         for (id, run) in &mut self.runs {
             let Some(running) = &mut run.trial else { continue };
-            if is_over(running.stop_at) {
-                running.stop_at = None;
+            if is_over(running.stop_at()) {
+                running.part = Part::Stopped;
                 let id = TrialId { run: *id, number: running.number };
                 self.actions.push_back(Action::Stop(id));
             }
         }
-        let over: Vec<RunId> = self
-            .runs
-            .iter()
-            .filter(|(_, run)| is_over(Some(run_until(run))))
-            .map(|(id, _)| *id)
-            .collect();
-        for run in over {
-            self.end_run(run);
+        let passed = self.runs.iter().filter(|(_, run)| is_over(Some(run.until())));
+        let passed: Vec<(RunId, bool)> = passed.map(|(id, run)| (*id, run.is_over())).collect();
+        for (run, is_over) in passed {
+            match is_over {
+                true => self.drop_run(run),
+                false => self.end_run(now, run),
+            }
         }
     }
 
-    fn peer_until(peer: &Peer) -> Option<Stamp<Agent>> {
-        match (peer.greeted, peer.run) {
-            (false, _) => Some(peer.idle_since.after_nanos(ANSWER_MAX.nanos())),
-            (true, None) => Some(peer.idle_since.after_nanos(IDLE_MAX.nanos())),
-            (true, Some(_)) => None,
+    fn peer_until(&self, peer: &Peer) -> Option<Stamp<Agent>> {
+        let granted = || self.runs.get(&peer.run?)?.grant();
+        match peer.greeted {
+            false => Some(peer.idle_since.after_nanos(ANSWER_MAX.nanos())),
+            true if granted().is_some() => None,
+            true => Some(peer.idle_since.after_nanos(IDLE_MAX.nanos())),
         }
     }
 
@@ -271,20 +384,23 @@ impl Session {
         self.actions.push_back(Action::Note(text));
     }
 
-    fn fault(&mut self, connection: ConnectionId, reason: &str) {
+    fn fault(&mut self, now: Stamp<Agent>, connection: ConnectionId, reason: &str) {
         self.note(format!("{connection:?}: {reason}"));
         self.say(connection, Message::Fault { reason: reason.to_owned() });
-        self.close(connection);
+        self.close(now, connection);
     }
 
-    fn close(&mut self, connection: ConnectionId) {
+    fn close(&mut self, now: Stamp<Agent>, connection: ConnectionId) {
         self.actions.push_back(Action::Close(connection));
         if let Some(run) = self.peers.remove(&connection).and_then(|peer| peer.run) {
-            self.end_run(run);
+            self.end_run(now, run);
+            if let Some(run) = self.runs.get_mut(&run) {
+                run.connection = None;
+            }
         }
     }
 
-    fn on_greeting(&mut self, from: ConnectionId, message: &Message) {
+    fn on_greeting(&mut self, now: Stamp<Agent>, from: ConnectionId, message: &Message) {
         match message {
             Message::Hello(hello) if hello.protocol == PROTOCOL => {
                 if let Some(peer) = self.peers.get_mut(&from) {
@@ -297,28 +413,34 @@ impl Session {
                      release at both ends",
                     hello.program, hello.protocol
                 );
-                self.fault(from, &reason);
+                self.fault(now, from, &reason);
             }
-            other => self.fault(from, &format!("'{}' came before hello", other.name())),
+            other => self.fault(now, from, &format!("'{}' came before hello", other.name())),
         }
     }
 
     fn on_request(&mut self, now: Stamp<Agent>, from: ConnectionId, id: RunId, asked: &Request) {
         let Some(peer) = self.peers.get(&from) else { return };
-        let (who, other) = (peer.who.clone(), peer.run.is_some_and(|run| run != id));
-        let taken = self.runs.get(&id).is_some_and(|run| run.connection != Some(from));
-        if other || taken {
-            return self.fault(from, "one connection has one run, and one run one connection");
+        let (who, owner) = (peer.who.clone(), peer.key);
+        let other = peer.run.filter(|run| *run != id).and_then(|run| self.runs.get(&run));
+        let holds_another = other.is_some_and(|run| !run.is_over());
+        let known = self.runs.get(&id);
+        if holds_another || known.is_some_and(|run| run.connection != Some(from)) {
+            return self.fault(now, from, "one connection has one run, and one run one connection");
         }
-        if self.runs.get(&id).is_some_and(|run| run.trial.is_some()) {
-            return self.fault(from, "a request while a trial runs");
+        let trial = known.and_then(|run| run.trial.as_ref());
+        if trial.is_some_and(|running| matches!(running.part, Part::Open { .. })) {
+            return self.fault(now, from, "a request while a trial runs");
         }
         match authorise(&self.role, asked, &self.usage(id), now) {
             Ok(grant) => {
                 let load = grant.load().map(Into::into);
-                let spent = self.runs.remove(&id).map_or(Span::default(), |run| run.spent);
-                let connection = Some(from);
-                let run = Run { who, connection, grant, spent, closed_at: now, trial: None };
+                let (spent, trial) = self
+                    .runs
+                    .remove(&id)
+                    .map_or_else(Default::default, |run| (run.spent, run.trial));
+                let (connection, phase) = (Some(from), Phase::Granted(grant));
+                let run = Run { who, owner, connection, closed_at: now, spent, phase, trial };
                 self.runs.insert(id, run);
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.run = Some(id);
@@ -335,14 +457,56 @@ impl Session {
         }
     }
 
-    fn usage(&self, but: RunId) -> Usage {
-        let others = || self.runs.iter().filter(|(id, _)| **id != but).map(|(_, run)| run);
-        let holder = |run: &Run| {
-            let (who, until) = (run.who.clone(), run.grant.ends_at());
-            let circuit = run.grant.circuit().map(str::to_owned);
-            run.grant.load().map(|_| Holder { who, circuit, until })
+    /// A driver is back for its run. What the connection before may still carry is as good as lost,
+    /// so all that was told of the trial is told again.
+    fn on_attach(&mut self, now: Stamp<Agent>, from: ConnectionId, id: RunId) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let (who, key) = (peer.who.clone(), peer.key);
+        if peer.run.is_some_and(|run| run != id) {
+            return self.fault(now, from, "one connection has one run");
+        }
+        // Another's run is not known either: nobody learns here which runs there are.
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.owner == key) else {
+            let reason = "no such run is known here: the agent was started again since then, or \
+                          keeps no record of it any more";
+            self.note(format!("{from:?}: run {id} of {who}: {reason}"));
+            return self.say(from, Message::Refused { reason: reason.to_owned() });
         };
-        Usage { runs: others().count(), holders: others().filter_map(holder).collect() }
+        peer.run = Some(id);
+        let before = run.connection.replace(from).filter(|before| *before != from);
+        let trial = run.trial.as_ref();
+        let attached = Message::Attached {
+            run: id.to_string(),
+            trial: trial.map(|running| running.number),
+            granted: !run.is_over(),
+        };
+        let closing = |running: &Running, (stream, sent): &(StreamNumber, SentMessage)| {
+            Message::Closing { trial: running.number, stream: *stream, sent: sent.clone() }
+        };
+        let told = trial.into_iter().flat_map(|running| {
+            let is_counted = matches!(running.part, Part::Counted);
+            let account = is_counted.then(|| Message::Account(running.account.clone()));
+            running.closings.iter().map(move |sent| closing(running, sent)).chain(account)
+        });
+        let told: Vec<Message> = std::iter::once(attached).chain(told).collect();
+        self.note(format!("{from:?}: {who} is back for run {id}"));
+        if let Some(before) = before {
+            self.peers.remove(&before);
+            self.actions.push_back(Action::Close(before));
+        }
+        told.into_iter().for_each(|message| self.say(from, message));
+    }
+
+    fn usage(&self, but: RunId) -> Usage {
+        let others = self.runs.iter().filter(|(id, _)| **id != but);
+        let granted = |(_, run): (&RunId, &Run)| Some((run.who.clone(), run.grant()?.clone()));
+        let others: Vec<(String, Grant)> = others.filter_map(granted).collect();
+        let holder = |(who, grant): &(String, Grant)| {
+            let (who, until) = (who.clone(), grant.ends_at());
+            let circuit = grant.circuit().map(str::to_owned);
+            grant.load().map(|_| Holder { who, circuit, until })
+        };
+        Usage { runs: others.len(), holders: others.iter().filter_map(holder).collect() }
     }
 
     fn on_prepare(
@@ -355,10 +519,25 @@ impl Session {
     ) {
         let framing = self.peers.get(&from).map(|peer| peer.framing);
         let (Some(run), Some(framing)) = (self.runs.get_mut(&id), framing) else { return };
-        if run.trial.is_some() {
-            return self.fault(from, "a trial while another runs");
+        match run.trial.as_ref().map(|running| (running.number, &running.part)) {
+            Some((before, Part::Open { trial: asked, secrets, .. }))
+                if before == number && *asked == trial =>
+            {
+                let streams = secrets.clone();
+                return self.say(from, Message::Prepared { trial: number, streams });
+            }
+            Some((_, Part::Open { .. })) => {
+                return self.fault(now, from, "a trial while another runs");
+            }
+            Some((before, _)) if before == number => {
+                return self.refuse_trial(from, &Refusal::BeyondGrant("it is over already"));
+            }
+            _ => {}
         }
-        if let Err(refusal) = run.grant.allows(&trial, framing, now, run.spent) {
+        let Some(grant) = run.grant() else {
+            return self.refuse_trial(from, &Refusal::BeyondGrant("that has ended"));
+        };
+        if let Err(refusal) = grant.allows(&trial, framing, now, run.spent) {
             return self.refuse_trial(from, &refusal);
         }
         if !trial.is_idle() {
@@ -374,16 +553,19 @@ impl Session {
             .map(|stream| (stream, self.dice.secrets(stream.number)))
             .map(|(stream, secret)| (TcpStream { token: secret.token, ..stream }, secret))
             .collect();
+        let secrets = streams.iter().map(|(_, secret)| secret);
+        let secrets: Vec<Secrets> =
+            secrets.chain(tcp.iter().map(|(_, secret)| secret)).cloned().collect();
         let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
+        let stop_at = now.after_nanos(wait.nanos());
         run.trial = Some(Running {
             number,
-            duration: trial.duration(),
-            stop_at: Some(now.after_nanos(wait.nanos())),
+            started_at: None,
             heard: now,
+            closings: Vec::new(),
             account: Account { trial: number, ..Account::default() },
+            part: Part::Open { trial, secrets: secrets.clone(), stop_at },
         });
-        let secrets = streams.iter().map(|(_, secret)| secret);
-        let secrets = secrets.chain(tcp.iter().map(|(_, secret)| secret)).cloned().collect();
         self.actions.push_back(Action::Expect(TrialId { run: id, number }, from, streams, tcp));
         self.say(from, Message::Prepared { trial: number, streams: secrets });
     }
@@ -393,24 +575,31 @@ impl Session {
         self.say(to, Message::Refused { reason: refusal.to_string() });
     }
 
-    /// The trial of this number that runs on this connection.
-    fn running(&self, from: ConnectionId, number: u32) -> Option<TrialId> {
+    /// The trial of this number of this connection's run, whether it is over or not.
+    fn known(&mut self, from: ConnectionId, number: u32) -> Option<(TrialId, &mut Running)> {
         let run = self.peers.get(&from)?.run?;
-        let running = self.runs.get(&run)?.trial.as_ref()?;
-        (running.number == number).then_some(TrialId { run, number })
+        let running = self.runs.get_mut(&run)?.trial.as_mut()?;
+        (running.number == number).then_some((TrialId { run, number }, running))
     }
 
     fn on_start(&mut self, now: Stamp<Agent>, from: ConnectionId, number: u32) {
-        let Some(id) = self.running(from, number) else {
-            return self.fault(from, "a start without its trial");
+        let run = self.peers.get(&from).and_then(|peer| peer.run);
+        let grant_end = run.and_then(|run| Some(self.runs.get(&run)?.grant()?.ends_at()));
+        let Some((id, running)) = self.known(from, number) else {
+            return self.fault(now, from, "a start without its trial");
         };
-        let Some(run) = self.runs.get_mut(&id.run) else { return };
-        let Some(running) = run.trial.as_mut() else { return };
-        if run.grant.ends_at() < now.after_nanos(running.duration.nanos()) {
-            return self.fault(from, "a start so late that the trial would outlast its grant");
+        // A start that is said again comes when the trial is under way, or over already.
+        if let Part::Open { trial, .. } = &running.part {
+            let ends_at = now.after_nanos(trial.duration().nanos());
+            let is_first = running.started_at.is_none();
+            if is_first && grant_end.is_none_or(|grant_end| grant_end < ends_at) {
+                let reason = "a start so late that the trial would outlast its grant";
+                return self.fault(now, from, reason);
+            }
+            running.heard = now;
+            running.started_at.get_or_insert(now);
+            self.actions.push_back(Action::Start(id));
         }
-        running.heard = now;
-        self.actions.push_back(Action::Start(id));
         self.say(from, Message::Started { trial: number });
     }
 
@@ -422,40 +611,84 @@ impl Session {
         sent: SentCounts,
     ) {
         // One of a trial that has ended by itself may still be under way.
-        if let Some(id) = self.running(from, number) {
+        let known = self.known(from, number);
+        if let Some((id, _)) = known.filter(|(_, run)| !matches!(run.part, Part::Counted)) {
             self.actions.push_back(Action::Sent(id, stream, sent));
         }
     }
 
-    fn end_trial(&mut self, id: TrialId) {
-        let Some(run) = self.runs.get_mut(&id.run) else { return };
-        let Some(running) = run.trial.take() else { return };
-        if let Some(connection) = run.connection {
-            self.say(connection, Message::Account(running.account));
+    fn on_stop(&mut self, from: ConnectionId, number: u32) {
+        let Some((id, running)) = self.known(from, number) else { return };
+        if matches!(running.part, Part::Open { .. }) {
+            running.part = Part::Stopped;
+            self.actions.push_back(Action::Stop(id));
         }
     }
 
-    /// Frees all that a run holds; what it still sends is stopped.
-    fn end_run(&mut self, id: RunId) {
-        let Some(run) = self.runs.remove(&id) else { return };
-        if let Some(running) = run.trial {
+    /// All of a trial is counted: told where somebody listens, and kept where nobody may.
+    fn end_trial(&mut self, id: TrialId) {
+        let Some(run) = self.runs.get_mut(&id.run) else { return };
+        let (owner, who, connection) = (run.owner, run.who.clone(), run.connection);
+        let Some(running) = run.trial.as_mut() else { return };
+        running.part = Part::Counted;
+        let (closings, account) = (running.closings.clone(), running.account.clone());
+        if let Some(connection) = connection {
+            self.say(connection, Message::Account(account.clone()));
+        }
+        let record = Record { run: id.run, owner, who, closings, account };
+        self.actions.push_back(Action::Keep(Box::new(record)));
+    }
+
+    /// Frees the slot of a run. What it still sends is stopped; what it counted is kept. A trial
+    /// whose packets have all been due waits on for the driver's accounts, which make it exact.
+    fn end_run(&mut self, now: Stamp<Agent>, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| !run.is_over()) else { return };
+        if run.trial.is_none() {
+            return self.drop_run(id);
+        }
+        run.phase = Phase::Over { at: now };
+        if let Some(peer) = run.connection.and_then(|connection| self.peers.get_mut(&connection)) {
+            peer.idle_since = now;
+        }
+        if let Some(running) = run.trial.as_mut()
+            && running.may_send(now)
+        {
+            running.part = Part::Stopped;
             self.actions.push_back(Action::Stop(TrialId { run: id, number: running.number }));
+        }
+        let text = format!("run {id} of {} is over; its record is kept", run.who);
+        self.note(text);
+        self.bound_records();
+    }
+
+    /// Frees all that a run holds: nobody will ask for it again.
+    fn drop_run(&mut self, id: RunId) {
+        let Some(run) = self.runs.remove(&id) else { return };
+        if let Some(Running { number, part: Part::Open { .. }, .. }) = run.trial {
+            self.actions.push_back(Action::Stop(TrialId { run: id, number }));
         }
         if let Some(peer) = run.connection.and_then(|connection| self.peers.get_mut(&connection)) {
             peer.run = None;
         }
-        self.note(format!("run {id} of {} is over", run.who));
+        self.actions.push_back(Action::Forget(id));
+        if !run.is_over() {
+            self.note(format!("run {id} of {} is over", run.who));
+        }
     }
-}
 
-/// When a run ends, whoever is alive: with its grant, or a second after its driver fell silent.
-fn run_until(run: &Run) -> Stamp<Agent> {
-    let grant_end = run.grant.ends_at().after_nanos(LATE_MAX.plus(ABANDONED_MAX).nanos());
-    if run.connection.is_some() {
-        return grant_end;
+    /// The oldest records give way.
+    fn bound_records(&mut self) {
+        loop {
+            let over = self.runs.iter().filter_map(|(id, run)| match run.phase {
+                Phase::Over { at } => Some((at, *id)),
+                Phase::Granted(_) => None,
+            });
+            let over: Vec<(Stamp<Agent>, RunId)> = over.collect();
+            let oldest = over.iter().min().filter(|_| RECORDS_MAX < over.len());
+            let Some((_, oldest)) = oldest else { return };
+            self.drop_run(*oldest);
+        }
     }
-    let heard = run.trial.as_ref().map_or(run.closed_at, |running| running.heard);
-    grant_end.min(heard.max(run.closed_at).after_nanos(QUIET_MAX.nanos()))
 }
 
 #[cfg(test)]
@@ -476,8 +709,19 @@ mod tests {
         }
     }
 
+    fn key(octet: u8) -> PublicKey {
+        let mut spki = vec![0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+        spki.extend([octet; 32]);
+        PublicKey::from_spki(&spki).expect("any 32 octets are one")
+    }
+
     fn at(seconds: u64) -> Stamp<Agent> {
         Stamp::from_nanos(Span::from_secs(seconds).nanos())
+    }
+
+    fn open(session: &mut Session, seconds: u64, connection: ConnectionId, key: PublicKey) {
+        let framing = Framing::plain(IpVersion::V4);
+        session.handle_open(at(seconds), connection, "ops".into(), key, framing);
     }
 
     /// What the agent does about `message`, but for its log.
@@ -492,7 +736,7 @@ mod tests {
         let rate_max = "1 Gbit/s".parse().expect("a rate");
         let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
         let mut session = Session::new(Role::qualifier(limits), Box::new(Ones));
-        session.handle_open(at(0), DRIVER, "ops".into(), Framing::plain(IpVersion::V4));
+        open(&mut session, 0, DRIVER, key(1));
         let actions = say(&mut session, 0, Message::Hello(hello("linkqual", None)));
         assert!(matches!(actions[..], [Action::Say(DRIVER, Message::Hello(_))]));
         session
@@ -546,7 +790,7 @@ mod tests {
         let mut session = greeted();
         check_fault(&say(&mut session, 0, prepare(10)), "without a grant");
         let mut session = greeted();
-        session.handle_open(at(0), ConnectionId(2), "ops".into(), Framing::plain(IpVersion::V4));
+        open(&mut session, 0, ConnectionId(2), key(1));
         session.handle_message(at(0), ConnectionId(2), request());
         let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
         let faulted = |action: &Action| matches!(action, Action::Say(_, Message::Fault { .. }));
@@ -556,7 +800,7 @@ mod tests {
     #[test]
     fn another_version_is_told_what_to_install() {
         let mut session = greeted();
-        session.handle_open(at(0), ConnectionId(2), "ops".into(), Framing::plain(IpVersion::V4));
+        open(&mut session, 0, ConnectionId(2), key(1));
         let other = Hello { protocol: PROTOCOL + 1, ..hello("linkqual", None) };
         session.handle_message(at(0), ConnectionId(2), Message::Hello(other));
         let text =

@@ -150,13 +150,6 @@ impl TryFrom<&Request> for policy::Request {
     }
 }
 
-/// The run that a message names.
-pub(super) fn run_id(text: &str) -> Result<RunId, Inconsistent> {
-    let is_hex = text.len() == 32 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
-    let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
-    id.map(RunId).ok_or_else(|| Inconsistent::new("a run's name is 32 hexadecimal digits"))
-}
-
 impl From<&Delays> for DelaysMessage {
     fn from(delays: &Delays) -> Self {
         Self {
@@ -450,14 +443,6 @@ mod tests {
             vec![(1, String::new()); 4],
         ] {
             assert!(told(clusters.clone()).is_err(), "{clusters:?} were taken");
-        }
-    }
-
-    #[test]
-    fn a_run_has_a_name_of_32_digits() {
-        assert_eq!(run_id(&RunId(7).to_string()), Ok(RunId(7)));
-        for text in ["", "7", "+0000000000000000000000000000007", &"g".repeat(32)] {
-            assert!(run_id(text).is_err(), "{text}");
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The driver's half of the conversation.
+//!
+//! A trial under way and the connection to its agent are two things. Data goes on whatever becomes
+//! of the connection; where that closes, or an answer is overdue on it, another is opened, and the
+//! run is attached to it. Then all that may not have been heard is said again.
 
 use super::{ANSWER_MAX, Inconsistent, QUIET_MAX, convert, hello};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{
-    HandshakeFailed, HostLimits, LATE_MAX, NearEvent as Event, Outcome, PROBE_STREAM, Probed,
+    Half, HandshakeFailed, HostLimits, LATE_MAX, NearEvent as Event, Outcome, PROBE_STREAM, Probed,
     SentCounts, Status, Stream, Tally, TcpCame, TcpSent, TcpStream, streams_of, tcp_streams_of,
 };
 use crate::plan::{Direction, Limits, PROBES_PER_SECOND, Trial};
@@ -14,8 +18,22 @@ use crate::wire::control::{Account, Hello, Message, PROTOCOL, RunId, Secrets};
 use crate::wire::seal::KEY_LEN;
 use std::collections::{BTreeMap, VecDeque};
 
-/// How long after the last packet was due the two ends' accounts may take.
-const ACCOUNTS_MAX: Span = Span::from_secs(5);
+/// How long an answer may take before the connection is taken for dead, and another is opened
+/// beside it.
+const OVERDUE: Span = Span::from_secs(3);
+
+/// How long an answer may take in all, over whichever connection; shorter than the agent keeps an
+/// abandoned trial open, so that what comes at last is still exact.
+const REACH_MAX: Span = Span::from_secs(18);
+
+/// How long the record of a run is tried for that the agent has ended.
+const FETCH_MAX: Span = Span::from_secs(10);
+
+/// How long the two ends' last words on a trial that is stopped may take.
+const LAST_WORDS_MAX: Span = LATE_MAX.plus(QUIET_MAX);
+
+/// How far apart two connections are opened.
+const RETRY: Span = Span::from_secs(1);
 
 /// What a trial is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,6 +79,12 @@ pub enum Action {
     Close(StreamNumber, SentCounts),
     /// End the trial now; what it has counted is still told.
     Stop,
+    /// The agent is gone since then: what does not come any more is not the line's doing.
+    Gone(Stamp<Driver>),
+    /// Open another connection, and tell [`Session::handle_connected`] or
+    /// [`Session::handle_unreachable`]; what is said until then goes over the old one, where that
+    /// is still open.
+    Reconnect,
     /// The agent has admitted this driver, with these limits.
     Admitted(Limits),
     /// The agent has granted the request.
@@ -99,6 +123,12 @@ pub enum Failure {
     /// No answer came.
     #[error("the agent did not answer within {0}")]
     Timeout(Span),
+    /// The connection was lost, and there was no other.
+    #[error("the control connection was lost, and none could be had again within {REACH_MAX}: {0}")]
+    Unreachable(String),
+    /// The agent does not know the run any more.
+    #[error("the agent lost this run: {0}")]
+    Lost(String),
     /// No stream could be opened.
     #[error("{0}")]
     NotOpened(String),
@@ -106,16 +136,50 @@ pub enum Failure {
 
 #[derive(Debug)]
 enum State {
-    ExpectHello { until: Stamp<Driver> },
+    ExpectHello {
+        until: Stamp<Driver>,
+    },
     Idle,
-    ExpectGrant { until: Stamp<Driver> },
-    ExpectPrepared { task: Task, trial: Trial, until: Stamp<Driver> },
-    Opening { task: Task, running: Running },
-    ExpectStarted { running: Running, until: Stamp<Driver> },
+    /// `then` waits for a grant that is asked for once more.
+    ExpectGrant {
+        then: Option<(Task, Trial)>,
+        until: Stamp<Driver>,
+    },
+    ExpectPrepared {
+        task: Task,
+        trial: Trial,
+        until: Stamp<Driver>,
+    },
+    Opening {
+        task: Task,
+        running: Running,
+    },
+    ExpectStarted {
+        running: Running,
+        until: Stamp<Driver>,
+    },
     Running(Running),
     Searching,
-    ExpectAccount { found: Option<u32>, until: Stamp<Driver> },
+    ExpectAccount {
+        found: Option<u32>,
+        until: Stamp<Driver>,
+    },
     Over,
+}
+
+/// How the agent can be spoken to.
+#[derive(Debug)]
+enum Link {
+    /// The run has a connection.
+    Open,
+    /// The hands open another, beside one that is silent or in the place of one that closed.
+    Dialling,
+    /// Another is open; the agent is asked for the run.
+    Attaching { until: Stamp<Driver> },
+    /// The agent could not be reached: the next try comes.
+    Waiting { until: Stamp<Driver> },
+    /// There will be none any more.
+    Lost,
 }
 
 /// A trial under way.
@@ -125,6 +189,7 @@ struct Running {
     streams: Vec<Stream>,
     tcp: Vec<TcpStream>,
     opened: usize,
+    started: bool,
     ends_at: Stamp<Driver>,
     heard: Stamp<Driver>,
     sent: BTreeMap<StreamNumber, SentCounts>,
@@ -162,6 +227,16 @@ impl Running {
     const fn is_open(&self) -> bool {
         self.opened == self.streams.len() + self.tcp.len()
     }
+
+    /// Until when the agent's account is waited for, and tried for.
+    const fn account_until(&self) -> Stamp<Driver> {
+        self.ends_at.after_nanos(LATE_MAX.plus(REACH_MAX).nanos())
+    }
+
+    /// Whether this end sends `stream`, and so closes its account.
+    fn is_sent_here(stream: &Stream) -> bool {
+        stream.number == PROBE_STREAM || stream.direction == Direction::Forward
+    }
 }
 
 /// The driver's half of a conversation with one agent.
@@ -170,8 +245,17 @@ pub struct Session {
     run: RunId,
     state: State,
     trials: u32,
-    connected: bool,
+    /// What leave was asked for last; asked again where the agent has ended the run meanwhile.
+    request: Option<Request>,
+    has_lapsed: bool,
+    link: Link,
+    /// When the run's connection closed, where it has no other yet.
     closed_at: Option<Stamp<Driver>>,
+    /// Why the agent could not be reached, the last time.
+    unreachable: Option<String>,
+    dialled_at: Option<Stamp<Driver>>,
+    /// When the connection was last given something to answer.
+    asked_at: Stamp<Driver>,
     actions: VecDeque<Action>,
 }
 
@@ -184,8 +268,13 @@ impl Session {
             run,
             state: State::ExpectHello { until: now.after_nanos(ANSWER_MAX.nanos()) },
             trials: 0,
-            connected: true,
+            request: None,
+            has_lapsed: false,
+            link: Link::Open,
             closed_at: None,
+            unreachable: None,
+            dialled_at: None,
+            asked_at: now,
             actions: VecDeque::from([say_hello]),
         }
     }
@@ -197,8 +286,8 @@ impl Session {
     /// Panics where something else is under way: the caller's own order is wrong.
     pub fn request(&mut self, now: Stamp<Driver>, request: &Request) {
         assert!(matches!(self.state, State::Idle), "a request while {:?}", self.state);
-        self.say(Message::Request(convert::request(self.run, request)));
-        self.state = State::ExpectGrant { until: now.after_nanos(ANSWER_MAX.nanos()) };
+        self.request = Some(request.clone());
+        self.state = self.ask_for_leave(now, None);
     }
 
     /// Begins a trial.
@@ -209,23 +298,22 @@ impl Session {
     pub fn begin(&mut self, now: Stamp<Driver>, task: Task, trial: Trial) {
         assert!(matches!(self.state, State::Idle), "a trial while {:?}", self.state);
         self.trials += 1;
-        self.say(Message::Prepare(convert::prepare(self.trials, &trial)));
-        let until = now.after_nanos(ANSWER_MAX.nanos());
-        self.state = State::ExpectPrepared { task, trial, until };
+        self.state = match self.has_lapsed {
+            true => self.ask_for_leave(now, Some((task, trial))),
+            false => self.prepare(now, task, trial),
+        };
     }
 
     /// No more trials: the agent may free what it holds.
     pub fn finish(&mut self) {
-        if self.connected {
-            self.say(Message::Finish);
-        }
+        self.say(Message::Finish);
         self.state = State::Over;
     }
 
-    /// Whether the agent can still be spoken to.
+    /// Whether the agent can be spoken to now.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
-        self.connected && !matches!(self.state, State::Over)
+        matches!(self.link, Link::Open) && !matches!(self.state, State::Over)
     }
 
     /// The next action; `None` until something else happens.
@@ -236,39 +324,42 @@ impl Session {
     /// When [`Self::handle_timeout`] is to be called at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Stamp<Driver>> {
-        match &self.state {
-            State::ExpectHello { until }
-            | State::ExpectGrant { until }
-            | State::ExpectPrepared { until, .. }
-            | State::ExpectStarted { until, .. }
-            | State::ExpectAccount { until, .. } => Some(*until),
-            State::Running(running) => Some(self.running_until(running)),
-            State::Opening { .. } | State::Searching | State::Idle | State::Over => None,
-        }
+        [self.state_until(), self.link_until()].into_iter().flatten().min()
     }
 
     /// The agent said `message`.
     pub fn handle_message(&mut self, now: Stamp<Driver>, message: Message) {
+        if matches!(self.state, State::Over) {
+            return;
+        }
+        let message = match (&self.link, message) {
+            (Link::Attaching { .. }, message) => match self.on_attaching(now, message) {
+                Some(message) => message,
+                None => return self.settle(now),
+            },
+            (_, message) => message,
+        };
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match (state, message) {
             (State::ExpectHello { .. }, Message::Hello(hello)) => self.on_hello(hello),
-            (State::ExpectGrant { .. }, Message::Granted(_)) => {
-                self.actions.push_back(Action::Granted);
-                State::Idle
-            }
-            (State::ExpectGrant { .. }, Message::Refused { reason }) => {
+            (State::ExpectGrant { then, .. }, Message::Granted(_)) => self.on_granted(now, then),
+            (State::ExpectGrant { then: None, .. }, Message::Refused { reason }) => {
                 self.fail(Failure::Refused(reason))
             }
-            (State::ExpectPrepared { trial, .. }, Message::Refused { reason }) => {
-                self.end_with(Outcome::nothing(trial, Status::Refused, reason))
-            }
+            (
+                State::ExpectGrant { then: Some((_, trial)), .. }
+                | State::ExpectPrepared { trial, .. },
+                Message::Refused { reason },
+            ) => self.end_with(Outcome::nothing(trial, Status::Refused, reason)),
             (
                 State::ExpectPrepared { task, trial, .. },
                 Message::Prepared { trial: number, streams },
             ) if number == self.trials => self.on_prepared(now, task, trial, &streams),
-            (State::ExpectStarted { running, .. }, Message::Started { trial })
-                if trial == self.trials =>
-            {
+            (
+                State::ExpectStarted { mut running, .. } | State::Running(mut running),
+                Message::Started { trial },
+            ) if trial == self.trials => {
+                running.started = true;
                 State::Running(running)
             }
             (
@@ -282,10 +373,16 @@ impl Session {
                 State::Running(running),
                 message @ (Message::Closing { .. } | Message::Account(_)),
             ) => State::Running(self.on_trial_message(running, message)),
-            (State::ExpectAccount { found, .. }, Message::Account(_)) => {
+            (State::ExpectAccount { found, .. }, Message::Account(account))
+                if account.trial == self.trials =>
+            {
                 self.actions.push_back(Action::PayloadFound(found));
                 State::Idle
             }
+            (
+                State::ExpectStarted { running, .. } | State::Running(running),
+                Message::Fault { reason },
+            ) => self.lose(now, running, &format!("the agent broke it off: {reason}")),
             (_, Message::Fault { reason }) => self.fail(Failure::Protocol(reason)),
             (state, message) => self.on_stray(state, &message),
         };
@@ -294,20 +391,55 @@ impl Session {
 
     /// The connection to the agent closed; the trial under way need not end.
     pub fn handle_closed(&mut self, now: Stamp<Driver>) {
-        self.connected = false;
-        self.closed_at = Some(now);
-        let waits = matches!(
-            self.state,
-            State::ExpectHello { .. }
-                | State::ExpectGrant { .. }
-                | State::ExpectPrepared { .. }
-                | State::ExpectAccount { .. }
-                | State::Opening { .. }
-                | State::Searching
-        );
-        if waits {
-            self.state = self.fail(Failure::Closed);
+        match (&self.state, &self.link) {
+            (State::Over, _) => return,
+            (State::ExpectHello { .. }, _) => self.state = self.fail(Failure::Closed),
+            (_, Link::Open | Link::Attaching { .. }) => {
+                self.closed_at.get_or_insert(now);
+                self.reconnect(now);
+            }
+            // The silent one, beside which another is opened, or the one before.
+            (_, Link::Dialling | Link::Waiting { .. } | Link::Lost) => {
+                self.closed_at.get_or_insert(now);
+            }
         }
+        // The answer that was under way there is lost.
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::ExpectStarted { running, .. } => State::Running(running),
+            state => state,
+        };
+        self.settle(now);
+    }
+
+    /// The connection that was asked for is open, and the one before is not listened to any more.
+    pub fn handle_connected(&mut self, now: Stamp<Driver>) {
+        if matches!(self.link, Link::Dialling) && !matches!(self.state, State::Over) {
+            self.actions.push_back(Action::Say(Message::Hello(hello("linkqual", None))));
+            self.actions.push_back(Action::Say(Message::Attach { run: self.run.to_string() }));
+            self.link = Link::Attaching { until: now.after_nanos(OVERDUE.nanos()) };
+        }
+    }
+
+    /// The connection that was asked for cannot be had now, because of `why`.
+    pub fn handle_unreachable(&mut self, now: Stamp<Driver>, why: &str) {
+        self.unreachable = Some(why.to_owned());
+        if matches!(self.link, Link::Dialling) {
+            self.reconnect(now);
+        }
+    }
+
+    /// The agent cannot be spoken to any more, because of `why`: no further try can help.
+    pub fn handle_lost(&mut self, now: Stamp<Driver>, why: &str) {
+        self.closed_at.get_or_insert(now);
+        self.link = Link::Lost;
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match state {
+            State::ExpectStarted { running, .. } | State::Running(running) => {
+                self.lose(now, running, why)
+            }
+            State::Over => State::Over,
+            _ => self.fail(Failure::Closed),
+        };
         self.settle(now);
     }
 
@@ -332,8 +464,8 @@ impl Session {
             (State::Searching, Event::PayloadFound(found)) => {
                 self.actions.push_back(Action::Stop);
                 self.say(Message::Stop { trial: self.trials });
-                let until = now.after_nanos(ANSWER_MAX.nanos());
-                State::ExpectAccount { found, until }
+                self.asked_at = now;
+                State::ExpectAccount { found, until: now.after_nanos(REACH_MAX.nanos()) }
             }
             // Of a trial that is over already.
             (state @ (State::Over | State::Idle | State::ExpectGrant { .. }), _) => state,
@@ -353,28 +485,46 @@ impl Session {
 
     /// A deadline may have passed.
     pub fn handle_timeout(&mut self, now: Stamp<Driver>) {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return;
+        if self.state_until().is_some_and(|until| until <= now) {
+            self.on_state_timeout(now);
         }
+        if self.link_until().is_some_and(|until| until <= now) {
+            self.reconnect(now);
+        }
+        self.settle(now);
+    }
+
+    fn on_state_timeout(&mut self, now: Stamp<Driver>) {
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match state {
-            State::ExpectHello { .. }
-            | State::ExpectGrant { .. }
+            State::ExpectHello { .. } => self.fail(Failure::Timeout(ANSWER_MAX)),
+            State::ExpectGrant { .. }
             | State::ExpectPrepared { .. }
-            | State::ExpectAccount { .. } => self.fail(Failure::Timeout(ANSWER_MAX)),
+            | State::ExpectAccount { .. } => {
+                let failure = match (&self.link, self.unreachable.take()) {
+                    (Link::Open, _) | (_, None) => Failure::Timeout(REACH_MAX),
+                    (_, Some(why)) => Failure::Unreachable(why),
+                };
+                self.fail(failure)
+            }
             // Whether it has started is seen on the data plane; the answer may be under way.
             State::ExpectStarted { running, .. } => State::Running(running),
             State::Running(running) if running.stopping.is_some() => self.end(running),
-            State::Running(running) => {
-                let reason = match self.closed_at {
-                    Some(_) => "the agent went away",
-                    None => "the agent's account did not arrive in time",
-                };
-                self.stop(now, running, reason)
-            }
+            State::Running(running) => match self.closed_at {
+                Some(closed_at) if now < running.ends_at => {
+                    let gone_at = running.heard.max(closed_at);
+                    self.actions.push_back(Action::Gone(gone_at));
+                    let reason = "the agent went away: the control connection closed, and then \
+                                  no data came";
+                    self.stop(now, running, reason, FETCH_MAX)
+                }
+                _ => {
+                    let reason = self.no_account();
+                    self.stop(now, running, &reason, LAST_WORDS_MAX)
+                }
+            },
             other => other,
         };
-        self.settle(now);
     }
 
     /// The user wants it to end: what was measured is still told.
@@ -382,15 +532,201 @@ impl Session {
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match state {
             State::ExpectStarted { running, .. } | State::Running(running) => {
-                self.stop(now, running, "interrupted")
+                self.stop(now, running, "interrupted", LAST_WORDS_MAX)
             }
             _ => self.fail(Failure::NotOpened("interrupted".into())),
         };
         self.settle(now);
     }
 
+    fn state_until(&self) -> Option<Stamp<Driver>> {
+        match &self.state {
+            State::ExpectHello { until }
+            | State::ExpectGrant { until, .. }
+            | State::ExpectPrepared { until, .. }
+            | State::ExpectStarted { until, .. }
+            | State::ExpectAccount { until, .. } => Some(*until),
+            State::Running(running) => Some(self.running_until(running)),
+            State::Opening { .. } | State::Searching | State::Idle | State::Over => None,
+        }
+    }
+
+    /// When another connection is to be opened.
+    fn link_until(&self) -> Option<Stamp<Driver>> {
+        let overdue = |since: Stamp<Driver>| Some(since.after_nanos(OVERDUE.nanos()));
+        match (&self.link, &self.state) {
+            (_, State::Over | State::ExpectHello { .. }) | (Link::Dialling | Link::Lost, _) => None,
+            (Link::Attaching { until } | Link::Waiting { until }, _) => Some(*until),
+            (
+                Link::Open,
+                State::ExpectGrant { .. }
+                | State::ExpectPrepared { .. }
+                | State::ExpectStarted { .. }
+                | State::ExpectAccount { .. },
+            ) => overdue(self.asked_at),
+            (Link::Open, State::Running(running)) => {
+                overdue(self.asked_at.max(running.ends_at.after_nanos(LATE_MAX.nanos())))
+            }
+            (Link::Open, State::Idle | State::Opening { .. } | State::Searching) => None,
+        }
+    }
+
+    /// Says what is to be answered, or to be known. What no connection carries is said again once
+    /// the run has another.
     fn say(&mut self, message: Message) {
-        self.actions.push_back(Action::Say(message));
+        if matches!(self.link, Link::Open | Link::Dialling | Link::Waiting { .. }) {
+            self.actions.push_back(Action::Say(message));
+        }
+    }
+
+    fn ask_for_leave(&mut self, now: Stamp<Driver>, then: Option<(Task, Trial)>) -> State {
+        if let Some(request) = &self.request {
+            self.say(Message::Request(convert::request(self.run, request)));
+        }
+        self.asked_at = now;
+        State::ExpectGrant { then, until: now.after_nanos(REACH_MAX.nanos()) }
+    }
+
+    fn prepare(&mut self, now: Stamp<Driver>, task: Task, trial: Trial) -> State {
+        self.say(Message::Prepare(convert::prepare(self.trials, &trial)));
+        self.asked_at = now;
+        State::ExpectPrepared { task, trial, until: now.after_nanos(REACH_MAX.nanos()) }
+    }
+
+    fn on_granted(&mut self, now: Stamp<Driver>, then: Option<(Task, Trial)>) -> State {
+        self.has_lapsed = false;
+        match then {
+            Some((task, trial)) => self.prepare(now, task, trial),
+            None => {
+                self.actions.push_back(Action::Granted);
+                State::Idle
+            }
+        }
+    }
+
+    /// Opens another connection: now, or a moment after the try before.
+    fn reconnect(&mut self, now: Stamp<Driver>) {
+        let next_at = self.dialled_at.map(|dialled_at| dialled_at.after_nanos(RETRY.nanos()));
+        self.link = match next_at.filter(|next_at| now < *next_at) {
+            Some(until) => Link::Waiting { until },
+            None => {
+                self.dialled_at = Some(now);
+                self.actions.push_back(Action::Reconnect);
+                Link::Dialling
+            }
+        };
+    }
+
+    /// What a connection says before the run is attached to it; anything else is given back.
+    fn on_attaching(&mut self, now: Stamp<Driver>, message: Message) -> Option<Message> {
+        match message {
+            Message::Hello(hello) if hello.protocol == PROTOCOL => {}
+            Message::Hello(hello) => {
+                let (program, theirs) = (hello.program, hello.protocol);
+                let why = Failure::OtherVersion { program, theirs }.to_string();
+                self.handle_lost(now, &why);
+            }
+            Message::Attached { trial, granted, .. } => self.on_attached(now, trial, granted),
+            Message::Refused { reason } => self.on_forgotten(now, &reason),
+            message => return Some(message),
+        }
+        None
+    }
+
+    /// The run has a connection again: what still waits for an answer is said again, and the
+    /// accounts too.
+    fn on_attached(&mut self, now: Stamp<Driver>, trial: Option<u32>, granted: bool) {
+        self.link = Link::Open;
+        (self.closed_at, self.unreachable) = (None, None);
+        (self.asked_at, self.has_lapsed) = (now, !granted);
+        let is_known = trial == Some(self.trials);
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match state {
+            State::ExpectGrant { then, .. } => self.ask_for_leave(now, then),
+            State::ExpectPrepared { task, trial, .. } if granted => self.prepare(now, task, trial),
+            State::ExpectPrepared { task, trial, .. } => {
+                self.ask_for_leave(now, Some((task, trial)))
+            }
+            State::ExpectAccount { found, until } if is_known => {
+                self.say(Message::Stop { trial: self.trials });
+                State::ExpectAccount { found, until }
+            }
+            state @ (State::Opening { .. } | State::Searching) if is_known && granted => state,
+            State::Opening { .. } | State::Searching | State::ExpectAccount { .. } => {
+                self.actions.push_back(Action::Stop);
+                self.fail(Failure::Lost("it ended it, as nothing was heard for a second".into()))
+            }
+            State::ExpectStarted { running, .. } | State::Running(running) if is_known => {
+                let is_over = !granted && running.stopping.is_none() && now < running.ends_at;
+                self.say_again(&running);
+                match is_over {
+                    true => self.stop(now, running, "the agent had ended the run", FETCH_MAX),
+                    false => State::Running(running),
+                }
+            }
+            State::ExpectStarted { running, .. } | State::Running(running) => {
+                self.lose(now, running, "the agent has no record of this trial")
+            }
+            state @ (State::ExpectHello { .. } | State::Idle | State::Over) => state,
+        };
+    }
+
+    fn say_again(&mut self, running: &Running) {
+        if !running.started {
+            self.say(Message::Start { trial: self.trials });
+        }
+        for stream in running.streams.iter().filter(|stream| Running::is_sent_here(stream)) {
+            if let Some(sent) = running.sent.get(&stream.number) {
+                self.close(stream.number, sent);
+            }
+        }
+        if running.stopping.is_some() {
+            self.say(Message::Stop { trial: self.trials });
+        }
+    }
+
+    /// The agent does not know the run: it was started again. Where no trial is under way, nothing
+    /// is lost by that, and it is asked as at first.
+    fn on_forgotten(&mut self, now: Stamp<Driver>, reason: &str) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let then = match state {
+            State::ExpectGrant { then, .. } => then,
+            State::ExpectPrepared { task, trial, .. } => Some((task, trial)),
+            State::Idle => {
+                (self.link, self.closed_at, self.has_lapsed) = (Link::Open, None, true);
+                self.state = State::Idle;
+                return;
+            }
+            State::ExpectStarted { running, .. } | State::Running(running) => {
+                self.state = self.lose(now, running, &format!("the agent lost this run: {reason}"));
+                return;
+            }
+            State::Opening { .. } | State::Searching | State::ExpectAccount { .. } => {
+                self.actions.push_back(Action::Stop);
+                self.state = self.fail(Failure::Lost(reason.to_owned()));
+                return;
+            }
+            State::ExpectHello { .. } | State::Over => return,
+        };
+        (self.link, self.closed_at) = (Link::Open, None);
+        self.state = self.ask_for_leave(now, then);
+    }
+
+    /// The agent is lost, and with it what it counted: this end tells what it has.
+    fn lose(&mut self, now: Stamp<Driver>, running: Running, reason: &str) -> State {
+        let gone_at = running.heard.max(self.closed_at.unwrap_or(running.heard));
+        self.link = Link::Lost;
+        self.actions.push_back(Action::Gone(gone_at));
+        self.stop(now, running, reason, LAST_WORDS_MAX)
+    }
+
+    fn no_account(&mut self) -> String {
+        match (&self.link, self.unreachable.take()) {
+            (Link::Open, _) | (_, None) => "the agent's account did not arrive in time".to_owned(),
+            (_, Some(why)) => {
+                format!("the agent's account could not be fetched: {why}")
+            }
+        }
     }
 
     fn fail(&mut self, failure: Failure) -> State {
@@ -449,6 +785,7 @@ impl Session {
             streams,
             tcp,
             opened: 0,
+            started: false,
             ends_at: now,
             heard: now,
             sent: BTreeMap::new(),
@@ -472,6 +809,7 @@ impl Session {
                 running.ends_at = now.after_nanos(running.trial.duration().nanos());
                 running.heard = now;
                 self.say(Message::Start { trial: self.trials });
+                self.asked_at = now;
                 self.actions.push_back(Action::Start);
                 State::ExpectStarted { running, until: now.after_nanos(ANSWER_MAX.nanos()) }
             }
@@ -555,10 +893,7 @@ impl Session {
     }
 
     fn close(&mut self, stream: StreamNumber, sent: &SentCounts) {
-        if self.connected {
-            let sent = sent.into();
-            self.say(Message::Closing { trial: self.trials, stream, sent });
-        }
+        self.say(Message::Closing { trial: self.trials, stream, sent: sent.into() });
     }
 
     /// A message that nothing here waits for. One of an earlier trial may be under way still.
@@ -575,7 +910,7 @@ impl Session {
     /// Ends the trial under way when both ends have counted all, or nothing more can come.
     fn settle(&mut self, now: Stamp<Driver>) {
         let State::Running(running) = &self.state else { return };
-        let agent_told = running.account.is_some() || !self.connected;
+        let agent_told = running.account.is_some() || matches!(self.link, Link::Lost);
         if !running.is_counted() || !agent_told {
             return;
         }
@@ -585,27 +920,32 @@ impl Session {
         }
     }
 
-    /// When something is to be done about a running trial, whatever comes.
+    /// When something is to be done about a running trial, whatever comes. Where the connection
+    /// closed and no data came for a second since, the agent has ended the run; behind the trial's
+    /// end none is due, and it still waits for the accounts.
     fn running_until(&self, running: &Running) -> Stamp<Driver> {
         if let Some(stopping) = &running.stopping {
             return stopping.until;
         }
-        let at_last = running.ends_at.after_nanos(LATE_MAX.plus(ACCOUNTS_MAX).nanos());
-        match self.closed_at {
-            Some(closed_at) => {
-                at_last.min(running.heard.max(closed_at).after_nanos(QUIET_MAX.nanos()))
-            }
-            None => at_last,
-        }
+        let quiet = |closed_at| running.heard.max(closed_at).after_nanos(QUIET_MAX.nanos());
+        let quiet = self.closed_at.map(quiet).filter(|quiet| *quiet < running.ends_at);
+        quiet.unwrap_or_else(|| running.account_until())
     }
 
-    fn stop(&mut self, now: Stamp<Driver>, mut running: Running, reason: &str) -> State {
+    /// Ends the trial; what either end still has to tell of it may take `most`.
+    fn stop(
+        &mut self,
+        now: Stamp<Driver>,
+        mut running: Running,
+        reason: &str,
+        most: Span,
+    ) -> State {
         self.actions.push_back(Action::Stop);
-        if self.connected {
-            self.say(Message::Stop { trial: self.trials });
-        }
-        let until = now.after_nanos(LATE_MAX.plus(QUIET_MAX).nanos());
-        running.stopping.get_or_insert(Stopping { reason: reason.to_owned(), until });
+        self.say(Message::Stop { trial: self.trials });
+        let until = now.after_nanos(most.nanos());
+        let reason = reason.to_owned();
+        let stopping = running.stopping.get_or_insert(Stopping { reason, until });
+        stopping.until = stopping.until.min(until);
         State::Running(running)
     }
 
@@ -653,6 +993,7 @@ fn compose(mut running: Running) -> Outcome {
     outcome.take_probes(&probed.exchanges, probed.refused, probed.replies, reflected);
     if outcome.reason.is_some() {
         outcome.status = Status::Partial;
+        Direction::ALL.into_iter().for_each(|way| put_down_tail(outcome.half_mut(way)));
     }
     outcome
 }
@@ -675,6 +1016,19 @@ fn compose_tcp(outcome: &mut Outcome, running: &Running, agent: Option<&AgentAcc
             half.gaps = came.gaps.clone();
         }
     }
+}
+
+/// Of a trial that was cut short, a receiver may have closed its account before it knew what was
+/// sent. What it never saw is lost; whether on the line, or because nobody listened any more, is
+/// not known.
+fn put_down_tail(half: &mut Half) {
+    let (Some(sent), Some(came)) = (&half.sent, &mut half.came) else { return };
+    let seen = came.received + came.lost() + came.late + came.host_dropped;
+    let tail = sent.sent.saturating_sub(seen);
+    came.periods.close();
+    came.periods.on_lost(tail);
+    came.periods.close();
+    came.unattributed += tail;
 }
 
 /// The sum of the accounts, or `None` where one is missing or there is none.
@@ -747,7 +1101,7 @@ mod tests {
         let actions = say(&mut session, Message::Hello(other));
         let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
         let text = failure.to_string();
-        assert!(text.contains("speaks protocol version 2, this driver speaks 1"), "{text}");
+        assert!(text.contains("speaks protocol version 3, this driver speaks 2"), "{text}");
         assert!(!session.is_connected());
     }
 

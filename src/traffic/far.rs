@@ -152,8 +152,8 @@ impl FarTrial {
         self.awaited.contains_key(&stream)
     }
 
-    /// Carries the TCP stream that a connection claims to be with `hello`; a stranger's, or one that
-    /// is carried already, is dropped.
+    /// Carries the TCP stream that a connection claims to be with `hello`; a stranger's, or one
+    /// that is carried already, is dropped.
     ///
     /// # Errors
     ///

@@ -259,13 +259,14 @@ mod tests {
 
     #[test]
     fn all_that_is_sent_comes_and_both_ends_know_it() {
-        let (sent, came) = run(stream("50 Mbit/s", 1), None);
+        let (sent, came) = run(stream("50 Mbit/s", 3), None);
         assert_eq!((sent.octets, sent.congestion_control.as_str()), (came.octets, "cubic"));
         assert!(came.ended && sent.broken.is_none(), "{sent:?}");
-        assert_eq!(sent.samples.len(), 2, "before, and after");
+        assert_eq!(sent.samples.len(), 4, "before, each second, and after");
         assert!(0 < sent.last.mss);
-        let carried = BitRate::bits_per_second("50 Mbit/s".parse().expect("a rate")) / 8;
-        assert!(came.octets <= carried + carried / 2, "{} octets", came.octets);
+        // The pace is not exceeded; that it is kept up, only a machine without others can promise.
+        let paced = BitRate::bits_per_second("50 Mbit/s".parse().expect("a rate")) / 8;
+        assert!(came.per_second.counts()[1] <= paced + paced / 10, "{came:?}");
     }
 
     #[test]

@@ -5,15 +5,20 @@
 //! before anything else is read. Fields that this version does not know are ignored, so that a
 //! later one may add some; a message that it does not know is an error. The structs here mirror
 //! what the head works with, and are checked when they are converted to it.
+//!
+//! A run outlives its connection: [`Message::Attach`] gives it another. Whatever a driver says may
+//! be said again there, for nobody knows what the lost connection still carried: saying it twice is
+//! as saying it once.
 
 use crate::wire::seal::KEY_LEN;
 use crate::wire::tcp::{TcpCameMessage, TcpSentMessage};
 use crate::wire::{StreamNumber, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// The version of this protocol, of the datagrams' too.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The longest frame: a trial's account with its histograms is a tenth of it.
 pub const FRAME_MAX: usize = 4 << 20;
@@ -27,6 +32,21 @@ impl fmt::Display for RunId {
         write!(f, "{:032x}", self.0)
     }
 }
+
+impl FromStr for RunId {
+    type Err = MalformedRunId;
+
+    fn from_str(text: &str) -> Result<Self, MalformedRunId> {
+        let is_hex = text.len() == 32 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
+        id.map(Self).ok_or(MalformedRunId)
+    }
+}
+
+/// A text is no run's name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a run's name is 32 hexadecimal digits")]
+pub struct MalformedRunId;
 
 impl fmt::Debug for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +68,21 @@ pub enum Message {
     Refused {
         /// Why, and what to do.
         reason: String,
+    },
+    /// Driver: this connection takes the place of the one that the run had.
+    Attach {
+        /// The run.
+        run: String,
+    },
+    /// Agent: the run is this connection's; what it has told of its trial follows, once more.
+    Attached {
+        /// The run.
+        run: String,
+        /// The trial under way, or the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trial: Option<u32>,
+        /// Whether its grant still stands: where not, only what was counted is to be had.
+        granted: bool,
     },
     /// Driver: the next trial.
     Prepare(Prepare),
@@ -386,6 +421,8 @@ impl Message {
             Self::Request(_) => "request",
             Self::Granted(_) => "granted",
             Self::Refused { .. } => "refused",
+            Self::Attach { .. } => "attach",
+            Self::Attached { .. } => "attached",
             Self::Prepare(_) => "prepare",
             Self::Prepared { .. } => "prepared",
             Self::Start { .. } => "start",
@@ -486,6 +523,28 @@ mod tests {
         let probes = TallyMessage { jitter_rfc3550_ns, ..TallyMessage::default() };
         let account = Message::Account(Account { probes, ..Account::default() });
         assert_eq!(Message::parse(&account.emit()), Ok(account));
+    }
+
+    #[test]
+    fn a_run_has_a_name_of_32_digits() {
+        assert_eq!(RunId(7).to_string().parse(), Ok(RunId(7)));
+        for text in ["", "7", "+0000000000000000000000000000007", &"g".repeat(32)] {
+            assert_eq!(text.parse::<RunId>(), Err(MalformedRunId), "{text}");
+        }
+    }
+
+    /// Golden: what was said when a run found its driver again.
+    #[test]
+    fn an_attached_run_tells_its_trial_where_it_has_one() {
+        let attached = |trial| Message::Attached { run: "7".into(), trial, granted: true };
+        for (message, text) in [
+            (Message::Attach { run: "7".into() }, r#"{"type":"attach","run":"7"}"#),
+            (attached(None), r#"{"type":"attached","run":"7","granted":true}"#),
+            (attached(Some(3)), r#"{"type":"attached","run":"7","trial":3,"granted":true}"#),
+        ] {
+            assert_eq!(String::from_utf8(message.emit()).as_deref(), Ok(text));
+            assert_eq!(Message::parse(text.as_bytes()), Ok(message));
+        }
     }
 
     #[test]

@@ -80,7 +80,8 @@ impl DataHello {
         octets
     }
 
-    /// What `octets`, which may be anyone's, claim to be: to find the key that they are sealed with.
+    /// What `octets`, which may be anyone's, claim to be: to find the key that they are sealed
+    /// with.
     ///
     /// # Errors
     ///

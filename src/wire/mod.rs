@@ -4,7 +4,8 @@
 //! million, so its header is all there is), a [`signal`] (handshake and heartbeat), or a
 //! [`probe`] (STAMP, so that it starts with no mark of ours). Signals and probes are sealed
 //! ([`seal`]); load carries its stream's token alone. [`control`] is what the two programs say to
-//! each other over TLS, [`data`] what opens a TCP stream.
+//! each other over TLS, [`data`] what opens a TCP stream, and a [`record`] is what an agent keeps
+//! of a run on its disk.
 //!
 //! Parsers take anyone's octets: they refuse, and never panic.
 
@@ -21,6 +22,8 @@ pub mod signal;
 pub mod control;
 
 pub mod data;
+
+pub mod record;
 
 pub mod tcp;
 

@@ -138,8 +138,17 @@ const WORLDLY_CRATES: &[&str] = &[
 ];
 
 /// What the tests beside the code may use besides.
-const USED_BY_TESTS: &[&str] =
-    &["insta", "proptest", "rand", "rand_distr", "serde_json", "std::env", "std::fs", "tempfile"];
+const USED_BY_TESTS: &[&str] = &[
+    "insta",
+    "proptest",
+    "rand",
+    "rand_distr",
+    "serde_json",
+    "std::env",
+    "std::fs",
+    "std::net::TcpListener",
+    "tempfile",
+];
 
 /// Names that say nothing, so that anything ends up there.
 const NAMELESS: &[&str] = &["common", "core", "helpers", "manager", "misc", "util", "utils"];

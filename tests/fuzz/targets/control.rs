@@ -13,6 +13,7 @@ use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::{agent, driver};
 use linkqual::units::{Framing, IpVersion, PacketRate, Span};
 use linkqual::wire::control::{Message, RunId, Secrets};
+use linkqual::wire::key::PublicKey;
 use linkqual::wire::{StreamNumber, Token};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -45,6 +46,18 @@ fn limits() -> Limits {
     Limits { rate_max, duration_max: Span::from_secs(60) }
 }
 
+/// A public key as it is presented: any 32 octets behind their head.
+const SPKI: [u8; 44] = {
+    let head = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+    let mut spki = [0xa5; 44];
+    let mut place = 0;
+    while place < head.len() {
+        spki[place] = head[place];
+        place += 1;
+    }
+    spki
+};
+
 struct Dice;
 
 impl agent::Dice for Dice {
@@ -61,7 +74,8 @@ impl Agent {
     fn new() -> Self {
         let mut session = agent::Session::new(Role::qualifier(limits()), Box::new(Dice));
         let framing = Framing::plain(IpVersion::V4);
-        session.handle_open(Stamp::from_nanos(0), Self::PEER, "anyone".into(), framing);
+        let key = PublicKey::from_spki(&SPKI).expect("a key");
+        session.handle_open(Stamp::from_nanos(0), Self::PEER, "anyone".into(), key, framing);
         Self(session)
     }
 
@@ -78,7 +92,8 @@ impl Agent {
     fn close(&mut self, now_ns: u64) {
         self.0.handle_closed(Stamp::from_nanos(now_ns), Self::PEER);
         self.wait(now_ns + 1_000 * SECOND_NS);
-        assert_eq!(self.0.deadline(), None, "nobody is there, and nothing goes on");
+        self.wait(now_ns + 5_000 * SECOND_NS);
+        assert_eq!(self.0.deadline(), None, "nobody is there, and nothing is kept any more");
     }
 
     fn act(&mut self, now_ns: u64) {
@@ -121,7 +136,8 @@ impl Driver {
     fn close(&mut self, now_ns: u64) {
         self.session.handle_closed(Stamp::from_nanos(now_ns));
         self.act(now_ns);
-        for passed in 1..4 {
+        for passed in 1..16 {
+            self.session.handle_unreachable(Stamp::from_nanos(now_ns), "nobody answers");
             self.wait(now_ns + passed * 100 * SECOND_NS);
         }
         assert!(!self.session.is_connected(), "it knows that nobody is there");
@@ -131,6 +147,7 @@ impl Driver {
         let now = Stamp::from_nanos(now_ns);
         while let Some(action) = self.session.poll_action() {
             match action {
+                driver::Action::Reconnect => self.session.handle_connected(now),
                 driver::Action::Admitted(_) => {
                     let rate = "1 Mbit/s".parse().expect("a rate");
                     let duration = Span::from_secs(10);

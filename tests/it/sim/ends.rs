@@ -2,8 +2,8 @@
 
 use super::world::{Blow, Run, Setup, play};
 use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
-use linkqual::flow::Status;
-use linkqual::line::{Applies, Class, Loss, Spec};
+use linkqual::flow::{Gap, Status};
+use linkqual::line::{Applies, Class, Loss, Outage, Spec};
 use linkqual::plan::{Course, Direction, Trial};
 use linkqual::units::Span;
 
@@ -30,24 +30,116 @@ fn check_free(setup: &Setup, run: &Run) {
     assert!(run.agent_over_ns.is_some(), "the agent still holds the run; seed {}", setup.seed);
 }
 
-/// Data flows on, so nothing is lost of what either end counts by itself; the driver knows that it
-/// cannot hear the agent's account. The reverse load ends 250 ms after the forward one.
+/// A load of 10 s both ways to which `blows` happen.
+fn with(blows: &[(u64, Blow)]) -> (Setup, Run) {
+    let blows = blows.to_vec();
+    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &good()) };
+    let run = play(&setup);
+    (setup, run)
+}
+
+/// The outcome does not show what `blows` did to the control connection.
+#[track_caller]
+fn check_unharmed(blows: &[(u64, Blow)]) {
+    let (setup, run) = with(blows);
+    super::check_truth(&setup, &run);
+    let (calm, undisturbed) = with(&[]);
+    assert_eq!(outcome(&setup, &run), outcome(&calm, &undisturbed), "{blows:?}");
+    assert!(run.agent_over_ns.is_some(), "the agent still holds the run: {blows:?}");
+}
+
 #[test]
-fn a_control_connection_that_closes_ends_the_run_once_data_falls_silent() {
-    let (setup, run) = struck(Blow::ControlCloses, 13 * SECOND);
+fn a_control_connection_that_closes_changes_nothing() {
+    // In the midst, again and again, as the streams end, and while their accounts are under way.
+    for at_ms in [300, 5_000, 9_990, 10_000, 10_010, 10_250, 10_600, 11_000] {
+        check_unharmed(&[(at_ms * MS, Blow::ControlCloses)]);
+    }
+    let often: Vec<_> = (1..12).map(|n| (n * 900 * MS, Blow::ControlCloses)).collect();
+    check_unharmed(&often);
+}
+
+#[test]
+fn a_control_connection_that_falls_silent_changes_nothing() {
+    for at_ms in [5_000, 9_990, 10_000, 10_010, 10_250, 10_600, 11_000] {
+        check_unharmed(&[(at_ms * MS, Blow::ControlStalls)]);
+    }
+    // The second is silent too, and the third closes.
+    let stalls = [(5 * SECOND, Blow::ControlStalls), (16 * SECOND, Blow::ControlStalls)];
+    check_unharmed(&stalls);
+    check_unharmed(&[stalls[0], stalls[1], (19 * SECOND + 600 * MS, Blow::ControlCloses)]);
+}
+
+/// The agent is told to start 3.5 s late: only the reverse load comes later.
+#[test]
+fn a_start_that_is_not_heard_is_said_again() {
+    let (setup, run) = with(&[(MS, Blow::ControlStalls)]);
+    super::check_truth(&setup, &run);
+    assert_eq!(outcome(&setup, &run).reverse.came.as_ref().unwrap().received, 2_000);
+}
+
+/// Neither end has the other's account: each half is told as far as one end knows it.
+#[test]
+fn a_control_channel_that_is_dead_for_good_leaves_this_ends_own_half() {
+    let (setup, run) = with(&[(5 * SECOND, Blow::ControlDies)]);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
-    check_identity(&setup, outcome);
+    let reason = outcome.reason.as_deref().unwrap();
+    assert!(reason.contains("could not be fetched: nothing answers"), "{reason}");
     let offered = |direction| super::line(&run, direction).counts(Class::Load).offered;
     assert_eq!(Direction::ALL.map(offered), [2_000, 2_000], "seed {}", setup.seed);
     assert_eq!(outcome.forward.sent.as_ref().unwrap().sent, 2_000);
     assert_eq!(outcome.forward.came, None, "the agent's account cannot have come");
     assert_eq!(outcome.reverse.came.as_ref().unwrap().received, 2_000);
-    let data_ends_ns = 10 * SECOND + 250 * MS;
-    let over_ns = run.agent_over_ns.unwrap();
-    assert!(over_ns <= data_ends_ns + 2 * SECOND, "over at {over_ns} ns; seed {}", setup.seed);
-    assert!(run.agent_last_ns <= data_ends_ns + 2 * SECOND, "{} ns", run.agent_last_ns);
-    check_free(&setup, &run);
+    // Accounts are tried for until 20 s behind the trial's end; the last words take 3 s at most.
+    let ended_ns = run.ended_ns.unwrap();
+    assert!(ended_ns <= 33 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
+}
+
+/// No data comes any more, and the agent that is asked for the run does not know it.
+#[test]
+fn an_agent_that_is_started_again_ends_the_run_soon() {
+    let (setup, run) = struck(Blow::AgentRestarts, 7 * SECOND);
+    let outcome = outcome(&setup, &run);
+    assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
+    let reason = outcome.reason.as_deref().unwrap();
+    assert!(reason.contains("lost this run") && reason.contains("started again"), "{reason}");
+    assert_eq!(run.others_granted, [true, true], "a new agent holds no lock");
+    let sent = outcome.forward.sent.as_ref().unwrap().sent;
+    assert!((1_000..1_300).contains(&sent), "{sent} packets sent in 5 s, and until it was known");
+    let came = outcome.reverse.came.as_ref().unwrap();
+    assert!((945..=950).contains(&came.received), "{} packets came in 4.75 s", came.received);
+    let longest = came.gaps.as_slice().iter().map(Gap::span).max();
+    assert_eq!(longest, None, "what the agent did not send is not the line's doing");
+    let ended_ns = run.ended_ns.unwrap();
+    assert!(ended_ns <= 9 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
+}
+
+/// The control connection closes, and within a second of it the line is dead: by the law the run is
+/// over. What the agent had counted until then is fetched from its record.
+#[test]
+fn a_run_that_the_agent_has_ended_is_told_by_its_record() {
+    let outage = Outage { start_ns: 5 * SECOND, duration_ns: 3 * SECOND };
+    let dead = vec![(Applies::ToAll, Loss::Outages(vec![outage]))];
+    let spec = Spec { loss: dead, ..good() };
+    let blows = vec![
+        (5 * SECOND, Blow::ControlDies),
+        (5 * SECOND, Blow::ControlCloses),
+        (8 * SECOND, Blow::ControlRecovers),
+    ];
+    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &spec) };
+    let run = play(&setup);
+    let outcome = outcome(&setup, &run);
+    assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
+    assert!(outcome.reason.as_deref().unwrap().contains("went away"), "{:?}", outcome.reason);
+    check_identity(&setup, outcome);
+    for direction in Direction::ALL {
+        let truth = super::line(&run, direction).counts(Class::Load);
+        let half = outcome.half(direction);
+        assert_eq!(half.sent.as_ref().unwrap().sent, truth.offered, "{direction}");
+        let came = half.came.as_ref().unwrap();
+        assert_eq!(came.received, truth.delivered, "{direction}");
+        assert_eq!(came.lost(), truth.lost(), "{direction}");
+    }
 }
 
 /// Closed and silent: the law's two seconds.
@@ -69,17 +161,18 @@ fn a_driver_that_dies_with_its_connection_is_gone_within_two_seconds() {
 }
 
 /// Without a word on the control connection, the grant's end alone frees the slot: 70 s, and 7 s.
+/// Its receivers say that they are alive until the trial is given up: 22 s behind its end, 10 s
+/// that the driver had to start it, and half a second of farewell.
 #[test]
 fn a_driver_that_vanishes_gets_no_load() {
     let (setup, run) = struck(Blow::DriverVanishes, 80 * SECOND);
     assert!(run.ended.is_none());
     assert!(run.last_load_ns[1] <= STOPS_NS, "{} ns; seed {}", run.last_load_ns[1], setup.seed);
-    // Its receivers say that they are alive until the trial is given up.
-    assert!(run.agent_last_ns <= 30 * SECOND, "{} ns; seed {}", run.agent_last_ns, setup.seed);
+    assert!(run.agent_last_ns <= 43 * SECOND, "{} ns; seed {}", run.agent_last_ns, setup.seed);
     check_free(&setup, &run);
 }
 
-/// The trial is given up 7 s after its end, and what its threads have counted is waited for.
+/// The trial is given up 20 s after its end, and what its threads have counted is waited for.
 #[test]
 fn an_agent_that_vanishes_gets_no_load_and_the_run_ends() {
     let blows = vec![(5 * SECOND, Blow::AgentVanishes)];
@@ -90,20 +183,20 @@ fn an_agent_that_vanishes_gets_no_load_and_the_run_ends() {
     check_identity(&setup, outcome);
     assert!(run.last_load_ns[0] <= STOPS_NS, "{} ns; seed {}", run.last_load_ns[0], setup.seed);
     let ended_ns = run.ended_ns.unwrap();
-    assert!(ended_ns <= 20 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
+    assert!(ended_ns <= 33 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
 }
 
+/// Its record is tried for, for 10 s: it may have been the connection alone.
 #[test]
-fn an_agent_that_dies_with_its_connection_ends_the_run_within_five_seconds() {
+fn an_agent_that_dies_with_its_connection_ends_the_run_within_twelve_seconds() {
     let blows = vec![(5 * SECOND, Blow::AgentVanishes), (5 * SECOND, Blow::ControlCloses)];
     let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &good()) };
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
     assert!(run.last_load_ns[0] <= STOPS_NS, "{} ns; seed {}", run.last_load_ns[0], setup.seed);
-    // A second of silence, then the threads' own last wait for what is under way: 2.25 s.
     let ended_ns = run.ended_ns.unwrap();
-    assert!(ended_ns <= 10 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
+    assert!(ended_ns <= 17 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
 }
 
 /// What had come by then is counted, at both ends.

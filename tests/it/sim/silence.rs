@@ -148,7 +148,7 @@ fn a_line_that_carries_no_datagram_opens_nothing_and_holds_no_slot() {
 /// by itself: nothing came back for the trial's second half.
 #[test]
 fn a_line_that_takes_the_control_connection_with_it_is_out_all_the_same() {
-    let blows = vec![(5 * SECOND, Blow::ControlStalls)];
+    let blows = vec![(5 * SECOND, Blow::ControlDies)];
     let dead = out(5 * SECOND, u64::MAX);
     let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &dead) };
     let run = play(&setup);

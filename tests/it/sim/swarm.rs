@@ -147,10 +147,13 @@ fn whatever_a_line_and_its_hosts_do_adds_up() {
 /// grant of 63 s at most ends all, 7 s behind its end; the trial starts within a few seconds of it.
 #[test]
 fn whatever_ends_a_run_it_ends() {
-    let blow = |dice: &mut ChaCha8Rng| match dice.random_range(0..4) {
+    let blow = |dice: &mut ChaCha8Rng| match dice.random_range(0..7) {
         0 => Blow::ControlCloses,
-        1 => Blow::DriverVanishes,
-        2 => Blow::AgentVanishes,
+        1 => Blow::ControlStalls,
+        2 => Blow::ControlDies,
+        3 => Blow::AgentRestarts,
+        4 => Blow::DriverVanishes,
+        5 => Blow::AgentVanishes,
         _ => Blow::Interrupt,
     };
     for seed in (0..RUNS).map(|n| seed().wrapping_add(2 << 32).wrapping_add(n)) {
@@ -171,6 +174,31 @@ fn whatever_ends_a_run_it_ends() {
             assert!(run.agent_over_ns.is_some(), "the agent holds the run: {setup:?}");
             assert_eq!(run.others_granted, [true], "the circuit is held: {setup:?}");
         }
+    }
+}
+
+/// Whatever becomes of the control connection, and as often as it does: as long as data comes, the
+/// run goes on, and both ends' accounts meet in the end.
+#[test]
+fn whatever_becomes_of_the_control_connection_is_not_seen_in_the_counts() {
+    for seed in (0..RUNS).map(|n| seed().wrapping_add(3 << 32).wrapping_add(n)) {
+        let mut dice = ChaCha8Rng::seed_from_u64(!seed);
+        let mut setup = draw_setup(seed);
+        // A line that is out for a second is silent, and ends a run whose connection is closed.
+        let is_silent = |loss: &Loss| matches!(loss, Loss::Outages(_) | Loss::Listed(_));
+        for spec in [&mut setup.forward, &mut setup.reverse] {
+            spec.loss.retain(|(_, loss)| !is_silent(loss));
+        }
+        let blow = |dice: &mut ChaCha8Rng| match dice.random_range(0..2) {
+            0 => Blow::ControlCloses,
+            _ => Blow::ControlStalls,
+        };
+        for _ in 0..dice.random_range(1..5) {
+            setup.blows.push((dice.random_range(0..8 * SECOND), blow(&mut dice)));
+        }
+        let run = play(&setup);
+        check_truth(&setup, &run);
+        assert!(run.agent_over_ns.is_some(), "the agent holds the run: {setup:?}");
     }
 }
 

@@ -15,10 +15,11 @@ use linkqual::session::driver::{self, Failure, Task};
 use linkqual::session::hello;
 use linkqual::units::{BitRate, Framing, IpVersion, Span};
 use linkqual::wire::control::{self, Message, RunId, Secrets};
+use linkqual::wire::key::PublicKey;
 use linkqual::wire::seal::{KEY_LEN, Sealer};
 use linkqual::wire::{Kind, StreamNumber, Token, kind_of};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// One way of the control channel. It is longer than the line, so that what the line still carries
@@ -34,17 +35,31 @@ const BEGIN_NS: u64 = 1_000_000_000;
 /// IP and UDP headers: the line counts IP packets.
 const HEADERS: u32 = 28;
 
-/// The connection of the run, and that of another driver that asks for the same circuit.
-const FIRST: ConnectionId = ConnectionId(1);
-const SECOND: ConnectionId = ConnectionId(2);
+/// The connection of another driver that asks for the same circuit; the run's own count from 1
+/// behind it.
+const ANOTHER: ConnectionId = ConnectionId(0);
+
+/// A listed key: the run's driver's, or another's.
+fn key(connection: ConnectionId) -> PublicKey {
+    let mut spki = vec![0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+    spki.extend([if connection == ANOTHER { 0x5a } else { 0xa5 }; 32]);
+    PublicKey::from_spki(&spki).unwrap()
+}
 
 /// Something that befalls a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Blow {
-    /// The control connection is reset: both ends see it.
+    /// The control connection is reset: both ends see it. Another can be had.
     ControlCloses,
-    /// Nothing said on the control connection arrives any more, and neither end is told.
+    /// Nothing said on the control connection arrives any more, and neither end is told. Another
+    /// can be had.
     ControlStalls,
+    /// Neither this control connection nor any other carries anything any more.
+    ControlDies,
+    /// Connections can be had again.
+    ControlRecovers,
+    /// The agent's program is killed and started again: all that it held is gone.
+    AgentRestarts,
     /// The driver's host is gone, without a word.
     DriverVanishes,
     /// The agent's host is gone, without a word.
@@ -99,7 +114,8 @@ enum Event {
     ToAgent(SocketAddr, Vec<u8>),
     SayToDriver(ConnectionId, Vec<u8>),
     SayToAgent(ConnectionId, Vec<u8>),
-    ClosedAtDriver,
+    Dialled,
+    ClosedAtDriver(ConnectionId),
     ClosedAtAgent(ConnectionId),
     CloseProbes(TrialId),
     DriverTime,
@@ -182,6 +198,18 @@ struct Far {
     trials: BTreeMap<TrialId, FarTrial>,
 }
 
+impl Default for Far {
+    fn default() -> Self {
+        Self {
+            reflector: Reflector::new(&[0x5a; KEY_LEN]),
+            pending: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            trials: BTreeMap::new(),
+        }
+    }
+}
+
 struct World {
     setup: Setup,
     now_ns: u64,
@@ -190,10 +218,15 @@ struct World {
     made: u64,
     driver: driver::Session,
     agent: agent::Session,
+    role: Role,
     near: BTreeMap<StreamNumber, NearStream>,
     orders: Orders<Driver>,
     far: Far,
-    connected: bool,
+    /// The run's connection, as the driver has it.
+    control: ConnectionId,
+    /// Connections that carry something.
+    carrying: BTreeSet<ConnectionId>,
+    control_dead: bool,
     driver_gone: bool,
     agent_gone: bool,
     driver_wake_ns: u64,
@@ -230,6 +263,7 @@ impl World {
     fn new(setup: Setup) -> Self {
         let rate_max = BitRate::new(10_000_000_000).unwrap();
         let role = Role::qualifier(Limits { rate_max, duration_max: Span::from_secs(600) });
+        let agent = agent::Session::new(role, Box::new(SeededDice(setup.seed)));
         let begin = Stamp::from_nanos(setup.driver_clock.read(BEGIN_NS));
         let run = Run {
             ended: None,
@@ -242,16 +276,11 @@ impl World {
             others_granted: Vec::new(),
             events: 0,
         };
-        let far = Far {
-            reflector: Reflector::new(&[0x5a; KEY_LEN]),
-            pending: BTreeMap::new(),
-            probes: BTreeMap::new(),
-            streams: BTreeMap::new(),
-            trials: BTreeMap::new(),
-        };
+        let far = Far::default();
         Self {
             driver: driver::Session::new(RunId(7), begin),
-            agent: agent::Session::new(role, Box::new(SeededDice(setup.seed))),
+            agent,
+            role,
             setup,
             now_ns: BEGIN_NS,
             started_ns: None,
@@ -260,7 +289,9 @@ impl World {
             near: BTreeMap::new(),
             orders: Orders::default(),
             far,
-            connected: true,
+            control: ConnectionId(1),
+            carrying: BTreeSet::from([ANOTHER, ConnectionId(1)]),
+            control_dead: false,
             driver_gone: false,
             agent_gone: false,
             driver_wake_ns: u64::MAX,
@@ -270,7 +301,7 @@ impl World {
     }
 
     fn play(mut self) -> Run {
-        self.open_at_agent(FIRST);
+        self.open_at_agent(self.control);
         self.after_driver();
         self.after_agent();
         while let Some(Reverse(due)) = self.queue.pop() {
@@ -314,9 +345,9 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Near(_) | Event::ToDriver(..) | Event::SayToDriver(FIRST, _)
+            Event::Near(_) | Event::ToDriver(..) | Event::Dialled | Event::DriverTime
                 if self.driver_gone => {}
-            Event::DriverTime if self.driver_gone => {}
+            Event::SayToDriver(to, _) if self.driver_gone && to != ANOTHER => {}
             Event::Far(_) | Event::CloseProbes(_) | Event::ToAgent(..) | Event::SayToAgent(..)
                 if self.agent_gone => {}
             Event::AgentTime if self.agent_gone => {}
@@ -327,13 +358,15 @@ impl World {
             Event::ToAgent(peer, octets) => self.take_at_agent(peer, octets),
             Event::SayToDriver(to, frame) => self.hear_at_driver(to, &frame),
             Event::SayToAgent(from, frame) => self.hear_at_agent(from, &frame),
-            Event::ClosedAtDriver if self.driver_gone || self.run.ended.is_some() => {}
-            Event::ClosedAtAgent(_) if self.agent_gone => {}
-            Event::ClosedAtDriver => {
-                self.orders.gone = self.orders.gone.or(Some(self.driver_now()));
-                self.driver.handle_closed(self.driver_now());
-                self.after_driver();
+            Event::Dialled => self.take_connection(),
+            Event::ClosedAtDriver(connection) => {
+                let is_heard = connection == self.control && self.run.ended.is_none();
+                if is_heard && !self.driver_gone {
+                    self.driver.handle_closed(self.driver_now());
+                    self.after_driver();
+                }
             }
+            Event::ClosedAtAgent(_) if self.agent_gone => {}
             Event::ClosedAtAgent(connection) => {
                 self.agent.handle_closed(self.agent_now(), connection);
                 self.after_agent();
@@ -347,11 +380,17 @@ impl World {
     fn strike(&mut self, blow: Blow) {
         match blow {
             Blow::ControlCloses => {
-                self.connected = false;
-                self.push(self.now_ns, Event::ClosedAtDriver);
-                self.push(self.now_ns, Event::ClosedAtAgent(FIRST));
+                self.carrying.remove(&self.control);
+                self.push(self.now_ns, Event::ClosedAtDriver(self.control));
+                self.push(self.now_ns, Event::ClosedAtAgent(self.control));
             }
-            Blow::ControlStalls => self.connected = false,
+            Blow::ControlStalls => _ = self.carrying.remove(&self.control),
+            Blow::ControlDies => {
+                self.carrying.retain(|connection| *connection == ANOTHER);
+                self.control_dead = true;
+            }
+            Blow::ControlRecovers => self.control_dead = false,
+            Blow::AgentRestarts => self.restart_agent(),
             Blow::DriverVanishes => self.driver_gone = true,
             Blow::AgentVanishes => self.agent_gone = true,
             Blow::Interrupt if self.driver_gone || self.run.ended.is_some() => {}
@@ -360,7 +399,7 @@ impl World {
                 self.after_driver();
             }
             Blow::AnotherAsks => {
-                self.open_at_agent(SECOND);
+                self.open_at_agent(ANOTHER);
                 let asked = request(&self.setup.trial);
                 let load = asked.load.map(|load| control::LoadRequest {
                     rate_bit_s: load.rate.bits_per_second(),
@@ -372,8 +411,8 @@ impl World {
                     duration_ns: asked.duration.nanos(),
                     load,
                 };
-                self.say_to_agent(SECOND, &Message::Hello(hello("another", None)));
-                self.say_to_agent(SECOND, &Message::Request(request));
+                self.say_to_agent(ANOTHER, &Message::Hello(hello("another", None)));
+                self.say_to_agent(ANOTHER, &Message::Request(request));
                 self.after_agent();
             }
         }
@@ -383,44 +422,69 @@ impl World {
 
     fn open_at_agent(&mut self, connection: ConnectionId) {
         let framing = Framing::plain(IpVersion::V4);
+        let who = if connection == ANOTHER { "another" } else { "driver" };
         let now = self.agent_now();
-        self.agent.handle_open(now, connection, format!("{connection:?}"), framing);
+        self.agent.handle_open(now, connection, who.into(), key(connection), framing);
+    }
+
+    /// What the driver dialled for has come about, or not.
+    fn take_connection(&mut self) {
+        let now = self.driver_now();
+        if self.agent_gone || self.control_dead {
+            self.driver.handle_unreachable(now, "nothing answers");
+            return self.after_driver();
+        }
+        if self.carrying.remove(&self.control) {
+            self.push(self.now_ns + CONTROL_NS, Event::ClosedAtAgent(self.control));
+        }
+        self.control.0 += 1;
+        self.carrying.insert(self.control);
+        self.open_at_agent(self.control);
+        self.after_agent();
+        self.driver.handle_connected(now);
+        self.after_driver();
+    }
+
+    fn restart_agent(&mut self) {
+        self.carrying.remove(&self.control);
+        self.push(self.now_ns, Event::ClosedAtDriver(self.control));
+        self.agent = agent::Session::new(self.role, Box::new(SeededDice(!self.setup.seed)));
+        self.far = Far::default();
+        self.run.agent_over_ns = Some(self.since_start_ns());
     }
 
     fn say_to_agent(&mut self, from: ConnectionId, message: &Message) {
-        if from == FIRST && !self.connected {
-            return;
+        if self.carrying.contains(&from) {
+            let frame = serde_json::to_vec(message).unwrap();
+            self.push(self.now_ns + CONTROL_NS, Event::SayToAgent(from, frame));
         }
-        let frame = serde_json::to_vec(message).unwrap();
-        self.push(self.now_ns + CONTROL_NS, Event::SayToAgent(from, frame));
     }
 
     fn say_to_driver(&mut self, to: ConnectionId, message: &Message) {
-        if to == FIRST && !self.connected {
-            return;
+        if self.carrying.contains(&to) {
+            let frame = serde_json::to_vec(message).unwrap();
+            self.push(self.now_ns + CONTROL_NS, Event::SayToDriver(to, frame));
         }
-        let frame = serde_json::to_vec(message).unwrap();
-        self.push(self.now_ns + CONTROL_NS, Event::SayToDriver(to, frame));
     }
 
     fn hear_at_driver(&mut self, to: ConnectionId, frame: &[u8]) {
         let message = serde_json::from_slice(frame).unwrap();
-        if to == SECOND {
+        if to == ANOTHER {
             match message {
                 Message::Granted(_) => self.run.others_granted.push(true),
                 Message::Refused { .. } => self.run.others_granted.push(false),
                 _ => return,
             }
-            return self.push(self.now_ns, Event::ClosedAtAgent(SECOND));
+            return self.push(self.now_ns, Event::ClosedAtAgent(ANOTHER));
         }
-        if self.connected {
+        if to == self.control && self.carrying.contains(&to) {
             self.driver.handle_message(self.driver_now(), message);
             self.after_driver();
         }
     }
 
     fn hear_at_agent(&mut self, from: ConnectionId, frame: &[u8]) {
-        if from == SECOND || self.connected {
+        if self.carrying.contains(&from) {
             let message = serde_json::from_slice(frame).unwrap();
             self.agent.handle_message(self.agent_now(), from, message);
             self.after_agent();
@@ -458,7 +522,7 @@ impl World {
     fn act_for_driver(&mut self, action: driver::Action) {
         let now = self.driver_now();
         match action {
-            driver::Action::Say(message) => self.say_to_agent(FIRST, &message),
+            driver::Action::Say(message) => self.say_to_agent(self.control, &message),
             driver::Action::Admitted(_) => self.driver.request(now, &request(&self.setup.trial)),
             driver::Action::Granted => self.driver.begin(now, Task::Measure, self.setup.trial),
             driver::Action::Open(openings, _) => self.open_near(openings),
@@ -468,6 +532,10 @@ impl World {
                 self.wake_near();
             }
             driver::Action::Stop => self.stop_near(),
+            driver::Action::Gone(since) => self.orders.gone = self.orders.gone.or(Some(since)),
+            driver::Action::Reconnect => {
+                self.push(self.now_ns + 2 * CONTROL_NS, Event::Dialled);
+            }
             driver::Action::Ended(outcome) => self.end(Ok(outcome)),
             driver::Action::Failed(failure) => self.end(Err(failure)),
             driver::Action::FindPayload(_) | driver::Action::PayloadFound(_) => {}
@@ -523,8 +591,8 @@ impl World {
         self.driver.finish();
         self.stop_near();
         // The connection closes behind the last word.
-        if self.connected {
-            self.push(self.now_ns + CONTROL_NS + 1, Event::ClosedAtAgent(FIRST));
+        if self.carrying.contains(&self.control) {
+            self.push(self.now_ns + CONTROL_NS + 1, Event::ClosedAtAgent(self.control));
         }
     }
 
@@ -668,8 +736,10 @@ impl World {
     fn act_for_agent(&mut self, action: agent::Action) {
         match action {
             agent::Action::Say(to, message) => self.say_to_driver(to, &message),
-            agent::Action::Close(FIRST) => self.push(self.now_ns, Event::ClosedAtDriver),
-            agent::Action::Close(_) => {}
+            agent::Action::Close(connection) => {
+                self.push(self.now_ns + CONTROL_NS, Event::ClosedAtDriver(connection));
+            }
+            agent::Action::Keep(_) | agent::Action::Forget(_) => {}
             agent::Action::Expect(trial, _, streams, _) => self.expect(trial, streams),
             agent::Action::Start(trial) => {
                 let now = self.agent_now();
@@ -687,7 +757,7 @@ impl World {
             }
             agent::Action::Stop(trial) => self.stop_far(trial),
             agent::Action::Note(note) => {
-                if note.starts_with("run ") && note.contains("ConnectionId(1) is over") {
+                if note.starts_with("run ") && note.contains("of driver is over") {
                     self.run.agent_over_ns = Some(self.since_start_ns());
                 }
             }
