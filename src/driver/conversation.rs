@@ -12,7 +12,7 @@ use crate::io::{clock, host};
 use crate::method::campaign::{Campaign, Step};
 use crate::plan::Limits;
 use crate::report::Leg;
-use crate::session::driver::{Action, Failure, Opening, Session, Task, TcpOpening};
+use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 use crate::traffic::near::{NearTrial, TcpDial};
 use crate::units::IpVersion;
 use crate::wire::control::{FRAME_MAX, Message};
@@ -242,6 +242,7 @@ struct Conductor<'a> {
     agent: SocketAddr,
     own_key: PublicKey,
     limits: Option<Limits>,
+    introduced: Option<Introduced>,
     own_address: String,
     began_wall_ns: u64,
     dialler: Dialler,
@@ -278,6 +279,7 @@ impl<'a> Conductor<'a> {
             agent: job.agent,
             own_key: job.identity.public_key(),
             limits: None,
+            introduced: None,
             own_address: own_address.to_canonical().to_string(),
             began_wall_ns: clock::wall_ns(),
             dialler: Dialler::new(job),
@@ -388,8 +390,9 @@ impl<'a> Conductor<'a> {
                     }
                 }
                 Action::Reconnect => self.reconnect(),
-                Action::Admitted(limits) => {
+                Action::Admitted(limits, introduced) => {
                     self.limits = Some(limits);
+                    self.introduced = Some(*introduced);
                     let step = self.campaign.handle_admitted(limits);
                     self.take(step);
                 }
@@ -483,15 +486,16 @@ impl<'a> Conductor<'a> {
         let failure = self.failure.as_ref().map(ToString::to_string);
         let reason = self.cut_short.as_ref().map(ToString::to_string).or(failure);
         let evidence = self.campaign.evidence().clone();
+        let introduced = self.introduced.as_ref();
         let cut = |outcome: &Outcome| outcome.reason.clone();
         Leg {
             site: site.name.clone(),
             agent: site.agent.to_string(),
             address: Some(self.agent.to_string()),
             driver_address: Some(self.own_address.clone()),
-            agent_program: None,
-            requested_by: None,
-            role: None,
+            agent_program: introduced.map(|agent| agent.program.clone()),
+            requested_by: introduced.and_then(|agent| agent.who.clone()),
+            role: introduced.and_then(|agent| agent.role.clone()),
             ip: IpVersion::of(self.agent.ip()),
             limits: self.limits,
             reason: reason.or_else(|| evidence.outcomes.iter().find_map(cut)),

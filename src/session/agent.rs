@@ -13,7 +13,7 @@ use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Role, Usage, authorise};
 use crate::units::{Framing, Span};
 use crate::wire::StreamNumber;
-use crate::wire::control::{Account, Message, PROTOCOL, RunId, Secrets, SentMessage};
+use crate::wire::control::{Account, Hello, Message, PROTOCOL, RunId, Secrets, SentMessage};
 use crate::wire::key::PublicKey;
 use crate::wire::record::Record;
 use std::collections::{BTreeMap, VecDeque};
@@ -242,10 +242,13 @@ impl Session {
         key: PublicKey,
         framing: Framing,
     ) {
+        let role = Some(self.role.name.to_owned());
+        let limits = Some(self.role.limits.into());
+        let introduced = hello("linkqual-agent", limits);
+        let introduced = Hello { role, who: Some(who.clone()), ..introduced };
         let peer = Peer { who, key, framing, greeted: false, run: None, idle_since: now };
         self.peers.insert(connection, peer);
-        let limits = Some(self.role.limits.into());
-        self.say(connection, Message::Hello(hello("linkqual-agent", limits)));
+        self.say(connection, Message::Hello(introduced));
     }
 
     /// A driver said `message`.
@@ -697,7 +700,7 @@ mod tests {
     use crate::plan::Limits;
     use crate::units::IpVersion;
     use crate::wire::Token;
-    use crate::wire::control::{Hello, Prepare};
+    use crate::wire::control::Prepare;
 
     const DRIVER: ConnectionId = ConnectionId(1);
 

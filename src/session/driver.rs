@@ -64,6 +64,25 @@ pub struct TcpOpening {
     pub key: [u8; KEY_LEN],
 }
 
+/// How an agent introduced itself, and what it calls this driver; for people.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Introduced {
+    /// Its program, with its version.
+    pub program: String,
+    /// The role that it gives this driver's key.
+    pub role: Option<String>,
+    /// What it calls this driver's key.
+    pub who: Option<String>,
+}
+
+/// The longest word of an agent's that is kept.
+const WORD_MAX: usize = 128;
+
+/// What an agent says, as far as it is printed.
+fn word(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(WORD_MAX).collect()
+}
+
 /// What the hands are to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -86,7 +105,7 @@ pub enum Action {
     /// is still open.
     Reconnect,
     /// The agent has admitted this driver, with these limits.
-    Admitted(Limits),
+    Admitted(Limits, Box<Introduced>),
     /// The agent has granted the request.
     Granted,
     /// The largest payload that crosses both ways; `None` where nothing did.
@@ -744,9 +763,14 @@ impl Session {
             let (program, theirs) = (hello.program, hello.protocol);
             return self.fail(Failure::OtherVersion { program, theirs });
         }
+        let introduced = Introduced {
+            program: word(&hello.program),
+            role: hello.role.as_deref().map(word),
+            who: hello.who.as_deref().map(word),
+        };
         match hello.limits.map(Limits::try_from) {
             Some(Ok(limits)) => {
-                self.actions.push_back(Action::Admitted(limits));
+                self.actions.push_back(Action::Admitted(limits, Box::new(introduced)));
                 State::Idle
             }
             Some(Err(error)) => self.fail(Failure::Protocol(error.to_string())),
@@ -1080,7 +1104,7 @@ mod tests {
         let mut session = Session::new(RunId(7), NOW);
         let limits = LimitsMessage { rate_max_bit_s: 1, duration_max_ns: 1 };
         let actions = say(&mut session, Message::Hello(hello("linkqual-agent", Some(limits))));
-        assert!(matches!(actions[..], [Action::Say(Message::Hello(_)), Action::Admitted(_)]));
+        assert!(matches!(actions[..], [Action::Say(Message::Hello(_)), Action::Admitted(..)]));
         session
     }
 

@@ -45,5 +45,5 @@ pub const QUIET_MAX: Span = Span::from_secs(1);
 #[must_use]
 pub fn hello(program: &str, limits: Option<LimitsMessage>) -> Hello {
     let program = format!("{program} {}", env!("CARGO_PKG_VERSION"));
-    Hello { protocol: PROTOCOL, program, limits }
+    Hello { protocol: PROTOCOL, program, limits, role: None, who: None }
 }

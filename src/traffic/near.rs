@@ -29,7 +29,8 @@ pub struct NearTrial {
 
 impl NearTrial {
     /// Opens each of `streams`, and of the TCP streams, with the agent at `peer`. Once it is
-    /// started, the probes measure; with `find_payload` they search for the largest payload up to it instead.
+    /// started, the probes measure; with `find_payload` they search for the largest payload up to
+    /// it instead.
     ///
     /// # Errors
     ///

@@ -138,6 +138,12 @@ pub struct Hello {
     /// What the agent allows this driver; absent from a driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsMessage>,
+    /// The role that it gives this driver's key; absent from a driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What it calls this driver's key; absent from a driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
 }
 
 /// What an agent allows.

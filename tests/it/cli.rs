@@ -602,7 +602,8 @@ impl Conversation {
 }
 
 fn hello(protocol: u32) -> Hello {
-    Hello { protocol, program: "linkqual 9.9.9".to_owned(), limits: None }
+    let program = "linkqual 9.9.9".to_owned();
+    Hello { protocol, program, limits: None, role: None, who: None }
 }
 
 #[test]

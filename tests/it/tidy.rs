@@ -72,8 +72,9 @@ const FLOORS: &[Floor] = &{
         floor(Head, "line", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),
         floor(Head, "session", AllBefore, &["thiserror"]),
-        floor(Head, "report", AllBefore,
-            &["base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror"]),
+        floor(Head, "report", AllBefore, &[
+            "base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror",
+        ]),
 
         floor(Hands, "io", Only(&["units", "clock", "wire"]), &[
             "base64", "libc", "rand", "rustls", "sha2", "socket2", "thiserror", "tokio",
