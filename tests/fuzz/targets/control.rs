@@ -7,8 +7,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use linkqual::clock::Stamp;
-use linkqual::flow::{FarEvent, HostLimits, NearEvent, Reflected, SentCounts, Tally};
-use linkqual::plan::{Aim, Course, Limits, Load, Trial};
+use linkqual::flow::{
+    FarEvent, HostLimits, NearEvent, Reflected, SentCounts, Tally, TcpCame, TcpSent,
+};
+use linkqual::plan::{Aim, CongestionControl, Course, Directed, Limits, Load, TcpLoad, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::{agent, driver};
 use linkqual::units::{Framing, IpVersion, PacketRate, Span};
@@ -111,6 +113,7 @@ impl Agent {
 struct Driver {
     session: driver::Session,
     trial: Trial,
+    tcp: Trial,
     trials: usize,
 }
 
@@ -120,7 +123,11 @@ impl Driver {
         let load = Load::new(Course::Both, 1, 100, rate, Aim::Carry).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(1)).expect("a trial");
         let session = driver::Session::new(RunId(7), Stamp::from_nanos(0));
-        Self { session, trial, trials: 0 }
+        let rate = Some("1 Mbit/s".parse().expect("a rate"));
+        let rates = Directed { forward: rate, reverse: rate };
+        let tcp = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, Aim::Capacity);
+        let tcp = Trial::with_tcp(tcp.expect("a load"), Span::from_secs(1)).expect("a trial");
+        Self { session, trial, tcp, trials: 0 }
     }
 
     fn hear(&mut self, now_ns: u64, message: Message) {
@@ -148,7 +155,7 @@ impl Driver {
         while let Some(action) = self.session.poll_action() {
             match action {
                 driver::Action::Reconnect => self.session.handle_connected(now),
-                driver::Action::Admitted(_) => {
+                driver::Action::Admitted(..) => {
                     let rate = "1 Mbit/s".parse().expect("a rate");
                     let duration = Span::from_secs(10);
                     let load = Some(LoadRequest { rate, duration });
@@ -157,10 +164,11 @@ impl Driver {
                 driver::Action::Granted => {
                     self.session.begin(now, driver::Task::FindPayload(1_472), self.trial);
                 }
-                driver::Action::Open(openings) => {
-                    for opening in openings {
-                        let opened = NearEvent::Opened(opening.stream.number);
-                        self.session.handle_trial(now, opened);
+                driver::Action::Open(openings, tcp) => {
+                    let udp = openings.iter().map(|opening| opening.stream.number);
+                    let tcp = tcp.iter().map(|opening| opening.stream.number);
+                    for number in udp.chain(tcp) {
+                        self.session.handle_trial(now, NearEvent::Opened(number));
                     }
                 }
                 driver::Action::FindPayload(most) => {
@@ -168,12 +176,16 @@ impl Driver {
                 }
                 driver::Action::PayloadFound(_) | driver::Action::Ended(_) if self.trials < 4 => {
                     self.trials += 1;
-                    self.session.begin(now, driver::Task::Measure, self.trial);
+                    let trial = if self.trials % 2 == 0 { self.tcp } else { self.trial };
+                    self.session.begin(now, driver::Task::Measure, trial);
                 }
                 driver::Action::Start => {
                     let sent = NearEvent::Sent(1, SentCounts::default());
                     self.session.handle_trial(now, sent);
                     self.session.handle_trial(now, NearEvent::Came(2, Tally::default()));
+                    let sent = NearEvent::TcpSent(1, TcpSent::default());
+                    self.session.handle_trial(now, sent);
+                    self.session.handle_trial(now, NearEvent::TcpCame(2, TcpCame::default()));
                     self.session.handle_trial(now, NearEvent::Probed(Box::default()));
                 }
                 _ => {}
