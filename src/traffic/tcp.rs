@@ -18,8 +18,9 @@ use std::time::Duration;
 const OPEN_MAX: Duration = Duration::from_secs(5);
 const ANSWER_NS: u64 = 5_000_000_000;
 
-/// Octets by which what is sent next begins later, so that no two writes are alike.
-const STEP: usize = 4_099;
+/// How far apart the marks are that make each write another: no line that keeps what it has seen
+/// finds a block of this length again.
+const BLOCK: usize = 1 << 10;
 
 /// Dials a stream's connection and has it accepted.
 ///
@@ -88,22 +89,26 @@ pub(super) fn send<C>(
         Ok(name) => name,
         Err(error) => return TcpSent { refused: Some(error.to_string()), ..TcpSent::default() },
     };
-    let payload = random(stream.token, WRITE_MAX + STEP);
+    let mut payload = random(stream.token, WRITE_MAX);
     let Some(start) = wait_for_start(control) else {
         return TcpSent { congestion_control, ..TcpSent::default() };
     };
     let mut sender = TcpSender::new(stream, start, congestion_control);
-    let mut from = 0;
+    let (mut from, mut pass) = (0, 0_u64);
     while !control.is_stopped() {
         let now = clock::now();
         if sender.wants_sample(now) {
             sample(bulk, &mut sender);
         }
         let Next::Send(most) = sender.poll(now) else { break };
-        match bulk.write(&payload[from..from + most]) {
+        if from == WRITE_MAX {
+            (from, pass) = (0, pass + 1);
+            mark(&mut payload, pass);
+        }
+        match bulk.write(&payload[from..WRITE_MAX.min(from + most)]) {
             Moved::Octets(octets) => {
                 sender.on_sent(octets);
-                from = (from + octets) % STEP;
+                from += octets;
                 gauge.sent.fetch_add(octets as u64, Relaxed);
             }
             Moved::Nothing => {
@@ -120,6 +125,13 @@ pub(super) fn send<C>(
     bulk.finish();
     await_end(bulk, control);
     sender.into_sent()
+}
+
+/// Makes `payload` another than in the pass before.
+fn mark(payload: &mut [u8], pass: u64) {
+    for block in payload.chunks_exact_mut(BLOCK) {
+        block[..8].copy_from_slice(&pass.to_be_bytes());
+    }
 }
 
 fn sample<C>(bulk: &Bulk, sender: &mut TcpSender<C>) {
