@@ -77,7 +77,7 @@ impl Ledger {
         self.legs.push(leg);
         let before = self.complete;
         self.complete &= is_complete;
-        let saved = self.write();
+        let saved = self.write().map(drop);
         self.complete = before;
         self.legs.pop();
         saved
@@ -124,17 +124,16 @@ impl Ledger {
     ///
     /// Where the files cannot be written.
     pub fn conclude(mut self) -> Result<Report, Error> {
-        self.write()?;
-        Ok(self.report())
+        self.write()
     }
 
-    fn write(&mut self) -> Result<(), Error> {
+    fn write(&mut self) -> Result<Report, Error> {
         let report = self.report();
         if let Some(output) = &mut self.output {
             output.save_record(&report.to_json())?;
             output.save_text(&text(&report))?;
         }
-        Ok(())
+        Ok(report)
     }
 
     fn report(&self) -> Report {
