@@ -1,14 +1,15 @@
 //! A line on loopback: what reaches its port goes to an agent, as the model in `line` lets it.
 //!
 //! UDP datagrams are delayed, dropped, doubled and overtaken, each direction by its own line, and
-//! counted exactly; TCP passes unharmed. The demo shows it; the tests hold reports against it.
+//! counted exactly. TCP passes unharmed, but for what it is told to do to it: to reset what passes,
+//! or to carry nothing for a while. The demo shows it; the tests hold reports against it.
 
 use crate::clock::{Driver, Stamp};
 use crate::io::clock;
 use crate::io::udp::Socket;
 use crate::line::{Class, Counts, Line, Spec};
 use crate::plan::Direction;
-use crate::units::IpVersion;
+use crate::units::{IpVersion, Span};
 use crate::wire::{self, Kind};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -16,7 +17,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The longest sleep: how late a datagram may be seen. It is stamped by the kernel, so this delays
 /// it only where the line is faster than that.
@@ -36,12 +41,25 @@ const PORT_TRIES: usize = 16;
 
 const DATAGRAM_MAX: usize = 1 << 16;
 
+/// Octets of a TCP connection that are under way at once.
+const CHUNK: usize = 16 << 10;
+
 /// A line on loopback; dropped, it is cut.
 #[derive(Debug)]
 pub struct Relay {
     local: SocketAddr,
     lines: Arc<Mutex<Lines>>,
     cut: Arc<AtomicBool>,
+    faults: watch::Sender<Faults>,
+}
+
+/// What befalls TCP.
+#[derive(Clone, Copy, Debug)]
+struct Faults {
+    /// How often all that passed was reset.
+    resets: u64,
+    /// Nothing passes before.
+    stalled_until: Instant,
 }
 
 #[derive(Debug)]
@@ -74,8 +92,29 @@ impl Relay {
         let is_cut = Arc::clone(&cut);
         spawn("relay", move || server.run(&is_cut))?;
         let is_cut = Arc::clone(&cut);
-        spawn("relay tcp", move || runtime.block_on(pass_tcp(&listener, target, &is_cut)))?;
-        Ok(Self { local, lines, cut })
+        let (faults, told) = watch::channel(Faults { resets: 0, stalled_until: Instant::now() });
+        spawn("relay tcp", move || runtime.block_on(pass_tcp(&listener, target, told, &is_cut)))?;
+        Ok(Self { local, lines, cut, faults })
+    }
+
+    /// Sets the moment that outages count from, in either direction; without it, the first datagram
+    /// that goes that way is that moment.
+    pub fn set_epoch(&self, epoch: Stamp<Driver>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.forward.set_epoch(epoch.nanos());
+        lines.reverse.set_epoch(epoch.nanos());
+    }
+
+    /// Resets every TCP connection that passes now; others may be opened.
+    pub fn reset_tcp(&self) {
+        self.faults.send_modify(|faults| faults.resets += 1);
+    }
+
+    /// Carries nothing of TCP for `span`, and closes nothing: what was said arrives behind it. A
+    /// connection that is opened meanwhile is accepted by the kernel, and answered behind it.
+    pub fn stall_tcp(&self, span: Span) {
+        let until = Instant::now() + Duration::from_nanos(span.nanos());
+        self.faults.send_modify(|faults| faults.stalled_until = until);
     }
 
     /// Where a driver finds it.
@@ -118,20 +157,69 @@ async fn bind(target: SocketAddr) -> io::Result<(TcpListener, Socket)> {
     }
 }
 
-async fn pass_tcp(listener: &TcpListener, target: SocketAddr, cut: &AtomicBool) {
-    let mut look = tokio::time::interval(std::time::Duration::from_millis(100));
+async fn pass_tcp(
+    listener: &TcpListener,
+    target: SocketAddr,
+    faults: watch::Receiver<Faults>,
+    cut: &AtomicBool,
+) {
+    let mut look = tokio::time::interval(Duration::from_millis(100));
     while !cut.load(Relaxed) {
+        let is_stalled = Instant::now() < faults.borrow().stalled_until;
         tokio::select! {
             _ = look.tick() => {}
-            Ok((mut near, _)) = listener.accept() => {
+            Ok((near, _)) = listener.accept(), if !is_stalled => {
+                let faults = faults.clone();
                 tokio::spawn(async move {
-                    if let Ok(mut far) = TcpStream::connect(target).await {
-                        // Whichever end closes, the other is told by the copy's end.
-                        _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                    if let Ok(far) = TcpStream::connect(target).await {
+                        pass(near, far, faults).await;
                     }
                 });
             }
         }
+    }
+}
+
+/// Carries one connection until both ends have closed it, one has broken, or it is reset.
+async fn pass(mut near: TcpStream, mut far: TcpStream, mut faults: watch::Receiver<Faults>) {
+    let (mut there, mut back) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let (mut near_open, mut far_open) = (true, true);
+    let resets = faults.borrow().resets;
+    while near_open || far_open {
+        let Faults { resets: now, stalled_until } = *faults.borrow_and_update();
+        if now != resets {
+            // Closed without lingering, both are reset.
+            _ = near.set_zero_linger().and_then(|()| far.set_zero_linger());
+            return;
+        }
+        let is_stalled = Instant::now() < stalled_until;
+        tokio::select! {
+            // The relay is gone where nobody can change anything any more.
+            changed = faults.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep_until(stalled_until), if is_stalled => {}
+            read = near.read(&mut there), if near_open && !is_stalled => {
+                let Ok(len) = read else { return };
+                near_open = 0 < len;
+                if hand_on(&mut far, &there[..len]).await.is_err() {
+                    return;
+                }
+            }
+            read = far.read(&mut back), if far_open && !is_stalled => {
+                let Ok(len) = read else { return };
+                far_open = 0 < len;
+                if hand_on(&mut near, &back[..len]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Hands on what came; nothing is the end.
+async fn hand_on(to: &mut TcpStream, octets: &[u8]) -> io::Result<()> {
+    match octets {
+        [] => to.shutdown().await,
+        octets => to.write_all(octets).await,
     }
 }
 

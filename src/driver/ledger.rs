@@ -77,7 +77,7 @@ impl Ledger {
         self.legs.push(leg);
         let before = self.complete;
         self.complete &= is_complete;
-        let saved = self.write();
+        let saved = self.write().map(drop);
         self.complete = before;
         self.legs.pop();
         saved.map(drop)

@@ -824,4 +824,179 @@ mod tests {
         let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
         assert!(matches!(actions[..], [Action::Stop(_), Action::Note(_)]), "{actions:?}");
     }
+
+    const BACK: ConnectionId = ConnectionId(2);
+
+    /// What the agent says to `connection`, which asks for run 7.
+    fn attach(session: &mut Session, seconds: u64, connection: ConnectionId) -> Vec<Action> {
+        let hello = Message::Hello(hello("linkqual", None));
+        let attach = Message::Attach { run: RunId(7).to_string() };
+        for message in [hello, attach] {
+            session.handle_message(at(seconds), connection, message);
+        }
+        let actions = std::iter::from_fn(|| session.poll_action());
+        let is_hello = |action: &Action| matches!(action, Action::Say(_, Message::Hello(_)));
+        actions.filter(|a| !matches!(a, Action::Note(_)) && !is_hello(a)).collect()
+    }
+
+    /// What its threads tell of trial 1 of run 7 in the end.
+    fn count(session: &mut Session) {
+        let id = TrialId { run: RunId(7), number: 1 };
+        session.handle_trial(id, Event::Sent(2, SentCounts { sent: 9, ..SentCounts::default() }));
+        session.handle_trial(id, Event::Reflected(crate::flow::Reflected::default()));
+        session.handle_trial(id, Event::Host(crate::flow::HostLimits::default()));
+    }
+
+    /// A trial of 10 s that started at 0 s.
+    fn started() -> Session {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        say(&mut session, 0, prepare(10));
+        say(&mut session, 0, Message::Start { trial: 1 });
+        session
+    }
+
+    #[test]
+    fn a_run_that_is_attached_to_again_closes_the_connection_before_and_goes_on() {
+        let mut session = started();
+        open(&mut session, 3, BACK, key(1));
+        let actions = attach(&mut session, 3, BACK);
+        let [Action::Close(DRIVER), Action::Say(BACK, attached)] = &actions[..] else {
+            panic!("{actions:?}")
+        };
+        let run = RunId(7).to_string();
+        assert_eq!(*attached, Message::Attached { run, trial: Some(1), granted: true });
+        // What becomes of the connection before is nobody's business any more.
+        session.handle_closed(at(4), DRIVER);
+        session.handle_timeout(at(20));
+        assert_eq!(session.poll_action(), None);
+        count(&mut session);
+        let told: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let [Action::Say(BACK, sent), Action::Say(BACK, account), Action::Keep(_)] = &told[..]
+        else {
+            panic!("{told:?}")
+        };
+        // Who comes later still is told it once more.
+        open(&mut session, 30, ConnectionId(3), key(1));
+        let again = attach(&mut session, 30, ConnectionId(3));
+        let [Action::Close(BACK), Action::Say(_, _), Action::Say(_, one), Action::Say(_, two)] =
+            &again[..]
+        else {
+            panic!("{again:?}")
+        };
+        assert_eq!((one, two), (sent, account));
+    }
+
+    #[test]
+    fn a_run_is_known_to_the_key_that_asked_for_it_alone() {
+        let mut session = started();
+        open(&mut session, 3, BACK, key(2));
+        let actions = attach(&mut session, 3, BACK);
+        let [Action::Say(BACK, Message::Refused { reason })] = &actions[..] else {
+            panic!("{actions:?}")
+        };
+        assert!(reason.contains("no such run is known here"), "{reason}");
+    }
+
+    #[test]
+    fn what_is_said_twice_is_done_once() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        let prepared = say(&mut session, 0, prepare(10));
+        let [Action::Expect(..), prepared @ Action::Say(..)] = &prepared[..] else {
+            panic!("{prepared:?}")
+        };
+        let again = say(&mut session, 1, prepare(10));
+        assert_eq!(again, std::slice::from_ref(prepared), "the same secrets, and nothing else");
+        say(&mut session, 1, Message::Start { trial: 1 });
+        // Said again when it is under way, a start is no later than the grant allows.
+        let late = say(&mut session, 55, Message::Start { trial: 1 });
+        assert_eq!(late.last(), Some(&Action::Say(DRIVER, Message::Started { trial: 1 })));
+        count(&mut session);
+        assert_eq!(std::iter::from_fn(|| session.poll_action()).count(), 3);
+        let over = say(&mut session, 56, Message::Start { trial: 1 });
+        assert_eq!(over, [Action::Say(DRIVER, Message::Started { trial: 1 })]);
+        let over = say(&mut session, 56, prepare(10));
+        assert!(matches!(over[..], [Action::Say(_, Message::Refused { .. })]), "{over:?}");
+        for closing in [true, false] {
+            let sent = (&SentCounts::default()).into();
+            let closing = match closing {
+                true => Message::Closing { trial: 1, stream: 1, sent },
+                false => Message::Stop { trial: 1 },
+            };
+            assert_eq!(say(&mut session, 56, closing), []);
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_over_holds_nothing_and_tells_what_it_counted() {
+        let mut session = started();
+        session.handle_closed(at(5), DRIVER);
+        session.handle_timeout(at(6));
+        assert_eq!(session.usage(RunId(8)), Usage::default());
+        open(&mut session, 7, BACK, key(1));
+        let actions = attach(&mut session, 7, BACK);
+        let run = RunId(7).to_string();
+        let attached = Message::Attached { run, trial: Some(1), granted: false };
+        let id = TrialId { run: RunId(7), number: 1 };
+        assert_eq!(actions, [Action::Stop(id), Action::Say(BACK, attached)]);
+        count(&mut session);
+        let told: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        assert!(
+            matches!(
+                told[..],
+                [
+                    Action::Say(BACK, Message::Closing { .. }),
+                    Action::Say(BACK, Message::Account(_)),
+                    Action::Keep(_)
+                ]
+            ),
+            "{told:?}"
+        );
+        // It may be asked for leave again, and go on.
+        session.handle_message(at(8), BACK, request());
+        assert!(matches!(session.poll_action(), Some(Action::Say(BACK, Message::Granted(_)))));
+        session.handle_message(at(9), BACK, Message::Finish);
+        assert_eq!(session.poll_action(), Some(Action::Forget(RunId(7))));
+    }
+
+    /// Nothing is due any more, so that silence tells nothing: the accounts are still waited for.
+    #[test]
+    fn a_trial_whose_packets_were_all_due_is_not_stopped_by_silence() {
+        let mut session = started();
+        session.handle_closed(at(10), DRIVER);
+        session.handle_timeout(at(11));
+        assert_eq!(session.usage(RunId(8)), Usage::default());
+        assert!(matches!(session.poll_action(), Some(Action::Note(_))));
+        assert_eq!(session.poll_action(), None);
+        // The driver had 10 s to start it, and has 22 s behind its end.
+        assert_eq!(session.deadline(), Some(at(42)));
+        session.handle_timeout(at(42));
+        let id = TrialId { run: RunId(7), number: 1 };
+        assert_eq!(session.poll_action(), Some(Action::Stop(id)));
+    }
+
+    fn record(run: u128) -> Record {
+        let account = Account { trial: 1, ..Account::default() };
+        let (owner, who) = (key(1), "ops".to_owned());
+        Record { run: RunId(run), owner, who, closings: Vec::new(), account }
+    }
+
+    #[test]
+    fn records_are_kept_for_an_hour_and_the_oldest_gives_way() {
+        let mut session = greeted();
+        session.restore(at(4_000), record(0), RECORD_SPAN);
+        assert_eq!(session.poll_action(), Some(Action::Forget(RunId(0))), "it is too old");
+        for run in 0..64 {
+            session.restore(at(4_000), record(run.into()), Span::from_secs(600 - 9 * run));
+        }
+        assert_eq!(session.poll_action(), None);
+        session.restore(at(4_000), record(64), Span::from_secs(1));
+        assert_eq!(session.poll_action(), Some(Action::Forget(RunId(0))));
+        assert_eq!(session.poll_action(), None);
+        session.handle_timeout(at(4_000 - 591 + 3_600));
+        let over = std::iter::from_fn(|| session.poll_action());
+        let over: Vec<Action> = over.filter(|a| matches!(a, Action::Forget(_))).collect();
+        assert_eq!(over, [Action::Forget(RunId(1))]);
+    }
 }

@@ -1148,4 +1148,101 @@ mod tests {
         };
         assert_eq!(why, "'finish' came unasked");
     }
+
+    fn actions(session: &mut Session) -> Vec<Action> {
+        std::iter::from_fn(|| session.poll_action()).collect()
+    }
+
+    fn after(span: Span) -> Stamp<Driver> {
+        NOW.after_nanos(span.nanos())
+    }
+
+    /// A driver that has asked for leave, and been granted it.
+    fn granted() -> Session {
+        let mut session = admitted();
+        session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
+        let (run, duration_ns) = (RunId(7).to_string(), 1);
+        let granted = crate::wire::control::Granted { run, duration_ns, load: None };
+        let said = say(&mut session, Message::Granted(granted));
+        assert!(matches!(said[..], [Action::Say(Message::Request(_)), Action::Granted]));
+        session
+    }
+
+    fn idle() -> Trial {
+        Trial::new(None, Span::from_secs(10)).expect("a trial")
+    }
+
+    /// The names of what is said.
+    fn names(actions: &[Action]) -> Vec<&'static str> {
+        let name = |action: &Action| match action {
+            Action::Say(message) => Some(message.name()),
+            _ => None,
+        };
+        actions.iter().filter_map(name).collect()
+    }
+
+    fn attached(trial: Option<u32>, granted: bool) -> Message {
+        Message::Attached { run: RunId(7).to_string(), trial, granted }
+    }
+
+    #[test]
+    fn an_overdue_answer_is_asked_for_over_another_connection_until_the_time_is_over() {
+        let mut session = granted();
+        session.begin(NOW, Task::Measure, idle());
+        assert_eq!(names(&actions(&mut session)), ["prepare"]);
+        assert_eq!(session.deadline(), Some(after(OVERDUE)));
+        session.handle_timeout(after(OVERDUE));
+        assert_eq!(actions(&mut session), [Action::Reconnect]);
+        // Refused at once, the next try comes a second after the one before.
+        session.handle_unreachable(after(OVERDUE), "refused");
+        assert_eq!(actions(&mut session), []);
+        let next = after(OVERDUE.plus(RETRY));
+        assert_eq!(session.deadline(), Some(next));
+        session.handle_timeout(next);
+        assert_eq!(actions(&mut session), [Action::Reconnect]);
+        session.handle_connected(next);
+        assert_eq!(names(&actions(&mut session)), ["hello", "attach"]);
+        session.handle_timeout(next.after_nanos(OVERDUE.nanos()));
+        assert_eq!(actions(&mut session), [Action::Reconnect], "nobody answers there either");
+        session.handle_timeout(after(REACH_MAX));
+        let failed = Action::Failed(Failure::Unreachable("refused".into()));
+        assert_eq!(actions(&mut session).first(), Some(&failed));
+        assert_eq!(session.deadline(), None);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_between_trials_is_asked_for_once_more() {
+        for (answer, words) in [
+            (attached(None, true), &["prepare"][..]),
+            (attached(None, false), &["request"]),
+            (Message::Refused { reason: "started again".into() }, &["request"]),
+        ] {
+            let mut session = granted();
+            session.begin(NOW, Task::Measure, idle());
+            session.handle_closed(NOW);
+            assert_eq!(actions(&mut session).last(), Some(&Action::Reconnect));
+            session.handle_connected(NOW);
+            actions(&mut session);
+            assert_eq!(names(&say(&mut session, answer)), words);
+            if words == ["request"] {
+                let (run, duration_ns) = (RunId(7).to_string(), 1);
+                let granted = crate::wire::control::Granted { run, duration_ns, load: None };
+                assert_eq!(names(&say(&mut session, Message::Granted(granted))), ["prepare"]);
+            }
+            assert!(session.is_connected());
+        }
+    }
+
+    /// The agent closes its account when it is stopped; behind the last packet that came it knows
+    /// of none.
+    #[test]
+    fn what_a_receiver_that_was_stopped_never_saw_is_lost_and_doubtful() {
+        let sent = Some(SentCounts { sent: 10, ..SentCounts::default() });
+        let mut came = Tally { received: 6, ..Tally::default() };
+        came.periods.on_lost(1);
+        let mut half = Half { sent, came: Some(came), ..Half::default() };
+        put_down_tail(&mut half);
+        let came = half.came.expect("it was there");
+        assert_eq!((came.lost(), came.unattributed, came.periods.longest()), (4, 3, 3));
+    }
 }

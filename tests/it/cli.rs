@@ -540,7 +540,10 @@ fn three_hundred_connections_of_strangers_do_not_keep_a_driver_out() {
 }
 
 /// Runs `conversation` in a driver's place.
-fn converse<T>(agent: &Agent, conversation: impl AsyncFnOnce(&mut Conversation) -> T) -> T {
+pub(crate) fn converse<T>(
+    agent: &Agent,
+    conversation: impl AsyncFnOnce(&mut Conversation) -> T,
+) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let mut open = Conversation::open(agent).await;
@@ -549,7 +552,7 @@ fn converse<T>(agent: &Agent, conversation: impl AsyncFnOnce(&mut Conversation) 
 }
 
 /// A control connection of an allowed driver that may say anything.
-struct Conversation {
+pub(crate) struct Conversation {
     reader: FrameReader<tokio::io::ReadHalf<TlsStream<tokio::net::TcpStream>>>,
     writer: tokio::io::WriteHalf<TlsStream<tokio::net::TcpStream>>,
 }
@@ -568,13 +571,13 @@ impl Conversation {
     }
 
     /// The next message; `None` where the agent has closed.
-    async fn hear(&mut self, limit: Duration) -> Option<Message> {
+    pub(crate) async fn hear(&mut self, limit: Duration) -> Option<Message> {
         let frame = tokio::time::timeout(limit, self.reader.next()).await;
         let frame = frame.expect("the agent is not silent").expect("the agent sends frames")?;
         Some(Message::parse(&frame).expect("the agent sends messages"))
     }
 
-    async fn say(&mut self, message: &Message) {
+    pub(crate) async fn say(&mut self, message: &Message) {
         self.say_octets(&message.emit()).await;
     }
 
@@ -582,7 +585,7 @@ impl Conversation {
         write_frame(&mut self.writer, octets, FRAME_MAX).await.expect("it is open");
     }
 
-    async fn greet(&mut self) {
+    pub(crate) async fn greet(&mut self) {
         self.say(&Message::Hello(hello(PROTOCOL))).await;
     }
 

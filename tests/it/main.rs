@@ -9,4 +9,5 @@ mod lab;
 mod relay;
 mod sim;
 mod support;
+mod survive;
 mod tidy;

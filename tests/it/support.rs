@@ -268,12 +268,24 @@ impl Agent {
     /// Starts one in a network namespace, to listen at `listen`.
     pub(crate) fn start_in(namespace: Option<&str>, listen: &str, args: &[&str]) -> Self {
         let keys = Keys::of("alice");
+        let program = Self::program(&keys, namespace, listen, args);
+        let address = await_within(PATIENCE, "an agent listens", || address(&program.out()));
+        Self { keys, address, program }
+    }
+
+    fn program(keys: &Keys, namespace: Option<&str>, listen: &str, args: &[&str]) -> Program {
         let mut command = command_in(namespace, env!("CARGO_BIN_EXE_linkqual-agent"));
         command.args(["--listen", listen, "--key"]).arg(keys.path("agent"));
         command.arg("--allow").arg(keys.path("driver.pub")).args(args);
-        let program = Program::start(&mut command);
-        let address = await_within(PATIENCE, "an agent listens", || address(&program.out()));
-        Self { keys, address, program }
+        Program::start(&mut command)
+    }
+
+    /// Kills it, and starts another in its place with `args`.
+    pub(crate) fn restart_with(&mut self, args: &[&str]) {
+        self.program.kill();
+        let listen = self.address.to_string();
+        self.program = Self::program(&self.keys, None, &listen, args);
+        await_within(PATIENCE, "an agent listens again", || address(&self.program.out()));
     }
 
     /// `linkqual check` of this agent, without any question yet.
