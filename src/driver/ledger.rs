@@ -80,7 +80,7 @@ impl Ledger {
         let saved = self.write().map(drop);
         self.complete = before;
         self.legs.pop();
-        saved.map(drop)
+        saved
     }
 
     /// The way to a site is over.
