@@ -27,3 +27,8 @@ fn a_line_that_fails() {
 fn a_line_that_passes() {
     check("sound", include_str!("golden/sound.json"));
 }
+
+#[test]
+fn a_line_that_carries_tcp() {
+    check("tcp", include_str!("golden/tcp.json"));
+}
