@@ -156,10 +156,15 @@ fn request(plan: &Plan, tests: &[&Test], trials: &[Trial], way: Way) -> Request 
     };
     let overhead = trials.iter().fold(Span::default(), |sum, _| sum.plus(TRIAL_OVERHEAD));
     let load_time = total(&mut trials.iter().filter(|trial| !trial.is_idle()));
-    let rate = trials.iter().filter_map(|trial| frame_rate(trial, Framing::plain(way.ip))).max();
-    // What the user asked for, not what it is rounded up to: the agent's limit may be just that.
-    let asked = tests.iter().filter_map(|test| asked_frames(plan, test, limits)).max();
-    let rate = rate.map(|rate| asked.map_or(rate, |asked| asked.min(rate)));
+    let loads = trials.iter().filter(|trial| !trial.is_idle());
+    let rates = loads.zip(tests.iter().filter(|test| test.work != Work::Idle));
+    let rate = rates.filter_map(|(trial, test)| {
+        let rate = frame_rate(trial, Framing::plain(way.ip))?;
+        // What the user asked for, not what it is rounded up to: the agent's limit may be just
+        // that.
+        Some(asked_frames(plan, test, limits).map_or(rate, |asked| asked.min(rate)))
+    });
+    let rate = rate.max();
     let duration = total(&mut trials.iter()).plus(overhead).min(load_time.plus(PROBING_MAX));
     let load = rate.map(|rate| LoadRequest { rate, duration: load_time });
     Request { circuit: plan.link.circuit.clone(), duration, load }
@@ -495,6 +500,20 @@ mod tests {
     fn tcp(offer: Offer) -> Work {
         let congestion = CongestionControl::CUBIC;
         Work::Tcp(TcpTest { course: Course::Forward, offer, streams: 4, congestion })
+    }
+
+    #[test]
+    fn the_fastest_load_of_all_is_asked_for() {
+        let slow = udp(Offer::Rate("5 Mbit/s".parse().expect("a rate")));
+        let composed = composed(&plan(&[slow, tcp(Offer::Max), Work::Idle, slow], &[]));
+        let asked = composed.request.load.expect("load").rate;
+        let fastest = composed.trials.iter().filter_map(|trial| frame_rate(trial, framing())).max();
+        assert_eq!(Some(asked), fastest);
+        assert!("999 Mbit/s".parse::<BitRate>().expect("a rate") < asked, "{asked}");
+    }
+
+    fn framing() -> Framing {
+        Framing::plain(IpVersion::V4)
     }
 
     /// 1448 octets of payload in frames of 1518: what 1 Gbit/s of frames carries.
