@@ -21,6 +21,17 @@
 //!                          <-   Account      (all that the agent counted)
 //!   Prepare … or Finish    ->
 //! ```
+//!
+//! A connection that closes or falls silent ends nothing: data goes on, and over another one
+//!
+//! ```text
+//!   Hello, Attach          ->
+//!                          <-   Hello, Attached     (or Refused: the run is not known any more)
+//!                          <-   Closing, Account    (of the trial, as far as they were told)
+//!   what waits for an answer, Closing, each stream   ->
+//! ```
+//!
+//! So whatever a driver says may come twice, and does no more than once.
 
 pub mod agent;
 
