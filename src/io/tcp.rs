@@ -3,7 +3,7 @@
 
 use super::sys;
 use crate::clock::Stamp;
-use crate::units::BitRate;
+use crate::units::{BitRate, Span};
 use crate::wire::tcp::TcpInfo;
 use socket2::{Domain, Protocol, Type};
 use std::io::{self, Write as _};
@@ -13,6 +13,10 @@ use std::time::Duration;
 
 /// Where the kernel lists what it has.
 const AVAILABLE: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+
+/// What the kernel is handed before it is due: 20 ms, and two full segments of any device.
+const AHEAD: Span = Span::from_millis(20);
+const AHEAD_MIN: u32 = 1 << 17;
 
 /// What became of a write or a read.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,12 +95,16 @@ impl Bulk {
         Ok(String::from_utf8_lossy(&name[..len]).into_owned())
     }
 
-    /// Sends no more than `rate` of payload.
+    /// Sends no more than `rate` of payload, and is handed no more than what is due soon: so the
+    /// end of its time is soon the end of the stream.
     ///
     /// # Errors
     ///
     /// What the kernel says.
     pub fn set_rate(&self, rate: BitRate) -> io::Result<()> {
+        let ahead = u32::try_from(rate.octets_in(AHEAD).octets()).unwrap_or(u32::MAX);
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_tcp_notsent_lowat(ahead.max(AHEAD_MIN))?;
         sys::set_pacing_rate(self.stream.as_fd(), rate.bits_per_second().div_ceil(8))
     }
 

@@ -7,7 +7,8 @@
 use super::{ANSWER_MAX, QUIET_MAX, hello};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{
-    FarEvent as Event, LATE_MAX, SentCounts, Stream, TcpStream, streams_of, tcp_streams_of,
+    FarEvent as Event, LATE_MAX, SentCounts, Stream, TcpCame, TcpSent, TcpStream, streams_of,
+    tcp_streams_of,
 };
 use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Role, Usage, authorise};
@@ -114,6 +115,9 @@ struct Running {
     started_at: Option<Stamp<Agent>>,
     heard: Stamp<Agent>,
     closings: Vec<(StreamNumber, SentMessage)>,
+    /// The TCP streams of each way together: one by one, they would be more than a frame.
+    tcp_sent: Option<TcpSent>,
+    tcp_came: Option<TcpCame>,
     account: Account,
     part: Part,
 }
@@ -224,6 +228,8 @@ impl Session {
             started_at: None,
             heard: at,
             closings,
+            tcp_sent: None,
+            tcp_came: None,
             account,
             part: Part::Counted,
         });
@@ -322,12 +328,14 @@ impl Session {
             Event::Came(stream, tally) => {
                 running.account.tallies.push((stream, (&tally).into()));
             }
-            Event::TcpSent(stream, sent) => {
-                running.account.tcp_sent.push((stream, (&sent).into()));
+            Event::TcpSent(_, sent) => {
+                let sum = running.tcp_sent.get_or_insert_default();
+                sum.merge(&sent);
             }
-            Event::TcpCame(stream, came) => {
-                running.account.tcp_came.push((stream, (&came).into()));
-            }
+            Event::TcpCame(_, came) => match &mut running.tcp_came {
+                Some(sum) => sum.merge(&came),
+                none => *none = Some(came),
+            },
             Event::Reflected(reflected) => {
                 running.account.probes = (&reflected.probes).into();
                 running.account.replies = reflected.replies;
@@ -566,6 +574,8 @@ impl Session {
             started_at: None,
             heard: now,
             closings: Vec::new(),
+            tcp_sent: None,
+            tcp_came: None,
             account: Account { trial: number, ..Account::default() },
             part: Part::Open { trial, secrets: secrets.clone(), stop_at },
         });
@@ -634,6 +644,8 @@ impl Session {
         let (owner, who, connection) = (run.owner, run.who.clone(), run.connection);
         let Some(running) = run.trial.as_mut() else { return };
         running.part = Part::Counted;
+        running.account.tcp_sent = running.tcp_sent.as_ref().map(|sent| Box::new(sent.into()));
+        running.account.tcp_came = running.tcp_came.as_ref().map(|came| Box::new(came.into()));
         let (closings, account) = (running.closings.clone(), running.account.clone());
         if let Some(connection) = connection {
             self.say(connection, Message::Account(account.clone()));

@@ -1025,17 +1025,18 @@ fn compose(mut running: Running) -> Outcome {
 /// Puts both ends' accounts of TCP together.
 fn compose_tcp(outcome: &mut Outcome, running: &Running, agent: Option<&AgentAccount>) {
     for direction in Direction::ALL {
-        let (sent, came) = match direction {
-            Direction::Forward => (Some(&running.tcp_sent), agent.map(|agent| &agent.tcp_came)),
-            Direction::Reverse => (agent.map(|agent| &agent.tcp_sent), Some(&running.tcp_came)),
-        };
         let streams = running.tcp.iter().filter(|stream| stream.direction == direction);
         let numbers: Vec<StreamNumber> = streams.map(|stream| stream.number).collect();
+        if numbers.is_empty() {
+            continue;
+        }
+        let own_sent = sum(numbers.iter().map(|n| running.tcp_sent.get(n)), TcpSent::merge);
+        let own_came = sum(numbers.iter().map(|n| running.tcp_came.get(n)), TcpCame::merge);
         let half = outcome.half_mut(direction);
-        half.tcp_sent = sent
-            .and_then(|sent| sum(numbers.iter().map(|number| sent.get(number)), TcpSent::merge));
-        half.tcp_came = came
-            .and_then(|came| sum(numbers.iter().map(|number| came.get(number)), TcpCame::merge));
+        (half.tcp_sent, half.tcp_came) = match direction {
+            Direction::Forward => (own_sent, agent.and_then(|agent| agent.tcp_came.clone())),
+            Direction::Reverse => (agent.and_then(|agent| agent.tcp_sent.clone()), own_came),
+        };
         if let Some(came) = &half.tcp_came {
             half.gaps = came.gaps.clone();
         }
@@ -1069,20 +1070,18 @@ fn sum<'a, T: Clone + 'a>(
 
 struct AgentAccount {
     tallies: BTreeMap<StreamNumber, Tally>,
-    tcp_sent: BTreeMap<StreamNumber, TcpSent>,
-    tcp_came: BTreeMap<StreamNumber, TcpCame>,
+    tcp_sent: Option<TcpSent>,
+    tcp_came: Option<TcpCame>,
     reflected: crate::flow::Reflected,
     host: HostLimits,
 }
 
 fn take_account(account: &Account) -> Result<AgentAccount, Inconsistent> {
     let tallies = account.tallies.iter().map(|(stream, tally)| Ok((*stream, tally.try_into()?)));
-    let tcp_sent = account.tcp_sent.iter().map(|(stream, sent)| Ok((*stream, sent.try_into()?)));
-    let tcp_came = account.tcp_came.iter().map(|(stream, came)| Ok((*stream, came.try_into()?)));
     Ok(AgentAccount {
         tallies: tallies.collect::<Result<_, Inconsistent>>()?,
-        tcp_sent: tcp_sent.collect::<Result<_, Inconsistent>>()?,
-        tcp_came: tcp_came.collect::<Result<_, Inconsistent>>()?,
+        tcp_sent: account.tcp_sent.as_deref().map(TryInto::try_into).transpose()?,
+        tcp_came: account.tcp_came.as_deref().map(TryInto::try_into).transpose()?,
         reflected: convert::reflected(account)?,
         host: account.host.into(),
     })

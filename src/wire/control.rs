@@ -391,10 +391,12 @@ pub struct Account {
     pub replies_refused: u64,
     /// Each load stream that came to it.
     pub tallies: Vec<(StreamNumber, TallyMessage)>,
-    /// Each TCP stream that came to it.
-    pub tcp_came: Vec<(StreamNumber, TcpCameMessage)>,
-    /// Each TCP stream that it sent.
-    pub tcp_sent: Vec<(StreamNumber, TcpSentMessage)>,
+    /// The TCP streams that came to it, all together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_came: Option<Box<TcpCameMessage>>,
+    /// The TCP streams that it sent, all together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_sent: Option<Box<TcpSentMessage>>,
     /// Its host.
     pub host: HostMessage,
 }
