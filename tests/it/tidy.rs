@@ -60,7 +60,7 @@ const FLOORS: &[Floor] = &{
         floor(Words, "wire", AllBefore,
             &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"]),
 
-        floor(Head, "plan", AllBefore, &["schemars", "serde", "thiserror"]),
+        floor(Head, "plan", AllBefore, &["schemars", "serde", "strsim", "thiserror", "toml"]),
         floor(Head, "policy", AllBefore, &["thiserror"]),
         floor(Head, "pace", AllBefore, &[]),
         floor(Head, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
