@@ -72,6 +72,7 @@ const FLOORS: &[Floor] = &{
         floor(Head, "line", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),
         floor(Head, "session", AllBefore, &["thiserror"]),
+        floor(Head, "forecast", AllBefore, &[]),
         floor(Head, "report", AllBefore, &[
             "base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror",
         ]),
