@@ -28,6 +28,11 @@ pub enum DriverCommand {
     Keygen(KeygenArgs),
     /// Ask one question of one line, and answer it with a verdict
     Check(Box<CheckArgs>),
+    /// Run a plan: its tests towards each of its sites, and a verdict on all
+    Run(RunArgs),
+    /// Write a plan, see what it would do, or what a firewall must let pass for it
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Judge a saved report again, without traffic
     Judge(JudgeArgs),
     /// Show a verdict on an emulated line, on this machine alone, without root
@@ -122,6 +127,20 @@ pub struct OutputArgs {
     pub quiet: bool,
 }
 
+/// `linkqual run`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit code: 0 PASS, 1 FAIL, 2 the plan or its keys are wrong, 3 INCONCLUSIVE or INVALID, 4 nothing
+could be run.")]
+pub struct RunArgs {
+    /// The plan; `linkqual plan init` writes one
+    #[arg(value_name = "PLAN.toml")]
+    pub plan: PathBuf,
+    /// Where and how the result goes
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// `linkqual judge`.
 #[derive(Args, Debug)]
 pub struct JudgeArgs {
@@ -131,6 +150,57 @@ pub struct JudgeArgs {
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// `linkqual plan`.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Show what would be sent, what each requirement needs, and whether it can be proved
+    #[command(after_help = CHECK_CODES)]
+    Check(PlanCheckArgs),
+    /// Write a sample plan, every field of it explained
+    Init(PlanInitArgs),
+    /// Show what firewalls must let pass, as a table and as nft rules; try it with --probe
+    #[command(after_help = FIREWALL_CODES)]
+    Firewall(PlanFirewallArgs),
+}
+
+const CHECK_CODES: &str = "\
+Nothing is sent. Exit code: 0, also where something cannot be proved; 2 the plan or its keys are
+wrong.";
+
+const FIREWALL_CODES: &str = "\
+Exit code: 0; 2 the plan or its keys are wrong, or a name is nobody's; with --probe 4 where
+something did not pass.";
+
+/// `linkqual plan check`.
+#[derive(Args, Debug)]
+pub struct PlanCheckArgs {
+    /// The plan
+    #[arg(value_name = "PLAN.toml")]
+    pub plan: PathBuf,
+}
+
+/// `linkqual plan init`.
+#[derive(Args, Debug)]
+pub struct PlanInitArgs {
+    /// File to write, which must not exist; the standard output if not given
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `linkqual plan firewall`.
+#[derive(Args, Debug)]
+pub struct PlanFirewallArgs {
+    /// The plan
+    #[arg(value_name = "PLAN.toml")]
+    pub plan: PathBuf,
+    /// Print the nft rules alone
+    #[arg(long, conflicts_with = "probe")]
+    pub nft: bool,
+    /// Try it: connect to each agent as a run would, without load, and say what was seen
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// `linkqual demo`.

@@ -2,9 +2,9 @@
 //!
 //! # The house
 //!
-//! *Arguments become a plan; a plan, once granted, becomes departures; departures become arrivals;
-//! arrivals are counted into a tally; tallies become metrics; metrics meet requirements; that is
-//! the verdict, and the report only says it.*
+//! *Arguments and a plan file become a plan; a plan, once granted, becomes departures; departures
+//! become arrivals; arrivals are counted into a tally; tallies become metrics; metrics meet
+//! requirements; that is the verdict, and the report only says it.*
 //!
 //! Three floors, in the order of the data's way. A module names only modules that stand before it
 //! here; `tests/it/tidy.rs` holds the same table and checks it.
@@ -12,7 +12,7 @@
 //! - **Words**, values without decisions: [`units`], [`clock`], [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
 //!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`doubt`], [`verdict`], [`mod@line`],
-//!   [`method`], [`session`], [`report`]
+//!   [`method`], [`session`], [`forecast`], [`report`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`traffic`] (the
 //!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
 //!
@@ -73,6 +73,8 @@ pub mod line;
 pub mod method;
 
 pub mod session;
+
+pub mod forecast;
 
 pub mod report;
 

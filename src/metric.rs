@@ -338,7 +338,7 @@ fn throughput(
 
 /// What a TCP load must be paced above what is required, in percent, so that its pace is not what
 /// holds it below.
-const PACE_SPARE_PERCENT: u64 = 2;
+pub const PACE_SPARE_PERCENT: u64 = 2;
 
 /// TCP in one direction of a trial, after its warm-up.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,6 +11,8 @@ fn main() -> ExitCode {
     driver::exit(match &DriverArgs::parse().command {
         DriverCommand::Keygen(args) => driver::keygen(args),
         DriverCommand::Check(args) => driver::check(args),
+        DriverCommand::Run(args) => driver::run(args),
+        DriverCommand::Plan(command) => driver::plan(command),
         DriverCommand::Judge(args) => driver::judge(args),
         DriverCommand::Demo(args) => demo::main(args),
     })

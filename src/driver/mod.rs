@@ -3,17 +3,22 @@
 mod conversation;
 mod judge;
 mod ledger;
+mod passage;
+mod planning;
+mod precheck;
 mod progress;
 
 pub use conversation::{Job, conduct};
 pub use judge::judge;
 pub use ledger::Ledger;
+pub use planning::{plan, run};
 
 use crate::cli::{CheckArgs, KeygenArgs, OutputArgs};
-use crate::io::files::{BadOutput, Output, print, say};
+use crate::io::files::{BadInput, BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::tls::Identity;
 use crate::method::campaign::Impossible;
+use crate::plan::file::Faults;
 use crate::plan::{Host, Plan};
 use crate::report::{PlanRecord, Report, text};
 use crate::verdict::Verdict;
@@ -30,6 +35,12 @@ pub enum Error {
     /// The output cannot be written.
     #[error("{0}")]
     Output(#[from] BadOutput),
+    /// A file cannot be read.
+    #[error("{0}")]
+    Input(#[from] BadInput),
+    /// The plan is wrong.
+    #[error("{0}")]
+    Plan(#[from] Faults),
     /// The check cannot be run as it was asked.
     #[error("{0}")]
     Impossible(#[from] Impossible),
@@ -80,6 +91,8 @@ impl Error {
         match self {
             Self::Key(_)
             | Self::Output(_)
+            | Self::Input(_)
+            | Self::Plan(_)
             | Self::Impossible(_)
             | Self::Unreadable(_)
             | Self::NoSuchHost { .. } => 2,
@@ -96,7 +109,10 @@ impl Error {
 #[must_use]
 pub fn exit(result: Result<ExitCode, Error>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        say(&format!("error: {error}"));
+        // A plan's faults are told together, a line each.
+        for line in error.to_string().lines() {
+            say(&format!("error: {line}"));
+        }
         ExitCode::from(error.exit_code())
     })
 }
@@ -123,19 +139,26 @@ pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
 ///
 /// Where there is no report.
 pub fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
-    run_plan(args.plan(), None, &args.output)
+    run_plan(args.plan(), None, Vec::new(), &args.output)
 }
 
-/// Runs a plan towards each of its sites, one after the other; the exit code of the verdict.
+/// Runs a plan, read from `file`, towards each of its sites, one after the other; the exit code of
+/// the verdict. The report tells `notes`.
 ///
 /// # Errors
 ///
 /// Where there is no report.
-fn run_plan(plan: Plan, file: Option<PlanRecord>, args: &OutputArgs) -> Result<ExitCode, Error> {
+fn run_plan(
+    plan: Plan,
+    file: Option<PlanRecord>,
+    notes: Vec<String>,
+    args: &OutputArgs,
+) -> Result<ExitCode, Error> {
     let identity = Identity::new(&read_secret(&plan.key)?);
     let keys = plan.sites.iter().map(|site| Ok(read_public(&site.key)?.key()));
     let keys = keys.collect::<Result<Vec<PublicKey>, Error>>()?;
     let mut ledger = Ledger::open(plan, file, create(args)?)?;
+    ledger.note(notes);
     let report = runtime()?.block_on(async {
         let mut interrupts = interrupts();
         let mut first_error = None;

@@ -1,5 +1,6 @@
-//! The files that a run leaves, and what is said on the terminal.
+//! The files that a run reads and leaves, and what is said on the terminal.
 
+use sha2::{Digest as _, Sha256};
 use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -28,6 +29,9 @@ pub enum BadOutput {
     /// Another run's report is there.
     #[error("{0} exists: it is another run's report. Give an --out of its own to each run")]
     Exists(PathBuf),
+    /// A file of that name is there.
+    #[error("{0} exists, and is not overwritten. Name another file")]
+    Named(PathBuf),
     /// Another process keeps its texts there.
     #[error("{0} is in use by another process. Give a --state of its own to each agent")]
     Taken(PathBuf),
@@ -227,6 +231,80 @@ fn replace(
     write().map_err(|source| BadOutput::Unwritable { path, source })
 }
 
+/// A text that was read, and its fingerprint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TextFile {
+    /// Its text.
+    pub text: String,
+    /// SHA-256 of its octets, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A text cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BadInput {
+    /// The system says no.
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is longer than anything of its kind.
+    #[error("{}: longer than {octets_max} octets. Is it the right file?", .path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// What is allowed.
+        octets_max: u64,
+    },
+    /// It is not UTF-8.
+    #[error("{}: not text (UTF-8) from octet {at} on. Is it the right file?", .path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The first octet that is none.
+        at: usize,
+    },
+}
+
+/// Reads a text of at most `octets_max` octets.
+///
+/// # Errors
+///
+/// Where it cannot be read, is longer, or is no text.
+pub fn read_text(path: &Path, octets_max: u64) -> Result<TextFile, BadInput> {
+    let unreadable = |source| BadInput::Unreadable { path: path.to_owned(), source };
+    let mut octets = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    // One more than allowed, to see that there is one more.
+    file.take(octets_max.saturating_add(1)).read_to_end(&mut octets).map_err(unreadable)?;
+    if u64::try_from(octets.len()).is_ok_and(|len| octets_max < len) {
+        return Err(BadInput::TooLong { path: path.to_owned(), octets_max });
+    }
+    let sha256 = Sha256::digest(&octets).iter().map(|octet| format!("{octet:02x}")).collect();
+    let text = String::from_utf8(octets).map_err(|error| BadInput::NotText {
+        path: path.to_owned(),
+        at: error.utf8_error().valid_up_to(),
+    })?;
+    Ok(TextFile { text, sha256 })
+}
+
+/// Writes `text` to the new file `path`.
+///
+/// # Errors
+///
+/// Where it exists, or cannot be written.
+pub fn write_new(path: &Path, text: &str) -> Result<(), BadOutput> {
+    let unwritable = |source| BadOutput::Unwritable { path: path.to_owned(), source };
+    let mut file = File::create_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => BadOutput::Named(path.to_owned()),
+        _ => unwritable(error),
+    })?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unwritable)
+}
+
 /// Writes a result to the standard output. Whoever reads it may have gone: that is no error.
 pub fn print(text: &str) {
     _ = io::stdout().lock().write_all(text.as_bytes());
@@ -266,6 +344,31 @@ mod tests {
         drop(Output::create(folder.path()).expect("writable"));
         std::mem::forget(Output::create(folder.path()).expect("writable"));
         assert!(Output::create(folder.path()).is_ok(), "what a killed run left is in the way");
+    }
+
+    #[test]
+    fn a_text_is_read_up_to_its_bound_with_its_fingerprint() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("text");
+        write_new(&path, "abc").expect("writable");
+        // FIPS 180-4's own example.
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let expected = TextFile { text: "abc".into(), sha256: sha256.into() };
+        assert_eq!(read_text(&path, 3).expect("a text"), expected);
+        assert!(matches!(read_text(&path, 2), Err(BadInput::TooLong { octets_max: 2, .. })));
+        std::fs::write(&path, [b'a', 0xff]).expect("writable");
+        assert!(matches!(read_text(&path, 9), Err(BadInput::NotText { at: 1, .. })));
+        let missing = read_text(&folder.path().join("none"), 9).expect_err("not there");
+        assert!(missing.to_string().contains("none: cannot be read: "), "{missing}");
+    }
+
+    #[test]
+    fn a_new_file_takes_no_other_ones_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("plan.toml");
+        write_new(&path, "mine").expect("writable");
+        assert!(matches!(write_new(&path, "yours"), Err(BadOutput::Named(_))));
+        assert_eq!(read_text(&path, 9).expect("a text").text, "mine");
     }
 
     #[test]

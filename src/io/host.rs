@@ -1,15 +1,18 @@
-//! What this host counts against itself. Reads the kernel's counters, and changes none.
+//! What this host counts against itself, and which ports it takes. Reads what the kernel tells, and
+//! changes nothing.
 
 use super::netlink;
 use std::fs;
 use std::io;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 const DEVICES: &str = "/sys/class/net";
 const SOFTNET: &str = "/proc/net/softnet_stat";
 const SNMP: &str = "/proc/net/snmp";
 const SNMP6: &str = "/proc/net/snmp6";
+const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Octets of a file of counters: `softnet_stat` has 144 per CPU, and Linux at most 8192 of them.
 const FILE_OCTETS_MAX: u64 = 4 << 20;
@@ -50,6 +53,17 @@ impl Counters {
             checksum_errors: self.checksum_errors.saturating_sub(earlier.checksum_errors),
         }
     }
+}
+
+/// The ports that this host takes for its own ends; Linux's default where that cannot be read.
+#[must_use]
+pub fn own_ports() -> RangeInclusive<u16> {
+    parse_ports(&text(LOCAL_PORTS)).unwrap_or(32_768..=60_999)
+}
+
+fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.trim().split_once(char::is_whitespace)?;
+    Some(first.parse().ok()?..=last.trim().parse().ok()?)
 }
 
 /// The device that carries the address `local` of this host; the first, where several do.
@@ -178,6 +192,14 @@ mod tests {
         check(others, 0);
         check("Udp6InCsumErrors", 0);
         check("", 0);
+    }
+
+    #[test]
+    fn the_ports_of_this_host_are_two_numbers() {
+        assert_eq!(parse_ports("32768\t60999\n"), Some(32_768..=60_999));
+        assert_eq!(parse_ports("1024"), None);
+        assert_eq!(parse_ports("1024 70000"), None);
+        assert_eq!(parse_ports(""), None);
     }
 
     #[test]

@@ -19,17 +19,17 @@ const IDLE_MIN: Span = Span::from_secs(10);
 
 /// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
 /// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
-const LOST_ALLOWED: u64 = 3;
+pub const LOST_ALLOWED: u64 = 3;
 
 /// Probes beyond what a percentile needs, for those that leave late and are not counted: 5 %.
 const PROBES_SPARE_PERCENT: u64 = 5;
 
 /// What a TCP trial takes beside the seconds that are judged: its warm-up of 2 s, or of 20 round
 /// trips of up to 150 ms, and the second that its end cuts off.
-const TCP_EDGES: Span = Span::from_secs(4);
+pub const TCP_EDGES: Span = Span::from_secs(4);
 
 /// Set-up and account of a trial, beside the time in which packets are due.
-const TRIAL_OVERHEAD: Span = Span::from_secs(30);
+pub const TRIAL_OVERHEAD: Span = Span::from_secs(30);
 
 /// What was decided for the user, told before anything is sent.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -4,6 +4,8 @@
 //! Values only: nothing here measures, judges or sends. A [`Trial`] that exists is within the
 //! bounds of this module, whether it came from a plan, the command line or over the network.
 
+pub mod file;
+
 mod direction;
 mod link;
 mod requirement;

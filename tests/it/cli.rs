@@ -46,6 +46,11 @@ fn help_is_as_it_was_reviewed() {
     help("help_linkqual", DRIVER, &["--help"]);
     help("help_linkqual_keygen", DRIVER, &["keygen", "--help"]);
     help("help_linkqual_check", DRIVER, &["check", "--help"]);
+    help("help_linkqual_run", DRIVER, &["run", "--help"]);
+    help("help_linkqual_plan", DRIVER, &["plan", "--help"]);
+    help("help_linkqual_plan_check", DRIVER, &["plan", "check", "--help"]);
+    help("help_linkqual_plan_init", DRIVER, &["plan", "init", "--help"]);
+    help("help_linkqual_plan_firewall", DRIVER, &["plan", "firewall", "--help"]);
     help("help_linkqual_demo", DRIVER, &["demo", "--help"]);
     help("help_linkqual_agent", AGENT, &["--help"]);
     help("version_linkqual", DRIVER, &["--version"]);

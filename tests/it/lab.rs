@@ -95,6 +95,37 @@ impl Lab {
         run("ip", &["netns", "exec", &router, "nft", rules]).unwrap();
     }
 
+    /// What the router does to packets that it forwards, besides.
+    fn forbid(&self, rules: &str) {
+        let rules = format!(
+            "table ip forbid {{
+                chain forward {{
+                    type filter hook forward priority 0;
+                    {rules}
+                }}
+            }}"
+        );
+        let router = self.name("router");
+        run("ip", &["netns", "exec", &router, "nft", &rules]).unwrap();
+    }
+
+    /// What the pre-check of a plan for the agent says, and its exit code.
+    fn precheck(&self, code: i32) -> String {
+        let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &[]);
+        let (plan, driver) = (agent.keys.path("plan.toml"), self.name("driver"));
+        let text = format!(
+            "[driver]\nkey = \"driver\"\n[sites.far]\nagent = \"{AGENT}\"\n\
+                            key = \"agent.pub\"\n[[test]]\nkind = \"idle\"\n"
+        );
+        std::fs::write(&plan, text).unwrap();
+        let probe = [env!("CARGO_BIN_EXE_linkqual"), "plan", "firewall", "--probe"];
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &driver]).args(probe).arg(plan);
+        let ended = run_program(&mut command);
+        ended.expect_code(code);
+        ended.out
+    }
+
     /// Packets that the router dropped on the way `name`.
     fn dropped(&self, name: &str) -> u64 {
         let router = self.name("router");
@@ -234,4 +265,48 @@ fn a_line_shaped_differently_each_way_is_judged_each_way() {
         .map(|finding| (finding.direction.as_str(), finding.verdict))
         .collect();
     assert_eq!(verdicts, [("forward", Verdict::Pass), ("reverse", Verdict::Fail)]);
+}
+
+/// The pre-check, with a firewall in the way: what is seen, and which side that is.
+#[track_caller]
+fn blocked(rules: &str, parts: &[&str]) {
+    let Some(lab) = Lab::new() else { return };
+    lab.forbid(rules);
+    let told = lab.precheck(4);
+    for part in parts {
+        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+    }
+}
+
+#[test]
+fn the_pre_check_passes_an_open_way() {
+    let Some(lab) = Lab::new() else { return };
+    let told = lab.precheck(0);
+    assert!(told.contains("IP packets of up to 1500 octets"), "{told}");
+}
+
+#[test]
+fn the_pre_check_tells_tcp_that_is_dropped_from_tcp_that_is_rejected() {
+    blocked("tcp dport 4872 drop", &["BLOCKED  TCP 4872", "no answer within 5 s"]);
+    blocked("tcp dport 4872 reject with tcp reset", &["BLOCKED  TCP 4872", "refused: "]);
+    let prohibited = "tcp dport 4872 reject with icmp type admin-prohibited";
+    blocked(prohibited, &["BLOCKED  TCP 4872", "unreachable: "]);
+}
+
+#[test]
+fn the_pre_check_tells_udp_that_is_dropped_from_udp_that_is_rejected() {
+    let there = "udp dport 4872 drop";
+    blocked(there, &["passes   hello", "BLOCKED  UDP 4872", "no answer within 5 s"]);
+    blocked("udp sport 4872 drop", &["BLOCKED  UDP 4872", "no answer within 5 s"]);
+    let rejected = "udp dport 4872 reject";
+    blocked(rejected, &["BLOCKED  UDP 4872", "rejected: an ICMP error comes back"]);
+}
+
+#[test]
+fn the_pre_check_tells_a_flow_that_is_cut_once_it_is_open() {
+    // A signal is 48 octets, of which the fourth says what it is: 4 confirms a challenge.
+    let confirm = "udp dport 4872 udp length 56 @th,88,8 4 drop";
+    blocked(confirm, &["BLOCKED  UDP 4872", "one datagram passes each way, and none after it"]);
+    let probes = "udp dport 4872 udp length > 56 drop";
+    blocked(probes, &["BLOCKED  UDP 4872", "no probe after it"]);
 }

@@ -6,6 +6,7 @@
 mod cli;
 mod golden;
 mod lab;
+mod plan;
 mod relay;
 mod sim;
 mod support;

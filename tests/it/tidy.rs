@@ -60,7 +60,7 @@ const FLOORS: &[Floor] = &{
         floor(Words, "wire", AllBefore,
             &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"]),
 
-        floor(Head, "plan", AllBefore, &["schemars", "serde", "thiserror"]),
+        floor(Head, "plan", AllBefore, &["schemars", "serde", "strsim", "thiserror", "toml"]),
         floor(Head, "policy", AllBefore, &["thiserror"]),
         floor(Head, "pace", AllBefore, &[]),
         floor(Head, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
@@ -72,6 +72,7 @@ const FLOORS: &[Floor] = &{
         floor(Head, "line", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),
         floor(Head, "session", AllBefore, &["thiserror"]),
+        floor(Head, "forecast", AllBefore, &[]),
         floor(Head, "report", AllBefore, &[
             "base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror",
         ]),

@@ -1,0 +1,107 @@
+//! `linkqual plan firewall`: what must pass, and whether it does.
+
+use super::planning::{Loaded, load};
+use super::precheck::{Step, Target, check};
+use super::{Error, runtime};
+use crate::cli::PlanFirewallArgs;
+use crate::forecast::{Endpoint, Forecast, Ways, nft, table};
+use crate::io::files::{print, say};
+use crate::io::host;
+use crate::io::key::{read_public, read_secret};
+use crate::io::tls::Identity;
+use crate::io::udp::Socket;
+use crate::method::campaign::Impossible;
+use crate::plan::{Host, Plan};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+/// Addresses of one name that are looked at.
+const ADDRESSES_MAX: usize = 8;
+
+/// `linkqual plan firewall`.
+///
+/// # Errors
+///
+/// Where the plan or its keys are wrong.
+pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
+    let Loaded { plan, .. } = load(&args.plan)?;
+    let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
+    let runtime = runtime()?;
+    if args.probe {
+        return runtime.block_on(probe(&plan));
+    }
+    let (endpoints, unknown) = runtime.block_on(endpoints(&plan));
+    let ways = Ways { ports: host::own_ports(), endpoints };
+    let rules = nft(&plan, &forecast, &ways);
+    let text = match args.nft {
+        true => rules,
+        false => {
+            format!("{}\nThe same as rules of nftables:\n\n{rules}", table(&plan, &forecast, &ways))
+        }
+    };
+    if !ways.endpoints.is_empty() {
+        print(&text);
+    }
+    // What is known of the other sites is told all the same.
+    unknown.iter().for_each(|error| say(&format!("error: {error}")));
+    Ok(ExitCode::from(unknown.first().map_or(0, Error::exit_code)))
+}
+
+/// Where the agents are, and the names that are nobody's.
+async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
+    let (mut endpoints, mut unknown) = (Vec::new(), Vec::new());
+    for (place, site) in plan.sites.iter().enumerate() {
+        match addresses(&site.agent).await {
+            Ok(agents) => endpoints.extend(agents.into_iter().map(|agent| {
+                let local = Socket::connect(agent).and_then(|socket| socket.local());
+                let driver = local.ok().map(|local| local.ip());
+                Endpoint { place, agent, driver }
+            })),
+            Err(error) => unknown.push(error),
+        }
+    }
+    (endpoints, unknown)
+}
+
+/// Every address of `host`: a firewall has to know each, as a run may take any.
+async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
+    let no_such_host = |why: String| Error::NoSuchHost { host: host.clone(), why };
+    let found = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
+    let found = found.map_err(|error| no_such_host(error.to_string()))?;
+    let mut agents: Vec<SocketAddr> = Vec::new();
+    for agent in found.take(ADDRESSES_MAX) {
+        if !agents.contains(&agent) {
+            agents.push(agent);
+        }
+    }
+    if agents.is_empty() {
+        return Err(no_such_host("it has no address".into()));
+    }
+    Ok(agents)
+}
+
+/// Tries each agent as a run would, without load, and says what was seen.
+async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
+    let identity = Identity::new(&read_secret(&plan.key)?);
+    let mut passed = true;
+    for site in &plan.sites {
+        print(&format!("{} ({})\n", site.name, site.agent));
+        let agents = match addresses(&site.agent).await {
+            Ok(agents) => agents,
+            Err(error) => {
+                print(&format!("  BLOCKED  name       {error}\n"));
+                passed = false;
+                continue;
+            }
+        };
+        // The one that a run takes.
+        let Some(agent) = agents.first().copied() else { continue };
+        let (identity, agent_key) = (identity.clone(), read_public(&site.key)?.key());
+        for Step { what, passes, seen } in check(&Target { agent, identity, agent_key }).await {
+            let mark = if passes { "passes " } else { "BLOCKED" };
+            print(&format!("  {mark}  {what:<10} {seen}\n"));
+            passed &= passes;
+        }
+    }
+    Ok(ExitCode::from(if passed { 0 } else { 4 }))
+}

@@ -1,0 +1,84 @@
+//! Plans: read with their keys, run, checked, written.
+
+use super::{Error, run_plan};
+use crate::cli::{PlanCheckArgs, PlanCommand, PlanInitArgs, RunArgs};
+use crate::forecast::{self, Forecast};
+use crate::io::files::{print, read_text, say, write_new};
+use crate::io::key::{read_public, read_secret};
+use crate::method::campaign::Impossible;
+use crate::plan::Plan;
+use crate::plan::file::{Assumption, FILE_OCTETS_MAX, Half, SAMPLE, read};
+use crate::report::PlanRecord;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A plan, its keys usable.
+pub(super) struct Loaded {
+    pub(super) plan: Plan,
+    pub(super) assumptions: Vec<Assumption>,
+    record: PlanRecord,
+}
+
+/// Reads the plan at `path`, and looks at the key files that it names.
+///
+/// # Errors
+///
+/// All that is wrong with either.
+pub(super) fn load(path: &Path) -> Result<Loaded, Error> {
+    let file = read_text(path, FILE_OCTETS_MAX)?;
+    let mut reading = read(path, &file.text);
+    for key in reading.keys().to_vec() {
+        let refusal = match key.half {
+            Half::Secret => read_secret(&key.path).err(),
+            Half::Public => read_public(&key.path).err(),
+        };
+        if let Some(why) = refusal {
+            reading.refuse_key(&key, why.to_string());
+        }
+    }
+    let (plan, assumptions) = reading.conclude()?;
+    let record = PlanRecord { file: path.display().to_string(), sha256: file.sha256 };
+    Ok(Loaded { plan, assumptions, record })
+}
+
+/// `linkqual run`.
+///
+/// # Errors
+///
+/// Where there is no report.
+pub fn run(args: &RunArgs) -> Result<ExitCode, Error> {
+    let Loaded { plan, assumptions, record } = load(&args.plan)?;
+    let notes: Vec<String> = assumptions.iter().map(|taken| format!("assumed: {taken}")).collect();
+    if !args.output.quiet {
+        notes.iter().for_each(|note| say(&format!("note: {note}")));
+    }
+    run_plan(plan, Some(record), notes, &args.output)
+}
+
+/// `linkqual plan`.
+///
+/// # Errors
+///
+/// Where what is asked cannot be done.
+pub fn plan(command: &PlanCommand) -> Result<ExitCode, Error> {
+    match command {
+        PlanCommand::Check(args) => check(args),
+        PlanCommand::Init(args) => init(args),
+        PlanCommand::Firewall(args) => super::passage::firewall(args),
+    }
+}
+
+fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
+    let Loaded { plan, assumptions, .. } = load(&args.plan)?;
+    let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
+    print(&forecast::text(&plan, &forecast, &assumptions));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn init(args: &PlanInitArgs) -> Result<ExitCode, Error> {
+    match &args.file {
+        Some(path) => write_new(path, SAMPLE)?,
+        None => print(SAMPLE),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,306 @@
+//! What firewalls must let pass for a plan: a table for a change request, and the same as rules of
+//! nftables.
+
+use super::text::{spoken, wrapped};
+use super::{Forecast, Site};
+use crate::method::composition::TRIAL_OVERHEAD;
+use crate::plan::{Direction, Link, Offer, Plan};
+use crate::session::ANSWER_MAX;
+use crate::units::Span;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+/// Where one site's agent is, and from where this host reaches it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// The site: its place in the plan.
+    pub place: usize,
+    /// The agent.
+    pub agent: SocketAddr,
+    /// This host, as its routes have it; `None` where it has none.
+    pub driver: Option<IpAddr>,
+}
+
+/// The ways to all sites.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ways {
+    /// The ports that this host takes for its own ends.
+    pub ports: RangeInclusive<u16>,
+    /// Each address of each agent.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// How long UDP may be silent between the handshake of a trial's streams and its first packet, with
+/// as much again to spare.
+const UDP_IDLE: Span = Span::from_secs(30);
+
+const _: () = assert!(ANSWER_MAX.nanos() < UDP_IDLE.nanos() / 2, "an answer comes before that");
+
+/// Writing to a `String` cannot fail.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {
+        writeln!($out, $($text)*).expect("a String takes any text")
+    };
+}
+
+/// What must pass, as a table for a change request: lines of up to 100 columns.
+#[must_use]
+pub fn table(plan: &Plan, forecast: &Forecast, ways: &Ways) -> String {
+    let mut out = String::new();
+    for endpoint in &ways.endpoints {
+        let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
+        let agent = endpoint.agent.ip().to_canonical();
+        line!(out, "towards {name}: the agent is {agent}, this host {}", here(endpoint));
+        for (number, flow) in (1..).zip(flows(&plan.link, endpoint, site, &ways.ports)) {
+            let Flow { protocol, from, to, about } = flow;
+            line!(out, "  {number}  {protocol:<6} {from} -> {to}");
+            for text in about {
+                wrapped(&mut out, "     ", &text);
+            }
+        }
+        line!(out, "");
+    }
+    if ways.endpoints.is_empty() {
+        return out;
+    }
+    for text in REMARKS {
+        wrapped(&mut out, "", text);
+    }
+    out
+}
+
+const REMARKS: [&str; 4] = [
+    "Every connection and every first datagram comes from this host; an agent only answers. A \
+     firewall that keeps state needs 1 and 2 (and 3 where it is there) in the direction shown; one \
+     that keeps none needs the answers as well, with source and destination changed over.",
+    "The addresses are those that this host uses: where an address is translated on the way, a \
+     firewall behind that sees another one.",
+    "ICMP echo is not needed. Without the ICMP above a run works too: the path's MTU is found by \
+     probing; what is rejected is then seen later, as silence.",
+    "Try it: linkqual plan firewall --probe",
+];
+
+fn here(endpoint: &Endpoint) -> String {
+    endpoint.driver.map_or_else(
+        || "has no route there: ANY stands for its address".to_owned(),
+        |driver| driver.to_canonical().to_string(),
+    )
+}
+
+struct Flow {
+    protocol: &'static str,
+    from: String,
+    to: String,
+    about: Vec<String>,
+}
+
+fn flows(link: &Link, endpoint: &Endpoint, site: &Site, ports: &RangeInclusive<u16>) -> Vec<Flow> {
+    let agent = SocketAddr::new(endpoint.agent.ip().to_canonical(), endpoint.agent.port());
+    let driver = match endpoint.driver.map(|driver| driver.to_canonical()) {
+        Some(IpAddr::V6(driver)) => format!("[{driver}]"),
+        Some(IpAddr::V4(driver)) => driver.to_string(),
+        None => "ANY".to_owned(),
+    };
+    let from = format!("{driver}:{}-{}", ports.start(), ports.end());
+    let flow = |protocol, about: Vec<String>| Flow {
+        protocol,
+        from: from.clone(),
+        to: agent.to_string(),
+        about,
+    };
+    let mut flows = vec![flow("TCP", control(site)), flow("UDP", udp(link, site))];
+    if site.has_tcp() {
+        flows.push(flow("TCP", tcp(link, site)));
+    }
+    flows.push(icmp(endpoint, &driver));
+    flows
+}
+
+/// How long the control connection may be silent: the longest trial, with what lies around it.
+fn control_idle(site: &Site) -> Span {
+    site.longest().plus(TRIAL_OVERHEAD)
+}
+
+fn control(site: &Site) -> Vec<String> {
+    let idle = spoken(control_idle(site));
+    vec![
+        "control: one connection, TLS 1.3, with keys at both ends; opened by this host".to_owned(),
+        format!(
+            "silent while a trial runs: its state should outlast {idle} without a packet, or the \
+             run has to open another; less than 5 MB each way for a trial"
+        ),
+    ]
+}
+
+fn udp(link: &Link, site: &Site) -> Vec<String> {
+    // The probes are a flow of their own.
+    let flows = 1 + site.streams(false);
+    vec![
+        format!(
+            "probes and UDP load: up to {flows} flows at once, each trial with ports of its own"
+        ),
+        format!(
+            "opened by this host; state must outlast {} at the start, and then speaks ten times a \
+             second or more, both ways",
+            spoken(UDP_IDLE)
+        ),
+        volume(link, site, false),
+    ]
+}
+
+fn tcp(link: &Link, site: &Site) -> Vec<String> {
+    let streams = site.streams(true);
+    vec![
+        format!(
+            "TCP load: up to {streams} connections at once, beside the control connection and to \
+             the same port; opened by this host, in whichever direction they carry"
+        ),
+        volume(link, site, true),
+        "no TLS on them, and no application that a firewall knows: let it not look for one".into(),
+    ]
+}
+
+fn volume(link: &Link, site: &Site, is_tcp: bool) -> String {
+    let [forward, reverse] = Direction::ALL.map(|way| {
+        let sent = site.sent_over(is_tcp, way);
+        if sent.is_open {
+            return format!("as much as the agent allows {way}");
+        }
+        let most = if sent.is_most { "at most " } else { "" };
+        format!("{most}{} {way}", sent.octets)
+    });
+    let steps = || site.steps.iter().filter(|step| step.trial.tcp().is_some() == is_tcp);
+    let is_open = steps().any(|step| step.sent.forward.is_open || step.sent.reverse.is_open);
+    let rate = |offer: Offer, way| match offer {
+        Offer::Max => link.port_rate,
+        offer => offer.rate(link, way).map(|(rate, _)| rate),
+    };
+    let offered = steps().filter_map(|step| Some((step.offer?, step.trial.course()?)));
+    let rates = offered
+        .flat_map(|(offer, course)| course.directions().filter_map(move |way| rate(offer, way)));
+    let speed = match rates.max() {
+        _ if is_open => "as fast as the agent allows".to_owned(),
+        None => "no load: probes alone".to_owned(),
+        Some(rate) => format!("up to {rate} ({}) in each direction", link.layer),
+    };
+    format!("{speed}; in all {forward}, {reverse}")
+}
+
+fn icmp(endpoint: &Endpoint, driver: &str) -> Flow {
+    let to = format!("{driver} and {}", endpoint.agent.ip().to_canonical());
+    let (protocol, types) = match endpoint.agent.ip().to_canonical() {
+        IpAddr::V4(_) => ("ICMP", "type 3 (unreachable), above all code 4 (fragmentation needed)"),
+        IpAddr::V6(_) => ("ICMPv6", "type 2 (packet too big) and type 1 (unreachable)"),
+    };
+    let about = vec![format!("{types}; wanted, not needed")];
+    Flow { protocol, from: "any router on the way".to_owned(), to, about }
+}
+
+/// What must pass, as a chain of nftables that a firewall on the way jumps to.
+#[must_use]
+pub fn nft(plan: &Plan, forecast: &Forecast, ways: &Ways) -> String {
+    let mut out = String::new();
+    line!(
+        out,
+        "# What linkqual needs to pass. It accepts, and drops nothing. Load it, then jump to it"
+    );
+    line!(out, "# from the chain that forwards, before what drops:");
+    line!(out, "#   nft add rule inet filter forward jump linkqual");
+    line!(out, "table inet filter {{");
+    line!(out, "    chain linkqual {{");
+    let ports = format!("{}-{}", ways.ports.start(), ways.ports.end());
+    for endpoint in &ways.endpoints {
+        let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
+        let idle = control_idle(site).secs_up();
+        let agent = endpoint.agent.ip().to_canonical();
+        let name: String = name.chars().filter(|c| !c.is_control()).collect();
+        line!(
+            out,
+            "        # {name}: TCP state should outlast {idle} s, UDP state {} s",
+            UDP_IDLE.secs_up()
+        );
+        let (family, icmp) = match agent {
+            IpAddr::V4(_) => ("ip", "icmp type destination-unreachable"),
+            IpAddr::V6(_) => ("ip6", "icmpv6 type { packet-too-big, destination-unreachable }"),
+        };
+        let driver = endpoint.driver.map(|driver| driver.to_canonical());
+        let of = |side: &str| {
+            driver.map_or_else(String::new, |driver| format!("{family} {side} {driver} "))
+        };
+        let port = endpoint.agent.port();
+        for protocol in ["tcp", "udp"] {
+            line!(
+                out,
+                "        {}{family} daddr {agent} {protocol} sport {ports} {protocol} dport {port} \
+                 ct state new,established accept",
+                of("saddr")
+            );
+            line!(
+                out,
+                "        {family} saddr {agent} {}{protocol} sport {port} {protocol} dport {ports} \
+                 ct state established accept",
+                of("daddr")
+            );
+        }
+        line!(out, "        {family} daddr {agent} {icmp} ct state related accept");
+        if driver.is_some() {
+            line!(out, "        {}{icmp} ct state related accept", of("daddr"));
+        }
+    }
+    line!(out, "    }}");
+    line!(out, "}}");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::file::{SAMPLE, read};
+    use std::path::Path;
+
+    fn sample() -> (Plan, Forecast) {
+        let plan = read(Path::new("plan.toml"), SAMPLE).conclude().expect("a plan").0;
+        let forecast = Forecast::of(&plan).expect("within bounds");
+        (plan, forecast)
+    }
+
+    fn ways() -> Ways {
+        let endpoint = |agent: &str, driver: Option<&str>| Endpoint {
+            place: 0,
+            agent: agent.parse().expect("an address"),
+            driver: driver.map(|driver| driver.parse().expect("an address")),
+        };
+        let endpoints = vec![
+            endpoint("172.16.0.2:4872", Some("10.0.0.5")),
+            endpoint("[2001:db8::2]:99", Some("2001:db8::5")),
+            endpoint("192.0.2.7:4872", None),
+        ];
+        Ways { ports: 32_768..=60_999, endpoints }
+    }
+
+    #[test]
+    fn the_change_request_is_as_it_was_reviewed() {
+        let (plan, forecast) = sample();
+        let text = table(&plan, &forecast, &ways());
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(100), "a line of {longest:?} columns:\n{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_rules_are_as_they_were_reviewed() {
+        let (plan, forecast) = sample();
+        insta::assert_snapshot!(nft(&plan, &forecast, &ways()));
+    }
+
+    #[test]
+    fn a_mapped_address_is_told_as_the_packets_have_it() {
+        let (plan, forecast) = sample();
+        let agent = "[::ffff:192.0.2.7]:4872".parse().expect("an address");
+        let driver = "::ffff:192.0.2.1".parse().ok();
+        let ways = Ways { endpoints: vec![Endpoint { place: 0, agent, driver }], ..ways() };
+        let rules = nft(&plan, &forecast, &ways);
+        assert!(rules.contains("ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport"), "{rules}");
+    }
+}

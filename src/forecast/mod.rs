@@ -1,0 +1,297 @@
+//! What a plan will do, before it does: what is sent, what the proofs of its requirements take, and
+//! which of them cannot succeed.
+//!
+//! It never measures and never judges: it composes the trials as a run would, towards agents that
+//! allow all, over paths of Ethernet's packets, and says that it assumed these.
+
+mod firewall;
+mod prospect;
+mod text;
+
+pub use firewall::{Endpoint, Ways, nft, table};
+pub use prospect::{Chance, Prospect};
+pub use text::text;
+
+use crate::method::composition::{Composed, Note, Way, compose};
+use crate::metric::Terms;
+use crate::plan::{
+    Course, DURATION_MAX, Directed, Direction, Limits, Offer, OutOfBounds, PROBES_PER_SECOND, Plan,
+    Test, Trial,
+};
+use crate::policy::Request;
+use crate::units::{BitRate, ByteCount, Framing, IpVersion, Layer, Span};
+use crate::wire::probe;
+
+/// The largest IP packet that a path is taken to carry: Ethernet's.
+pub const MTU_ASSUMED: u32 = 1_500;
+
+/// What "as fast as possible" is bounded by where the port's rate is not given.
+const RATE_UNKNOWN: BitRate = match BitRate::new(100_000_000_000) {
+    Some(rate) => rate,
+    None => unreachable!(),
+};
+
+/// What will happen towards each site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// As the plan has them.
+    pub sites: Vec<Site>,
+}
+
+/// What will happen towards one site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The version of IP; version 4 where the agent is given by name.
+    pub ip: IpVersion,
+    /// The trials, in the order in which they run.
+    pub steps: Vec<Step>,
+    /// What the agent is asked to allow; the rate means nothing where a step is as fast as
+    /// possible.
+    pub request: Request,
+    /// For each requirement and direction, in the order in which reports show them.
+    pub prospects: Vec<Prospect>,
+    /// What was decided for the user.
+    pub notes: Vec<Note>,
+}
+
+/// A trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The trial itself.
+    pub trial: Trial,
+    /// What its load is offered as; `None` where it is idle.
+    pub offer: Option<Offer>,
+    /// What is sent in each direction.
+    pub sent: Directed<Sent>,
+}
+
+/// What a trial sends in one direction: its probes, and its load.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sent {
+    /// Packets of load; of TCP, segments.
+    pub packets: u64,
+    /// Probes, or the replies to them.
+    pub probes: u64,
+    /// Octets of both, as Ethernet frames on the line (L2).
+    pub octets: ByteCount,
+    /// Whether the load is only known not to be more than this.
+    pub is_most: bool,
+    /// Whether not even that is known: as fast as the hosts can and the agent allows.
+    pub is_open: bool,
+}
+
+impl Forecast {
+    /// What `plan` will do.
+    ///
+    /// # Errors
+    ///
+    /// Where a number is outside the bounds of a trial.
+    pub fn of(plan: &Plan) -> Result<Self, OutOfBounds> {
+        let sites = (0..plan.sites.len()).map(|place| Site::of(plan, place));
+        Ok(Self { sites: sites.collect::<Result<_, _>>()? })
+    }
+}
+
+impl Site {
+    fn of(plan: &Plan, place: usize) -> Result<Self, OutOfBounds> {
+        let ip = plan.sites[place].agent.name.parse().map_or(IpVersion::V4, IpVersion::of);
+        let rate_max = plan.link.port_rate.unwrap_or(RATE_UNKNOWN);
+        let limits = Limits { rate_max, duration_max: DURATION_MAX };
+        let payload = MTU_ASSUMED - ip.udp_overhead_octets();
+        let Composed { trials, request, notes } =
+            compose(plan, place, Way { limits, ip, payload })?;
+        let tests: Vec<&Test> = plan.tests_of(place).collect();
+        // Where there is one trial more, it is the idle one before the first load.
+        let added = trials.len().saturating_sub(tests.len());
+        let step = |(number, trial): (usize, Trial)| {
+            let test = number.checked_sub(added).and_then(|number| tests.get(number));
+            let offer = test.and_then(|test| test.work.offer());
+            let sent = Directed::from_fn(|way| sent(plan, ip, &trial, offer, way));
+            Step { trial, offer, sent }
+        };
+        let steps: Vec<Step> = trials.into_iter().enumerate().map(step).collect();
+        let prospects = prospect::prospects(&Terms::of(plan, ip), &steps);
+        Ok(Self { ip, steps, request, prospects, notes })
+    }
+
+    /// How long the trials take together, without what lies between them.
+    #[must_use]
+    pub fn duration(&self) -> Span {
+        let durations = self.steps.iter().map(|step| step.trial.duration());
+        durations.fold(Span::default(), Span::plus)
+    }
+
+    /// The longest of the trials.
+    #[must_use]
+    pub fn longest(&self) -> Span {
+        self.steps.iter().map(|step| step.trial.duration()).max().unwrap_or_default()
+    }
+
+    /// What is sent in `direction` by all trials.
+    #[must_use]
+    pub fn sent(&self, direction: Direction) -> Sent {
+        self.sent_by(direction, |_| true)
+    }
+
+    /// What is sent in `direction` by the trials that load by TCP, or by the others.
+    #[must_use]
+    pub fn sent_over(&self, is_tcp: bool, direction: Direction) -> Sent {
+        self.sent_by(direction, |trial| trial.tcp().is_some() == is_tcp)
+    }
+
+    fn sent_by(&self, direction: Direction, counts: impl Fn(&Trial) -> bool) -> Sent {
+        let steps = self.steps.iter().filter(|step| counts(&step.trial));
+        steps.fold(Sent::default(), |sum, step| {
+            let more = step.sent.get(direction);
+            Sent {
+                packets: sum.packets.saturating_add(more.packets),
+                probes: sum.probes.saturating_add(more.probes),
+                octets: plus(sum.octets, more.octets.octets()),
+                is_most: sum.is_most || more.is_most,
+                is_open: sum.is_open || more.is_open,
+            }
+        })
+    }
+
+    /// Whether a trial loads by TCP.
+    #[must_use]
+    pub fn has_tcp(&self) -> bool {
+        self.steps.iter().any(|step| step.trial.tcp().is_some())
+    }
+
+    /// The most streams of any trial in all directions together.
+    #[must_use]
+    pub fn streams(&self, is_tcp: bool) -> u32 {
+        let ways = |course: Option<Course>| match course {
+            None => 0,
+            Some(Course::Both) => 2,
+            Some(Course::Forward | Course::Reverse) => 1,
+        };
+        let of = |step: &Step| {
+            let streams = match is_tcp {
+                true => step.trial.tcp().map(|load| load.streams()),
+                false => step.trial.load().map(|load| load.streams()),
+            };
+            streams.unwrap_or(0) * ways(step.trial.course())
+        };
+        self.steps.iter().map(of).max().unwrap_or(0)
+    }
+}
+
+impl Step {
+    /// "idle", "udp" or "tcp".
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match (self.trial.is_idle(), self.trial.tcp()) {
+            (true, _) => "idle",
+            (false, None) => "udp",
+            (false, Some(_)) => "tcp",
+        }
+    }
+
+    /// Streams in each direction.
+    #[must_use]
+    pub fn streams(&self) -> u32 {
+        let udp = self.trial.load().map(|load| load.streams());
+        udp.or(self.trial.tcp().map(|load| load.streams())).unwrap_or(0)
+    }
+}
+
+const fn plus(sum: ByteCount, octets: u64) -> ByteCount {
+    ByteCount::new(sum.octets().saturating_add(octets))
+}
+
+fn sent(plan: &Plan, ip: IpVersion, trial: &Trial, offer: Option<Offer>, way: Direction) -> Sent {
+    let framing = plan.link.framing(ip);
+    let probe = u32::try_from(probe::LEN_MIN).expect("a probe is short");
+    let probes = PROBES_PER_SECOND.packets_in(trial.duration());
+    let probing = probes.saturating_mul(framing.octets_at(Layer::L2, probe).into());
+    let (packets, octets) = load(framing, trial, way).unwrap_or_default();
+    let covered = trial.course().is_some_and(|course| course.includes(way));
+    let is_fast = covered && offer == Some(Offer::Max);
+    Sent {
+        packets,
+        probes,
+        octets: plus(ByteCount::new(probing), octets),
+        // TCP sends no faster than what it is given; it may send less.
+        is_most: is_fast || covered && trial.tcp().is_some(),
+        is_open: is_fast && plan.link.port_rate.is_none(),
+    }
+}
+
+/// The packets of the load in one direction, and their octets at L2.
+fn load(framing: Framing, trial: &Trial, way: Direction) -> Option<(u64, u64)> {
+    let (packets, frame) = match (trial.load(), trial.tcp()) {
+        (Some(load), _) => {
+            let streams = u64::from(load.streams());
+            let packets = load.stream_rate(way)?.packets_in(trial.duration());
+            let frame = framing.octets_at(Layer::L2, load.payload());
+            (packets.saturating_mul(streams), frame)
+        }
+        (None, Some(load)) => {
+            let segment = load.segment(framing.ip);
+            let octets = load.rate(way)?.octets_in(trial.duration()).octets();
+            let frame = framing.tcp_octets_at(Layer::L2, segment, true);
+            (octets.div_ceil(u64::from(segment).max(1)), frame)
+        }
+        (None, None) => return None,
+    };
+    Some((packets, packets.saturating_mul(frame.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::file::read;
+    use std::path::Path;
+
+    /// A plan of one site with `more` behind its ends.
+    pub(super) fn plan(more: &str) -> Plan {
+        let ends = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7'\nkey = 'a.pub'\n";
+        let read = read(Path::new("plan.toml"), &format!("{ends}{more}")).conclude();
+        read.expect("a plan").0
+    }
+
+    fn site(more: &str) -> Site {
+        Forecast::of(&plan(more)).expect("within bounds").sites.remove(0)
+    }
+
+    /// 10 Mbit/s in frames of 1518 octets are 824 packets/s; a probe of 72 octets is one of 118.
+    #[test]
+    fn each_packet_that_will_be_sent_is_counted() {
+        let udp = "[[test]]\nkind = 'udp'\nrate = '10 Mbit/s'\nduration = '10 s'\n";
+        let site = site(&format!("{udp}direction = 'reverse'\n"));
+        assert_eq!(site.steps.len(), 2, "an idle trial comes first");
+        assert_eq!(site.duration(), Span::from_secs(20));
+        let load = site.steps[1].sent;
+        assert_eq!((load.forward.packets, load.reverse.packets), (0, 8_240));
+        assert_eq!((load.forward.probes, load.reverse.probes), (1_000, 1_000));
+        assert_eq!(load.forward.octets, ByteCount::new(118_000));
+        assert_eq!(load.reverse.octets, ByteCount::new(118_000 + 8_240 * 1_518));
+        assert_eq!(site.sent(Direction::Forward).octets, ByteCount::new(236_000));
+        assert_eq!((site.streams(false), site.streams(true)), (1, 0));
+    }
+
+    #[test]
+    fn as_fast_as_possible_is_bounded_by_the_port_or_by_nothing() {
+        let tcp = "[[test]]\nkind = 'tcp'\ndirection = 'forward'\nduration = '10 s'\n";
+        let open = site(tcp);
+        assert!(open.sent(Direction::Forward).is_open);
+        assert!(!open.sent(Direction::Reverse).is_open);
+        let bounded = site(&format!("[link]\nport_rate = '100 Mbit/s'\n{tcp}"));
+        let sent = bounded.sent(Direction::Forward);
+        assert!(sent.is_most && !sent.is_open);
+        // 10 s of 100 Mbit/s, less than a segment more, and 20 s of probes.
+        let load = sent.octets.octets() - 2_000 * 118;
+        assert!((125_000_000 - 1_518..=125_000_000 + 1_518).contains(&load), "{load}");
+    }
+
+    #[test]
+    fn the_version_of_ip_follows_from_the_address() {
+        let six = plan("[[test]]\nkind = 'idle'\n");
+        let site =
+            crate::plan::Site { agent: "[::1]:9".parse().expect("a host"), ..six.sites[0].clone() };
+        let six = Plan { sites: vec![site], ..six };
+        assert_eq!(Forecast::of(&six).expect("within bounds").sites[0].ip, IpVersion::V6);
+    }
+}

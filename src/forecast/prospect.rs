@@ -1,0 +1,309 @@
+//! Whether a plan can prove what it requires: which trials judge a requirement, what its proof
+//! takes, and what they have.
+
+use super::{MTU_ASSUMED, Step};
+use crate::method::composition::{LOST_ALLOWED, TCP_EDGES};
+use crate::metric::{PACE_SPARE_PERCENT, TCP_SECONDS_MIN, Terms};
+use crate::plan::{Aim, Direction, Metric, Requirement, Trial};
+use crate::stats::confidence::{packets_needed, samples_needed};
+use crate::units::{BitRate, Ratio, Span};
+
+/// A requirement, and what may become of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prospect {
+    /// What is required.
+    pub requirement: Requirement,
+    /// In which direction; `None` for the round trip.
+    pub direction: Option<Direction>,
+    /// The trials that judge it: their places among those of the site.
+    pub judged_by: Vec<usize>,
+    /// What its proof takes.
+    pub needs: String,
+    /// Whether it has that.
+    pub chance: Chance,
+}
+
+/// Whether a requirement can be proved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Chance {
+    /// It can pass and it can fail.
+    Provable,
+    /// Neither is sure to be reached: why.
+    Partly(String),
+    /// It is INCONCLUSIVE at best, however good the line is: why.
+    Unprovable(String),
+}
+
+/// Each requirement of `terms`, against what `steps` will send.
+pub(super) fn prospects(terms: &Terms, steps: &[Step]) -> Vec<Prospect> {
+    let prospect = |(direction, requirement)| prospect(terms, steps, direction, requirement);
+    terms.requirements.iter().map(prospect).collect()
+}
+
+fn prospect(
+    terms: &Terms,
+    steps: &[Step],
+    direction: Option<Direction>,
+    requirement: Requirement,
+) -> Prospect {
+    let judges = |trial: &Trial| judges(terms, trial, direction, requirement);
+    let numbered = steps.iter().map(|step| &step.trial).enumerate();
+    let (judged_by, trials): (Vec<usize>, Vec<&Trial>) =
+        numbered.filter(|(_, trial)| judges(trial)).unzip();
+    let (needs, mut chance) = match requirement {
+        Requirement::Throughput(rate) => {
+            (format!("UDP at {rate} or more, within what is committed; counted"), Chance::Provable)
+        }
+        Requirement::TcpThroughput(_) => tcp_seconds(&trials),
+        Requirement::Loss(most) => losses(terms, &trials, direction, most),
+        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) => probes(terms, &trials, 0.99),
+        Requirement::Jitter(_) => probes(terms, &trials, 0.999),
+        Requirement::Outage(most) => outage(&trials, most),
+        Requirement::PathMtu(octets) => path_mtu(octets),
+    };
+    if trials.is_empty() && requirement.metric() != Metric::PathMtu {
+        chance = Chance::Unprovable(nobody_judges(terms, steps, direction, requirement));
+    }
+    Prospect { requirement, direction, judged_by, needs, chance }
+}
+
+/// Whether `trial` will have something to say to the requirement; as [`crate::metric`] has it.
+fn judges(
+    terms: &Terms,
+    trial: &Trial,
+    direction: Option<Direction>,
+    requirement: Requirement,
+) -> bool {
+    let carried = |way| trial.load().is_some_and(|load| terms.is_carried(load, way));
+    let Some(way) = direction else {
+        return match requirement {
+            Requirement::RttP99(_) => terms.is_at_ease(trial),
+            Requirement::RttP99Loaded(_) => !trial.is_idle(),
+            _ => false,
+        };
+    };
+    if !trial.covers(way) {
+        return false;
+    }
+    match requirement {
+        Requirement::Throughput(rate) => carried(way) && is_udp_at(terms, trial, way, rate),
+        Requirement::TcpThroughput(rate) => is_tcp_at(terms, trial, way, rate),
+        Requirement::Loss(_) => carried(way),
+        Requirement::Jitter(_) => terms.is_at_ease(trial),
+        Requirement::Outage(_) => terms.is_at_ease(trial) || trial.tcp().is_some(),
+        _ => false,
+    }
+}
+
+fn is_udp_at(terms: &Terms, trial: &Trial, way: Direction, least: BitRate) -> bool {
+    trial.load().is_some_and(|load| {
+        let packets = terms.framing.packet_rate(least, terms.layer, load.payload());
+        load.rate(way).is_some_and(|rate| packets <= rate)
+    })
+}
+
+/// Whether TCP is not held below `least` by its own pace; how far the agent lets it go is not known
+/// yet.
+fn is_tcp_at(terms: &Terms, trial: &Trial, way: Direction, least: BitRate) -> bool {
+    trial.tcp().is_some_and(|load| {
+        let rate = load.rate_at(way, terms.framing, terms.layer);
+        let enough = |rate: BitRate| paced(least) <= rate.bits_per_second();
+        load.aim() == Aim::Capacity || rate.is_some_and(enough)
+    })
+}
+
+/// The least pace, in bit/s, at which TCP proves `rate`.
+const fn paced(rate: BitRate) -> u64 {
+    rate.bits_per_second().saturating_mul(100 + PACE_SPARE_PERCENT) / 100
+}
+
+fn nobody_judges(
+    terms: &Terms,
+    steps: &[Step],
+    direction: Option<Direction>,
+    requirement: Requirement,
+) -> String {
+    let way = direction.map_or_else(String::new, |way| format!(" {way}"));
+    let covers = |step: &&Step| direction.is_none_or(|way| step.trial.covers(way));
+    let mut udp = steps.iter().filter(covers).filter(|step| step.trial.load().is_some());
+    match requirement {
+        Requirement::Throughput(rate) => {
+            let is_fast =
+                |step: &Step| direction.is_some_and(|way| is_udp_at(terms, &step.trial, way, rate));
+            if udp.any(is_fast) {
+                let why = "as fast as possible and above the committed rate is not judged";
+                return format!("no udp test offers{way} what the line is to carry: {why}");
+            }
+            format!("no udp test loads{way} at {rate} or more")
+        }
+        Requirement::TcpThroughput(rate) => {
+            let least = BitRate::new(paced(rate)).unwrap_or(rate);
+            format!(
+                "no tcp test loads{way} at {least} or more ({PACE_SPARE_PERCENT} % above, so that \
+                 its own pace is not what holds it below)"
+            )
+        }
+        Requirement::Loss(_) if udp.next().is_some() => {
+            format!("no udp test loads{way} within the committed rate")
+        }
+        Requirement::Loss(_) => format!("no udp test loads{way}"),
+        Requirement::RttP99Loaded(_) => "no test loads the line".to_owned(),
+        _ => format!("no test{way} is idle, or loads by UDP within the committed rate"),
+    }
+}
+
+fn tcp_seconds(trials: &[&Trial]) -> (String, Chance) {
+    let needs = format!("{TCP_SECONDS_MIN} whole seconds of TCP behind its warm-up");
+    let shortest = trials.iter().map(|trial| trial.duration()).min().unwrap_or_default();
+    if shortest < Span::from_secs(TCP_SECONDS_MIN).plus(TCP_EDGES) {
+        let why = format!("the shortest tcp test takes {shortest}");
+        return (needs, Chance::Unprovable(why));
+    }
+    (needs, Chance::Provable)
+}
+
+/// The worst trial decides: each that judges a requirement has to prove it.
+fn losses(
+    terms: &Terms,
+    trials: &[&Trial],
+    direction: Option<Direction>,
+    most: Ratio,
+) -> (String, Chance) {
+    let needed = |lost| packets_needed(most.as_fraction(), lost, terms.confidence());
+    let needs = format!("{} packets, of which {LOST_ALLOWED} may be lost", needed(LOST_ALLOWED));
+    let packets = |trial: &&Trial| {
+        let load = trial.load()?;
+        Some(load.rate(direction?)?.packets_in(trial.duration()))
+    };
+    let fewest = trials.iter().filter_map(packets).min().unwrap_or(0);
+    if needed(LOST_ALLOWED) <= fewest {
+        return (needs, Chance::Provable);
+    }
+    let chance = match (0..LOST_ALLOWED).rev().find(|lost| needed(*lost) <= fewest) {
+        Some(lost) => Chance::Partly(format!(
+            "{fewest} packets prove it where {lost} are lost, or \
+                                              fewer: load faster or longer"
+        )),
+        None => Chance::Unprovable(format!(
+            "{fewest} packets can fail it, and not prove it: that takes {} of which none is lost",
+            needed(0)
+        )),
+    };
+    (needs, chance)
+}
+
+fn probes(terms: &Terms, trials: &[&Trial], quantile: f64) -> (String, Chance) {
+    let needed = samples_needed(quantile, terms.confidence());
+    let fewest = trials.iter().map(|trial| trial.probes()).min().unwrap_or(0);
+    let needs = format!("{needed} probes");
+    if fewest < needed {
+        return (
+            needs,
+            Chance::Unprovable(format!("{fewest} probes can fail it, and not prove it")),
+        );
+    }
+    (needs, Chance::Provable)
+}
+
+fn outage(trials: &[&Trial], most: Span) -> (String, Chance) {
+    let longest = trials.iter().map(|trial| trial.duration()).max().unwrap_or_default();
+    let chance = match longest <= most {
+        true => Chance::Partly("no trial is long enough to fail it".to_owned()),
+        false => Chance::Provable,
+    };
+    ("a trial that takes longer than that; counted".to_owned(), chance)
+}
+
+fn path_mtu(octets: u32) -> (String, Chance) {
+    let chance = match octets <= MTU_ASSUMED {
+        true => Chance::Provable,
+        false => Chance::Partly(format!("this host's device must carry {octets} octets as well")),
+    };
+    ("the search that comes before the first trial; counted".to_owned(), chance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Forecast;
+    use super::super::tests::plan;
+    use super::*;
+
+    /// Of the only requirement and direction of a plan: its trials, and whether it can be proved.
+    fn only(more: &str) -> (Vec<usize>, Chance) {
+        let mut site = Forecast::of(&plan(more)).expect("within bounds").sites.remove(0);
+        assert_eq!(site.prospects.len(), 1, "{:?}", site.prospects);
+        let prospect = site.prospects.remove(0);
+        (prospect.judged_by, prospect.chance)
+    }
+
+    #[track_caller]
+    fn unprovable(more: &str, part: &str) {
+        let (_, chance) = only(more);
+        let Chance::Unprovable(why) = chance else { panic!("{chance:?}") };
+        assert!(why.contains(part), "{why}");
+    }
+
+    fn udp(rate: &str) -> String {
+        format!("[[test]]\nkind = 'udp'\nrate = '{rate}'\ndirection = 'forward'\n")
+    }
+
+    #[test]
+    fn a_throughput_is_judged_by_loads_that_reach_it_within_what_is_committed() {
+        let required = "[require.forward]\nthroughput = '>= 9 Mbit/s'\n";
+        let two = format!("{}{}{required}", udp("9 Mbit/s"), udp("8 Mbit/s"));
+        assert_eq!(only(&two), (vec![1], Chance::Provable));
+        let over = format!("[link]\nrate = '9 Mbit/s'\n{}{required}", udp("10 Mbit/s"));
+        unprovable(&over, "above the committed rate is not judged");
+        unprovable(&format!("{}{required}", udp("max")), "as fast as possible");
+        let reverse = "[require.reverse]\nthroughput = '>= 9 Mbit/s'\n";
+        unprovable(&format!("{}{reverse}", udp("9 Mbit/s")), "loads reverse at 9 Mbit/s or more");
+    }
+
+    #[test]
+    fn tcp_is_judged_where_it_may_go_as_fast() {
+        let tcp = |more: &str| {
+            format!(
+                "[[test]]\nkind = 'tcp'\ndirection = 'forward'\n{more}\n[require.forward]\n\
+                 tcp_throughput = '>= 9 Mbit/s'\n"
+            )
+        };
+        assert_eq!(only(&tcp("")), (vec![1], Chance::Provable));
+        assert_eq!(only(&tcp("rate = '9.2 Mbit/s'")), (vec![1], Chance::Provable));
+        unprovable(&tcp("rate = '9.1 Mbit/s'"), "at 9.18 Mbit/s or more (2 % above");
+        let udp = format!("{}[require.forward]\ntcp_throughput = '>= 1 Mbit/s'\n", udp("9 Mbit/s"));
+        unprovable(&udp, "no tcp test loads forward");
+    }
+
+    /// 824 packets/s for at most 600 s are 494 400; none lost of 299 572 proves 0.001 %.
+    #[test]
+    fn a_loss_is_proved_by_packets() {
+        let required = |loss: &str| {
+            let rate = udp("10 Mbit/s");
+            format!("{rate}duration = '10 min'\n[require.forward]\nloss = '<= {loss}'\n")
+        };
+        assert_eq!(only(&required("0.01%")), (vec![1], Chance::Provable));
+        let (_, chance) = only(&required("0.001%"));
+        let Chance::Partly(why) = chance else { panic!("{chance:?}") };
+        assert!(why.contains("494400 packets prove it where 1 are lost"), "{why}");
+        unprovable(&required("0.0001%"), "that takes");
+    }
+
+    #[test]
+    fn the_round_trip_beside_load_needs_load() {
+        let idle = "[[test]]\nkind = 'idle'\n[require]\n";
+        unprovable(&format!("{idle}rtt_p99_loaded = '<= 1 ms'\n"), "no test loads the line");
+        assert_eq!(only(&format!("{idle}rtt_p99 = '<= 1 ms'\n")), (vec![0], Chance::Provable));
+    }
+
+    #[test]
+    fn an_outage_that_no_trial_could_hold_is_said() {
+        let required = |most: &str| {
+            format!(
+                "[[test]]\nkind = 'idle'\nduration = '30 s'\n[require.forward]\n\
+                 outage = '<= {most}'\n"
+            )
+        };
+        assert_eq!(only(&required("29 s")).1, Chance::Provable);
+        assert!(matches!(only(&required("30 s")).1, Chance::Partly(_)));
+    }
+}

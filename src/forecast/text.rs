@@ -1,0 +1,303 @@
+//! A forecast for a terminal.
+
+use super::{Chance, Forecast, MTU_ASSUMED, Prospect, Sent, Site, Step};
+use crate::method::composition::Note;
+use crate::plan::file::Assumption;
+use crate::plan::{Direction, Link, Offer, Plan};
+use crate::units::Span;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// The most columns of a line.
+const WIDTH: usize = 100;
+
+/// Writing to a `String` cannot fail.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {
+        writeln!($out, $($text)*).expect("a String takes any text")
+    };
+}
+
+/// What a plan will do, in lines of up to 100 columns.
+#[must_use]
+pub fn text(plan: &Plan, forecast: &Forecast, assumptions: &[Assumption]) -> String {
+    let mut out = String::new();
+    head(&mut out, plan);
+    for (site, forecast) in plan.sites.iter().zip(&forecast.sites) {
+        line!(out, "\ntowards {} ({}), {}", site.name, site.agent, forecast.ip);
+        steps(&mut out, plan, forecast);
+        prospects(&mut out, forecast);
+        notes(&mut out, forecast);
+    }
+    line!(out, "");
+    assumed(&mut out, plan, assumptions);
+    out
+}
+
+/// A sentence in lines, those after the first set in by four.
+pub(super) fn wrapped(out: &mut String, indent: &str, text: &str) {
+    let mut line = indent.to_owned();
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        if !empty && WIDTH < line.chars().count() + 1 + word.chars().count() {
+            line!(out, "{line}");
+            line = format!("{indent}    ");
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    line!(out, "{line}");
+}
+
+fn head(out: &mut String, plan: &Plan) {
+    let link = &plan.link;
+    let name = link.name.as_deref().unwrap_or("without a name");
+    let circuit = link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
+    wrapped(out, "", &format!("link {name}{}", circuit.unwrap_or_default()));
+    wrapped(out, "  ", &format!("{}; {}", rates(link), framing(link)));
+}
+
+fn rates(link: &Link) -> String {
+    let committed = match (link.committed.forward, link.committed.reverse) {
+        (None, None) => "no rate is committed".to_owned(),
+        (Some(forward), Some(reverse)) if forward == reverse => {
+            format!("{forward} is committed in each direction")
+        }
+        (forward, reverse) => {
+            let show =
+                |rate: Option<_>| rate.map_or("nothing".to_owned(), |rate| format!("{rate}"));
+            format!("{} is committed forward, {} reverse", show(forward), show(reverse))
+        }
+    };
+    let port = link.port_rate.map(|rate| format!(", the port carries {rate}"));
+    format!("{committed}{}", port.unwrap_or_default())
+}
+
+fn framing(link: &Link) -> String {
+    let tags = match link.vlan_tags {
+        0 => "no VLAN tag".to_owned(),
+        1 => "1 VLAN tag".to_owned(),
+        tags => format!("{tags} VLAN tags"),
+    };
+    format!("rates count {}, {tags}, {} further octets", link.layer, link.extra_overhead_octets)
+}
+
+fn steps(out: &mut String, plan: &Plan, site: &Site) {
+    let rate = format!("rate at {}", plan.link.layer);
+    line!(
+        out,
+        "  {:<6} {:<5} {:<8} {rate:<14} {:>7} {:>8} {:>12} {:>7} {:>11}",
+        "trial",
+        "kind",
+        "",
+        "streams",
+        "duration",
+        "packets",
+        "probes",
+        "octets (L2)"
+    );
+    for (number, step) in site.steps.iter().enumerate() {
+        for (i, way) in Direction::ALL.into_iter().enumerate() {
+            let sent = step.sent.get(way);
+            let (number, kind, duration) = match i {
+                0 => (number.to_string(), step.kind(), format!("{}", step.trial.duration())),
+                _ => (String::new(), "", String::new()),
+            };
+            line!(
+                out,
+                "  {number:<6} {kind:<5} {way:<8} {:<14} {:>7} {duration:>8} {:>12} {:>7} {:>11}",
+                offered(plan, step, way),
+                streams(step, way),
+                packets(sent),
+                sent.probes,
+                octets(sent)
+            );
+        }
+    }
+    summary(out, site);
+}
+
+fn is_loaded(step: &Step, way: Direction) -> bool {
+    step.trial.course().is_some_and(|course| course.includes(way))
+}
+
+fn offered(plan: &Plan, step: &Step, way: Direction) -> String {
+    match step.offer.filter(|_| is_loaded(step, way)) {
+        None => "-".to_owned(),
+        Some(Offer::Max) => "max".to_owned(),
+        Some(offer) => {
+            offer.rate(&plan.link, way).map_or("-".to_owned(), |(rate, _)| rate.to_string())
+        }
+    }
+}
+
+fn streams(step: &Step, way: Direction) -> String {
+    if is_loaded(step, way) { step.streams().to_string() } else { "-".to_owned() }
+}
+
+fn packets(sent: &Sent) -> String {
+    match (sent.is_open, sent.is_most) {
+        (true, _) => "?".to_owned(),
+        (false, true) => format!("<= {}", sent.packets),
+        (false, false) => sent.packets.to_string(),
+    }
+}
+
+fn octets(sent: &Sent) -> String {
+    match (sent.is_open, sent.is_most) {
+        (true, _) => "?".to_owned(),
+        (false, true) => format!("<= {}", sent.octets),
+        (false, false) => sent.octets.to_string(),
+    }
+}
+
+fn summary(out: &mut String, site: &Site) {
+    let [forward, reverse] = Direction::ALL.map(|way| octets(&site.sent(way)));
+    let (trials, most) = (spoken(site.duration()), spoken(site.request.duration));
+    let acknowledgements = if site.has_tcp() { ", TCP's acknowledgements not" } else { "" };
+    let text = format!(
+        "in all {trials} of trials ({most} at most, with what lies between them); {forward} \
+         forward, {reverse} reverse (L2, probes included{acknowledgements})"
+    );
+    wrapped(out, "  ", &text);
+    let is_open = Direction::ALL.into_iter().any(|way| site.sent(way).is_open);
+    let Some(load) = site.request.load else { return };
+    let rate = match site.steps.iter().any(|step| step.offer == Some(Offer::Max)) {
+        true => "as much load as it allows".to_owned(),
+        false => format!("load of {} (L2, untagged)", load.rate),
+    };
+    let time = spoken(load.duration);
+    let text = format!(
+        "the agent is asked for {rate}, for {time} in one run: its --max-rate and --max-duration \
+         must allow that"
+    );
+    wrapped(out, "  ", &text);
+    if is_open {
+        wrapped(
+            out,
+            "  ",
+            "?: as fast as the hosts can, up to what the agent allows; where \
+                            link.port_rate is given, that bounds it",
+        );
+    }
+}
+
+/// A length of time in minutes and seconds.
+pub(super) fn spoken(span: Span) -> String {
+    let seconds = span.secs_up();
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+fn prospects(out: &mut String, site: &Site) {
+    line!(out, "");
+    if site.prospects.is_empty() {
+        wrapped(out, "  ", "nothing is required, so that nothing can pass: see [require]");
+        return;
+    }
+    line!(
+        out,
+        "  {:<14} {:<10} {:<16} {:<11} can it be proved?",
+        "required",
+        "",
+        "needed",
+        "trials"
+    );
+    for prospect in &site.prospects {
+        let Prospect { requirement, direction, judged_by, needs, chance } = prospect;
+        let direction = direction.map_or("round-trip".to_owned(), |way| way.to_string());
+        let (verdict, why) = match chance {
+            Chance::Provable => ("yes", None),
+            Chance::Partly(why) => ("in part", Some(why)),
+            Chance::Unprovable(why) => ("NO", Some(why)),
+        };
+        let bound = requirement.to_string();
+        let trials = places(judged_by);
+        let metric = requirement.metric();
+        line!(out, "  {metric:<14} {direction:<10} {bound:<16} {trials:<11} {verdict}");
+        wrapped(out, "      ", &format!("needs {needs}"));
+        if let Some(why) = why {
+            wrapped(out, "      ", &format!("but {why}"));
+        }
+    }
+    let unproved =
+        site.prospects.iter().filter(|prospect| matches!(prospect.chance, Chance::Unprovable(_)));
+    match unproved.count() {
+        0 => {}
+        count => {
+            let text = format!(
+                "warning: {count} of {} cannot be proved: at best the verdict is INCONCLUSIVE",
+                site.prospects.len()
+            );
+            wrapped(out, "  ", &text);
+        }
+    }
+}
+
+/// Numbers of trials; more than are read at a glance are counted.
+fn places(places: &[usize]) -> String {
+    match places {
+        [] => "-".to_owned(),
+        places if places.len() <= 4 => {
+            let shown: Vec<String> = places.iter().map(ToString::to_string).collect();
+            shown.join(", ")
+        }
+        places => format!("{} of them", places.len()),
+    }
+}
+
+fn notes(out: &mut String, site: &Site) {
+    for note in &site.notes {
+        // What cannot be proved, and what is as fast as possible, is told above.
+        if !matches!(note, Note::CannotProve { .. } | Note::Capacity { .. }) {
+            wrapped(out, "  ", &format!("note: {note}"));
+        }
+    }
+}
+
+fn assumed(out: &mut String, plan: &Plan, assumptions: &[Assumption]) {
+    line!(out, "assumed, as the plan does not say:");
+    for taken in assumptions {
+        wrapped(out, "  ", &taken.to_string());
+    }
+    let text = format!(
+        "the path: it carries packets of {MTU_ASSUMED} octets, and the agents allow all; a run \
+         finds out both before it loads, and a search for the path's MTU comes first"
+    );
+    wrapped(out, "  ", &text);
+    let is_name = |site: &crate::plan::Site| site.agent.name.parse::<IpAddr>().is_err();
+    if plan.sites.iter().any(is_name) {
+        wrapped(out, "  ", "an agent that is given by name is reached over IPv4");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::file::{SAMPLE, read};
+    use std::path::Path;
+
+    #[test]
+    fn the_forecast_of_the_sample_is_as_it_was_reviewed() {
+        let (plan, assumptions) =
+            read(Path::new("plan.toml"), SAMPLE).conclude().expect("the sample is a plan");
+        let forecast = Forecast::of(&plan).expect("within bounds");
+        let text = text(&plan, &forecast, &assumptions);
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(WIDTH), "a line of {longest:?} columns:\n{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_time_is_spoken_in_minutes_and_seconds() {
+        let shown = [0, 59, 60, 61, 3_600].map(|seconds| spoken(Span::from_secs(seconds)));
+        assert_eq!(shown, ["0 s", "59 s", "1 min", "1 min 1 s", "60 min"]);
+    }
+}

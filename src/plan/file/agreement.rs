@@ -1,0 +1,87 @@
+//! Whether the parts of a plan can all be meant: rates that contradict each other.
+
+use super::Draft;
+use super::fault::Place;
+use super::kinds::KindOfTest;
+use super::link::{LinkRates, Rated};
+use super::require::Demand;
+use super::test::Offering;
+use crate::plan::{Direction, Metric, Requirement};
+use crate::units::BitRate;
+
+/// Tells each pair of rates of which one is impossible while the other is right.
+pub(super) fn agree(
+    draft: &mut Draft<'_>,
+    rates: &LinkRates,
+    demands: &[Demand],
+    offerings: &[Offering],
+) {
+    for (rate, place) in
+        Direction::ALL.into_iter().filter_map(|way| rates.committed.get(way).as_ref())
+    {
+        above(draft, (*rate, place), &rates.port, "no more can be committed than the port carries");
+    }
+    for Offering { rate, place, .. } in offerings {
+        if let Some(rate) = rate {
+            above(draft, (*rate, place), &rates.port, "the port carries no more");
+        }
+    }
+    for (direction, requirement, place) in demands {
+        let (Some(direction), Some(required)) = (*direction, rate_of(*requirement)) else {
+            continue;
+        };
+        let required = (required, place);
+        above(draft, required, &rates.port, "the port carries no more");
+        let committed = rates.committed.get(direction);
+        above(draft, required, committed, "the line is sold for no more");
+        let kind = match requirement.metric() {
+            Metric::TcpThroughput => KindOfTest::Tcp,
+            _ => KindOfTest::Udp,
+        };
+        unproved(draft, required, kind, direction, offerings);
+    }
+}
+
+const fn rate_of(requirement: Requirement) -> Option<BitRate> {
+    match requirement {
+        Requirement::Throughput(rate) | Requirement::TcpThroughput(rate) => Some(rate),
+        _ => None,
+    }
+}
+
+/// `rate` may not be above `limit`.
+fn above(draft: &mut Draft<'_>, (rate, place): (BitRate, &Place), limit: &Rated, why: &str) {
+    let Some((_, at)) = limit.as_ref().filter(|(most, _)| *most < rate) else { return };
+    // Such as a share of another rate.
+    let is_written = place.value.as_ref().is_some_and(|value| value.contains("bit/s"));
+    let asked = if is_written { String::new() } else { format!("{rate} is ") };
+    draft.fault(place, format!("{asked}above {}: {why}", at.told()));
+}
+
+/// A rate that is required, and that every test of its kind stays below.
+fn unproved(
+    draft: &mut Draft<'_>,
+    (required, place): (BitRate, &Place),
+    kind: KindOfTest,
+    direction: Direction,
+    offerings: &[Offering],
+) {
+    let covers = |offering: &&Offering| offering.kind == kind && offering.direction == direction;
+    let mut fastest: Option<(BitRate, &Place)> = None;
+    for offering in offerings.iter().filter(covers) {
+        // As fast as possible may be fast enough.
+        let Some(rate) = offering.rate else { return };
+        if fastest.is_none_or(|(other, _)| other < rate) {
+            fastest = Some((rate, &offering.place));
+        }
+    }
+    let Some((rate, at)) = fastest.filter(|(rate, _)| *rate < required) else { return };
+    let (kind, at) = (kind.name(), at.told());
+    draft.fault(
+        place,
+        format!(
+            "above the rate of every {kind} test {direction}, so that none can prove it: the \
+             fastest, {at}, offers {rate}"
+        ),
+    );
+}

@@ -1,0 +1,306 @@
+//! What can stand behind a key: texts and whole numbers, each with its form, its schema and an
+//! example.
+
+use crate::plan::{
+    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Host, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
+    STREAMS_MAX, is_circuit,
+};
+use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A text.
+pub(super) trait Text: Sized {
+    /// One that is right.
+    const EXAMPLE: &'static str;
+
+    /// Reads it; or says what it is not.
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// A whole number.
+pub(super) trait Whole: Sized {
+    /// The least and the greatest that are right.
+    const BOUNDS: (u32, u32);
+
+    /// `value`, which is within [`Self::BOUNDS`].
+    fn of(value: u32) -> Self;
+}
+
+/// A kind of text: what it is read to, an example, and a pattern for editors.
+macro_rules! text {
+    ($($(#[$doc:meta])* $name:ident($inner:ty), $example:expr, $pattern:expr, $parse:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub(super) struct $name(pub(super) $inner);
+
+        impl Text for $name {
+            const EXAMPLE: &'static str = $example;
+
+            fn parse(text: &str) -> Result<Self, String> {
+                $parse(text).map(Self)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern, "examples": [$example] })
+            }
+        }
+    )*};
+}
+
+/// A kind of whole number.
+macro_rules! whole {
+    ($($(#[$doc:meta])* $name:ident($inner:ty), $least:expr, $most:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(super) struct $name(pub(super) $inner);
+
+        impl Whole for $name {
+            const BOUNDS: (u32, u32) = ($least, $most);
+
+            fn of(value: u32) -> Self {
+                Self(<$inner>::try_from(value).expect("the bounds are within the type's"))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let (least, most) = Self::BOUNDS;
+                json_schema!({ "type": "integer", "minimum": least, "maximum": most })
+            }
+        }
+    )*};
+}
+
+text! {
+    /// What people or a provider call something.
+    Name(String), "EC-2031", r"^\P{Cc}{1,128}$", name;
+    /// A file, relative to the plan.
+    KeyPath(PathBuf), "driver.key", "^.+$", path;
+    /// Where an agent listens.
+    Address(Host), "172.16.0.2:4872", r"^[0-9A-Za-z._:%\[\]-]+$", str::parse;
+    /// A rate at the link's layer.
+    Rate(BitRate), "500 Mbit/s", r"^[0-9]+(\.[0-9]+)? ?[kMG]?bit/s$", rate;
+    /// What a rate counts.
+    Counts(Layer), "L2", "^L[1-4]$", form;
+    /// What a test offers.
+    Offered(Offer), "500 Mbit/s",
+        r"^([0-9]+(\.[0-9]+)? ?[kMG]?bit/s|[0-9]+(\.[0-9]+)? ?%|max)$", offer;
+    /// What a test puts on the line.
+    Kind(KindOfTest), "udp", "^(idle|udp|tcp)$", kind;
+    /// Which ways.
+    Ways(Course), "both", "^(forward|reverse|both)$", form;
+    /// How long.
+    Length(Span), "30 s", TIME, length;
+    /// What governs how fast TCP sends.
+    Congestion(CongestionControl), "cubic", "^[0-9A-Za-z_-]{1,15}$", form;
+    /// How sure.
+    Sure(Ratio), "95%", r"^[0-9]+(\.[0-9]+)? ?%$", confidence;
+    /// At least a rate.
+    LeastRate(String), ">= 500 Mbit/s", r"^>= ?[0-9]+(\.[0-9]+)? ?[kMG]?bit/s$", any;
+    /// At most a share.
+    MostShare(String), "<= 0.01%", r"^<= ?[0-9]+(\.[0-9]+)? ?%$", any;
+    /// At most a time.
+    MostTime(String), "<= 20 ms", r"^<= ?[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|min|h)$", any;
+    /// At least so many octets.
+    LeastOctets(String), ">= 1500", "^>= ?[0-9]+$", any;
+    /// A site's name.
+    SiteName(String), "vpc", r"^[^\s\p{Cc}]{1,63}$", any;
+}
+
+const TIME: &str = r"^[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|min|h)$";
+
+whole! {
+    /// 802.1Q tags.
+    Tags(u8), 0, 2;
+    /// Octets of a packet that its headers do not explain.
+    Overhead(u16), 0, 1_000;
+    /// Streams in each direction.
+    Streams(u32), 1, STREAMS_MAX;
+    /// Octets of UDP payload.
+    Size(u32), PAYLOAD_MIN, PAYLOAD_MAX;
+}
+
+/// What a test puts on the line, by name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum KindOfTest {
+    /// Probes alone.
+    Idle,
+    /// UDP beside them.
+    Udp,
+    /// TCP beside them.
+    Tcp,
+}
+
+impl KindOfTest {
+    /// Its name in plans.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// The keys that it has beside kind, site and duration.
+    pub(super) const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Idle => &[],
+            Self::Udp => &["direction", "rate", "streams", "size"],
+            Self::Tcp => &["direction", "rate", "streams", "congestion_control"],
+        }
+    }
+}
+
+/// By the text form that the type itself has.
+fn form<T: FromStr<Err = Malformed>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: Malformed| error.form())
+}
+
+/// Read where it is known what it is for.
+#[expect(clippy::unnecessary_wraps, reason = "one of the readers of texts")]
+fn any(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let why = || "not a name: 1 to 128 printable characters".to_owned();
+    is_circuit(text).then(|| text.to_owned()).ok_or_else(why)
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    let is_path = !text.is_empty() && !text.contains('\0');
+    is_path.then(|| text.into()).ok_or_else(|| "not the name of a file".to_owned())
+}
+
+fn rate(text: &str) -> Result<BitRate, String> {
+    let rate: BitRate = form(text)?;
+    if BitRate::MAX < rate {
+        return Err(format!("at most {} is allowed", BitRate::MAX));
+    }
+    Ok(rate)
+}
+
+fn offer(text: &str) -> Result<Offer, String> {
+    if text == "max" {
+        return Ok(Offer::Max);
+    }
+    if let Ok(share) = text.parse::<Ratio>() {
+        let some = share != Ratio::default();
+        let why = || "no load at all: give a share above 0%, or take the test out".to_owned();
+        return some.then_some(Offer::Committed(share)).ok_or_else(why);
+    }
+    match rate(text) {
+        Ok(rate) => Ok(Offer::Rate(rate)),
+        Err(_) if text.parse::<BitRate>().is_ok() => {
+            Err(format!("at most {} is allowed", BitRate::MAX))
+        }
+        Err(_) => Err("not a load: a rate such as \"500 Mbit/s\", a share of the committed rate \
+                       such as \"80%\" (100% at most), or \"max\""
+            .to_owned()),
+    }
+}
+
+fn kind(text: &str) -> Result<KindOfTest, String> {
+    let kinds = [KindOfTest::Idle, KindOfTest::Udp, KindOfTest::Tcp];
+    kinds.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+        let meant = super::fault::nearest(text, kinds.map(KindOfTest::name));
+        let meant = meant.map(|meant| format!(" Did you mean '{meant}'?")).unwrap_or_default();
+        format!("not a kind of test: idle, udp or tcp.{meant}")
+    })
+}
+
+fn length(text: &str) -> Result<Span, String> {
+    let span = text.parse::<Span>().map_err(|_| {
+        "not a length of time: a number with s or min behind it, such as \"30 s\"".to_owned()
+    })?;
+    if span < DURATION_MIN || DURATION_MAX < span {
+        let (least, most) = (DURATION_MIN, DURATION_MAX);
+        return Err(format!("a test takes from {least} to {most} (10 min)"));
+    }
+    Ok(span)
+}
+
+fn confidence(text: &str) -> Result<Ratio, String> {
+    let ratio = text
+        .parse::<Ratio>()
+        .map_err(|_| "not a share: a number with % behind it, such as \"95%\"".to_owned())?;
+    let (half, whole) = (Ratio::from_ppm(500_000), Ratio::from_ppm(1_000_000));
+    if Some(ratio) <= half || whole <= Some(ratio) {
+        return Err("more than 50% and less than 100% is allowed, such as \"95%\"".into());
+    }
+    Ok(ratio)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check<T: Text>(text: &str, part: Option<&str>) {
+        match (T::parse(text), part) {
+            (Ok(_), None) => {}
+            (Err(why), Some(part)) => assert!(why.contains(part), "{text:?}: {why}"),
+            (Ok(_), Some(_)) => panic!("{text:?} was taken"),
+            (Err(why), None) => panic!("{text:?}: {why}"),
+        }
+    }
+
+    #[test]
+    fn a_text_is_taken_up_to_its_bounds() {
+        check::<Sure>("50%", Some("more than 50%"));
+        check::<Sure>("50.000001%", None);
+        check::<Sure>("99.999999%", None);
+        check::<Sure>("100%", Some("less than 100%"));
+        check::<Length>("1s", None);
+        check::<Length>("999 ms", Some("from 1 s to 600 s"));
+        check::<Length>("10 min", None);
+        check::<Length>("601s", Some("from 1 s to 600 s"));
+        check::<Rate>("1000 Gbit/s", None);
+        check::<Rate>("1001 Gbit/s", Some("at most 1000 Gbit/s"));
+        check::<Name>(&"é".repeat(128), None);
+        check::<Name>(&"é".repeat(129), Some("1 to 128"));
+        check::<Name>("a\nb", Some("printable"));
+        check::<KeyPath>("", Some("not the name of a file"));
+    }
+
+    #[test]
+    fn a_load_is_a_rate_a_share_or_max() {
+        check::<Offered>("500Mbit/s", None);
+        check::<Offered>("0.5%", None);
+        check::<Offered>("100%", None);
+        check::<Offered>("max", None);
+        check::<Offered>("101%", Some("100% at most"));
+        check::<Offered>("0%", Some("no load at all"));
+        check::<Offered>("0 Mbit/s", Some("not a load"));
+        check::<Offered>("500M", Some("such as \"500 Mbit/s\""));
+        check::<Offered>("2000 Gbit/s", Some("at most 1000 Gbit/s"));
+    }
+
+    #[test]
+    fn a_kind_that_is_none_is_told_the_nearest() {
+        check::<Kind>("udp", None);
+        check::<Kind>("upd", Some("Did you mean 'udp'?"));
+        check::<Kind>("flood", Some("idle, udp or tcp."));
+    }
+}

@@ -1,0 +1,71 @@
+//! The link: its rates, and what they count.
+
+use super::Draft;
+use super::fault::Place;
+use super::kinds::Rate;
+use super::raw::{Maybe, RawDirection, RawLink, value};
+use crate::plan::{Directed, Direction, Link};
+use crate::units::{BitRate, Layer};
+
+/// A rate, and where it is written.
+pub(super) type Rated = Option<(BitRate, Place)>;
+
+/// The rates of a link, and where each is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LinkRates {
+    /// What the port carries.
+    pub(super) port: Rated,
+    /// What is committed.
+    pub(super) committed: Directed<Rated>,
+    /// Whether one is given and wrong, which has been told: what is missing is then no fault.
+    pub(super) is_wrong: bool,
+}
+
+/// The link that `raw` says, and the places of its rates.
+pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
+    let place = Place { line: 1, name: "link".into(), value: None };
+    if raw.rate_layer.is_none() {
+        draft.assume(&place.field("rate_layer"), "rates count Ethernet frames (L2)");
+    }
+    if raw.vlan_tags.is_none() {
+        draft.assume(&place.field("vlan_tags"), "frames have no tag (0)");
+    }
+    let rates = rates(draft, raw);
+    let rate = |rated: &Rated| rated.as_ref().map(|(rate, _)| *rate);
+    let link = Link {
+        name: value(&raw.name).map(|name| name.0.clone()),
+        circuit: value(&raw.circuit).map(|circuit| circuit.0.clone()),
+        port_rate: rate(&rates.port),
+        committed: Directed::from_fn(|way| rate(rates.committed.get(way))),
+        layer: value(&raw.rate_layer).map_or(Layer::L2, |counts| counts.0),
+        vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
+        extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
+    };
+    (link, rates)
+}
+
+fn rates(draft: &mut Draft<'_>, raw: &RawLink) -> LinkRates {
+    let rated =
+        |given: &Maybe<Rate>| given.as_ref()?.whole().map(|(rate, place)| (rate.0, place.clone()));
+    let both = rated(&raw.rate);
+    let committed = Directed::from_fn(|way| {
+        let table = match way {
+            Direction::Forward => &raw.forward,
+            Direction::Reverse => &raw.reverse,
+        };
+        let Some((table, place)) = table.as_ref().and_then(|table| table.whole()) else {
+            return both.clone();
+        };
+        if table.rate.is_none() {
+            draft.missing(place, "rate", "what is committed in this direction", "500 Mbit/s");
+        }
+        rated(&table.rate)
+    });
+    let is_wrong = |given: &Maybe<Rate>| given.as_ref().is_some_and(|rate| rate.value.is_none());
+    let wrong_in = |table: &Maybe<RawDirection>| {
+        let table = table.as_ref().map(|given| given.value.as_ref());
+        table.is_some_and(|table| table.is_none_or(|table| is_wrong(&table.rate)))
+    };
+    let is_wrong = is_wrong(&raw.rate) || wrong_in(&raw.forward) || wrong_in(&raw.reverse);
+    LinkRates { port: rated(&raw.port_rate), committed, is_wrong }
+}

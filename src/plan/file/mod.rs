@@ -1,0 +1,422 @@
+//! The plan file: text in, a plan out, or all that is wrong with the text.
+//!
+//! [`read`] opens no file: its caller reads the text, and tells of the key files that the plan
+//! names what is wrong with them ([`Reading::refuse_key`]), so that all faults are told together.
+//! A plan that comes out is whole: defaults are applied here, once, and those that decide what is
+//! sent are listed as assumptions.
+
+mod agreement;
+mod fault;
+mod kinds;
+mod link;
+mod raw;
+mod require;
+mod site;
+mod test;
+
+pub use fault::{Fault, Faults, SHOWN_MAX};
+
+use super::{Plan, Test};
+use fault::Place;
+use raw::{RawLink, RawPlan, RawRequire, Reader, value};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Octets that a plan may have.
+pub const FILE_OCTETS_MAX: u64 = 1 << 20;
+
+/// A plan that is right in every field, and shows each of them.
+pub const SAMPLE: &str = include_str!("../sample.toml");
+
+/// Which half of a key pair a file holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Half {
+    /// The secret key of this end.
+    Secret,
+    /// The public key of a far end.
+    Public,
+}
+
+/// A key's file that a plan names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyFile {
+    /// Which half belongs there.
+    pub half: Half,
+    /// Its path, from where the program runs.
+    pub path: PathBuf,
+    place: Place,
+}
+
+/// What a plan does not say, and what is taken instead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Assumption {
+    /// The field, by its whole name.
+    pub field: String,
+    /// What is taken.
+    pub taken: String,
+}
+
+impl fmt::Display for Assumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.taken)
+    }
+}
+
+/// A plan's text that has been read; what is wrong with its key files can still be told.
+#[derive(Debug)]
+pub struct Reading {
+    file: String,
+    plan: Plan,
+    keys: Vec<KeyFile>,
+    assumptions: Vec<Assumption>,
+    faults: Vec<Fault>,
+}
+
+impl Reading {
+    /// The key files that it names.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyFile] {
+        &self.keys
+    }
+
+    /// The file of `key` cannot be used: `why`.
+    pub fn refuse_key(&mut self, key: &KeyFile, why: impl Into<String>) {
+        self.faults.push(Fault::new(&key.place, why));
+    }
+
+    /// The plan, and what it leaves open.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub fn conclude(self) -> Result<(Plan, Vec<Assumption>), Faults> {
+        if self.faults.is_empty() {
+            return Ok((self.plan, self.assumptions));
+        }
+        Err(Faults::of(&self.file, self.faults))
+    }
+}
+
+/// Reads the text of the plan `file`; what its paths are relative to is the folder of that.
+#[must_use]
+pub fn read(file: &Path, text: &str) -> Reading {
+    let mut reader = Reader::new(text);
+    let raw = reader.plan();
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let (keys, assumptions, faults) = (Vec::new(), Vec::new(), reader.faults);
+    let mut draft = Draft { folder, sites: Vec::new(), keys, assumptions, faults };
+    let plan = raw.map(|raw| plan(&mut draft, &raw));
+    let Draft { keys, assumptions, faults, .. } = draft;
+    let plan = plan.unwrap_or_else(|| Plan {
+        link: super::Link::default(),
+        key: PathBuf::new(),
+        sites: Vec::new(),
+        requirements: super::Requirements::default(),
+        tests: Vec::new(),
+    });
+    Reading { file: file.display().to_string(), plan, keys, assumptions, faults }
+}
+
+fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
+    let (no_link, no_require) = (RawLink::default(), RawRequire::default());
+    let (link, rates) = link::link(draft, value(&raw.link).unwrap_or(&no_link));
+    let key = site::driver(draft, &raw.driver);
+    let sites = site::sites(draft, &raw.sites);
+    let require = value(&raw.require).unwrap_or(&no_require);
+    let (requirements, demands) = require::requirements(draft, require);
+    let (tests, offerings) = test::tests(draft, &raw.test, &sites, (&link, &rates));
+    agreement::agree(draft, &rates, &demands, &offerings);
+    Plan { link, key, sites, requirements, tests }
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    folder: &'a Path,
+    /// Where each site stands.
+    sites: Vec<Place>,
+    keys: Vec<KeyFile>,
+    assumptions: Vec<Assumption>,
+    faults: Vec<Fault>,
+}
+
+impl Draft<'_> {
+    /// `what` is wrong at `place`.
+    fn fault(&mut self, place: &Place, what: impl Into<String>) {
+        self.faults.push(Fault::new(place, what));
+    }
+
+    /// A table lacks a key: what belongs there, and an example.
+    fn missing(&mut self, table: &Place, key: &str, what: &str, example: &str) {
+        let what = format!("is missing: {what}, such as {key} = \"{example}\"");
+        self.fault(&table.field(key), what);
+    }
+
+    /// What the plan does not say is taken to be so.
+    fn assume(&mut self, place: &Place, taken: impl Into<String>) {
+        self.assumptions.push(Assumption { field: place.name.clone(), taken: taken.into() });
+    }
+
+    /// A key's file, by the path that the plan gives.
+    fn key(&mut self, half: Half, path: &Path, place: &Place) -> PathBuf {
+        let path = self.folder.join(path);
+        self.keys.push(KeyFile { half, path: path.clone(), place: place.clone() });
+        path
+    }
+
+    /// Each site is there for some test.
+    fn visit(&mut self, tests: &[Test]) {
+        for (i, place) in std::mem::take(&mut self.sites).iter().enumerate() {
+            let goes_there = |test: &Test| test.site.is_none_or(|site| site == i);
+            if !tests.iter().any(goes_there) {
+                self.fault(place, "no test goes there: take it out, or add a [[test]] for it");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{
+        CongestionControl, Course, Direction, Metric, Offer, TcpTest, UdpTest, Work,
+    };
+    use crate::units::{Layer, Span};
+    use proptest::prelude::*;
+
+    const ENDS: &str = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7:99'\n\
+                        key = 'a.pub'\n[[test]]\nkind = 'idle'\n";
+
+    fn taken(text: &str) -> (Plan, Vec<Assumption>) {
+        read(Path::new("plans/prod.toml"), text).conclude().expect("a plan")
+    }
+
+    fn told(text: &str) -> String {
+        let read = read(Path::new("plan.toml"), text).conclude();
+        read.map_or_else(|faults| faults.to_string(), |_| String::new())
+    }
+
+    /// The faults of the least plan with `more` behind it, whose lines count from there.
+    #[track_caller]
+    fn check(more: &str, expected: &[&str]) {
+        let before = ENDS.lines().count();
+        let told = told(&format!("{ENDS}{more}"));
+        let mut lines = told.lines();
+        for line in expected {
+            let found = lines.next().unwrap_or("nothing more");
+            let (line, rest) = line.split_once(": ").expect("a line and a text");
+            let line: usize = line.parse().expect("a line");
+            let start = format!("plan.toml:{}: {rest}", before + line);
+            assert!(found.starts_with(&start), "{found:?}\n  is not\n{start:?}");
+        }
+        assert_eq!(lines.next(), None, "{more}");
+    }
+
+    #[test]
+    fn the_sample_is_a_plan() {
+        let (plan, assumptions) = taken(SAMPLE);
+        assert_eq!(assumptions, [], "it shows every field that decides what is sent");
+        assert_eq!(plan.link.committed.forward, "500 Mbit/s".parse().ok());
+        assert_eq!((plan.link.layer, plan.link.vlan_tags), (Layer::L2, 1));
+        assert_eq!(plan.requirements.iter().count(), 12);
+        assert_eq!(plan.tests.len(), 4);
+        assert_eq!(plan.tests[0].duration, Some(Span::from_secs(30)));
+        let tcp = TcpTest {
+            course: Course::Reverse,
+            offer: Offer::Max,
+            streams: 4,
+            congestion: CongestionControl::CUBIC,
+        };
+        assert_eq!(plan.tests[3].work, Work::Tcp(tcp));
+    }
+
+    /// What the sample shows in comments may be taken out of them.
+    #[test]
+    fn the_comments_of_the_sample_are_right_too() {
+        let fields =
+            ["rtt_p99_loaded", "streams", "size", "rate", "throughput", "tcp_", "[link", "[req"];
+        let open = |line: &str| {
+            let rest = line.strip_prefix("# ").unwrap_or(line);
+            let is_field = fields.iter().any(|field| rest.starts_with(field));
+            if is_field { rest.to_owned() } else { line.to_owned() }
+        };
+        let text: Vec<String> = SAMPLE.lines().map(open).collect();
+        let (plan, _) = taken(&text.join("\n"));
+        assert_eq!(plan.link.committed.reverse, "200 Mbit/s".parse().ok());
+        assert!(plan.requirements.round_trip.rtt_p99_loaded.is_some());
+    }
+
+    #[test]
+    fn what_a_plan_leaves_open_is_taken_once_and_said() {
+        let text = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7'\nkey = '/a.pub'\n\
+                    [link]\nrate = '10 Mbit/s'\n[require]\nloss = '<= 1%'\n\
+                    [[test]]\nkind = 'udp'\n[[test]]\nkind = 'tcp'\n";
+        let (plan, assumptions) = taken(text);
+        assert_eq!(plan.key, Path::new("plans/d.key"), "relative to the plan");
+        assert_eq!(plan.sites[0].key, Path::new("/a.pub"));
+        let all = "100%".parse().expect("a share");
+        let course = Course::Both;
+        let udp = UdpTest { course, offer: Offer::Committed(all), streams: 1, payload: None };
+        assert_eq!(plan.tests[0].work, Work::Udp(udp));
+        assert_eq!(plan.tests[1].work.offer(), Some(Offer::Max));
+        let fields: Vec<&str> = assumptions.iter().map(|taken| taken.field.as_str()).collect();
+        let expected = [
+            "link.rate_layer",
+            "link.vlan_tags",
+            "sites.vpc.agent",
+            "require.confidence",
+            "test[0].direction",
+            "test[0].rate",
+            "test[1].direction",
+            "test[1].rate",
+        ];
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn a_direction_adds_and_overrides() {
+        let text = format!(
+            "{ENDS}[link]\nrate = '9 Mbit/s'\n[link.reverse]\nrate = '5 Mbit/s'\n\
+             [require]\nloss = '<= 1%'\n[require.reverse]\nloss = '<= 2%'\njitter = '<= 2 ms'\n"
+        );
+        let (plan, _) = taken(&text);
+        assert_eq!(plan.link.committed.forward, "9 Mbit/s".parse().ok());
+        assert_eq!(plan.link.committed.reverse, "5 Mbit/s".parse().ok());
+        let (forward, reverse) = (Some(Direction::Forward), Some(Direction::Reverse));
+        let shown: Vec<_> =
+            plan.requirements.iter().map(|(way, what)| (way, what.metric())).collect();
+        let expected =
+            [(forward, Metric::Loss), (reverse, Metric::Loss), (reverse, Metric::Jitter)];
+        assert_eq!(shown, expected);
+        let text = format!("{ENDS}[require.forward]\noutage = '<= 1 s'\n");
+        assert_eq!(taken(&text).0.requirements.iter().count(), 1, "it may stand alone");
+    }
+
+    #[test]
+    fn sites_are_in_the_order_of_the_file() {
+        let text = format!("{ENDS}[sites.a]\nagent = '10.0.0.8:99'\nkey = 'b.pub'\n");
+        let names: Vec<String> = taken(&text).0.sites.into_iter().map(|site| site.name).collect();
+        assert_eq!(names, ["vpc", "a"]);
+    }
+
+    #[test]
+    fn rates_that_are_equal_agree() {
+        check(
+            "[link]\nport_rate = '10 Mbit/s'\nrate = '10 Mbit/s'\n[require]\n\
+             throughput = '>= 10 Mbit/s'\n[[test]]\nkind = 'udp'\nrate = '10 Mbit/s'\n",
+            &[],
+        );
+    }
+
+    #[test]
+    fn rates_that_contradict_each_other_are_told_with_both() {
+        let link = "[link]\nport_rate = '10 Mbit/s'\nrate = '11 Mbit/s'\n";
+        let what = "above link.port_rate = '10 Mbit/s' (line 9): no more";
+        check(link, &[&format!("3: link.rate = '11 Mbit/s': {what}")]);
+        check(
+            "[[test]]\nkind = 'udp'\nrate = '9 Mbit/s'\ndirection = 'forward'\n[require]\n\
+             throughput = '>= 10 Mbit/s'\n[[test]]\nkind = 'udp'\nrate = 'max'\n\
+             direction = 'reverse'\n",
+            &["6: require.throughput = '>= 10 Mbit/s': above the rate of every udp test forward, \
+               so that none can prove it: the fastest, test[1].rate = '9 Mbit/s' (line 10)"],
+        );
+        check(
+            "[link]\nrate = '10 Mbit/s'\n[require]\ntcp_throughput = '>= 10 Mbit/s'\n[[test]]\n\
+             kind = 'tcp'\nrate = '90%'\ndirection = 'reverse'\n",
+            &["4: require.tcp_throughput = '>= 10 Mbit/s': above the rate of every tcp test \
+               reverse, so that none can prove it: the fastest, test[1].rate = '90%' (line 14), \
+               offers 9 Mbit/s"],
+        );
+    }
+
+    #[test]
+    fn what_is_not_committed_cannot_be_shared() {
+        check(
+            "[[test]]\nkind = 'udp'\n",
+            &["1: test[1].rate: is missing, and no rate is committed that could be taken: give"],
+        );
+        check(
+            "[link.forward]\nrate = '1 Mbit/s'\n[[test]]\nkind = 'udp'\nrate = '50%'\n",
+            &["5: test[1].rate = '50%': a share of the committed rate, and none is committed \
+               reverse: give link.rate, or [link.reverse] rate, or a rate here"],
+        );
+        check(
+            "[link]\nrate = '10GB'\n[[test]]\nkind = 'udp'\nrate = '50%'\n",
+            &["2: link.rate = '10GB': not a bit rate"],
+        );
+    }
+
+    #[test]
+    fn a_key_that_a_kind_does_not_have_is_told() {
+        check(
+            "[[test]]\nkind = 'tcp'\nsize = 1000\n[[test]]\nkind = 'idle'\nrate = 'max'\n",
+            &[
+                "3: test[1].size = 1000: a test of kind tcp is TCP, whose segments fill",
+                "6: test[2].rate = 'max': a test of kind idle is probes alone, and loads nothing",
+            ],
+        );
+    }
+
+    #[test]
+    fn numbers_and_names_are_taken_up_to_their_bounds() {
+        check("[link]\nvlan_tags = 2\nextra_overhead_bytes = 1_000\n", &[]);
+        check(
+            "[link]\nvlan_tags = 3\nextra_overhead_bytes = 1_001\n",
+            &[
+                "2: link.vlan_tags = 3: from 0 to 2 are allowed",
+                "3: link.extra_overhead_bytes = 1_001: from 0 to 1000 are allowed",
+            ],
+        );
+        let site = |name: &str| format!("[sites.\"{name}\"]\nagent = 'b'\nkey = 'b.pub'\n");
+        check(&site(&"é".repeat(63)), &[]);
+        let told = format!("1: sites.\"{}\": not a site's name", "é".repeat(64));
+        check(&site(&"é".repeat(64)), &[&told]);
+        check(&site("a b"), &["1: sites.\"a b\": not a site's name: 1 to 63 printable"]);
+        let small = "[[test]]\nkind = 'udp'\nrate = '1000 Gbit/s'\nsize = 36\n";
+        check(small, &["4: test[1].size = 36: 1524390244 packets per second: from 1 to"]);
+    }
+
+    #[test]
+    fn there_are_as_many_sites_and_tests_as_are_allowed() {
+        let site = |i: u64| format!("[sites.s{i}]\nagent = 'host{i}'\nkey = 'b.pub'\n");
+        let sites = |count: u64| (0..count).map(site).collect::<String>();
+        check(&sites(31), &[]);
+        let told = told(&format!("{ENDS}{}", sites(32)));
+        assert_eq!(told, "plan.toml:3: sites: 33 far ends: at most 32 are allowed");
+        check(&"[[test]]\nkind = 'idle'\n".repeat(63), &[]);
+    }
+
+    #[test]
+    fn a_site_is_one_agent_and_has_a_test() {
+        check(
+            "[sites.b]\nagent = '10.0.0.7:99'\nkey = 'b.pub'\n",
+            &["2: sites.b.agent = '10.0.0.7:99': the same agent as sites.vpc.agent"],
+        );
+        let text = ENDS.replace("'idle'", "'idle'\nsite = 'vpc'");
+        let told = told(&format!("{text}[sites.b]\nagent = 'b'\nkey = 'b.pub'\n"));
+        assert!(told.starts_with("plan.toml:9: sites.b: no test goes there"), "{told}");
+    }
+
+    #[test]
+    fn a_key_file_is_told_with_its_field() {
+        let mut reading = read(Path::new("plans/prod.toml"), ENDS);
+        let keys = reading.keys().to_vec();
+        let paths: Vec<_> = keys.iter().map(|key| (key.half, key.path.as_path())).collect();
+        let expected =
+            [(Half::Secret, Path::new("plans/d.key")), (Half::Public, Path::new("plans/a.pub"))];
+        assert_eq!(paths, expected);
+        reading.refuse_key(&keys[1], "plans/a.pub: cannot be read");
+        let faults = reading.conclude().expect_err("a key is wrong");
+        assert_eq!(faults.faults()[0].field(), "sites.vpc.key");
+        let expected = "plans/prod.toml:5: sites.vpc.key = 'a.pub': plans/a.pub: cannot be read";
+        assert_eq!(faults.to_string(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_plan_or_told_without_panic(text in ".{0,80}") {
+            _ = told(&text);
+            _ = told(&format!("{ENDS}{text}"));
+            _ = told(&ENDS.replace("idle", &text));
+        }
+    }
+}

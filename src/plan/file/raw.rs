@@ -1,0 +1,524 @@
+//! A plan as it is written: text in, fields with their places out.
+//!
+//! The structs here are the plan's shape: the keys that a table may have, the kind of each, and the
+//! schema that editors read. Whether the fields make sense together is judged elsewhere.
+
+use super::fault::{Fault, Place, nearest, repeated};
+use super::kinds::{
+    Address, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, MostShare,
+    MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Streams, Sure, Tags, Text, Ways,
+    Whole,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A key that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Given<T> {
+    /// Where it stands.
+    pub(super) place: Place,
+    /// Its value; `None` where that is wrong, which has been told.
+    pub(super) value: Option<T>,
+}
+
+impl<T> Given<T> {
+    /// Its value and its place, where it has a value.
+    pub(super) fn whole(&self) -> Option<(&T, &Place)> {
+        self.value.as_ref().map(|value| (value, &self.place))
+    }
+}
+
+/// A key that may be there.
+pub(super) type Maybe<T> = Option<Given<T>>;
+
+/// Its value, where it is there and right.
+pub(super) fn value<T>(field: &Maybe<T>) -> Option<&T> {
+    field.as_ref()?.value.as_ref()
+}
+
+impl<T: JsonSchema> JsonSchema for Given<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// The reader of one file.
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// What is wrong so far.
+    pub(super) faults: Vec<Fault>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, lines: std::iter::once(0).chain(ends).collect(), faults: Vec::new() }
+    }
+
+    /// The whole file; `None` where it is no TOML.
+    pub(super) fn plan(&mut self) -> Option<RawPlan> {
+        match DeTable::parse(self.text) {
+            Ok(table) => {
+                let place = Place { line: 1, ..Place::default() };
+                Some(RawPlan::from_table(self, &place, table.get_ref()))
+            }
+            Err(error) => {
+                let at = error.span().map_or(self.text.len(), |span| span.start);
+                let place = Place { line: self.line(at), ..Place::default() };
+                let what: Vec<&str> = error.message().split_whitespace().collect();
+                let near = error.span().and_then(|span| self.shown(span));
+                let near = near.map(|near| format!(", at {near}")).unwrap_or_default();
+                self.fault(&place, format!("not TOML: {}{near}", what.join(" ")));
+                None
+            }
+        }
+    }
+
+    /// `what` is wrong at `place`.
+    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) {
+        self.faults.push(Fault::new(place, what));
+    }
+
+    /// The number of the line that holds the octet `at`.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at)
+    }
+
+    /// The file's text there; `None` where there is none.
+    fn shown(&self, span: Range<usize>) -> Option<String> {
+        let text = self.text.get(span)?;
+        (!text.is_empty()).then(|| repeated(text))
+    }
+
+    fn place(&self, name: String, at: usize, value: &Spanned<DeValue<'_>>) -> Place {
+        let is_table = |value: &Spanned<DeValue<'_>>| value.get_ref().is_table();
+        let has_text = match value.get_ref() {
+            DeValue::Table(_) => false,
+            DeValue::Array(items) => !items.iter().any(is_table),
+            _ => true,
+        };
+        let value = has_text.then(|| self.shown(value.span())).flatten();
+        Place { line: self.line(at), name, value }
+    }
+
+    fn given<T: Read>(&mut self, place: Place, value: &DeValue<'_>) -> Given<T> {
+        let value = T::read(self, &place, value);
+        Given { place, value }
+    }
+
+    /// The key `key` of `table`.
+    fn take<T: Read>(&mut self, of: &Place, table: &DeTable<'_>, key: &str) -> Maybe<T> {
+        let (written, value) = table.get_key_value(key)?;
+        let place = self.place(of.field(key).name, written.span().start, value);
+        Some(self.given(place, value.get_ref()))
+    }
+
+    /// Tells each key of `table` that is none of `known`.
+    fn unknown(&mut self, of: &Place, table: &DeTable<'_>, known: &[&str]) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let place = self.place(of.field(&quoted(name)).name, key.span().start, value);
+            if let Some(table) = table_with(&of.name, name) {
+                self.fault(
+                    &place,
+                    format!("belongs in [{table}]: it is of both directions together"),
+                );
+                continue;
+            }
+            let meant = nearest(name, known.iter().copied());
+            let meant = meant.map(|meant| format!(" did you mean '{meant}'?")).unwrap_or_default();
+            let table = if of.name.is_empty() { "a plan" } else { &of.name };
+            let known = known.join(", ");
+            self.fault(&place, format!("no such key:{meant} {table} has {known}"));
+        }
+    }
+
+    fn wrong_type(&mut self, place: &Place, value: &DeValue<'_>, belongs: &str) {
+        let what = format!("{} where {belongs} belongs", type_of(value));
+        self.fault(place, what);
+    }
+}
+
+/// The table around `of`, where that has the key and `of` has not.
+fn table_with(of: &str, key: &str) -> Option<&'static str> {
+    match of {
+        "require.forward" | "require.reverse" if RawRequire::KEYS.contains(&key) => Some("require"),
+        "link.forward" | "link.reverse" if RawLink::KEYS.contains(&key) => Some("link"),
+        _ => None,
+    }
+}
+
+/// What a value is, in words.
+const fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "a true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A key as it has to be written.
+fn quoted(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !key.is_empty() && key.chars().all(is_bare) {
+        repeated(key)
+    } else {
+        format!("\"{}\"", repeated(key))
+    }
+}
+
+/// What can be read from a value.
+trait Read: Sized {
+    /// `None` where the value is none; why has been told.
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self>;
+}
+
+fn read_text<T: Text>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<T> {
+    let Some(text) = value.as_str() else {
+        reader.wrong_type(place, value, &format!("a text such as \"{}\"", T::EXAMPLE));
+        return None;
+    };
+    T::parse(text).map_err(|why| reader.fault(place, why)).ok()
+}
+
+fn read_whole<T: Whole>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<T> {
+    let (least, most) = T::BOUNDS;
+    let Some(number) = value.as_integer() else {
+        let belongs = format!("a whole number from {least} to {most}, without quotes,");
+        reader.wrong_type(place, value, &belongs);
+        return None;
+    };
+    let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+    let within = number.and_then(|number| u32::try_from(number).ok());
+    let within = within.filter(|number| (least..=most).contains(number));
+    if within.is_none() {
+        reader.fault(place, format!("from {least} to {most} are allowed"));
+    }
+    within.map(T::of)
+}
+
+macro_rules! read {
+    ($with:ident: $($kind:ty),*) => {$(
+        impl Read for $kind {
+            fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+                $with(reader, place, value)
+            }
+        }
+    )*};
+}
+
+read!(read_text: Address, Congestion, Counts, Kind, KeyPath, LeastOctets, LeastRate, Length,
+      MostShare, MostTime, Name, Offered, Rate, SiteName, Sure, Ways);
+read!(read_whole: Overhead, Size, Streams, Tags);
+
+/// A table: its keys, each with what is read from it.
+macro_rules! table {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$key_doc:meta])* $key:ident: $kind:ty,)* })*) => {$(
+        #[derive(Clone, Debug, Default, JsonSchema)]
+        #[schemars(deny_unknown_fields)]
+        $(#[$doc])*
+        pub(super) struct $name {
+            $($(#[$key_doc])* pub(super) $key: Maybe<$kind>,)*
+        }
+
+        impl $name {
+            /// The keys that it may have.
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            fn from_table(reader: &mut Reader<'_>, place: &Place, table: &DeTable<'_>) -> Self {
+                reader.unknown(place, table, Self::KEYS);
+                Self { $($key: reader.take(place, table, stringify!($key)),)* }
+            }
+        }
+
+        impl Read for $name {
+            fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+                let Some(table) = value.as_table() else {
+                    reader.wrong_type(place, value, &format!("a table [{}]", place.name));
+                    return None;
+                };
+                Some(Self::from_table(reader, place, table))
+            }
+        }
+    )*};
+}
+
+table! {
+    /// What will be qualified: a link, its far ends, what it must do, and the tests to run.
+    #[schemars(rename = "Plan")]
+    RawPlan {
+        /// The line, as its provider sells it.
+        link: RawLink,
+        /// The near end: where linkqual runs.
+        #[schemars(required)]
+        driver: RawDriver,
+        /// The far ends, each under a name of 1 to 63 printable characters: [sites.NAME].
+        #[schemars(required)]
+        sites: RawSites,
+        /// What the line must do in each direction; without any of it, nothing can pass.
+        require: RawRequire,
+        /// The tests, in the order in which they run towards each site: [[test]].
+        #[schemars(required, length(min = 1, max = 64))]
+        test: RawTests,
+    }
+
+    /// The line, as its provider sells it.
+    #[schemars(rename = "Link")]
+    RawLink {
+        /// What its users call it.
+        name: Name,
+        /// The provider's name of it: shown in the report, and the load lock's key.
+        circuit: Name,
+        /// What the port carries.
+        port_rate: Rate,
+        /// What the provider has committed to, in each direction.
+        rate: Rate,
+        /// Which layer every rate of the plan counts: L1 wire, L2 frame, L3 packet, L4 payload.
+        /// L2 if not given.
+        rate_layer: Counts,
+        /// 802.1Q tags on the line; 0 if not given.
+        vlan_tags: Tags,
+        /// Further octets of each packet that rates count (MPLS 4 a label, PPPoE 8, VXLAN 50); 0 if
+        /// not given.
+        extra_overhead_bytes: Overhead,
+        /// From the driver to an agent, where it differs.
+        forward: RawDirection,
+        /// From an agent to the driver, where it differs.
+        reverse: RawDirection,
+    }
+
+    /// One direction of the line.
+    #[schemars(rename = "Direction")]
+    RawDirection {
+        /// What the provider has committed to in this direction.
+        #[schemars(required)]
+        rate: Rate,
+    }
+
+    /// The near end.
+    #[schemars(rename = "Driver")]
+    RawDriver {
+        /// File with the driver's secret key, relative to the plan.
+        #[schemars(required)]
+        key: KeyPath,
+    }
+
+    /// A far end.
+    #[schemars(rename = "Site")]
+    RawSite {
+        /// Where its agent listens, with the port where that is not 4872.
+        #[schemars(required)]
+        agent: Address,
+        /// File with the agent's public key, relative to the plan.
+        #[schemars(required)]
+        key: KeyPath,
+    }
+
+    /// What the line must do.
+    #[schemars(rename = "Require")]
+    RawRequire {
+        /// UDP packets carried at this rate, in each direction.
+        throughput: LeastRate,
+        /// What TCP's receiver gets, as a rate at the plan's layer, in each direction.
+        tcp_throughput: LeastRate,
+        /// Share of the UDP packets that may be lost, in each direction.
+        loss: MostShare,
+        /// 99th percentile of the round trip, idle and beside UDP within the committed rate.
+        rtt_p99: MostTime,
+        /// The same beside any load, TCP and overshoot included.
+        rtt_p99_loaded: MostTime,
+        /// One-way delay variation (99.9th percentile less the least), in each direction.
+        jitter: MostTime,
+        /// Longest time without an arrival, in each direction.
+        outage: MostTime,
+        /// Octets of the largest IP packet that crosses both ways in one piece.
+        path_mtu: LeastOctets,
+        /// How surely each one-sided bound must hold: more than 50%, less than 100%; 95% if not
+        /// given.
+        confidence: Sure,
+        /// From the driver to an agent: adds to [require], or overrides it.
+        forward: RawOneWay,
+        /// From an agent to the driver: adds to [require], or overrides it.
+        reverse: RawOneWay,
+    }
+
+    /// What one direction must do.
+    #[schemars(rename = "OneWay")]
+    RawOneWay {
+        /// UDP packets carried at this rate.
+        throughput: LeastRate,
+        /// What TCP's receiver gets, as a rate at the plan's layer.
+        tcp_throughput: LeastRate,
+        /// Share of the UDP packets that may be lost.
+        loss: MostShare,
+        /// One-way delay variation (99.9th percentile less the least).
+        jitter: MostTime,
+        /// Longest time without an arrival.
+        outage: MostTime,
+    }
+
+    /// A test.
+    #[schemars(rename = "Test")]
+    RawTest {
+        /// idle: probes alone; udp, tcp: probes and a load beside them.
+        #[schemars(required)]
+        kind: Kind,
+        /// The site that it goes to; every one if not given.
+        site: SiteName,
+        /// forward (driver to agent), reverse, or both at once; both if not given. Not of idle.
+        direction: Ways,
+        /// A rate, a share of the committed rate, or "max". If not given: udp at the committed
+        /// rate, tcp as fast as possible. Not of idle.
+        rate: Offered,
+        /// From 1 s to 10 min; what the requirements need if not given.
+        duration: Length,
+        /// Streams in each direction; 1 if not given. Not of idle.
+        streams: Streams,
+        /// Octets of UDP payload; what fills the path's MTU if not given. Of udp alone.
+        size: Size,
+        /// What governs how fast TCP sends, by Linux's name; cubic if not given. Of tcp alone.
+        congestion_control: Congestion,
+    }
+}
+
+/// The far ends, as they stand in the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawSites(pub(super) Vec<(String, Given<RawSite>)>);
+
+impl Read for RawSites {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let Some(table) = value.as_table() else {
+            reader.wrong_type(place, value, "a table [sites.NAME] for each far end");
+            return None;
+        };
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        let site = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let field = place.field(&quoted(name.get_ref())).name;
+            let place = reader.place(field, name.span().start, value);
+            (name.get_ref().to_string(), reader.given(place, value.get_ref()))
+        };
+        Some(Self(entries.into_iter().map(site).collect()))
+    }
+}
+
+impl JsonSchema for RawSites {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RawSites".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = <BTreeMap<String, RawSite>>::json_schema(generator);
+        schema.insert("propertyNames".into(), SiteName::json_schema(generator).to_value());
+        schema.insert("minProperties".into(), 1.into());
+        schema.insert("maxProperties".into(), super::site::SITES_MAX.into());
+        schema
+    }
+}
+
+/// The tests, as they stand in the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawTests(pub(super) Vec<Given<RawTest>>);
+
+impl Read for RawTests {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let Some(items) = value.as_array() else {
+            let belongs = "a list of tables, each under [[test]],";
+            reader.wrong_type(place, value, belongs);
+            return None;
+        };
+        let item = |(i, value): (usize, &Spanned<DeValue<'_>>)| {
+            let place = reader.place(format!("test[{i}]"), value.span().start, value);
+            reader.given(place, value.get_ref())
+        };
+        Some(Self(items.iter().enumerate().map(item).collect()))
+    }
+}
+
+impl JsonSchema for RawTests {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RawTests".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Vec<RawTest>>::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemars::generate::SchemaSettings;
+    use schemars::transform::transform_subschemas;
+
+    /// TOML has no null: a key that is not there is left out.
+    fn without_null(schema: &mut Schema) {
+        if let Some(types) = schema.get_mut("type").and_then(|types| types.as_array_mut()) {
+            types.retain(|one| one != "null");
+            if let [one] = types.as_slice() {
+                let one = one.clone();
+                schema.insert("type".into(), one);
+            }
+        }
+        if let Some(any) = schema.remove("anyOf") {
+            let some = any.as_array().into_iter().flatten().find(|one| one["type"] != "null");
+            for (key, value) in some.and_then(|some| some.as_object()).into_iter().flatten() {
+                schema.insert(key.clone(), value.clone());
+            }
+        }
+        transform_subschemas(&mut without_null, schema);
+    }
+
+    /// The schema in the repository is that of the types. To accept a change of the interface:
+    /// `UPDATE_SCHEMA=1 cargo test schema`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
+    fn the_schema_of_the_plan_in_the_repository_is_that_of_the_types() {
+        let settings = SchemaSettings::draft2020_12();
+        let mut schema = settings.into_generator().into_root_schema_for::<RawPlan>();
+        without_null(&mut schema);
+        let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+        assert!(!text.contains("null"), "TOML has no null");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/plan.schema.json");
+        if std::env::var("UPDATE_SCHEMA").is_ok() {
+            std::fs::write(path, &text).expect("the schema is writable");
+        }
+        let kept = std::fs::read_to_string(path).expect("the schema is there");
+        assert_eq!(kept, text, "plan.schema.json is not that of the types");
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_octets() {
+        let reader = Reader::new("a\nbc\n");
+        assert_eq!([0, 1, 2, 4, 5, 9].map(|at| reader.line(at)), [1, 1, 2, 2, 3, 3]);
+    }
+}

@@ -1,0 +1,82 @@
+//! The requirements: of each direction, and of the round trip.
+
+use super::Draft;
+use super::fault::Place;
+use super::raw::{Given, RawOneWay, RawRequire, value};
+use crate::plan::{Direction, Metric, Requirement, Requirements};
+
+/// A requirement, and where it is written.
+pub(super) type Demand = (Option<Direction>, Requirement, Place);
+
+/// What `raw` requires, and where each is written.
+pub(super) fn requirements(draft: &mut Draft<'_>, raw: &RawRequire) -> (Requirements, Vec<Demand>) {
+    let mut requirements = Requirements::default();
+    let mut demands: Vec<Demand> = Vec::new();
+    for (metric, written) in of_both(raw) {
+        let Some((bound, place)) = written else { continue };
+        if let Some(requirement) = read(draft, metric, bound, place) {
+            requirements.set(None, requirement);
+            demands.extend(metric.scopes().map(|way| (way, requirement, place.clone())));
+        }
+    }
+    for (way, table) in Direction::ALL.into_iter().zip([value(&raw.forward), value(&raw.reverse)]) {
+        for (metric, written) in table.map(of_one).into_iter().flatten() {
+            let Some((bound, place)) = written else { continue };
+            let requirement = read(draft, metric, bound, place);
+            demands.retain(|(other, was, _)| *other != Some(way) || was.metric() != metric);
+            if let Some(requirement) = requirement {
+                requirements.set(Some(way), requirement);
+                demands.push((Some(way), requirement, place.clone()));
+            }
+        }
+    }
+    match value(&raw.confidence) {
+        Some(confidence) => requirements.confidence = confidence.0,
+        None if demands.is_empty() => {}
+        None => {
+            let place = Place { line: 1, name: "require.confidence".into(), value: None };
+            draft.assume(&place, format!("each bound holds at {}", requirements.confidence));
+        }
+    }
+    (requirements, demands)
+}
+
+/// A bound as it is written, and where.
+type Written<'a> = (Metric, Option<(&'a str, &'a Place)>);
+
+/// What is written for one metric.
+macro_rules! written {
+    ($metric:ident, $given:expr) => {
+        (
+            Metric::$metric,
+            $given.as_ref().and_then(Given::whole).map(|(bound, place)| (bound.0.as_str(), place)),
+        )
+    };
+}
+
+fn of_both(raw: &RawRequire) -> [Written<'_>; 8] {
+    [
+        written!(Throughput, raw.throughput),
+        written!(TcpThroughput, raw.tcp_throughput),
+        written!(Loss, raw.loss),
+        written!(RttP99, raw.rtt_p99),
+        written!(RttP99Loaded, raw.rtt_p99_loaded),
+        written!(Jitter, raw.jitter),
+        written!(Outage, raw.outage),
+        written!(PathMtu, raw.path_mtu),
+    ]
+}
+
+fn of_one(raw: &RawOneWay) -> [Written<'_>; 5] {
+    [
+        written!(Throughput, raw.throughput),
+        written!(TcpThroughput, raw.tcp_throughput),
+        written!(Loss, raw.loss),
+        written!(Jitter, raw.jitter),
+        written!(Outage, raw.outage),
+    ]
+}
+
+fn read(draft: &mut Draft<'_>, metric: Metric, bound: &str, place: &Place) -> Option<Requirement> {
+    metric.require(bound).map_err(|error| draft.fault(place, error.form())).ok()
+}

@@ -1,0 +1,124 @@
+//! The two ends: this host's key, and the agents with theirs.
+
+use super::fault::{Place, nearest};
+use super::raw::{Given, Maybe, RawDriver, RawSite, RawSites, value};
+use super::{Draft, Half};
+use crate::plan::{Host, PORT, Site};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+
+/// The most far ends of one plan.
+pub(super) const SITES_MAX: u32 = 32;
+
+/// Names of sites that a message tells.
+const NAMES_MAX: usize = 8;
+
+/// The longest name of a site, in characters.
+const NAME_LEN_MAX: usize = 63;
+
+/// This end's key.
+pub(super) fn driver(draft: &mut Draft<'_>, raw: &Maybe<RawDriver>) -> PathBuf {
+    let of_plan = Place { line: 1, ..Place::default() }.field("driver");
+    let Some(given) = raw else {
+        draft.missing(&of_plan, "key", "this host's secret key", "driver.key");
+        return PathBuf::new();
+    };
+    let Some((driver, place)) = given.whole() else { return PathBuf::new() };
+    let Some(key) = &driver.key else {
+        draft.missing(place, "key", "this host's secret key", "driver.key");
+        return PathBuf::new();
+    };
+    key.whole().map_or_else(PathBuf::new, |(path, place)| draft.key(Half::Secret, &path.0, place))
+}
+
+/// The far ends, as they stand in the file.
+pub(super) fn sites(draft: &mut Draft<'_>, raw: &Maybe<RawSites>) -> Vec<Site> {
+    let of_plan = Place { line: 1, name: "sites".into(), value: None };
+    let place = raw.as_ref().map_or(&of_plan, |given| &given.place);
+    let none = &RawSites::default();
+    let RawSites(entries) = value(raw).unwrap_or(none);
+    if entries.is_empty() && raw.as_ref().is_none_or(|given| given.value.is_some()) {
+        let what = "no far end: at least one is needed, such as [sites.vpc] with agent = \
+                    \"172.16.0.2\" and key = \"vpc-agent.key.pub\"";
+        draft.fault(place, what);
+    }
+    if u32::try_from(entries.len()).is_ok_and(|count| SITES_MAX < count) {
+        let what = format!("{} far ends: at most {SITES_MAX} are allowed", entries.len());
+        draft.fault(place, what);
+    }
+    let sites = entries.iter().map(|(name, given)| site(draft, name, given)).collect();
+    draft.sites = entries.iter().map(|(_, given)| given.place.clone()).collect();
+    told_twice(draft, entries);
+    sites
+}
+
+fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
+    let is_allowed = |c: char| !c.is_control() && !c.is_whitespace();
+    if !(1..=NAME_LEN_MAX).contains(&name.chars().count()) || !name.chars().all(is_allowed) {
+        let what =
+            format!("not a site's name: 1 to {NAME_LEN_MAX} printable characters without a space");
+        draft.fault(&given.place, what);
+    }
+    let none = &RawSite::default();
+    let raw = given.value.as_ref().unwrap_or(none);
+    if given.value.is_some() {
+        if raw.agent.is_none() {
+            draft.missing(&given.place, "agent", "where its agent listens", "172.16.0.2:4872");
+        }
+        if raw.key.is_none() {
+            draft.missing(&given.place, "key", "its agent's public key", "vpc-agent.key.pub");
+        }
+    }
+    let agent = raw.agent.as_ref().and_then(Given::whole).map(|(address, place)| {
+        let written = place.value.as_deref().unwrap_or_default();
+        if address.0.port == PORT && !written.contains(&format!(":{PORT}")) {
+            draft.assume(place, format!("port {PORT}, as none is given"));
+        }
+        address.0.clone()
+    });
+    let key = raw.key.as_ref().and_then(Given::whole);
+    let key = key.map(|(path, place)| draft.key(Half::Public, &path.0, place));
+    Site {
+        name: name.to_owned(),
+        agent: agent.unwrap_or(Host { name: String::new(), port: PORT }),
+        key: key.unwrap_or_default(),
+    }
+}
+
+/// Two sites with one agent are one.
+fn told_twice(draft: &mut Draft<'_>, entries: &[(String, Given<RawSite>)]) {
+    let mut told: BTreeMap<(String, u16), &Place> = BTreeMap::new();
+    for (_, given) in entries {
+        let agent = given.value.as_ref().and_then(|site| site.agent.as_ref());
+        let Some((address, place)) = agent.and_then(Given::whole) else { continue };
+        match told.entry((address.0.name.to_ascii_lowercase(), address.0.port)) {
+            Entry::Occupied(other) => {
+                let other = other.get().told();
+                draft.fault(place, format!("the same agent as {other}: give each far end once"));
+            }
+            Entry::Vacant(first) => _ = first.insert(place),
+        }
+    }
+}
+
+/// The place among `sites` of the one that a test names.
+pub(super) fn named(
+    draft: &mut Draft<'_>,
+    name: &str,
+    place: &Place,
+    sites: &[Site],
+) -> Option<usize> {
+    let found = sites.iter().position(|site| site.name == name);
+    if found.is_none() {
+        let names = || sites.iter().map(|site| site.name.as_str());
+        let meant = nearest(name, names()).map(|meant| format!(" did you mean '{meant}'?"));
+        let known: Vec<&str> = names().take(NAMES_MAX).collect();
+        let known = match known.as_slice() {
+            [] => "the plan has none".to_owned(),
+            known => format!("the plan has {}", known.join(", ")),
+        };
+        draft.fault(place, format!("no such site:{} {known}", meant.unwrap_or_default()));
+    }
+    found
+}

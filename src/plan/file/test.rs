@@ -1,0 +1,193 @@
+//! The tests: what each kind may say, and what it says.
+
+use super::Draft;
+use super::fault::Place;
+use super::kinds::KindOfTest;
+use super::link::LinkRates;
+use super::raw::{Given, Maybe, RawTest, RawTests, value};
+use super::site;
+use crate::plan::{
+    Aim, CongestionControl, Course, Direction, Link, Load, Offer, Site, TcpTest, Test, UdpTest,
+    Work,
+};
+use crate::units::{BitRate, IpVersion, Ratio};
+
+/// The most tests of one plan.
+const TESTS_MAX: usize = 64;
+
+/// UDP payload of a full Ethernet packet: what is taken before the path is known.
+const PAYLOAD_USUAL: u32 = 1_472;
+
+/// All that is committed.
+const WHOLE: Ratio = match Ratio::from_ppm(1_000_000) {
+    Some(ratio) => ratio,
+    None => unreachable!(),
+};
+
+/// What a test offers in one direction, and where that is written.
+#[derive(Clone, Debug)]
+pub(super) struct Offering {
+    /// UDP or TCP.
+    pub(super) kind: KindOfTest,
+    /// Which way.
+    pub(super) direction: Direction,
+    /// How fast; `None`: as fast as possible.
+    pub(super) rate: Option<BitRate>,
+    /// Its rate, or the test where it has none.
+    pub(super) place: Place,
+}
+
+/// The tests, and what each offers.
+pub(super) fn tests(
+    draft: &mut Draft<'_>,
+    raw: &Maybe<RawTests>,
+    sites: &[Site],
+    (link, rates): (&Link, &LinkRates),
+) -> (Vec<Test>, Vec<Offering>) {
+    let of_plan = Place { line: 1, name: "test".into(), value: None };
+    let place = raw.as_ref().map_or(&of_plan, |given| &given.place);
+    let none = &RawTests::default();
+    let RawTests(entries) = value(raw).unwrap_or(none);
+    if entries.is_empty() && raw.as_ref().is_none_or(|given| given.value.is_some()) {
+        draft
+            .fault(place, "no test: at least one is needed, such as [[test]] with kind = \"idle\"");
+    }
+    if TESTS_MAX < entries.len() {
+        let what = format!("{} tests: at most {TESTS_MAX} are allowed", entries.len());
+        draft.fault(place, what);
+    }
+    let (mut tests, mut offerings) = (Vec::new(), Vec::new());
+    let mut is_whole = value(raw).is_some() && entries.len() <= TESTS_MAX;
+    for given in entries.iter().take(TESTS_MAX) {
+        let Some((raw, place)) = given.whole() else {
+            is_whole = false;
+            continue;
+        };
+        let site = raw.site.as_ref().and_then(Given::whole);
+        let site = site.map(|(name, place)| site::named(draft, &name.0, place, sites));
+        is_whole &= site != Some(None);
+        if let Some(work) = work(draft, raw, place, (link, rates), &mut offerings) {
+            let duration = value(&raw.duration).map(|length| length.0);
+            tests.push(Test { site: site.flatten(), work, duration });
+        } else {
+            is_whole = false;
+        }
+    }
+    if is_whole && !entries.is_empty() {
+        draft.visit(&tests);
+    }
+    (tests, offerings)
+}
+
+/// What a test puts on the line; `None` where that cannot be told.
+fn work(
+    draft: &mut Draft<'_>,
+    raw: &RawTest,
+    place: &Place,
+    (link, rates): (&Link, &LinkRates),
+    offerings: &mut Vec<Offering>,
+) -> Option<Work> {
+    let Some(kind) = &raw.kind else {
+        draft.missing(place, "kind", "what it puts on the line: idle, udp or tcp", "udp");
+        return None;
+    };
+    let kind = kind.value.as_ref()?.0;
+    refuse_strange_keys(draft, raw, kind);
+    if kind == KindOfTest::Idle {
+        return Some(Work::Idle);
+    }
+    if raw.direction.is_none() {
+        draft.assume(&place.field("direction"), "both at once");
+    }
+    let course = value(&raw.direction).map_or(Course::Both, |ways| ways.0);
+    let offer = offer(draft, raw, kind, place)?;
+    let at = raw.rate.as_ref().map_or_else(|| place.field("rate"), |given| given.place.clone());
+    let told = raw.rate.as_ref().map_or(place, |given| &given.place);
+    for direction in course.directions() {
+        let rate = match offer {
+            Offer::Max => None,
+            _ => match offer.rate(link, direction) {
+                Some((rate, _)) => Some(rate),
+                None => continue,
+            },
+        };
+        offerings.push(Offering { kind, direction, rate, place: told.clone() });
+    }
+    if matches!(offer, Offer::Committed(_)) && !rates.is_wrong {
+        let lacks = |way: &Direction| rates.committed.get(*way).is_none();
+        not_committed(draft, raw, &at, &course.directions().filter(lacks).collect::<Vec<_>>());
+    }
+    let streams = value(&raw.streams).map_or(1, |streams| streams.0);
+    if kind == KindOfTest::Tcp {
+        let given = value(&raw.congestion_control).map(|given| given.0);
+        let congestion = given.unwrap_or(CongestionControl::CUBIC);
+        return Some(Work::Tcp(TcpTest { course, offer, streams, congestion }));
+    }
+    let udp = UdpTest { course, offer, streams, payload: value(&raw.size).map(|size| size.0) };
+    refuse_too_many_packets(draft, &udp, link, raw.size.as_ref().map_or(&at, |size| &size.place));
+    Some(Work::Udp(udp))
+}
+
+/// What it offers; `None` where that is written, and wrong.
+fn offer(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest, place: &Place) -> Option<Offer> {
+    if let Some(given) = &raw.rate {
+        return given.value.as_ref().map(|offered| offered.0);
+    }
+    let place = place.field("rate");
+    if kind == KindOfTest::Tcp {
+        draft.assume(&place, "as fast as possible, up to what the agent allows");
+        return Some(Offer::Max);
+    }
+    draft.assume(&place, "the committed rate (100%)");
+    Some(Offer::Committed(WHOLE))
+}
+
+/// It offers what is committed, and in these directions nothing is.
+fn not_committed(draft: &mut Draft<'_>, raw: &RawTest, at: &Place, lacking: &[Direction]) {
+    let (in_which, give) = match lacking {
+        [] => return,
+        [way] => (format!(" {way}"), format!("link.rate, or [link.{way}] rate")),
+        _ => (String::new(), "link.rate".to_owned()),
+    };
+    let what = match raw.rate {
+        Some(_) => format!("a share of the committed rate, and none is committed{in_which}"),
+        None => format!("is missing, and no rate is committed{in_which} that could be taken"),
+    };
+    draft.fault(at, format!("{what}: give {give}, or a rate here such as \"500 Mbit/s\""));
+}
+
+/// A key that this kind does not have.
+fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
+    let given = [
+        ("direction", raw.direction.as_ref().map(|given| &given.place)),
+        ("rate", raw.rate.as_ref().map(|given| &given.place)),
+        ("streams", raw.streams.as_ref().map(|given| &given.place)),
+        ("size", raw.size.as_ref().map(|given| &given.place)),
+        ("congestion_control", raw.congestion_control.as_ref().map(|given| &given.place)),
+    ];
+    for (key, place) in given {
+        let Some(place) = place.filter(|_| !kind.keys().contains(&key)) else { continue };
+        let why = match kind {
+            KindOfTest::Idle => "probes alone, and loads nothing",
+            KindOfTest::Udp => "UDP, which has no such thing",
+            KindOfTest::Tcp => "TCP, whose segments fill the path's MTU",
+        };
+        let name = kind.name();
+        let keys = [&["kind", "site", "duration"], kind.keys()].concat().join(", ");
+        draft.fault(place, format!("a test of kind {name} is {why}: it has {keys}"));
+    }
+}
+
+/// Rates at which datagrams so small are more packets than any line carries.
+fn refuse_too_many_packets(draft: &mut Draft<'_>, udp: &UdpTest, link: &Link, place: &Place) {
+    let payload = udp.payload.unwrap_or(PAYLOAD_USUAL);
+    let framing = link.framing(IpVersion::V4);
+    for direction in udp.course.directions() {
+        let Some((rate, layer)) = udp.offer.rate(link, direction) else { continue };
+        let packets = framing.packet_rate(rate, layer, payload);
+        let load = Load::new(udp.course, udp.streams, payload, packets, Aim::Carry);
+        if let Err(error) = load {
+            draft.fault(place, format!("{error}: load slower, or in larger datagrams"));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A plan's text, from anyone: what is wrong with it, or all that is told of it before it runs.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use linkqual::forecast::{self, Endpoint, Forecast, Ways, nft, table};
+use linkqual::plan::file::{SHOWN_MAX, read};
+use std::path::Path;
+
+fuzz_target!(|octets: &[u8]| {
+    let Ok(text) = std::str::from_utf8(octets) else { return };
+    let reading = read(Path::new("plan.toml"), text);
+    let (plan, assumptions) = match reading.conclude() {
+        Ok(plan) => plan,
+        Err(faults) => {
+            let told = faults.to_string();
+            assert!(!faults.faults().is_empty(), "a plan is refused for a reason");
+            assert!(told.lines().count() <= SHOWN_MAX + 1, "each fault is one line");
+            let lines = text.matches('\n').count() + 1;
+            let is_there = |line| (1..=lines).contains(&line);
+            assert!(faults.faults().iter().all(|fault| is_there(fault.line())), "{told}");
+            return;
+        }
+    };
+    assert!((1..=32).contains(&plan.sites.len()) && (1..=64).contains(&plan.tests.len()));
+    // A rate may be too much for datagrams of IPv6, which are seen to only here.
+    let Ok(forecast) = Forecast::of(&plan) else { return };
+    assert!(forecast.sites.iter().all(|site| !site.steps.is_empty()), "each site has a test");
+    _ = forecast::text(&plan, &forecast, &assumptions);
+    let agent = ([192, 0, 2, 1], 4872).into();
+    let endpoint = |place| Endpoint { place, agent, driver: None };
+    let endpoints = (0..plan.sites.len()).map(endpoint).collect();
+    let ways = Ways { ports: 32_768..=60_999, endpoints };
+    _ = (table(&plan, &forecast, &ways), nft(&plan, &forecast, &ways));
+});
