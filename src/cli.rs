@@ -147,6 +147,9 @@ pub struct JudgeArgs {
     /// A run's report.json
     #[arg(value_name = "REPORT.json")]
     pub report: PathBuf,
+    /// Judge by what this plan requires; by what the run was judged by if not given
+    #[arg(long, value_name = "PLAN.toml")]
+    pub require: Option<PathBuf>,
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,

@@ -1,11 +1,15 @@
 //! `linkqual judge`: the evidence of a saved report, judged again; nothing is sent.
 
 use super::ledger::save;
+use super::planning::read_plan;
 use super::{Error, create, show};
 use crate::cli::JudgeArgs;
-use crate::io::files::read;
-use crate::report::Report;
+use crate::io::files::{read_text, say};
+use crate::report::{Question, Report, Unreadable};
 use std::process::ExitCode;
+
+/// The octets of a report at most: one of the longest run is far below.
+const REPORT_OCTETS_MAX: u64 = 256 << 20;
 
 /// `linkqual judge`.
 ///
@@ -13,12 +17,30 @@ use std::process::ExitCode;
 ///
 /// Where the report or the plan cannot be read.
 pub fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
+    let text = read_text(&args.report, REPORT_OCTETS_MAX)?.text;
     let path = args.report.display();
-    let unreadable = |why: String| Error::Unreadable(format!("{path}: {why}"));
-    let text = read(&args.report).map_err(|error| unreadable(error.to_string()))?;
-    let mut report = Report::parse(&text).map_err(|error| unreadable(error.to_string()))?;
-    let question = report.question().map_err(|error| unreadable(error.to_string()))?;
-    report.judge(&question).map_err(|error| unreadable(error.to_string()))?;
+    let unreadable = |error: Unreadable| Error::Unreadable(format!("{path}: {error}"));
+    let mut report = Report::parse(&text).map_err(unreadable)?;
+    match &args.require {
+        Some(plan) => {
+            let (plan, record) = read_plan(plan)?;
+            if plan.link.circuit != report.link.circuit {
+                let name = |circuit: &Option<String>| {
+                    circuit.as_ref().map_or_else(|| "no circuit".to_owned(), |id| format!("'{id}'"))
+                };
+                say(&format!(
+                    "note: the report is of {}, the plan is about {}",
+                    name(&report.link.circuit),
+                    name(&plan.link.circuit)
+                ));
+            }
+            report.judge_by_plan(&Question::of(&plan), record).map_err(unreadable)?;
+        }
+        None => {
+            let question = report.question().map_err(unreadable)?;
+            report.judge(&question).map_err(unreadable)?;
+        }
+    }
     if let Some(mut output) = create(&args.output)? {
         save(&mut output, &report)?;
     }

@@ -41,6 +41,17 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Error> {
     Ok(Loaded { plan, assumptions, record })
 }
 
+/// Reads the plan at `path` alone: nothing is to be run, so its keys need not be here.
+///
+/// # Errors
+///
+/// All that is wrong with it.
+pub(super) fn read_plan(path: &Path) -> Result<(Plan, PlanRecord), Error> {
+    let file = read_text(path, FILE_OCTETS_MAX)?;
+    let (plan, _) = read(path, &file.text).conclude()?;
+    Ok((plan, PlanRecord { file: path.display().to_string(), sha256: file.sha256 }))
+}
+
 /// `linkqual run`.
 ///
 /// # Errors

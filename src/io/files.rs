@@ -99,23 +99,6 @@ impl Drop for Output {
     }
 }
 
-/// The octets of a text file that is read at most: a report of the longest run is far below.
-const READ_MAX: u64 = 256 << 20;
-
-/// Reads a text file whole.
-///
-/// # Errors
-///
-/// What the system says, or that it is too long or no text.
-pub fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let len = File::open(path)?.take(READ_MAX + 1).read_to_string(&mut text)?;
-    if READ_MAX < len as u64 {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 256 MiB"));
-    }
-    Ok(text)
-}
-
 /// A folder in which small texts are kept from one process to the next, each under its name. One
 /// process has it at a time.
 #[derive(Debug)]

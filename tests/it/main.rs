@@ -5,6 +5,7 @@
 
 mod cli;
 mod golden;
+mod judge;
 mod lab;
 mod plan;
 mod relay;
