@@ -87,7 +87,8 @@ impl fmt::Display for Note {
             ),
             Self::CannotProve { what, most } => write!(
                 f,
-                "{what}, and a trial takes {} s at most here: it can fail, and not pass",
+                "{what}, and a trial takes {} s at most here: it can fail, and may be unable to \
+                 pass",
                 most.secs_up()
             ),
             Self::Capacity { what, most } => write!(
@@ -435,7 +436,7 @@ mod tests {
     fn what_cannot_be_proved_is_said() {
         let composed = composed(&load("1 Mbit/s", Some("<= 0.0001%")));
         assert_eq!(seconds(&composed), [10, 30], "what cannot be proved is not tried for longer");
-        assert!(composed.notes[0].to_string().contains("it can fail, and not pass"));
+        assert!(composed.notes[0].to_string().contains("it can fail, and may be unable to pass"));
     }
 
     #[test]
