@@ -150,10 +150,13 @@ fn udp(link: &Link, site: &Site) -> Vec<String> {
 }
 
 fn tcp(link: &Link, site: &Site) -> Vec<String> {
-    let streams = site.streams(true);
+    let connections = match site.streams(true) {
+        1 => "one connection".to_owned(),
+        streams => format!("up to {streams} connections"),
+    };
     vec![
         format!(
-            "TCP load: up to {streams} connections at once, beside the control connection and to \
+            "TCP load: {connections} at once, beside the control connection and to \
              the same port; opened by this host, in whichever direction they carry"
         ),
         volume(link, site, true),

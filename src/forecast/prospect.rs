@@ -180,9 +180,9 @@ fn losses(
         return (needs, Chance::Provable);
     }
     let chance = match (0..LOST_ALLOWED).rev().find(|lost| needed(*lost) <= fewest) {
+        Some(0) => Chance::Partly(format!("{fewest} packets prove it only where none is lost")),
         Some(lost) => Chance::Partly(format!(
-            "{fewest} packets prove it where {lost} are lost, or \
-                                              fewer: load faster or longer"
+            "{fewest} packets prove it only where at most {lost} of them are lost"
         )),
         None => Chance::Unprovable(format!(
             "{fewest} packets can fail it, and not prove it: that takes {} of which none is lost",
@@ -284,7 +284,10 @@ mod tests {
         assert_eq!(only(&required("0.01%")), (vec![1], Chance::Provable));
         let (_, chance) = only(&required("0.001%"));
         let Chance::Partly(why) = chance else { panic!("{chance:?}") };
-        assert!(why.contains("494400 packets prove it where 1 are lost"), "{why}");
+        assert!(
+            why.contains("494400 packets prove it only where at most 1 of them are lost"),
+            "{why}"
+        );
         unprovable(&required("0.0001%"), "that takes");
     }
 
