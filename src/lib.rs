@@ -9,7 +9,7 @@
 //! Three floors, in the order of the data's way. A module names only modules that stand before it
 //! here; `tests/it/tidy.rs` holds the same table and checks it.
 //!
-//! - **Words**, values without decisions: [`units`], [`clock`], [`wire`]
+//! - **Words**, values without decisions: [`units`], [`clock`], `page`, [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
 //!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`doubt`], [`verdict`], [`mod@line`],
 //!   [`method`], [`session`], [`forecast`], [`report`]
@@ -49,6 +49,8 @@
 pub mod units;
 
 pub mod clock;
+
+mod page;
 
 pub mod wire;
 

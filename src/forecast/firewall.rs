@@ -1,13 +1,13 @@
 //! What firewalls must let pass for a plan: a table for a change request, and the same as rules of
 //! nftables.
 
-use super::text::{spoken, wrapped};
+use super::text::spoken;
 use super::{Forecast, Site};
 use crate::method::composition::TRIAL_OVERHEAD;
+use crate::page::{line, wrapped};
 use crate::plan::{Direction, Link, Offer, Plan};
 use crate::session::ANSWER_MAX;
 use crate::units::Span;
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -36,13 +36,6 @@ pub struct Ways {
 const UDP_IDLE: Span = Span::from_secs(30);
 
 const _: () = assert!(ANSWER_MAX.nanos() < UDP_IDLE.nanos() / 2, "an answer comes before that");
-
-/// Writing to a `String` cannot fail.
-macro_rules! line {
-    ($out:expr, $($text:tt)*) => {
-        writeln!($out, $($text)*).expect("a String takes any text")
-    };
-}
 
 /// What must pass, as a table for a change request: lines of up to 100 columns.
 #[must_use]

@@ -2,21 +2,11 @@
 
 use super::{Chance, Forecast, MTU_ASSUMED, Prospect, Sent, Site, Step};
 use crate::method::composition::Note;
+use crate::page::{line, wrapped};
 use crate::plan::file::Assumption;
 use crate::plan::{Direction, Link, Offer, Plan};
 use crate::units::Span;
-use std::fmt::Write as _;
 use std::net::IpAddr;
-
-/// The most columns of a line.
-const WIDTH: usize = 100;
-
-/// Writing to a `String` cannot fail.
-macro_rules! line {
-    ($out:expr, $($text:tt)*) => {
-        writeln!($out, $($text)*).expect("a String takes any text")
-    };
-}
 
 /// What a plan will do, in lines of up to 100 columns.
 #[must_use]
@@ -32,25 +22,6 @@ pub fn text(plan: &Plan, forecast: &Forecast, assumptions: &[Assumption]) -> Str
     line!(out, "");
     assumed(&mut out, plan, assumptions);
     out
-}
-
-/// A sentence in lines, those after the first set in by four.
-pub(super) fn wrapped(out: &mut String, indent: &str, text: &str) {
-    let mut line = indent.to_owned();
-    let mut empty = true;
-    for word in text.split_whitespace() {
-        if !empty && WIDTH < line.chars().count() + 1 + word.chars().count() {
-            line!(out, "{line}");
-            line = format!("{indent}    ");
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    line!(out, "{line}");
 }
 
 fn head(out: &mut String, plan: &Plan) {
@@ -281,6 +252,7 @@ fn assumed(out: &mut String, plan: &Plan, assumptions: &[Assumption]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::WIDTH;
     use crate::plan::file::{SAMPLE, read};
     use std::path::Path;
 

@@ -5,10 +5,10 @@ use super::{
     TrialKind, TrialRecord,
 };
 use crate::flow::Steady;
+use crate::page::{line, wrapped};
 use crate::plan::Direction;
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
 use crate::verdict::Verdict;
-use std::fmt::Write as _;
 
 /// The report as text, in lines of up to 100 columns.
 #[must_use]
@@ -20,35 +20,6 @@ pub fn text(report: &Report) -> String {
     trials(&mut out, report);
     asked(&mut out, report);
     out
-}
-
-/// Writing to a `String` cannot fail.
-macro_rules! line {
-    ($out:expr, $($text:tt)*) => {
-        writeln!($out, $($text)*).expect("a String takes any text")
-    };
-}
-
-/// The most columns of a line.
-const WIDTH: usize = 100;
-
-/// A sentence in lines, those after the first set in by four.
-fn wrapped(out: &mut String, indent: &str, text: &str) {
-    let mut line = indent.to_owned();
-    let mut empty = true;
-    for word in text.split_whitespace() {
-        if !empty && WIDTH < line.chars().count() + 1 + word.chars().count() {
-            line!(out, "{line}");
-            line = format!("{indent}    ");
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    line!(out, "{line}");
 }
 
 fn head(out: &mut String, report: &Report) {

@@ -56,6 +56,7 @@ const FLOORS: &[Floor] = &{
     [
         floor(Words, "units", AllBefore, &["schemars", "serde", "thiserror"]),
         floor(Words, "clock", AllBefore, &[]),
+        floor(Words, "page", AllBefore, &[]),
         // Seals and keys are octets of the protocol, so their arithmetic is here.
         floor(Words, "wire", AllBefore,
             &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"]),
