@@ -149,10 +149,16 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     let others = losses(outcome, direction)
         .map_or(0, |losses| losses.doubtful.saturating_sub(came.lost_in_excess));
     if outcome.trial.load().is_some() && 0 < others {
-        let text = format!(
-            "up to {others} of the lost packets may have been dropped inside {sender} or \
-             {receiver}, whose queues and network cards report drops for that time"
-        );
+        let text = match outcome.status {
+            Status::Ok => format!(
+                "up to {others} of the lost packets may have been dropped inside {sender} or \
+                 {receiver}, whose queues and network cards report drops for that time"
+            ),
+            _ => format!(
+                "up to {others} of the lost packets may have come after the trial was cut short, \
+                 or may have been dropped inside {sender} or {receiver}"
+            ),
+        };
         let bias = Bias::CanOnlyWorsenBy(others);
         concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
     }

@@ -58,8 +58,8 @@ fn a_run_is_judged_again_by_its_own_plan() {
     let address = agent.address;
     let plan = format!(
         "[link]\nvlan_tags = 1\n[driver]\nkey = {driver:?}\n[sites.far]\nagent = \"{address}\"\n\
-         key = {far:?}\n[require]\nthroughput = '>= 2 Mbit/s'\nrtt_p99 = '<= 1 s'\noutage = '<= 5 s'\n\
-         path_mtu = '>= 1500'\n[require.reverse]\nloss = '<= 1%'\n[[test]]\nkind = 'udp'\n\
+         key = {far:?}\n[require]\nthroughput = '>= 2 Mbit/s'\nrtt_p99 = '<= 1 s'\n\
+         outage = '<= 5 s'\npath_mtu = '>= 1500'\n[require.reverse]\nloss = '<= 1%'\n[[test]]\nkind = 'udp'\n\
          rate = '2 Mbit/s'\nsize = 1200\nduration = '5 s'\n"
     );
     fs::write(folder.path().join("plan.toml"), plan).expect("writable");
