@@ -57,10 +57,26 @@ fn a_run_is_judged_again_by_its_own_plan() {
     let (driver, far) = (agent.keys.path("driver"), agent.keys.path("agent.pub"));
     let address = agent.address;
     let plan = format!(
-        "[link]\nvlan_tags = 1\n[driver]\nkey = {driver:?}\n[sites.far]\nagent = \"{address}\"\n\
-         key = {far:?}\n[require]\nthroughput = '>= 2 Mbit/s'\nrtt_p99 = '<= 1 s'\n\
-         outage = '<= 5 s'\npath_mtu = '>= 1500'\n[require.reverse]\nloss = '<= 1%'\n[[test]]\nkind = 'udp'\n\
-         rate = '2 Mbit/s'\nsize = 1200\nduration = '5 s'\n"
+        "[link]
+        vlan_tags = 1
+        [driver]
+        key = {driver:?}
+        [sites.far]
+        agent = \"{address}\"
+        key = {far:?}
+        [require]
+        throughput = '>= 2 Mbit/s'
+        rtt_p99 = '<= 1 s'
+        outage = '<= 5 s'
+        path_mtu = '>= 1500'
+        [require.reverse]
+        loss = '<= 1%'
+        [[test]]
+        kind = 'udp'
+        rate = '2 Mbit/s'
+        size = 1200
+        duration = '5 s'
+        "
     );
     fs::write(folder.path().join("plan.toml"), plan).expect("writable");
     let mut command = linkqual();
