@@ -11,9 +11,9 @@ mod progress;
 pub use conversation::{Job, conduct};
 pub use judge::judge;
 pub use ledger::Ledger;
-pub use planning::{plan, run};
+pub use planning::run;
 
-use crate::cli::{CheckArgs, KeygenArgs, OutputArgs};
+use crate::cli::{CheckArgs, KeygenArgs, OutputArgs, PlanCommand};
 use crate::io::files::{BadInput, BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::tls::Identity;
@@ -131,6 +131,19 @@ pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
         line.key()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// `linkqual plan`.
+///
+/// # Errors
+///
+/// Where what is asked cannot be done.
+pub fn plan(command: &PlanCommand) -> Result<ExitCode, Error> {
+    match command {
+        PlanCommand::Check(args) => planning::check(args),
+        PlanCommand::Init(args) => planning::init(args),
+        PlanCommand::Firewall(args) => passage::firewall(args),
+    }
 }
 
 /// `linkqual check`.

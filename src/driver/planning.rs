@@ -1,7 +1,7 @@
 //! Plans: read with their keys, run, checked, written.
 
 use super::{Error, run_plan};
-use crate::cli::{PlanCheckArgs, PlanCommand, PlanInitArgs, RunArgs};
+use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
 use crate::forecast::{self, Forecast};
 use crate::io::files::{print, read_text, say, write_new};
 use crate::io::key::{read_public, read_secret};
@@ -66,27 +66,24 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     run_plan(plan, Some(record), notes, &args.output)
 }
 
-/// `linkqual plan`.
+/// `linkqual plan check`.
 ///
 /// # Errors
 ///
-/// Where what is asked cannot be done.
-pub fn plan(command: &PlanCommand) -> Result<ExitCode, Error> {
-    match command {
-        PlanCommand::Check(args) => check(args),
-        PlanCommand::Init(args) => init(args),
-        PlanCommand::Firewall(args) => super::passage::firewall(args),
-    }
-}
-
-fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
+/// All that is wrong with the plan.
+pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
     let Loaded { plan, assumptions, .. } = load(&args.plan)?;
     let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
     print(&forecast::text(&plan, &forecast, &assumptions));
     Ok(ExitCode::SUCCESS)
 }
 
-fn init(args: &PlanInitArgs) -> Result<ExitCode, Error> {
+/// `linkqual plan init`.
+///
+/// # Errors
+///
+/// Where the file exists, or cannot be written.
+pub(super) fn init(args: &PlanInitArgs) -> Result<ExitCode, Error> {
     match &args.file {
         Some(path) => write_new(path, SAMPLE)?,
         None => print(SAMPLE),
