@@ -178,6 +178,9 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
 /// network: 10 %.
 const HELD_BACK_PERCENT: u64 = 10;
 
+/// The share of its pace from which on a TCP sender was held back by that: 98 %.
+const PACED_PERCENT: u64 = 98;
+
 /// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
 fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     let mut concerns: Vec<Concern> = Vec::new();
@@ -203,6 +206,25 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
             "for {share} % of its time TCP waited for the send buffer of {sender}. Raise \
              net.ipv4.tcp_wmem there, or use more streams"
         ));
+    }
+    let (sending, receiving) = match direction {
+        Direction::Forward => (&outcome.driver, &outcome.agent),
+        Direction::Reverse => (&outcome.agent, &outcome.driver),
+    };
+    if 0 < sending.queue_drops || 0 < receiving.kernel_drops {
+        add(format!(
+            "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
+             TCP slows down for those as for the line's",
+            sending.queue_drops, receiving.kernel_drops
+        ));
+    }
+    let paced = load
+        .rate(direction)
+        .map_or(0, |rate| rate.octets_in(outcome.trial.duration()).octets() / 100 * PACED_PERCENT);
+    if sent.last.bytes_sent.is_some_and(|octets| paced <= octets) {
+        add("TCP sent as much as its pace allows, what it sent again included: ask for more, or \
+             have the agent's operator raise --max-rate"
+            .to_owned());
     }
     let time_us = (outcome.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
     let is_whole = sent.broken.is_none() && outcome.status == Status::Ok;

@@ -360,7 +360,13 @@ impl TcpCarried {
         let (load, half) = (outcome.trial.tcp()?, outcome.half(direction));
         let (sent, came) = (half.tcp_sent.as_ref()?, half.tcp_came.as_ref()?);
         let warm_up = sent.warm_up();
-        let mut seconds = came.seconds(warm_up, outcome.trial.duration());
+        let seen = Span::from_secs(came.per_second.counts().len() as u64);
+        // Of a trial that was cut short, what was never run is no second in which nothing came.
+        let lasted = match outcome.status {
+            Status::Ok => outcome.trial.duration(),
+            _ => seen.min(outcome.trial.duration()),
+        };
+        let mut seconds = came.seconds(warm_up, lasted);
         seconds.sort_unstable();
         let (segment, timestamps) = match sent.last.mss {
             0 => (load.segment(ip), true),
@@ -555,8 +561,8 @@ pub(crate) const fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{SentCounts, Tally};
-    use crate::plan::{Aim, Course, Trial};
+    use crate::flow::{PerSecond, SentCounts, Tally, TcpCame, TcpSent};
+    use crate::plan::{Aim, CongestionControl, Course, Trial};
     use crate::units::{IpVersion, PacketRate};
 
     const MS: u64 = 1_000_000;
@@ -650,6 +656,57 @@ mod tests {
             came(outcome).steady_on_time = 1_000;
         };
         check(throughput(), &outcome(cut), None);
+    }
+
+    /// TCP of 20 s at 10 Mbit/s of payload, of which `seconds` came, changed by `change`.
+    fn tcp(seconds: usize, change: impl FnOnce(&mut Outcome)) -> Outcome {
+        let rate = Some("100 Mbit/s".parse().expect("a rate"));
+        let rates = Directed { forward: rate, reverse: None };
+        let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, Aim::Capacity);
+        let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(20)).expect("a trial");
+        let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
+        let per_second = PerSecond::from_counts(vec![1_250_000; seconds]);
+        let came = TcpCame { per_second, began_ns: Some(1), ..TcpCame::default() };
+        outcome.forward =
+            Half { tcp_sent: Some(TcpSent::default()), tcp_came: Some(came), ..Half::default() };
+        change(&mut outcome);
+        outcome
+    }
+
+    fn tcp_measured(required: &str, outcome: &Outcome) -> Option<Measured> {
+        let required = Requirement::TcpThroughput(required.parse().expect("a rate"));
+        of_direction(&terms(), required, outcome, Direction::Forward)
+    }
+
+    /// 10 Mbit/s of payload are 10.48 of frames (1518 octets for 1448).
+    #[test]
+    fn tcp_is_judged_by_its_whole_seconds() {
+        let Some(Measured::Sampled { value, low, samples, .. }) =
+            tcp_measured("10 Mbit/s", &tcp(20, |_| {}))
+        else {
+            panic!("not sampled")
+        };
+        assert_eq!((value, low, samples), (Some(10_483_425.0), Some(10_483_425.0), 17));
+        // A line that died half-way: the seconds in which nothing came count.
+        let dead = tcp_measured("10 Mbit/s", &tcp(6, |_| {}));
+        let Some(Measured::Sampled { value: Some(0.0), samples: 17, .. }) = dead else {
+            panic!("{dead:?}")
+        };
+        // Paced at 100 Mbit/s of payload, which are 104.8 of frames: less than 2 % above this.
+        assert_eq!(tcp_measured("104 Mbit/s", &tcp(20, |_| {})), None);
+    }
+
+    #[test]
+    fn tcp_that_was_cut_short_is_judged_by_what_was_run() {
+        let cut = |seconds| tcp(seconds, |outcome| outcome.status = Status::Partial);
+        let few = tcp_measured("10 Mbit/s", &cut(6));
+        assert!(matches!(few, Some(Measured::Missing(_))), "{few:?}");
+        let Some(Measured::Sampled { value, samples: 13, .. }) =
+            tcp_measured("10 Mbit/s", &cut(16))
+        else {
+            panic!("13 s were run")
+        };
+        assert_eq!(value, Some(10_483_425.0));
     }
 
     #[test]

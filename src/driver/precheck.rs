@@ -8,6 +8,7 @@ use crate::io::clock;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
+use crate::method::campaign::PACKET_MAX;
 use crate::plan::Trial;
 use crate::policy::Request;
 use crate::session::driver::{Action, Failure, Session, Task};
@@ -354,9 +355,6 @@ impl<'a> Check<'a> {
         }
     }
 }
-
-/// The largest packet that is tried: beyond it no Ethernet goes.
-const PACKET_MAX: u32 = 9_216;
 
 /// Whether datagrams to `agent` are answered with ICMP errors.
 fn rejects_udp(agent: SocketAddr) -> bool {

@@ -228,6 +228,8 @@ impl Outcome {
             let is_idle = self.trial.is_idle();
             let loads = self.trial.course().is_some_and(|course| course.includes(direction));
             let half = self.half_mut(direction);
+            // TCP of which nothing ever came leaves its silence to the probes.
+            let loads = loads && half.tcp_came.as_ref().is_none_or(|came| came.began_ns.is_some());
             let gaps = came.as_ref().map(|came| came.gaps.clone());
             half.gaps = match (!loads, gaps) {
                 (true, Some(gaps)) => gaps,

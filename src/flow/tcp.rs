@@ -140,14 +140,6 @@ impl TcpSent {
         self.refused = self.refused.take().or_else(|| other.refused.clone());
     }
 
-    /// The part of the time with something to send in which the ends' own windows and buffers were
-    /// the limit, and not the network: 0 to 1; `None` where the kernel does not tell.
-    #[must_use]
-    pub fn limited_by_ends(&self) -> Option<(u64, u64)> {
-        let TcpInfo { busy_us, receiver_limited_us, buffer_limited_us, .. } = self.last;
-        Some((receiver_limited_us?.saturating_add(buffer_limited_us?), busy_us?))
-    }
-
     /// How long TCP is given to warm up: 20 round trips, 2 s at least.
     #[must_use]
     pub fn warm_up(&self) -> Span {
@@ -349,17 +341,14 @@ impl<C> TcpReceiver<C> {
         self.came.ended || started.is_some_and(|started| started.after_nanos(last) <= now)
     }
 
-    /// The account, closed at `now`; `started` is when the stream was to begin.
+    /// The account of a stream that was to begin at `started`. Where it was `stopped`, nothing more
+    /// could come from then on; a stream that broke or ended early was silent until its time.
     #[must_use]
-    pub fn finish(mut self, now: Stamp<C>, started: Option<Stamp<C>>) -> TcpCame {
-        if !self.came.ended {
-            // What did not come until now is silence too, as far as the trial goes.
-            let newest = self.newest.or(started);
-            let last = started.map(|started| started.after_nanos(self.duration.nanos()));
-            if let (Some(newest), Some(last)) = (newest, last) {
-                self.newest = Some(newest);
-                self.note_gap(now.min(last));
-            }
+    pub fn finish(mut self, started: Option<Stamp<C>>, stopped: Option<Stamp<C>>) -> TcpCame {
+        let last = started.map(|started| started.after_nanos(self.duration.nanos()));
+        if let (Some(newest), Some(last)) = (self.newest.or(started), last) {
+            self.newest = Some(newest);
+            self.note_gap(stopped.map_or(last, |stopped| stopped.min(last)));
         }
         self.came.began_ns = self.began.map(Stamp::nanos);
         self.came
@@ -412,12 +401,22 @@ mod tests {
             receiver.on_came(at(ms), octets);
         }
         receiver.on_end();
-        let came = receiver.finish(at(9_000), Some(at(5_000)));
+        let came = receiver.finish(Some(at(5_000)), Some(at(9_000)));
         assert_eq!(came.per_second.counts(), [203, 5, 0, 7]);
         assert_eq!((came.octets, came.began_ns, came.ended), (215, Some(5_400 * MS), true));
         let gaps: Vec<_> = came.gaps.as_slice().iter().map(|gap| gap.span().millis_up()).collect();
-        assert_eq!(gaps, [989, 2_000]);
+        assert_eq!(gaps, [989, 2_000, 600], "the last until it was stopped");
         assert_eq!(came.seconds(Span::from_secs(1), Span::from_secs(5)), [5, 0, 7]);
+    }
+
+    /// Such as one that a firewall resets: what the probes see later is still an outage.
+    #[test]
+    fn a_stream_that_breaks_or_ends_early_is_silent_until_its_time() {
+        let mut receiver = TcpReceiver::new(&stream());
+        receiver.on_came(at(1_000), 1);
+        receiver.on_end();
+        let came = receiver.finish(Some(at(1_000)), None);
+        assert_eq!(came.gaps.as_slice()[0].span(), Span::from_secs(10));
     }
 
     #[test]
@@ -426,9 +425,9 @@ mod tests {
         receiver.on_came(at(1_000), 1);
         assert!(!receiver.is_over(at(12_999), Some(at(1_000))));
         assert!(receiver.is_over(at(13_000), Some(at(1_000))));
-        let came = receiver.finish(at(13_000), Some(at(1_000)));
+        let came = receiver.finish(Some(at(1_000)), None);
         assert_eq!(came.gaps.as_slice()[0].span(), Span::from_secs(10));
-        let never = TcpReceiver::new(&stream()).finish(at(13_000), Some(at(1_000)));
+        let never = TcpReceiver::new(&stream()).finish(Some(at(1_000)), None);
         assert_eq!(never.gaps.as_slice()[0].span(), Span::from_secs(10));
         assert_eq!(never.began_ns, None);
     }
@@ -468,7 +467,7 @@ mod tests {
         sum.merge(&sent(info(300, 200, 1_448)));
         sum.merge(&sent(info(500, 100, 1_400)));
         assert_eq!((sum.octets, sum.last.mss, sum.last.min_rtt_us), (10, 1_400, Some(100)));
-        assert_eq!(sum.limited_by_ends(), Some((100, 200)));
+        assert_eq!((sum.last.busy_us, sum.last.receiver_limited_us), (Some(200), Some(80)));
         let sample = sum.samples[0];
         assert_eq!((sample.streams, sample.rtt_us_sum, sample.rtt_us_max), (2, 800, 500));
         assert_eq!(sum.warm_up(), Span::from_secs(2));

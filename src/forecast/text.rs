@@ -148,12 +148,7 @@ fn summary(out: &mut String, site: &Site) {
     );
     wrapped(out, "  ", &text);
     if is_open {
-        wrapped(
-            out,
-            "  ",
-            "?: as fast as the hosts can, up to what the agent allows; where \
-                            link.port_rate is given, that bounds it",
-        );
+        wrapped(out, "  ", "?: as fast as the hosts can, up to what the agent allows");
     }
 }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// Where the kernel lists what it has.
 const AVAILABLE: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
 
-/// What the kernel is handed before it is due: 20 ms, and two full segments of any device.
+/// What the kernel is handed before it is due: 20 ms, and some segments of the usual length.
 const AHEAD: Span = Span::from_millis(20);
-const AHEAD_MIN: u32 = 1 << 17;
+const AHEAD_MIN: u32 = 1 << 14;
 
 /// What became of a write or a read.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -145,6 +145,12 @@ impl Bulk {
     pub fn wait_writable<C>(&self, until: Stamp<C>) {
         // What goes wrong is told by the write that follows.
         _ = sys::wait_writable(self.stream.as_fd(), super::clock::remaining(until));
+    }
+
+    /// What is not sent yet never is: the other end sees a reset once this is dropped.
+    pub fn abort(&self) {
+        // A connection that is gone sends nothing more anyhow.
+        _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Nothing more is sent: the other end sees the end once it has all.

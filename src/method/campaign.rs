@@ -10,7 +10,7 @@ use crate::units::{BitRate, IpVersion, Span};
 const SEARCH: Span = Span::from_secs(60);
 
 /// The largest packet that is tried: beyond it no Ethernet goes.
-const PACKET_MAX: u32 = 9_216;
+pub const PACKET_MAX: u32 = 9_216;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]

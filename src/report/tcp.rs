@@ -4,7 +4,7 @@ use super::reading::{Unreadable, bad, count};
 use super::record::{TcpInfoRecord, TcpRecord, TcpSampleRecord, TrialRecord};
 use crate::flow::{Gaps, Half, Outcome, PerSecond, TcpCame, TcpSample, TcpSent};
 use crate::metric::{TcpCarried, float};
-use crate::plan::{Aim, Directed, Direction, TcpLoad};
+use crate::plan::{Aim, Directed, Direction, MTU_MAX, TcpLoad};
 use crate::units::{BitRate, Framing, Layer};
 use crate::wire::tcp::TcpInfo;
 
@@ -91,6 +91,9 @@ pub(super) fn load(
 pub(super) fn sent(row: &TrialRecord) -> Result<Option<TcpSent>, Unreadable> {
     let Some(tcp) = &row.tcp else { return Ok(None) };
     let (Some(octets), Some(record)) = (tcp.sent_bytes, &tcp.info) else { return Ok(None) };
+    if MTU_MAX < record.mss_bytes {
+        return Err(bad(format!("tcp.info.mss_bytes: {}", record.mss_bytes)));
+    }
     let known = |value: Option<u64>| value.map(|value| count(value, "tcp.info")).transpose();
     let last = TcpInfo {
         rtt_us: record.rtt_us,

@@ -683,7 +683,8 @@ impl Session {
             self.actions.push_back(Action::Stop(TrialId { run: id, number }));
         }
         if let Some(peer) = run.connection.and_then(|connection| self.peers.get_mut(&connection)) {
-            peer.run = None;
+            // It may have another run by now.
+            peer.run = peer.run.filter(|run| *run != id);
         }
         self.actions.push_back(Action::Forget(id));
         if !run.is_over() {

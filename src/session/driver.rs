@@ -497,6 +497,10 @@ impl Session {
                 State::ExpectStarted { running, until }
             }
             (State::Running(running), event) => State::Running(self.on_counted(running, event)),
+            // A stream that could not be carried tells so before the others are open.
+            (State::Opening { task, running }, event) => {
+                State::Opening { task, running: self.on_counted(running, event) }
+            }
             (state, _) => state,
         };
         self.settle(now);

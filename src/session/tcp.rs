@@ -3,6 +3,7 @@
 use super::Inconsistent;
 use super::convert::{are_counts, gap, gap_message};
 use crate::flow::{Gaps, PerSecond, TcpCame, TcpSample, TcpSent};
+use crate::plan::MTU_MAX;
 use crate::wire::tcp::{TcpCameMessage, TcpInfo, TcpSentMessage};
 
 /// The most samples of a stream: more than the longest trial has seconds.
@@ -39,7 +40,8 @@ impl TryFrom<&TcpSentMessage> for TcpSent {
         let texts = texts.into_iter().chain([message.refused.as_ref()]).flatten();
         let long = texts.into_iter().any(|text| TEXT_MAX < text.len());
         let plausible = are_counts(&counts) && are_counts([&message.octets]);
-        if SAMPLES_MAX < samples.len() || long || !plausible {
+        let oversized = MTU_MAX < message.last.mss;
+        if SAMPLES_MAX < samples.len() || long || oversized || !plausible {
             return Err(contradiction());
         }
         Ok(Self {
@@ -140,6 +142,9 @@ mod tests {
         let last = TcpInfo { cwnd: u64::MAX, ..TcpInfo::default() };
         let sent = TcpSentMessage { last, ..TcpSentMessage::default() };
         assert!(TcpSent::try_from(&sent).is_err(), "a sum with it would overflow");
+        let last = TcpInfo { mss: u32::MAX, ..TcpInfo::default() };
+        let sent = TcpSentMessage { last, ..TcpSentMessage::default() };
+        assert!(TcpSent::try_from(&sent).is_err(), "no packet is as long");
         let broken = Some("x".repeat(2_000));
         assert!(TcpSent::try_from(&TcpSentMessage { broken, ..Default::default() }).is_err());
     }

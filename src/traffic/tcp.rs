@@ -18,8 +18,8 @@ use std::time::Duration;
 const OPEN_MAX: Duration = Duration::from_secs(5);
 const ANSWER_NS: u64 = 5_000_000_000;
 
-/// How far apart the marks are that make each write another: no line that keeps what it has seen
-/// finds a block of this length again.
+/// How far apart the marks are that make each pass over the payload another: a line that keeps what
+/// it has seen finds no block of this length again, though shorter ones.
 const BLOCK: usize = 1 << 10;
 
 /// Dials a stream's connection and has it accepted.
@@ -123,7 +123,10 @@ pub(super) fn send<C>(
     }
     sample(bulk, &mut sender);
     bulk.finish();
-    await_end(bulk, control);
+    if !await_end(bulk, control) {
+        // What the receiver has not taken by now is not sent to it any more.
+        bulk.abort();
+    }
     sender.into_sent()
 }
 
@@ -141,18 +144,19 @@ fn sample<C>(bulk: &Bulk, sender: &mut TcpSender<C>) {
     }
 }
 
-/// Gives the receiver the time to take what is under way: it closes when it has all.
-fn await_end<C>(bulk: &Bulk, control: &Control<C>) {
+/// Gives the receiver the time to take what is under way: it closes when it has all. Whether it did.
+fn await_end<C>(bulk: &Bulk, control: &Control<C>) -> bool {
     let until = clock::now::<C>().after_nanos(LATE_MAX.nanos());
     while !control.is_stopped() && clock::now() < until {
         match bulk.discard(WRITE_MAX) {
-            Moved::End | Moved::Gone(_) => return,
+            Moved::End | Moved::Gone(_) => return true,
             Moved::Octets(_) => {}
             Moved::Nothing => {
                 bulk.wait_readable(clock::now::<C>().after_nanos(LOOK_NS).min(until));
             }
         }
     }
+    false
 }
 
 fn wait_for_start<C>(control: &Control<C>) -> Option<Stamp<C>> {
@@ -175,8 +179,11 @@ pub(super) fn receive<C>(
     let mut receiver = TcpReceiver::new(stream);
     loop {
         let now = clock::now();
-        if control.is_stopped() || receiver.is_over(now, control.started()) {
-            return receiver.finish(now, control.started());
+        if control.is_stopped() {
+            return receiver.finish(control.started(), Some(now));
+        }
+        if receiver.is_over(now, control.started()) {
+            return receiver.finish(control.started(), None);
         }
         let look = now.after_nanos(LOOK_NS);
         let most = match receiver.poll(now) {
@@ -185,7 +192,7 @@ pub(super) fn receive<C>(
                 clock::wait_until(until.min(look), 0);
                 continue;
             }
-            Next::Done => return receiver.finish(now, control.started()),
+            Next::Done => return receiver.finish(control.started(), None),
         };
         match bulk.discard(most) {
             Moved::Octets(octets) => {
@@ -198,7 +205,7 @@ pub(super) fn receive<C>(
             Moved::End => receiver.on_end(),
             Moved::Gone(why) => {
                 tracing::debug!(%why, stream = stream.number, "a TCP stream broke");
-                return receiver.finish(clock::now(), control.started());
+                return receiver.finish(control.started(), None);
             }
         }
     }
