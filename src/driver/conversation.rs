@@ -57,7 +57,7 @@ pub struct Job {
 ///
 /// # Errors
 ///
-/// Where nothing was measured.
+/// Where nothing was measured, or the user interrupted it.
 pub async fn conduct(
     job: Job,
     ledger: &mut Ledger,
@@ -512,7 +512,8 @@ impl<'a> Conductor<'a> {
         }
         let leg = self.leg();
         self.ledger.close(leg, self.campaign.is_complete());
-        if has_evidence { Ok(()) } else { Err(self.nothing_ran()) }
+        let interrupted = self.cut_short == Some(CutShort::Interrupted);
+        if has_evidence && !interrupted { Ok(()) } else { Err(self.nothing_ran()) }
     }
 
     fn nothing_ran(&self) -> Error {

@@ -175,11 +175,13 @@ fn run_plan(
     let report = runtime()?.block_on(async {
         let mut interrupts = interrupts();
         let mut first_error = None;
+        let sites = keys.len();
         for (place, agent_key) in keys.into_iter().enumerate() {
             let result = run_leg(place, agent_key, &identity, &mut ledger, &mut interrupts, args);
             match result.await {
                 Ok(()) => {}
                 Err(error @ (Error::Output(_) | Error::Interrupted)) => {
+                    (place + 1..sites).for_each(|rest| ledger.miss(rest, None, &error.to_string()));
                     first_error.get_or_insert(error);
                     break;
                 }

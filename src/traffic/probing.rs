@@ -56,11 +56,19 @@ pub(super) fn probe(
         Some(SentCounts { sent, last_due_ns, .. }) => {
             End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
         }
-        None => End::Abandoned { listened_until: control.listened_until() },
+        None => {
+            // Behind the last probe nothing is answered.
+            let last_probe = start.after_nanos(prober.counts().last_due_ns);
+            End::Abandoned { listened_until: control.listened_until().min(last_probe) }
+        }
     };
     let replies = replies.finish(end, open.socket.drops().unwrap_or(0));
     let refused = prober.refused();
-    let exchanges = prober.into_exchanges();
+    let mut exchanges = prober.into_exchanges();
+    if let Some(gone) = control.gone.get() {
+        // What was sent to an agent that was gone says nothing about the line.
+        exchanges.retain(|exchange| exchange.reply.is_some() || exchange.sent < *gone);
+    }
     event(Event::Probed(Box::new(Probed { exchanges, refused, replies })));
 }
 

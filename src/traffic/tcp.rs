@@ -144,7 +144,8 @@ fn sample<C>(bulk: &Bulk, sender: &mut TcpSender<C>) {
     }
 }
 
-/// Gives the receiver the time to take what is under way: it closes when it has all. Whether it did.
+/// Gives the receiver the time to take what is under way: it closes when it has all. Whether it
+/// did.
 fn await_end<C>(bulk: &Bulk, control: &Control<C>) -> bool {
     let until = clock::now::<C>().after_nanos(LATE_MAX.nanos());
     while !control.is_stopped() && clock::now() < until {
