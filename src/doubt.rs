@@ -162,11 +162,21 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
         let bias = Bias::CanOnlyWorsenBy(others);
         concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
     }
-    let sent = half.sent.as_ref().map_or(u64::MAX, |sent| sent.sent);
-    if sent < came.received + came.late {
+    let accounted = came.received + came.late + came.lost() + came.host_dropped;
+    let disagree = half.sent.as_ref().filter(|sent| match outcome.status {
+        Status::Ok => sent.sent != accounted,
+        // What was under way when it was cut short is in nobody's account.
+        _ => sent.sent < came.received + came.late,
+    });
+    if let Some(sent) = disagree {
         let text = format!(
-            "the ends disagree: {sender} sent {sent} packets and {} came",
-            came.received + came.late
+            "the ends disagree: {sender} sent {} packets; {} came, {} of them late, {} were lost, \
+             and {receiver} dropped {}",
+            sent.sent,
+            came.received + came.late,
+            came.late,
+            came.lost(),
+            came.host_dropped
         );
         let metrics = &[Metric::Throughput, Metric::Loss, Metric::Outage];
         concerns.push((metrics, Bias::Either, text));

@@ -507,6 +507,14 @@ fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
         1 => "one outage".to_owned(),
         count => format!("the longest of {count} outages"),
     };
+    let counts = match half.sent.is_none() && half.tcp_sent.is_none() && most < outage {
+        true => {
+            counts
+                + "; the sender's account is missing, so that its own silence, where the \
+                          other direction was dead, cannot be told from the line's"
+        }
+        false => counts,
+    };
     let meets = match outage <= most {
         true if most < unsent => None,
         meets => Some(meets),
@@ -738,6 +746,25 @@ mod tests {
         check(outage, &with(gaps(0, 1_000, true)), Some(true));
         check(outage, &with(gaps(0, 1_001, true)), Some(false));
         check(outage, &with(gaps(0, 1_001, false)), None);
+    }
+
+    #[test]
+    fn silence_without_the_senders_account_is_told_as_such() {
+        let outage = Requirement::Outage(Span::from_secs(1));
+        let counts_of = |sent: bool| {
+            let outcome = outcome(|outcome| {
+                outcome.forward.gaps = gaps(0, 2_000, true);
+                if !sent {
+                    outcome.forward.sent = None;
+                }
+            });
+            match of_direction(&terms(), outage, &outcome, Direction::Forward) {
+                Some(Measured::Counted { meets: Some(false), counts, .. }) => counts,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(counts_of(true), "one outage");
+        assert!(counts_of(false).contains("the sender's account is missing"));
     }
 
     #[test]

@@ -154,10 +154,18 @@ fn frame_rate_of(
     trial.tcp()?.rate_at(direction, plain, Layer::L2)
 }
 
+/// Packets per second of a stream from which on rounding up to whole ones is forgiven: it is a tenth
+/// of the rate at most, however many streams there are.
+const ROUNDED_MIN: u64 = 10;
+
 /// Whether `trial` loads faster than `granted` by more than rounding up to whole packets per second
 /// and stream, which is what [`Load::stream_rate`](crate::plan::Load::stream_rate) does.
 fn is_faster(trial: &Trial, framing: Framing, granted: BitRate) -> bool {
-    let rounded_down = |way| frame_rate_of(trial, way, framing, |rate| rate.saturating_sub(1));
+    let exact = |per_stream: u64| match per_stream {
+        ..ROUNDED_MIN => per_stream,
+        _ => per_stream - 1,
+    };
+    let rounded_down = |way| frame_rate_of(trial, way, framing, exact);
     match trial.tcp() {
         Some(_) => faster(rounded_down).is_some_and(|rate| granted < rate),
         None => faster(rounded_down).is_some_and(|rate| granted <= rate),
@@ -409,5 +417,17 @@ mod tests {
             assert!(!is_faster(&load(per_stream), framing, rate(100)), "{streams} streams");
             assert!(is_faster(&load(per_stream + 1), framing, rate(100)), "{streams} streams");
         }
+    }
+
+    /// A packet per second of each of many streams is many times a low limit.
+    #[test]
+    fn many_slow_streams_are_not_granted_as_rounding() {
+        let framing = Framing::plain(IpVersion::V4);
+        let one = PacketRate::new(1).expect("above zero");
+        let load = Load::new(Course::Forward, 64, 1_472, one, Aim::Carry);
+        let trial = Trial::new(load.ok(), Span::from_secs(10)).expect("a trial");
+        let limit = |text: &str| text.parse().expect("a rate");
+        assert!(is_faster(&trial, framing, limit("20 kbit/s")));
+        assert!(!is_faster(&trial, framing, limit("800 kbit/s")));
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// How long a connection may take, and then its TLS handshake.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How often the progress line is drawn, and silence looked for.
 const LOOK: Duration = Duration::from_millis(200);

@@ -16,10 +16,11 @@ pub use planning::run;
 use crate::cli::{CheckArgs, KeygenArgs, OutputArgs, PlanCommand};
 use crate::io::files::{BadInput, BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
+use crate::io::tcp::try_congestion_control;
 use crate::io::tls::Identity;
 use crate::method::campaign::Impossible;
 use crate::plan::file::Faults;
-use crate::plan::{Host, Plan};
+use crate::plan::{Direction, Host, Plan, Test, Work};
 use crate::report::{PlanRecord, Report, text};
 use crate::verdict::Verdict;
 use crate::wire::key::PublicKey;
@@ -47,6 +48,9 @@ pub enum Error {
     /// A file that is to be read makes no sense.
     #[error("{0}")]
     Unreadable(String),
+    /// A congestion control that a test names and this host does not have.
+    #[error("this host cannot send TCP as the plan says: {0}")]
+    NoCongestionControl(String),
     /// The name is nobody's.
     #[error("{host}: no such host: {why}. Check the spelling, or give an address")]
     NoSuchHost {
@@ -95,6 +99,7 @@ impl Error {
             | Self::Plan(_)
             | Self::Impossible(_)
             | Self::Unreadable(_)
+            | Self::NoCongestionControl(_)
             | Self::NoSuchHost { .. } => 2,
             Self::Unreachable { .. }
             | Self::NotAdmitted(_)
@@ -167,6 +172,9 @@ fn run_plan(
     notes: Vec<String>,
     args: &OutputArgs,
 ) -> Result<ExitCode, Error> {
+    for test in &plan.tests {
+        try_congestion_control_of(test)?;
+    }
     let identity = Identity::new(&read_secret(&plan.key)?);
     let keys = plan.sites.iter().map(|site| Ok(read_public(&site.key)?.key()));
     let keys = keys.collect::<Result<Vec<PublicKey>, Error>>()?;
@@ -198,6 +206,17 @@ fn run_plan(
     Ok(show(&report, args))
 }
 
+/// What this host cannot send is found out before anything is loaded.
+fn try_congestion_control_of(test: &Test) -> Result<(), Error> {
+    match &test.work {
+        Work::Tcp(tcp) if tcp.course.includes(Direction::Forward) => {
+            let tried = try_congestion_control(tcp.congestion.name());
+            tried.map_err(|error| Error::NoCongestionControl(error.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn run_leg(
     place: usize,
     agent_key: PublicKey,
@@ -207,8 +226,8 @@ async fn run_leg(
     args: &OutputArgs,
 ) -> Result<(), Error> {
     let host = ledger.plan().sites[place].agent.clone();
-    let agent = match resolve(&host).await {
-        Ok(agent) => agent,
+    let agent = match addresses(&host).await {
+        Ok(agents) => agents[0],
         Err(error) => {
             ledger.miss(place, None, &error.to_string());
             return Err(error);
@@ -260,11 +279,15 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     runtime.map_err(|error| Error::System(error.to_string()))
 }
 
-async fn resolve(host: &Host) -> Result<SocketAddr, Error> {
+/// Every address of `host`, one at least.
+async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
     let no_such_host = |why: String| Error::NoSuchHost { host: host.clone(), why };
     let found = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
-    let mut addresses = found.map_err(|error| no_such_host(error.to_string()))?;
-    addresses.next().ok_or_else(|| no_such_host("it has no address".into()))
+    let found: Vec<_> = found.map_err(|error| no_such_host(error.to_string()))?.collect();
+    if found.is_empty() {
+        return Err(no_such_host("it has no address".into()));
+    }
+    Ok(found)
 }
 
 /// Counts the user's wishes to end: Ctrl-C, or a SIGTERM.

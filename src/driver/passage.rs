@@ -2,7 +2,7 @@
 
 use super::planning::{Loaded, load};
 use super::precheck::{Step, Target, check};
-use super::{Error, runtime};
+use super::{Error, addresses, runtime};
 use crate::cli::PlanFirewallArgs;
 use crate::forecast::{Endpoint, Forecast, Ways, nft, table};
 use crate::io::files::{print, say};
@@ -51,7 +51,7 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
 async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
     let (mut endpoints, mut unknown) = (Vec::new(), Vec::new());
     for (place, site) in plan.sites.iter().enumerate() {
-        match addresses(&site.agent).await {
+        match distinct_addresses(&site.agent).await {
             Ok(agents) => endpoints.extend(agents.into_iter().map(|agent| {
                 let local = Socket::connect(agent).and_then(|socket| socket.local());
                 let driver = local.ok().map(|local| local.ip());
@@ -64,18 +64,12 @@ async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
 }
 
 /// Every address of `host`: a firewall has to know each, as a run may take any.
-async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
-    let no_such_host = |why: String| Error::NoSuchHost { host: host.clone(), why };
-    let found = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
-    let found = found.map_err(|error| no_such_host(error.to_string()))?;
+async fn distinct_addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
     let mut agents: Vec<SocketAddr> = Vec::new();
-    for agent in found.take(ADDRESSES_MAX) {
+    for agent in addresses(host).await?.into_iter().take(ADDRESSES_MAX) {
         if !agents.contains(&agent) {
             agents.push(agent);
         }
-    }
-    if agents.is_empty() {
-        return Err(no_such_host("it has no address".into()));
     }
     Ok(agents)
 }
@@ -86,7 +80,7 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
     let mut passed = true;
     for site in &plan.sites {
         print(&format!("{} ({})\n", site.name, site.agent));
-        let agents = match addresses(&site.agent).await {
+        let agents = match distinct_addresses(&site.agent).await {
             Ok(agents) => agents,
             Err(error) => {
                 print(&format!("  BLOCKED  name       {error}\n"));

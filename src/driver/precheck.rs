@@ -3,6 +3,7 @@
 //! It sends no load: a connection, a handshake on each port, and the probes that find the path's
 //! MTU. It stops at the first thing that does not pass.
 
+use super::conversation::CONNECT_MAX;
 use crate::flow::{HandshakeFailed, NearEvent};
 use crate::io::clock;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
@@ -23,9 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-
-/// How long a connection may take, and then its TLS handshake.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How long all that comes after it may take.
 const CONVERSATION_MAX: Duration = Duration::from_secs(60);

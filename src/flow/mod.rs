@@ -157,6 +157,9 @@ fn second_of(due_ns: u64) -> usize {
     usize::try_from(due_ns / Span::from_secs(1).nanos()).unwrap_or(usize::MAX)
 }
 
+/// The highest count that is believed: beyond any trial, and sums of such counts fit 64 bit.
+pub const COUNT_MAX: u64 = 1 << 48;
+
 /// The most seconds that are counted one by one: the longest trial's.
 const SECONDS_MAX: usize = 601;
 

@@ -31,6 +31,23 @@ pub enum Moved {
     Gone(String),
 }
 
+/// Tries whether this host has the congestion control `name`.
+///
+/// # Errors
+///
+/// Where it does not have it, or not for this user: with those that it has.
+pub fn try_congestion_control(name: &str) -> io::Result<()> {
+    govern(&socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?, name)
+}
+
+fn govern(socket: &socket2::Socket, name: &str) -> io::Result<()> {
+    socket.set_tcp_congestion(name.as_bytes()).map_err(|error| {
+        let available = std::fs::read_to_string(AVAILABLE).unwrap_or_default();
+        let what = format!("no congestion control '{name}' ({error}); it has {}", available.trim());
+        io::Error::new(error.kind(), what)
+    })
+}
+
 /// A TCP connection for bulk.
 #[derive(Debug)]
 pub struct Bulk {
@@ -75,13 +92,7 @@ impl Bulk {
     ///
     /// Where this host does not have it, or not for this user: with those that it has.
     pub fn set_congestion_control(&self, name: &str) -> io::Result<()> {
-        let socket = socket2::SockRef::from(&self.stream);
-        socket.set_tcp_congestion(name.as_bytes()).map_err(|error| {
-            let available = std::fs::read_to_string(AVAILABLE).unwrap_or_default();
-            let what =
-                format!("no congestion control '{name}' ({error}); it has {}", available.trim());
-            io::Error::new(error.kind(), what)
-        })
+        govern(&socket2::SockRef::from(&self.stream), name)
     }
 
     /// The congestion control that governs it.

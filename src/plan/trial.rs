@@ -76,6 +76,8 @@ impl Load {
     }
 
     /// The same, at a rate of its own in each direction; none where a direction is not loaded.
+    /// Rates are rounded up to what the streams share evenly, so that the load's rate is what is
+    /// sent.
     ///
     /// # Errors
     ///
@@ -88,6 +90,11 @@ impl Load {
     ) -> Result<Self, OutOfBounds> {
         check("streams", streams.into(), 1, STREAMS_MAX.into())?;
         check("size", payload.into(), PAYLOAD_MIN.into(), PAYLOAD_MAX.into())?;
+        let shared = |rate: PacketRate| {
+            let whole = rate.share(streams)?.per_second().saturating_mul(streams.into());
+            PacketRate::new(whole)
+        };
+        let rates = Directed::from_fn(|way| rates.get(way).and_then(shared));
         let per_second = |way| rates.get(way).map(PacketRate::per_second);
         check_rates("packets per second", Direction::ALL.map(per_second), PACKET_RATE_MAX)?;
         Ok(Self { rates, streams, payload, aim })
@@ -127,8 +134,7 @@ impl Load {
         self.rates.forward.max(self.rates.reverse).expect("a load goes some way")
     }
 
-    /// Packets per second of one stream in `direction`: the share, rounded up, so that the whole
-    /// is never less.
+    /// Packets per second of one stream in `direction`.
     #[must_use]
     pub fn stream_rate(&self, direction: Direction) -> Option<PacketRate> {
         self.rate(direction).map(|rate| rate.share(self.streams).unwrap_or(rate))
@@ -452,6 +458,8 @@ mod tests {
         let load = load(3, 36, 100).expect("a load");
         let rate = load.stream_rate(Direction::Forward).expect("it is loaded");
         assert_eq!(rate.per_second(), 34);
+        let whole = load.rate(Direction::Forward).expect("it is loaded");
+        assert_eq!(whole.per_second(), 102, "it is told as it is sent");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::doubt::{Bias, Doubt, doubts};
 use crate::flow::{Evidence, Outcome};
 use crate::metric::{Measured, Terms, bound, float, required_goodput, unit};
 use crate::plan::{Bound, Directed, Direction, Link, Metric, Plan, Requirements};
+use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, IpVersion, Ratio};
 use crate::verdict::{Finding, Verdict, findings, overall};
 
@@ -55,10 +56,10 @@ impl Report {
             vlan_tags: record.vlan_tags,
             extra_overhead_octets: record.extra_overhead_bytes,
         };
-        let confidence = Ratio::from_fraction(self.asked.confidence);
-        let confidence = confidence.ok_or_else(|| {
-            bad(format!("asked.confidence: {} is no probability", self.asked.confidence))
-        })?;
+        let asked = self.asked.confidence;
+        let confidence = Confidence::new(asked).and_then(|_| Ratio::from_fraction(asked));
+        let confidence = confidence
+            .ok_or_else(|| bad(format!("asked.confidence: {asked} is not between 0.5 and 1")))?;
         let mut requirements = Requirements { confidence, ..Requirements::default() };
         for RequirementRecord { metric, direction, bound } in &self.asked.requirements {
             let named = Metric::named(metric)

@@ -7,7 +7,8 @@ use super::record::{
 };
 use super::tcp;
 use crate::flow::{
-    Evidence, Gap, Gaps, Half, HostLimits, Outcome, PathMtu, Probing, SentCounts, Status, Tally,
+    COUNT_MAX, Evidence, Gap, Gaps, Half, HostLimits, Outcome, PathMtu, Probing, SentCounts,
+    Status, Tally,
 };
 use crate::plan::{Aim, Directed, Direction, Load, Trial};
 use crate::stats::delays::Delays;
@@ -16,9 +17,6 @@ use crate::units::{PacketRate, Span};
 
 /// The longest text that is taken for a report: the longest run's is a hundredth of it.
 const TEXT_MAX: usize = 1 << 28;
-
-/// The highest count that is believed: sums of such counts fit 64 bit.
-const COUNT_MAX: u64 = 1 << 48;
 
 /// Why a text is no report, or none that can be judged.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -65,7 +63,20 @@ impl Report {
             }
             _ => {}
         }
+        if let Some(text) = unprintable(&any) {
+            return Err(bad(format!("{text:?} has control characters, and no report has")));
+        }
         serde_json::from_str(text).map_err(not_a_report)
+    }
+}
+
+/// A text in `value` that would write more than itself on a terminal.
+fn unprintable(value: &serde_json::Value) -> Option<&str> {
+    match value {
+        serde_json::Value::String(text) => text.contains(char::is_control).then_some(text),
+        serde_json::Value::Array(values) => values.iter().find_map(unprintable),
+        serde_json::Value::Object(fields) => fields.values().find_map(unprintable),
+        _ => None,
     }
 }
 

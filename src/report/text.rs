@@ -346,9 +346,11 @@ const OUTAGES_SHOWN: usize = 5;
 /// The least, mean and greatest second of a load: its first and last second are partial.
 fn by_second(out: &mut String, row: &TrialRecord) {
     let whole = usize::try_from(nanos(row.duration_s) / Span::from_secs(1).nanos()).unwrap_or(0);
-    let sent = row.sent_by_second.len();
-    let cut_short = row.status == StatusRecord::Partial && 0 < sent;
-    let whole = if cut_short { whole.min(sent) } else { whole };
+    if row.received_packets.is_none() {
+        return;
+    }
+    let ran = row.sent_by_second.len().max(row.received_by_second.len());
+    let whole = if row.status == StatusRecord::Partial { whole.min(ran) } else { whole };
     let came = |second| row.received_by_second.get(second).copied().unwrap_or(0);
     let seconds: Vec<u64> = (1..whole.saturating_sub(1)).map(came).collect();
     let (Some(min), Some(max)) = (seconds.iter().min(), seconds.iter().max()) else { return };

@@ -1,6 +1,6 @@
 //! Between what the head works with and what the wire carries: one conversion each way.
 
-use crate::flow::{Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally};
+use crate::flow::{COUNT_MAX, Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally};
 use crate::plan::{Aim, Directed, Direction, Limits, Load, OutOfBounds, TcpLoad, Trial};
 use crate::policy;
 use crate::stats::delays::Delays;
@@ -193,9 +193,6 @@ impl From<&SentCounts> for SentMessage {
         }
     }
 }
-
-/// The highest count that is believed: beyond any trial, and sums of such counts fit 64 bit.
-const COUNT_MAX: u64 = 1 << 48;
 
 pub(super) fn are_counts<'a>(counts: impl IntoIterator<Item = &'a u64>) -> bool {
     counts.into_iter().all(|count| *count <= COUNT_MAX)

@@ -79,8 +79,13 @@ pub struct Introduced {
 const WORD_MAX: usize = 128;
 
 /// What an agent says, as far as it is printed.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A name that an agent says.
 fn word(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(WORD_MAX).collect()
+    printable(text).chars().take(WORD_MAX).collect()
 }
 
 /// What the hands are to do.
@@ -351,6 +356,11 @@ impl Session {
         if matches!(self.state, State::Over) {
             return;
         }
+        let message = match message {
+            Message::Refused { reason } => Message::Refused { reason: printable(&reason) },
+            Message::Fault { reason } => Message::Fault { reason: printable(&reason) },
+            message => message,
+        };
         let message = match (&self.link, message) {
             (Link::Attaching { .. }, message) => match self.on_attaching(now, message) {
                 Some(message) => message,

@@ -38,7 +38,8 @@ impl TryFrom<&TcpSentMessage> for TcpSent {
         let counts: Vec<u64> = sampled.chain(numbers(&message.last)).collect();
         let texts = [Some(&message.congestion_control), message.broken.as_ref()];
         let texts = texts.into_iter().chain([message.refused.as_ref()]).flatten();
-        let long = texts.into_iter().any(|text| TEXT_MAX < text.len());
+        let unfit = |text: &String| TEXT_MAX < text.len() || text.contains(char::is_control);
+        let long = texts.into_iter().any(unfit);
         let plausible = are_counts(&counts) && are_counts([&message.octets]);
         let oversized = MTU_MAX < message.last.mss;
         if SAMPLES_MAX < samples.len() || long || oversized || !plausible {
