@@ -154,8 +154,8 @@ fn frame_rate_of(
     trial.tcp()?.rate_at(direction, plain, Layer::L2)
 }
 
-/// Packets per second of a stream from which on rounding up to whole ones is forgiven: it is a tenth
-/// of the rate at most, however many streams there are.
+/// Packets per second of a stream from which on rounding up to whole ones is forgiven: it is a
+/// tenth of the rate at most, however many streams there are.
 const ROUNDED_MIN: u64 = 10;
 
 /// Whether `trial` loads faster than `granted` by more than rounding up to whole packets per second

@@ -189,7 +189,7 @@ fn run_plan(
             match result.await {
                 Ok(()) => {}
                 Err(error @ (Error::Output(_) | Error::Interrupted)) => {
-                    (place + 1..sites).for_each(|rest| ledger.miss(rest, None, &error.to_string()));
+                    (place + 1..sites).for_each(|rest| ledger.miss(rest, None, "interrupted"));
                     first_error.get_or_insert(error);
                     break;
                 }

@@ -156,6 +156,17 @@ impl Prober {
         SentCounts { sent, refused, last_due_ns: self.last_due_ns, ..SentCounts::default() }
     }
 
+    /// When the last probe that left was due: behind it nothing is answered.
+    #[must_use]
+    pub fn offered_until(&self) -> Stamp<Driver> {
+        self.schedule.due(0).after_nanos(self.last_due_ns)
+    }
+
+    /// The agent is gone since `gone`: what it was sent from then on says nothing about the line.
+    pub fn forget_unanswered_from(&mut self, gone: Stamp<Driver>) {
+        self.exchanges.retain(|exchange| exchange.reply.is_some() || exchange.sent < gone);
+    }
+
     /// Probes that this host's stack refused.
     #[must_use]
     pub const fn refused(&self) -> u64 {
@@ -226,6 +237,25 @@ mod tests {
         let late: Vec<bool> =
             prober.into_exchanges().iter().map(|exchange| exchange.late).collect();
         assert_eq!(late, [false, true]);
+    }
+
+    #[test]
+    fn nothing_is_offered_behind_the_last_probe() {
+        let mut prober = prober();
+        prober.on_sent(Stamp::from_nanos(0));
+        prober.on_sent(Stamp::from_nanos(11 * MS));
+        prober.stop(Stamp::from_nanos(12 * MS));
+        assert_eq!(prober.offered_until(), Stamp::from_nanos(10 * MS));
+    }
+
+    #[test]
+    fn what_is_sent_to_an_agent_that_is_gone_is_forgotten() {
+        let mut prober = prober();
+        (0..4).for_each(|slot| prober.on_sent(Stamp::from_nanos(slot * 10 * MS)));
+        prober.on_reply(Stamp::from_nanos(35 * MS), &reply(3, 30 * MS));
+        prober.forget_unanswered_from(Stamp::from_nanos(20 * MS));
+        let left: Vec<_> = prober.into_exchanges().iter().map(|it| it.sent.nanos() / MS).collect();
+        assert_eq!(left, [0, 10, 30], "an answer proves that it was there");
     }
 
     #[test]

@@ -57,18 +57,15 @@ pub(super) fn probe(
             End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
         }
         None => {
-            // Behind the last probe nothing is answered.
-            let last_probe = start.after_nanos(prober.counts().last_due_ns);
-            End::Abandoned { listened_until: control.listened_until().min(last_probe) }
+            End::Abandoned { listened_until: control.listened_until().min(prober.offered_until()) }
         }
     };
     let replies = replies.finish(end, open.socket.drops().unwrap_or(0));
     let refused = prober.refused();
-    let mut exchanges = prober.into_exchanges();
     if let Some(gone) = control.gone.get() {
-        // What was sent to an agent that was gone says nothing about the line.
-        exchanges.retain(|exchange| exchange.reply.is_some() || exchange.sent < *gone);
+        prober.forget_unanswered_from(*gone);
     }
+    let exchanges = prober.into_exchanges();
     event(Event::Probed(Box::new(Probed { exchanges, refused, replies })));
 }
 

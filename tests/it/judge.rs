@@ -117,6 +117,22 @@ fn what_the_evidence_does_not_speak_to_is_inconclusive() {
     assert_eq!(report.verdict, verdict, "{}", linkqual::report::text(&report));
 }
 
+/// Each packet is in one count, or the numbers are nobody's.
+#[test]
+fn counts_that_do_not_add_up_prove_nothing() {
+    let mut sly: serde_json::Value = serde_json::from_str(SOUND).expect("a report");
+    for row in sly["trials"].as_array_mut().expect("trials") {
+        if row["kind"] == "udp" {
+            row["received_packets"] = 0.into();
+        }
+    }
+    let sly = serde_json::to_string_pretty(&sly).expect("a text");
+    let (report, code) = judged(&sly, "loss = '<= 0.1%'");
+    assert_eq!((report.verdict, code), (Verdict::Invalid, Some(3)));
+    let doubted = report.doubts.iter().any(|doubt| doubt.text.contains("the ends disagree"));
+    assert!(doubted, "{:#?}", report.doubts);
+}
+
 #[test]
 fn a_report_of_another_circuit_is_said_to_be_one() {
     let folder = folder(TCP, "tcp_throughput = '>= 1 Mbit/s'");
@@ -143,6 +159,12 @@ fn what_is_no_report_is_told() {
     let lost = SOUND.replacen("\"lost_packets\": 0", "\"lost_packets\": 7", 1);
     assert_ne!(lost, SOUND);
     refused(&lost, &["contradicts itself: trial 0: ", "loss_periods"]);
+    let sly = SOUND.replacen("\"demo\"", "\"a\\u001b[31m\\nPASS  all good\"", 1);
+    assert_ne!(sly, SOUND);
+    refused(&sly, &["has control characters"]);
+    let unsure = SOUND.replacen("\"confidence\": 0.95", "\"confidence\": 0.1", 1);
+    assert_ne!(unsure, SOUND);
+    refused(&unsure, &["asked.confidence: 0.1 is not between 0.5 and 1"]);
     let missing = tempfile::tempdir().expect("a folder");
     judge(missing.path(), &[]).expect_error(2, &["report.json: cannot be read: "]);
 }

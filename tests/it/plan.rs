@@ -1,6 +1,9 @@
 //! Plans, as a person meets them: what is wrong with one, what it would do, and what it does.
 
-use crate::support::{Agent, Ended, Keys, linkqual, run};
+use crate::support::{Agent, Ended, Keys, PATIENCE, Program, await_within, linkqual, run};
+use linkqual::demo::relay::Relay;
+use linkqual::line::{Class, Spec};
+use linkqual::plan::Direction;
 use linkqual::plan::file::SAMPLE;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -135,6 +138,39 @@ fn nobody() -> String {
 }
 
 const IDLE: &str = "[require]\nrtt_p99 = \"<= 1 s\"\n[[test]]\nkind = \"idle\"\n";
+
+#[test]
+fn a_congestion_control_that_this_host_lacks_is_told_before_any_load() {
+    let agent = Agent::start();
+    let test = "[[test]]\nkind = 'tcp'\ndirection = 'forward'\ncongestion_control = 'no_such'\n";
+    let plan = plan_for(&[("near", &agent.address.to_string(), &agent.keys)], test);
+    let ended = told(folder().path(), &["run"], "plan.toml", &plan);
+    ended.expect_error(2, &["no congestion control 'no_such'", "it has", "reno"]);
+}
+
+/// What the user no longer wants is not gone on with at the next site.
+#[test]
+fn an_interrupt_ends_the_run_at_every_site() {
+    let agent = Agent::start();
+    let relay = Relay::start(agent.address, Spec::default(), Spec::default(), 1).expect("a port");
+    let (near, nobody) = (relay.local().to_string(), nobody());
+    let sites = [("near", near.as_str(), &agent.keys), ("gone", &nobody, &agent.keys)];
+    let folder = folder();
+    fs::write(folder.path().join("plan.toml"), plan_for(&sites, IDLE)).expect("writable");
+    let mut command = linkqual();
+    command.current_dir(folder.path()).args(["run", "plan.toml", "--json"]);
+    let driver = Program::start(&mut command);
+    await_within(PATIENCE, "probes come back", || {
+        (100 < relay.counts(Direction::Reverse, Class::Probe).offered).then_some(())
+    });
+    driver.signal("INT");
+    let ended = driver.ended(PATIENCE);
+    ended.expect_code(3);
+    let report = ended.json();
+    let status = |place: usize| report["trials"][place]["status"].as_str();
+    assert_eq!((status(0), status(2)), (Some("partial"), Some("not_run")), "{report:#}");
+    assert_eq!(report["trials"][2]["reason"], "interrupted", "it was never tried: {report:#}");
+}
 
 #[test]
 fn a_plan_is_run_and_its_report_names_it() {

@@ -41,19 +41,24 @@ struct Loading {
 impl Loading {
     /// Starts it, and waits until the load of `seconds` has begun.
     fn start(seconds: u64, dead: Option<Outage>) -> Self {
+        let mut loading = Self::announce(seconds, dead, &[]);
+        loading.await_second(0);
+        loading.relay.set_epoch(clock::now());
+        loading.began = Instant::now();
+        loading
+    }
+
+    /// Starts it, with further requirements, and waits for nothing.
+    fn announce(seconds: u64, dead: Option<Outage>, requirements: &[&str]) -> Self {
         let agent = Agent::start();
         let relay = Relay::start(agent.address, line(dead), line(dead), 7).unwrap();
         relay.set_epoch(Stamp::from_nanos(u64::MAX));
         let out = agent.keys.path("run");
         let mut command = agent.check_at(relay.local());
         command.args(["--rate", "4 Mbit/s", "--loss", "1%", "--outage", "1s", "--json", "--out"]);
-        command.arg(out).args(["--duration", &format!("{seconds}s")]);
+        command.arg(out).args(["--duration", &format!("{seconds}s")]).args(requirements);
         let driver = Program::start(&mut command);
-        let mut loading = Self { agent, relay, driver, began: Instant::now(), seconds };
-        loading.await_second(0);
-        loading.relay.set_epoch(clock::now());
-        loading.began = Instant::now();
-        loading
+        Self { agent, relay, driver, began: Instant::now(), seconds }
     }
 
     /// Waits until the load has gone on for `seconds`, by what the line was given.
@@ -192,6 +197,7 @@ fn whatever_befalls_the_control_connection() {
         ("silent", a_control_connection_that_carries_nothing_for_a_while_changes_nothing),
         ("silent at the end", a_control_connection_that_carries_nothing_at_the_end_is_waited_for),
         ("dead", a_control_connection_that_is_dead_for_good_leaves_this_ends_own_half),
+        ("dead while idle", a_control_connection_that_dies_while_idle_makes_no_outage),
         ("interrupted", an_interrupt_is_heeded_although_the_agent_is_not_reached),
     ]);
 }
@@ -200,6 +206,7 @@ fn whatever_befalls_the_control_connection() {
 fn whatever_befalls_the_agent_or_the_line() {
     side_by_side(&[
         ("killed", an_agent_that_is_killed_and_started_again_is_not_the_line),
+        ("killed for good", an_agent_that_is_killed_for_good_is_not_the_line),
         ("frozen", an_agent_that_stands_still_for_a_while_is_not_the_line),
         ("dead", a_line_that_is_dead_for_good_is_an_outage),
         ("out", an_outage_of_three_seconds_is_one_of_three_seconds_and_little_loss),
@@ -250,6 +257,21 @@ fn a_control_connection_that_is_dead_for_good_leaves_this_ends_own_half() {
     assert!(told.after_load < Duration::from_secs(30), "{:?}", told.after_load);
 }
 
+/// All that was probed was answered; behind the last probe there is nothing to miss.
+fn a_control_connection_that_dies_while_idle_makes_no_outage() {
+    let loading = Loading::announce(4, None, &[]);
+    await_within(PATIENCE, "probes go on", || {
+        (200 < loading.relay.counts(Direction::Reverse, Class::Probe).offered).then_some(())
+    });
+    loading.relay.stall_tcp(FOR_GOOD);
+    let told = loading.end();
+    told.ended.expect_code(3);
+    assert!(!told.report.complete);
+    for direction in Direction::ALL {
+        assert_ne!(told.finding("outage", direction).verdict, Verdict::Fail, "{}", told.ended.out);
+    }
+}
+
 fn an_interrupt_is_heeded_although_the_agent_is_not_reached() {
     let loading = Loading::start(30, None);
     loading.relay.stall_tcp(FOR_GOOD);
@@ -272,6 +294,16 @@ fn an_agent_that_is_killed_and_started_again_is_not_the_line() {
     told.check_partial(&["the agent went away", "the agent lost this run"]);
     told.ended.expect_code(3);
     assert_eq!(told.after_load, Duration::ZERO, "it is known at once");
+}
+
+/// Nobody starts it again: what it was sent meanwhile is no loss of the line's.
+fn an_agent_that_is_killed_for_good_is_not_the_line() {
+    let mut loading = Loading::announce(8, None, &["--rtt-p99", "1s"]);
+    loading.await_second(3);
+    loading.agent.program.kill();
+    let told = loading.end();
+    told.check_partial(&["the agent went away"]);
+    told.ended.expect_code(3);
 }
 
 /// 3 s are longer than silence: the load towards it pauses, and its own goes on late.
