@@ -367,7 +367,7 @@ impl<'a> Conductor<'a> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Say(message) => self.say(message),
-                Action::Open(openings, tcp) => self.open(&openings, tcp)?,
+                Action::Open(openings, tcp) => self.open(&openings, tcp),
                 Action::FindPayload(_) | Action::Start => {
                     self.began_wall_ns = clock::wall_ns();
                     if let Some(trial) = &self.trial {
@@ -449,7 +449,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn open(&mut self, openings: &[Opening], tcp: Vec<TcpOpening>) -> Result<(), Error> {
+    fn open(&mut self, openings: &[Opening], tcp: Vec<TcpOpening>) {
         let teller = self.teller.clone();
         // The conductor outlives every trial, or the program ends.
         let tell = Arc::new(move |event| _ = teller.send(event)) as crate::traffic::near::Tell;
@@ -458,8 +458,13 @@ impl<'a> Conductor<'a> {
         let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
         let dials: Vec<TcpDial> = tcp.into_iter().map(dial).collect();
         let trial = NearTrial::open(self.agent, &streams, &dials, self.searching, &tell);
-        self.trial = Some(trial.map_err(|error| Error::System(error.to_string()))?);
-        Ok(())
+        match trial {
+            Ok(trial) => self.trial = Some(trial),
+            Err(error) => {
+                let failed = NearEvent::HostFailed(error.to_string());
+                self.session.handle_trial(clock::now(), failed);
+            }
+        }
     }
 
     fn end_trial(&mut self, mut outcome: Outcome) -> Result<(), Error> {

@@ -63,6 +63,8 @@ pub struct Campaign {
     device_mtu: u32,
     state: Option<State>,
     ahead: std::collections::VecDeque<Trial>,
+    /// The trial that is to be run now: its outcome is not here yet.
+    current: Option<Trial>,
     evidence: Evidence,
     notes: Vec<Note>,
 }
@@ -74,7 +76,7 @@ impl Campaign {
     pub fn new(plan: Plan, place: usize, ip: IpVersion, device_mtu: u32) -> Self {
         let (ahead, evidence) = (std::collections::VecDeque::new(), Evidence::default());
         let (state, notes) = (None, Vec::new());
-        Self { plan, place, ip, device_mtu, state, ahead, evidence, notes }
+        Self { plan, place, ip, device_mtu, state, ahead, current: None, evidence, notes }
     }
 
     /// The agent allows `limits`.
@@ -147,6 +149,7 @@ impl Campaign {
                 Some("the trial before it was cut short")
             }
         };
+        self.current = None;
         self.evidence.outcomes.push(outcome);
         if let Some(reason) = reason {
             self.abandon(reason);
@@ -163,7 +166,8 @@ impl Campaign {
             self.ahead = composed.map(|composed| composed.trials).unwrap_or_default().into();
         }
         let nothing = |trial| Outcome::nothing(trial, Status::NotRun, reason.to_owned());
-        self.evidence.outcomes.extend(self.ahead.drain(..).map(nothing));
+        let rest = self.current.take().into_iter().chain(self.ahead.drain(..));
+        self.evidence.outcomes.extend(rest.map(nothing));
     }
 
     /// The plan.
@@ -199,7 +203,8 @@ impl Campaign {
     }
 
     fn next(&mut self) -> Step {
-        self.ahead.pop_front().map_or(Step::Finish, Step::Run)
+        self.current = self.ahead.pop_front();
+        self.current.map_or(Step::Finish, Step::Run)
     }
 
     fn least_payload(&self) -> u32 {
@@ -294,6 +299,19 @@ mod tests {
         assert!(outcomes.iter().all(|outcome| outcome.status == Status::NotRun));
         assert_eq!((outcomes.len(), campaign.has_evidence()), (2, false));
         assert!(!campaign.is_complete());
+    }
+
+    #[test]
+    fn a_trial_that_failed_before_it_began_is_told_as_not_run() {
+        let mut campaign = searched(None);
+        campaign.handle_payload(Some(1_472)).expect("possible");
+        let Step::Run(idle) = campaign.handle_granted() else { panic!("no trial") };
+        campaign.handle_outcome(outcome(idle, Status::Ok, true));
+        campaign.abandon("this host has no socket left");
+        let outcomes = &campaign.evidence().outcomes;
+        let told: Vec<_> = outcomes.iter().map(|it| (it.status, it.trial.is_idle())).collect();
+        assert_eq!(told, [(Status::Ok, true), (Status::NotRun, false)]);
+        assert_eq!(outcomes[1].reason.as_deref(), Some("this host has no socket left"));
     }
 
     #[test]
