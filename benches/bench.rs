@@ -28,6 +28,8 @@ fn endless() -> Stream {
         rate: PacketRate::new(1_000_000).expect("a rate"),
         slots: 1 << 50,
         payload: 1_472,
+        train: 1,
+        capacity: false,
         steady: Steady::of(Span::from_secs(600)),
     }
 }
@@ -113,7 +115,7 @@ fn pace(criterion: &mut Criterion) {
             }
             let next = sender.poll(black_box(now));
             assert!(matches!(next, Next::Send(_)), "slot {slot} is due: {next:?}");
-            sender.on_sent(now);
+            sender.on_sent(now, 1, false);
             slot += 1;
         });
     });

@@ -101,6 +101,11 @@ pub struct CheckArgs {
           value_parser = clap::value_parser!(u32)
               .range(i64::from(PAYLOAD_MIN)..=i64::from(PAYLOAD_MAX)))]
     pub size: Option<u32>,
+    /// Most UDP payload that a stream sends at once, one datagram apart; what suits the rate if not
+    /// given
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(PAYLOAD_MAX)))]
+    pub burst_max: Option<u32>,
     /// The layer that rates count: L1 wire, L2 frame, L3 packet, L4 payload
     #[arg(long, default_value = "L2", value_parser = parse::<Layer>)]
     pub layer: Layer,
@@ -305,8 +310,9 @@ impl CheckArgs {
     fn tests(&self) -> Vec<Test> {
         let assumed = self.loss.map(|_| Offer::Assumed(RATE_ASSUMED));
         let load = self.rate.or(assumed).map(|offer| {
-            let (course, streams, payload) = (self.direction, self.streams, self.size);
-            Work::Udp(UdpTest { course, offer, streams, payload })
+            let (course, streams) = (self.direction, self.streams);
+            let (payload, burst_max) = (self.size, self.burst_max);
+            Work::Udp(UdpTest { course, offer, streams, payload, burst_max })
         });
         let tcp = self.tcp_throughput.map(|_| {
             let (course, streams) = (self.direction, self.streams);

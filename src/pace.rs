@@ -51,6 +51,51 @@ impl<C> Schedule<C> {
     pub fn end(&self) -> Stamp<C> {
         self.due(self.slots)
     }
+
+    /// When `slot` and those behind it are due after the first one.
+    #[must_use]
+    pub fn turns(&self, slot: u64) -> Turns {
+        Turns::new(self.rate, slot)
+    }
+}
+
+/// When one slot after another is due, in nanoseconds after the first slot: what
+/// [`Schedule::due_after_start`] says of each, the remainder of the division carried from slot to
+/// slot. It has no end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Turns {
+    due_ns: u64,
+    remainder: u64,
+    gap_ns: u64,
+    gap_remainder: u64,
+    per_second: u64,
+}
+
+impl Turns {
+    fn new(rate: PacketRate, slot: u64) -> Self {
+        let (second_ns, per_second) = (Span::from_secs(1).nanos(), rate.per_second());
+        let remainder = u128::from(slot) * u128::from(second_ns) % u128::from(per_second);
+        Self {
+            due_ns: rate.due(slot).nanos(),
+            remainder: u64::try_from(remainder).expect("less than a rate"),
+            gap_ns: second_ns / per_second,
+            gap_remainder: second_ns % per_second,
+            per_second,
+        }
+    }
+}
+
+impl Iterator for Turns {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let due_ns = self.due_ns;
+        let remainder = self.remainder + self.gap_remainder;
+        let carry = u64::from(self.per_second <= remainder);
+        self.remainder = remainder - carry * self.per_second;
+        self.due_ns = due_ns.saturating_add(self.gap_ns + carry);
+        Some(due_ns)
+    }
 }
 
 /// A leaky bucket over departures: what a policer of the same rate and depth would let pass
@@ -74,21 +119,29 @@ impl<C> Bucket<C> {
         }
     }
 
-    /// When there is room for one more packet: now or earlier where there is room already.
+    /// When there is room for `packets` at once, or for as many as it ever holds: now or earlier
+    /// where there is room already.
     #[must_use]
-    pub const fn room_at(&self) -> Stamp<C> {
-        Stamp::from_nanos(self.empty_at.nanos().saturating_sub(self.depth_ns))
+    pub fn room_at(&self, packets: u64) -> Stamp<C> {
+        let above_first = self.gap_ns.saturating_mul(packets.saturating_sub(1));
+        let spare_ns = self.depth_ns.saturating_sub(above_first);
+        Stamp::from_nanos(self.empty_at.nanos().saturating_sub(spare_ns))
     }
 
     /// Takes a packet that leaves `now`; whether there was room. A packet without room is not
     /// taken.
     pub fn take(&mut self, now: Stamp<C>) -> bool {
-        if now < self.room_at() {
+        if now < self.room_at(1) {
             return false;
         }
-        let from = if now < self.empty_at { self.empty_at } else { now };
-        self.empty_at = from.after_nanos(self.gap_ns);
+        self.add(now, 1);
         true
+    }
+
+    /// Takes `packets` that leave `now`, whether there is room or not.
+    pub fn add(&mut self, now: Stamp<C>, packets: u64) {
+        let from = self.empty_at.max(now);
+        self.empty_at = from.after_nanos(self.gap_ns.saturating_mul(packets));
     }
 }
 
@@ -96,6 +149,7 @@ impl<C> Bucket<C> {
 mod tests {
     use super::*;
     use crate::clock::Driver;
+    use proptest::prelude::*;
 
     fn schedule(per_second: u64, slots: u64) -> Schedule<Driver> {
         let rate = PacketRate::new(per_second).expect("a rate above zero");
@@ -128,9 +182,31 @@ mod tests {
         let mut bucket = Bucket::<Driver>::new(100, 3);
         let now = Stamp::from_nanos(1_000);
         assert_eq!([0; 4].map(|_| bucket.take(now)), [true, true, true, false]);
-        assert_eq!(bucket.room_at(), Stamp::from_nanos(1_100));
+        assert_eq!(bucket.room_at(1), Stamp::from_nanos(1_100));
+        assert_eq!(bucket.room_at(2), Stamp::from_nanos(1_200));
+        assert_eq!(bucket.room_at(9), Stamp::from_nanos(1_300), "it never holds 9");
         assert!(!bucket.take(Stamp::from_nanos(1_099)));
         assert!(bucket.take(Stamp::from_nanos(1_100)));
+    }
+
+    #[test]
+    fn a_train_is_taken_as_its_packets_are() {
+        let mut bucket = Bucket::<Driver>::new(100, 3);
+        bucket.add(Stamp::from_nanos(1_000), 3);
+        assert_eq!(bucket.room_at(1), Stamp::from_nanos(1_100));
+    }
+
+    proptest! {
+        #[test]
+        fn turns_are_what_the_schedule_says(
+            per_second in 1..2_000_000_000_u64,
+            slot in 0..1_u64 << 40,
+        ) {
+            let schedule = schedule(per_second, u64::MAX);
+            for (turn, slot) in schedule.turns(slot).take(100).zip(slot..) {
+                prop_assert_eq!(turn, schedule.due_after_start(slot).nanos());
+            }
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
         requirements.set(None, requirement);
     }
     let offer = Offer::Rate(rate);
-    let udp = UdpTest { course: Course::Both, offer, streams: 1, payload: None };
+    let udp = UdpTest { course: Course::Both, offer, streams: 1, payload: None, burst_max: None };
     let test = |work, duration| Test { site: None, work, duration };
     let host = Host { name: agent.ip().to_string(), port: agent.port() };
     Plan {

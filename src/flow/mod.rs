@@ -27,7 +27,7 @@ pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
 pub use search::PayloadSearch;
-pub use sender::{Excess, Outgoing, Sender, SentCounts};
+pub use sender::{BATCH_MAX, Excess, Outgoing, Sender, SentCounts, Train, Waiting};
 pub use tcp::{
     TcpCame, TcpReceiver, TcpSample, TcpSender, TcpSent, TcpStream, WRITE_MAX, tcp_streams_of,
 };
@@ -82,7 +82,12 @@ pub struct Stream {
     pub slots: u64,
     /// Octets of UDP payload of each.
     pub payload: u32,
-    /// The load it belongs to is to be carried, not to overshoot.
+    /// The most packets that leave at once, at least 1: where it is more, they are sent and
+    /// received as trains that the kernel cuts and joins.
+    pub train: u32,
+    /// It goes as fast as its host can, up to its rate.
+    pub capacity: bool,
+    /// The steady part of its trial.
     pub steady: Steady,
 }
 
@@ -134,6 +139,8 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         rate: PROBES_PER_SECOND,
         slots: trial.probes(),
         payload: 0,
+        train: 1,
+        capacity: false,
         steady,
     };
     let load = trial.load().into_iter().flat_map(|load| {
@@ -146,6 +153,8 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
             rate,
             slots: rate.packets_in(trial.duration()),
             payload: load.payload(),
+            train: load.train(direction),
+            capacity: trial.is_capacity(),
             ..probes
         })
     });
@@ -179,10 +188,6 @@ impl PerSecond {
     #[must_use]
     pub fn counts(&self) -> &[u64] {
         &self.0
-    }
-
-    fn count(&mut self, due_ns: u64) {
-        self.add(due_ns, 1);
     }
 
     fn add(&mut self, due_ns: u64, count: u64) {

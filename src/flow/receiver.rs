@@ -8,6 +8,9 @@ use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::periods::LossPeriods;
 use crate::wire::signal::Say;
 
+/// The most datagrams that a kernel joins to one.
+const JOINED_MAX: u64 = 64;
+
 /// A packet of the stream that arrived, whoever parsed it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Arrived {
@@ -72,6 +75,9 @@ pub struct Tally {
     pub gaps: Gaps,
     /// RFC 3550's jitter in nanoseconds; that of several streams is the greatest.
     pub jitter_rfc3550_ns: Option<f64>,
+    /// Octets of the socket's receive buffer, as the kernel granted it, the least of several
+    /// streams; 0 where it is not known.
+    pub buffer: u64,
 }
 
 impl Tally {
@@ -114,6 +120,10 @@ impl Tally {
             (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
             (mine, theirs) => mine.or(theirs),
         };
+        self.buffer = match (self.buffer, other.buffer) {
+            (0, buffer) | (buffer, 0) => buffer,
+            (mine, theirs) => mine.min(theirs),
+        };
     }
 }
 
@@ -133,6 +143,7 @@ pub struct Receiver<C> {
     newest: Option<Newest<C>>,
     transit_min_ns: Option<i64>,
     drops: u32,
+    /// Drops of this host that no hole has accounted for.
     drops_pending: u64,
     heartbeat_at: Stamp<C>,
     jitter: Rfc3550Jitter,
@@ -176,6 +187,11 @@ impl<C> Receiver<C> {
         }
         self.note_gap(at, packet, packet.sequence.saturating_sub(next));
         arrival
+    }
+
+    /// The buffer that its socket has, for its account.
+    pub const fn on_ready(&mut self, buffer: u64) {
+        self.tally.buffer = buffer;
     }
 
     /// The heartbeat that is due at `now`, if one is.
@@ -239,11 +255,12 @@ impl<C> Receiver<C> {
                 0
             }
         };
+        let host_drops_most = self.drops_pending.saturating_mul(self.packets_per_drop());
         let settled = self.window.settle(sent);
         let lost = settled.periods.lost().saturating_sub(self.tally.late);
         self.tally.periods = settled.periods;
         self.tally.host_dropped = settled.host_dropped;
-        self.tally.unattributed = self.drops_pending.min(lost);
+        self.tally.unattributed = host_drops_most.min(lost);
         self.tally.jitter_rfc3550_ns = self.jitter.jitter_ns();
         self.tally
     }
@@ -253,7 +270,7 @@ impl<C> Receiver<C> {
         if matches!(came, Some(Slot::Received | Slot::Late)) {
             return Arrival::Duplicate;
         }
-        if came == Some(Slot::HostDropped) {
+        if came == Some(Slot::HostDropped) && self.packets_per_drop() == 1 {
             // It was only slow: the drop that was put down to it is another packet's.
             self.drops_pending += 1;
         }
@@ -290,7 +307,7 @@ impl<C> Receiver<C> {
         let began_ns = self.tally.began_ns.unwrap_or(at.nanos().saturating_sub(packet.due_ns));
         let arrived_ns = at.nanos().saturating_sub(began_ns);
         self.tally.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
-        self.tally.per_second.count(arrived_ns);
+        self.tally.per_second.add(arrived_ns, 1);
         self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
     }
 
@@ -358,9 +375,21 @@ impl<C> Receiver<C> {
 
     /// A hole before `sequence`: this host's, up to what it has dropped since the last one.
     fn attribute(&mut self, next: u64, sequence: u64) {
-        let ours = self.drops_pending.min(sequence - next);
-        self.drops_pending -= ours;
+        if self.drops_pending == 0 {
+            return;
+        }
+        let most = self.drops_pending.saturating_mul(self.packets_per_drop());
+        let ours = most.min(sequence - next);
+        // Of joined trains it is not known how many packets each drop took: a train's, most likely.
+        let drops = ours.div_ceil(self.stream.train.max(1).into());
+        self.drops_pending = self.drops_pending.saturating_sub(drops);
         (next..next + ours).for_each(|sequence| self.window.set(sequence, Slot::HostDropped));
+    }
+
+    /// The most packets that one drop of this host's may have taken: where the kernel joins trains,
+    /// it drops them joined, and counts each as one.
+    const fn packets_per_drop(&self) -> u64 {
+        if 1 < self.stream.train { JOINED_MAX } else { 1 }
     }
 
     /// The hole behind the last arrival.
@@ -415,6 +444,8 @@ mod tests {
             rate,
             slots: 10_000,
             payload: 100,
+            train: 1,
+            capacity: false,
             steady: Steady::of(Span::from_secs(10)),
         };
         Receiver::new(stream, Stamp::from_nanos(0))

@@ -1,8 +1,13 @@
 //! The sending end of a load stream: what leaves when, and an exact account of what did not.
+//!
+//! Packets leave in trains: as many as the burst bound allows at once, so one system call may send
+//! them all. A train leaves when the last of its packets is due, so that none is ever early. At
+//! rates that a host sends packet by packet a train is one packet.
 
-use super::{HEARTBEAT, Next, PerSecond, SILENCE, Sequences, Stream};
+use super::{HEARTBEAT, Next, PerSecond, SILENCE, Sequences, Stream, second_of};
 use crate::clock::Stamp;
-use crate::pace::{Bucket, Schedule};
+use crate::pace::{Bucket, Schedule, Turns};
+use crate::plan::BURST_OCTETS;
 use crate::stats::delays::Delays;
 use crate::units::Span;
 use crate::wire::load::Header;
@@ -11,12 +16,11 @@ use crate::wire::signal::Say;
 /// How far behind its schedule a sender catches up; what is due longer is skipped.
 const CATCH_UP_MAX: Span = Span::from_millis(50);
 
-/// The longest train of a verdict trial, by time.
-const TRAIN_MAX: Span = Span::from_nanos(250_000);
-
-/// What a line's policer is taken to hold at least: 8 KiB, or 50 us at the rate.
-const BURST_OCTETS: u64 = 8 << 10;
+/// What a line's policer is taken to hold at least: [`BURST_OCTETS`], or 50 us at the rate.
 const BURST_SPAN: Span = Span::from_nanos(50_000);
+
+/// Packets that a capacity trial hands to the kernel in one call, where they are no train.
+pub const BATCH_MAX: u32 = 64;
 
 /// The most catch-ups that are told apart; the last one then goes on to the end.
 const EXCESS_MAX: usize = 1_024;
@@ -47,8 +51,30 @@ pub struct SentCounts {
     pub per_second: PerSecond,
     /// Packets that left in a catch-up beyond the burst bound.
     pub excess: Excess,
-    /// How late packets left.
+    /// How late packets left: where they leave in trains, each train behind its last packet's time.
     pub lateness: Delays,
+    /// Packets that left in trains which the kernel or the device cut.
+    pub segmented: u64,
+    /// The most packets that left at once.
+    pub burst: u32,
+    /// How the sender waited for each packet's time.
+    pub waiting: Waiting,
+    /// Octets of the socket's send buffer, as the kernel granted it; 0 where nothing was sent.
+    pub buffer: u64,
+}
+
+/// How a sender waits for a packet's time. Of several streams, the least precise counts.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Waiting {
+    /// It did not wait: nothing was sent, or it went as fast as it could.
+    #[default]
+    Never,
+    /// Awake for the last moment, ahead of all other threads of its processor.
+    AwakeFirst,
+    /// Awake for the last moment.
+    Awake,
+    /// Asleep: there are fewer processors than threads that send and receive.
+    Asleep,
 }
 
 impl SentCounts {
@@ -65,26 +91,68 @@ impl SentCounts {
         self.last_due_ns = self.last_due_ns.max(other.last_due_ns);
         self.per_second.merge(&other.per_second);
         self.lateness.merge(&other.lateness);
+        self.segmented += other.segmented;
+        self.burst = self.burst.max(other.burst);
+        self.waiting = self.waiting.max(other.waiting);
+        self.buffer = match (self.buffer, other.buffer) {
+            (0, buffer) | (buffer, 0) => buffer,
+            (mine, theirs) => mine.min(theirs),
+        };
+    }
+}
+
+/// Load datagrams that leave at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Train {
+    first: Header,
+    since_start_ns: u64,
+    turns: Turns,
+    packets: u32,
+}
+
+impl Train {
+    /// How many; at least one.
+    #[must_use]
+    pub const fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// The header of each, in their order.
+    pub fn headers(&self) -> impl Iterator<Item = Header> + use<> {
+        let Self { first, since_start_ns, turns, packets } = *self;
+        (first.sequence..).zip(turns).take(packets as usize).map(move |(sequence, due_ns)| {
+            let late_ns = since_start_ns.saturating_sub(due_ns);
+            Header {
+                sequence,
+                due_ns,
+                lateness_ns: u32::try_from(late_ns).unwrap_or(u32::MAX),
+                ..first
+            }
+        })
     }
 }
 
 /// What a load sender puts on its socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outgoing {
-    /// A load datagram.
-    Load(Header),
+    /// Load datagrams.
+    Load(Train),
     /// A signal, to keep the way back open while the load is paused.
     Signal(Say),
 }
 
 /// The sending end of a load stream.
 ///
-/// The law of its use: [`Sender::poll`]; do what it says; tell it the result of a load datagram by
-/// `on_sent`, `on_refused` or `on_unreachable`; poll again.
+/// The law of its use: [`Sender::poll`]; do what it says; tell it the result of the train's first
+/// packets by `on_sent`, `on_refused` or `on_unreachable`; poll again. Packets of a train of which
+/// nothing was told are polled again.
 #[derive(Debug)]
 pub struct Sender<C> {
     stream: Stream,
+    start: Stamp<C>,
     schedule: Schedule<C>,
+    train: u64,
+    train_max: u64,
     slot: u64,
     heard: Stamp<C>,
     heartbeat_at: Stamp<C>,
@@ -100,18 +168,25 @@ impl<C> Sender<C> {
     pub fn new(stream: Stream, start: Stamp<C>) -> Self {
         let schedule = Schedule::new(start, stream.rate, stream.slots);
         let octets = u64::from(stream.payload).max(1);
-        let within = |span: Span| stream.rate.packets_in(span);
-        let burst = (BURST_OCTETS / octets).max(within(BURST_SPAN)).max(1);
-        let train = within(TRAIN_MAX).min(burst).max(1);
+        let train = u64::from(stream.train).max(1);
+        let policed = (BURST_OCTETS / octets).max(stream.rate.packets_in(BURST_SPAN)).max(train);
+        // Who goes as fast as it can is never on time: what it hands over at once is no burst.
+        let train_max = match (stream.capacity, train) {
+            (true, 1) => BATCH_MAX.into(),
+            _ => train,
+        };
         let gap_ns = stream.rate.due(1).nanos();
         Self {
             stream,
+            start,
             schedule,
+            train,
+            train_max,
             slot: 0,
             heard: start,
             heartbeat_at: start,
-            paced: Bucket::new(gap_ns / 2, train),
-            policed: Bucket::new(gap_ns, burst),
+            paced: Bucket::new(gap_ns / 2, train_max),
+            policed: Bucket::new(gap_ns, policed),
             in_excess: false,
             counts: SentCounts::default(),
         }
@@ -123,53 +198,89 @@ impl<C> Sender<C> {
             return self.pause(now);
         }
         self.skip_what_is_too_late(now);
-        if self.slot == self.schedule.slots() {
+        let left = self.schedule.slots() - self.slot;
+        if left == 0 {
             return Next::Done;
         }
-        let due = self.schedule.due(self.slot);
-        let ready = due.max(self.paced.room_at());
+        let train = self.train.min(left);
+        let ready = self.schedule.due(self.slot + train - 1).max(self.paced.room_at(train));
         if now < ready {
             return Next::Wait(ready);
         }
-        Next::Send(Outgoing::Load(Header {
-            stream: self.stream.number,
-            token: self.stream.token,
-            sequence: self.counts.sent,
-            due_ns: self.schedule.due_after_start(self.slot).nanos(),
-            lateness_ns: u32::try_from(now.nanos_since(due)).unwrap_or(u32::MAX),
+        let packets = match self.train_max {
+            max if max == self.train => train,
+            max => (self.schedule.due_before(now) - self.slot).clamp(train, max.min(left)),
+        };
+        Next::Send(Outgoing::Load(Train {
+            first: Header {
+                stream: self.stream.number,
+                token: self.stream.token,
+                sequence: self.counts.sent,
+                due_ns: 0,
+                lateness_ns: 0,
+            },
+            since_start_ns: now.nanos_since(self.start),
+            turns: self.schedule.turns(self.slot),
+            packets: u32::try_from(packets).unwrap_or(BATCH_MAX),
         }))
     }
 
-    /// The kernel accepted the load datagram polled at `now`.
-    pub fn on_sent(&mut self, now: Stamp<C>) {
-        let due_ns = self.schedule.due_after_start(self.slot).nanos();
-        let lateness = now.nanos_since(self.schedule.due(self.slot));
-        self.note_excess(now, lateness);
-        self.paced.take(now);
-        self.counts.lateness.record(lateness);
-        self.counts.per_second.count(due_ns);
-        self.counts.last_due_ns = due_ns;
-        self.counts.steady += u64::from(self.stream.steady.includes(due_ns));
-        self.counts.sent += 1;
-        self.slot += 1;
+    /// The kernel accepted the first `packets` of the train polled at `now`, cut where `segmented`.
+    pub fn on_sent(&mut self, now: Stamp<C>, packets: u32, segmented: bool) {
+        let count = u64::from(packets);
+        let Some(last) = count.checked_sub(1).map(|above_first| self.slot + above_first) else {
+            return;
+        };
+        let first_ns = self.schedule.due_after_start(self.slot).nanos();
+        let last_ns = self.schedule.due_after_start(last).nanos();
+        let lateness = now.nanos_since(self.start).saturating_sub(last_ns);
+        let steady = self.stream.steady;
+        if !self.stream.capacity {
+            self.note_excess(now, packets);
+        }
+        if second_of(first_ns) == second_of(last_ns)
+            && steady.includes(first_ns) == steady.includes(last_ns)
+        {
+            self.counts.per_second.add(first_ns, count);
+            self.counts.steady += count * u64::from(steady.includes(first_ns));
+        } else {
+            for due_ns in self.schedule.turns(self.slot).take(packets as usize) {
+                self.counts.per_second.add(due_ns, 1);
+                self.counts.steady += u64::from(steady.includes(due_ns));
+            }
+        }
+        self.paced.add(now, count);
+        self.counts.lateness.record_many(lateness, count);
+        self.counts.last_due_ns = last_ns;
+        self.counts.segmented += count * u64::from(segmented);
+        self.counts.burst = self.counts.burst.max(packets);
+        self.counts.sent += count;
+        self.slot += count;
     }
 
-    /// This host's stack refused the load datagram: its slot is gone.
-    pub const fn on_refused(&mut self) {
-        self.counts.refused += 1;
-        self.slot += 1;
+    /// This host's stack refused the next `packets` of the train: their slots are gone.
+    pub fn on_refused(&mut self, packets: u32) {
+        self.counts.refused += u64::from(packets);
+        self.slot += u64::from(packets);
     }
 
-    /// The device's queue dropped the load datagram, and said so: it was refused.
-    pub const fn on_queue_dropped(&mut self) {
-        self.counts.queue_dropped += 1;
-        self.on_refused();
+    /// The device's queue dropped the next `packets` of the train, and said so: they were refused.
+    pub fn on_queue_dropped(&mut self, packets: u32) {
+        self.counts.queue_dropped += u64::from(packets);
+        self.on_refused(packets);
     }
 
-    /// The path answered with an ICMP error, and did so again when the send was repeated.
-    pub const fn on_unreachable(&mut self) {
-        self.counts.unreachable += 1;
-        self.slot += 1;
+    /// The path answered the next `packets` of the train with an ICMP error, and did so again when
+    /// the send was repeated.
+    pub fn on_unreachable(&mut self, packets: u32) {
+        self.counts.unreachable += u64::from(packets);
+        self.slot += u64::from(packets);
+    }
+
+    /// How it waits, and the buffer that it has: for its account.
+    pub const fn on_ready(&mut self, waiting: Waiting, buffer: u64) {
+        self.counts.waiting = waiting;
+        self.counts.buffer = buffer;
     }
 
     /// The receiver said that it is alive.
@@ -226,15 +337,22 @@ impl<C> Sender<C> {
     }
 
     /// A catch-up is in excess from the first packet that the policer has no room for to the last
-    /// that leaves late by more than its gap: what the line drops in it may be the sender's doing.
-    fn note_excess(&mut self, now: Stamp<C>, lateness_ns: u64) {
-        let conforms = self.policed.take(now);
-        self.in_excess =
-            !conforms || self.in_excess && self.stream.rate.due(1).nanos() < lateness_ns;
-        if !self.in_excess {
-            return;
+    /// that leaves late by more than its gap and its train: what the line drops in it may be the
+    /// sender's doing.
+    fn note_excess(&mut self, now: Stamp<C>, packets: u32) {
+        let since_start_ns = now.nanos_since(self.start);
+        let late_ns = self.stream.rate.due(self.train).nanos();
+        let turns = self.schedule.turns(self.slot).take(packets as usize);
+        for (sequence, due_ns) in (self.counts.sent..).zip(turns) {
+            let is_late = late_ns < since_start_ns.saturating_sub(due_ns);
+            self.in_excess = !self.policed.take(now) || self.in_excess && is_late;
+            if self.in_excess {
+                self.add_excess(sequence);
+            }
         }
-        let sequence = self.counts.sent;
+    }
+
+    fn add_excess(&mut self, sequence: u64) {
         let full = self.counts.excess.len() == EXCESS_MAX;
         match self.counts.excess.last_mut() {
             Some(last) if last.end == sequence || full => last.end = sequence + 1,
@@ -263,6 +381,8 @@ mod tests {
             rate,
             slots: per_second * seconds,
             payload: 1_000,
+            train: 1,
+            capacity: false,
             steady: Steady::of(Span::from_secs(seconds)),
         }
     }
@@ -280,7 +400,7 @@ mod tests {
                 sender.on_heard(now);
             }
             match sender.poll(now) {
-                Next::Send(Outgoing::Load(_)) => sender.on_sent(now),
+                Next::Send(Outgoing::Load(train)) => sender.on_sent(now, train.packets(), false),
                 Next::Send(Outgoing::Signal(_)) => {}
                 Next::Wait(until) => now = until,
                 Next::Done => return,
@@ -354,24 +474,72 @@ mod tests {
     fn a_refused_packet_leaves_no_gap_in_the_sequence() {
         let mut sender = sender(1_000, 1);
         let now = Stamp::from_nanos(0);
-        assert!(matches!(sender.poll(now), Next::Send(Outgoing::Load(Header { sequence: 0, .. }))));
-        sender.on_refused();
-        let now = Stamp::from_nanos(MS);
-        let next = sender.poll(now);
-        assert!(matches!(next, Next::Send(Outgoing::Load(Header { sequence: 0, due_ns: MS, .. }))));
+        let next = |sender: &mut Sender<Driver>, now| match sender.poll(now) {
+            Next::Send(Outgoing::Load(train)) => train.headers().next().expect("at least one"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(next(&mut sender, now).sequence, 0);
+        sender.on_refused(1);
+        let header = next(&mut sender, Stamp::from_nanos(MS));
+        assert_eq!((header.sequence, header.due_ns), (0, MS));
+    }
+
+    fn train_of(next: Next<Driver, Outgoing>) -> Train {
+        match next {
+            Next::Send(Outgoing::Load(train)) => train,
+            other => panic!("no train: {other:?}"),
+        }
     }
 
     #[test]
-    fn a_fast_stream_may_send_the_trains_of_the_burst_bound() {
-        // 100 000 packets/s of 1000 octets: 25 in 250 us, 8 of them in 8 KiB.
-        let mut sender = sender(100_000, 1);
-        let now = Stamp::from_nanos(MS);
-        sender.on_heard(now);
-        let mut train = 0;
-        while let Next::Send(_) = sender.poll(now) {
-            sender.on_sent(now);
-            train += 1;
-        }
-        assert_eq!(train, 8);
+    fn a_train_leaves_when_its_last_packet_is_due_and_none_is_early() {
+        let stream = Stream { train: 8, ..stream(100_000, 1) };
+        let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+        assert_eq!(sender.poll(Stamp::from_nanos(0)), Next::Wait(Stamp::from_nanos(70_000)));
+        let now = Stamp::from_nanos(70_500);
+        let train = train_of(sender.poll(now));
+        let headers: Vec<_> =
+            train.headers().map(|h| (h.sequence, h.due_ns, h.lateness_ns)).collect();
+        assert_eq!(headers.len(), 8);
+        assert_eq!((headers[0], headers[7]), ((0, 0, 70_500), (7, 70_000, 500)));
+        sender.on_sent(now, 8, true);
+        assert_eq!(sender.poll(now), Next::Wait(Stamp::from_nanos(150_000)));
+        let counts = sender.into_counts();
+        assert_eq!((counts.sent, counts.segmented, counts.burst), (8, 8, 8));
+        assert_eq!(counts.lateness.max_ns(), Some(500), "late behind the train's own time");
+        assert!(counts.excess.is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_did_not_take_of_a_train_is_polled_again() {
+        let stream = Stream { train: 8, ..stream(100_000, 1) };
+        let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+        let now = Stamp::from_nanos(70_000);
+        sender.poll(now);
+        sender.on_sent(now, 3, false);
+        sender.on_refused(1);
+        let later = Stamp::from_nanos(110_000);
+        let train = train_of(sender.poll(later));
+        let first = train.headers().next().expect("at least one");
+        assert_eq!((first.sequence, first.due_ns), (3, 40_000));
+    }
+
+    #[test]
+    fn trains_count_in_the_seconds_and_the_steady_part_of_their_packets() {
+        let stream = Stream { train: 7, ..stream(1_000, 2) };
+        let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+        run(&mut sender, 0, 3_000, true);
+        let counts = sender.into_counts();
+        assert_eq!((counts.sent, counts.steady, counts.skipped), (2_000, 1_600, 0));
+        assert_eq!(counts.per_second.counts(), [1_000, 1_000]);
+    }
+
+    #[test]
+    fn a_capacity_sender_hands_over_what_is_overdue_at_once() {
+        let stream = Stream { capacity: true, ..stream(1_000_000, 1) };
+        let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+        assert_eq!(train_of(sender.poll(Stamp::from_nanos(0))).packets(), 1);
+        assert_eq!(train_of(sender.poll(Stamp::from_nanos(10_001))).packets(), 11);
+        assert_eq!(train_of(sender.poll(Stamp::from_nanos(MS))).packets(), BATCH_MAX);
     }
 }

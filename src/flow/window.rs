@@ -51,7 +51,10 @@ impl Window {
     }
 
     fn with_capacity(capacity: u64) -> Self {
-        assert!(capacity.is_multiple_of(WORD), "the window is kept in words of {WORD} bits");
+        assert!(
+            capacity.is_power_of_two() && WORD <= capacity,
+            "the window is kept in words of {WORD} bits"
+        );
         let words = usize::try_from(capacity / WORD).expect("2^26 fits");
         let settled = Settled::default();
         Self { came: vec![0; words], marked: vec![0; words], capacity, base: 0, next: 0, settled }
@@ -139,7 +142,8 @@ impl Window {
     }
 
     fn place(&self, sequence: u64) -> (usize, u64) {
-        let slot = sequence % self.capacity;
+        // The capacity is a power of two.
+        let slot = sequence & (self.capacity - 1);
         (usize::try_from(slot / WORD).expect("2^26 fits"), 1 << (slot % WORD))
     }
 }

@@ -55,6 +55,12 @@ impl Counters {
     }
 }
 
+/// Processors that this process may use.
+#[must_use]
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The ports that this host takes for its own ends; Linux's default where that cannot be read.
 #[must_use]
 pub fn own_ports() -> RangeInclusive<u16> {

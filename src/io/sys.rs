@@ -12,9 +12,19 @@ use std::time::Duration;
 /// Octets for the control messages of one datagram: stamp, drop counter, packet information.
 const CONTROL_LEN: usize = 256;
 
+/// The most datagrams of one system call.
+pub(super) const MANY_MAX: usize = 64;
+
 /// Control messages are read in place, so their buffer is aligned as their header is.
+#[derive(Debug)]
 #[repr(align(16))]
-struct Control([u8; CONTROL_LEN]);
+pub(super) struct Control([u8; CONTROL_LEN]);
+
+impl Default for Control {
+    fn default() -> Self {
+        Self([0; CONTROL_LEN])
+    }
+}
 
 /// What came with a datagram.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +41,8 @@ pub(super) struct Ancillary {
     pub(super) real_ns: Option<u64>,
     /// What the socket had dropped when it queued it.
     pub(super) drops: Option<u32>,
+    /// Octets of each datagram that the kernel has joined to this one.
+    pub(super) segment: Option<usize>,
 }
 
 /// Reads one datagram without waiting.
@@ -59,6 +71,69 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Ancil
     Ok(ancillary)
 }
 
+/// Reads datagrams without waiting, each to a place of `each` octets of `octets`, with a place of
+/// `controls`: as many as there are places. What is longer than its place is cut, and its whole
+/// length told. Their senders are not.
+pub(super) fn receive_many(
+    fd: BorrowedFd<'_>,
+    octets: &mut [u8],
+    each: usize,
+    controls: &mut [Control],
+    into: &mut Vec<Ancillary>,
+) -> io::Result<()> {
+    // SAFETY: all of `iovec` and `mmsghdr` may be zero.
+    let mut parts: [libc::iovec; MANY_MAX] = unsafe { zeroed() };
+    // SAFETY: likewise.
+    let mut headers: [libc::mmsghdr; MANY_MAX] = unsafe { zeroed() };
+    let places = octets.chunks_exact_mut(each).zip(controls);
+    let mut count = 0;
+    for (((place, control), part), header) in places.zip(&mut parts).zip(&mut headers) {
+        *part = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
+        header.msg_hdr.msg_iov = &raw mut *part;
+        header.msg_hdr.msg_iovlen = 1;
+        header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_hdr.msg_controllen = CONTROL_LEN;
+        count += 1;
+    }
+    let (fd, flags) = (fd.as_raw_fd(), libc::MSG_DONTWAIT | libc::MSG_TRUNC);
+    // SAFETY: the first `count` headers point to live buffers of the lengths beside them, each its
+    // own; no time limit is given.
+    let read =
+        unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), count, flags as _, ptr::null_mut()) };
+    let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+    for header in &headers[..read] {
+        let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        let len = usize::try_from(header.msg_len).unwrap_or(usize::MAX);
+        let mut ancillary = Ancillary { len, truncated, ..Ancillary::default() };
+        // SAFETY: the kernel has filled the control buffer that the header points to.
+        unsafe { read_control(&header.msg_hdr, &mut ancillary) };
+        into.push(ancillary);
+    }
+    Ok(())
+}
+
+/// Sends the datagrams of `each` octets that `octets` are to the connected peer without waiting, up
+/// to [`MANY_MAX`]; how many the kernel took, at least one.
+pub(super) fn send_many(fd: BorrowedFd<'_>, octets: &[u8], each: usize) -> io::Result<usize> {
+    // SAFETY: all of `iovec` and `mmsghdr` may be zero.
+    let mut parts: [libc::iovec; MANY_MAX] = unsafe { zeroed() };
+    // SAFETY: likewise.
+    let mut headers: [libc::mmsghdr; MANY_MAX] = unsafe { zeroed() };
+    let mut count = 0;
+    for ((octets, part), header) in octets.chunks(each).zip(&mut parts).zip(&mut headers) {
+        *part = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+        header.msg_hdr.msg_iov = &raw mut *part;
+        header.msg_hdr.msg_iovlen = 1;
+        count += 1;
+    }
+    // SAFETY: the first `count` headers point to live buffers of the lengths beside them, which
+    // the kernel only reads.
+    let sent = unsafe {
+        libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _)
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// # Safety
 ///
 /// `header` must be as `recvmsg` left it, its control buffer alive.
@@ -75,6 +150,10 @@ unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
                 }
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     ancillary.drops = Some(ptr::read_unaligned(data.cast()));
+                }
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    let octets: libc::c_int = ptr::read_unaligned(data.cast());
+                    ancillary.segment = usize::try_from(octets).ok();
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
@@ -357,6 +436,13 @@ pub(super) fn sleep_until(until_ns: u64) {
 pub(super) fn tighten_timer_slack() {
     // SAFETY: this `prctl` takes an integer and no pointer.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
+}
+
+/// Has this thread run ahead of all that are not real-time's, where this user may.
+pub(super) fn run_first() -> io::Result<()> {
+    let first = libc::sched_param { sched_priority: 1 };
+    // SAFETY: `first` is alive; 0 is this thread.
+    checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) })
 }
 
 fn checked(result: libc::c_int) -> io::Result<()> {

@@ -1,5 +1,9 @@
 //! UDP sockets as a measurement needs them: every refusal, drop and error is told, none swallowed.
 
+mod trains;
+
+pub use trains::{Arrivals, Batch};
+
 use super::clock::Bridge;
 use super::sys;
 use crate::clock::Stamp;
@@ -149,6 +153,9 @@ impl Socket {
         if sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets).is_err() {
             socket.set_recv_buffer_size(BUFFER_OCTETS)?;
         }
+        if sys::set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets).is_err() {
+            socket.set_send_buffer_size(BUFFER_OCTETS)?;
+        }
         let (receive_errors, discover) = (libc::IP_RECVERR, libc::IP_MTU_DISCOVER);
         sys::set_option(fd, libc::IPPROTO_IP, receive_errors, 1)?;
         sys::set_option(fd, libc::IPPROTO_IP, discover, libc::IP_PMTUDISC_PROBE)?;
@@ -208,18 +215,8 @@ impl Socket {
     ///
     /// What the kernel says; an ICMP error that a datagram caused is counted, and is none.
     pub fn receive<C>(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received<C>>> {
-        let ancillary = loop {
-            match sys::receive(self.socket.as_fd(), buffer) {
-                Ok(ancillary) => break ancillary,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.drain_errors();
-                    return Ok(None);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_icmp(&error) => self.drain_errors(),
-                Err(error) => return Err(error),
-            }
-        };
+        let read = self.until_read(|fd| sys::receive(fd, buffer))?;
+        let Some(ancillary) = read else { return Ok(None) };
         let at = match ancillary.real_ns {
             Some(real_ns) => self.bridge.monotonic(real_ns),
             None => super::clock::now(),
@@ -236,6 +233,25 @@ impl Socket {
         }))
     }
 
+    /// Reads until something is here or nothing is.
+    fn until_read<T>(
+        &mut self,
+        mut read: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        loop {
+            match read(self.socket.as_fd()) {
+                Ok(read) => return Ok(Some(read)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.drain_errors();
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_icmp(&error) => self.drain_errors(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Waits until something can be read, at most until `until`; whether it can.
     ///
     /// # Errors
@@ -244,6 +260,12 @@ impl Socket {
     pub fn wait_readable<C>(&self, until: Stamp<C>) -> io::Result<bool> {
         let limit = until.nanos_since(super::clock::now());
         sys::wait_readable(self.socket.as_fd(), Duration::from_nanos(limit))
+    }
+
+    /// Waits until something can be sent, at most until `until`.
+    pub fn wait_writable<C>(&self, until: Stamp<C>) {
+        // What goes wrong is told by the send that follows.
+        _ = sys::wait_writable(self.socket.as_fd(), super::clock::remaining(until));
     }
 
     /// What the socket has dropped until now, also where nothing came after it.

@@ -217,6 +217,7 @@ impl Composer<'_> {
 
     fn udp(&mut self, test: &UdpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
         let load = self.load(test)?;
+        let load = test.burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets))?;
         let most = DURATION_MAX.min(self.way.limits.duration_max);
         // What was asked for is refused by the agent rather than shortened here unseen.
         let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
@@ -367,7 +368,13 @@ mod tests {
     }
 
     fn udp(offer: Offer) -> Work {
-        Work::Udp(UdpTest { course: Course::Both, offer, streams: 1, payload: None })
+        Work::Udp(UdpTest {
+            course: Course::Both,
+            offer,
+            streams: 1,
+            payload: None,
+            burst_max: None,
+        })
     }
 
     fn plan(tests: &[Work], required: &[(Metric, &str)]) -> Plan {
@@ -490,7 +497,13 @@ mod tests {
     #[test]
     fn a_capacity_trial_stays_within_the_role() {
         for streams in [1, 3, 7] {
-            let work = UdpTest { course: Course::Both, offer: Offer::Max, streams, payload: None };
+            let work = UdpTest {
+                course: Course::Both,
+                offer: Offer::Max,
+                streams,
+                payload: None,
+                burst_max: None,
+            };
             let composed = composed(&plan(&[Work::Udp(work)], &[]));
             let load = composed.request.load.expect("load");
             assert!(load.rate <= limits().rate_max, "{}", load.rate);

@@ -133,6 +133,9 @@ pub struct UdpTest {
     pub streams: u32,
     /// Octets of UDP payload; what fills the path's MTU where it is not given.
     pub payload: Option<u32>,
+    /// The most octets of UDP payload of a stream at once; what follows from the rate where it is
+    /// not given.
+    pub burst_max: Option<u32>,
 }
 
 /// A test of TCP.

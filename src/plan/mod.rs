@@ -17,8 +17,9 @@ pub use link::{
 };
 pub use requirement::{Bound, Metric, OneWay, Requirement, Requirements, RoundTrip};
 pub use trial::{
-    Aim, CongestionControl, DURATION_MAX, DURATION_MIN, Load, MTU_MAX, MTU_MIN, OutOfBounds,
-    PACKET_RATE_MAX, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND, STREAMS_MAX, TcpLoad, Trial,
+    Aim, BURST_OCTETS, CongestionControl, DURATION_MAX, DURATION_MIN, Load, MTU_MAX, MTU_MIN,
+    OutOfBounds, PACKET_RATE_MAX, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND, STREAMS_MAX,
+    TcpLoad, Trial,
 };
 
 use crate::units::{BitRate, Span};

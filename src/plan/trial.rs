@@ -38,6 +38,23 @@ pub const PROBES_PER_SECOND: PacketRate = match PacketRate::new(100) {
     None => unreachable!(),
 };
 
+/// What a line's policer is taken to let pass at once at least: leased lines' often hold 8 to 64
+/// KiB.
+pub const BURST_OCTETS: u64 = 8 << 10;
+
+/// The longest burst of a load that is to be carried, by time.
+const BURST_SPAN_MAX: Span = Span::from_nanos(250_000);
+
+/// The burst that a fast line is taken to let pass, by time.
+const BURST_SPAN: Span = Span::from_nanos(50_000);
+
+/// Packets per second of a direction that leave one by one: a host has 20 us for each.
+const SINGLY_MAX: u64 = 50_000;
+
+/// The most datagrams that every kernel cuts one send into, and the octets that those may have.
+const TRAIN_MAX: u64 = 64;
+const TRAIN_OCTETS_MAX: u64 = PAYLOAD_MAX as u64;
+
 /// Whether a load's rate is to be met, or is only as far as it may go.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -55,6 +72,7 @@ pub struct Load {
     streams: u32,
     payload: u32,
     aim: Aim,
+    burst_max: Option<u32>,
 }
 
 impl Load {
@@ -97,7 +115,48 @@ impl Load {
         let rates = Directed::from_fn(|way| rates.get(way).and_then(shared));
         let per_second = |way| rates.get(way).map(PacketRate::per_second);
         check_rates("packets per second", Direction::ALL.map(per_second), PACKET_RATE_MAX)?;
-        Ok(Self { rates, streams, payload, aim })
+        Ok(Self { rates, streams, payload, aim, burst_max: None })
+    }
+
+    /// The same, with at most `octets` of UDP payload of a stream at once, but for a single
+    /// datagram, which always leaves whole.
+    ///
+    /// # Errors
+    ///
+    /// Where they are outside the bounds of this module.
+    pub fn with_burst_max(self, octets: u32) -> Result<Self, OutOfBounds> {
+        check("octets of burst", octets.into(), 1, PAYLOAD_MAX.into())?;
+        Ok(Self { burst_max: Some(octets), ..self })
+    }
+
+    /// The most octets of UDP payload of a stream that leave at once, where that was asked for.
+    #[must_use]
+    pub const fn burst_max(&self) -> Option<u32> {
+        self.burst_max
+    }
+
+    /// Datagrams of a stream in `direction` that leave at once: as many as the burst bound allows.
+    ///
+    /// A load that is to be carried bursts for at most 250 us, and at most 8 KiB or 50 us of its
+    /// rate, as long as nothing else is asked for; one that needs no trains to be sent, of up to
+    /// 50 000 packets a second, has none. As fast as possible is in the longest trains that the
+    /// kernel takes.
+    #[must_use]
+    pub fn train(&self, direction: Direction) -> u32 {
+        let Some(rate) = self.stream_rate(direction) else { return 1 };
+        let whole = self.rate(direction).map_or(0, PacketRate::per_second);
+        let payload = u64::from(self.payload);
+        let most = TRAIN_MAX.min(TRAIN_OCTETS_MAX / payload);
+        let asked = self.burst_max.map(|octets| u64::from(octets) / payload);
+        let packets = match (self.aim, asked) {
+            (Aim::Capacity, asked) => asked.unwrap_or(most),
+            (Aim::Carry, None) if whole <= SINGLY_MAX => 1,
+            (Aim::Carry, asked) => {
+                let held = (BURST_OCTETS / payload).max(whole_packets(rate, BURST_SPAN));
+                asked.unwrap_or(held).min(whole_packets(rate, BURST_SPAN_MAX))
+            }
+        };
+        u32::try_from(packets.clamp(1, most.max(1))).unwrap_or(1)
     }
 
     /// Which ways it goes.
@@ -287,6 +346,12 @@ impl TcpLoad {
     }
 }
 
+/// The whole packets that `rate` has in `span`.
+fn whole_packets(rate: PacketRate, span: Span) -> u64 {
+    let packets = u128::from(rate.per_second()) * u128::from(span.nanos());
+    u64::try_from(packets / u128::from(Span::from_secs(1).nanos())).unwrap_or(u64::MAX)
+}
+
 const fn course_of(forward: bool, reverse: bool) -> Course {
     Course::of(Directed { forward, reverse }).expect("a load goes some way")
 }
@@ -460,6 +525,37 @@ mod tests {
         assert_eq!(rate.per_second(), 34);
         let whole = load.rate(Direction::Forward).expect("it is loaded");
         assert_eq!(whole.per_second(), 102, "it is told as it is sent");
+    }
+
+    fn train(rate: u64, payload: u32, aim: Aim, burst_max: Option<u32>) -> u32 {
+        let rate = PacketRate::new(rate).expect("above zero");
+        let load = Load::new(Course::Both, 1, payload, rate, aim).expect("a load");
+        let load = burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets));
+        load.expect("a burst").train(Direction::Forward)
+    }
+
+    #[test]
+    fn a_load_bursts_as_far_as_its_bound_allows() {
+        use Aim::{Capacity, Carry};
+        // Up to 50 000 packets/s one by one, beyond it 8 KiB.
+        assert_eq!(train(50_000, 1_400, Carry, None), 1);
+        assert_eq!(train(50_001, 1_400, Carry, None), 5);
+        // 50 us of 10 Gbit/s are 62 500 octets.
+        assert_eq!(train(892_857, 1_400, Carry, None), 44);
+        // What is asked for counts, within 250 us and what the kernel takes.
+        assert_eq!(train(10_000, 1_400, Carry, Some(64_000)), 2);
+        assert_eq!(train(1_000, 1_400, Carry, Some(64_000)), 1);
+        assert_eq!(train(50_001, 1_400, Carry, Some(1)), 1);
+        assert_eq!(train(10_000_000, 100, Carry, Some(65_000)), 64);
+        assert_eq!(train(1_000, 1_400, Capacity, None), 46);
+        assert_eq!(train(1_000, 1_400, Capacity, Some(1)), 1);
+        assert_eq!(train(1_000, 64, Capacity, None), 64);
+        assert_eq!(train(1_000, 65_507, Capacity, None), 1);
+        // Two streams that share 60 000 packets/s are too many for one by one together.
+        let rate = PacketRate::new(60_000).expect("above zero");
+        let load = Load::new(Course::Forward, 2, 1_400, rate, Carry).expect("a load");
+        assert_eq!(load.train(Direction::Forward), 5);
+        assert_eq!(load.train(Direction::Reverse), 1, "it does not go that way");
     }
 
     #[test]

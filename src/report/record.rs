@@ -319,8 +319,13 @@ pub struct TrialRecord {
     pub clock_jumps: Option<u64>,
     /// How fast the far clock runs against the near one, by this direction's probes.
     pub clock_skew_ppm: Option<f64>,
-    /// How late packets left; null for probes.
+    /// How late packets left: those that left in a train, behind the time of its last one; null for
+    /// probes.
     pub send_lateness_us: Option<Percentiles>,
+    /// How the load left and came; null for probes and TCP, and where both ends' accounts are
+    /// missing.
+    #[serde(default)]
+    pub sending: Option<SendingRecord>,
     /// Sent packets by the second in which they were due.
     pub sent_by_second: Vec<u64>,
     /// Received packets by the second in which they arrived, from the first one's arrival.
@@ -333,6 +338,37 @@ pub struct TrialRecord {
     pub sender_host: HostRecord,
     /// What the receiving host reports against itself.
     pub receiver_host: HostRecord,
+}
+
+/// How a UDP load left one host and came to the other.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct SendingRecord {
+    /// The most packets of a stream that were to leave at once: the burst bound.
+    pub burst_packets: u32,
+    /// The most that did, trains and what was handed over at once in a capacity trial alike.
+    pub burst_packets_seen: Option<u32>,
+    /// Of the sent packets, those that left in trains which the kernel or the device cut: 0 where
+    /// packets leave one by one, and fewer than were sent where the kernel would not cut them.
+    pub segmented_packets: Option<u64>,
+    /// How the sender waited for each packet's time.
+    pub waiting: Option<WaitingRecord>,
+    /// Octets of the socket's send buffer that the kernel granted, which are twice what a program
+    /// may ask for, its own needs among them: 16 MiB are asked. Of several streams, the least.
+    pub send_buffer_bytes: Option<u64>,
+    /// The same of the receive buffer.
+    pub receive_buffer_bytes: Option<u64>,
+}
+
+/// How a sender waits for a packet's time.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingRecord {
+    /// Asleep, then awake for the last 60 us, ahead of the other threads of its host.
+    AwakeFirst,
+    /// Asleep, then awake for the last 60 us.
+    Awake,
+    /// Asleep alone: the host has fewer processors than the trial has threads there.
+    Asleep,
 }
 
 /// TCP in one direction of a trial, all streams together. What was sent again, what was sent again

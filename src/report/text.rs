@@ -1,8 +1,8 @@
 //! The report for a terminal: the verdict is the first word.
 
 use super::{
-    BoundText, FindingRecord, Percentiles, Report, StatusRecord, TcpInfoRecord, TcpRecord,
-    TrialKind, TrialRecord,
+    BoundText, FindingRecord, Percentiles, Report, SendingRecord, StatusRecord, TcpInfoRecord,
+    TcpRecord, TrialKind, TrialRecord, WaitingRecord,
 };
 use crate::flow::Steady;
 use crate::page::{line, wrapped};
@@ -322,6 +322,36 @@ fn counts(out: &mut String, row: &TrialRecord) {
     }
     outages(out, row);
     by_second(out, row);
+    if let Some(sending) = &row.sending {
+        line!(out, "    {}", sending_text(sending, row.sent_packets));
+    }
+}
+
+/// How a load left and came.
+fn sending_text(sending: &SendingRecord, sent: Option<u64>) -> String {
+    let segmented = sending.segmented_packets;
+    let mut parts = vec![match (sending.burst_packets, segmented) {
+        (1, _) => match sending.burst_packets_seen {
+            Some(seen @ 2..) => format!("sent one by one, up to {seen} handed over at once"),
+            _ => "sent one by one".to_owned(),
+        },
+        (burst, Some(segmented)) if Some(segmented) < sent => format!(
+            "sent in trains of up to {burst}, which the kernel would not cut: {segmented} packets \
+             left so"
+        ),
+        (burst, _) => format!("sent in trains of up to {burst} packets, which the kernel cuts"),
+    }];
+    parts.extend(sending.waiting.map(|waiting| match waiting {
+        WaitingRecord::AwakeFirst => "timed awake, ahead of other threads".to_owned(),
+        WaitingRecord::Awake => "timed awake".to_owned(),
+        WaitingRecord::Asleep => "timed asleep, for want of processors".to_owned(),
+    }));
+    let kib = |octets: u64| format!("{} KiB", octets / 1024);
+    if let (Some(send), Some(receive)) = (sending.send_buffer_bytes, sending.receive_buffer_bytes) {
+        let (send, receive) = (kib(send), kib(receive));
+        parts.push(format!("buffers of {send} to send and {receive} to receive"));
+    }
+    parts.join("; ")
 }
 
 fn outages(out: &mut String, row: &TrialRecord) {
@@ -377,8 +407,11 @@ fn round_trip(out: &mut String, row: &TrialRecord) {
 fn delays(out: &mut String, row: &TrialRecord) {
     let jitter = row.jitter_us.map(|value| format!("jitter (PDV p99.9) {}", quantity(value, "us")));
     let rfc = row.jitter_rfc3550_us.map(|value| format!("RFC 3550 {}", quantity(value, "us")));
-    let late = row.send_lateness_us.as_ref().and_then(|late| late.p99);
-    let late = late.map(|value| format!("packets left late by p99 {}", quantity(value, "us")));
+    let late = row.send_lateness_us.as_ref().map(|late| {
+        let show = |value: Option<f64>| value.map_or("?".to_owned(), |us| quantity(us, "us"));
+        let (p50, p99, max) = (show(late.p50), show(late.p99), show(late.max));
+        format!("packets left late by p50 {p50}, p99 {p99}, max {max}")
+    });
     let parts: Vec<String> = [jitter, rfc, late].into_iter().flatten().collect();
     if !parts.is_empty() {
         line!(out, "    {}", parts.join(", "));

@@ -3,11 +3,11 @@
 
 use super::record::{
     Asked, DelaysRecord, FORMAT, HostRecord, LinkRecord, LossClusterRecord, LossPeriodRecord,
-    OutageRecord, Percentiles, Report, SilenceRecord, SiteRecord, StatusRecord, TrialKind,
-    TrialRecord,
+    OutageRecord, Percentiles, Report, SendingRecord, SilenceRecord, SiteRecord, StatusRecord,
+    TrialKind, TrialRecord, WaitingRecord,
 };
 use super::{Leg, Run};
-use crate::flow::{Gap, Half, HostLimits, Outcome, PerSecond, Status, Steady, Tally};
+use crate::flow::{Gap, Half, HostLimits, Outcome, PerSecond, Status, Steady, Tally, Waiting};
 use crate::metric::{TcpCarried, float, losses, micros, outage_min};
 use crate::plan::{Directed, Direction, Link, Load, TcpLoad, Trial};
 use crate::stats::delays::{Delay, Delays};
@@ -175,6 +175,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         clock_jumps: is_first.then_some(outcome.clock_steps),
         clock_skew_ppm: half.probing.skew_ppm,
         send_lateness_us: load.and(sent).and_then(|sent| percentiles(&sent.lateness)),
+        sending: load.and_then(|load| sending(load, half, direction)),
         sent_by_second: sent.map_or_else(Vec::new, |sent| sent.per_second.counts().to_vec()),
         received_by_second: came.map_or_else(Vec::new, |came| came.per_second.counts().to_vec()),
         rtt_delays: is_first.then(|| delays(&outcome.round_trip)),
@@ -182,6 +183,26 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         sender_host: host(sender),
         receiver_host: host(receiver),
     }
+}
+
+fn sending(load: &Load, half: &Half, direction: Direction) -> Option<SendingRecord> {
+    load.rate(direction)?;
+    let (sent, came) = (half.sent.as_ref(), half.came.as_ref());
+    sent.map(|_| ()).or(came.map(|_| ()))?;
+    let granted = |octets: u64| (0 < octets).then_some(octets);
+    Some(SendingRecord {
+        burst_packets: load.train(direction),
+        burst_packets_seen: sent.map(|sent| sent.burst),
+        segmented_packets: sent.map(|sent| sent.segmented),
+        waiting: sent.and_then(|sent| match sent.waiting {
+            Waiting::Never => None,
+            Waiting::AwakeFirst => Some(WaitingRecord::AwakeFirst),
+            Waiting::Awake => Some(WaitingRecord::Awake),
+            Waiting::Asleep => Some(WaitingRecord::Asleep),
+        }),
+        send_buffer_bytes: sent.and_then(|sent| granted(sent.buffer)),
+        receive_buffer_bytes: came.and_then(|came| granted(came.buffer)),
+    })
 }
 
 /// UDP payload that was to be sent, and that came.

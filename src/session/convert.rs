@@ -1,6 +1,8 @@
 //! Between what the head works with and what the wire carries: one conversion each way.
 
-use crate::flow::{COUNT_MAX, Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally};
+use crate::flow::{
+    COUNT_MAX, Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally, Waiting,
+};
 use crate::plan::{Aim, Directed, Direction, Limits, Load, OutOfBounds, TcpLoad, Trial};
 use crate::policy;
 use crate::stats::delays::Delays;
@@ -8,7 +10,7 @@ use crate::stats::periods::{Clusters, LossPeriods};
 use crate::units::{BitRate, Malformed, PacketRate, Span};
 use crate::wire::control::{
     Account, DelaysMessage, GapMessage, HostMessage, LimitsMessage, LoadMessage, LoadRequest,
-    Prepare, Request, RunId, SentMessage, TallyMessage, TcpLoadMessage,
+    Prepare, Request, RunId, SentMessage, TallyMessage, TcpLoadMessage, WaitingMessage,
 };
 
 /// A message that is well formed and makes no sense.
@@ -35,6 +37,7 @@ pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
         streams: load.streams(),
         payload: load.payload(),
         capacity: load.aim() == Aim::Capacity,
+        burst_max: load.burst_max(),
     });
     let tcp = trial.tcp().map(|load| TcpLoadMessage {
         forward_bit_s: load.rate(Direction::Forward).map(BitRate::bits_per_second),
@@ -81,8 +84,9 @@ impl TryFrom<&LoadMessage> for Load {
             forward: rate(message.forward_packets_s, PacketRate::new)?,
             reverse: rate(message.reverse_packets_s, PacketRate::new)?,
         };
-        let LoadMessage { streams, payload, capacity, .. } = *message;
-        Ok(Self::with_rates(rates, streams, payload, aim(capacity))?)
+        let LoadMessage { streams, payload, capacity, burst_max, .. } = *message;
+        let load = Self::with_rates(rates, streams, payload, aim(capacity))?;
+        Ok(burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets))?)
     }
 }
 
@@ -190,6 +194,10 @@ impl From<&SentCounts> for SentMessage {
             per_second: counts.per_second.counts().to_vec(),
             excess: counts.excess.iter().map(|range| (range.start, range.end)).collect(),
             lateness: (&counts.lateness).into(),
+            segmented: counts.segmented,
+            burst: counts.burst,
+            waiting: counts.waiting.into(),
+            buffer: counts.buffer,
         }
     }
 }
@@ -208,9 +216,9 @@ impl TryFrom<&SentMessage> for SentCounts {
             && excess.iter().all(|range| range.start <= range.end && range.end <= message.sent);
         let SentMessage { sent, refused, queue_dropped, unreachable, paused, skipped, .. } =
             message;
-        let counts = [sent, refused, queue_dropped, unreachable, paused, skipped];
+        let counts = [sent, refused, queue_dropped, unreachable, paused, skipped, &message.buffer];
         let plausible = are_counts(counts) && are_counts(&message.per_second);
-        if !ordered || !plausible || message.sent < message.steady {
+        if !ordered || !plausible || *sent < message.steady.max(message.segmented) {
             return Err(Inconsistent::new("a sender's account that contradicts itself"));
         }
         Ok(Self {
@@ -225,7 +233,33 @@ impl TryFrom<&SentMessage> for SentCounts {
             per_second: PerSecond::from_counts(message.per_second.clone()),
             excess,
             lateness: (&message.lateness).try_into()?,
+            segmented: message.segmented,
+            burst: message.burst,
+            waiting: message.waiting.into(),
+            buffer: message.buffer,
         })
+    }
+}
+
+impl From<Waiting> for WaitingMessage {
+    fn from(waiting: Waiting) -> Self {
+        match waiting {
+            Waiting::Never => Self::Never,
+            Waiting::AwakeFirst => Self::AwakeFirst,
+            Waiting::Awake => Self::Awake,
+            Waiting::Asleep => Self::Asleep,
+        }
+    }
+}
+
+impl From<WaitingMessage> for Waiting {
+    fn from(message: WaitingMessage) -> Self {
+        match message {
+            WaitingMessage::Never => Self::Never,
+            WaitingMessage::AwakeFirst => Self::AwakeFirst,
+            WaitingMessage::Awake => Self::Awake,
+            WaitingMessage::Asleep => Self::Asleep,
+        }
     }
 }
 
@@ -266,6 +300,7 @@ impl From<&Tally> for TallyMessage {
             began_ns: tally.began_ns,
             gaps: tally.gaps.as_slice().iter().map(gap_message).collect(),
             jitter_rfc3550_ns: tally.jitter_rfc3550_ns,
+            buffer: tally.buffer,
         }
     }
 }
@@ -278,7 +313,8 @@ impl TryFrom<&TallyMessage> for Tally {
         let TallyMessage { received, late, duplicate, reordered, host_dropped, .. } = message;
         let TallyMessage { unattributed, rejected, steady, octets, lost_in_excess, .. } = message;
         let counts = [received, late, duplicate, reordered, host_dropped, unattributed, rejected];
-        let more = [steady, &message.steady_on_time, octets, lost_in_excess, &message.lost];
+        let TallyMessage { steady_on_time, lost, buffer, .. } = message;
+        let more = [steady, steady_on_time, octets, lost_in_excess, lost, buffer];
         if !are_counts(counts) || !are_counts(more) || !are_counts(&message.per_second) {
             return Err(contradiction());
         }
@@ -311,6 +347,7 @@ impl TryFrom<&TallyMessage> for Tally {
             began_ns: message.began_ns,
             gaps: gaps.ok_or_else(contradiction)?,
             jitter_rfc3550_ns: message.jitter_rfc3550_ns,
+            buffer: message.buffer,
         })
     }
 }
@@ -357,6 +394,8 @@ mod tests {
         assert!(broken(|load| load.forward_packets_s = Some(0)).is_err());
         assert!(broken(|load| load.streams = 65).is_err());
         assert!(broken(|load| load.payload = 3).is_err());
+        assert!(broken(|load| load.burst_max = Some(1)).is_ok());
+        assert!(broken(|load| load.burst_max = Some(0)).is_err());
         assert!(Trial::try_from(&Prepare { duration_ns: u64::MAX, ..message }).is_err());
     }
 
@@ -399,6 +438,8 @@ mod tests {
         let mut sent =
             SentCounts { sent: 9, steady: 7, excess: vec![2..4, 6..9], ..SentCounts::default() };
         sent.lateness.record(17);
+        (sent.segmented, sent.burst, sent.buffer) = (6, 3, 212_992);
+        sent.waiting = Waiting::Asleep;
         assert_eq!(SentCounts::try_from(&SentMessage::from(&sent)), Ok(sent));
     }
 

@@ -1138,7 +1138,7 @@ mod tests {
         let actions = say(&mut session, Message::Hello(other));
         let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
         let text = failure.to_string();
-        assert!(text.contains("speaks protocol version 3, this driver speaks 2"), "{text}");
+        assert!(text.contains("speaks protocol version 4, this driver speaks 3"), "{text}");
         assert!(!session.is_connected());
     }
 

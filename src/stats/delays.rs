@@ -79,6 +79,12 @@ impl Delays {
         self.widen(delay_ns, delay_ns);
     }
 
+    /// Takes the one delay of `packets` that arrived.
+    pub fn record_many(&mut self, delay_ns: u64, packets: u64) {
+        self.histogram.saturating_record_n(delay_ns.min(DELAY_NS_MAX), packets);
+        self.widen(delay_ns, delay_ns);
+    }
+
     /// Takes note of `packets` that never arrived.
     pub const fn record_lost(&mut self, packets: u64) {
         self.infinite = self.infinite.saturating_add(packets);

@@ -1,6 +1,6 @@
 //! The agent's end of all trials: the thread of its UDP port, and a thread for each load stream.
 
-use super::load::{self, OpenStream};
+use super::load::{self, Company, OpenStream};
 use super::tcp;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use crate::clock::{Agent, Stamp};
@@ -40,7 +40,8 @@ struct Known {
     control: Arc<Control<Agent>>,
     gauge: Arc<Gauge>,
     tell: Tell,
-    siblings: u32,
+    /// All streams of the trial.
+    streams: Arc<[Stream]>,
 }
 
 enum Command {
@@ -117,9 +118,8 @@ impl Port {
             tell: Arc::clone(&tell),
             awaited: tcp.into_iter().map(|(stream, key)| (stream.number, (stream, key))).collect(),
         };
-        let reverse = streams.iter().filter(|(stream, _)| stream.direction == Direction::Reverse);
-        let siblings = u32::try_from(reverse.count()).unwrap_or(1);
-        trial.tell(Command::Expect(streams, Known { control, gauge, tell, siblings }));
+        let all = streams.iter().map(|(stream, _)| *stream).collect();
+        trial.tell(Command::Expect(streams, Known { control, gauge, tell, streams: all }));
         trial
     }
 }
@@ -402,7 +402,8 @@ fn carry(mut open: OpenStream, early: &[Stray<Agent>], known: &Known) {
             Event::Came(number, load::receive(open, early, &known.control, &known.gauge))
         }
         Direction::Reverse => {
-            Event::Sent(number, load::send(open, known.siblings, &known.control, &known.gauge))
+            let company = Company::of(&open.stream, known.streams.iter());
+            Event::Sent(number, load::send(open, company, &known.control, &known.gauge))
         }
     });
 }

@@ -2,24 +2,38 @@
 
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::clock::Stamp;
-use crate::flow::{Arrived, Ending, Next, Outgoing, Receiver, Sender, SentCounts, Stream, Tally};
-use crate::io::clock;
-use crate::io::udp::{Refusal, Sent, Socket, Stray};
+use crate::flow::{
+    Arrived, BATCH_MAX, Ending, Next, Outgoing, PROBE_STREAM, Receiver, Sender, SentCounts, Stream,
+    Tally, Train, Waiting,
+};
+use crate::io::udp::{Batch, Refusal, Sent, Socket, Stray};
+use crate::io::{clock, host};
 use crate::wire::load::Header;
 use crate::wire::seal::Sealer;
 use crate::wire::signal::{Say, Signal};
 use crate::wire::{self, Kind, Token};
 use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Octets by which the payload's window may move, so that no two packets in a row are alike.
-const SLIDE: usize = 4_096;
+/// Octets of payload that a stream has ready, so that packets in a row are not alike.
+const POOL_OCTETS: usize = 1 << 18;
 
-/// Datagrams that are read before anything else is looked at.
-const READ_MAX: usize = 256;
+/// How far apart a packet's number stands in its payload: no two packets have a block of this
+/// length in common.
+const BLOCK: usize = 1 << 10;
+
+/// Batches that are read before anything else is looked at.
+const READ_MAX: usize = 16;
+
+/// Datagrams of signals that are read at once.
+const SIGNALS_MAX: usize = 256;
 
 /// How long a sender spins before a packet is due: a sleep ends up to 60 us late.
 const SPIN_NS: u64 = 60_000;
+
+/// How long a sender waits for room in its buffer before it looks around.
+const ROOM_NS: u64 = 1_000_000;
 
 /// A stream on its own socket, open.
 #[derive(Debug)]
@@ -63,10 +77,32 @@ pub(super) fn staggered<C>(start: Stamp<C>, stream: &Stream, streams: u32) -> St
     start.after_nanos(gap_ns * place / u64::from(streams.max(1)))
 }
 
+/// Who else sends and receives in a trial at this end of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Company {
+    /// Streams of the same direction, this one among them.
+    pub(super) streams: u32,
+    /// Threads of the trial, that of its probes among them.
+    pub(super) threads: usize,
+}
+
+impl Company {
+    /// That of `stream` among all `streams` of its trial.
+    pub(super) fn of<'a>(stream: &Stream, streams: impl Iterator<Item = &'a Stream>) -> Self {
+        let mut company = Self { streams: 0, threads: 0 };
+        for other in streams {
+            company.threads += 1;
+            let same_way = other.number != PROBE_STREAM && other.direction == stream.direction;
+            company.streams += u32::from(same_way);
+        }
+        company
+    }
+}
+
 /// Sends a stream, to its end or until stopped.
 pub(super) fn send<C>(
     mut open: OpenStream,
-    streams: u32,
+    company: Company,
     control: &Control<C>,
     gauge: &Gauge,
 ) -> SentCounts {
@@ -75,9 +111,11 @@ pub(super) fn send<C>(
     let Some(start) = wait_for_start(&mut open, control, &mut buffer) else {
         return SentCounts::default();
     };
-    let mut sender = Sender::new(open.stream, staggered(start, &open.stream, streams));
-    let len = usize::try_from(open.stream.payload).unwrap_or(DATAGRAM_MAX);
-    let mut payload = random(open.stream.token, len + SLIDE);
+    let mut sender = Sender::new(open.stream, staggered(start, &open.stream, company.streams));
+    let mut loader = Loader::new(&open);
+    let waiting = waiting(&open.stream, company);
+    let spin_ns = if waiting == Waiting::Asleep { 0 } else { SPIN_NS };
+    sender.on_ready(waiting, open.socket.buffers().map_or(0, |(_, send)| send));
     let mut look_at = start;
     while !control.is_stopped() {
         let now = clock::now();
@@ -87,18 +125,28 @@ pub(super) fn send<C>(
         }
         match sender.poll(now) {
             Next::Done => break,
-            Next::Wait(until) => clock::wait_until(until.min(look_at), SPIN_NS),
+            Next::Wait(until) => clock::wait_until(until.min(look_at), spin_ns),
             Next::Send(Outgoing::Signal(say)) => open.say(say),
-            Next::Send(Outgoing::Load(header)) => {
-                let from = usize::try_from(header.sequence).unwrap_or(0).wrapping_mul(8) % SLIDE;
-                let datagram = &mut payload[from..from + len];
-                header.emit(datagram);
-                send_one(&mut open.socket, datagram, now, &mut sender, gauge);
+            Next::Send(Outgoing::Load(train)) => {
+                loader.send(&mut open.socket, &train, now, &mut sender, gauge);
             }
         }
     }
     gauge.note_clock_steps(open.socket.clock_steps());
     sender.into_counts()
+}
+
+/// How a sender waits: asleep where more threads than processors want to be awake. Ahead of all
+/// others it is only where it sleeps for a good part of the time: it would starve them.
+fn waiting(stream: &Stream, company: Company) -> Waiting {
+    let gap_ns = stream.rate.due(stream.train.into()).nanos();
+    if host::processors() < company.threads {
+        Waiting::Asleep
+    } else if SPIN_NS + SPIN_NS / 2 <= gap_ns && clock::run_first() {
+        Waiting::AwakeFirst
+    } else {
+        Waiting::Awake
+    }
 }
 
 /// Octets that no line compresses, and that no other stream has.
@@ -108,31 +156,96 @@ pub(super) fn random(token: Token, len: usize) -> Vec<u8> {
     octets
 }
 
-fn send_one<C>(
-    socket: &mut Socket,
-    datagram: &[u8],
-    now: Stamp<C>,
-    sender: &mut Sender<C>,
-    gauge: &Gauge,
-) {
-    match socket.send(datagram) {
-        Ok(Sent::Accepted) => {
-            sender.on_sent(now);
-            gauge.sent.fetch_add(1, Relaxed);
+/// Makes the datagrams of a stream, and sends them by the train.
+struct Loader {
+    /// Datagrams in a row: only their headers and numbers are written anew.
+    octets: Vec<u8>,
+    each: usize,
+    next: usize,
+    /// The kernel cuts trains.
+    cuts: bool,
+}
+
+impl Loader {
+    fn new(open: &OpenStream) -> Self {
+        let Stream { payload, train, token, .. } = open.stream;
+        let each = usize::try_from(payload).unwrap_or(DATAGRAM_MAX);
+        let packets = (POOL_OCTETS / each).max(2 * train.max(BATCH_MAX) as usize);
+        let cuts = 1 < train && open.socket.cut(payload).is_ok();
+        Self { octets: random(token, packets * each), each, next: 0, cuts }
+    }
+
+    /// Sends `train`, which `sender` was polled for at `now`, as far as the kernel takes it.
+    fn send<C>(
+        &mut self,
+        socket: &mut Socket,
+        train: &Train,
+        now: Stamp<C>,
+        sender: &mut Sender<C>,
+        gauge: &Gauge,
+    ) {
+        let range = self.load(train);
+        let octets = &self.octets[range];
+        let packets = train.packets();
+        let whole = if self.cuts { socket.send_cut(octets) } else { Ok(None) };
+        if self.cuts && matches!(whole, Ok(None)) {
+            tracing::debug!("trains are sent packet by packet: the kernel cuts none");
+            self.cuts = false;
+            // Where that fails, nothing is cut that would be sent one by one.
+            _ = socket.cut(0);
         }
-        Ok(Sent::Unreachable) => sender.on_unreachable(),
-        Ok(Sent::Refused(Refusal::QueueDropped)) => sender.on_queue_dropped(),
-        Ok(Sent::Refused(_) | Sent::TooLong) => sender.on_refused(),
-        Err(error) => {
-            tracing::debug!(%error, "a load packet could not be sent");
-            sender.on_refused();
+        // Sent one by one, what was not taken is the first alone.
+        let (result, segmented, refused) = match whole {
+            Ok(None) => (socket.send_each(octets, self.each), false, 1),
+            Ok(Some(sent)) => (Ok((train.packets() as usize, sent)), 1 < packets, packets),
+            Err(error) => (Err(error), false, packets),
+        };
+        match result {
+            Ok((taken, Sent::Accepted)) => {
+                let taken = u32::try_from(taken).unwrap_or(packets);
+                sender.on_sent(now, taken, segmented);
+                gauge.sent.fetch_add(taken.into(), Relaxed);
+            }
+            Ok((_, Sent::Unreachable)) => sender.on_unreachable(refused),
+            Ok((_, Sent::Refused(Refusal::QueueDropped))) => sender.on_queue_dropped(refused),
+            Ok((_, Sent::Refused(Refusal::BufferFull))) => {
+                sender.on_refused(refused);
+                socket.wait_writable(now.after_nanos(ROOM_NS));
+            }
+            Ok((_, Sent::Refused(Refusal::Forbidden) | Sent::TooLong)) => {
+                sender.on_refused(refused);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "load could not be sent");
+                sender.on_refused(refused);
+            }
         }
+    }
+
+    /// Writes the datagrams of `train`; where they stand.
+    fn load(&mut self, train: &Train) -> Range<usize> {
+        let (each, packets) = (self.each, train.packets() as usize);
+        let places = self.octets.len() / each;
+        if places < self.next + packets {
+            self.next = 0;
+        }
+        let range = self.next * each..(self.next + packets) * each;
+        self.next += packets;
+        let datagrams = self.octets[range.clone()].chunks_exact_mut(each);
+        for (header, datagram) in train.headers().zip(datagrams) {
+            header.emit(datagram);
+            let number = header.sequence.to_be_bytes();
+            for block in datagram.chunks_exact_mut(BLOCK).skip(1) {
+                block[..number.len()].copy_from_slice(&number);
+            }
+        }
+        range
     }
 }
 
 /// Reads what the receiver says.
 fn listen<C>(open: &mut OpenStream, sender: &mut Sender<C>, gauge: &Gauge, buffer: &mut [u8]) {
-    for _ in 0..READ_MAX {
+    for _ in 0..SIGNALS_MAX {
         let Ok(Some(received)) = open.socket.receive::<C>(buffer) else { return };
         if let Some(Say::Heartbeat { received: count, next }) = open.hear(&buffer[..received.len]) {
             sender.on_heard(received.at);
@@ -173,18 +286,23 @@ pub(super) fn receive<C>(
     control: &Control<C>,
     gauge: &Gauge,
 ) -> Tally {
+    clock::tighten_timer_slack();
     let mut receiver = Receiver::new(open.stream, clock::now());
-    let mut buffer = vec![0; DATAGRAM_MAX];
+    let room = open.socket.buffers().map_or(0, |(receive, _)| receive);
+    receiver.on_ready(room);
+    let joins = 1 < open.stream.train && open.socket.join().is_ok();
+    let mut batch = if joins { Batch::joined() } else { Batch::fronts() };
     for Stray { octets, at, .. } in early {
-        take(&mut open, &mut receiver, gauge, *at, 0, octets);
+        take(&mut open, &mut receiver, *at, 0, octets, octets.len());
     }
     let mut ending = Ending::default();
+    let mut nap = Nap::new(room, clock::now());
     loop {
         let now = clock::now();
         if let Some(say) = receiver.poll_heartbeat(now) {
             open.say(say);
         }
-        let flooded = read_all(&mut open, &mut receiver, gauge, &mut buffer);
+        let flooded = read_all(&mut open, &mut receiver, gauge, &mut batch, &mut nap);
         if flooded && !control.is_stopped() {
             continue;
         }
@@ -193,7 +311,10 @@ pub(super) fn receive<C>(
             break;
         }
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
-        _ = open.socket.wait_readable(until);
+        match nap.poll(clock::now()) {
+            Some(rested) => clock::wait_until(rested.min(until), 0),
+            None => _ = open.socket.wait_readable(until),
+        }
     }
     gauge.note_clock_steps(open.socket.clock_steps());
     let drops = open.socket.drops().unwrap_or(0);
@@ -205,43 +326,101 @@ fn read_all<C>(
     open: &mut OpenStream,
     receiver: &mut Receiver<C>,
     gauge: &Gauge,
-    buffer: &mut [u8],
+    batch: &mut Batch<C>,
+    nap: &mut Nap<C>,
 ) -> bool {
+    let before = (receiver.so_far().received, receiver.so_far().octets);
+    let mut flooded = true;
     for _ in 0..READ_MAX {
-        let Ok(Some(received)) = open.socket.receive::<C>(buffer) else { return false };
-        take(open, receiver, gauge, received.at, received.drops, &buffer[..received.len]);
+        if !open.socket.receive_batch(batch).unwrap_or(false) {
+            flooded = false;
+            break;
+        }
+        for arrivals in batch.arrivals() {
+            for (octets, len) in arrivals.datagrams() {
+                if take(open, receiver, arrivals.at, arrivals.drops, octets, len) {
+                    gauge.hear(arrivals.at);
+                }
+            }
+        }
+        nap.on_read(batch.arrivals().count() as u64, batch.footprint());
+        if !batch.is_full() {
+            flooded = false;
+            break;
+        }
     }
+    let after = receiver.so_far();
+    gauge.received.fetch_add(after.received - before.0, Relaxed);
+    gauge.octets.fetch_add(after.octets - before.1, Relaxed);
     gauge.missing.fetch_max(receiver.missing_so_far(), Relaxed);
-    true
+    flooded
 }
 
+/// Takes a datagram of `len` octets, of which `octets` were read; whether it is the stream's.
 fn take<C>(
     open: &mut OpenStream,
     receiver: &mut Receiver<C>,
-    gauge: &Gauge,
     at: Stamp<C>,
     drops: u32,
-    datagram: &[u8],
-) {
-    match wire::kind_of(datagram) {
+    octets: &[u8],
+    len: usize,
+) -> bool {
+    match wire::kind_of(octets) {
         Some(Kind::Load) => {
-            let Ok(header) = Header::parse(datagram) else { return };
+            let Ok(header) = Header::parse(octets) else { return false };
             if (header.stream, header.token) != (open.stream.number, open.stream.token) {
-                return;
+                return false;
             }
-            let octets = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
             let arrived = Arrived {
                 sequence: header.sequence,
                 due_ns: header.due_ns,
                 sent_ns: header.due_ns.saturating_add(header.lateness_ns.into()),
-                octets,
+                octets: u32::try_from(len).unwrap_or(u32::MAX),
             };
             receiver.on_arrival(at, &arrived, drops);
-            gauge.hear(at);
-            gauge.received.fetch_add(1, Relaxed);
-            gauge.octets.fetch_add(octets.into(), Relaxed);
+            true
         }
-        Some(Kind::Signal) => _ = open.hear(datagram).map(|_| gauge.hear(at)),
-        Some(Kind::Probe) | None => {}
+        Some(Kind::Signal) => open.hear(octets).is_some(),
+        Some(Kind::Probe) | None => false,
+    }
+}
+
+/// How long a receiver lets packets gather. Each that finds it asleep costs the sender's processor
+/// a wake-up, where both are of one host, and this one's always; the kernel has stamped them anyhow.
+struct Nap<C> {
+    /// What of the socket's buffer may fill meanwhile.
+    room: u64,
+    since: Stamp<C>,
+    read: u64,
+    footprint: u64,
+}
+
+/// The longest nap, and the shortest that is worth it.
+const NAP_NS_MAX: u64 = 500_000;
+const NAP_NS_MIN: u64 = 30_000;
+
+/// The part of the buffer that may fill in a nap.
+const NAP_PART: u64 = 8;
+
+impl<C> Nap<C> {
+    const fn new(buffer: u64, now: Stamp<C>) -> Self {
+        Self { room: buffer / NAP_PART, since: now, read: 0, footprint: 0 }
+    }
+
+    const fn on_read(&mut self, read: u64, footprint: u64) {
+        self.read += read;
+        self.footprint += footprint;
+    }
+
+    /// Until when to sleep at `now`, at the pace at which packets have come since the last time;
+    /// `None` where the next is better waited for.
+    fn poll(&mut self, now: Stamp<C>) -> Option<Stamp<C>> {
+        let elapsed_ns = now.nanos_since(self.since);
+        let (read, footprint) = (self.read, self.footprint);
+        (self.since, self.read, self.footprint) = (now, 0, 0);
+        let fills_ns = self.room.saturating_mul(elapsed_ns).checked_div(footprint)?;
+        let nap_ns = fills_ns.min(NAP_NS_MAX);
+        let gather = nap_ns.saturating_mul(read) / elapsed_ns.max(1);
+        (NAP_NS_MIN <= nap_ns && 2 <= gather).then(|| now.after_nanos(nap_ns))
     }
 }

@@ -1,6 +1,6 @@
 //! The driver's end of a trial: a thread for each stream, which opens it and then carries it.
 
-use super::load::{self, OpenStream};
+use super::load::{self, Company, OpenStream};
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use super::{probing, tcp};
 use crate::clock::{Driver, Stamp};
@@ -53,10 +53,7 @@ impl NearTrial {
         for (stream, key) in streams {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
             let (tell, stream, sealer) = (Arc::clone(tell), *stream, Sealer::new(key));
-            let same_way = |other: &&(Stream, _)| {
-                other.0.number != PROBE_STREAM && other.0.direction == stream.direction
-            };
-            let siblings = u32::try_from(streams.iter().filter(same_way).count()).unwrap_or(1);
+            let company = Company::of(&stream, streams.iter().map(|(stream, _)| stream));
             spawn(format!("stream {}", stream.number), move || {
                 let socket = match open_stream(peer, stream, &sealer, &control) {
                     Ok(socket) => socket,
@@ -70,7 +67,7 @@ impl NearTrial {
                 };
                 tell(Event::Opened(stream.number));
                 let open = OpenStream { stream, sealer, socket };
-                run(open, siblings, find_payload, &control, &gauge, &tell);
+                run(open, company, find_payload, &control, &gauge, &tell);
             })?;
         }
         Ok(trial)
@@ -102,7 +99,7 @@ impl Drop for NearTrial {
 
 fn run(
     open: OpenStream,
-    siblings: u32,
+    company: Company,
     find_payload: Option<u32>,
     control: &Control<Driver>,
     gauge: &Gauge,
@@ -118,7 +115,7 @@ fn run(
         }
         (PROBE_STREAM, _, None) => probing::probe(open, control, gauge, |event| tell(event)),
         (_, Direction::Forward, _) => {
-            let sent = load::send(open, siblings, control, gauge);
+            let sent = load::send(open, company, control, gauge);
             tell(Event::Sent(number, sent));
         }
         (_, Direction::Reverse, _) => {

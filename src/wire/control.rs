@@ -18,7 +18,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The version of this protocol, of the datagrams' too.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The longest frame: a trial's account with its histograms is a tenth of it.
 pub const FRAME_MAX: usize = 4 << 20;
@@ -221,6 +221,9 @@ pub struct LoadMessage {
     pub payload: u32,
     /// Whether the line is to carry it, or it goes as fast as the host can.
     pub capacity: bool,
+    /// The most octets of payload of a stream at once; absent where that follows from its rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst_max: Option<u32>,
 }
 
 /// The TCP load of a trial.
@@ -287,6 +290,29 @@ pub struct SentMessage {
     pub excess: Vec<(u64, u64)>,
     /// How late they left.
     pub lateness: DelaysMessage,
+    /// Packets sent in trains that the kernel cut.
+    pub segmented: u64,
+    /// The most packets at once.
+    pub burst: u32,
+    /// How it waited for their times.
+    pub waiting: WaitingMessage,
+    /// Octets of its socket's buffer.
+    pub buffer: u64,
+}
+
+/// How a sender waits for a packet's time.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingMessage {
+    /// Not at all.
+    #[default]
+    Never,
+    /// Awake, ahead of other threads.
+    AwakeFirst,
+    /// Awake.
+    Awake,
+    /// Asleep.
+    Asleep,
 }
 
 /// A receiver's account of a stream.
@@ -334,6 +360,8 @@ pub struct TallyMessage {
     pub gaps: Vec<GapMessage>,
     /// RFC 3550's jitter.
     pub jitter_rfc3550_ns: Option<f64>,
+    /// Octets of its socket's buffer.
+    pub buffer: u64,
 }
 
 /// A time without arrival.

@@ -139,6 +139,8 @@ whole! {
     Streams(u32), 1, STREAMS_MAX;
     /// Octets of UDP payload.
     Size(u32), PAYLOAD_MIN, PAYLOAD_MAX;
+    /// Octets of UDP payload at once.
+    Burst(u32), 1, PAYLOAD_MAX;
 }
 
 /// What a test puts on the line, by name.
@@ -166,7 +168,7 @@ impl KindOfTest {
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Idle => &[],
-            Self::Udp => &["direction", "rate", "streams", "size"],
+            Self::Udp => &["direction", "rate", "streams", "size", "burst_max"],
             Self::Tcp => &["direction", "rate", "streams", "congestion_control"],
         }
     }

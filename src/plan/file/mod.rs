@@ -255,7 +255,13 @@ mod tests {
         assert_eq!(plan.sites[0].key, Path::new("/a.pub"));
         let all = "100%".parse().expect("a share");
         let course = Course::Both;
-        let udp = UdpTest { course, offer: Offer::Committed(all), streams: 1, payload: None };
+        let udp = UdpTest {
+            course,
+            offer: Offer::Committed(all),
+            streams: 1,
+            payload: None,
+            burst_max: None,
+        };
         assert_eq!(plan.tests[0].work, Work::Udp(udp));
         assert_eq!(plan.tests[1].work.offer(), Some(Offer::Max));
         let fields: Vec<&str> = assumptions.iter().map(|taken| taken.field.as_str()).collect();

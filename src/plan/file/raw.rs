@@ -5,7 +5,7 @@
 
 use super::fault::{Fault, Place, nearest, repeated};
 use super::kinds::{
-    Address, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, MostShare,
+    Address, Burst, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, MostShare,
     MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Streams, Sure, Tags, Text, Ways,
     Whole,
 };
@@ -230,7 +230,7 @@ macro_rules! read {
 
 read!(read_text: Address, Congestion, Counts, Kind, KeyPath, LeastOctets, LeastRate, Length,
       MostShare, MostTime, Name, Offered, Rate, SiteName, Sure, Ways);
-read!(read_whole: Overhead, Size, Streams, Tags);
+read!(read_whole: Burst, Overhead, Size, Streams, Tags);
 
 /// A table: its keys, each with what is read from it.
 macro_rules! table {
@@ -397,6 +397,10 @@ table! {
         streams: Streams,
         /// Octets of UDP payload; what fills the path's MTU if not given. Of udp alone.
         size: Size,
+        /// The most octets of UDP payload that a stream sends at once, a single datagram apart; if
+        /// not given, one datagram up to 50 000 packets/s, and above it 8 KiB or 50 us of the rate.
+        /// Never more than 250 us of the rate. Of udp alone.
+        burst_max: Burst,
         /// What governs how fast TCP sends, by Linux's name; cubic if not given. Of tcp alone.
         congestion_control: Congestion,
     }

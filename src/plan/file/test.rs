@@ -123,7 +123,9 @@ fn work(
         let congestion = given.unwrap_or(CongestionControl::CUBIC);
         return Some(Work::Tcp(TcpTest { course, offer, streams, congestion }));
     }
-    let udp = UdpTest { course, offer, streams, payload: value(&raw.size).map(|size| size.0) };
+    let payload = value(&raw.size).map(|size| size.0);
+    let burst_max = value(&raw.burst_max).map(|burst| burst.0);
+    let udp = UdpTest { course, offer, streams, payload, burst_max };
     refuse_too_many_packets(draft, &udp, link, raw.size.as_ref().map_or(&at, |size| &size.place));
     Some(Work::Udp(udp))
 }
@@ -163,6 +165,7 @@ fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
         ("rate", raw.rate.as_ref().map(|given| &given.place)),
         ("streams", raw.streams.as_ref().map(|given| &given.place)),
         ("size", raw.size.as_ref().map(|given| &given.place)),
+        ("burst_max", raw.burst_max.as_ref().map(|given| &given.place)),
         ("congestion_control", raw.congestion_control.as_ref().map(|given| &given.place)),
     ];
     for (key, place) in given {

@@ -81,6 +81,8 @@ fn tally(loss: &Loss, packets: u64, seed: u64) -> Tally {
         rate,
         slots: packets,
         payload: 200,
+        train: 1,
+        capacity: false,
         steady: Steady::of(Span::from_secs(2)),
     };
     let spec = Spec { loss: vec![(Applies::ToAll, loss.clone())], ..Spec::default() };

@@ -191,16 +191,19 @@ impl<C> LoadEnd<C> {
                     return Step::Wait(until);
                 }
                 Next::Send(Outgoing::Signal(say)) => self.say(say, out),
-                Next::Send(Outgoing::Load(header)) => {
-                    self.offered += 1;
-                    if self.offered.is_multiple_of(self.host.refuses_nth) {
-                        sender.on_refused();
-                        continue;
+                Next::Send(Outgoing::Load(train)) => {
+                    for header in train.headers() {
+                        self.offered += 1;
+                        if self.offered.is_multiple_of(self.host.refuses_nth) {
+                            sender.on_refused(1);
+                            break;
+                        }
+                        let mut datagram =
+                            vec![0xa5; usize::try_from(self.stream.payload).unwrap()];
+                        header.emit(&mut datagram);
+                        out.push((Class::Load, datagram));
+                        sender.on_sent(now, 1, false);
                     }
-                    let mut datagram = vec![0xa5; usize::try_from(self.stream.payload).unwrap()];
-                    header.emit(&mut datagram);
-                    out.push((Class::Load, datagram));
-                    sender.on_sent(now);
                 }
             }
         }
