@@ -346,10 +346,10 @@ fn sending_text(sending: &SendingRecord, sent: Option<u64>) -> String {
         WaitingRecord::Awake => "timed awake".to_owned(),
         WaitingRecord::Asleep => "timed asleep, for want of processors".to_owned(),
     }));
-    let kib = |octets: u64| format!("{} KiB", octets / 1024);
+    let kib = |octets: u64| format!("{} KiB", octets >> 10);
     if let (Some(send), Some(receive)) = (sending.send_buffer_bytes, sending.receive_buffer_bytes) {
         let (send, receive) = (kib(send), kib(receive));
-        parts.push(format!("buffers of {send} to send and {receive} to receive"));
+        parts.push(format!("buffers {send} and {receive}"));
     }
     parts.join("; ")
 }

@@ -386,7 +386,7 @@ fn take<C>(
 }
 
 /// How long a receiver lets packets gather. Each that finds it asleep costs the sender's processor
-/// a wake-up, where both are of one host, and this one's always; the kernel has stamped them anyhow.
+/// a wake-up where both are of one host, and this one's always; the kernel stamps them anyhow.
 struct Nap<C> {
     /// What of the socket's buffer may fill meanwhile.
     room: u64,
