@@ -9,7 +9,7 @@ use crate::io::files::{BadOutput, Shelf, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
 use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, Identity};
-use crate::io::{clock, host};
+use crate::io::{clock, host, stamps};
 use crate::plan::Limits;
 use crate::policy::Role;
 use crate::session::agent::{
@@ -128,6 +128,7 @@ struct Live {
     parts: usize,
     device: Option<String>,
     before: host::Counters,
+    stamp_noise_ns: Option<u64>,
 }
 
 /// An agent that listens.
@@ -306,6 +307,7 @@ impl Loop {
                 kernel_drops: since.softnet_drops,
                 checksum_errors: since.checksum_errors,
                 clock_steps: live.trial.gauge().clock_steps(),
+                stamp_noise_ns: live.stamp_noise_ns,
             };
             self.session.handle_trial(id, FarEvent::Host(limits));
         }
@@ -402,7 +404,8 @@ impl Loop {
         let trial = self.port.expect(keyed, tcp, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
-        self.trials.insert(id, Live { trial, parts, device, before });
+        let stamp_noise_ns = stamps::noise_ns();
+        self.trials.insert(id, Live { trial, parts, device, before, stamp_noise_ns });
     }
 }
 

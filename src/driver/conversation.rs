@@ -8,7 +8,7 @@ use crate::flow::{HostLimits, NearEvent, Outcome, Status};
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
-use crate::io::{clock, host};
+use crate::io::{clock, host, stamps};
 use crate::method::campaign::{Campaign, Step};
 use crate::plan::Limits;
 use crate::report::Leg;
@@ -254,6 +254,7 @@ struct Conductor<'a> {
     searching: Option<u32>,
     device: Option<String>,
     before: host::Counters,
+    stamp_noise_ns: Option<u64>,
     progress: Progress,
     cut_short: Option<CutShort>,
     failure: Option<Failure>,
@@ -290,6 +291,7 @@ impl<'a> Conductor<'a> {
             trial: None,
             searching: None,
             before: host::Counters::read(device.as_deref()),
+            stamp_noise_ns: None,
             device,
             progress: Progress::new(job.watched),
             cut_short: None,
@@ -440,6 +442,7 @@ impl<'a> Conductor<'a> {
             Step::Run(trial) => {
                 self.progress.begin(since_boot(now), &trial);
                 self.before = host::Counters::read(self.device.as_deref());
+                self.stamp_noise_ns = stamps::noise_ns();
                 self.session.begin(now, Task::Measure, trial);
             }
             Step::Finish => {
@@ -474,6 +477,7 @@ impl<'a> Conductor<'a> {
             kernel_drops: since.softnet_drops,
             checksum_errors: since.checksum_errors,
             clock_steps: self.trial.take().map_or(0, |trial| trial.gauge().clock_steps()),
+            stamp_noise_ns: self.stamp_noise_ns,
         });
         if outcome.status == Status::Ok || outcome.status == Status::Partial {
             outcome.began_wall_ns = Some(self.began_wall_ns);

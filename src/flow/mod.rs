@@ -22,7 +22,7 @@ pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
 pub use gaps::{Gap, Gaps};
 pub use handshake::{Handshake, HandshakeFailed};
-pub use outcome::{Evidence, Half, HostLimits, Outcome, PathMtu, Probing, Status};
+pub use outcome::{Evidence, Half, HostLimits, Outcome, PathMtu, Probing, Stamping, Status};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};

@@ -1,6 +1,6 @@
 //! What happened in a trial: counts and delays, each with where it was counted. No verdict.
 
-use super::prober::{Exchange, Returned};
+use super::prober::{self, Exchange, Returned};
 use super::reflector::Reflected;
 use super::{Gaps, SentCounts, Tally, TcpCame, TcpSent};
 use crate::clock::Offset;
@@ -33,6 +33,45 @@ pub struct HostLimits {
     pub checksum_errors: u64,
     /// Steps of its wall clock.
     pub clock_steps: u64,
+    /// How far apart its kernel's stamps are of a datagram that goes nowhere, in nanoseconds: the
+    /// 99th percentile; `None` where that was not found out.
+    pub stamp_noise_ns: Option<u64>,
+}
+
+/// What stamped the exchanges that delays are read from. Where the kernel did not, a program read
+/// the clock: before it sent, or once it had read. Either makes a delay longer, never shorter.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stamping {
+    /// Exchanges.
+    pub exchanges: u64,
+    /// Those with all four stamps by the kernel.
+    pub by_kernel: u64,
+    /// T1 by the kernel: the probe left the driver.
+    pub probe_left: u64,
+    /// T2 by the kernel: it reached the agent.
+    pub probe_came: u64,
+    /// T3 by the kernel: the reply left the agent, and a follow-up told when.
+    pub reply_left: u64,
+    /// T4 by the kernel: it reached the driver.
+    pub reply_came: u64,
+}
+
+impl Stamping {
+    fn add(&mut self, exchange: &Exchange, reply: &Returned) {
+        let by_kernel = [
+            exchange.sent_by_kernel,
+            reply.seen_by_kernel,
+            reply.answered_by_kernel,
+            reply.back_by_kernel,
+        ];
+        self.exchanges += 1;
+        self.by_kernel += u64::from(by_kernel.iter().all(|by_kernel| *by_kernel));
+        let [probe_left, probe_came, reply_left, reply_came] = by_kernel.map(u64::from);
+        self.probe_left += probe_left;
+        self.probe_came += probe_came;
+        self.reply_left += reply_left;
+        self.reply_came += reply_came;
+    }
 }
 
 /// What the probes showed of one direction.
@@ -101,6 +140,8 @@ pub struct Outcome {
     pub round_trip: Delays,
     /// Probes that left too late to tell a delay.
     pub late_probes: u64,
+    /// What stamped the others that came back.
+    pub stamping: Stamping,
     /// How far the agent's clock is ahead, with its bound.
     pub offset: Option<Offset>,
     /// Where the two clocks' relation jumped.
@@ -126,6 +167,7 @@ impl Outcome {
             began_wall_ns: None,
             round_trip: Delays::default(),
             late_probes: 0,
+            stamping: Stamping::default(),
             offset: None,
             clock_steps: 0,
             forward: Half::default(),
@@ -169,15 +211,19 @@ impl Outcome {
     /// `reflected` as the agent did, where its account arrived.
     pub fn take_probes(
         &mut self,
-        exchanges: &[Exchange],
+        mut exchanges: Vec<Exchange>,
         refused: u64,
         replies: Tally,
         reflected: Option<Reflected>,
     ) {
+        for told in reflected.iter().flat_map(|reflected| &reflected.follow_ups) {
+            prober::follow_up(&mut exchanges, told);
+        }
         let usable = || exchanges.iter().filter(|exchange| !exchange.late);
         let returned = || usable().filter_map(|e| e.reply.map(|reply| (e, reply)));
         for (exchange, reply) in returned() {
             self.round_trip.record(reply.round_trip_ns(exchange.sent));
+            self.stamping.add(exchange, &reply);
         }
         let unanswered = usable().count() - returned().count();
         self.round_trip.record_lost(unanswered as u64);
@@ -251,9 +297,13 @@ fn offset_of(exchange: &Exchange, reply: &Returned) -> Option<Offset> {
     Offset::from_exchange(exchange.sent, reply.seen, back)
 }
 
+/// What two stamps of one host may be wrong by against each other: a microsecond is above all that
+/// its clocks are read to, and below any step that is told.
+const STAMP_ERROR_NS: i64 = 1_000;
+
 fn interval_of(exchange: &Exchange, reply: &Returned) -> Option<skew::Exchange> {
     let offset = offset_of(exchange, reply)?;
-    let error_ns = i64::try_from(offset.error_ns()).ok()?;
+    let error_ns = i64::try_from(offset.error_ns()).ok()?.saturating_add(STAMP_ERROR_NS);
     Some(skew::Exchange {
         sent_ns: exchange.sent.nanos(),
         offset_low_ns: offset.agent_ahead_ns().saturating_sub(error_ns),

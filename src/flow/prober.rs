@@ -3,13 +3,25 @@
 use super::{LATE_MAX, LINGER, Next, SentCounts, Stream};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::pace::Schedule;
-use crate::wire::probe::{Probe, Reply};
+use crate::wire::probe::{FollowUp, Probe, Reply};
+use std::collections::VecDeque;
+
+/// Replies that a follow-up is looked for among: those of the last 5 s and their copies.
+const FOLLOWED_MAX: usize = 1_024;
+
+/// Follow-ups that wait for their reply: of 2 s, each told twice, so that a reply that comes at all
+/// finds its own.
+const EARLY_MAX: usize = 512;
 
 /// What became of one probe.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Exchange {
+    /// When it was to leave.
+    pub due: Stamp<Driver>,
     /// T1: it left.
     pub sent: Stamp<Driver>,
+    /// Whether T1 is the kernel's stamp; else the program read the clock before it sent.
+    pub sent_by_kernel: bool,
     /// It left later than half its gap: no delay is read from it.
     pub late: bool,
     /// The first reply to it.
@@ -19,15 +31,31 @@ pub struct Exchange {
 /// The rest of an exchange that came back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Returned {
+    /// The reply's own number.
+    pub sequence: u32,
     /// T2: it reached the agent.
     pub seen: Stamp<Agent>,
+    /// Whether T2 is the kernel's stamp; else the program read the clock once it was woken up.
+    pub seen_by_kernel: bool,
     /// T3: the reply left.
     pub answered: Stamp<Agent>,
+    /// Whether T3 is the kernel's stamp, told by a follow-up.
+    pub answered_by_kernel: bool,
     /// T4: the reply came.
     pub back: Stamp<Driver>,
+    /// Whether T4 is the kernel's stamp.
+    pub back_by_kernel: bool,
 }
 
 impl Returned {
+    fn on_followed(&mut self, told: &FollowUp) {
+        let sent = Stamp::from_nanos(told.sent_ns);
+        // The program read the clock before it sent: a kernel's stamp of before is not of this.
+        if self.answered <= sent {
+            (self.answered, self.answered_by_kernel) = (sent, true);
+        }
+    }
+
     /// The round trip of a probe that left at `sent`, without the time that the agent kept it.
     #[must_use]
     pub fn round_trip_ns(&self, sent: Stamp<Driver>) -> u64 {
@@ -38,6 +66,15 @@ impl Returned {
 
 /// All probes of a trial, in the order in which they left.
 pub type Exchanges = Vec<Exchange>;
+
+/// The agent tells when the reply of a number left: T3 of the exchange that has it becomes the
+/// kernel's. False where none has it: the reply was lost, is a copy's, or has not come yet.
+pub(super) fn follow_up(exchanges: &mut [Exchange], told: &FollowUp) -> bool {
+    let newest = exchanges.iter_mut().rev().take(FOLLOWED_MAX);
+    let mut replies = newest.filter_map(|exchange| exchange.reply.as_mut());
+    let reply = replies.find(|reply| reply.sequence == told.sequence);
+    reply.map(|reply| reply.on_followed(told)).is_some()
+}
 
 /// The driver's end of the probes.
 ///
@@ -52,6 +89,8 @@ pub struct Prober {
     last_due_ns: u64,
     answered: u64,
     last_reply: Option<Stamp<Driver>>,
+    /// Follow-ups whose replies have not come: later ones overtook them, or they are lost.
+    early: VecDeque<FollowUp>,
     closes_at: Stamp<Driver>,
 }
 
@@ -70,6 +109,7 @@ impl Prober {
             last_due_ns: 0,
             answered: 0,
             last_reply: None,
+            early: VecDeque::with_capacity(EARLY_MAX),
             closes_at,
         }
     }
@@ -94,11 +134,26 @@ impl Prober {
 
     /// The kernel accepted the probe polled at `now`.
     pub fn on_sent(&mut self, now: Stamp<Driver>) {
-        let half_gap_ns = self.stream.rate.due(1).nanos() / 2;
-        let late = half_gap_ns < now.nanos_since(self.schedule.due(self.slot));
-        self.exchanges.push(Exchange { sent: now, late, reply: None });
+        let due = self.schedule.due(self.slot);
+        let late = self.late_max_ns() < now.nanos_since(due);
+        let (sent, sent_by_kernel, reply) = (now, false, None);
+        self.exchanges.push(Exchange { due, sent, sent_by_kernel, late, reply });
         self.last_due_ns = self.schedule.due_after_start(self.slot).nanos();
         self.slot += 1;
+    }
+
+    /// The kernel tells when the probe of this number left, behind [`Self::on_sent`].
+    pub fn on_left(&mut self, sequence: u32, at: Stamp<Driver>) {
+        let late_max_ns = self.late_max_ns();
+        let Some(exchange) = self.exchanges.get_mut(sequence as usize) else { return };
+        // A thread that the scheduler stopped between the two had it leave later than it thought.
+        exchange.late |= late_max_ns < at.nanos_since(exchange.due);
+        (exchange.sent, exchange.sent_by_kernel) = (at, true);
+    }
+
+    /// Half a gap.
+    fn late_max_ns(&self) -> u64 {
+        self.stream.rate.due(1).nanos() / 2
     }
 
     /// This host's stack refused the probe: its slot is gone.
@@ -113,15 +168,34 @@ impl Prober {
         self.closes_at = self.closes_at.min(now.after_nanos(LATE_MAX.nanos()));
     }
 
-    /// `reply` came at `back`; whether it is the first to its probe.
-    pub fn on_reply(&mut self, back: Stamp<Driver>, reply: &Reply) -> bool {
+    /// `reply` came at `back`, by the kernel's stamp or not; whether it is the first to its probe.
+    pub fn on_reply(&mut self, back: Stamp<Driver>, by_kernel: bool, reply: &Reply) -> bool {
         self.last_reply = Some(back);
+        for told in reply.follow_ups.iter().flatten() {
+            if follow_up(&mut self.exchanges, told) {
+                continue;
+            }
+            if self.early.len() == EARLY_MAX {
+                self.early.pop_front();
+            }
+            self.early.push_back(*told);
+        }
+        let told = self.early.iter().find(|told| told.sequence == reply.sequence);
         let exchange = self.exchanges.get_mut(reply.probe_sequence as usize);
         match exchange {
             Some(exchange) if exchange.reply.is_none() => {
-                let seen = Stamp::from_nanos(reply.received_ns);
-                let answered = Stamp::from_nanos(reply.sent_ns);
-                exchange.reply = Some(Returned { seen, answered, back });
+                let returned = exchange.reply.insert(Returned {
+                    sequence: reply.sequence,
+                    seen: Stamp::from_nanos(reply.received_ns),
+                    seen_by_kernel: reply.received_by_kernel,
+                    answered: Stamp::from_nanos(reply.sent_ns),
+                    answered_by_kernel: false,
+                    back,
+                    back_by_kernel: by_kernel,
+                });
+                if let Some(told) = told {
+                    returned.on_followed(told);
+                }
                 self.answered += 1;
                 true
             }
@@ -195,10 +269,17 @@ mod tests {
     }
 
     fn reply(probe_sequence: u32, sent_ns: u64) -> Reply {
-        let (received_ns, probe_sent_ns) = (5_000 * MS, sent_ns);
-        let sent_ns = received_ns + 3 * MS;
-        let token = crate::wire::Token(0);
-        Reply { sequence: 0, sent_ns, received_ns, probe_sequence, probe_sent_ns, token }
+        let received_ns = 5_000 * MS;
+        Reply {
+            sequence: 0,
+            sent_ns: received_ns + 3 * MS,
+            received_ns,
+            received_by_kernel: true,
+            probe_sequence,
+            probe_sent_ns: sent_ns,
+            follow_ups: [None, None],
+            token: crate::wire::Token(0),
+        }
     }
 
     #[test]
@@ -207,10 +288,66 @@ mod tests {
         let now = Stamp::from_nanos(0);
         assert!(matches!(prober.poll(now), Next::Send(Probe { sequence: 0, .. })));
         prober.on_sent(now);
-        assert!(prober.on_reply(Stamp::from_nanos(10 * MS), &reply(0, 0)));
-        assert!(!prober.on_reply(Stamp::from_nanos(11 * MS), &reply(0, 0)), "a copy");
-        assert!(!prober.on_reply(Stamp::from_nanos(11 * MS), &reply(9, 0)), "never sent");
+        assert!(prober.on_reply(Stamp::from_nanos(10 * MS), true, &reply(0, 0)));
+        assert!(!prober.on_reply(Stamp::from_nanos(11 * MS), true, &reply(0, 0)), "a copy");
+        assert!(!prober.on_reply(Stamp::from_nanos(11 * MS), true, &reply(9, 0)), "never sent");
         assert_eq!(prober.newest_round_trip_ns(), Some(7 * MS));
+    }
+
+    /// T1 0 and 0.2 ms, T2 5 s, T3 5.003 s and 5.0035 s, T4 10 ms: 9.8 ms less 3.5 ms.
+    #[test]
+    fn the_kernels_stamps_take_the_programs_place() {
+        let mut prober = prober();
+        prober.on_sent(Stamp::from_nanos(0));
+        prober.on_sent(Stamp::from_nanos(10 * MS));
+        prober.on_left(0, Stamp::from_nanos(MS / 5));
+        prober.on_left(2, Stamp::from_nanos(MS));
+        prober.on_reply(Stamp::from_nanos(10 * MS), true, &reply(0, 0));
+        assert_eq!(prober.newest_round_trip_ns(), Some(9_800_000 - 3 * MS));
+        let told = |sequence, sent_ns| Some(FollowUp { sequence, sent_ns });
+        let follow_ups = [told(0, 5_003 * MS + MS / 2), told(9, 0)];
+        let next = Reply { sequence: 1, follow_ups, ..reply(1, 10 * MS) };
+        prober.on_reply(Stamp::from_nanos(20 * MS), false, &next);
+        let exchanges = prober.into_exchanges();
+        let [first, second] = exchanges.as_slice() else { panic!("{exchanges:?}") };
+        let (one, two) = (first.reply.expect("a reply"), second.reply.expect("a reply"));
+        assert_eq!(one.round_trip_ns(first.sent), 9_800_000 - 3_500_000);
+        assert!(first.sent_by_kernel && one.answered_by_kernel && one.back_by_kernel);
+        assert!(!second.sent_by_kernel && !two.answered_by_kernel && !two.back_by_kernel);
+    }
+
+    #[test]
+    fn a_reply_that_its_follow_up_overtook_has_it_all_the_same() {
+        let mut prober = prober();
+        (0..3).for_each(|slot| prober.on_sent(Stamp::from_nanos(slot * 10 * MS)));
+        let told = FollowUp { sequence: 0, sent_ns: 5_004 * MS };
+        let next = Reply { sequence: 1, follow_ups: [Some(told), None], ..reply(1, 10 * MS) };
+        prober.on_reply(Stamp::from_nanos(20 * MS), true, &next);
+        prober.on_reply(Stamp::from_nanos(30 * MS), true, &reply(0, 0));
+        let first = prober.into_exchanges()[0].reply.expect("a reply");
+        assert_eq!((first.answered.nanos(), first.answered_by_kernel), (5_004 * MS, true));
+    }
+
+    #[test]
+    fn a_follow_up_of_before_its_reply_changes_nothing() {
+        let mut prober = prober();
+        prober.on_sent(Stamp::from_nanos(0));
+        prober.on_reply(Stamp::from_nanos(10 * MS), true, &reply(0, 0));
+        let mut exchanges = prober.into_exchanges();
+        follow_up(&mut exchanges, &FollowUp { sequence: 0, sent_ns: 5_003 * MS - 1 });
+        assert!(exchanges[0].reply.is_some_and(|reply| !reply.answered_by_kernel));
+        follow_up(&mut exchanges, &FollowUp { sequence: 0, sent_ns: 5_003 * MS });
+        assert!(exchanges[0].reply.is_some_and(|reply| reply.answered_by_kernel));
+    }
+
+    #[test]
+    fn a_probe_that_the_kernel_sent_half_a_gap_late_is_marked() {
+        let mut prober = prober();
+        (0..2).for_each(|slot| prober.on_sent(Stamp::from_nanos(slot * 10 * MS)));
+        prober.on_left(0, Stamp::from_nanos(5 * MS));
+        prober.on_left(1, Stamp::from_nanos(15 * MS + 1));
+        let late: Vec<bool> = prober.into_exchanges().iter().map(|it| it.late).collect();
+        assert_eq!(late, [false, true]);
     }
 
     #[test]
@@ -252,7 +389,7 @@ mod tests {
     fn what_is_sent_to_an_agent_that_is_gone_is_forgotten() {
         let mut prober = prober();
         (0..4).for_each(|slot| prober.on_sent(Stamp::from_nanos(slot * 10 * MS)));
-        prober.on_reply(Stamp::from_nanos(35 * MS), &reply(3, 30 * MS));
+        prober.on_reply(Stamp::from_nanos(35 * MS), true, &reply(3, 30 * MS));
         prober.forget_unanswered_from(Stamp::from_nanos(20 * MS));
         let left: Vec<_> = prober.into_exchanges().iter().map(|it| it.sent.nanos() / MS).collect();
         assert_eq!(left, [0, 10, 30], "an answer proves that it was there");
@@ -264,7 +401,7 @@ mod tests {
         prober.on_sent(Stamp::from_nanos(0));
         prober.stop(Stamp::from_nanos(MS));
         assert!(matches!(prober.poll(Stamp::from_nanos(MS)), Next::Wait(_)));
-        prober.on_reply(Stamp::from_nanos(2 * MS), &reply(0, 0));
+        prober.on_reply(Stamp::from_nanos(2 * MS), true, &reply(0, 0));
         assert_eq!(
             prober.poll(Stamp::from_nanos(501 * MS)),
             Next::Wait(Stamp::from_nanos(502 * MS))

@@ -3,11 +3,11 @@
 
 use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, Stream, Tally};
 use crate::clock::{Agent, Stamp};
-use crate::wire::probe::{self, Probe, Reply};
+use crate::wire::probe::{self, FOLLOW_UPS, FollowUp, Probe, Reply};
 use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::signal::{self, Say, Signal};
 use crate::wire::{self, Kind, Token};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 /// The probes of one trial, as the agent keeps them.
@@ -16,6 +16,39 @@ struct ReflectorSession {
     receiver: Receiver<Agent>,
     replies: u32,
     refused: u64,
+    follow_ups: FollowUps,
+}
+
+/// The kernel's stamps of replies that left, until later replies have told each one twice: the next
+/// one, and the one behind it.
+#[derive(Debug, Default)]
+struct FollowUps {
+    untold: VecDeque<FollowUp>,
+    told: Option<FollowUp>,
+}
+
+/// Stamps that wait to be told: one a reply, where a device holds back more than that.
+const UNTOLD_MAX: usize = 64;
+
+impl FollowUps {
+    fn on_left(&mut self, left: FollowUp) {
+        if self.untold.len() == UNTOLD_MAX {
+            self.untold.pop_front();
+        }
+        self.untold.push_back(left);
+    }
+
+    /// What the next reply tells.
+    fn next(&mut self) -> [Option<FollowUp>; FOLLOW_UPS] {
+        let next = [self.untold.pop_front(), self.told];
+        self.told = next[0];
+        next
+    }
+
+    /// What no reply told, or the last one alone.
+    fn rest(self) -> Vec<FollowUp> {
+        self.told.into_iter().chain(self.untold).collect()
+    }
 }
 
 /// What the agent knows of a trial's probes in the end.
@@ -27,6 +60,8 @@ pub struct Reflected {
     pub replies: u64,
     /// Replies that the agent's stack refused.
     pub refused: u64,
+    /// When the newest replies left, by the agent's kernel.
+    pub follow_ups: Vec<FollowUp>,
 }
 
 #[derive(Debug)]
@@ -66,6 +101,8 @@ pub enum Response {
 pub struct Incoming<'a> {
     /// When it reached this host.
     pub at: Stamp<Agent>,
+    /// Whether that is the kernel's stamp.
+    pub by_kernel: bool,
     /// Who sent it.
     pub peer: SocketAddr,
     /// The address of this host that it was sent to.
@@ -97,6 +134,7 @@ impl Reflector {
             receiver: Receiver::new(stream, now),
             replies: 0,
             refused: 0,
+            follow_ups: FollowUps::default(),
         });
         self.entries.insert(stream.token, Entry { stream, sealer, peer: None, session });
     }
@@ -109,6 +147,7 @@ impl Reflector {
             probes: session.receiver.finish(end, drops),
             replies: session.replies.into(),
             refused: session.refused,
+            follow_ups: session.follow_ups.rest(),
         })
     }
 
@@ -127,11 +166,21 @@ impl Reflector {
         }
     }
 
-    /// Writes `reply`, leaving at `now`, over `datagram`; false where its stream is gone.
-    pub fn emit(&self, reply: &Reply, now: Stamp<Agent>, datagram: &mut [u8]) -> bool {
-        let Some(entry) = self.entries.get(&reply.token) else { return false };
-        Reply { sent_ns: now.nanos(), ..*reply }.emit(&entry.sealer, datagram);
+    /// Writes `reply`, leaving at `now`, over `datagram`, with when earlier ones left; false where
+    /// its stream is gone.
+    pub fn emit(&mut self, reply: &Reply, now: Stamp<Agent>, datagram: &mut [u8]) -> bool {
+        let Some(entry) = self.entries.get_mut(&reply.token) else { return false };
+        let Some(session) = &mut entry.session else { return false };
+        let (sent_ns, follow_ups) = (now.nanos(), session.follow_ups.next());
+        Reply { sent_ns, follow_ups, ..*reply }.emit(&entry.sealer, datagram);
         true
+    }
+
+    /// The kernel tells when the reply of this number left.
+    pub fn on_left(&mut self, token: Token, sequence: u32, at: Stamp<Agent>) {
+        if let Some(session) = self.session(token) {
+            session.follow_ups.on_left(FollowUp { sequence, sent_ns: at.nanos() });
+        }
     }
 
     /// The kernel accepted a reply of `token`.
@@ -202,8 +251,10 @@ impl Reflector {
             sequence: session.replies,
             sent_ns: 0,
             received_ns: incoming.at.nanos(),
+            received_by_kernel: incoming.by_kernel,
             probe_sequence: probe.sequence,
             probe_sent_ns: probe.sent_ns,
+            follow_ups: [None; FOLLOW_UPS],
             token: stream.token,
         })
     }
@@ -246,7 +297,8 @@ mod tests {
 
     fn come(reflector: &mut Reflector, port: u16, octets: &[u8]) -> Response {
         let at = Stamp::from_nanos(5_000_000);
-        reflector.handle(&Incoming { at, peer: peer(port), local: None, drops: 0, octets })
+        let (peer, local, by_kernel) = (peer(port), None, true);
+        reflector.handle(&Incoming { at, by_kernel, peer, local, drops: 0, octets })
     }
 
     fn say(reflector: &mut Reflector, port: u16, stream: u32, say: Say) -> Response {
@@ -311,6 +363,47 @@ mod tests {
         let account = reflector.forget(TOKENS[0], End::Closed(closing), 0);
         assert_eq!((account.replies, account.refused), (1, 1));
         assert_eq!((account.probes.received, account.probes.lost()), (2, 8));
+    }
+
+    /// What the reply to the next probe tells of earlier ones.
+    fn told(reflector: &mut Reflector, sequence: u32) -> [Option<FollowUp>; 2] {
+        let Response::Reply(reply) = probe(reflector, 1, sequence) else { panic!("no reply") };
+        let mut datagram = [0; probe::LEN_MIN];
+        assert!(reflector.emit(&reply, Stamp::from_nanos(6_000_000), &mut datagram));
+        reflector.on_replied(TOKENS[0]);
+        Reply::parse(&datagram, &sealer()).expect("a reply").follow_ups
+    }
+
+    #[test]
+    fn each_stamp_is_told_by_two_replies_and_the_last_in_the_account() {
+        let mut reflector = reflector();
+        open(&mut reflector, 1, 0);
+        let follow_up = |sequence| FollowUp { sequence, sent_ns: 7_000_000 + u64::from(sequence) };
+        let left = |reflector: &mut Reflector, sequence| {
+            let FollowUp { sequence, sent_ns } = follow_up(sequence);
+            reflector.on_left(TOKENS[0], sequence, Stamp::from_nanos(sent_ns));
+        };
+        assert_eq!(told(&mut reflector, 0), [None, None]);
+        left(&mut reflector, 0);
+        assert_eq!(told(&mut reflector, 1), [Some(follow_up(0)), None]);
+        assert_eq!(told(&mut reflector, 2), [None, Some(follow_up(0))], "1 came late");
+        left(&mut reflector, 1);
+        left(&mut reflector, 2);
+        assert_eq!(told(&mut reflector, 3), [Some(follow_up(1)), None]);
+        assert_eq!(told(&mut reflector, 4), [Some(follow_up(2)), Some(follow_up(1))]);
+        left(&mut reflector, 3);
+        left(&mut reflector, 4);
+        let end = End::Abandoned { listened_until: Stamp::from_nanos(0) };
+        let account = reflector.forget(TOKENS[0], end, 0);
+        assert_eq!(account.follow_ups, [follow_up(2), follow_up(3), follow_up(4)]);
+    }
+
+    #[test]
+    fn a_device_that_holds_back_stamps_without_end_has_the_oldest_forgotten() {
+        let mut follow_ups = FollowUps::default();
+        (0..100).for_each(|sequence| follow_ups.on_left(FollowUp { sequence, sent_ns: 0 }));
+        let rest = follow_ups.rest();
+        assert_eq!((rest.len(), rest[0].sequence), (64, 36));
     }
 
     #[test]

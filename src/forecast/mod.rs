@@ -256,7 +256,7 @@ mod tests {
         Forecast::of(&plan(more)).expect("within bounds").sites.remove(0)
     }
 
-    /// 10 Mbit/s in frames of 1518 octets are 824 packets/s; a probe of 72 octets is one of 118.
+    /// 10 Mbit/s in frames of 1518 octets are 824 packets/s; a probe of 112 octets is one of 158.
     #[test]
     fn each_packet_that_will_be_sent_is_counted() {
         let udp = "[[test]]\nkind = 'udp'\nrate = '10 Mbit/s'\nduration = '10 s'\n";
@@ -266,9 +266,9 @@ mod tests {
         let load = site.steps[1].sent;
         assert_eq!((load.forward.packets, load.reverse.packets), (0, 8_240));
         assert_eq!((load.forward.probes, load.reverse.probes), (1_000, 1_000));
-        assert_eq!(load.forward.octets, ByteCount::new(118_000));
-        assert_eq!(load.reverse.octets, ByteCount::new(118_000 + 8_240 * 1_518));
-        assert_eq!(site.sent(Direction::Forward).octets, ByteCount::new(236_000));
+        assert_eq!(load.forward.octets, ByteCount::new(158_000));
+        assert_eq!(load.reverse.octets, ByteCount::new(158_000 + 8_240 * 1_518));
+        assert_eq!(site.sent(Direction::Forward).octets, ByteCount::new(316_000));
         assert_eq!((site.streams(false), site.streams(true)), (1, 0));
     }
 
@@ -282,7 +282,7 @@ mod tests {
         let sent = bounded.sent(Direction::Forward);
         assert!(sent.is_most && !sent.is_open);
         // 10 s of 100 Mbit/s, less than a segment more, and 20 s of probes.
-        let load = sent.octets.octets() - 2_000 * 118;
+        let load = sent.octets.octets() - 2_000 * 158;
         assert!((125_000_000 - 1_518..=125_000_000 + 1_518).contains(&load), "{load}");
     }
 

@@ -43,35 +43,61 @@ pub fn wait_until<C>(until: Stamp<C>, spin_ns: u64) {
     }
 }
 
-/// Carries the kernel's receive stamps, which are of the wall clock, over to the monotonic one,
-/// and notices when the wall clock is set.
+/// Carries the kernel's stamps, which are of the wall clock, over to the monotonic one, and notices
+/// when the wall clock is set.
+///
+/// Both clocks of Linux run on one counter and are slewed together, so that what the wall clock is
+/// ahead by is *one number* until somebody sets it. Each reading (monotonic, wall, monotonic) says
+/// between which bounds it lies, however long the scheduler kept the three apart; what all readings
+/// have in common is narrower than any of them, some tens of nanoseconds. A reading that has
+/// nothing in common with those before it proves that the clock was set.
 #[derive(Debug, Default)]
 pub struct Bridge {
-    ahead: Option<Ahead>,
+    known: Option<Ahead>,
     steps: u64,
+    /// Stamps of up to this moment may be of before a step, and no clock reading tells.
+    unsure_until_ns: u64,
 }
 
-/// How far the wall clock was ahead of the monotonic one, when.
-#[derive(Clone, Copy, Debug)]
+/// How far the wall clock is ahead of the monotonic one: between two bounds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Ahead {
+    /// When it was read last, on the monotonic clock.
     at_ns: u64,
-    by_ns: i128,
+    low_ns: i64,
+    high_ns: i64,
 }
 
-/// A change beyond this is a step.
-const STEP_MIN_NS: u128 = 1_000_000;
+/// A change beyond this is a step: one that is smaller is below what a delay is told to.
+const STEP_MIN_NS: u64 = 1_000;
 
-/// The fastest that a wall clock is slewed: 500 parts per million.
-const SLEW_MAX_PPM: u128 = 500;
+/// The fastest that a wall clock is slewed, where a kernel should slew it alone: 500 parts per
+/// million.
+const SLEW_MAX_PPM: u64 = 500;
+
+/// The first reading, and the first behind a step, should be as good as this, and is tried for so
+/// often: the scheduler may tear any one of them apart.
+const WIDTH_GOOD_NS: u64 = 500;
+const READINGS_MAX: usize = 4;
+
+/// The longest that a datagram may have waited in its socket when the clock was set back.
+const BACKLOG_NS: u64 = 1_000_000_000;
 
 impl Bridge {
-    /// The monotonic time of the wall clock's `real_ns`, which lies in the near past.
-    pub fn monotonic<C>(&mut self, real_ns: u64) -> Stamp<C> {
+    /// The monotonic time of the wall clock's `real_ns`, which lies in the near past; `None` where
+    /// the wall clock has just been set, and nothing tells whether it was before or behind.
+    pub fn carry<C>(&mut self, real_ns: u64) -> Option<Stamp<C>> {
         let ahead = self.read();
-        let nanos = i128::from(real_ns) - ahead.by_ns;
-        let nanos = u64::try_from(nanos).unwrap_or(0);
-        // A stamp of the future is one of before a step back: it can only have come by now.
-        Stamp::from_nanos(nanos.min(ahead.at_ns))
+        let nanos = u64::try_from(real_ns.cast_signed().saturating_sub(ahead.middle_ns())).ok()?;
+        // What is of the future, by more than the two clocks' reading is wide, is of before a step.
+        let is_past = nanos <= ahead.at_ns.saturating_add(STEP_MIN_NS);
+        let is_sure = self.unsure_until_ns < nanos && is_past;
+        is_sure.then(|| Stamp::from_nanos(nanos.min(ahead.at_ns)))
+    }
+
+    /// Like [`Self::carry`]; now, where that tells nothing: whatever is read has come by now.
+    pub fn monotonic<C>(&mut self, real_ns: u64) -> Stamp<C> {
+        self.carry(real_ns).unwrap_or_else(now)
     }
 
     /// How often the wall clock was set since the start.
@@ -80,53 +106,65 @@ impl Bridge {
         self.steps
     }
 
-    /// The narrowest of a few readings: the scheduler may tear any one of them apart.
     fn read(&mut self) -> Ahead {
-        let mut read = Reading::take();
-        for _ in 0..READINGS_MAX {
-            if read.width_ns <= WIDTH_GOOD_NS {
-                break;
-            }
-            let again = Reading::take();
-            read = if again.width_ns < read.width_ns { again } else { read };
+        let read = Ahead::read();
+        if let Some(both) = self.known.and_then(|known| known.in_common_with(&read)) {
+            self.known = Some(both);
+            return both;
         }
-        if let Some(last) = self.ahead {
-            if STEP_MIN_NS / 20 < u128::from(read.width_ns) {
-                return Ahead { at_ns: read.ahead.at_ns, ..last };
+        let read = (1..READINGS_MAX).fold(read, |best, _| match best.width_ns() {
+            ..=WIDTH_GOOD_NS => best,
+            _ => {
+                Some(Ahead::read()).filter(|read| read.width_ns() < best.width_ns()).unwrap_or(best)
             }
-            self.steps += u64::from(is_step(last, read.ahead));
+        });
+        if let Some(known) = self.known {
+            self.on_changed(&known, &read);
         }
-        self.ahead = Some(read.ahead);
-        read.ahead
+        self.known = Some(read);
+        read
+    }
+
+    fn on_changed(&mut self, known: &Ahead, read: &Ahead) {
+        let change_ns = read.middle_ns().saturating_sub(known.middle_ns());
+        let since_ns = read.at_ns.saturating_sub(known.at_ns);
+        let slewed_ns = since_ns.saturating_mul(SLEW_MAX_PPM) / 1_000_000;
+        if change_ns.unsigned_abs() <= STEP_MIN_NS.saturating_add(slewed_ns) {
+            return;
+        }
+        self.steps += 1;
+        // Set back, the clock tells some times twice: those of before look later than they are.
+        let again_ns = if change_ns < 0 { change_ns.unsigned_abs().min(BACKLOG_NS) } else { 0 };
+        self.unsure_until_ns = read.at_ns.saturating_add(again_ns);
     }
 }
 
-/// A reading of both clocks that is as good as they are, and how often it is tried for.
-const WIDTH_GOOD_NS: u64 = 500;
-const READINGS_MAX: usize = 3;
-
-/// One reading of both clocks, and the time that it took: the bound of its error.
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    ahead: Ahead,
-    width_ns: u64,
-}
-
-impl Reading {
-    fn take() -> Self {
+impl Ahead {
+    fn read() -> Self {
         let before_ns = sys::clock_ns(libc::CLOCK_MONOTONIC);
         let real_ns = sys::clock_ns(libc::CLOCK_REALTIME);
         let at_ns = sys::clock_ns(libc::CLOCK_MONOTONIC);
-        let width_ns = at_ns.saturating_sub(before_ns);
-        let by_ns = i128::from(real_ns) - i128::from(before_ns + width_ns / 2);
-        Self { ahead: Ahead { at_ns, by_ns }, width_ns }
+        // Each reading is cut to whole nanoseconds.
+        let real_ns = real_ns.cast_signed();
+        let low_ns = real_ns.saturating_sub_unsigned(at_ns).saturating_sub(1);
+        let high_ns = real_ns.saturating_sub_unsigned(before_ns).saturating_add(1);
+        Self { at_ns, low_ns, high_ns }
     }
-}
 
-fn is_step(last: Ahead, read: Ahead) -> bool {
-    let since_ns = u128::from(read.at_ns.saturating_sub(last.at_ns));
-    let allowed = STEP_MIN_NS + since_ns * SLEW_MAX_PPM / 1_000_000;
-    allowed < (read.by_ns - last.by_ns).unsigned_abs()
+    const fn middle_ns(&self) -> i64 {
+        self.low_ns.midpoint(self.high_ns)
+    }
+
+    const fn width_ns(&self) -> u64 {
+        self.high_ns.abs_diff(self.low_ns)
+    }
+
+    /// What both say; `None` where they contradict each other.
+    fn in_common_with(&self, read: &Self) -> Option<Self> {
+        let low_ns = self.low_ns.max(read.low_ns);
+        let high_ns = self.high_ns.min(read.high_ns);
+        (low_ns <= high_ns).then_some(Self { at_ns: read.at_ns, low_ns, high_ns })
+    }
 }
 
 #[cfg(test)]
@@ -147,18 +185,72 @@ mod tests {
     #[test]
     fn a_wall_stamp_of_now_is_now() {
         let mut bridge = Bridge::default();
-        let before: Stamp<Driver> = now();
-        let stamp = bridge.monotonic::<Driver>(wall_ns());
-        let after: Stamp<Driver> = now();
-        assert!(before.nanos() <= stamp.nanos() + 50_000 && stamp <= after);
+        for _ in 0..1_000 {
+            let before: Stamp<Driver> = now();
+            let wall_ns = wall_ns();
+            let after: Stamp<Driver> = now();
+            let stamp = bridge.carry::<Driver>(wall_ns).expect("nobody sets the clock");
+            assert!(before.nanos() <= stamp.nanos() + WIDTH_GOOD_NS, "{before:?} {stamp:?}");
+            assert!(stamp.nanos() <= after.nanos() + WIDTH_GOOD_NS, "{stamp:?} {after:?}");
+        }
         assert_eq!(bridge.steps(), 0);
+    }
+
+    const fn ahead(at_ns: u64, low_ns: i64, high_ns: i64) -> Ahead {
+        Ahead { at_ns, low_ns, high_ns }
+    }
+
+    #[test]
+    fn readings_narrow_each_other_and_a_torn_one_does_no_harm() {
+        let known = ahead(0, 1_000, 1_080);
+        assert_eq!(known.in_common_with(&ahead(9, 960, 1_040)), Some(ahead(9, 1_000, 1_040)));
+        assert_eq!(
+            known.in_common_with(&ahead(9, -5_000_000, 1_001)),
+            Some(ahead(9, 1_000, 1_001))
+        );
+        assert_eq!(known.in_common_with(&ahead(9, 1_080, 2_000)), Some(ahead(9, 1_080, 1_080)));
+        assert_eq!(known.in_common_with(&ahead(9, 1_081, 2_000)), None);
     }
 
     #[test]
     fn slewing_is_no_step_and_setting_is_one() {
-        let at = |at_ms: u64, by_us: i128| Ahead { at_ns: at_ms * 1_000_000, by_ns: by_us * 1_000 };
-        assert!(!is_step(at(0, 0), at(10_000, 5_900)));
-        assert!(is_step(at(0, 0), at(10_000, 6_100)));
-        assert!(is_step(at(0, 0), at(1, -1_100)));
+        let is_step = |after_ns, change_ns| {
+            let mut bridge = Bridge::default();
+            let later = ahead(after_ns, change_ns, change_ns + 80);
+            bridge.on_changed(&ahead(0, 0, 80), &later);
+            bridge.steps() == 1
+        };
+        assert!(!is_step(0, 1_000));
+        assert!(is_step(0, 1_001) && is_step(0, -1_001));
+        assert!(!is_step(10_000_000, 6_000), "5 us of slewing");
+        assert!(is_step(10_000_000, 6_001));
+    }
+
+    /// A bridge that has read the clocks at the true relation and then finds the wall clock set by
+    /// `by_ns`.
+    fn stepped(by_ns: i64) -> Bridge {
+        let mut bridge = Bridge::default();
+        let mut read = bridge.read();
+        read.low_ns -= by_ns;
+        read.high_ns -= by_ns;
+        bridge.known = Some(read);
+        bridge
+    }
+
+    #[test]
+    fn stamps_of_around_a_step_are_told_apart_from_those_behind_it() {
+        for by_ns in [50_000_000, -50_000_000, 5_000, -5_000] {
+            let mut bridge = stepped(by_ns);
+            assert_eq!(bridge.carry::<Driver>(wall_ns()), None, "{by_ns}: before or behind?");
+            assert_eq!(bridge.steps(), 1, "{by_ns}");
+            // Of before the step: as far off as it was, and never taken for another time.
+            let old_ns = wall_ns().saturating_add_signed(-by_ns) - 1_000_000;
+            let old = bridge.carry::<Driver>(old_ns);
+            assert_eq!(old, None, "{by_ns}");
+            wait_until(Stamp::<Driver>::from_nanos(bridge.unsure_until_ns + 1), 0);
+            let behind = bridge.carry::<Driver>(wall_ns());
+            assert!(behind.is_some_and(|stamp| stamp <= now()), "{by_ns}");
+            assert_eq!(bridge.steps(), 1, "{by_ns}");
+        }
     }
 }

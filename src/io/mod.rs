@@ -8,6 +8,7 @@ pub mod host;
 pub mod key;
 pub mod log;
 mod netlink;
+pub mod stamps;
 mod sys;
 pub mod tcp;
 pub mod tls;

@@ -148,6 +148,9 @@ unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
                     let stamp: libc::timespec = ptr::read_unaligned(data.cast());
                     ancillary.real_ns = nanos(stamp);
                 }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
+                    ancillary.real_ns = software_ns(data);
+                }
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     ancillary.drops = Some(ptr::read_unaligned(data.cast()));
                 }
@@ -170,6 +173,17 @@ unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
             message = libc::CMSG_NXTHDR(header, message);
         }
     }
+}
+
+/// The software stamp of an `SCM_TIMESTAMPING` message, the first of its three; 0 is none.
+///
+/// # Safety
+///
+/// `data` must be such a message's.
+unsafe fn software_ns(data: *const u8) -> Option<u64> {
+    // SAFETY: by this function's contract three `timespec` stand there.
+    let stamp: libc::timespec = unsafe { ptr::read_unaligned(data.cast()) };
+    nanos(stamp).filter(|ns| 0 < *ns)
 }
 
 /// # Safety
@@ -265,8 +279,17 @@ unsafe fn write_source(header: &libc::msghdr, local: IpAddr) -> usize {
     }
 }
 
-/// Reads away one error that the kernel has queued on the socket; its number, or `None`.
-pub(super) fn queued_error(fd: BorrowedFd<'_>) -> Option<u32> {
+/// What the kernel has queued on a socket beside its datagrams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Queued {
+    /// An error, by its number; 0 for what is none that is known.
+    Error(u32),
+    /// A datagram left: its number among those sent, and when, on the wall clock.
+    Left { number: u32, real_ns: u64 },
+}
+
+/// Reads away one entry of the socket's error queue; `None` where there is none.
+pub(super) fn queued(fd: BorrowedFd<'_>) -> Option<Queued> {
     let mut control = Control([0; CONTROL_LEN]);
     // SAFETY: all of `msghdr` may be zero.
     let mut header: libc::msghdr = unsafe { zeroed() };
@@ -277,23 +300,29 @@ pub(super) fn queued_error(fd: BorrowedFd<'_>) -> Option<u32> {
     if unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) } < 0 {
         return None;
     }
+    let (mut stamp, mut told) = (None, None);
     // SAFETY: the kernel has filled the control buffer; CMSG_NXTHDR stays within it.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(&raw const header);
         while !message.is_null() {
-            let kind = ((*message).cmsg_level, (*message).cmsg_type);
-            if matches!(
-                kind,
-                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
-            ) {
-                let error: libc::sock_extended_err =
-                    ptr::read_unaligned(libc::CMSG_DATA(message).cast());
-                return Some(error.ee_errno);
+            let data = libc::CMSG_DATA(message);
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => stamp = software_ns(data),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                    told = Some(ptr::read_unaligned(data.cast::<libc::sock_extended_err>()));
+                }
+                _ => {}
             }
             message = libc::CMSG_NXTHDR(&raw const header, message);
         }
     }
-    Some(0)
+    Some(match (told, stamp) {
+        (Some(told), Some(real_ns)) if told.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING => {
+            Queued::Left { number: told.ee_data, real_ns }
+        }
+        (Some(told), _) => Queued::Error(told.ee_errno),
+        (None, _) => Queued::Error(0),
+    })
 }
 
 /// Sets a socket option that is one integer.

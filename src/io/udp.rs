@@ -5,8 +5,9 @@ mod trains;
 pub use trains::{Arrivals, Batch};
 
 use super::clock::Bridge;
-use super::sys;
-use crate::clock::Stamp;
+use super::stamps::{Departure, Departures, Label};
+use super::sys::{self, Queued};
+use crate::clock::{Driver, Stamp};
 use socket2::{Domain, Protocol, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -61,6 +62,8 @@ pub struct Received<C> {
     pub local: Option<IpAddr>,
     /// When the kernel received it.
     pub at: Stamp<C>,
+    /// Whether that is the kernel's stamp, and not the time of reading.
+    pub by_kernel: bool,
     /// What the socket had dropped when it queued it.
     pub drops: u32,
 }
@@ -74,6 +77,8 @@ pub struct Stray<C> {
     pub peer: Option<SocketAddr>,
     /// When the kernel received it.
     pub at: Stamp<C>,
+    /// Whether that is the kernel's stamp.
+    pub by_kernel: bool,
 }
 
 /// A UDP socket that never waits, unless it is told to.
@@ -81,6 +86,7 @@ pub struct Stray<C> {
 pub struct Socket {
     socket: socket2::Socket,
     bridge: Bridge,
+    departures: Departures,
     drops: u32,
     icmp_errors: u64,
 }
@@ -138,7 +144,8 @@ impl Socket {
         while strays.len() < STRAYS_MAX {
             let Some(received) = socket.receive::<C>(&mut buffer)? else { break };
             let octets = buffer[..received.len].to_vec();
-            strays.push(Stray { octets, peer: received.peer, at: received.at });
+            let Received { peer, at, by_kernel, .. } = received;
+            strays.push(Stray { octets, peer, at, by_kernel });
         }
         Ok((socket, strays))
     }
@@ -166,7 +173,23 @@ impl Socket {
         }
         sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
-        Ok(Self { socket, bridge: Bridge::default(), drops: 0, icmp_errors: 0 })
+        let (bridge, departures) = (Bridge::default(), Departures::default());
+        Ok(Self { socket, bridge, departures, drops: 0, icmp_errors: 0 })
+    }
+
+    /// Has the kernel stamp the leaving of each datagram: [`Self::departed`] tells the stamps.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, where it does not know how.
+    pub fn stamp_departures(&mut self) -> io::Result<()> {
+        self.departures.ask(self.socket.as_fd())
+    }
+
+    /// The oldest stamp of a labelled datagram that left and was not told yet.
+    pub fn departed<C>(&mut self) -> Option<Departure<C>> {
+        self.drain_errors();
+        self.departures.take()
     }
 
     /// Sends `octets` to the connected peer. Where earlier datagrams caused an ICMP error, which is
@@ -177,7 +200,17 @@ impl Socket {
     /// What the kernel says, where it is none of [`Sent`].
     pub fn send(&mut self, octets: &[u8]) -> io::Result<Sent> {
         let send = |socket: &socket2::Socket| socket.send(octets).map(|_| Sent::Accepted);
-        self.repeat_once(send)
+        self.repeat_once(None, send)
+    }
+
+    /// Like [`Self::send`]; the kernel's stamp of it is told by `label`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, where it is none of [`Sent`].
+    pub fn send_labelled(&mut self, octets: &[u8], label: Label) -> io::Result<Sent> {
+        let send = |socket: &socket2::Socket| socket.send(octets).map(|_| Sent::Accepted);
+        self.repeat_once(Some(label), send)
     }
 
     /// Sends `octets` to `peer`, from the address `local` of this host where one is given.
@@ -191,22 +224,54 @@ impl Socket {
         peer: SocketAddr,
         local: Option<IpAddr>,
     ) -> io::Result<Sent> {
-        self.repeat_once(|socket| {
+        self.repeat_once(None, |socket| {
+            sys::send_from(socket.as_fd(), octets, peer, local).map(|_| Sent::Accepted)
+        })
+    }
+
+    /// Like [`Self::send_to`]; the kernel's stamp of it is told by `label`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, where it is none of [`Sent`].
+    pub fn send_labelled_to(
+        &mut self,
+        octets: &[u8],
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        label: Label,
+    ) -> io::Result<Sent> {
+        self.repeat_once(Some(label), |socket| {
             sys::send_from(socket.as_fd(), octets, peer, local).map(|_| Sent::Accepted)
         })
     }
 
     fn repeat_once(
         &mut self,
+        label: Option<Label>,
         send: impl Fn(&socket2::Socket) -> io::Result<Sent>,
     ) -> io::Result<Sent> {
-        let first = judge_send(send(&self.socket))?;
+        let first = self.try_send(label, &send)?;
         // An ICMP "too big" that an earlier, longer datagram caused fails a shorter one too.
         if !matches!(first, Sent::Unreachable | Sent::TooLong) {
             return Ok(first);
         }
         self.drain_errors();
-        judge_send(send(&self.socket))
+        self.try_send(label, &send)
+    }
+
+    fn try_send(
+        &mut self,
+        label: Option<Label>,
+        send: impl Fn(&socket2::Socket) -> io::Result<Sent>,
+    ) -> io::Result<Sent> {
+        let labelled = label.map(|label| (label, super::clock::now::<Driver>().nanos()));
+        let sent = judge_send(send(&self.socket));
+        match sent {
+            Ok(Sent::Accepted) => self.departures.on_sent(labelled),
+            _ => self.departures.on_refused(self.socket.as_fd()),
+        }
+        sent
     }
 
     /// The next datagram, if one is here.
@@ -217,10 +282,7 @@ impl Socket {
     pub fn receive<C>(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received<C>>> {
         let read = self.until_read(|fd| sys::receive(fd, buffer))?;
         let Some(ancillary) = read else { return Ok(None) };
-        let at = match ancillary.real_ns {
-            Some(real_ns) => self.bridge.monotonic(real_ns),
-            None => super::clock::now(),
-        };
+        let stamp = ancillary.real_ns.and_then(|real_ns| self.bridge.carry(real_ns));
         // The counter comes only once it has moved.
         self.drops = ancillary.drops.unwrap_or(self.drops);
         Ok(Some(Received {
@@ -228,7 +290,8 @@ impl Socket {
             truncated: ancillary.truncated,
             peer: ancillary.peer,
             local: ancillary.local,
-            at,
+            at: stamp.unwrap_or_else(super::clock::now),
+            by_kernel: stamp.is_some(),
             drops: self.drops,
         }))
     }
@@ -327,11 +390,18 @@ impl Socket {
     }
 
     /// Reads the error queue away: it would keep the socket ready for nothing. Each ICMP error has
-    /// one entry there, and fails one call beside.
+    /// one entry there, and fails one call beside; each stamp of a departure has one too.
     fn drain_errors(&mut self) {
-        while let Some(error) = sys::queued_error(self.socket.as_fd()) {
-            let error = i32::try_from(error).map(io::Error::from_raw_os_error);
-            self.icmp_errors += u64::from(error.is_ok_and(|error| is_icmp(&error)));
+        while let Some(queued) = sys::queued(self.socket.as_fd()) {
+            match queued {
+                Queued::Left { number, real_ns } => {
+                    self.departures.on_left(number, real_ns, &mut self.bridge);
+                }
+                Queued::Error(error) => {
+                    let error = i32::try_from(error).map(io::Error::from_raw_os_error);
+                    self.icmp_errors += u64::from(error.is_ok_and(|error| is_icmp(&error)));
+                }
+            }
         }
     }
 }
@@ -381,7 +451,6 @@ fn not_ip() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Driver;
     use crate::io::clock::now;
 
     fn loopback(text: &str) -> SocketAddr {

@@ -18,8 +18,8 @@ pub use reading::Unreadable;
 pub use record::{
     Asked, BoundText, DelaysRecord, DoubtRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
     LossClusterRecord, LossPeriodRecord, OutageRecord, Percentiles, PlanRecord, Report,
-    RequirementRecord, SendingRecord, SilenceRecord, SiteRecord, StatusRecord, TcpInfoRecord,
-    TcpRecord, TcpSampleRecord, TrialKind, TrialRecord, WaitingRecord,
+    RequirementRecord, SendingRecord, SilenceRecord, SiteRecord, StampMethod, StampingRecord,
+    StatusRecord, TcpInfoRecord, TcpRecord, TcpSampleRecord, TrialKind, TrialRecord, WaitingRecord,
 };
 pub use text::text;
 

@@ -3,12 +3,12 @@
 
 use super::record::{
     DelaysRecord, FORMAT, HostRecord, LossPeriodRecord, Report, SilenceRecord, SiteRecord,
-    StatusRecord, TrialKind, TrialRecord,
+    StampingRecord, StatusRecord, TrialKind, TrialRecord,
 };
 use super::tcp;
 use crate::flow::{
     COUNT_MAX, Evidence, Gap, Gaps, Half, HostLimits, Outcome, PathMtu, Probing, SentCounts,
-    Status, Tally,
+    Stamping, Status, Tally,
 };
 use crate::plan::{Aim, Directed, Direction, Load, Trial};
 use crate::stats::delays::Delays;
@@ -132,10 +132,29 @@ fn outcome(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Outcome, Unre
     let round_trip = forward.rtt_delays.as_ref().ok_or_else(|| bad("no round trips"))?;
     outcome.round_trip = delays(round_trip)?;
     outcome.late_probes = count(forward.probe_late_packets.unwrap_or(0), "probe_late_packets")?;
+    outcome.stamping = forward.stamping.as_ref().map(stamping).transpose()?.unwrap_or_default();
     outcome.clock_steps = forward.clock_jumps.unwrap_or(0);
     (outcome.driver, outcome.agent) = (host(&forward.sender_host)?, host(&forward.receiver_host)?);
     (outcome.forward, outcome.reverse) = (half(forward)?, half(reverse)?);
     Ok(outcome)
+}
+
+fn stamping(record: &StampingRecord) -> Result<Stamping, Unreadable> {
+    let stamping = Stamping {
+        exchanges: count(record.exchanges, "exchanges")?,
+        by_kernel: record.by_kernel,
+        probe_left: record.probe_left_by_kernel,
+        probe_came: record.probe_came_by_kernel,
+        reply_left: record.reply_left_by_kernel,
+        reply_came: record.reply_came_by_kernel,
+    };
+    let Stamping { exchanges, by_kernel, probe_left, probe_came, reply_left, reply_came } =
+        stamping;
+    let holds = |each: u64| by_kernel <= each && each <= exchanges;
+    if [probe_left, probe_came, reply_left, reply_came].into_iter().all(holds) {
+        return Ok(stamping);
+    }
+    Err(bad("stamping: more stamps than exchanges"))
 }
 
 fn trial(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Trial, Unreadable> {
@@ -258,12 +277,14 @@ pub(super) fn count(value: u64, name: &str) -> Result<u64, Unreadable> {
 }
 
 fn host(record: &HostRecord) -> Result<HostLimits, Unreadable> {
-    let HostRecord { queue_drops, kernel_drops, checksum_errors, clock_steps } = *record;
+    let HostRecord { queue_drops, kernel_drops, checksum_errors, .. } = *record;
+    let HostRecord { clock_steps, stamp_noise_ns, .. } = *record;
     Ok(HostLimits {
         queue_drops: count(queue_drops, "queue_drops")?,
         kernel_drops: count(kernel_drops, "kernel_drops")?,
         checksum_errors: count(checksum_errors, "checksum_errors")?,
         clock_steps: count(clock_steps, "clock_steps")?,
+        stamp_noise_ns,
     })
 }
 

@@ -311,6 +311,9 @@ pub struct TrialRecord {
     pub probe_received_packets: Option<u64>,
     /// Probes that left too late to tell a delay; in the trial's first row.
     pub probe_late_packets: Option<u64>,
+    /// How the exchanges that delays are read from were stamped; in the trial's first row. Null
+    /// where none came back.
+    pub stamping: Option<StampingRecord>,
     /// How far the agent's clock is ahead of the driver's; in the trial's first row.
     pub clock_offset_us: Option<f64>,
     /// The bound of that offset's error.
@@ -369,6 +372,39 @@ pub enum WaitingRecord {
     Awake,
     /// Asleep alone: the host has fewer processors than the trial has threads there.
     Asleep,
+}
+
+/// How probes and replies were stamped. Hardware stamps are not used.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum StampMethod {
+    /// By both kernels' software, when they left and when they came: what the programs take is in
+    /// no delay.
+    #[serde(rename = "kernel transmit and receive stamps")]
+    Kernel,
+    /// A kernel, or the driver of its device, told no time of leaving: there the program's reading
+    /// of the clock before it sent stands, and the time from then on is in the delay.
+    #[serde(rename = "user-space transmit stamps")]
+    UserSpaceTransmit,
+}
+
+/// What stamped the exchanges that delays are read from, each of four stamps. Where the kernel gave
+/// none the program's reading of the clock stands, which makes a delay longer, never shorter.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct StampingRecord {
+    /// How they were stamped, where all went well.
+    pub method: StampMethod,
+    /// Probes that came back and did not leave late.
+    pub exchanges: u64,
+    /// Those with all four stamps by the kernels; the others are less exact.
+    pub by_kernel: u64,
+    /// Those whose probe's leaving the driver's kernel stamped.
+    pub probe_left_by_kernel: u64,
+    /// Those whose probe's coming the agent's kernel stamped.
+    pub probe_came_by_kernel: u64,
+    /// Those whose reply's leaving the agent's kernel stamped, and a later reply told when.
+    pub reply_left_by_kernel: u64,
+    /// Those whose reply's coming the driver's kernel stamped.
+    pub reply_came_by_kernel: u64,
 }
 
 /// TCP in one direction of a trial, all streams together. What was sent again, what was sent again
@@ -554,6 +590,10 @@ pub struct HostRecord {
     pub checksum_errors: u64,
     /// Steps of its wall clock.
     pub clock_steps: u64,
+    /// The noise floor of its stamps: from the kernel's stamp of leaving to that of coming, of a
+    /// datagram that it sends itself over loopback before the trial; the 99th percentile of a
+    /// hundred. Null where that was not found out.
+    pub stamp_noise_ns: Option<u64>,
 }
 
 /// Something that this tester cannot vouch for.

@@ -1,8 +1,8 @@
 //! The report for a terminal: the verdict is the first word.
 
 use super::{
-    BoundText, FindingRecord, Percentiles, Report, SendingRecord, StatusRecord, TcpInfoRecord,
-    TcpRecord, TrialKind, TrialRecord, WaitingRecord,
+    BoundText, FindingRecord, Percentiles, Report, SendingRecord, StampMethod, StampingRecord,
+    StatusRecord, TcpInfoRecord, TcpRecord, TrialKind, TrialRecord, WaitingRecord,
 };
 use crate::flow::Steady;
 use crate::page::{line, wrapped};
@@ -398,10 +398,41 @@ fn round_trip(out: &mut String, row: &TrialRecord) {
     if let Some(rtt) = &row.rtt_us {
         line!(out, "    round trip: {}", percentile_text(rtt));
     }
+    if let Some(stamping) = &row.stamping {
+        wrapped(out, "    ", &stamping_text(stamping, row));
+    }
     if let (Some(offset), Some(error)) = (row.clock_offset_us, row.clock_offset_error_us) {
         let (offset, error) = (quantity(offset, "us"), quantity(error, "us"));
         line!(out, "    the agent's clock is {offset} ahead, known to {error}");
     }
+}
+
+/// How the round trips were stamped, and how far stamps are to be believed.
+fn stamping_text(stamping: &StampingRecord, row: &TrialRecord) -> String {
+    let StampingRecord { method, exchanges, by_kernel, .. } = *stamping;
+    let (probe_left, reply_left) = (stamping.probe_left_by_kernel, stamping.reply_left_by_kernel);
+    let mut text = match method {
+        StampMethod::Kernel => {
+            format!("kernel transmit and receive stamps in {by_kernel} of {exchanges} exchanges")
+        }
+        StampMethod::UserSpaceTransmit => {
+            let silent = [("this host", probe_left), ("the agent's host", reply_left)];
+            let silent: Vec<&str> =
+                silent.into_iter().filter(|(_, told)| *told == 0).map(|(host, _)| host).collect();
+            format!("user-space transmit stamps, as {} tells no others", silent.join(" and "))
+        }
+    };
+    // The first row is forward: its sender is the driver.
+    let noise = [("", row.sender_host), ("agent ", row.receiver_host)];
+    let noise = noise.into_iter().filter_map(|(place, host)| {
+        let micros = crate::metric::micros(host.stamp_noise_ns?);
+        Some(format!("{place}{}", quantity(micros, "us")))
+    });
+    let noise: Vec<String> = noise.collect();
+    if !noise.is_empty() {
+        text += &format!("; noise floor {}", noise.join(", "));
+    }
+    text
 }
 
 fn delays(out: &mut String, row: &TrialRecord) {

@@ -3,11 +3,13 @@
 
 use super::record::{
     Asked, DelaysRecord, FORMAT, HostRecord, LinkRecord, LossClusterRecord, LossPeriodRecord,
-    OutageRecord, Percentiles, Report, SendingRecord, SilenceRecord, SiteRecord, StatusRecord,
-    TrialKind, TrialRecord, WaitingRecord,
+    OutageRecord, Percentiles, Report, SendingRecord, SilenceRecord, SiteRecord, StampMethod,
+    StampingRecord, StatusRecord, TrialKind, TrialRecord, WaitingRecord,
 };
 use super::{Leg, Run};
-use crate::flow::{Gap, Half, HostLimits, Outcome, PerSecond, Status, Steady, Tally, Waiting};
+use crate::flow::{
+    Gap, Half, HostLimits, Outcome, PerSecond, Stamping, Status, Steady, Tally, Waiting,
+};
 use crate::metric::{TcpCarried, float, losses, micros, outage_min};
 use crate::plan::{Directed, Direction, Link, Load, TcpLoad, Trial};
 use crate::stats::delays::{Delay, Delays};
@@ -170,6 +172,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         probe_sent_packets: half.probing.sent,
         probe_received_packets: half.probing.received,
         probe_late_packets: is_first.then_some(outcome.late_probes),
+        stamping: is_first.then(|| stamping(&outcome.stamping)).flatten(),
         clock_offset_us: offset.map(|offset| signed_micros(offset.agent_ahead_ns())),
         clock_offset_error_us: offset.map(|offset| micros(offset.error_ns())),
         clock_jumps: is_first.then_some(outcome.clock_steps),
@@ -202,6 +205,24 @@ fn sending(load: &Load, half: &Half, direction: Direction) -> Option<SendingReco
         }),
         send_buffer_bytes: sent.and_then(|sent| granted(sent.buffer)),
         receive_buffer_bytes: came.and_then(|came| granted(came.buffer)),
+    })
+}
+
+/// How the exchanges were stamped; `None` where there were none.
+fn stamping(stamping: &Stamping) -> Option<StampingRecord> {
+    let Stamping { exchanges, by_kernel, probe_left, probe_came, reply_left, reply_came } =
+        *stamping;
+    (0 < exchanges).then_some(StampingRecord {
+        method: match by_kernel {
+            0 => StampMethod::UserSpaceTransmit,
+            _ => StampMethod::Kernel,
+        },
+        exchanges,
+        by_kernel,
+        probe_left_by_kernel: probe_left,
+        probe_came_by_kernel: probe_came,
+        reply_left_by_kernel: reply_left,
+        reply_came_by_kernel: reply_came,
     })
 }
 
@@ -349,8 +370,9 @@ fn signed_micros(nanos: i64) -> f64 {
 }
 
 const fn host(host: &HostLimits) -> HostRecord {
-    let HostLimits { queue_drops, kernel_drops, checksum_errors, clock_steps } = *host;
-    HostRecord { queue_drops, kernel_drops, checksum_errors, clock_steps }
+    let HostLimits { queue_drops, kernel_drops, checksum_errors, .. } = *host;
+    let HostLimits { clock_steps, stamp_noise_ns, .. } = *host;
+    HostRecord { queue_drops, kernel_drops, checksum_errors, clock_steps, stamp_noise_ns }
 }
 
 /// RFC 3339, UTC, to the second.

@@ -340,6 +340,7 @@ impl Session {
                 running.account.probes = (&reflected.probes).into();
                 running.account.replies = reflected.replies;
                 running.account.replies_refused = reflected.refused;
+                running.account.follow_ups = super::convert::follow_ups(&reflected);
             }
             Event::Host(host) => {
                 running.account.host = host.into();

@@ -12,6 +12,7 @@ use crate::wire::control::{
     Account, DelaysMessage, GapMessage, HostMessage, LimitsMessage, LoadMessage, LoadRequest,
     Prepare, Request, RunId, SentMessage, TallyMessage, TcpLoadMessage, WaitingMessage,
 };
+use crate::wire::probe::FollowUp;
 
 /// A message that is well formed and makes no sense.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -354,15 +355,17 @@ impl TryFrom<&TallyMessage> for Tally {
 
 impl From<HostLimits> for HostMessage {
     fn from(host: HostLimits) -> Self {
-        let HostLimits { queue_drops, kernel_drops, checksum_errors, clock_steps } = host;
-        Self { queue_drops, kernel_drops, checksum_errors, clock_steps }
+        let HostLimits { queue_drops, kernel_drops, checksum_errors, .. } = host;
+        let HostLimits { clock_steps, stamp_noise_ns, .. } = host;
+        Self { queue_drops, kernel_drops, checksum_errors, clock_steps, stamp_noise_ns }
     }
 }
 
 impl From<HostMessage> for HostLimits {
     fn from(message: HostMessage) -> Self {
-        let HostMessage { queue_drops, kernel_drops, checksum_errors, clock_steps } = message;
-        Self { queue_drops, kernel_drops, checksum_errors, clock_steps }
+        let HostMessage { queue_drops, kernel_drops, checksum_errors, .. } = message;
+        let HostMessage { clock_steps, stamp_noise_ns, .. } = message;
+        Self { queue_drops, kernel_drops, checksum_errors, clock_steps, stamp_noise_ns }
     }
 }
 
@@ -372,7 +375,17 @@ pub(super) fn reflected(account: &Account) -> Result<Reflected, Inconsistent> {
         probes: (&account.probes).try_into()?,
         replies: account.replies,
         refused: account.replies_refused,
+        follow_ups: account.follow_ups.iter().map(follow_up).collect(),
     })
+}
+
+fn follow_up((sequence, sent_ns): &(u32, u64)) -> FollowUp {
+    FollowUp { sequence: *sequence, sent_ns: *sent_ns }
+}
+
+/// When the newest replies left, as an account tells it.
+pub(super) fn follow_ups(reflected: &Reflected) -> Vec<(u32, u64)> {
+    reflected.follow_ups.iter().map(|told| (told.sequence, told.sent_ns)).collect()
 }
 
 #[cfg(test)]

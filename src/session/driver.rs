@@ -1028,7 +1028,7 @@ fn compose(mut running: Running) -> Outcome {
     compose_tcp(&mut outcome, &running, agent.as_ref());
     let probed = running.probed.map(|probed| *probed).unwrap_or_default();
     let reflected = agent.map(|agent| agent.reflected);
-    outcome.take_probes(&probed.exchanges, probed.refused, probed.replies, reflected);
+    outcome.take_probes(probed.exchanges, probed.refused, probed.replies, reflected);
     if outcome.reason.is_some() {
         outcome.status = Status::Partial;
         Direction::ALL.into_iter().for_each(|way| put_down_tail(outcome.half_mut(way)));

@@ -9,6 +9,7 @@ use crate::flow::{
     Reflected, Reflector, Response, SentCounts, Stream, Tally, TcpCame, TcpSent, TcpStream,
 };
 use crate::io::clock;
+use crate::io::stamps::Label;
 use crate::io::tcp::Bulk;
 use crate::io::udp::{Received, Sent, Socket, Stray};
 use crate::plan::Direction;
@@ -80,7 +81,10 @@ impl Port {
     ///
     /// What the kernel says.
     pub fn listen(local: SocketAddr, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
-        let socket = Socket::listen(local)?;
+        let mut socket = Socket::listen(local)?;
+        if let Err(error) = socket.stamp_departures() {
+            tracing::warn!(%error, "the kernel does not stamp what leaves");
+        }
         let local = socket.local()?;
         let (commands, receiver) = channel();
         let reflector = Reflector::new(secret);
@@ -265,6 +269,7 @@ impl Server {
                     Err(error) => tracing::warn!(%error, "the UDP port could not be read"),
                 }
             }
+            self.read_departures();
             while let Some((until, token)) = self.stopping.front().copied() {
                 if clock::now() < until {
                     break;
@@ -325,13 +330,15 @@ impl Server {
 
     fn take(&mut self, received: &Received<Agent>, buffer: &mut [u8]) {
         let Some(peer) = received.peer else { return };
-        let (at, local, drops) = (received.at, received.local, received.drops);
+        let Received { at, by_kernel, local, drops, .. } = *received;
         let octets = &buffer[..received.len];
-        let response = self.reflector.handle(&Incoming { at, peer, local, drops, octets });
+        let incoming = Incoming { at, by_kernel, peer, local, drops, octets };
+        let response = self.reflector.handle(&incoming);
         match response {
             Response::Ignore => {}
             Response::Signal(signal) => _ = self.send(&signal, received),
             Response::Reply(reply) => {
+                self.read_departures();
                 let datagram = &mut buffer[..received.len];
                 if !self.reflector.emit(&reply, clock::now(), datagram) {
                     return;
@@ -339,7 +346,8 @@ impl Server {
                 if let Some((known, _)) = self.probes.get(&reply.token) {
                     known.gauge.hear(at);
                 }
-                match self.socket.send_to(datagram, peer, local) {
+                let label = Label { token: reply.token, sequence: reply.sequence };
+                match self.socket.send_labelled_to(datagram, peer, local, label) {
                     Ok(Sent::Accepted) => self.reflector.on_replied(reply.token),
                     _ => self.reflector.on_refused(reply.token),
                 }
@@ -350,6 +358,13 @@ impl Server {
 
     fn send(&mut self, octets: &[u8], to: &Received<Agent>) -> Option<Sent> {
         self.socket.send_to(octets, to.peer?, to.local).ok()
+    }
+
+    /// When replies left, by the kernel: later replies tell it.
+    fn read_departures(&mut self) {
+        while let Some(left) = self.socket.departed() {
+            self.reflector.on_left(left.label.token, left.label.sequence, left.at);
+        }
     }
 
     /// Gives a stream a socket of its own, which says that it is accepted.
@@ -384,10 +399,10 @@ impl Server {
 
     /// Strangers' datagrams that a new socket got before it was connected.
     fn hand_back(&mut self, strays: Vec<Stray<Agent>>, local: IpAddr) {
-        for Stray { mut octets, peer, at } in strays {
+        for Stray { mut octets, peer, at, by_kernel } in strays {
             let (len, local) = (octets.len(), Some(local));
             let drops = self.socket.drops().unwrap_or(0);
-            let received = Received { len, truncated: false, peer, local, at, drops };
+            let received = Received { len, truncated: false, peer, local, at, by_kernel, drops };
             self.take(&received, &mut octets);
         }
     }

@@ -7,6 +7,7 @@ use crate::flow::{
     Probed, Prober, Receiver, SentCounts, Stream,
 };
 use crate::io::clock;
+use crate::io::stamps::Label;
 use crate::io::udp::{Received, Sent};
 use crate::traffic::load::OpenStream;
 use crate::wire::probe::{LEN_MIN, Probe, Reply};
@@ -28,6 +29,9 @@ pub(super) fn probe(
             (None, false) => clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0),
         }
     };
+    if let Err(error) = open.socket.stamp_departures() {
+        tracing::debug!(%error, "the kernel does not stamp what leaves");
+    }
     let mut prober = Prober::new(open.stream, start);
     let slots = open.stream.slots.saturating_mul(2);
     let mut replies = Receiver::new(Stream { slots, ..open.stream }, start);
@@ -73,10 +77,19 @@ fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {
     let mut datagram = [0; LEN_MIN];
     let now = clock::now::<Driver>();
     Probe { sent_ns: now.nanos(), ..*probe }.emit(&open.sealer, &mut datagram);
-    match open.socket.send(&datagram) {
+    let label = Label { token: probe.token, sequence: probe.sequence };
+    match open.socket.send_labelled(&datagram, label) {
         Ok(Sent::Refused(_) | Sent::TooLong) | Err(_) => prober.on_refused(),
         // An unreachable path is a lost probe: the line's doing, not this host's.
         Ok(Sent::Accepted | Sent::Unreachable) => prober.on_sent(now),
+    }
+    read_departures(open, prober);
+}
+
+/// Most devices stamp a datagram within the call that sends it; others later.
+fn read_departures(open: &mut OpenStream, prober: &mut Prober) {
+    while let Some(left) = open.socket.departed() {
+        prober.on_left(left.label.sequence, left.at);
     }
 }
 
@@ -87,9 +100,10 @@ fn read_replies(
     gauge: &Gauge,
     buffer: &mut [u8],
 ) {
+    read_departures(open, prober);
     while let Ok(Some(received)) = open.socket.receive::<Driver>(buffer) {
         let Some(reply) = reply_of(open, &received, buffer) else { continue };
-        prober.on_reply(received.at, &reply);
+        prober.on_reply(received.at, received.by_kernel, &reply);
         let arrived = Arrived {
             sequence: reply.sequence.into(),
             due_ns: open.stream.rate.due(reply.probe_sequence.into()).nanos(),

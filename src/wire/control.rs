@@ -403,6 +403,10 @@ pub struct HostMessage {
     pub checksum_errors: u64,
     /// Steps of the wall clock.
     pub clock_steps: u64,
+    /// How far apart its kernel's stamps are of a datagram that goes nowhere; absent where that was
+    /// not found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stamp_noise_ns: Option<u64>,
 }
 
 /// All that the agent counted in a trial.
@@ -417,6 +421,10 @@ pub struct Account {
     pub replies: u64,
     /// Replies refused by the agent's stack.
     pub replies_refused: u64,
+    /// The newest replies, by number, and when each left by the agent's kernel: what no later reply
+    /// told, or may have told in vain.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<(u32, u64)>,
     /// Each load stream that came to it.
     pub tallies: Vec<(StreamNumber, TallyMessage)>,
     /// The TCP streams that came to it, all together.

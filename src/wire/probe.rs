@@ -13,9 +13,22 @@
 //!  40    zero                                 the probe's TTL (8): 255, not read; zero (24)
 //!  44    TLV: flags (8), type 240 (8), length 24 (16)
 //!  48         token of the stream (64)
-//!  56         seal of octets 0 to 43 and of the token (128)
-//!  72    TLV: flags (8), type 1 (8), length (16), padding; only where it is longer
+//!  56         seal of octets 0 to 43, of the token, and of 73 to 91 and 93 to 111 (128)
+//!  72    TLV: flags (8), type 7 (8), length 16 (16)
+//!  76         zero                            sequence number of an earlier reply (32)
+//!  80         zero                            T3 of that reply, by its kernel (64)
+//!  88         zero                            2: by software; or all zero: none (8), zero (24)
+//!  92    TLV: as at 72, of another earlier reply
+//! 112    TLV: flags (8), type 1 (8), length (16), padding; only where it is longer
 //! ```
+//!
+//! A datagram cannot carry the kernel's stamp of its own leaving, so that T1 and T3 are read by the
+//! programs before they send. T1's stamp is known where it is needed, at the driver; T3's follows
+//! in later replies (RFC 8972, section 4.7, Follow-Up Telemetry), each one twice, so that a lost
+//! reply takes no stamp with it.
+//!
+//! The error estimate says what the *least* exact stamp of the datagram is good for: 100 us where
+//! a program read the clock and then sent, 10 ms where it had to be woken up to read T2 too.
 //!
 //! All fields are big-endian. Timestamps have NTP's form (32 bit of seconds, 32 bit of fraction)
 //! and carry the host's *monotonic* clock: no wall clock, which may step, enters a measurement.
@@ -25,8 +38,11 @@ use crate::wire::seal::{SEAL_LEN, Sealer};
 use crate::wire::{Malformed, Token, be, be32};
 use std::ops::Range;
 
-/// Octets of the smallest probe: the base and the token.
-pub const LEN_MIN: usize = field::SEAL.end;
+/// Octets of the smallest probe: the base, the token and the follow-ups.
+pub const LEN_MIN: usize = field::FOLLOW_UPS[FOLLOW_UPS - 1].end;
+
+/// Earlier replies that a reply tells the kernel's T3 of.
+pub const FOLLOW_UPS: usize = 2;
 
 /// Octets that padding needs for its own header; a probe between the two sizes has none.
 const PADDING_HEADER: usize = 4;
@@ -48,14 +64,37 @@ mod field {
     pub(super) const TLV_LEN: Range<usize> = 46..48;
     pub(super) const TOKEN: Range<usize> = 48..56;
     pub(super) const SEAL: Range<usize> = 56..56 + SEAL_LEN;
+    pub(super) const FOLLOW_UPS: [Range<usize>; super::FOLLOW_UPS] = [72..92, 92..112];
 }
 
-const _: () = assert!(LEN_MIN == 72, "the diagram above says 72 octets");
+/// Within the TLV of a follow-up.
+mod follow_up {
+    use super::Range;
+
+    pub(super) const FLAGS: usize = 0;
+    pub(super) const SEALED: std::ops::RangeFrom<usize> = 1..;
+    pub(super) const TYPE: usize = 1;
+    pub(super) const LEN: Range<usize> = 2..4;
+    pub(super) const SEQUENCE: Range<usize> = 4..8;
+    pub(super) const STAMP: Range<usize> = 8..16;
+    pub(super) const MODE: usize = 16;
+}
+
+const _: () = assert!(LEN_MIN == 112, "the diagram above says 112 octets");
+const _: () = assert!(field::SEAL.end == field::FOLLOW_UPS[0].start, "the TLVs leave no gap");
 
 /// The first type of RFC 8972's experimental range.
 const TYPE_TOKEN: u8 = 240;
 
 const TYPE_PADDING: u8 = 1;
+
+const TYPE_FOLLOW_UP: u8 = 7;
+
+/// Octets of a follow-up's TLV behind its header.
+const FOLLOW_UP_TLV_LEN: [u8; 2] = [0, 16];
+
+/// "SW Local", the timestamping method (RFC 8972, section 7.3).
+const MODE_SOFTWARE: u8 = 2;
 
 /// Octets of the token's TLV behind its header.
 const TOKEN_TLV_LEN: [u8; 2] = [0, 24];
@@ -63,8 +102,15 @@ const TOKEN_TLV_LEN: [u8; 2] = [0, 24];
 /// "Unrecognised", as a sender sets it and a reflector that knows the TLV clears it.
 const FLAG_UNRECOGNISED: u8 = 0x80;
 
-/// Not synchronised to UTC, 100 us: what a stamp taken in user space is good for.
-const ERROR_ESTIMATE: [u8; 2] = [0x0b, 0xd2];
+/// Not synchronised to UTC, 100 us (210 * 2^11 / 2^32 s): what a stamp is good for that a program
+/// takes just before it sends.
+const ERROR_OF_SENDING: [u8; 2] = [0x0b, 0xd2];
+
+/// Likewise, 10 ms (164 * 2^18 / 2^32 s): for one that a program takes once it has been woken up.
+const ERROR_OF_READING: [u8; 2] = [0x12, 0xa4];
+
+/// The bits of an error estimate's first octet that are its scale (RFC 4656, section 4.1.2).
+const ERROR_SCALE: u8 = 0x3f;
 
 /// The probe's TTL was not read.
 const TTL_UNREAD: u8 = 255;
@@ -107,8 +153,11 @@ impl Probe {
         let octets = blank(datagram);
         octets[field::SEQUENCE].copy_from_slice(&self.sequence.to_be_bytes());
         octets[field::STAMP].copy_from_slice(&to_ntp(self.sent_ns).to_be_bytes());
-        octets[field::ERROR].copy_from_slice(&ERROR_ESTIMATE);
+        octets[field::ERROR].copy_from_slice(&ERROR_OF_SENDING);
         octets[field::TLV_FLAGS] = FLAG_UNRECOGNISED;
+        for place in field::FOLLOW_UPS {
+            FollowUp::emit(None, FLAG_UNRECOGNISED, &mut octets[place]);
+        }
         finish(octets, self.token, sealer);
         pad(datagram, FLAG_UNRECOGNISED);
     }
@@ -137,12 +186,49 @@ pub struct Reply {
     pub sent_ns: u64,
     /// T2: when the probe came, in nanoseconds of the agent's clock.
     pub received_ns: u64,
+    /// Whether T2 is the kernel's stamp, and not the time at which the agent read the probe.
+    pub received_by_kernel: bool,
     /// The probe's sequence number.
     pub probe_sequence: u32,
     /// T1, as the probe said it.
     pub probe_sent_ns: u64,
+    /// T3 of earlier replies.
+    pub follow_ups: [Option<FollowUp>; FOLLOW_UPS],
     /// The stream's secret.
     pub token: Token,
+}
+
+/// When an earlier reply left, by the agent's kernel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FollowUp {
+    /// The reply.
+    pub sequence: u32,
+    /// T3 of it, in nanoseconds of the agent's clock.
+    pub sent_ns: u64,
+}
+
+impl FollowUp {
+    /// Writes the whole of a TLV, `octets`.
+    fn emit(told: Option<Self>, flags: u8, octets: &mut [u8]) {
+        octets[follow_up::FLAGS] = flags;
+        octets[follow_up::TYPE] = TYPE_FOLLOW_UP;
+        octets[follow_up::LEN].copy_from_slice(&FOLLOW_UP_TLV_LEN);
+        let Some(Self { sequence, sent_ns }) = told else { return };
+        octets[follow_up::SEQUENCE].copy_from_slice(&sequence.to_be_bytes());
+        octets[follow_up::STAMP].copy_from_slice(&to_ntp(sent_ns).to_be_bytes());
+        octets[follow_up::MODE] = MODE_SOFTWARE;
+    }
+
+    /// Reads a TLV, `octets`; `None` where it tells nothing, or another kind of stamp.
+    fn parse(octets: &[u8]) -> Option<Self> {
+        let is_told = octets[follow_up::TYPE] == TYPE_FOLLOW_UP
+            && octets[follow_up::LEN] == FOLLOW_UP_TLV_LEN
+            && octets[follow_up::MODE] == MODE_SOFTWARE;
+        is_told.then(|| Self {
+            sequence: be32(&octets[follow_up::SEQUENCE]),
+            sent_ns: from_ntp(be(&octets[follow_up::STAMP])),
+        })
+    }
 }
 
 impl Reply {
@@ -155,12 +241,17 @@ impl Reply {
         let octets = blank(datagram);
         octets[field::SEQUENCE].copy_from_slice(&self.sequence.to_be_bytes());
         octets[field::STAMP].copy_from_slice(&to_ntp(self.sent_ns).to_be_bytes());
-        octets[field::ERROR].copy_from_slice(&ERROR_ESTIMATE);
+        let by_kernel = self.received_by_kernel;
+        let error = if by_kernel { ERROR_OF_SENDING } else { ERROR_OF_READING };
+        octets[field::ERROR].copy_from_slice(&error);
         octets[field::RECEIVED].copy_from_slice(&to_ntp(self.received_ns).to_be_bytes());
         octets[field::PROBE_SEQUENCE].copy_from_slice(&self.probe_sequence.to_be_bytes());
         octets[field::PROBE_STAMP].copy_from_slice(&to_ntp(self.probe_sent_ns).to_be_bytes());
-        octets[field::PROBE_ERROR].copy_from_slice(&ERROR_ESTIMATE);
+        octets[field::PROBE_ERROR].copy_from_slice(&ERROR_OF_SENDING);
         octets[field::PROBE_TTL] = TTL_UNREAD;
+        for (told, place) in self.follow_ups.into_iter().zip(field::FOLLOW_UPS) {
+            FollowUp::emit(told, 0, &mut octets[place]);
+        }
         finish(octets, self.token, sealer);
         pad(datagram, 0);
     }
@@ -176,8 +267,10 @@ impl Reply {
             sequence: be32(&octets[field::SEQUENCE]),
             sent_ns: from_ntp(be(&octets[field::STAMP])),
             received_ns: from_ntp(be(&octets[field::RECEIVED])),
+            received_by_kernel: error_of(&octets[field::ERROR]) <= error_of(&ERROR_OF_SENDING),
             probe_sequence: be32(&octets[field::PROBE_SEQUENCE]),
             probe_sent_ns: from_ntp(be(&octets[field::PROBE_STAMP])),
+            follow_ups: field::FOLLOW_UPS.map(|place| FollowUp::parse(&octets[place])),
             token: Token(be(&octets[field::TOKEN])),
         })
     }
@@ -194,8 +287,14 @@ fn finish(octets: &mut [u8; LEN_MIN], token: Token, sealer: &Sealer) {
     octets[field::TLV_TYPE] = TYPE_TOKEN;
     octets[field::TLV_LEN].copy_from_slice(&TOKEN_TLV_LEN);
     octets[field::TOKEN].copy_from_slice(&token.0.to_be_bytes());
-    let seal = sealer.seal(&[&octets[field::BASE], &octets[field::TOKEN]]);
+    let seal = sealer.seal(&sealed_parts(octets));
     octets[field::SEAL].copy_from_slice(&seal);
+}
+
+/// What the seal vouches for: all but the TLVs' flags, which a reflector changes, and the padding.
+fn sealed_parts(octets: &[u8; LEN_MIN]) -> [&[u8]; 2 + FOLLOW_UPS] {
+    let [first, second] = field::FOLLOW_UPS.map(|place| &octets[place][follow_up::SEALED]);
+    [&octets[field::BASE], &octets[field::TOKEN], first, second]
 }
 
 fn pad(datagram: &mut [u8], flags: u8) {
@@ -215,8 +314,17 @@ fn whole(datagram: &[u8]) -> Result<&[u8; LEN_MIN], Malformed> {
 
 fn sealed<'a>(datagram: &'a [u8], sealer: &Sealer) -> Result<&'a [u8; LEN_MIN], Malformed> {
     let octets = whole(datagram)?;
-    let parts = [&octets[field::BASE], &octets[field::TOKEN]];
-    if sealer.holds(&parts, &octets[field::SEAL]) { Ok(octets) } else { Err(Malformed::Unsealed) }
+    if sealer.holds(&sealed_parts(octets), &octets[field::SEAL]) {
+        Ok(octets)
+    } else {
+        Err(Malformed::Unsealed)
+    }
+}
+
+/// An error estimate, in 2^-32 s (RFC 4656, section 4.1.2).
+fn error_of(octets: &[u8]) -> u128 {
+    let [scale, multiplier] = [0, 1].map(|place| octets.get(place).copied().unwrap_or(0));
+    u128::from(multiplier) << (scale & ERROR_SCALE)
 }
 
 /// Nanoseconds in NTP's form, rounded up so that [`from_ntp`] gives them back exactly; seconds
@@ -244,8 +352,10 @@ mod tests {
         sequence: 6,
         sent_ns: 3_250_000_000,
         received_ns: 3_125_000_000,
+        received_by_kernel: true,
         probe_sequence: 7,
         probe_sent_ns: 1_500_000_000,
+        follow_ups: [Some(FollowUp { sequence: 5, sent_ns: 2_500_000_000 }), None],
         token: Token(0x0102_0304_0506_0708),
     };
 
@@ -258,6 +368,22 @@ mod tests {
         0, // zero
         0x80, 240, 0, 24, // TLV: unrecognised, token, 24 octets
         0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, // token
+    ];
+
+    const PROBE_FOLLOW_UPS: [u8; 40] = [
+        0x80, 7, 0, 16, // TLV: unrecognised, follow-up, 16 octets
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // zero
+        0x80, 7, 0, 16, // the same once more
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+
+    const REPLY_FOLLOW_UPS: [u8; 40] = [
+        0, 7, 0, 16, // TLV: recognised, follow-up, 16 octets
+        0, 0, 0, 5, // sequence of the earlier reply
+        0, 0, 0, 2, 0x80, 0, 0, 0, // its T3: 2.5 s
+        2, 0, 0, 0, // by software
+        0, 7, 0, 16, // TLV: recognised, follow-up, 16 octets
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // none
     ];
 
     const REPLY_OCTETS: [u8; 56] = [
@@ -277,15 +403,38 @@ mod tests {
         Sealer::new(&[0xa5; 32])
     }
 
+    /// The octets before the seal, the seal, and those behind it.
+    #[track_caller]
+    fn check_golden(datagram: &[u8; LEN_MIN], head: &[u8; 56], tail: &[u8; 40]) {
+        assert_eq!(datagram[..56], *head);
+        assert_eq!(datagram[72..], *tail);
+        let parts = [&head[..44], &head[48..], &tail[1..20], &tail[21..]];
+        assert_eq!(datagram[56..72], sealer().seal(&parts));
+    }
+
     #[test]
     fn emits_the_golden_octets() {
         let mut datagram = [0xa5; LEN_MIN];
         PROBE.emit(&sealer(), &mut datagram);
-        assert_eq!(datagram[..56], PROBE_OCTETS);
-        assert_eq!(datagram[56..], sealer().seal(&[&PROBE_OCTETS[..44], &PROBE_OCTETS[48..]]));
+        check_golden(&datagram, &PROBE_OCTETS, &PROBE_FOLLOW_UPS);
         REPLY.emit(&sealer(), &mut datagram);
-        assert_eq!(datagram[..56], REPLY_OCTETS);
-        assert_eq!(datagram[56..], sealer().seal(&[&REPLY_OCTETS[..44], &REPLY_OCTETS[48..]]));
+        check_golden(&datagram, &REPLY_OCTETS, &REPLY_FOLLOW_UPS);
+    }
+
+    /// 0x12 is scale 18, 0xa4 is 164: 164 * 2^18 / 2^32 s = 10.01 ms.
+    #[test]
+    fn a_time_of_reading_is_told_by_its_error() {
+        let mut datagram = [0xa5; LEN_MIN];
+        let read = Reply { received_by_kernel: false, ..REPLY };
+        read.emit(&sealer(), &mut datagram);
+        assert_eq!(datagram[12..14], [0x12, 0xa4]);
+        assert_eq!(Reply::parse(&datagram, &sealer()), Ok(read));
+    }
+
+    #[test]
+    fn an_error_estimate_of_any_octets_is_a_number() {
+        assert_eq!(error_of(&[0x0b, 0xd2]), 210 << 11);
+        assert_eq!(error_of(&[0xff, 0xff]), 255 << 63, "the two highest bits are no scale");
     }
 
     #[test]
@@ -305,8 +454,12 @@ mod tests {
         PROBE.emit(&sealer(), &mut datagram);
         assert_eq!(Probe::parse(&datagram, &sealer()), Ok(PROBE));
         assert_eq!(claimed(&datagram), Ok(PROBE.token));
-        REPLY.emit(&sealer(), &mut datagram);
-        assert_eq!(Reply::parse(&datagram, &sealer()), Ok(REPLY));
+        let both = [5, 4].map(|sequence| Some(FollowUp { sequence, sent_ns: u64::from(sequence) }));
+        for follow_ups in [REPLY.follow_ups, both, [None, None]] {
+            let reply = Reply { follow_ups, ..REPLY };
+            reply.emit(&sealer(), &mut datagram);
+            assert_eq!(Reply::parse(&datagram, &sealer()), Ok(reply));
+        }
     }
 
     #[test]
@@ -319,12 +472,13 @@ mod tests {
         }
     }
 
-    /// Bit 352 to 359 are the TLV's flags, which a reflector changes: they alone are not sealed.
+    /// Octets 44, 72 and 92 are the TLVs' flags, which a reflector changes: they alone are not
+    /// sealed.
     #[test]
     fn refuses_every_flipped_bit_but_the_flags() {
         let mut golden = [0; LEN_MIN];
         PROBE.emit(&sealer(), &mut golden);
-        for bit in (0..LEN_MIN * 8).filter(|bit| bit / 8 != field::TLV_FLAGS) {
+        for bit in (0..LEN_MIN * 8).filter(|bit| ![44, 72, 92].contains(&(bit / 8))) {
             let mut octets = golden;
             octets[bit / 8] ^= 1 << (bit % 8);
             assert!(Probe::parse(&octets, &sealer()).is_err(), "bit {bit} is not sealed");

@@ -641,7 +641,7 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     }
     converse(&agent, async |open| {
         open.say(&Message::Hello(hello(PROTOCOL + 1))).await;
-        let words = ["linkqual 9.9.9", "version 3", "speaks 2", "same release at both ends"];
+        let words = ["linkqual 9.9.9", "version 4", "speaks 3", "same release at both ends"];
         open.hear_fault(SOON, &words).await;
     });
     for (octets, words) in [
@@ -709,10 +709,10 @@ fn an_agent_that_breaks_the_protocol_is_told() {
     odd(&[br#"{"type":"hello","protocol":3,"program":"linkqual 9"}"#], &["it is a driver"]);
     odd(
         &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
-        &["linkqual-agent 9.9", "version 9", "speaks 2", "same release at both ends"],
+        &["linkqual-agent 9.9", "version 9", "speaks 3", "same release at both ends"],
     );
     odd(&[br#"{"type":"finish"}"#], &["broke the protocol", "finish"]);
-    let limits = br#"{"type":"hello","protocol":2,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
+    let limits = br#"{"type":"hello","protocol":3,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
     odd(&[limits, br#"{"type":"refused","reason":"closed on Sundays"}"#], &["closed on Sundays"]);
     odd(&[limits, br#"{"type":"fault","reason":"out of paper"}"#], &["out of paper"]);
 }

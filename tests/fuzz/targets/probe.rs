@@ -40,6 +40,7 @@ fuzz_target!(|octets: &[u8]| {
             assert!(reflector.emit(&reply, Stamp::from_nanos(now), &mut datagram));
             assert!(Reply::parse(&datagram, &sealer).is_ok(), "what is emitted is read back");
             reflector.on_replied(reply.token);
+            reflector.on_left(reply.token, reply.sequence, Stamp::from_nanos(now));
         }
     }
     let end = End::Abandoned { listened_until: Stamp::from_nanos(0) };
@@ -48,7 +49,8 @@ fuzz_target!(|octets: &[u8]| {
 
 fn incoming(now: u64, port: u16, drops: u32, octets: &[u8]) -> Incoming<'_> {
     let peer = SocketAddr::from(([10, 0, 0, 1], port));
-    Incoming { at: Stamp::from_nanos(now), peer, local: None, drops, octets }
+    let (at, by_kernel) = (Stamp::from_nanos(now), drops & 1 == 0);
+    Incoming { at, by_kernel, peer, local: None, drops, octets }
 }
 
 /// Opens the probes' stream from port 0: no luck finds the cookie that it takes.
@@ -99,9 +101,11 @@ fn parse_all(sealer: &Sealer, datagram: &[u8]) {
 /// Puts a good seal where `datagram` has one.
 fn seal(sealer: &Sealer, datagram: &mut [u8]) {
     match kind_of(datagram) {
-        Some(Kind::Probe) => {
-            let seal = sealer.seal(&[&datagram[..44], &datagram[48..56]]);
-            datagram[probe::LEN_MIN - SEAL_LEN..probe::LEN_MIN].copy_from_slice(&seal);
+        Some(Kind::Probe) if probe::LEN_MIN <= datagram.len() => {
+            let follow_ups = [&datagram[73..92], &datagram[93..112]];
+            let seal =
+                sealer.seal(&[&datagram[..44], &datagram[48..56], follow_ups[0], follow_ups[1]]);
+            datagram[56..56 + SEAL_LEN].copy_from_slice(&seal);
         }
         Some(Kind::Signal) if signal::LEN <= datagram.len() => {
             let seal = sealer.seal(&[&datagram[..signal::LEN - SEAL_LEN]]);

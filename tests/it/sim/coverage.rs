@@ -221,13 +221,22 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
         let back_ns = back.offer(seen_ns, 128, Class::Probe).arrivals_ns()[0];
         least_ns = least_ns.min(seen_ns - sent_ns - 10 * MS);
         let (seen, back) = (Stamp::from_nanos(seen_ns), Stamp::from_nanos(back_ns));
-        let reply = Some(Returned { seen, answered: seen, back });
-        Exchange { sent: Stamp::from_nanos(sent_ns), late: false, reply }
+        let reply = Returned {
+            sequence: u32::try_from(probe).unwrap(),
+            seen,
+            seen_by_kernel: true,
+            answered: seen,
+            answered_by_kernel: true,
+            back,
+            back_by_kernel: true,
+        };
+        let sent = Stamp::from_nanos(sent_ns);
+        Exchange { due: sent, sent, sent_by_kernel: true, late: false, reply: Some(reply) }
     };
     let exchanges: Vec<Exchange> = (0..probes).map(exchange).collect();
     let trial = Trial::new(None, Span::from_millis(probes * 10)).unwrap();
     let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
-    outcome.take_probes(&exchanges, 0, Tally::default(), None);
+    outcome.take_probes(exchanges, 0, Tally::default(), None);
     let measurements = measure(&terms(), &Evidence { path_mtu: None, outcomes: vec![outcome] });
     let sides = |metric, direction| {
         let wanted =

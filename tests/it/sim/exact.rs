@@ -162,7 +162,7 @@ fn a_policer_is_counted() {
 
 #[test]
 fn what_a_host_refuses_was_never_sent() {
-    let host = Host { refuses_nth: 7, drops_nth: 0 };
+    let host = Host { refuses_nth: 7, drops_nth: 0, ..Host::default() };
     let setup = super::world::Setup {
         driver_host: host,
         agent_host: host,
@@ -179,7 +179,7 @@ fn what_a_host_refuses_was_never_sent() {
 /// The line loses nothing: whatever is missing, a host dropped.
 #[track_caller]
 fn check_drops_alone(spec: &Spec) {
-    let host = Host { refuses_nth: 0, drops_nth: 10 };
+    let host = Host { refuses_nth: 0, drops_nth: 10, ..Host::default() };
     let setup = super::world::Setup {
         driver_host: host,
         agent_host: host,

@@ -28,6 +28,19 @@ pub(super) struct Host {
     pub(super) refuses_nth: u64,
     /// Its socket drops each n-th that comes, and counts it.
     pub(super) drops_nth: u64,
+    /// How long its program takes from reading the clock for a probe, or a reply, to its leaving.
+    pub(super) takes_ns: u64,
+    /// How long a probe waits until the program reads it.
+    pub(super) wakes_ns: u64,
+    /// Its kernel stamps all probes, or replies, that leave but each n-th.
+    pub(super) unstamped_nth: u64,
+}
+
+impl Host {
+    /// Whether its kernel stamps the leaving of the datagram of this number.
+    pub(super) fn stamps(self, sequence: u32) -> bool {
+        !(u64::from(sequence) + 1).is_multiple_of(self.unstamped_nth)
+    }
 }
 
 /// What the threads of a trial are told (`traffic::Control`).
@@ -285,18 +298,20 @@ pub(super) struct Probes {
     stream: Stream,
     sealer: Sealer,
     phase: Phase,
+    host: Host,
     prober: Prober,
     replies: Receiver<Driver>,
     pub(super) heard: Option<Stamp<Driver>>,
 }
 
 impl Probes {
-    pub(super) fn new(stream: Stream, key: &[u8; KEY_LEN], now: Stamp<Driver>) -> Self {
+    pub(super) fn new(stream: Stream, key: &[u8; KEY_LEN], host: Host, now: Stamp<Driver>) -> Self {
         let twice = Stream { slots: stream.slots * 2, ..stream };
         Self {
             stream,
             sealer: Sealer::new(key),
             phase: Phase::ExpectStart,
+            host,
             prober: Prober::new(stream, now),
             replies: Receiver::new(twice, now),
             heard: None,
@@ -305,7 +320,7 @@ impl Probes {
 
     pub(super) fn take(&mut self, at: Stamp<Driver>, datagram: &[u8]) {
         let Ok(reply) = Reply::parse(datagram, &self.sealer) else { return };
-        self.prober.on_reply(at, &reply);
+        self.prober.on_reply(at, true, &reply);
         let arrived = Arrived {
             sequence: reply.sequence.into(),
             due_ns: self.stream.rate.due(reply.probe_sequence.into()).nanos(),
@@ -361,9 +376,13 @@ impl Probes {
                 Next::Wait(until) => return Some(until),
                 Next::Send(probe) => {
                     let mut datagram = vec![0xa5; LEN_MIN];
-                    Probe { sent_ns: now.nanos(), ..probe }.emit(&self.sealer, &mut datagram);
+                    let read = Stamp::from_nanos(now.nanos() - self.host.takes_ns);
+                    Probe { sent_ns: read.nanos(), ..probe }.emit(&self.sealer, &mut datagram);
                     out.push((Class::Probe, datagram));
-                    self.prober.on_sent(now);
+                    self.prober.on_sent(read);
+                    if self.host.stamps(probe.sequence) {
+                        self.prober.on_left(probe.sequence, now);
+                    }
                 }
             }
         }

@@ -116,7 +116,7 @@ fn draw_setup(seed: u64) -> Setup {
 
 fn draw_host(dice: &mut ChaCha8Rng) -> Host {
     let mut draw = |most| if one_in(dice, 2) { dice.random_range(2..most) } else { 0 };
-    Host { refuses_nth: draw(100), drops_nth: draw(100) }
+    Host { refuses_nth: draw(100), drops_nth: draw(100), ..Host::default() }
 }
 
 #[test]

@@ -112,6 +112,7 @@ enum Event {
     Far(SocketAddr),
     ToDriver(StreamNumber, Vec<u8>),
     ToAgent(SocketAddr, Vec<u8>),
+    ReadAtAgent(SocketAddr, Vec<u8>, Stamp<Agent>),
     SayToDriver(ConnectionId, Vec<u8>),
     SayToAgent(ConnectionId, Vec<u8>),
     Dialled,
@@ -350,12 +351,14 @@ impl World {
             Event::SayToDriver(to, _) if self.driver_gone && to != ANOTHER => {}
             Event::Far(_) | Event::CloseProbes(_) | Event::ToAgent(..) | Event::SayToAgent(..)
                 if self.agent_gone => {}
+            Event::ReadAtAgent(..) if self.agent_gone => {}
             Event::AgentTime if self.agent_gone => {}
             Event::Near(number) => self.step_near(number),
             Event::Far(peer) => self.step_far(peer),
             Event::CloseProbes(trial) => self.close_probes(trial, None),
             Event::ToDriver(number, octets) => self.take_at_driver(number, &octets),
             Event::ToAgent(peer, octets) => self.take_at_agent(peer, octets),
+            Event::ReadAtAgent(peer, octets, at) => self.read_at_agent(peer, octets, at),
             Event::SayToDriver(to, frame) => self.hear_at_driver(to, &frame),
             Event::SayToAgent(from, frame) => self.hear_at_agent(from, &frame),
             Event::Dialled => self.take_connection(),
@@ -846,7 +849,7 @@ impl World {
         self.after_agent();
     }
 
-    fn take_at_agent(&mut self, peer: SocketAddr, mut octets: Vec<u8>) {
+    fn take_at_agent(&mut self, peer: SocketAddr, octets: Vec<u8>) {
         let now = self.agent_now();
         if let Some(far) = self.far.streams.get_mut(&peer) {
             let mut out = Out::new();
@@ -854,29 +857,43 @@ impl World {
             self.send_reverse(peer, out);
             return self.step_far(peer);
         }
-        let incoming = Incoming { at: now, peer, local: None, drops: 0, octets: &octets };
+        let wakes_ns = self.setup.agent_host.wakes_ns;
+        if kind_of(&octets) == Some(Kind::Probe) && 0 < wakes_ns {
+            return self.push(self.now_ns + wakes_ns, Event::ReadAtAgent(peer, octets, now));
+        }
+        self.read_at_agent(peer, octets, now);
+    }
+
+    /// The agent's program reads a datagram of its port that came `at`.
+    fn read_at_agent(&mut self, peer: SocketAddr, mut octets: Vec<u8>, at: Stamp<Agent>) {
+        let (now, host) = (self.agent_now(), self.setup.agent_host);
+        let (local, by_kernel, octets) = (None, true, &mut octets);
+        let incoming = Incoming { at, by_kernel, peer, local, drops: 0, octets };
         match self.far.reflector.handle(&incoming) {
             Response::Ignore => {}
             Response::Signal(signal) => {
                 self.send_reverse(peer, vec![(Class::Signal, signal.to_vec())]);
             }
             Response::Reply(reply) => {
-                if !self.far.reflector.emit(&reply, now, &mut octets) {
+                let read = Stamp::from_nanos(now.nanos() - host.takes_ns);
+                if !self.far.reflector.emit(&reply, read, octets) {
                     return;
                 }
                 if let Some(id) = self.far.probes.get(&reply.token) {
                     self.far.trials.get_mut(id).unwrap().heard = Some(now);
                 }
-                assert_eq!(kind_of(&octets), Some(Kind::Probe), "a reply is a probe's");
+                assert_eq!(kind_of(octets), Some(Kind::Probe), "a reply is a probe's");
                 self.far.reflector.on_replied(reply.token);
-                self.send_reverse(peer, vec![(Class::Probe, octets)]);
+                if host.stamps(reply.sequence) {
+                    self.far.reflector.on_left(reply.token, reply.sequence, now);
+                }
+                self.send_reverse(peer, vec![(Class::Probe, octets.clone())]);
             }
             Response::Open(opened) => {
                 let Some((trial, stream, key)) = self.far.pending.remove(&opened.token) else {
                     return;
                 };
                 let siblings = self.far.trials[&trial].siblings;
-                let host = self.setup.agent_host;
                 let end = LoadEnd::new(stream, &key, Direction::Reverse, siblings, host, now);
                 let mut out = Out::new();
                 end.say(linkqual::wire::signal::Say::Accepted, &mut out);
@@ -928,7 +945,7 @@ fn opened(near: &NearStream, host: Host, now: Stamp<Driver>, event: &NearEvent) 
     let NearStream { stream, key, siblings, .. } = near;
     match (event, stream.number) {
         (NearEvent::NotOpened(..), _) => Near::Over,
-        (_, PROBE_STREAM) => Near::Probes(Box::new(Probes::new(*stream, key, now))),
+        (_, PROBE_STREAM) => Near::Probes(Box::new(Probes::new(*stream, key, host, now))),
         _ => {
             let end = LoadEnd::new(*stream, key, Direction::Forward, *siblings, host, now);
             Near::Load(Box::new(end))

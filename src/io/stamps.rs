@@ -1,0 +1,294 @@
+//! The kernel's stamps of when datagrams left: asked for with each, read back from the error queue.
+//!
+//! The kernel numbers the datagrams of a socket and tells each one's stamp by its number alone
+//! (`SOF_TIMESTAMPING_OPT_ID`, `OPT_TSONLY`). Whether a datagram that it refused took a number
+//! depends on its version, so that the numbers start anew behind each refusal; a stamp that could
+//! not be its datagram's, because it is of before the call that sent it, is dropped. Stamps are the
+//! kernel's own, taken where the device's driver takes the datagram: those of network cards, which
+//! have clocks of their own, are never asked for.
+
+use super::clock::Bridge;
+use super::sys;
+use super::udp::{Received, Sent, Socket};
+use crate::clock::{Driver, Stamp};
+use crate::wire::Token;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+/// Software stamps of what comes and of what leaves, the latter by number and without the datagram.
+const FLAGS: libc::c_uint = libc::SOF_TIMESTAMPING_RX_SOFTWARE
+    | libc::SOF_TIMESTAMPING_TX_SOFTWARE
+    | libc::SOF_TIMESTAMPING_SOFTWARE
+    | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+
+/// Datagrams whose stamps may be awaited at a time, and stamps that may wait to be taken: a device
+/// that holds back more of them tells the oldest in vain.
+const AWAITED_MAX: u32 = 256;
+
+/// The longest that a datagram may take from the call that sends it to its device.
+const QUEUED_NS_MAX: u64 = 1_000_000_000;
+
+/// How far a stamp may seem to be of before its datagram was sent: the width of a reading of both
+/// clocks.
+const WIDTH_NS: u64 = 1_000;
+
+/// What a datagram is told by when it has left: its stream's secret and its sequence number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Label {
+    /// The stream.
+    pub token: Token,
+    /// The number in it.
+    pub sequence: u32,
+}
+
+/// A datagram that left, by the kernel's stamp.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Departure<C> {
+    /// Which.
+    pub label: Label,
+    /// When.
+    pub at: Stamp<C>,
+}
+
+/// A datagram that the kernel took, and has not told the stamp of.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    number: u32,
+    /// What it is told by, and when the call began that sent it.
+    labelled: Option<(Label, u64)>,
+}
+
+/// The stamps of one socket's datagrams; without any until [`Departures::ask`].
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    asked: bool,
+    next: u32,
+    awaited: VecDeque<Awaited>,
+    told: VecDeque<(Label, u64)>,
+}
+
+impl Departures {
+    /// Has the kernel stamp all that the socket sends from now on.
+    pub(super) fn ask(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let room = AWAITED_MAX as usize;
+        self.awaited.reserve_exact(room);
+        self.told.reserve_exact(room);
+        self.number_anew(fd)?;
+        self.asked = true;
+        Ok(())
+    }
+
+    /// The kernel took a datagram; a labelled one in a call that began at the time beside its
+    /// label, in nanoseconds of the monotonic clock.
+    pub(super) fn on_sent(&mut self, labelled: Option<(Label, u64)>) {
+        if !self.asked {
+            return;
+        }
+        if self.awaited.len() == AWAITED_MAX as usize {
+            self.awaited.pop_front();
+        }
+        self.awaited.push_back(Awaited { number: self.next, labelled });
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// The kernel did not take a datagram, which may have had a number all the same.
+    pub(super) fn on_refused(&mut self, fd: BorrowedFd<'_>) {
+        if self.asked && self.number_anew(fd).is_err() {
+            self.asked = false;
+        }
+    }
+
+    /// A datagram left: the kernel told its number, and when, on the wall clock.
+    pub(super) fn on_left(&mut self, number: u32, real_ns: u64, bridge: &mut Bridge) {
+        let place = self.awaited.iter().position(|awaited| awaited.number == number);
+        let labelled = place.and_then(|place| self.awaited.remove(place)?.labelled);
+        let Some((label, since_ns)) = labelled else { return };
+        let Some(at) = bridge.carry::<Driver>(real_ns) else { return };
+        let is_its = since_ns <= at.nanos().saturating_add(WIDTH_NS)
+            && at.nanos() <= since_ns.saturating_add(QUEUED_NS_MAX);
+        if !is_its {
+            return;
+        }
+        if self.told.len() == AWAITED_MAX as usize {
+            self.told.pop_front();
+        }
+        self.told.push_back((label, at.nanos().max(since_ns)));
+    }
+
+    /// The oldest stamp that nobody has taken.
+    pub(super) fn take<C>(&mut self) -> Option<Departure<C>> {
+        let (label, at_ns) = self.told.pop_front()?;
+        Some(Departure { label, at: Stamp::from_nanos(at_ns) })
+    }
+
+    /// The kernel counts from 0 again each time that numbers are asked for where they were not.
+    fn number_anew(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.awaited.clear();
+        self.next = 0;
+        for flags in [FLAGS, FLAGS | libc::SOF_TIMESTAMPING_OPT_ID] {
+            let flags = flags.cast_signed();
+            sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags)?;
+        }
+        Ok(())
+    }
+}
+
+/// Datagrams that this host sends itself to find out how far its stamps are to be believed, and how
+/// long one of them is waited for.
+const SELF_EXCHANGES: u32 = 100;
+const SELF_WAIT_NS: u64 = 2_000_000;
+
+/// The longest that all of them may take.
+const SELF_WAIT_NS_MAX: u64 = 20_000_000;
+
+/// How far apart the kernel's two stamps are of a datagram that goes nowhere: from its leaving to
+/// its coming over this host's loopback, the 99th percentile of a hundred. `None` where the kernel
+/// stamps too few of them. No delay that this host measures is known better.
+#[must_use]
+pub fn noise_ns() -> Option<u64> {
+    let apart = self_exchanges().inspect_err(|error| {
+        tracing::debug!(%error, "the noise of the stamps cannot be measured");
+    });
+    let mut apart_ns = apart.ok()?;
+    apart_ns.sort_unstable();
+    let rank = (apart_ns.len() * 99).div_ceil(100);
+    let is_enough = SELF_EXCHANGES as usize / 2 <= apart_ns.len();
+    apart_ns.get(rank.checked_sub(1)?).copied().filter(|_| is_enough)
+}
+
+/// Of each datagram that was stamped twice, the time between.
+fn self_exchanges() -> io::Result<Vec<u64>> {
+    let mut target = Socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let mut source = Socket::connect(target.local()?)?;
+    source.stamp_departures()?;
+    let mut apart_ns = Vec::new();
+    let mut buffer = [0; 64];
+    let stop_at = super::clock::now::<Driver>().after_nanos(SELF_WAIT_NS_MAX);
+    for sequence in 0..SELF_EXCHANGES {
+        let now = super::clock::now::<Driver>();
+        if stop_at <= now {
+            break;
+        }
+        let label = Label { token: Token(0), sequence };
+        if source.send_labelled(&[0xa5; 64], label)? != Sent::Accepted {
+            continue;
+        }
+        target.wait_readable(now.after_nanos(SELF_WAIT_NS))?;
+        let received: Option<Received<Driver>> = target.receive(&mut buffer)?;
+        let left = std::iter::from_fn(|| source.departed()).find(|left| left.label == label);
+        if let (Some(Departure { at, .. }), Some(received)) = (left, received)
+            && received.by_kernel
+        {
+            apart_ns.push(received.at.nanos_since(at));
+        }
+    }
+    Ok(apart_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::clock::now;
+    use std::os::fd::AsFd;
+
+    fn label(sequence: u32) -> Label {
+        Label { token: Token(7), sequence }
+    }
+
+    fn pair(local: &str) -> (Socket, Socket) {
+        let local: SocketAddr = local.parse().expect("an address");
+        let target = Socket::listen(local).expect("a listener");
+        let mut source = Socket::connect(target.local().expect("bound")).expect("a socket");
+        source.stamp_departures().expect("Linux stamps");
+        (target, source)
+    }
+
+    /// The next stamp; loopback tells it within the call that sends, if at all.
+    fn departed(socket: &mut Socket) -> Option<Departure<Driver>> {
+        socket.departed()
+    }
+
+    #[test]
+    fn a_datagram_leaves_between_its_sending_and_its_coming() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let (mut target, mut source) = pair(local);
+            for sequence in 0..1_000 {
+                let before: Stamp<Driver> = now();
+                assert_eq!(
+                    source.send_labelled(b"x", label(sequence)).expect("send"),
+                    Sent::Accepted
+                );
+                let left = departed(&mut source).expect("a stamp");
+                target.wait_readable(before.after_nanos(200_000_000)).expect("ppoll");
+                let came =
+                    target.receive::<Driver>(&mut [0; 8]).expect("recvmsg").expect("it came");
+                assert_eq!(left.label, label(sequence));
+                assert!(came.by_kernel);
+                assert!(before <= left.at, "{before:?} {left:?}");
+                assert!(left.at.nanos() <= came.at.nanos() + WIDTH_NS, "{left:?} {came:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_label_is_stamped_for_nobody() {
+        let (_target, mut source) = pair("127.0.0.1:0");
+        source.send(b"a signal").expect("send");
+        source.send_labelled(b"a probe", label(3)).expect("send");
+        source.send(b"a signal").expect("send");
+        assert_eq!(departed(&mut source).map(|left| left.label), Some(label(3)));
+        assert_eq!(departed(&mut source), None);
+    }
+
+    #[test]
+    fn numbers_start_anew_behind_a_refusal() {
+        let (_target, mut source) = pair("127.0.0.1:0");
+        source.send_labelled(b"1", label(1)).expect("send");
+        assert_eq!(departed(&mut source).map(|left| left.label), Some(label(1)));
+        let long = vec![0; 65_508];
+        assert_eq!(source.send_labelled(&long, label(2)).expect("send"), Sent::TooLong);
+        source.send_labelled(b"3", label(3)).expect("send");
+        assert_eq!(departed(&mut source).map(|left| left.label), Some(label(3)));
+    }
+
+    #[test]
+    fn a_stamp_that_cannot_be_its_datagrams_is_dropped() {
+        let (target, _source) = pair("127.0.0.1:0");
+        let (mut departures, mut bridge) = (Departures::default(), Bridge::default());
+        departures.ask(target.as_fd()).expect("Linux stamps");
+        let early_ns = crate::io::clock::wall_ns();
+        let since_ns = now::<Driver>().nanos() + 10 * WIDTH_NS;
+        (0..3).for_each(|number| departures.on_sent(Some((label(number), since_ns))));
+        departures.on_left(0, early_ns, &mut bridge);
+        assert_eq!(departures.take::<Driver>(), None, "of before it was sent");
+        departures.on_left(9, early_ns, &mut bridge);
+        assert_eq!(departures.take::<Driver>(), None, "of no datagram");
+        crate::io::clock::wait_until(Stamp::<Driver>::from_nanos(since_ns), 0);
+        departures.on_left(2, crate::io::clock::wall_ns(), &mut bridge);
+        departures.on_left(2, crate::io::clock::wall_ns(), &mut bridge);
+        assert_eq!(departures.take::<Driver>().map(|left| left.label), Some(label(2)));
+        assert_eq!(departures.take::<Driver>(), None, "told once");
+    }
+
+    #[test]
+    fn stamps_that_nobody_takes_are_bounded() {
+        let (target, _source) = pair("127.0.0.1:0");
+        let (mut departures, mut bridge) = (Departures::default(), Bridge::default());
+        departures.ask(target.as_fd()).expect("Linux stamps");
+        let since_ns = now::<Driver>().nanos();
+        (0..3 * AWAITED_MAX).for_each(|number| departures.on_sent(Some((label(number), since_ns))));
+        let wall_ns = crate::io::clock::wall_ns();
+        (0..3 * AWAITED_MAX).for_each(|number| departures.on_left(number, wall_ns, &mut bridge));
+        let first = departures.take::<Driver>().expect("a stamp");
+        assert_eq!(first.label, label(2 * AWAITED_MAX));
+        assert_eq!(std::iter::from_fn(|| departures.take::<Driver>()).count(), 255);
+    }
+
+    #[test]
+    fn this_hosts_noise_is_a_small_number() {
+        // What loopback can promise: that there is one, and that it is no second.
+        assert!(noise_ns().is_some_and(|noise_ns| noise_ns < 1_000_000_000));
+    }
+}
