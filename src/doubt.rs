@@ -251,14 +251,13 @@ const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter
 
 fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
     let mut doubts = Vec::new();
-    let mut add = |metrics: &[Metric], bias, text| {
+    let mut add = |metrics: &[Metric], text| {
         let (metrics, direction) = (metrics.to_vec(), None);
-        doubts.push(Doubt { metrics, direction, trial: Some(trial), bias, text });
+        doubts.push(Doubt { metrics, direction, trial: Some(trial), bias: Bias::Either, text });
     };
     if 0 < outcome.clock_steps {
         add(
             &[Metric::Jitter],
-            Bias::Either,
             format!(
                 "the two hosts' clocks jumped against each other {} times: delay variation is told \
                  for each part alone",
@@ -268,14 +267,11 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
     }
     let wall_steps = outcome.driver.clock_steps.saturating_add(outcome.agent.clock_steps);
     if 0 < wall_steps {
-        // Delays are of the monotonic clocks, on both sides of a step alike. What was under
-        // way across it was stamped when it was read, which is later, never sooner.
         add(
             DELAYS,
-            Bias::CanOnlyWorsen,
             format!(
-                "a wall clock was set {wall_steps} times. Kernels stamp by it, so that probes \
-                 under way just then were stamped late, and look slower than they were"
+                "a wall clock was set {wall_steps} times while probes were stamped by it. Run \
+                 again when time synchronisation has settled"
             ),
         );
     }
@@ -283,7 +279,6 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
     if probes.saturating_mul(SHORT_MAX_PERCENT) < outcome.late_probes.saturating_mul(100) {
         add(
             DELAYS,
-            Bias::Either,
             format!(
                 "{} of {probes} probes left more than 5 ms late, because this host was busy",
                 outcome.late_probes
