@@ -95,11 +95,6 @@ impl Bridge {
         is_sure.then(|| Stamp::from_nanos(nanos.min(ahead.at_ns)))
     }
 
-    /// Like [`Self::carry`]; now, where that tells nothing: whatever is read has come by now.
-    pub fn monotonic<C>(&mut self, real_ns: u64) -> Stamp<C> {
-        self.carry(real_ns).unwrap_or_else(now)
-    }
-
     /// How often the wall clock was set since the start.
     #[must_use]
     pub const fn steps(&self) -> u64 {

@@ -176,18 +176,21 @@ impl Socket {
         if self.until_read(|fd| sys::receive_many(fd, octets, *each, controls, read))?.is_none() {
             return Ok(false);
         }
-        // Both clocks are read once for all of them.
+        // Both clocks are read once for all of them, unless the wall clock was set just now.
         let mut ahead = None;
         for place in read.iter_mut() {
-            stamps.push(match place.real_ns {
-                None => crate::io::clock::now(),
-                Some(real_ns) => {
-                    let ahead_ns = *ahead.get_or_insert_with(|| {
-                        let at: Stamp<C> = self.bridge.monotonic(real_ns);
-                        real_ns.wrapping_sub(at.nanos())
-                    });
+            stamps.push(match (place.real_ns, ahead) {
+                (None, _) => crate::io::clock::now(),
+                (Some(real_ns), Some(ahead_ns)) => {
                     Stamp::from_nanos(real_ns.wrapping_sub(ahead_ns))
                 }
+                (Some(real_ns), None) => match self.bridge.carry::<C>(real_ns) {
+                    Some(at) => {
+                        ahead = Some(real_ns.wrapping_sub(at.nanos()));
+                        at
+                    }
+                    None => crate::io::clock::now(),
+                },
             });
             // The counter comes only once it has moved.
             self.drops = place.drops.unwrap_or(self.drops);
