@@ -13,6 +13,10 @@ use crate::traffic::load::OpenStream;
 use crate::wire::probe::{LEN_MIN, Probe, Reply};
 use std::sync::atomic::Ordering::Relaxed;
 
+/// How often a prober looks whether it is to end. A host that watches hundreds of lines has as many
+/// threads that do: a tenth of a second keeps them asleep between their probes.
+const STOP_LOOK_NS: u64 = 100_000_000;
+
 /// Probes until the trial's end, then waits for the agent's count of replies. Tells `event` twice:
 /// when the last reply has come, and when all is counted.
 pub(super) fn probe(
@@ -46,7 +50,7 @@ pub(super) fn probe(
             Next::Done => break,
             Next::Send(probe) => send_probe(&mut open, &probe, &mut prober),
             Next::Wait(until) => {
-                let until = until.min(clock::now().after_nanos(LOOK_NS));
+                let until = until.min(clock::now().after_nanos(STOP_LOOK_NS));
                 _ = open.socket.wait_readable(until);
                 read_replies(&mut open, &mut prober, &mut replies, gauge, &mut buffer);
             }
