@@ -3,6 +3,7 @@
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, TlsStream};
+use crate::policy::RUNS_MAX;
 use crate::session::agent::ConnectionId;
 use crate::wire::control::{FRAME_MAX, Message};
 use crate::wire::data::{FIRST_OCTET, HELLO_LEN};
@@ -16,8 +17,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Connections of admitted drivers that may be open at once.
-const CONNECTIONS_MAX: usize = 256;
+/// Connections of admitted drivers that may be open at once: for each run one, and the one before
+/// it that nobody has noticed to be dead.
+const CONNECTIONS_MAX: usize = 2 * RUNS_MAX;
 
 /// Connections that may be open at once before they have shown a key. One more takes the place of
 /// the oldest: a driver shows its key at once, so strangers that dawdle cannot keep it out.
