@@ -540,7 +540,7 @@ fn unanswered(outcome: &Outcome, half: &Half, most: Span) -> Measured {
 /// The shortest time without an arrival that is an outage: three packet intervals, 50 ms at least.
 #[must_use]
 pub fn outage_min(outcome: &Outcome) -> Span {
-    let probes = crate::plan::PROBES_PER_SECOND;
+    let probes = outcome.trial.probe_rate();
     let fastest = outcome.trial.load().map_or(probes, |load| load.rate_max().max(probes));
     fastest.due(3).max(Span::from_millis(50))
 }

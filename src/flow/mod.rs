@@ -33,7 +33,7 @@ pub use tcp::{
 };
 
 use crate::clock::Stamp;
-use crate::plan::{Direction, PROBES_PER_SECOND, Trial};
+use crate::plan::{Direction, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::{StreamNumber, Token};
 use std::ops::Range;
@@ -136,7 +136,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         number: PROBE_STREAM,
         token: Token(0),
         direction: Direction::Forward,
-        rate: PROBES_PER_SECOND,
+        rate: trial.probe_rate(),
         slots: trial.probes(),
         payload: 0,
         train: 1,

@@ -15,8 +15,7 @@ pub use text::text;
 use crate::method::composition::{Composed, Note, Way, compose};
 use crate::metric::Terms;
 use crate::plan::{
-    Course, DURATION_MAX, Directed, Direction, Limits, Offer, OutOfBounds, PROBES_PER_SECOND, Plan,
-    Test, Trial,
+    Course, DURATION_MAX, Directed, Direction, Limits, Offer, OutOfBounds, Plan, Test, Trial,
 };
 use crate::policy::Request;
 use crate::units::{BitRate, ByteCount, Framing, IpVersion, Layer, Span};
@@ -204,7 +203,7 @@ const fn plus(sum: ByteCount, octets: u64) -> ByteCount {
 fn sent(plan: &Plan, ip: IpVersion, trial: &Trial, offer: Option<Offer>, way: Direction) -> Sent {
     let framing = plan.link.framing(ip);
     let probe = u32::try_from(probe::LEN_MIN).expect("a probe is short");
-    let probes = PROBES_PER_SECOND.packets_in(trial.duration());
+    let probes = trial.probes();
     let probing = probes.saturating_mul(framing.octets_at(Layer::L2, probe).into());
     let (packets, octets) = load(framing, trial, way).unwrap_or_default();
     let covered = trial.course().is_some_and(|course| course.includes(way));

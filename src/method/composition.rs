@@ -145,6 +145,8 @@ pub fn compose(plan: &Plan, place: usize, way: Way) -> Result<Composed, OutOfBou
             Work::Tcp(tcp) => composer.tcp(tcp, test.duration)?,
         });
     }
+    let probed = trials.into_iter().map(|trial| trial.with_probe_rate(plan.link.probe_rate()));
+    let trials: Vec<Trial> = probed.collect::<Result<_, _>>()?;
     let request = request(plan, &tests, &trials, way);
     Ok(Composed { trials, request, notes: composer.notes })
 }
@@ -313,6 +315,7 @@ impl Composer<'_> {
     /// The time in which enough probes leave for the percentiles that are asked for.
     fn probing_needed(&self, metrics: &[Metric]) -> Need {
         let confidence = self.terms.confidence();
+        let probe_rate = self.plan.link.probe_rate();
         let need = |(_, requirement): (_, Requirement)| {
             let metric = requirement.metric();
             if !metrics.contains(&metric) {
@@ -321,8 +324,9 @@ impl Composer<'_> {
             let quantile = if metric == Metric::Jitter { 0.999 } else { 0.99 };
             let probes = samples_needed(quantile, confidence);
             let probes = probes.saturating_add(probes / 100 * PROBES_SPARE_PERCENT + 1);
-            let because = format!("{metric} {requirement} needs {probes} probes at 100/s");
-            Some((PROBES_PER_SECOND.span_of(probes), because))
+            let per_second = probe_rate.per_second();
+            let because = format!("{metric} {requirement} needs {probes} probes at {per_second}/s");
+            Some((probe_rate.span_of(probes), because))
         };
         self.terms.requirements.iter().map(need).fold(None, longest)
     }

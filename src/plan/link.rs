@@ -1,7 +1,7 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
-use super::{Aim, CongestionControl, Course, Directed, Direction, Requirements};
-use crate::units::{BitRate, Framing, IpVersion, Layer, Ratio, Span};
+use super::{Aim, CongestionControl, Course, Directed, Direction, PROBES_PER_SECOND, Requirements};
+use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Ratio, Span};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -58,9 +58,17 @@ pub struct Link {
     pub vlan_tags: u8,
     /// Further octets of each packet that rates count.
     pub extra_overhead_octets: u16,
+    /// Probes per second; [`PROBES_PER_SECOND`] where there is none.
+    pub probes_per_second: Option<PacketRate>,
 }
 
 impl Link {
+    /// Probes per second of every trial on it.
+    #[must_use]
+    pub fn probe_rate(&self) -> PacketRate {
+        self.probes_per_second.unwrap_or(PROBES_PER_SECOND)
+    }
+
     /// What stands around a payload on it.
     #[must_use]
     pub const fn framing(&self, ip: IpVersion) -> Framing {

@@ -32,7 +32,8 @@ pub const MTU_MAX: u32 = 65_535;
 /// The highest packet rate that is a rate at all: 400 Gbit/s of the smallest frames.
 pub const PACKET_RATE_MAX: u64 = 600_000_000;
 
-/// Probes per second, in every trial.
+/// Probes per second where nothing else is asked for, and the most: probes hold no load lock, so
+/// that more of them would be load without one.
 pub const PROBES_PER_SECOND: PacketRate = match PacketRate::new(100) {
     Some(rate) => rate,
     None => unreachable!(),
@@ -54,6 +55,13 @@ const SINGLY_MAX: u64 = 50_000;
 /// The most datagrams that every kernel cuts one send into, and the octets that those may have.
 const TRAIN_MAX: u64 = 64;
 const TRAIN_OCTETS_MAX: u64 = PAYLOAD_MAX as u64;
+
+/// The fewest probes per second: of fewer, two or three that are lost make a second without any,
+/// which is what silence is.
+pub const PROBES_PER_SECOND_MIN: PacketRate = match PacketRate::new(5) {
+    Some(rate) => rate,
+    None => unreachable!(),
+};
 
 /// Whether a load's rate is to be met, or is only as far as it may go.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -381,6 +389,7 @@ enum Traffic {
 pub struct Trial {
     traffic: Traffic,
     duration: Span,
+    probe_rate: PacketRate,
 }
 
 impl Trial {
@@ -405,7 +414,18 @@ impl Trial {
     fn of(traffic: Traffic, duration: Span) -> Result<Self, OutOfBounds> {
         let millis = duration.millis_up();
         check("milliseconds", millis, DURATION_MIN.millis_up(), DURATION_MAX.millis_up())?;
-        Ok(Self { traffic, duration })
+        Ok(Self { traffic, duration, probe_rate: PROBES_PER_SECOND })
+    }
+
+    /// The same, probed at `rate`.
+    ///
+    /// # Errors
+    ///
+    /// Where `rate` is outside [`PROBES_PER_SECOND_MIN`] to [`PROBES_PER_SECOND`].
+    pub fn with_probe_rate(self, rate: PacketRate) -> Result<Self, OutOfBounds> {
+        let (min, max) = (PROBES_PER_SECOND_MIN.per_second(), PROBES_PER_SECOND.per_second());
+        check("probes per second", rate.per_second(), min, max)?;
+        Ok(Self { probe_rate: rate, ..self })
     }
 
     /// The UDP load beside the probes.
@@ -465,10 +485,16 @@ impl Trial {
         self.course().is_none_or(|course| course.includes(direction))
     }
 
+    /// Probes per second.
+    #[must_use]
+    pub const fn probe_rate(&self) -> PacketRate {
+        self.probe_rate
+    }
+
     /// Probes that are due.
     #[must_use]
     pub fn probes(&self) -> u64 {
-        PROBES_PER_SECOND.packets_in(self.duration)
+        self.probe_rate.packets_in(self.duration)
     }
 }
 
@@ -561,6 +587,11 @@ mod tests {
     #[test]
     fn an_idle_trial_covers_both_directions() {
         let idle = Trial::new(None, Span::from_secs(10)).expect("a trial");
+        let probed = |per_second| {
+            let rate = PacketRate::new(per_second).expect("above zero");
+            idle.with_probe_rate(rate).map(|trial| trial.probes()).ok()
+        };
+        assert_eq!([4, 5, 100, 101].map(probed), [None, Some(50), Some(1_000), None]);
         assert!(Direction::ALL.into_iter().all(|direction| idle.covers(direction)));
         assert_eq!(idle.probes(), 1_000);
     }

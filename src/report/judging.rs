@@ -55,6 +55,7 @@ impl Report {
             layer: record.rate_layer,
             vlan_tags: record.vlan_tags,
             extra_overhead_octets: record.extra_overhead_bytes,
+            probes_per_second: None,
         };
         let asked = self.asked.confidence;
         let confidence = Confidence::new(asked).and_then(|_| Ratio::from_fraction(asked));

@@ -167,21 +167,24 @@ fn trial(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Trial, Unreadab
     }
     let (kind, capacity) = kinds[0];
     let aim = if capacity { Aim::Capacity } else { Aim::Carry };
-    match kind {
-        TrialKind::Idle => Trial::new(None, duration).map_err(out_of_bounds),
+    let trial = match kind {
+        TrialKind::Idle => Trial::new(None, duration).map_err(out_of_bounds)?,
         TrialKind::Udp => {
             let rate = |row: &TrialRecord| row.offered_packets_s.and_then(PacketRate::new);
             let rates = Directed { forward: rate(forward), reverse: rate(reverse) };
             let streams = forward.streams.max(reverse.streams);
             let payload = forward.payload_bytes.or(reverse.payload_bytes).unwrap_or(0);
             let load = Load::with_rates(rates, streams, payload, aim).map_err(out_of_bounds)?;
-            Trial::new(Some(load), duration).map_err(out_of_bounds)
+            Trial::new(Some(load), duration).map_err(out_of_bounds)?
         }
         TrialKind::Tcp => {
             let load = tcp::load(forward, reverse, aim)?;
-            Trial::with_tcp(load, duration).map_err(out_of_bounds)
+            Trial::with_tcp(load, duration).map_err(out_of_bounds)?
         }
-    }
+    };
+    let Some(probes) = forward.probe_packets_s else { return Ok(trial) };
+    let rate = PacketRate::new(probes).ok_or_else(|| bad("0 probes per second"))?;
+    trial.with_probe_rate(rate).map_err(out_of_bounds)
 }
 
 fn half(row: &TrialRecord) -> Result<Half, Unreadable> {

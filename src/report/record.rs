@@ -239,6 +239,9 @@ pub struct TrialRecord {
     pub streams: u32,
     /// UDP payload of each load packet.
     pub payload_bytes: Option<u32>,
+    /// Probes that were due each second; absent where they were 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_packets_s: Option<u64>,
     /// Load packets that were due each second.
     pub offered_packets_s: Option<u64>,
     /// UDP payload that was to be sent.

@@ -11,7 +11,7 @@ use crate::flow::{
     Gap, Half, HostLimits, Outcome, PerSecond, Stamping, Status, Steady, Tally, Waiting,
 };
 use crate::metric::{TcpCarried, float, losses, micros, outage_min};
-use crate::plan::{Directed, Direction, Link, Load, TcpLoad, Trial};
+use crate::plan::{Directed, Direction, Link, Load, PROBES_PER_SECOND, TcpLoad, Trial};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::periods::{Clusters, LossPeriods};
 use crate::units::{BitRate, Framing, Layer, Span};
@@ -121,6 +121,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
     let duration = outcome.trial.duration();
     let losses = losses(outcome, direction).filter(|losses| 0 < losses.offered);
     let offset = outcome.offset.filter(|_| is_first);
+    let probe_rate = outcome.trial.probe_rate();
     TrialRecord {
         trial: number,
         site: site.to_owned(),
@@ -136,6 +137,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         duration_s: duration.as_secs(),
         streams: load.map(Load::streams).or(tcp.map(TcpLoad::streams)).unwrap_or(0),
         payload_bytes: load.map(Load::payload),
+        probe_packets_s: (probe_rate != PROBES_PER_SECOND).then(|| probe_rate.per_second()),
         offered_packets_s: load.and_then(|load| Some(load.rate(direction)?.per_second())),
         offered_bit_s: rates.offered_bit_s,
         goodput_bit_s: rates.goodput_bit_s,

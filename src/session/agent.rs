@@ -769,7 +769,7 @@ mod tests {
 
     fn prepare(seconds: u64) -> Message {
         let duration_ns = Span::from_secs(seconds).nanos();
-        Message::Prepare(Prepare { trial: 1, duration_ns, load: None, tcp: None })
+        Message::Prepare(Prepare { trial: 1, duration_ns, probes_s: None, load: None, tcp: None })
     }
 
     #[track_caller]

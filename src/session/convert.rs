@@ -3,7 +3,9 @@
 use crate::flow::{
     COUNT_MAX, Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally, Waiting,
 };
-use crate::plan::{Aim, Directed, Direction, Limits, Load, OutOfBounds, TcpLoad, Trial};
+use crate::plan::{
+    Aim, Directed, Direction, Limits, Load, OutOfBounds, PROBES_PER_SECOND, TcpLoad, Trial,
+};
 use crate::policy;
 use crate::stats::delays::Delays;
 use crate::stats::periods::{Clusters, LossPeriods};
@@ -48,7 +50,9 @@ pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
         congestion_control: load.congestion().to_string(),
         capacity: load.aim() == Aim::Capacity,
     });
-    Prepare { trial: number, duration_ns: trial.duration().nanos(), load, tcp }
+    let usual = trial.probe_rate() == PROBES_PER_SECOND;
+    let probes_s = (!usual).then(|| trial.probe_rate().per_second());
+    Prepare { trial: number, duration_ns: trial.duration().nanos(), probes_s, load, tcp }
 }
 
 impl TryFrom<&Prepare> for Trial {
@@ -56,14 +60,17 @@ impl TryFrom<&Prepare> for Trial {
 
     fn try_from(message: &Prepare) -> Result<Self, Inconsistent> {
         let duration = Span::from_nanos(message.duration_ns);
-        match (&message.load, &message.tcp) {
-            (Some(_), Some(_)) => Err(Inconsistent::new("a trial of UDP and of TCP")),
-            (_, Some(tcp)) => Ok(Self::with_tcp(TcpLoad::try_from(tcp)?, duration)?),
+        let trial = match (&message.load, &message.tcp) {
+            (Some(_), Some(_)) => return Err(Inconsistent::new("a trial of UDP and of TCP")),
+            (_, Some(tcp)) => Self::with_tcp(TcpLoad::try_from(tcp)?, duration)?,
             (load, None) => {
                 let load = load.as_ref().map(Load::try_from).transpose()?;
-                Ok(Self::new(load, duration)?)
+                Self::new(load, duration)?
             }
-        }
+        };
+        let Some(probes_s) = message.probes_s else { return Ok(trial) };
+        let rate = PacketRate::new(probes_s).ok_or_else(|| Inconsistent::new("no probes"))?;
+        Ok(trial.with_probe_rate(rate)?)
     }
 }
 
@@ -409,6 +416,11 @@ mod tests {
         assert!(broken(|load| load.payload = 3).is_err());
         assert!(broken(|load| load.burst_max = Some(1)).is_ok());
         assert!(broken(|load| load.burst_max = Some(0)).is_err());
+        let probed = |probes_s| Trial::try_from(&Prepare { probes_s, ..message.clone() });
+        assert!(probed(Some(0)).is_err());
+        assert!(probed(Some(101)).is_err());
+        let slower = probed(Some(10)).expect("within bounds");
+        assert_eq!(Trial::try_from(&prepare(7, &slower)), Ok(slower));
         assert!(Trial::try_from(&Prepare { duration_ns: u64::MAX, ..message }).is_err());
     }
 

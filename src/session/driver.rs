@@ -10,7 +10,7 @@ use crate::flow::{
     Half, HandshakeFailed, HostLimits, LATE_MAX, NearEvent as Event, Outcome, PROBE_STREAM, Probed,
     SentCounts, Status, Stream, Tally, TcpCame, TcpSent, TcpStream, streams_of, tcp_streams_of,
 };
-use crate::plan::{Direction, Limits, PROBES_PER_SECOND, Trial};
+use crate::plan::{Direction, Limits, Trial};
 use crate::policy::Request;
 use crate::units::Span;
 use crate::wire::StreamNumber;
@@ -897,7 +897,8 @@ impl Session {
                 })
             }
             Message::Account(account) if account.trial == self.trials => {
-                let last_due = PROBES_PER_SECOND.due(running.trial.probes().saturating_sub(1));
+                let trial = &running.trial;
+                let last_due = trial.probe_rate().due(trial.probes().saturating_sub(1));
                 let (sent, last_due_ns) = (account.replies, last_due.nanos());
                 let replies = SentCounts { sent, last_due_ns, ..SentCounts::default() };
                 self.actions.push_back(Action::Close(PROBE_STREAM, replies));

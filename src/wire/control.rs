@@ -198,6 +198,9 @@ pub struct Prepare {
     pub trial: u32,
     /// How long packets are due.
     pub duration_ns: u64,
+    /// Probes per second; absent where they are 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes_s: Option<u64>,
     /// Its UDP load; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadMessage>,

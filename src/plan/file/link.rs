@@ -40,6 +40,7 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
         layer: value(&raw.rate_layer).map_or(Layer::L2, |counts| counts.0),
         vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
+        probes_per_second: None,
     };
     (link, rates)
 }
