@@ -9,7 +9,11 @@ mod judge;
 mod lab;
 mod plan;
 mod relay;
+mod sessions;
 mod sim;
 mod support;
 mod survive;
 mod tidy;
+#[path = "../../scripts/sessions.rs"]
+#[expect(dead_code, reason = "what is of the program alone is not tried here")]
+mod watch;

@@ -1,0 +1,37 @@
+//! Many sessions from one process towards one agent: the short form of `scripts/sessions.rs`.
+
+use crate::support::{Agent, alone};
+use crate::watch::Watch;
+use linkqual::io::key::{read_public, read_secret};
+use linkqual::io::tls::Identity;
+use linkqual::units::{PacketRate, Span};
+use std::rc::Rc;
+use tokio::task::LocalSet;
+
+const SESSIONS: u32 = 50;
+
+#[test]
+fn of_many_sessions_none_starves() {
+    let _machine = alone();
+    let agent = Agent::start();
+    let run = Span::from_secs(5);
+    let watch = Rc::new(Watch {
+        sessions: SESSIONS,
+        probes: PacketRate::new(10).unwrap(),
+        duration: Span::from_secs(1),
+        run,
+        agent: agent.address,
+        identity: Identity::new(&read_secret(&agent.keys.path("driver")).unwrap()),
+        agent_key: read_public(&agent.keys.path("agent.pub")).unwrap().key(),
+    });
+    let runtime = linkqual::driver::runtime().unwrap();
+    let (watched, all) = runtime.block_on(LocalSet::new().run_until(watch.watch()));
+    assert_eq!(watched.len(), 50);
+    for (number, one) in watched.iter().enumerate() {
+        assert_eq!(one.failure, None, "session {number}: {one:?}");
+        assert!(0 < one.runs && !one.is_starved(), "session {number}: {one:?}");
+    }
+    let sent: u64 = watched.iter().map(|one| one.sent).sum();
+    let late: u64 = watched.iter().map(|one| one.late).sum();
+    assert_eq!(all.total() + late, sent, "each that left in time came back, or is lost");
+}
