@@ -1,6 +1,7 @@
 //! `linkqual demo`: an agent, an emulated line and a driver in one process, on loopback.
 
 pub mod relay;
+mod transit;
 
 use crate::agent::{Config, Server};
 use crate::cli::DemoArgs;
