@@ -11,4 +11,5 @@ mod netlink;
 mod sys;
 pub mod tcp;
 pub mod tls;
+pub mod tun;
 pub mod udp;
