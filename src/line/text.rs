@@ -14,9 +14,9 @@
 //! | `reorder=1%,5ms`, `reorder=nth:50,5ms` | who is held back, and for how long |
 //! | `duplicate=1%,100us`, `duplicate=nth:10,100us` | who arrives twice, and how far apart |
 //!
-//! `loss`, `outage`, `reorder` and `duplicate` may be there several times; with `load.`, `probe.` or
-//! `signal.` in front they touch that class alone. The order of the words makes no difference, but
-//! among words of one kind.
+//! `loss`, `outage`, `reorder` and `duplicate` may be there several times; with `load.`, `probe.`
+//! or `signal.` in front they touch that class alone. The order of the words makes no difference,
+//! but among words of one kind.
 
 use super::{Applies, Class, Duplicate, Jitter, Loss, Outage, Policer, Reorder, Shaper, Spec};
 use crate::units::{BitRate, ByteCount, Malformed, Ratio, Span};
