@@ -215,6 +215,21 @@ fn what_an_emulated_line_does_is_counted_exactly() {
     }
 }
 
+/// A few of the lines of `scripts/truth`, whose exit code says whether what was told of them is so.
+#[test]
+fn what_is_told_of_known_lines_is_true() {
+    let _machine = alone();
+    let programs = Path::new(env!("CARGO_BIN_EXE_linkqual")).parent().unwrap();
+    let mut script = Command::new("scripts/truth");
+    let ended = run_program(script.arg("--quick").env("LINKQUAL_BUILD", programs));
+    // 127 is a shell's word for a program that is not there: Python.
+    if let Some(2 | 127) = ended.code {
+        linkqual::io::files::say(&format!("SKIPPED: no lab on this machine: {}", ended.err));
+        return;
+    }
+    ended.expect_code(0);
+}
+
 /// What is wrong with the words of a line is told with the words that there are.
 #[test]
 fn a_line_that_is_misspelled_is_refused() {
