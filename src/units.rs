@@ -146,9 +146,24 @@ impl ByteCount {
     }
 }
 
+const BYTE_COUNT_FORM: &str =
+    "a number of octets: with B, kB, MB or GB behind it, such as \"250 kB\"";
+
+const BYTE_COUNT_SCALES: [(&str, u64); 4] =
+    [("B", 1), ("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+
+impl FromStr for ByteCount {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let octets = parse_scaled(text, &BYTE_COUNT_SCALES);
+        octets.map(Self::new).ok_or_else(|| Malformed::new(text, BYTE_COUNT_FORM))
+    }
+}
+
 impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scales = [("B", 1), ("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+        let scales = BYTE_COUNT_SCALES;
         let (unit, scale) =
             scales.into_iter().rfind(|(_, scale)| *scale <= self.octets.max(1)).unwrap_or(("B", 1));
         let tenths = u128::from(self.octets) * 10 / u128::from(scale);
@@ -662,6 +677,8 @@ mod tests {
         assert_eq!("0.010 %".parse::<Ratio>().map(|ratio| ratio.to_string()), Ok("0.01%".into()));
         assert_eq!(ByteCount::new(10_800_000_000).to_string(), "10.8 GB");
         assert_eq!(ByteCount::new(999).to_string(), "999 B");
+        assert_eq!("1.5 kB".parse(), Ok(ByteCount::new(1_500)));
+        assert!("250".parse::<ByteCount>().is_err() && "0.5 B".parse::<ByteCount>().is_err());
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! `linkqual demo`: an agent, an emulated line and a driver in one process, on loopback.
+//!
+//! The line itself runs in real time in two places: [`relay`] has it between sockets, for the demo
+//! and for tests without root, [`emulator`] between two TUN devices, for the lab.
 
+pub mod emulator;
 pub mod relay;
+mod transit;
 
 use crate::agent::{Config, Server};
 use crate::cli::DemoArgs;

@@ -5,14 +5,13 @@
 //! or to carry nothing for a while. The demo shows it; the tests hold reports against it.
 
 use crate::clock::{Driver, Stamp};
+use crate::demo::transit::{Transit, class_of};
 use crate::io::clock;
 use crate::io::udp::Socket;
 use crate::line::{Class, Counts, Line, Spec};
-use crate::plan::Direction;
+use crate::plan::{Directed, Direction};
 use crate::units::{IpVersion, Span};
-use crate::wire::{self, Kind};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -22,13 +21,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// The longest sleep: how late a datagram may be seen. It is stamped by the kernel, so this delays
-/// it only where the line is faster than that.
-const NAP_NS: u64 = 100_000;
-
-/// How long before a datagram is due the relay stops sleeping.
-const SPIN_NS: u64 = 20_000;
 
 /// Datagrams that are read from one socket before the others' turn.
 const READ_MAX: usize = 64;
@@ -48,7 +40,7 @@ const CHUNK: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Relay {
     local: SocketAddr,
-    lines: Arc<Mutex<Lines>>,
+    lines: Arc<Mutex<Directed<Line>>>,
     cut: Arc<AtomicBool>,
     faults: watch::Sender<Faults>,
 }
@@ -62,12 +54,6 @@ struct Faults {
     stalled_until: Instant,
 }
 
-#[derive(Debug)]
-struct Lines {
-    forward: Line,
-    reverse: Line,
-}
-
 impl Relay {
     /// A line to `target`, of `forward` and `reverse`; all it does follows from `seed`.
     ///
@@ -78,7 +64,8 @@ impl Relay {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (listener, socket) = runtime.block_on(bind(target))?;
         let local = listener.local_addr()?;
-        let lines = Lines { forward: Line::new(forward, seed), reverse: Line::new(reverse, !seed) };
+        let lines =
+            Directed { forward: Line::new(forward, seed), reverse: Line::new(reverse, !seed) };
         let (lines, cut) = (Arc::new(Mutex::new(lines)), Arc::new(AtomicBool::new(false)));
         let mut server = Server {
             target,
@@ -86,8 +73,7 @@ impl Relay {
             lines: Arc::clone(&lines),
             streams: Vec::new(),
             places: BTreeMap::new(),
-            under_way: BinaryHeap::new(),
-            count: 0,
+            under_way: Transit::new(),
         };
         let is_cut = Arc::clone(&cut);
         spawn("relay", move || server.run(&is_cut))?;
@@ -127,10 +113,7 @@ impl Relay {
     #[must_use]
     pub fn counts(&self, direction: Direction, class: Class) -> Counts {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        match direction {
-            Direction::Forward => lines.forward.counts(class),
-            Direction::Reverse => lines.reverse.counts(class),
-        }
+        lines.get(direction).counts(class)
     }
 }
 
@@ -223,14 +206,8 @@ async fn hand_on(to: &mut TcpStream, octets: &[u8]) -> io::Result<()> {
     }
 }
 
-/// A datagram on its way: when it is due, in which order, and where to.
-type UnderWay = Reverse<(u64, u64, usize, Way, Vec<u8>)>;
-
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Way {
-    Forward,
-    Reverse,
-}
+/// A datagram on its way: of which stream, and where to.
+type Passenger = (usize, Direction, Vec<u8>);
 
 /// A driver's socket, and the one that stands for it at the agent.
 #[derive(Debug)]
@@ -242,11 +219,10 @@ struct Passing {
 struct Server {
     target: SocketAddr,
     listener: Socket,
-    lines: Arc<Mutex<Lines>>,
+    lines: Arc<Mutex<Directed<Line>>>,
     streams: Vec<Passing>,
     places: BTreeMap<SocketAddr, usize>,
-    under_way: BinaryHeap<UnderWay>,
-    count: u64,
+    under_way: Transit<Passenger>,
 }
 
 impl Server {
@@ -258,9 +234,9 @@ impl Server {
             self.read_agent(&mut buffer);
             let now: Stamp<Driver> = clock::now();
             self.deliver(now);
-            let nap = now.after_nanos(NAP_NS);
-            let due = self.under_way.peek().map(|Reverse((due_ns, ..))| Stamp::from_nanos(*due_ns));
-            clock::wait_until(due.map_or(nap, |due| due.min(nap)), SPIN_NS);
+            // The kernel stamps what comes meanwhile, so the nap delays it only where the line is
+            // faster than that.
+            self.under_way.wait(now);
         }
     }
 
@@ -269,7 +245,7 @@ impl Server {
             let Ok(Some(received)) = self.listener.receive::<Driver>(buffer) else { return };
             let Some(driver) = received.peer else { continue };
             let Some(place) = self.place_of(driver) else { continue };
-            self.offer(Way::Forward, place, received.at, &buffer[..received.len]);
+            self.offer(Direction::Forward, place, received.at, &buffer[..received.len]);
         }
     }
 
@@ -280,7 +256,7 @@ impl Server {
                 else {
                     break;
                 };
-                self.offer(Way::Reverse, place, received.at, &buffer[..received.len]);
+                self.offer(Direction::Reverse, place, received.at, &buffer[..received.len]);
             }
         }
     }
@@ -299,41 +275,26 @@ impl Server {
         Some(place)
     }
 
-    fn offer(&mut self, way: Way, place: usize, at: Stamp<Driver>, datagram: &[u8]) {
-        let class = match wire::kind_of(datagram) {
-            Some(Kind::Load) => Class::Load,
-            Some(Kind::Probe) => Class::Probe,
-            Some(Kind::Signal) | None => Class::Signal,
-        };
+    fn offer(&mut self, direction: Direction, place: usize, at: Stamp<Driver>, datagram: &[u8]) {
         let payload = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
         let octets = payload + IpVersion::of(self.target.ip()).udp_overhead_octets();
+        let class = class_of(datagram).unwrap_or(Class::Signal);
         let deliveries = {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = match way {
-                Way::Forward => &mut lines.forward,
-                Way::Reverse => &mut lines.reverse,
-            };
-            line.offer(at.nanos(), octets, class)
+            lines.get_mut(direction).offer(at.nanos(), octets, class)
         };
-        for due_ns in deliveries.arrivals_ns() {
-            self.count += 1;
-            self.under_way.push(Reverse((*due_ns, self.count, place, way, datagram.to_vec())));
-        }
+        self.under_way.carry(&deliveries, || (place, direction, datagram.to_vec()));
     }
 
     fn deliver(&mut self, now: Stamp<Driver>) {
-        while let Some(Reverse((due_ns, ..))) = self.under_way.peek() {
-            if now.nanos() < *due_ns {
-                return;
-            }
-            let Some(Reverse((_, _, place, way, datagram))) = self.under_way.pop() else { return };
+        while let Some((_, (place, direction, datagram))) = self.under_way.next_due(now) {
             let passing = &mut self.streams[place];
-            let sent = match way {
-                Way::Forward => passing.socket.send(&datagram),
-                Way::Reverse => self.listener.send_to(&datagram, passing.driver, None),
+            let sent = match direction {
+                Direction::Forward => passing.socket.send(&datagram),
+                Direction::Reverse => self.listener.send_to(&datagram, passing.driver, None),
             };
             if !matches!(sent, Ok(crate::io::udp::Sent::Accepted)) {
-                tracing::warn!(?sent, ?way, "the relay itself could not deliver");
+                tracing::warn!(?sent, %direction, "the relay itself could not deliver");
             }
         }
     }

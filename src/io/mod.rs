@@ -12,4 +12,5 @@ pub mod stamps;
 mod sys;
 pub mod tcp;
 pub mod tls;
+pub mod tun;
 pub mod udp;

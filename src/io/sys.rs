@@ -474,6 +474,32 @@ pub(super) fn run_first() -> io::Result<()> {
     checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) })
 }
 
+/// Moves this thread, and no other, into a network namespace.
+pub(super) fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes two integers and no pointer.
+    checked(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) })
+}
+
+/// Makes `control`, a fresh `/dev/net/tun`, the far side of the TUN device `name` of this thread's
+/// network namespace: IP packets without a header in front (tun, "Frame format").
+pub(super) fn attach_tun(control: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    // SAFETY: all of `ifreq` may be zero.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    // The last octet stays the zero that ends the name.
+    if request.ifr_name.len() <= name.len() || name.contains('\0') {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    for (target, octet) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *target = libc::c_char::from_ne_bytes([octet]);
+    }
+    request.ifr_ifru.ifru_flags = TUN_FLAGS;
+    // SAFETY: `request` is alive, and an `ifreq` is what this request reads and writes.
+    checked(unsafe { libc::ioctl(control.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "both flags are below 2^15: 0x1001")]
+const TUN_FLAGS: libc::c_short = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+
 fn checked(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -32,6 +32,7 @@ mod disorder;
 mod loss;
 mod queue;
 mod record;
+mod text;
 
 pub use clock::{DriftingClock, Step};
 pub use delay::Jitter;

@@ -1,98 +1,73 @@
-//! Three network namespaces (driver, router, agent), limiter and drops on the router, whose kernel
+//! Lines of network namespaces that `scripts/lab` makes: the kernel of a router, or the emulator,
 //! knows the truth. Needs root and the tools; where they are missing the tests say so and pass.
 
 use crate::support::{Agent, Ended, alone, run as run_program};
 use linkqual::report::{Report, TrialKind, TrialRecord};
 use linkqual::verdict::Verdict;
+use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Names of this process's namespaces begin so; a number makes each lab's its own.
+/// Names of this process's labs begin with its number; another makes each lab's its own.
 static LABS: AtomicU32 = AtomicU32::new(0);
 
 const AGENT: &str = "10.77.2.2:4872";
 
-/// Driver and agent, a router between them; dropped, all of it is gone.
+/// Driver and agent, a line between them; dropped, all of it is gone.
 struct Lab {
     prefix: String,
 }
 
 impl Lab {
-    /// A lab, or `None` where this machine cannot have one.
+    /// A router between them, or `None` where this machine cannot have one.
     fn new() -> Option<Self> {
-        let number = LABS.fetch_add(1, Relaxed);
-        let lab = Self { prefix: format!("lq{}-{number}", std::process::id()) };
-        if let Err(why) = lab.build() {
-            // Not through a macro that the test runner would swallow.
-            linkqual::io::files::say(&format!("SKIPPED: no lab on this machine: {why}"));
-            return None;
-        }
-        Some(lab)
+        Self::up(&[])
     }
 
-    fn build(&self) -> Result<(), String> {
-        let (driver, router, agent) =
-            (self.name("driver"), self.name("router"), self.name("agent"));
-        for namespace in [&driver, &router, &agent] {
-            run("ip", &["netns", "add", namespace])?;
-            run("ip", &["-n", namespace, "link", "set", "lo", "up"])?;
+    /// The emulator between them, of these words, likewise.
+    fn emulated(forward: &str, reverse: &str) -> Option<Self> {
+        Self::up(&["--emulated", "--sleep", "--forward", forward, "--reverse", reverse])
+    }
+
+    fn up(arguments: &[&str]) -> Option<Self> {
+        let number = LABS.fetch_add(1, Relaxed);
+        let lab = Self { prefix: format!("{}-{number}", std::process::id()) };
+        match lab.try_tell("up", arguments) {
+            Ok(_) => Some(lab),
+            Err(why) => {
+                // Not through a macro that the test runner would swallow.
+                linkqual::io::files::say(&format!("SKIPPED: no lab on this machine: {why}"));
+                None
+            }
         }
-        for (host, device, near, far) in [
-            (&driver, "to-driver", "10.77.1.2/24", "10.77.1.1/24"),
-            (&agent, "to-agent", "10.77.2.2/24", "10.77.2.1/24"),
-        ] {
-            let link = ["-n", host, "link", "add", "eth0", "type", "veth", "peer", "name", device];
-            run("ip", &[&link[..], &["netns", &router]].concat())?;
-            run("ip", &["-n", host, "addr", "add", near, "dev", "eth0"])?;
-            run("ip", &["-n", &router, "addr", "add", far, "dev", device])?;
-            run("ip", &["-n", host, "link", "set", "eth0", "up"])?;
-            run("ip", &["-n", &router, "link", "set", device, "up"])?;
-            let gateway = far.trim_end_matches("/24");
-            run("ip", &["-n", host, "route", "add", "default", "via", gateway])?;
-            let offloads = ["-K", "eth0", "tx-udp-segmentation", "off", "gso", "off", "gro", "off"];
-            run("ip", &[&["netns", "exec", host, "ethtool"], &offloads[..]].concat())?;
-        }
-        let forward = "net.ipv4.ip_forward=1";
-        run("ip", &["netns", "exec", &router, "sysctl", "-q", "-w", forward])
+    }
+
+    fn try_tell(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
+        // Examples are built beside the programs.
+        let emulator = Path::new(env!("CARGO_BIN_EXE_linkqual")).with_file_name("examples");
+        let mut script = Command::new("scripts/lab");
+        script.env("LINKQUAL_EMULATOR", emulator.join("emulator"));
+        let output = script.args([command, &self.prefix]).args(arguments).output();
+        let output = output.map_err(|error| error.to_string())?;
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// Has `scripts/lab` do something to this lab; what it prints.
+    #[track_caller]
+    fn tell(&self, command: &str, arguments: &[&str]) -> String {
+        let told = self.try_tell(command, arguments);
+        told.unwrap_or_else(|why| panic!("{command} {arguments:?}: {why}"))
     }
 
     fn name(&self, host: &str) -> String {
-        format!("{}-{host}", self.prefix)
+        format!("lql-{}-{host}", self.prefix)
     }
 
-    /// Limits what leaves `device` of `host` to `rate`.
-    fn limit(&self, host: &str, device: &str, rate: &str) {
-        let host = self.name(host);
-        let root = ["-n", &host, "qdisc", "add", "dev", device, "root", "handle", "1:", "htb"];
-        run("tc", &[&root[..], &["default", "1"]].concat()).unwrap();
-        let class = ["-n", &host, "class", "add", "dev", device, "parent", "1:", "classid", "1:1"];
-        run("tc", &[&class[..], &["htb", "rate", rate]].concat()).unwrap();
-    }
-
-    /// Has a token bucket let `rate` leave `device` of the router: frames without their check
-    /// sequence, at most 50 ms of them queued.
-    fn shape(&self, device: &str, rate: &str) {
-        let router = self.name("router");
-        let root = ["-n", &router, "qdisc", "add", "dev", device, "root", "tbf", "rate", rate];
-        run("tc", &[&root[..], &["burst", "32k", "latency", "50ms"]].concat()).unwrap();
-    }
-
-    /// Drops one in a hundred of the load packets on the router, both ways, and counts them.
-    fn drop_one_percent(&self) {
-        let rules = "table ip lab {
-            counter forward { }
-            counter reverse { }
-            chain line {
-                type filter hook forward priority 0;
-                meta l4proto != udp accept
-                udp length < 1000 accept
-                numgen random mod 100 >= 1 accept
-                iifname to-driver counter name forward drop
-                iifname to-agent counter name reverse drop
-            }
-        }";
-        let router = self.name("router");
-        run("ip", &["netns", "exec", &router, "nft", rules]).unwrap();
+    /// What the line did.
+    fn truth(&self) -> Value {
+        serde_json::from_str(&self.tell("truth", &[])).unwrap()
     }
 
     /// What the router does to packets that it forwards, besides.
@@ -105,8 +80,7 @@ impl Lab {
                 }}
             }}"
         );
-        let router = self.name("router");
-        run("ip", &["netns", "exec", &router, "nft", &rules]).unwrap();
+        self.tell("exec", &["router", "nft", &rules]);
     }
 
     /// What the pre-check of a plan for the agent says, and its exit code.
@@ -124,16 +98,6 @@ impl Lab {
         let ended = run_program(&mut command);
         ended.expect_code(code);
         ended.out
-    }
-
-    /// Packets that the router dropped on the way `name`.
-    fn dropped(&self, name: &str) -> u64 {
-        let router = self.name("router");
-        let list = ["netns", "exec", &router, "nft", "list", "counter", "ip", "lab", name];
-        let output = Command::new("ip").args(list).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let count = text.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
-        count.unwrap_or_else(|| panic!("nft said: {text}")).parse().unwrap()
     }
 
     /// Runs the plan that goes on with `rest` behind its ends.
@@ -160,7 +124,11 @@ impl Lab {
     }
 
     fn check_for(&self, duration: &str, arguments: &[&str]) -> (Ended, Report) {
-        let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &[]);
+        self.check_at(AGENT, duration, arguments)
+    }
+
+    fn check_at(&self, agent: &str, duration: &str, arguments: &[&str]) -> (Ended, Report) {
+        let agent = Agent::start_in(Some(&self.name("agent")), agent, &[]);
         let mut command = agent.check_from(&self.name("driver"));
         let ended = run_program(command.args(arguments).args(["--json", "--duration", duration]));
         let report = serde_json::from_str(&ended.out)
@@ -171,21 +139,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for host in ["driver", "router", "agent"] {
-            // It may never have been made.
-            _ = Command::new("ip").args(["netns", "del", &self.name(host)]).output();
-        }
+        // It may never have been made.
+        _ = self.try_tell("down", &[]);
     }
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let why = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{program} {}: {why}", arguments.join(" ")))
 }
 
 #[track_caller]
@@ -202,8 +158,8 @@ fn loaded(report: &Report) -> Vec<&TrialRecord> {
 fn eighty_of_a_hundred_megabits_pass() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.limit("router", "to-agent", "100mbit");
-    lab.limit("router", "to-driver", "100mbit");
+    lab.tell("rate", &["forward", "htb", "100mbit"]);
+    lab.tell("rate", &["reverse", "htb", "100mbit"]);
     let (ended, report) = lab.check(&["--rate", "80 Mbit/s", "--loss", "0.1%"]);
     assert_verdict(&ended, &report, Verdict::Pass, 0);
     let sizes: Vec<_> = loaded(&report).iter().map(|row| row.payload_bytes).collect();
@@ -214,7 +170,7 @@ fn eighty_of_a_hundred_megabits_pass() {
 fn a_hundred_and_twenty_of_a_hundred_megabits_fail() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.limit("router", "to-agent", "100mbit");
+    lab.tell("rate", &["forward", "htb", "100mbit"]);
     let (ended, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
     assert_verdict(&ended, &report, Verdict::Fail, 1);
 }
@@ -223,21 +179,71 @@ fn a_hundred_and_twenty_of_a_hundred_megabits_fail() {
 fn one_percent_dropped_fails_and_is_counted_exactly() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.drop_one_percent();
+    for way in ["forward", "reverse"] {
+        lab.tell("lose", &[way, "load", "random", "100"]);
+    }
     let (ended, report) = lab.check(&["--rate", "50 Mbit/s", "--loss", "0.01%"]);
     assert_verdict(&ended, &report, Verdict::Fail, 1);
+    let truth = lab.truth();
     for row in loaded(&report) {
-        let truth = lab.dropped(&row.direction.to_string());
-        assert!(0 < truth);
-        assert_eq!(row.lost_packets, Some(truth), "{}", linkqual::report::text(&report));
+        let truth = &truth[row.direction.to_string()]["load"];
+        assert!(0 < truth["lost"].as_u64().unwrap());
+        assert_eq!(row.lost_packets, truth["lost"].as_u64(), "{}", linkqual::report::text(&report));
+        assert_eq!(row.sent_packets, truth["offered"].as_u64());
     }
+}
+
+/// Both versions of IP, both ways, by the count of the emulator.
+#[test]
+fn what_an_emulated_line_does_is_counted_exactly() {
+    let words = "mtu=1500 delay=2ms load.loss=ge:0.5%,20% load.duplicate=nth:50,100us";
+    for agent in [AGENT, "[fd77:2::2]:4872"] {
+        let _machine = alone();
+        let Some(lab) = Lab::emulated(words, words) else { return };
+        let (_, report) = lab.check_at(agent, "2s", &["--rate", "20 Mbit/s"]);
+        let truth = lab.truth();
+        for row in loaded(&report) {
+            let truth = &truth[row.direction.to_string()]["load"];
+            let of = |name: &str| Some(truth[name].as_u64().unwrap());
+            let text = linkqual::report::text(&report);
+            assert!(of("lost") != Some(0) && of("duplicated") != Some(0), "{truth}");
+            assert_eq!(row.sent_packets, of("offered"), "{text}");
+            assert_eq!(row.received_packets, of("delivered"), "{text}");
+            assert_eq!(row.lost_packets, of("lost"), "{text}");
+            assert_eq!(row.duplicate_packets, of("duplicated"), "{text}");
+        }
+    }
+}
+
+/// A few of the lines of `scripts/truth`, whose exit code says whether what was told of them is so.
+#[test]
+fn what_is_told_of_known_lines_is_true() {
+    let _machine = alone();
+    let programs = Path::new(env!("CARGO_BIN_EXE_linkqual")).parent().unwrap();
+    let mut script = Command::new("scripts/truth");
+    let ended = run_program(script.arg("--quick").env("LINKQUAL_BUILD", programs));
+    // 127 is a shell's word for a program that is not there: Python.
+    if let Some(2 | 127) = ended.code {
+        linkqual::io::files::say(&format!("SKIPPED: no lab on this machine: {}", ended.err));
+        return;
+    }
+    ended.expect_code(0);
+}
+
+/// What is wrong with the words of a line is told with the words that there are.
+#[test]
+fn a_line_that_is_misspelled_is_refused() {
+    let lab = Lab { prefix: format!("{}-misspelled", std::process::id()) };
+    let told = lab.try_tell("up", &["--emulated", "--forward", "delay=10"]).unwrap_err();
+    let is_skipped = !told.contains("--forward");
+    assert!(is_skipped || told.contains("\"delay=10\": not a length of time"), "{told}");
 }
 
 #[test]
 fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.limit("driver", "eth0", "100mbit");
+    lab.tell("rate", &["driver", "htb", "100mbit"]);
     let (ended, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
     assert_verdict(&ended, &report, Verdict::Invalid, 3);
     assert!(!report.doubts.is_empty());
@@ -249,8 +255,8 @@ fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
 fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.shape("to-agent", "100mbit");
-    lab.shape("to-driver", "40mbit");
+    lab.tell("rate", &["forward", "tbf", "100mbit"]);
+    lab.tell("rate", &["reverse", "tbf", "40mbit"]);
     for (direction, mbit_s, verdict, code) in
         [("forward", 100.0, Verdict::Pass, 0), ("reverse", 40.0, Verdict::Fail, 1)]
     {
@@ -274,8 +280,8 @@ fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
 fn a_plan_for_a_line_that_differs_each_way_is_judged_each_way() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.limit("router", "to-agent", "101mbit");
-    lab.limit("router", "to-driver", "51mbit");
+    lab.tell("rate", &["forward", "htb", "101mbit"]);
+    lab.tell("rate", &["reverse", "htb", "51mbit"]);
     let plan = "[link]
         forward.rate = '100 Mbit/s'
         reverse.rate = '50 Mbit/s'

@@ -1,0 +1,372 @@
+//! A line between two TUN devices: what the host sends into one comes out of the other, as the
+//! model in `line` lets it.
+//!
+//! Each direction is a line of its own. What was done to each packet is counted by class, and kept
+//! in a log if asked: when it was read, when it was due, and when it was written, so that the
+//! emulator's own error, which is the last less the second, is known for each packet. Reading has
+//! an error too, which no log can know: a packet waits in its device until it is read, a few
+//! microseconds where the emulator spins and up to 100 us where it sleeps. It shows as the delay
+//! of a line without delay.
+
+use crate::clock::{Driver, Stamp};
+use crate::demo::transit::{Transit, class_of};
+use crate::io::clock;
+use crate::io::tun::Tun;
+use crate::line::{Class, Counts, Fate, Line, Spec};
+use crate::plan::{Directed, Direction};
+use crate::stats::delays::Delays;
+use std::io;
+
+/// Packets that are read from one device, or written, before another's turn.
+const BATCH: usize = 32;
+
+/// Longer than any packet that a TUN device hands over.
+const PACKET_MAX: usize = 1 << 16;
+
+/// Entries that a log holds: 200 MB. What comes later is counted, but has no entry.
+pub const LOG_MAX: usize = 1 << 22;
+
+const _: () = assert!(size_of::<Entry>() <= 48, "LOG_MAX entries are more than it says");
+
+/// What the emulator does while nothing is due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pause {
+    /// Looks again at once: takes a core, and is late by a few microseconds.
+    Spin,
+    /// Sleeps for up to 100 us: is late by as much.
+    Sleep,
+}
+
+/// The moment that outages count from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Epoch {
+    /// The emulator's start.
+    Start,
+    /// The first packet of load in either direction; without one there is no outage.
+    FirstLoad,
+}
+
+/// One arrival of a packet, or its loss.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Which way it went.
+    pub direction: Direction,
+    /// What it was for.
+    pub class: Class,
+    /// Its place among those of its direction and class, from 0, in the order of their offers.
+    pub number: u64,
+    /// Its IP length.
+    pub octets: u16,
+    /// What became of it.
+    pub fate: Fate,
+    /// When it was read.
+    pub read_ns: u64,
+    /// When it was due and when it was written; `None` where it was lost.
+    pub out: Option<Out>,
+}
+
+/// An arrival, in nanoseconds of the host's monotonic clock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Out {
+    /// When it was due.
+    pub due_ns: u64,
+    /// When it was written.
+    pub written_ns: u64,
+}
+
+/// A packet on its way: its octets, and its entry but for the arrival.
+type Passenger = (Vec<u8>, Entry);
+
+/// A line between two devices.
+#[derive(Debug)]
+pub struct Emulator {
+    /// By the direction of the packets that are read from it.
+    devices: Directed<Tun>,
+    lines: Directed<Line>,
+    /// Lateness of what was written: written less due, in nanoseconds.
+    lateness: Directed<Delays>,
+    refused: Directed<u64>,
+    transit: Transit<Passenger>,
+    epoch: Epoch,
+    has_load: bool,
+    log: Option<Vec<Entry>>,
+    log_missed: u64,
+}
+
+impl Emulator {
+    /// A line from `near`, the driver's device, to `far`, the agent's, of `forward` and `reverse`;
+    /// all it does follows from `seed`.
+    #[must_use]
+    pub fn between(near: Tun, far: Tun, specs: Directed<Spec>, seed: u64) -> Self {
+        let Directed { forward, reverse } = specs;
+        Self {
+            devices: Directed { forward: near, reverse: far },
+            lines: Directed {
+                forward: Line::new(forward, seed),
+                reverse: Line::new(reverse, !seed),
+            },
+            lateness: Directed::default(),
+            refused: Directed::default(),
+            transit: Transit::new(),
+            epoch: Epoch::Start,
+            has_load: false,
+            log: None,
+            log_missed: 0,
+        }
+    }
+
+    /// Sets the moment that outages count from: [`Epoch::Start`] without this.
+    pub const fn set_epoch(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+    }
+
+    /// From now on keeps an entry for each arrival and each loss, [`LOG_MAX`] of them.
+    pub fn keep_log(&mut self) {
+        // At once: a log that grows would hold packets up.
+        self.log.get_or_insert_with(|| Vec::with_capacity(LOG_MAX));
+    }
+
+    /// Carries packets until `is_over`, which is asked between packets.
+    ///
+    /// # Errors
+    ///
+    /// Where a device is gone.
+    pub fn run(
+        &mut self,
+        pause: Pause,
+        mut is_over: impl FnMut(Stamp<Driver>) -> bool,
+    ) -> io::Result<()> {
+        clock::tighten_timer_slack();
+        let start: Stamp<Driver> = clock::now();
+        let epoch_ns = match self.epoch {
+            Epoch::Start => start.nanos(),
+            // It has not come yet, and outages do not come before it.
+            Epoch::FirstLoad => u64::MAX,
+        };
+        self.begin(epoch_ns);
+        let mut buffer = vec![0; PACKET_MAX];
+        loop {
+            for direction in Direction::ALL {
+                self.read(direction, &mut buffer)?;
+            }
+            let now = clock::now();
+            self.deliver(now);
+            if is_over(now) {
+                return Ok(());
+            }
+            match pause {
+                Pause::Spin => std::hint::spin_loop(),
+                Pause::Sleep => self.transit.wait(now),
+            }
+        }
+    }
+
+    /// What the line did in `direction` to packets of `class`.
+    #[must_use]
+    pub const fn counts(&self, direction: Direction, class: Class) -> Counts {
+        self.lines.get(direction).counts(class)
+    }
+
+    /// How much later than due packets were written, in nanoseconds: the emulator's own error.
+    #[must_use]
+    pub const fn lateness(&self, direction: Direction) -> &Delays {
+        self.lateness.get(direction)
+    }
+
+    /// Arrivals that the receiving host's device did not take: it was down, or they were no IP
+    /// packets. Not 0 means that the counts are not the whole truth.
+    #[must_use]
+    pub const fn refused(&self, direction: Direction) -> u64 {
+        *self.refused.get(direction)
+    }
+
+    /// What was logged, in the order in which it was settled: a loss when it was read, an arrival
+    /// when it was written.
+    #[must_use]
+    pub fn log(&self) -> &[Entry] {
+        self.log.as_deref().unwrap_or(&[])
+    }
+
+    /// What found the log full; not 0 means that the log is not the whole truth.
+    #[must_use]
+    pub const fn log_missed(&self) -> u64 {
+        self.log_missed
+    }
+
+    fn begin(&mut self, epoch_ns: u64) {
+        for direction in Direction::ALL {
+            self.lines.get_mut(direction).set_epoch(epoch_ns);
+        }
+    }
+
+    fn read(&mut self, direction: Direction, buffer: &mut [u8]) -> io::Result<()> {
+        for _ in 0..BATCH {
+            let Some(len) = self.devices.get_mut(direction).read(buffer)? else { return Ok(()) };
+            let now: Stamp<Driver> = clock::now();
+            self.offer(direction, now.nanos(), &buffer[..len]);
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, direction: Direction, read_ns: u64, packet: &[u8]) {
+        let class = class_of_packet(packet);
+        if class == Class::Load && !self.has_load {
+            self.has_load = true;
+            if self.epoch == Epoch::FirstLoad {
+                self.begin(read_ns);
+            }
+        }
+        let line = self.lines.get_mut(direction);
+        let number = line.counts(class).offered;
+        let octets = u16::try_from(packet.len()).unwrap_or(u16::MAX);
+        let deliveries = line.offer(read_ns, octets.into(), class);
+        let fate = deliveries.fate();
+        let entry = Entry { direction, class, number, octets, fate, read_ns, out: None };
+        if let Fate::Lost(_) = fate {
+            self.note(entry);
+        }
+        self.transit.carry(&deliveries, || (packet.to_vec(), entry));
+    }
+
+    fn deliver(&mut self, now: Stamp<Driver>) {
+        for _ in 0..BATCH {
+            let Some((due_ns, (packet, entry))) = self.transit.next_due(now) else { return };
+            let direction = entry.direction;
+            let out = match direction {
+                Direction::Forward => &mut self.devices.reverse,
+                Direction::Reverse => &mut self.devices.forward,
+            };
+            let written_ns = clock::now::<Driver>().nanos();
+            if out.write(&packet).is_err() {
+                *self.refused.get_mut(direction) += 1;
+            }
+            self.lateness.get_mut(direction).record(written_ns.saturating_sub(due_ns));
+            self.note(Entry { out: Some(Out { due_ns, written_ns }), ..entry });
+        }
+    }
+
+    fn note(&mut self, entry: Entry) {
+        match &mut self.log {
+            None => {}
+            Some(log) if log.len() < LOG_MAX => log.push(entry),
+            Some(_) => self.log_missed += 1,
+        }
+    }
+}
+
+/// UDP payload from which on another program's datagram fills the line.
+const FOREIGN_LOAD_MIN: usize = 1_000;
+
+/// UDP payload from which on another program's datagram measures; what is shorter only says hello.
+const FOREIGN_PROBE_MIN: usize = 48;
+
+/// What an IP packet is for. Our own datagrams say so; of other programs' UDP the length tells, so
+/// that the lab can hold them to the same line; an ICMP echo measures; all else is a signal.
+fn class_of_packet(packet: &[u8]) -> Class {
+    let Some((protocol, payload)) = payload_of(packet) else { return Class::Signal };
+    match (protocol, payload) {
+        (UDP, [_, _, _, _, _, _, _, _, datagram @ ..]) => {
+            class_of(datagram).unwrap_or(match datagram.len() {
+                FOREIGN_LOAD_MIN.. => Class::Load,
+                FOREIGN_PROBE_MIN.. => Class::Probe,
+                _ => Class::Signal,
+            })
+        }
+        (ICMP, [0 | 8, ..]) | (ICMP_V6, [128 | 129, ..]) => Class::Probe,
+        _ => Class::Signal,
+    }
+}
+
+/// IANA's numbers of protocols.
+const ICMP: u8 = 1;
+const UDP: u8 = 17;
+const ICMP_V6: u8 = 58;
+
+/// The protocol that an IP packet carries, and its octets; `None` where it is no IP packet, or
+/// none with a transport header. Options of IPv6 are not followed: no probe or load has any.
+fn payload_of(packet: &[u8]) -> Option<(u8, &[u8])> {
+    match packet.first()? >> 4 {
+        4 => {
+            let header = 4 * usize::from(packet[0] & 0x0f);
+            let (protocol, fragment) = (*packet.get(9)?, packet.get(6..8)?);
+            let is_first = fragment[0] & 0x1f == 0 && fragment[1] == 0;
+            Some((protocol, packet.get(header..).filter(|_| is_first)?))
+        }
+        6 => Some((*packet.get(6)?, packet.get(40..)?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::load;
+
+    fn v4(protocol: u8, fragment: [u8; 2], payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0; 20];
+        packet[0] = 0x45;
+        packet[6..8].copy_from_slice(&fragment);
+        packet[9] = protocol;
+        packet.extend(payload);
+        packet
+    }
+
+    fn v6(protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0; 40];
+        packet[0] = 0x60;
+        packet[6] = protocol;
+        packet.extend(payload);
+        packet
+    }
+
+    fn udp(datagram: &[u8]) -> Vec<u8> {
+        [&[0; 8], datagram].concat()
+    }
+
+    #[track_caller]
+    fn check(protocols: [u8; 2], payload: &[u8], expected: Class) {
+        assert_eq!(class_of_packet(&v4(protocols[0], [0x40, 0], payload)), expected);
+        assert_eq!(class_of_packet(&v6(protocols[1], payload)), expected);
+    }
+
+    #[test]
+    fn our_datagrams_are_what_they_say() {
+        let mut load = [0xa5; load::HEADER_LEN];
+        load[..4].copy_from_slice(&[0x4c, 0x51, 1, load::KIND]);
+        check([UDP; 2], &udp(&load), Class::Load);
+        let mut probe = [0; 72];
+        probe[44..48].copy_from_slice(&[0, 240, 0, 24]);
+        check([UDP; 2], &udp(&probe), Class::Probe);
+        let mut signal = [0xa5; 1_200];
+        signal[..4].copy_from_slice(&[0x4c, 0x51, 1, 2]);
+        check([UDP; 2], &udp(&signal), Class::Signal);
+    }
+
+    #[test]
+    fn other_programs_datagrams_are_told_by_their_length() {
+        check([UDP; 2], &udp(&[0xa5; 1_000]), Class::Load);
+        check([UDP; 2], &udp(&[0xa5; 999]), Class::Probe);
+        check([UDP; 2], &udp(&[0xa5; 48]), Class::Probe);
+        check([UDP; 2], &udp(&[0xa5; 47]), Class::Signal);
+        check([UDP; 2], &[0xa5; 7], Class::Signal);
+    }
+
+    #[test]
+    fn an_echo_measures_and_other_protocols_are_signals() {
+        const TCP: u8 = 6;
+        check([ICMP, ICMP_V6], &[0xa5; 8], Class::Signal);
+        assert_eq!(class_of_packet(&v4(ICMP, [0, 0], &[8, 0, 0, 0])), Class::Probe);
+        assert_eq!(class_of_packet(&v6(ICMP_V6, &[129, 0, 0, 0])), Class::Probe);
+        check([TCP; 2], &[0xa5; 1_400], Class::Signal);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_no_first_fragment_is_a_signal() {
+        let load = udp(&[0xa5; 1_000]);
+        assert_eq!(class_of_packet(&v4(UDP, [0, 1], &load)), Class::Signal);
+        assert_eq!(class_of_packet(&v4(UDP, [0x20, 0], &load)), Class::Load, "the first one");
+        for packet in [&[][..], &[0x45][..], &[0x60; 39][..], &[0x15; 60][..]] {
+            assert_eq!(class_of_packet(packet), Class::Signal);
+        }
+    }
+}
