@@ -88,12 +88,17 @@ impl Gaps {
     }
 }
 
-/// The packets of `gap` that fall to a part of it: its share of the time, rounded to the nearest,
-/// so that nothing is counted twice where a long gap meets several short ones.
+/// The packets of `gap` that fall to a part of it: they are taken to stand at even distances from
+/// its ends and each other, so that nothing is counted twice where a long gap meets several short
+/// ones, and one that is a moment shorter has them all.
 fn within(gap: &Gap, start_ns: u64, end_ns: u64) -> u64 {
-    let whole = u128::from(gap.span().nanos().max(1));
-    let part = u128::from(end_ns - start_ns);
-    u64::try_from((u128::from(gap.packets) * part + whole / 2) / whole).unwrap_or(gap.packets)
+    let span = u128::from(gap.span().nanos().max(1));
+    let before = |at_ns: u64| {
+        let distance = u128::from(at_ns.saturating_sub(gap.start_ns));
+        let reached = (distance * (u128::from(gap.packets) + 1)).div_ceil(span);
+        u64::try_from(reached.saturating_sub(1)).unwrap_or(u64::MAX).min(gap.packets)
+    };
+    before(end_ns) - before(start_ns)
 }
 
 #[cfg(test)]
@@ -116,10 +121,22 @@ mod tests {
         let probes = gaps(&[(90, 390, 29, true)]);
         let common = load.in_common_with(&probes);
         let outages: Vec<_> = common.outages(GAP_MIN).copied().collect();
-        let packets = 29 + 28; // 290 of 300 ms of each
+        // Of the load, the 30th of 30 stands at 390.3 ms; of the probes, the first at 100 ms.
+        let packets = 29 + 29;
         let outage = Gap { start_ns: 100 * MS, end_ns: 390 * MS, packets, offered: true };
         assert_eq!(outages, [outage]);
         assert_eq!(probes.in_common_with(&load), common);
+    }
+
+    #[test]
+    fn parts_of_a_gap_have_all_its_packets_and_none_twice() {
+        let load = gaps(&[(0, 500, 850, true)]);
+        let parts = gaps(&[(0, 60, 0, true), (60, 490, 0, true), (490, 500, 0, true)]);
+        let packets: Vec<u64> =
+            load.in_common_with(&parts).as_slice().iter().map(|gap| gap.packets).collect();
+        // 851 distances of 0.5875 ms: the 102nd packet stands at 59.9 ms, the 833rd at 489.4.
+        assert_eq!(packets, [102, 731]);
+        assert_eq!(load.in_common_with(&gaps(&[(2, 499, 0, true)])).as_slice()[0].packets, 846);
     }
 
     #[test]
