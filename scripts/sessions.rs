@@ -3,8 +3,8 @@
 //! The agent is a real one, in a process of its own; each session here has a control connection, a
 //! run and a probe stream of its own, as the product makes them. A session goes from one run to
 //! the next, as one that is scheduled does, and the sessions begin one after the other, so that
-//! runs begin and end all the time. The line is the loopback: it loses nothing and takes no time, so
-//! that what is missing, and all of the round trip, is the programs'.
+//! runs begin and end all the time. The line is the loopback: it loses nothing and takes no time,
+//! so that what is missing, and all of the round trip, is the programs'.
 //!
 //! `cargo build --release --bins --example sessions && target/release/examples/sessions`
 
