@@ -4,7 +4,7 @@
 use super::gaps::GAP_MIN;
 use super::{Gap, Gaps, LATE_MAX, Next, PerSecond};
 use crate::clock::Stamp;
-use crate::plan::{CongestionControl, Direction, Trial};
+use crate::plan::{Aim, CongestionControl, Direction, Trial};
 use crate::units::{BitRate, Span};
 use crate::wire::tcp::{SampleMessage, TcpInfo};
 use crate::wire::{StreamNumber, Token};
@@ -21,6 +21,24 @@ const SAMPLES_MAX: usize = 603;
 
 /// What a receiver takes at once beyond what is granted: 250 ms at the rate, and a write.
 const BURST: Span = Span::from_millis(250);
+
+/// What a sender hands over at once beyond what is granted, where no kernel paces it: 10 ms at the
+/// rate, and a write.
+const AHEAD: Span = Span::from_millis(10);
+
+/// The fastest stream that is paced where nothing asks for it: 10 Gbit/s. Beyond it the kernel's
+/// timer for each train costs more than a limit that no line reaches is worth.
+const PACED_MAX_BIT_S: u64 = 10_000_000_000;
+
+/// The longest that a receiver lets octets gather before it takes them, and the most of them.
+const GATHERED: Span = Span::from_millis(1);
+const GATHERED_MAX: u64 = WRITE_MAX as u64;
+
+/// What is less than this is not worth gathering.
+const GATHERED_MIN: u64 = 1 << 16;
+
+/// How often a receiver decides how much that is.
+const GATHERED_SPAN: Span = Span::from_millis(100);
 
 /// The least time that TCP is given to warm up, and how many round trips.
 const WARM_UP_MIN: Span = Span::from_secs(2);
@@ -41,6 +59,17 @@ pub struct TcpStream {
     pub duration: Span,
     /// What governs how fast it sends.
     pub congestion: CongestionControl,
+    /// Whether its rate is to be met, or is only as far as it may go.
+    pub aim: Aim,
+}
+
+impl TcpStream {
+    /// Whether it is paced from its first octet on: where a rate is asked for, and where the limit
+    /// is one that a line may reach. Any other is paced once it has reached its limit.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.aim == Aim::Carry || self.rate.bits_per_second() <= PACED_MAX_BIT_S
+    }
 }
 
 /// The TCP streams of `trial`, without their secrets: forward before reverse. Both ends derive
@@ -58,6 +87,7 @@ pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
         rate,
         duration: trial.duration(),
         congestion: load.congestion(),
+        aim: load.aim(),
     };
     ways.zip(super::PROBE_STREAM + 1..).map(stream).collect()
 }
@@ -180,6 +210,8 @@ fn merged(a: &TcpInfo, b: &TcpInfo) -> TcpInfo {
 /// what it says, tell what the kernel took, poll again.
 #[derive(Debug)]
 pub struct TcpSender<C> {
+    rate: BitRate,
+    start: Stamp<C>,
     until: Stamp<C>,
     sample_at: Stamp<C>,
     sent: TcpSent,
@@ -191,7 +223,7 @@ impl<C> TcpSender<C> {
     pub fn new(stream: &TcpStream, start: Stamp<C>, congestion_control: String) -> Self {
         let until = start.after_nanos(stream.duration.nanos());
         let sent = TcpSent { congestion_control, ..TcpSent::default() };
-        Self { until, sample_at: start, sent }
+        Self { rate: stream.rate, start, until, sample_at: start, sent }
     }
 
     /// Whether the kernel is to be asked about the stream at `now`; once more is due at its end.
@@ -209,9 +241,19 @@ impl<C> TcpSender<C> {
         }
     }
 
-    /// What to do at `now`: send up to so many octets, or nothing any more.
+    /// What to do at `now`: send up to so many octets, wait because all that is granted by then has
+    /// been handed over, or nothing any more. A wait tells that the limit is reached: from then on
+    /// the kernel is to pace the stream.
     pub fn poll(&self, now: Stamp<C>) -> Next<C, usize> {
-        if self.until <= now { Next::Done } else { Next::Send(WRITE_MAX) }
+        if self.until <= now {
+            return Next::Done;
+        }
+        let elapsed = Span::from_nanos(now.nanos_since(self.start));
+        let most = self.rate.octets_in(elapsed.plus(AHEAD)).octets();
+        match most.saturating_add(WRITE_MAX as u64).checked_sub(self.sent.octets) {
+            None | Some(0) => Next::Wait(now.after_nanos(AHEAD.nanos() / 10)),
+            Some(room) => Next::Send(usize::try_from(room).unwrap_or(WRITE_MAX).min(WRITE_MAX)),
+        }
     }
 
     /// Until when a wait for room may last.
@@ -287,6 +329,9 @@ pub struct TcpReceiver<C> {
     newest: Option<Stamp<C>>,
     began: Option<Stamp<C>>,
     came: TcpCame,
+    /// Since when, and from which count on, it is seen how fast octets come.
+    seen: Option<(Stamp<C>, u64)>,
+    gathered: u32,
 }
 
 impl<C> TcpReceiver<C> {
@@ -294,7 +339,33 @@ impl<C> TcpReceiver<C> {
     #[must_use]
     pub fn new(stream: &TcpStream) -> Self {
         let TcpStream { rate, duration, .. } = *stream;
-        Self { rate, duration, newest: None, began: None, came: TcpCame::default() }
+        let (newest, began, came) = (None, None, TcpCame::default());
+        Self { rate, duration, newest, began, came, seen: None, gathered: 1 }
+    }
+
+    /// How many octets are worth waiting for at `now`, where that is another number than before: as
+    /// many as come in a millisecond, a power of two, so that a fast stream costs few wake-ups; 1
+    /// where that is little, so that a slow one is seen as it comes.
+    pub fn gathers(&mut self, now: Stamp<C>) -> Option<u32> {
+        let octets = self.came.octets;
+        let (since, before) = *self.seen.get_or_insert((now, octets));
+        let span = now.nanos_since(since);
+        if span < GATHERED_SPAN.nanos() {
+            return None;
+        }
+        self.seen = Some((now, octets));
+        let came = (octets - before).saturating_mul(GATHERED.nanos()) / span;
+        let worth = match came.min(GATHERED_MAX).checked_ilog2() {
+            Some(log) if GATHERED_MIN <= 1 << log => 1_u32 << log,
+            _ => 1,
+        };
+        (std::mem::replace(&mut self.gathered, worth) != worth).then_some(worth)
+    }
+
+    /// Until when it may wait at `now` for as many as are worth waiting for; fewer are taken then.
+    #[must_use]
+    pub fn wait_until(&self, now: Stamp<C>) -> Option<Stamp<C>> {
+        (1 < self.gathered).then(|| now.after_nanos(GATHERED.nanos()))
     }
 
     /// How much may be taken at `now` within what is granted, or when there is room again: what is
@@ -359,7 +430,7 @@ impl<C> TcpReceiver<C> {
 mod tests {
     use super::*;
     use crate::clock::Agent;
-    use crate::plan::{Aim, Directed, TcpLoad};
+    use crate::plan::{Directed, TcpLoad};
 
     const MS: u64 = 1_000_000;
 
@@ -386,12 +457,50 @@ mod tests {
         let info = TcpInfo { rtt_us: 500, cwnd: 10, ..TcpInfo::default() };
         sender.on_info(&info);
         assert!(!sender.wants_sample(at(1_999)) && sender.wants_sample(at(2_000)));
-        assert_eq!(sender.poll(at(10_999)), Next::Send(WRITE_MAX));
+        assert_eq!(sender.poll(at(1_000)), Next::Send(WRITE_MAX));
         sender.on_sent(7);
         assert_eq!(sender.poll(at(11_000)), Next::Done);
         let sent = sender.into_sent();
         assert_eq!((sent.octets, sent.samples.len()), (7, 1));
         assert_eq!(sent.samples[0].rtt_us_max, 500);
+    }
+
+    /// 4 Mbit/s a stream are 500 octets a millisecond.
+    #[test]
+    fn no_more_is_handed_over_than_is_granted() {
+        let mut sender = TcpSender::new(&stream(), at(1_000), "cubic".into());
+        sender.on_sent(WRITE_MAX);
+        assert_eq!(sender.poll(at(1_000)), Next::Send(5_000));
+        sender.on_sent(5_000);
+        assert_eq!(sender.poll(at(1_000)), Next::Wait(at(1_001)));
+        assert_eq!(sender.poll(at(1_001)), Next::Send(500));
+    }
+
+    #[test]
+    fn a_limit_that_no_line_reaches_is_not_paced_at_before_it_is_reached() {
+        let paced = |rate: &str, aim| {
+            TcpStream { rate: rate.parse().expect("a rate"), aim, ..stream() }.is_paced()
+        };
+        assert!(paced("10 Gbit/s", Aim::Capacity) && paced("40 Gbit/s", Aim::Carry));
+        assert!(!paced("10.1 Gbit/s", Aim::Capacity));
+    }
+
+    #[test]
+    fn a_fast_stream_is_let_gather_and_a_slow_one_is_not() {
+        let mut receiver = TcpReceiver::new(&stream());
+        assert_eq!(receiver.gathers(at(0)), None);
+        receiver.on_came(at(50), 20_000_000);
+        assert_eq!(receiver.gathers(at(99)), None);
+        assert_eq!(receiver.wait_until(at(99)), None);
+        // 200 000 octets a millisecond.
+        assert_eq!(receiver.gathers(at(100)), Some(131_072));
+        assert_eq!(receiver.wait_until(at(100)), Some(at(101)));
+        receiver.on_came(at(200), 500_000_000);
+        assert_eq!(receiver.gathers(at(200)), Some(1 << 20), "no more than one read takes");
+        receiver.on_came(at(300), 6_553_599);
+        assert_eq!(receiver.gathers(at(300)), Some(1));
+        receiver.on_came(at(400), 1);
+        assert_eq!(receiver.gathers(at(400)), None);
     }
 
     #[test]

@@ -119,6 +119,16 @@ impl Bulk {
         sys::set_pacing_rate(self.stream.as_fd(), rate.bits_per_second().div_ceil(8))
     }
 
+    /// Has [`Bulk::wait_readable`] wait until so many octets are there; fewer can still be read.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_gathered(&self, octets: u32) -> io::Result<()> {
+        let octets = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
+        sys::set_option(self.stream.as_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, octets)
+    }
+
     /// Hands `octets` to the kernel, as many as it takes.
     pub fn write(&self, octets: &[u8]) -> Moved {
         match (&self.stream).write(octets) {
