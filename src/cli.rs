@@ -112,6 +112,9 @@ pub struct CheckArgs {
     /// The provider's name of the circuit: shown in the report, and the load lock's key
     #[arg(long, value_name = "ID", value_parser = parse_circuit)]
     pub circuit: Option<String>,
+    /// Compare each octet that TCP carries with what was sent; costs speed
+    #[arg(long, requires = "tcp_throughput")]
+    pub verify: bool,
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
@@ -317,7 +320,7 @@ impl CheckArgs {
         let tcp = self.tcp_throughput.map(|_| {
             let (course, streams) = (self.direction, self.streams);
             let (offer, congestion) = (Offer::Max, CongestionControl::CUBIC);
-            Work::Tcp(TcpTest { course, offer, streams, congestion })
+            Work::Tcp(TcpTest { course, offer, streams, congestion, verify: self.verify })
         });
         let loads = load.is_some() || tcp.is_some();
         let idle = self.duration.filter(|_| !loads);

@@ -405,6 +405,15 @@ pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     })
 }
 
+/// The largest window that a TCP connection can ever offer, in octets (RFC 7323, section 2.2).
+pub(super) fn window_max(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    // Two scales of four bits each behind six octets: the sender's, and this end's.
+    let [_, second] = option::<2>(fd, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    let scales = second.to_ne_bytes()[2];
+    let scale = if cfg!(target_endian = "little") { scales >> 4 } else { scales & 15 };
+    Ok(u64::from(u16::MAX) << scale)
+}
+
 /// Of `tcpi_options`: segments carry timestamps (linux/tcp.h).
 const TCPI_OPT_TIMESTAMPS: u8 = 1;
 

@@ -309,7 +309,8 @@ impl Composer<'_> {
                 None => plain.tcp_goodput(limits.rate_max, Layer::L2, segment, true),
             }
         });
-        TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.aim())
+        let load = TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.aim());
+        load.map(|load| load.with_verify(test.verify))
     }
 
     /// The time in which enough probes leave for the percentiles that are asked for.
@@ -516,8 +517,8 @@ mod tests {
     }
 
     fn tcp(offer: Offer) -> Work {
-        let congestion = CongestionControl::CUBIC;
-        Work::Tcp(TcpTest { course: Course::Forward, offer, streams: 4, congestion })
+        let (course, congestion) = (Course::Forward, CongestionControl::CUBIC);
+        Work::Tcp(TcpTest { course, offer, streams: 4, congestion, verify: false })
     }
 
     #[test]

@@ -157,6 +157,8 @@ pub struct TcpTest {
     pub streams: u32,
     /// What governs how fast they send.
     pub congestion: CongestionControl,
+    /// Whether what comes is compared with what was sent.
+    pub verify: bool,
 }
 
 /// The load that a test offers.

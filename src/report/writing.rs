@@ -331,7 +331,7 @@ fn outages(outcome: &Outcome, half: &Half) -> Vec<OutageRecord> {
         .collect()
 }
 
-fn percentiles(delays: &Delays) -> Option<Percentiles> {
+pub(super) fn percentiles(delays: &Delays) -> Option<Percentiles> {
     if delays.total() == 0 {
         return None;
     }

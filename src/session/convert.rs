@@ -49,6 +49,8 @@ pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
         mtu: load.mtu(),
         congestion_control: load.congestion().to_string(),
         capacity: load.aim() == Aim::Capacity,
+        verify: load.verify(),
+        round_trip_ns: load.round_trip().map(Span::nanos),
     });
     let usual = trial.probe_rate() == PROBES_PER_SECOND;
     let probes_s = (!usual).then(|| trial.probe_rate().per_second());
@@ -108,8 +110,9 @@ impl TryFrom<&TcpLoadMessage> for TcpLoad {
         };
         let congestion = message.congestion_control.parse();
         let congestion = congestion.map_err(|error: Malformed| Inconsistent(error.to_string()))?;
-        let TcpLoadMessage { streams, mtu, capacity, .. } = *message;
-        Ok(Self::new(rates, streams, mtu, congestion, aim(capacity))?)
+        let TcpLoadMessage { streams, mtu, capacity, verify, round_trip_ns, .. } = *message;
+        let load = Self::new(rates, streams, mtu, congestion, aim(capacity))?;
+        Ok(load.with_verify(verify).with_round_trip(round_trip_ns.map(Span::from_nanos)))
     }
 }
 

@@ -246,6 +246,12 @@ pub struct TcpLoadMessage {
     pub congestion_control: String,
     /// Whether the line is to carry the rates, or it goes as fast as the hosts can.
     pub capacity: bool,
+    /// Whether receivers compare what comes with what was sent.
+    #[serde(default)]
+    pub verify: bool,
+    /// The round trip of the idle line, which buffers must span; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ns: Option<u64>,
 }
 
 /// A stream's secrets.

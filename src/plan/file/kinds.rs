@@ -169,7 +169,7 @@ impl KindOfTest {
         match self {
             Self::Idle => &[],
             Self::Udp => &["direction", "rate", "streams", "size", "burst_max"],
-            Self::Tcp => &["direction", "rate", "streams", "congestion_control"],
+            Self::Tcp => &["direction", "rate", "streams", "congestion_control", "verify"],
         }
     }
 }

@@ -218,6 +218,16 @@ fn read_whole<T: Whole>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<
     within.map(T::of)
 }
 
+impl Read for bool {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let flag = value.as_bool();
+        if flag.is_none() {
+            reader.wrong_type(place, value, "true or false, without quotes,");
+        }
+        flag
+    }
+}
+
 macro_rules! read {
     ($with:ident: $($kind:ty),*) => {$(
         impl Read for $kind {
@@ -403,6 +413,9 @@ table! {
         burst_max: Burst,
         /// What governs how fast TCP sends, by Linux's name; cubic if not given. Of tcp alone.
         congestion_control: Congestion,
+        /// true: receivers compare what comes with what was sent, which costs speed; false if not
+        /// given. Of tcp alone.
+        verify: bool,
     }
 }
 

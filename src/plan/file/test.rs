@@ -121,7 +121,8 @@ fn work(
     if kind == KindOfTest::Tcp {
         let given = value(&raw.congestion_control).map(|given| given.0);
         let congestion = given.unwrap_or(CongestionControl::CUBIC);
-        return Some(Work::Tcp(TcpTest { course, offer, streams, congestion }));
+        let verify = value(&raw.verify).copied().unwrap_or(false);
+        return Some(Work::Tcp(TcpTest { course, offer, streams, congestion, verify }));
     }
     let payload = value(&raw.size).map(|size| size.0);
     let burst_max = value(&raw.burst_max).map(|burst| burst.0);
@@ -167,6 +168,7 @@ fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
         ("size", raw.size.as_ref().map(|given| &given.place)),
         ("burst_max", raw.burst_max.as_ref().map(|given| &given.place)),
         ("congestion_control", raw.congestion_control.as_ref().map(|given| &given.place)),
+        ("verify", raw.verify.as_ref().map(|given| &given.place)),
     ];
     for (key, place) in given {
         let Some(place) = place.filter(|_| !kind.keys().contains(&key)) else { continue };
