@@ -4,7 +4,7 @@
 use super::gaps::GAP_MIN;
 use super::{Gap, Gaps, LATE_MAX, Next, PerSecond};
 use crate::clock::Stamp;
-use crate::plan::{Aim, CongestionControl, Direction, Trial};
+use crate::plan::{Aim, CongestionControl, Direction, Dscp, Trial};
 use crate::stats::delays::Delays;
 use crate::units::{BitRate, Span};
 use crate::wire::tcp::{SampleMessage, TcpBuffer, TcpChecked, TcpInfo};
@@ -74,6 +74,8 @@ pub struct TcpStream {
     pub verify: bool,
     /// The round trip that its buffers are to span, where it is known.
     pub round_trip: Option<Span>,
+    /// How its packets are marked.
+    pub dscp: Dscp,
 }
 
 impl TcpStream {
@@ -113,6 +115,7 @@ pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
         aim: load.aim(),
         verify: load.verify(),
         round_trip: load.round_trip(),
+        dscp: trial.dscp(),
     };
     ways.zip(super::PROBE_STREAM + 1..).map(stream).collect()
 }

@@ -176,6 +176,16 @@ impl Bulk {
         Ok(String::from_utf8_lossy(&name[..len]).into_owned())
     }
 
+    /// Marks what is sent from now on with the differentiated services code point `mark`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_mark(&self, mark: u8) -> io::Result<()> {
+        let is_ipv6 = self.stream.local_addr()?.is_ipv6();
+        sys::set_mark(self.stream.as_fd(), is_ipv6, mark)
+    }
+
     /// Sends no more than `rate` of payload, and is handed no more than what is due soon: so the
     /// end of its time is soon the end of the stream.
     ///

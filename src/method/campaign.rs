@@ -254,7 +254,7 @@ mod tests {
     fn plan(payload: Option<u32>) -> Plan {
         let offer = Offer::Rate("10 Mbit/s".parse().expect("a rate"));
         let udp = UdpTest { course: Course::Both, offer, streams: 1, payload, burst_max: None };
-        let test = |work| Test { site: None, work, duration: None };
+        let test = |work| Test { site: None, work, duration: None, dscp: None };
         let agent = "192.0.2.1".parse().expect("a host");
         let site = Site { name: "far".into(), agent, key: "far.pub".into() };
         Plan {

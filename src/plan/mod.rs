@@ -7,11 +7,13 @@
 pub mod file;
 
 mod direction;
+mod dscp;
 mod link;
 mod requirement;
 mod trial;
 
 pub use direction::{Course, Directed, Direction};
+pub use dscp::Dscp;
 pub use link::{
     CIRCUIT_LEN_MAX, Host, Link, Offer, PORT, Plan, Site, TcpTest, Test, UdpTest, Work, is_circuit,
 };

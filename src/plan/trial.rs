@@ -1,6 +1,6 @@
 //! What is put on the line at once: probes, and a load beside them or none.
 
-use super::{Course, Directed, Direction};
+use super::{Course, Directed, Direction, Dscp};
 use crate::units::{BitRate, Framing, IpVersion, Layer, Malformed, PacketRate, Span};
 use crate::wire::load;
 use serde::{Deserialize, Serialize};
@@ -421,6 +421,7 @@ pub struct Trial {
     traffic: Traffic,
     duration: Span,
     probe_rate: PacketRate,
+    dscp: Dscp,
 }
 
 impl Trial {
@@ -445,7 +446,8 @@ impl Trial {
     fn of(traffic: Traffic, duration: Span) -> Result<Self, OutOfBounds> {
         let millis = duration.millis_up();
         check("milliseconds", millis, DURATION_MIN.millis_up(), DURATION_MAX.millis_up())?;
-        Ok(Self { traffic, duration, probe_rate: PROBES_PER_SECOND })
+        let (probe_rate, dscp) = (PROBES_PER_SECOND, Dscp::default());
+        Ok(Self { traffic, duration, probe_rate, dscp })
     }
 
     /// The same, probed at `rate`.
@@ -457,6 +459,18 @@ impl Trial {
         let (min, max) = (PROBES_PER_SECOND_MIN.per_second(), PROBES_PER_SECOND.per_second());
         check("probes per second", rate.per_second(), min, max)?;
         Ok(Self { probe_rate: rate, ..self })
+    }
+
+    /// The same, its packets marked with `dscp` both ways, probes and load alike.
+    #[must_use]
+    pub const fn with_dscp(self, dscp: Dscp) -> Self {
+        Self { dscp, ..self }
+    }
+
+    /// How its packets are marked.
+    #[must_use]
+    pub const fn dscp(&self) -> Dscp {
+        self.dscp
     }
 
     /// The same on a line whose idle `round_trip` is known.

@@ -312,6 +312,13 @@ pub struct TrialRecord {
     pub probe_sent_packets: Option<u64>,
     /// Probes that came this way, each once; of the reverse, replies.
     pub probe_received_packets: Option<u64>,
+    /// The differentiated services code point that packets were marked with, 0 to 63.
+    pub dscp: u8,
+    /// Probes that came this way marked otherwise than they were sent; of the reverse, replies.
+    /// Null where the receiving end could not tell.
+    pub probe_remarked_packets: Option<u64>,
+    /// What the last of those was marked with; null where there was none.
+    pub dscp_received: Option<u8>,
     /// Probes that left too late to tell a delay; in the trial's first row.
     pub probe_late_packets: Option<u64>,
     /// How the exchanges that delays are read from were stamped; in the trial's first row. Null

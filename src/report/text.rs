@@ -6,7 +6,7 @@ use super::{
 };
 use crate::flow::Steady;
 use crate::page::{line, wrapped};
-use crate::plan::Direction;
+use crate::plan::{Direction, Dscp};
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
 use crate::verdict::Verdict;
 
@@ -193,7 +193,16 @@ fn trials(out: &mut String, report: &Report) {
         };
         let site = if 1 < report.sites.len() { format!(" {}", row.site) } else { String::new() };
         let duration = row.duration_s;
-        line!(out, "trial {}{site} {}: {kind}, {duration} s{status}", row.trial, row.direction);
+        let mark = match row.dscp {
+            0 => String::new(),
+            dscp => format!(", marked {}", mark(dscp)),
+        };
+        line!(
+            out,
+            "trial {}{site} {}: {kind}{mark}, {duration} s{status}",
+            row.trial,
+            row.direction
+        );
         if let Some(reason) = &row.reason {
             wrapped(out, "    ", reason);
         }
@@ -215,6 +224,10 @@ fn trials(out: &mut String, report: &Report) {
             shown = Some(row.trial);
         }
         delays(out, row);
+        // The direction that is not loaded has a row too, which is not shown.
+        let rows = report.trials.iter().filter(|other| other.trial == row.trial);
+        let facing = rows.filter(|other| !other.tested && other.direction != row.direction);
+        std::iter::once(row).chain(facing).for_each(|row| remarked(out, row));
     }
     line!(out, "");
 }
@@ -485,6 +498,20 @@ fn delays(out: &mut String, row: &TrialRecord) {
     if !parts.is_empty() {
         line!(out, "    {}", parts.join(", "));
     }
+}
+
+/// A code point, by its name where it has one.
+fn mark(dscp: u8) -> String {
+    Dscp::new(dscp).map_or_else(|| dscp.to_string(), |dscp| format!("DSCP {dscp}"))
+}
+
+/// What the line made of its marks.
+fn remarked(out: &mut String, row: &TrialRecord) {
+    let changed = row.probe_remarked_packets.filter(|changed| 0 < *changed);
+    let (Some(changed), Some(other)) = (changed, row.dscp_received) else { return };
+    let of = row.probe_received_packets.map(|all| format!(" of {all}")).unwrap_or_default();
+    let (sent, other, way) = (mark(row.dscp), mark(other), row.direction);
+    line!(out, "    the line changes marks: {changed}{of} probes {way}, {sent}, came as {other}");
 }
 
 fn percentile_text(percentiles: &Percentiles) -> String {

@@ -341,6 +341,7 @@ impl Session {
             },
             Event::Reflected(reflected) => {
                 running.account.probes = (&reflected.probes).into();
+                running.account.marks = reflected.marks;
                 running.account.replies = reflected.replies;
                 running.account.replies_refused = reflected.refused;
                 running.account.follow_ups = super::convert::follow_ups(&reflected);
@@ -781,7 +782,8 @@ mod tests {
 
     fn prepare(seconds: u64) -> Message {
         let duration_ns = Span::from_secs(seconds).nanos();
-        Message::Prepare(Prepare { trial: 1, duration_ns, probes_s: None, load: None, tcp: None })
+        let (trial, dscp, probes_s) = (1, 0, None);
+        Message::Prepare(Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: None })
     }
 
     #[track_caller]
@@ -828,7 +830,8 @@ mod tests {
             round_trip_ns: None,
         };
         let duration_ns = Span::from_secs(10).nanos();
-        let prepare = Prepare { trial: 1, duration_ns, load: None, tcp: Some(tcp) };
+        let (trial, dscp, probes_s) = (1, 0, None);
+        let prepare = Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: Some(tcp) };
         let actions = say(&mut session, 0, Message::Prepare(prepare));
         let [Action::Say(DRIVER, Message::Refused { reason })] = &actions[..] else {
             panic!("{actions:?}")

@@ -5,9 +5,9 @@
 
 use super::fault::{Fault, Place, nearest, repeated};
 use super::kinds::{
-    Address, Burst, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, MostShare,
-    MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Streams, Sure, Tags, Text, Ways,
-    Whole,
+    Address, Burst, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, Mark,
+    MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Streams, Sure, Tags, Text,
+    Ways, Whole,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
@@ -239,7 +239,7 @@ macro_rules! read {
 }
 
 read!(read_text: Address, Congestion, Counts, Kind, KeyPath, LeastOctets, LeastRate, Length,
-      MostShare, MostTime, Name, Offered, Rate, SiteName, Sure, Ways);
+      Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Sure, Ways);
 read!(read_whole: Burst, Overhead, Size, Streams, Tags);
 
 /// A table: its keys, each with what is read from it.
@@ -403,6 +403,9 @@ table! {
         rate: Offered,
         /// From 1 s to 10 min; what the requirements need if not given.
         duration: Length,
+        /// How its packets are marked both ways, probes and load alike: a name such as "EF", or a
+        /// number from 0 to 63 in quotes. Not at all if not given.
+        dscp: Mark,
         /// Streams in each direction; 1 if not given. Not of idle.
         streams: Streams,
         /// Octets of UDP payload; what fills the path's MTU if not given. Of udp alone.

@@ -68,7 +68,8 @@ pub(super) fn tests(
         is_whole &= site != Some(None);
         if let Some(work) = work(draft, raw, place, (link, rates), &mut offerings) {
             let duration = value(&raw.duration).map(|length| length.0);
-            tests.push(Test { site: site.flatten(), work, duration });
+            let dscp = value(&raw.dscp).map(|mark| mark.0);
+            tests.push(Test { site: site.flatten(), work, duration, dscp });
         } else {
             is_whole = false;
         }
@@ -178,7 +179,7 @@ fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
             KindOfTest::Tcp => "TCP, whose segments fill the path's MTU",
         };
         let name = kind.name();
-        let keys = [&["kind", "site", "duration"], kind.keys()].concat().join(", ");
+        let keys = [&["kind", "site", "duration", "dscp"], kind.keys()].concat().join(", ");
         draft.fault(place, format!("a test of kind {name} is {why}: it has {keys}"));
     }
 }

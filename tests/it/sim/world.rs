@@ -871,8 +871,8 @@ impl World {
     /// The agent's program reads a datagram of its port that came `at`.
     fn read_at_agent(&mut self, peer: SocketAddr, mut octets: Vec<u8>, at: Stamp<Agent>) {
         let (now, host) = (self.agent_now(), self.setup.agent_host);
-        let (local, by_kernel, octets) = (None, true, &mut octets);
-        let incoming = Incoming { at, by_kernel, peer, local, drops: 0, octets };
+        let (local, by_kernel, mark, octets) = (None, true, None, &mut octets);
+        let incoming = Incoming { at, by_kernel, peer, local, drops: 0, mark, octets };
         match self.far.reflector.handle(&incoming) {
             Response::Ignore => {}
             Response::Signal(signal) => {
