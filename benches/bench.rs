@@ -31,6 +31,7 @@ fn endless() -> Stream {
         train: 1,
         capacity: false,
         steady: Steady::of(Span::from_secs(600)),
+        dscp: linkqual::plan::Dscp::default(),
     }
 }
 

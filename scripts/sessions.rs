@@ -178,7 +178,12 @@ impl Watch {
             key: PathBuf::new(),
             sites: vec![site],
             requirements: Requirements::default(),
-            tests: vec![Test { site: None, work: Work::Idle, duration: Some(self.run) }],
+            tests: vec![Test {
+                site: None,
+                work: Work::Idle,
+                duration: Some(self.run),
+                dscp: None,
+            }],
         }
     }
 }

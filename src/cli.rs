@@ -1,9 +1,9 @@
 //! The arguments of both programs: what was typed, and what it means.
 
 use crate::plan::{
-    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Host, Limits, Link, Offer, PAYLOAD_MAX,
-    PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest, Test, UdpTest, Work,
-    is_circuit,
+    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Dscp, Host, Limits, Link, Offer,
+    PAYLOAD_MAX, PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest, Test,
+    UdpTest, Work, is_circuit,
 };
 use crate::policy::Refusal;
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
@@ -112,6 +112,12 @@ pub struct CheckArgs {
     /// The provider's name of the circuit: shown in the report, and the load lock's key
     #[arg(long, value_name = "ID", value_parser = parse_circuit)]
     pub circuit: Option<String>,
+    /// Mark all packets both ways, such as EF, AF41, CS5 or 46; a line that changes it shows
+    #[arg(long, value_name = "NAME|NUMBER", allow_hyphen_values = true, value_parser = parse::<Dscp>)]
+    pub dscp: Option<Dscp>,
+    /// Compare each octet that TCP carries with what was sent; costs speed
+    #[arg(long, requires = "tcp_throughput")]
+    pub verify: bool,
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
@@ -317,11 +323,11 @@ impl CheckArgs {
         let tcp = self.tcp_throughput.map(|_| {
             let (course, streams) = (self.direction, self.streams);
             let (offer, congestion) = (Offer::Max, CongestionControl::CUBIC);
-            Work::Tcp(TcpTest { course, offer, streams, congestion })
+            Work::Tcp(TcpTest { course, offer, streams, congestion, verify: self.verify })
         });
         let loads = load.is_some() || tcp.is_some();
         let idle = self.duration.filter(|_| !loads);
-        let test = |work, duration| Test { site: None, work, duration };
+        let test = |work, duration| Test { site: None, work, duration, dscp: self.dscp };
         let loads = load.into_iter().chain(tcp).map(|work| test(work, self.duration));
         std::iter::once(test(Work::Idle, idle)).chain(loads).collect()
     }

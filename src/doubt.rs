@@ -4,6 +4,7 @@
 use crate::flow::{Evidence, Outcome, PathMtu, Status};
 use crate::metric::{Terms, losses};
 use crate::plan::{Direction, Metric};
+use crate::wire::tcp::{TcpBuffer, TcpChecked};
 
 /// Which way a doubt may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -203,19 +204,26 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     let busy_us = sent.last.busy_us.unwrap_or(0);
     let receiver_us = sent.last.receiver_limited_us.unwrap_or(0);
     let buffer_us = sent.last.buffer_limited_us.unwrap_or(0);
+    let came = outcome.half(direction).tcp_came.as_ref();
+    let why = |buffer: Option<&TcpBuffer>, setting: &str, host: &str| {
+        let reason = buffer.and_then(|buffer| buffer.reason.clone());
+        reason.map_or_else(
+            || format!("Raise {setting} there, or use more streams"),
+            |reason| format!("Of {host}: {reason}; or use more streams"),
+        )
+    };
     if HELD_BACK_PERCENT <= percent(receiver_us, busy_us) {
         let share = percent(receiver_us, busy_us);
+        let buffer = came.and_then(|came| came.buffer.as_ref());
+        let why = why(buffer, "net.ipv4.tcp_rmem", receiver);
         add(format!(
-            "for {share} % of its time TCP waited for the receive window of {receiver}. Raise \
-             net.ipv4.tcp_rmem there, or use more streams"
+            "for {share} % of its time TCP waited for the receive window of {receiver}. {why}"
         ));
     }
     if HELD_BACK_PERCENT <= percent(buffer_us, busy_us) {
         let share = percent(buffer_us, busy_us);
-        add(format!(
-            "for {share} % of its time TCP waited for the send buffer of {sender}. Raise \
-             net.ipv4.tcp_wmem there, or use more streams"
-        ));
+        let why = why(sent.buffer.as_ref(), "net.ipv4.tcp_wmem", sender);
+        add(format!("for {share} % of its time TCP waited for the send buffer of {sender}. {why}"));
     }
     let (sending, receiving) = match direction {
         Direction::Forward => (&outcome.driver, &outcome.agent),
@@ -239,9 +247,29 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     let time_us = (outcome.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
     let is_whole = sent.broken.is_none() && outcome.status == Status::Ok;
     let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
+    let held_us = sent.held_up.nanos() / 1_000;
     if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
         let share = 100 - percent(had_us, time_us);
         add(format!("for {share} % of its time {sender} was too slow to have anything to send"));
+    } else if HELD_BACK_PERCENT <= percent(held_us, time_us) {
+        // Its buffer may have had something to send all the while, though less than TCP would take.
+        let share = percent(held_us, time_us);
+        add(format!(
+            "for {share} % of its time {sender} was stopped, or too busy to run TCP's end"
+        ));
+    }
+    if let Some(checked) = came.and_then(|came| came.checked).filter(|c| 0 < c.damaged) {
+        let TcpChecked { octets, damaged, stream, first_at, last_at } = checked;
+        let text = format!(
+            "{damaged} of {octets} octets came to {receiver} as others than {sender} sent, in \
+             stream {} first, from its octet {} to {}: TCP's checksums did not show it, so \
+             something between the two programs rewrites data. Take out what terminates TCP on \
+             the way, and test the memory of both hosts",
+            stream.unwrap_or(0),
+            first_at.unwrap_or(0),
+            last_at.unwrap_or(0)
+        );
+        concerns.push((&[Metric::TcpThroughput], Bias::Either, text));
     }
     concerns
 }

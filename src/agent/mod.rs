@@ -7,13 +7,13 @@ use crate::clock::{Agent, Stamp};
 use crate::flow::{FarEvent, HostLimits, Stream, TcpStream};
 use crate::io::files::{BadOutput, Shelf, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
-use crate::io::tcp::Bulk;
+use crate::io::tcp::{Bulk, try_congestion_control};
 use crate::io::tls::{Acceptor, Identity};
 use crate::io::{clock, host, stamps};
-use crate::plan::Limits;
+use crate::plan::{Direction, Limits, Trial};
 use crate::policy::Role;
 use crate::session::agent::{
-    Action, ConnectionId, Dice, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
+    Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
 use crate::traffic::far::{FarTrial, Port};
 use crate::units::{Framing, IpVersion, Span};
@@ -196,7 +196,7 @@ impl Server {
         let acceptor = Acceptor::new(&self.identity, self.allowed.keys().copied());
         let mut admission = Admission::new(acceptor, self.allowed, inputs);
         let mut loops = Loop {
-            session: Session::new(self.role, Box::new(SystemDice)),
+            session: Session::new(self.role, Box::new(ThisHost)),
             port: self.port,
             outboxes: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -409,16 +409,21 @@ impl Loop {
     }
 }
 
-/// Secrets from the system's randomness.
+/// The system's randomness, and what its kernel can do.
 #[derive(Debug)]
-struct SystemDice;
+struct ThisHost;
 
-impl Dice for SystemDice {
+impl Host for ThisHost {
     fn secrets(&mut self, stream: StreamNumber) -> Secrets {
         let (mut token, mut key) = ([0; 8], [0; KEY_LEN]);
         fill(&mut token);
         fill(&mut key);
         Secrets { stream, token: Token(u64::from_le_bytes(token)), key }
+    }
+
+    fn lacks(&self, trial: &Trial) -> Option<String> {
+        let load = trial.tcp().filter(|load| load.course().includes(Direction::Reverse))?;
+        try_congestion_control(load.congestion().name()).err().map(|error| error.to_string())
     }
 }
 

@@ -74,7 +74,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
     }
     let offer = Offer::Rate(rate);
     let udp = UdpTest { course: Course::Both, offer, streams: 1, payload: None, burst_max: None };
-    let test = |work, duration| Test { site: None, work, duration };
+    let test = |work, duration| Test { site: None, work, duration, dscp: None };
     let host = Host { name: agent.ip().to_string(), port: agent.port() };
     Plan {
         link: Link { circuit: Some("demo".to_owned()), ..Link::default() },

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::clock::{Agent, Driver, Stamp};
 use crate::wire::StreamNumber;
+use crate::wire::control::Marks;
 
 /// What happened in a trial, as the driver's hands tell it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub struct Probed {
     pub refused: u64,
     /// The replies that came.
     pub replies: Tally,
+    /// How they were marked.
+    pub marks: Marks,
 }
 
 /// What happened in a trial, as the agent's hands tell it.

@@ -10,6 +10,7 @@ mod event;
 mod gaps;
 mod handshake;
 mod outcome;
+mod payload;
 mod prober;
 mod receiver;
 mod reflector;
@@ -23,6 +24,7 @@ pub use event::{FarEvent, NearEvent, Probed};
 pub use gaps::{Gap, Gaps};
 pub use handshake::{Handshake, HandshakeFailed};
 pub use outcome::{Evidence, Half, HostLimits, Outcome, PathMtu, Probing, Stamping, Status};
+pub use payload::{Payload, PayloadCheck};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
@@ -33,7 +35,7 @@ pub use tcp::{
 };
 
 use crate::clock::Stamp;
-use crate::plan::{Direction, Trial};
+use crate::plan::{Direction, Dscp, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::{StreamNumber, Token};
 use std::ops::Range;
@@ -89,6 +91,8 @@ pub struct Stream {
     pub capacity: bool,
     /// The steady part of its trial.
     pub steady: Steady,
+    /// How its packets are marked, replies to probes among them.
+    pub dscp: Dscp,
 }
 
 /// The steady part of a trial: all but 200 ms at each end, by when packets were due.
@@ -142,6 +146,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         train: 1,
         capacity: false,
         steady,
+        dscp: trial.dscp(),
     };
     let load = trial.load().into_iter().flat_map(|load| {
         let each = move |way| std::iter::repeat_n(way, load.streams() as usize);

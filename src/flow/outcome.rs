@@ -8,6 +8,7 @@ use crate::plan::{Direction, Trial};
 use crate::stats::delays::Delays;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::skew::{self, Transit};
+use crate::wire::control::Marks;
 
 /// How far a trial came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,6 +88,8 @@ pub struct Probing {
     pub jitter_rfc3550_ns: Option<f64>,
     /// How fast the far clock ran against this one, in parts per million, by this direction alone.
     pub skew_ppm: Option<f64>,
+    /// How they were marked when they came; `None` where the end that knows could not tell.
+    pub marks: Option<Marks>,
 }
 
 /// One direction of a trial: of its load, or of its probes where it was idle.

@@ -447,6 +447,7 @@ mod tests {
             train: 1,
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
+            dscp: crate::plan::Dscp::default(),
         };
         Receiver::new(stream, Stamp::from_nanos(0))
     }

@@ -3,6 +3,7 @@
 
 use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, Stream, Tally};
 use crate::clock::{Agent, Stamp};
+use crate::wire::control::Marks;
 use crate::wire::probe::{self, FOLLOW_UPS, FollowUp, Probe, Reply};
 use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::signal::{self, Say, Signal};
@@ -14,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug)]
 struct ReflectorSession {
     receiver: Receiver<Agent>,
+    marks: Marks,
     replies: u32,
     refused: u64,
     follow_ups: FollowUps,
@@ -56,6 +58,8 @@ impl FollowUps {
 pub struct Reflected {
     /// The probes that came.
     pub probes: Tally,
+    /// How they were marked.
+    pub marks: Marks,
     /// Replies that the agent's kernel accepted.
     pub replies: u64,
     /// Replies that the agent's stack refused.
@@ -109,6 +113,8 @@ pub struct Incoming<'a> {
     pub local: Option<IpAddr>,
     /// What the socket had dropped by then.
     pub drops: u32,
+    /// How it was marked, where that is known.
+    pub mark: Option<u8>,
     /// Its payload.
     pub octets: &'a [u8],
 }
@@ -132,6 +138,7 @@ impl Reflector {
         let is_probes = stream.number == PROBE_STREAM;
         let session = is_probes.then(|| ReflectorSession {
             receiver: Receiver::new(stream, now),
+            marks: Marks::default(),
             replies: 0,
             refused: 0,
             follow_ups: FollowUps::default(),
@@ -145,6 +152,7 @@ impl Reflector {
         let session = self.entries.remove(&token).and_then(|entry| entry.session);
         session.map_or_else(Reflected::default, |session| Reflected {
             probes: session.receiver.finish(end, drops),
+            marks: session.marks,
             replies: session.replies.into(),
             refused: session.refused,
             follow_ups: session.follow_ups.rest(),
@@ -181,6 +189,12 @@ impl Reflector {
         if let Some(session) = self.session(token) {
             session.follow_ups.on_left(FollowUp { sequence, sent_ns: at.nanos() });
         }
+    }
+
+    /// How replies of `token` are marked; not at all where its stream is gone.
+    #[must_use]
+    pub fn mark(&self, token: Token) -> u8 {
+        self.entries.get(&token).map_or(0, |entry| entry.stream.dscp.number())
     }
 
     /// The kernel accepted a reply of `token`.
@@ -241,6 +255,7 @@ impl Reflector {
             sent_ns: probe.sent_ns,
             octets: u32::try_from(incoming.octets.len()).unwrap_or(u32::MAX),
         };
+        session.marks.on_came(stream.dscp.number(), incoming.mark);
         let arrival = session.receiver.on_arrival(incoming.at, &arrived, incoming.drops);
         // Copies are answered too, as any reflector does: within the grant's own size.
         let all_answered = stream.slots.saturating_mul(2) <= u64::from(session.replies);
@@ -297,8 +312,8 @@ mod tests {
 
     fn come(reflector: &mut Reflector, port: u16, octets: &[u8]) -> Response {
         let at = Stamp::from_nanos(5_000_000);
-        let (peer, local, by_kernel) = (peer(port), None, true);
-        reflector.handle(&Incoming { at, by_kernel, peer, local, drops: 0, octets })
+        let (peer, local, by_kernel, mark) = (peer(port), None, true, None);
+        reflector.handle(&Incoming { at, by_kernel, peer, local, drops: 0, mark, octets })
     }
 
     fn say(reflector: &mut Reflector, port: u16, stream: u32, say: Say) -> Response {

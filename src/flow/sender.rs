@@ -384,6 +384,7 @@ mod tests {
             train: 1,
             capacity: false,
             steady: Steady::of(Span::from_secs(seconds)),
+            dscp: crate::plan::Dscp::default(),
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Ancillary {
     pub(super) real_ns: Option<u64>,
     /// What the socket had dropped when it queued it.
     pub(super) drops: Option<u32>,
+    /// Its differentiated services code point, where the socket asks for it.
+    pub(super) mark: Option<u8>,
     /// Octets of each datagram that the kernel has joined to this one.
     pub(super) segment: Option<usize>,
 }
@@ -158,6 +160,14 @@ unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
                     let octets: libc::c_int = ptr::read_unaligned(data.cast());
                     ancillary.segment = usize::try_from(octets).ok();
                 }
+                (libc::IPPROTO_IP, libc::IP_TOS) => {
+                    let class: u8 = ptr::read_unaligned(data.cast());
+                    ancillary.mark = Some(class >> 2);
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    let class: libc::c_int = ptr::read_unaligned(data.cast());
+                    ancillary.mark = u8::try_from(class >> 2).ok();
+                }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
                     let octets = info.ipi_spec_dst.s_addr.to_ne_bytes();
@@ -215,12 +225,14 @@ unsafe fn socket_addr(
     }
 }
 
-/// Sends one datagram to `peer` without waiting, from the address `local` of this host.
+/// Sends one datagram to `peer` without waiting, from the address `local` of this host, marked with
+/// the code point `mark`.
 pub(super) fn send_from(
     fd: BorrowedFd<'_>,
     octets: &[u8],
     peer: SocketAddr,
     local: Option<IpAddr>,
+    mark: u8,
 ) -> io::Result<usize> {
     let name = socket2::SockAddr::from(peer);
     let mut control = Control([0; CONTROL_LEN]);
@@ -232,11 +244,12 @@ pub(super) fn send_from(
     header.msg_namelen = name.len();
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
-    if let Some(local) = local {
-        header.msg_control = control.0.as_mut_ptr().cast();
-        header.msg_controllen = CONTROL_LEN;
-        // SAFETY: the control buffer is alive, zeroed, and longer than either message.
-        header.msg_controllen = unsafe { write_source(&header, local) };
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL_LEN;
+    // SAFETY: the control buffer is alive, zeroed, and longer than both messages together.
+    header.msg_controllen = unsafe { write_control(&header, peer.ip(), local, mark) };
+    if header.msg_controllen == 0 {
+        header.msg_control = ptr::null_mut();
     }
     // SAFETY: the header's pointers are to live buffers of the lengths beside them; the kernel
     // only reads the datagram and the name.
@@ -244,38 +257,71 @@ pub(super) fn send_from(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Writes the source address as the only control message; its length.
+/// Writes the source address and the mark, where they are given, as the control messages; their
+/// length.
 ///
 /// # Safety
 ///
-/// `header`'s control buffer must be alive and hold the largest of these messages.
-unsafe fn write_source(header: &libc::msghdr, local: IpAddr) -> usize {
-    // SAFETY: by this function's contract the first header and its data are within the buffer.
+/// `header`'s control buffer must be alive, zeroed, and hold the largest of both messages.
+unsafe fn write_control(
+    header: &libc::msghdr,
+    peer: IpAddr,
+    local: Option<IpAddr>,
+    mark: u8,
+) -> usize {
+    let mut len = 0;
+    // SAFETY: by this function's contract the first header and its data are within the buffer, and
+    // so are the second where the first one's length is written.
     unsafe {
-        let message = libc::CMSG_FIRSTHDR(header);
-        let data = libc::CMSG_DATA(message);
+        let mut message = libc::CMSG_FIRSTHDR(header);
         match local {
-            IpAddr::V4(address) => {
+            Some(IpAddr::V4(address)) => {
                 let mut info: libc::in_pktinfo = zeroed();
                 info.ipi_spec_dst.s_addr = u32::from_ne_bytes(address.octets());
-                (*message).cmsg_level = libc::IPPROTO_IP;
-                (*message).cmsg_type = libc::IP_PKTINFO;
-                let len = socklen(size_of_val(&info));
-                (*message).cmsg_len = libc::CMSG_LEN(len) as usize;
-                ptr::write_unaligned(data.cast(), info);
-                libc::CMSG_SPACE(len) as usize
+                len += write_message(message, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
             }
-            IpAddr::V6(address) => {
+            Some(IpAddr::V6(address)) => {
                 let mut info: libc::in6_pktinfo = zeroed();
                 info.ipi6_addr.s6_addr = address.octets();
-                (*message).cmsg_level = libc::IPPROTO_IPV6;
-                (*message).cmsg_type = libc::IPV6_PKTINFO;
-                let len = socklen(size_of_val(&info));
-                (*message).cmsg_len = libc::CMSG_LEN(len) as usize;
-                ptr::write_unaligned(data.cast(), info);
-                libc::CMSG_SPACE(len) as usize
+                len += write_message(message, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
             }
+            None => {}
         }
+        if 0 < mark {
+            if 0 < len {
+                message = libc::CMSG_NXTHDR(header, message);
+            }
+            let class = libc::c_int::from(mark) << 2;
+            // An IPv6 socket that sends to an IPv4 address sends IPv4.
+            let (level, kind) = match peer.to_canonical() {
+                IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+                IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            };
+            len += write_message(message, level, kind, class);
+        }
+    }
+    len
+}
+
+/// Writes one control message; its length.
+///
+/// # Safety
+///
+/// `message` must be a header with room for `value` behind it.
+unsafe fn write_message<T>(
+    message: *mut libc::cmsghdr,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) -> usize {
+    let len = socklen(size_of::<T>());
+    // SAFETY: by this function's contract.
+    unsafe {
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(len) as usize;
+        ptr::write_unaligned(libc::CMSG_DATA(message).cast(), value);
+        libc::CMSG_SPACE(len) as usize
     }
 }
 
@@ -323,6 +369,15 @@ pub(super) fn queued(fd: BorrowedFd<'_>) -> Option<Queued> {
         (Some(told), _) => Queued::Error(told.ee_errno),
         (None, _) => Queued::Error(0),
     })
+}
+
+/// Marks what `fd` sends from now on with the code point `mark`, whichever version of IP it goes by.
+pub(super) fn set_mark(fd: BorrowedFd<'_>, is_ipv6: bool, mark: u8) -> io::Result<()> {
+    let class = libc::c_int::from(mark) << 2;
+    if is_ipv6 {
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class)?;
+    }
+    set_option(fd, libc::IPPROTO_IP, libc::IP_TOS, class)
 }
 
 /// Sets a socket option that is one integer.
@@ -403,6 +458,15 @@ pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
         receiver_limited_us: field!(tcpi_rwnd_limited),
         buffer_limited_us: field!(tcpi_sndbuf_limited),
     })
+}
+
+/// The largest window that a TCP connection can ever offer, in octets (RFC 7323, section 2.2).
+pub(super) fn window_max(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    // Two scales of four bits each behind six octets: the sender's, and this end's.
+    let [_, second] = option::<2>(fd, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    let scales = second.to_ne_bytes()[2];
+    let scale = if cfg!(target_endian = "little") { scales >> 4 } else { scales & 15 };
+    Ok(u64::from(u16::MAX) << scale)
 }
 
 /// Of `tcpi_options`: segments carry timestamps (linux/tcp.h).

@@ -4,11 +4,11 @@
 use super::sys;
 use crate::clock::Stamp;
 use crate::units::{BitRate, Span};
-use crate::wire::tcp::TcpInfo;
+use crate::wire::tcp::{TcpBuffer, TcpInfo};
 use socket2::{Domain, Protocol, Type};
 use std::io::{self, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// Where the kernel lists what it has.
@@ -17,6 +17,71 @@ const AVAILABLE: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
 /// What the kernel is handed before it is due: 20 ms, and some segments of the usual length.
 const AHEAD: Span = Span::from_millis(20);
 const AHEAD_MIN: u32 = 1 << 14;
+
+/// A buffer of a connection, and who in the kernel limits it.
+struct Buffer {
+    what: &'static str,
+    set: libc::c_int,
+    force: libc::c_int,
+    /// The least, the first and the greatest length that the kernel gives it by itself.
+    tuned: &'static str,
+    /// The greatest length that a program without privileges may give it.
+    allowed: &'static str,
+}
+
+const SEND: Buffer = Buffer {
+    what: "send",
+    set: libc::SO_SNDBUF,
+    force: libc::SO_SNDBUFFORCE,
+    tuned: "net.ipv4.tcp_wmem",
+    allowed: "net.core.wmem_max",
+};
+
+const RECEIVE: Buffer = Buffer {
+    what: "receive",
+    set: libc::SO_RCVBUF,
+    force: libc::SO_RCVBUFFORCE,
+    tuned: "net.ipv4.tcp_rmem",
+    allowed: "net.core.rmem_max",
+};
+
+/// A number of a setting of the kernel's, the last of it where it has several.
+fn setting(name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).ok()?;
+    text.split_whitespace().last()?.parse().ok()
+}
+
+impl Buffer {
+    /// Has `fd`'s buffer hold what is `needed`, where the kernel would not let it grow so far by
+    /// itself; in octets as the kernel counts them.
+    fn fit(&self, fd: BorrowedFd<'_>, needed: u64) -> TcpBuffer {
+        let tuned_max = setting(self.tuned);
+        if tuned_max.is_none_or(|most| needed <= most) {
+            return TcpBuffer { needed, tuned_max, ..TcpBuffer::default() };
+        }
+        // The kernel doubles what it is asked for.
+        let half = libc::c_int::try_from(needed.div_ceil(2)).unwrap_or(libc::c_int::MAX);
+        let set = |name| sys::set_option(fd, libc::SOL_SOCKET, name, half);
+        let is_set = set(self.force).or_else(|_| {
+            // Whoever may set less than the kernel gives by itself is better off without.
+            let allowed = setting(self.allowed).unwrap_or(0).saturating_mul(2);
+            if tuned_max < Some(allowed) { set(self.set) } else { Ok(()) }
+        });
+        let length = sys::option::<1>(fd, libc::SOL_SOCKET, self.set).map(|[octets]| octets.into());
+        let granted = length.ok().filter(|octets| is_set.is_ok() && tuned_max < Some(*octets));
+        let reason = granted.is_none_or(|granted| granted < needed).then(|| {
+            format!(
+                "the {} buffer needs {needed} octets, {} ends at {}, and {} lets this program \
+                 go no further (it has no CAP_NET_ADMIN): raise either on this host",
+                self.what,
+                self.tuned,
+                tuned_max.unwrap_or(0),
+                self.allowed
+            )
+        });
+        TcpBuffer { needed, tuned_max, granted, reason }
+    }
+}
 
 /// What became of a write or a read.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,14 +120,19 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Connects to `peer`.
+    /// Connects to `peer`, with a receive buffer of so many octets where that is known: how large
+    /// a window may ever be is agreed on when a connection begins.
     ///
     /// # Errors
     ///
     /// What the kernel says, or that `limit` is over.
-    pub fn connect(peer: SocketAddr, limit: Duration) -> io::Result<Self> {
+    pub fn connect(peer: SocketAddr, limit: Duration, receives: Option<u64>) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
+        if let Some(needed) = receives {
+            // What it comes to is told once it is connected.
+            _ = RECEIVE.fit(socket.as_fd(), needed);
+        }
         socket.connect_timeout(&peer.into(), limit)?;
         Self::of(socket.into())
     }
@@ -106,6 +176,16 @@ impl Bulk {
         Ok(String::from_utf8_lossy(&name[..len]).into_owned())
     }
 
+    /// Marks what is sent from now on with the differentiated services code point `mark`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_mark(&self, mark: u8) -> io::Result<()> {
+        let is_ipv6 = self.stream.local_addr()?.is_ipv6();
+        sys::set_mark(self.stream.as_fd(), is_ipv6, mark)
+    }
+
     /// Sends no more than `rate` of payload, and is handed no more than what is due soon: so the
     /// end of its time is soon the end of the stream.
     ///
@@ -117,6 +197,40 @@ impl Bulk {
         let socket = socket2::SockRef::from(&self.stream);
         socket.set_tcp_notsent_lowat(ahead.max(AHEAD_MIN))?;
         sys::set_pacing_rate(self.stream.as_fd(), rate.bits_per_second().div_ceil(8))
+    }
+
+    /// Has its send buffer hold what is `needed`; what came of it.
+    #[must_use]
+    pub fn fit_send_buffer(&self, needed: u64) -> TcpBuffer {
+        SEND.fit(self.stream.as_fd(), needed)
+    }
+
+    /// Has its receive buffer hold what is `needed`; what came of it.
+    #[must_use]
+    pub fn fit_receive_buffer(&self, needed: u64) -> TcpBuffer {
+        let buffer = RECEIVE.fit(self.stream.as_fd(), needed);
+        // Half of a buffer is offered as a window.
+        let window = sys::window_max(self.stream.as_fd()).unwrap_or(u64::MAX).saturating_mul(2);
+        if buffer.reason.is_some() || needed <= window {
+            return buffer;
+        }
+        let granted = Some(buffer.granted.unwrap_or(window).min(window));
+        let reason = format!(
+            "the receive buffer needs {needed} octets, and the connection began with a window that \
+             no more than {window} can fill: raise {} on this host, and start the program again",
+            RECEIVE.tuned
+        );
+        TcpBuffer { granted, reason: Some(reason), ..buffer }
+    }
+
+    /// Has [`Bulk::wait_readable`] wait until so many octets are there; fewer can still be read.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_gathered(&self, octets: u32) -> io::Result<()> {
+        let octets = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
+        sys::set_option(self.stream.as_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, octets)
     }
 
     /// Hands `octets` to the kernel, as many as it takes.
@@ -196,7 +310,8 @@ mod tests {
 
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let near = Bulk::connect(listener.local_addr().expect("bound"), Duration::from_secs(5));
+        let near = listener.local_addr().expect("bound");
+        let near = Bulk::connect(near, Duration::from_secs(5), None);
         let (far, _) = listener.accept().expect("it was dialled");
         (near.expect("it listens"), Bulk::of(far).expect("a socket"))
     }
@@ -250,6 +365,22 @@ mod tests {
         near.wait_readable(soon());
         let ended = near.discard(10);
         assert!(matches!(ended, Moved::Gone(_) | Moved::End), "{ended:?}");
+    }
+
+    /// Whatever this host allows: what is granted is enough, or why not is told.
+    #[test]
+    fn a_buffer_is_set_only_where_the_kernel_would_not_let_it_grow() {
+        let (near, far) = pair();
+        let most = setting("net.ipv4.tcp_wmem").expect("Linux has it");
+        let enough = near.fit_send_buffer(most);
+        let left = TcpBuffer { needed: most, tuned_max: Some(most), ..TcpBuffer::default() };
+        assert_eq!(enough, left, "the kernel tunes it");
+        for buffer in [near.fit_send_buffer(most + 2), far.fit_receive_buffer(1 << 30)] {
+            let is_short = buffer.granted.is_none_or(|granted| granted < buffer.needed);
+            assert_eq!(buffer.reason.is_some(), is_short, "{buffer:?}");
+            assert!(buffer.granted.is_none_or(|granted| buffer.tuned_max < Some(granted)
+                || buffer.reason.as_ref().is_some_and(|why| why.contains("window"))));
+        }
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Received<C> {
     pub by_kernel: bool,
     /// What the socket had dropped when it queued it.
     pub drops: u32,
+    /// Its differentiated services code point; only a listener and who asks for it is told.
+    pub mark: Option<u8>,
 }
 
 /// A datagram that belongs to someone else.
@@ -116,6 +118,7 @@ impl Socket {
             socket.socket.set_only_v6(false)?;
             sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
         }
+        socket.tell_marks()?;
         socket.socket.bind(&local.into())?;
         // Only now: a port that another listener has must be refused, and taken from nobody.
         socket.socket.set_reuse_address(true)?;
@@ -192,6 +195,29 @@ impl Socket {
         self.departures.take()
     }
 
+    /// Marks what is sent from now on with the code point `mark`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_mark(&self, mark: u8) -> io::Result<()> {
+        let is_ipv6 = self.socket.domain()? == Domain::IPV6;
+        sys::set_mark(self.socket.as_fd(), is_ipv6, mark)
+    }
+
+    /// Has each datagram that is received from now on tell how it was marked.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn tell_marks(&self) -> io::Result<()> {
+        let fd = self.socket.as_fd();
+        if self.socket.domain()? == Domain::IPV6 {
+            sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
+        }
+        sys::set_option(fd, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)
+    }
+
     /// Sends `octets` to the connected peer. Where earlier datagrams caused an ICMP error, which is
     /// told to the next send, the send is repeated once.
     ///
@@ -225,11 +251,12 @@ impl Socket {
         local: Option<IpAddr>,
     ) -> io::Result<Sent> {
         self.repeat_once(None, |socket| {
-            sys::send_from(socket.as_fd(), octets, peer, local).map(|_| Sent::Accepted)
+            sys::send_from(socket.as_fd(), octets, peer, local, 0).map(|_| Sent::Accepted)
         })
     }
 
-    /// Like [`Self::send_to`]; the kernel's stamp of it is told by `label`.
+    /// Like [`Self::send_to`], marked with the code point `mark`; the kernel's stamp of it is told
+    /// by `label`.
     ///
     /// # Errors
     ///
@@ -239,10 +266,11 @@ impl Socket {
         octets: &[u8],
         peer: SocketAddr,
         local: Option<IpAddr>,
+        mark: u8,
         label: Label,
     ) -> io::Result<Sent> {
         self.repeat_once(Some(label), |socket| {
-            sys::send_from(socket.as_fd(), octets, peer, local).map(|_| Sent::Accepted)
+            sys::send_from(socket.as_fd(), octets, peer, local, mark).map(|_| Sent::Accepted)
         })
     }
 
@@ -293,6 +321,7 @@ impl Socket {
             at: stamp.unwrap_or_else(super::clock::now),
             by_kernel: stamp.is_some(),
             drops: self.drops,
+            mark: ancillary.mark,
         }))
     }
 
@@ -490,6 +519,32 @@ mod tests {
         let (mut listener, mut socket) = pair("127.0.0.1:0");
         socket.send(&[1; 100]).expect("send");
         assert!(read(&mut listener, &mut [0; 10]).expect("a datagram").truncated);
+    }
+
+    /// Of both versions of IP, and of IPv4 at a listener for both.
+    #[test]
+    fn a_mark_is_told_as_it_was_sent_and_a_reply_bears_its_own() {
+        for (local, peer) in
+            [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")]
+        {
+            let mut listener = Socket::listen(loopback(local)).expect("a listener");
+            let port = listener.local().expect("bound").port();
+            let peer = SocketAddr::new(peer.parse().expect("an address"), port);
+            let mut socket = Socket::connect(peer).expect("a socket");
+            socket.set_mark(46).expect("anyone may");
+            socket.tell_marks().expect("anyone may");
+            socket.send(b"?").expect("send");
+            let received = read(&mut listener, &mut [0; 8]).expect("a datagram");
+            assert_eq!(received.mark, Some(46), "{local}");
+            let from = received.peer.expect("a peer");
+            for mark in [34, 0] {
+                let label = Label { token: crate::wire::Token(1), sequence: 0 };
+                let to = (from, received.local);
+                listener.send_labelled_to(b"!", to.0, to.1, mark, label).expect("send");
+                let reply = read(&mut socket, &mut [0; 8]).expect("a reply");
+                assert_eq!(reply.mark, Some(mark), "{local}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::flow::{Evidence, Outcome, PathMtu, Status};
 use crate::method::composition::{Composed, Note, Way, compose};
 use crate::plan::{Limits, MTU_MAX, OutOfBounds, Plan, Trial, Work};
 use crate::policy::Request;
+use crate::stats::delays::Delay;
 use crate::units::{BitRate, IpVersion, Span};
 
 /// What the search for the path's MTU may take.
@@ -203,8 +204,19 @@ impl Campaign {
     }
 
     fn next(&mut self) -> Step {
-        self.current = self.ahead.pop_front();
+        let round_trip = self.round_trip();
+        self.current = self.ahead.pop_front().map(|trial| trial.with_round_trip(round_trip));
         self.current.map_or(Step::Finish, Step::Run)
+    }
+
+    /// The median round trip of the line when it was idle, as it was seen last.
+    fn round_trip(&self) -> Option<Span> {
+        let outcomes = self.evidence.outcomes.iter().rev();
+        let mut idle = outcomes.filter(|outcome| outcome.trial.is_idle());
+        match idle.find_map(|outcome| outcome.round_trip.quantile(0.5))? {
+            Delay::Finite(nanos) => Some(Span::from_nanos(nanos)),
+            Delay::Infinite => None,
+        }
     }
 
     fn least_payload(&self) -> u32 {
@@ -242,7 +254,7 @@ mod tests {
     fn plan(payload: Option<u32>) -> Plan {
         let offer = Offer::Rate("10 Mbit/s".parse().expect("a rate"));
         let udp = UdpTest { course: Course::Both, offer, streams: 1, payload, burst_max: None };
-        let test = |work| Test { site: None, work, duration: None };
+        let test = |work| Test { site: None, work, duration: None, dscp: None };
         let agent = "192.0.2.1".parse().expect("a host");
         let site = Site { name: "far".into(), agent, key: "far.pub".into() };
         Plan {

@@ -136,14 +136,17 @@ pub fn compose(plan: &Plan, place: usize, way: Way) -> Result<Composed, OutOfBou
     if loads && tests.first().is_none_or(|test| test.work != Work::Idle) {
         let idle = composer.idle(None, loads)?;
         composer.notes.push(Note::IdleAdded(idle.duration()));
-        trials.push(idle);
+        // What it is held against is marked alike.
+        let dscp = tests.first().and_then(|test| test.dscp).unwrap_or_default();
+        trials.push(idle.with_dscp(dscp));
     }
     for test in &tests {
-        trials.push(match &test.work {
+        let trial = match &test.work {
             Work::Idle => composer.idle(test.duration, loads && trials.is_empty())?,
             Work::Udp(udp) => composer.udp(udp, test.duration)?,
             Work::Tcp(tcp) => composer.tcp(tcp, test.duration)?,
-        });
+        };
+        trials.push(trial.with_dscp(test.dscp.unwrap_or_default()));
     }
     let probed = trials.into_iter().map(|trial| trial.with_probe_rate(plan.link.probe_rate()));
     let trials: Vec<Trial> = probed.collect::<Result<_, _>>()?;
@@ -309,7 +312,8 @@ impl Composer<'_> {
                 None => plain.tcp_goodput(limits.rate_max, Layer::L2, segment, true),
             }
         });
-        TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.aim())
+        let load = TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.aim());
+        load.map(|load| load.with_verify(test.verify))
     }
 
     /// The time in which enough probes leave for the percentiles that are asked for.
@@ -386,7 +390,7 @@ mod tests {
         for (metric, bound) in required {
             requirements.set(None, metric.require(bound).expect("a bound"));
         }
-        let test = |work: &Work| Test { site: None, work: *work, duration: None };
+        let test = |work: &Work| Test { site: None, work: *work, duration: None, dscp: None };
         let agent = "192.0.2.1".parse().expect("a host");
         let site = Site { name: "far".into(), agent, key: "far.pub".into() };
         let tests = tests.iter().map(test).collect();
@@ -516,8 +520,8 @@ mod tests {
     }
 
     fn tcp(offer: Offer) -> Work {
-        let congestion = CongestionControl::CUBIC;
-        Work::Tcp(TcpTest { course: Course::Forward, offer, streams: 4, congestion })
+        let (course, congestion) = (Course::Forward, CongestionControl::CUBIC);
+        Work::Tcp(TcpTest { course, offer, streams: 4, congestion, verify: false })
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
-use super::{Aim, CongestionControl, Course, Directed, Direction, PROBES_PER_SECOND, Requirements};
+use super::{
+    Aim, CongestionControl, Course, Directed, Direction, Dscp, PROBES_PER_SECOND, Requirements,
+};
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Ratio, Span};
 use std::fmt;
 use std::path::PathBuf;
@@ -97,6 +99,8 @@ pub struct Test {
     pub work: Work,
     /// How long; as long as what is required needs, where nothing is said.
     pub duration: Option<Span>,
+    /// How its packets are marked, both ways; not at all where nothing is said.
+    pub dscp: Option<Dscp>,
 }
 
 /// What a test puts on the line.
@@ -157,6 +161,8 @@ pub struct TcpTest {
     pub streams: u32,
     /// What governs how fast they send.
     pub congestion: CongestionControl,
+    /// Whether what comes is compared with what was sent.
+    pub verify: bool,
 }
 
 /// The load that a test offers.

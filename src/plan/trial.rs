@@ -1,6 +1,6 @@
 //! What is put on the line at once: probes, and a load beside them or none.
 
-use super::{Course, Directed, Direction};
+use super::{Course, Directed, Direction, Dscp};
 use crate::units::{BitRate, Framing, IpVersion, Layer, Malformed, PacketRate, Span};
 use crate::wire::load;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub const MTU_MAX: u32 = 65_535;
 
 /// The highest packet rate that is a rate at all: 400 Gbit/s of the smallest frames.
 pub const PACKET_RATE_MAX: u64 = 600_000_000;
+
+/// The longest round trip that buffers are made for.
+pub const ROUND_TRIP_MAX: Span = Span::from_secs(2);
 
 /// Probes per second where nothing else is asked for, and the most: probes hold no load lock, so
 /// that more of them would be load without one.
@@ -274,6 +277,8 @@ pub struct TcpLoad {
     mtu: u32,
     congestion: CongestionControl,
     aim: Aim,
+    verify: bool,
+    round_trip: Option<Span>,
 }
 
 impl TcpLoad {
@@ -294,7 +299,21 @@ impl TcpLoad {
         check("octets of path MTU", mtu.into(), MTU_MIN.into(), MTU_MAX.into())?;
         let per_second = |way| rates.get(way).map(BitRate::bits_per_second);
         check_rates("bit/s", Direction::ALL.map(per_second), BitRate::MAX.bits_per_second())?;
-        Ok(Self { rates, streams, mtu, congestion, aim })
+        let (verify, round_trip) = (false, None);
+        Ok(Self { rates, streams, mtu, congestion, aim, verify, round_trip })
+    }
+
+    /// The same, with receivers that compare what comes with what was sent where `verify` is true.
+    #[must_use]
+    pub const fn with_verify(self, verify: bool) -> Self {
+        Self { verify, ..self }
+    }
+
+    /// The same on a line whose idle `round_trip` is known, as far as it is one: buffers are to
+    /// span it.
+    #[must_use]
+    pub fn with_round_trip(self, round_trip: Option<Span>) -> Self {
+        Self { round_trip: round_trip.map(|span| span.min(ROUND_TRIP_MAX)), ..self }
     }
 
     /// Which ways it goes.
@@ -338,6 +357,18 @@ impl TcpLoad {
     #[must_use]
     pub const fn aim(&self) -> Aim {
         self.aim
+    }
+
+    /// Whether receivers compare what comes with what was sent.
+    #[must_use]
+    pub const fn verify(&self) -> bool {
+        self.verify
+    }
+
+    /// The round trip of the idle line, where it is known.
+    #[must_use]
+    pub const fn round_trip(&self) -> Option<Span> {
+        self.round_trip
     }
 
     /// What a full segment of it carries over `ip`, timestamps among its options.
@@ -390,6 +421,7 @@ pub struct Trial {
     traffic: Traffic,
     duration: Span,
     probe_rate: PacketRate,
+    dscp: Dscp,
 }
 
 impl Trial {
@@ -414,7 +446,8 @@ impl Trial {
     fn of(traffic: Traffic, duration: Span) -> Result<Self, OutOfBounds> {
         let millis = duration.millis_up();
         check("milliseconds", millis, DURATION_MIN.millis_up(), DURATION_MAX.millis_up())?;
-        Ok(Self { traffic, duration, probe_rate: PROBES_PER_SECOND })
+        let (probe_rate, dscp) = (PROBES_PER_SECOND, Dscp::default());
+        Ok(Self { traffic, duration, probe_rate, dscp })
     }
 
     /// The same, probed at `rate`.
@@ -426,6 +459,29 @@ impl Trial {
         let (min, max) = (PROBES_PER_SECOND_MIN.per_second(), PROBES_PER_SECOND.per_second());
         check("probes per second", rate.per_second(), min, max)?;
         Ok(Self { probe_rate: rate, ..self })
+    }
+
+    /// The same, its packets marked with `dscp` both ways, probes and load alike.
+    #[must_use]
+    pub const fn with_dscp(self, dscp: Dscp) -> Self {
+        Self { dscp, ..self }
+    }
+
+    /// How its packets are marked.
+    #[must_use]
+    pub const fn dscp(&self) -> Dscp {
+        self.dscp
+    }
+
+    /// The same on a line whose idle `round_trip` is known.
+    #[must_use]
+    pub fn with_round_trip(self, round_trip: Option<Span>) -> Self {
+        match self.traffic {
+            Traffic::Tcp(load) => {
+                Self { traffic: Traffic::Tcp(load.with_round_trip(round_trip)), ..self }
+            }
+            Traffic::Idle | Traffic::Udp(_) => self,
+        }
     }
 
     /// The UDP load beside the probes.

@@ -15,7 +15,7 @@ const NEAR: &str = "driver";
 
 /// The columns, in their order.
 #[rustfmt::skip]
-const COLUMNS: [&str; 53] = [
+const COLUMNS: [&str; 55] = [
     "schema_version", "run_id", "plan_id", "plan_sha256", "link", "test", "proto", "src_site",
     "src_addr", "dst_site", "dst_addr", "started_at", "ended_at", "duration_s", "flows",
     "packet_bytes", "offered_bps", "goodput_bps", "goodput_p5_bps", "retransmit_ratio", "sent_pkts",
@@ -24,6 +24,7 @@ const COLUMNS: [&str; 53] = [
     "owd_p99_s", "owd_p999_s", "owd_max_s", "clock_error_s", "jitter_s", "path_mtu_bytes",
     "path_hash", "required_bps", "headroom_ratio", "status", "verdict", "reason", "validity_flags",
     "agent_version_src", "agent_version_dst", "requested_by", "role", "trial",
+    "dscp", "dscp_received",
 ];
 
 /// The report's trials as comma-separated values (RFC 4180), a header line first.
@@ -160,6 +161,8 @@ impl Cells<'_> {
         let row = self.row;
         Some(match column {
             "flows" => row.streams.to_string(),
+            "dscp" => row.dscp.to_string(),
+            "dscp_received" => known(row.dscp_received),
             "packet_bytes" => {
                 let segment = row.tcp.as_ref().and_then(|tcp| tcp.info.as_ref());
                 known(row.payload_bytes.or(segment.map(|info| info.mss_bytes)))

@@ -10,7 +10,7 @@ use crate::flow::{
     COUNT_MAX, Evidence, Gap, Gaps, Half, HostLimits, Outcome, PathMtu, Probing, SentCounts,
     Stamping, Status, Tally,
 };
-use crate::plan::{Aim, Directed, Direction, Load, Trial};
+use crate::plan::{Aim, Directed, Direction, Dscp, Load, Trial};
 use crate::stats::delays::Delays;
 use crate::stats::periods::LossPeriods;
 use crate::units::{PacketRate, Span};
@@ -167,6 +167,7 @@ fn trial(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Trial, Unreadab
     }
     let (kind, capacity) = kinds[0];
     let aim = if capacity { Aim::Capacity } else { Aim::Carry };
+    let dscp = Dscp::new(forward.dscp).ok_or_else(|| bad(format!("dscp: {}", forward.dscp)))?;
     let trial = match kind {
         TrialKind::Idle => Trial::new(None, duration).map_err(out_of_bounds)?,
         TrialKind::Udp => {
@@ -182,6 +183,7 @@ fn trial(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Trial, Unreadab
             Trial::with_tcp(load, duration).map_err(out_of_bounds)?
         }
     };
+    let trial = trial.with_dscp(dscp);
     let Some(probes) = forward.probe_packets_s else { return Ok(trial) };
     let rate = PacketRate::new(probes).ok_or_else(|| bad("0 probes per second"))?;
     trial.with_probe_rate(rate).map_err(out_of_bounds)
@@ -205,6 +207,7 @@ fn half(row: &TrialRecord) -> Result<Half, Unreadable> {
             variation: delays(&row.variation_delays)?,
             jitter_rfc3550_ns: None,
             skew_ppm: row.clock_skew_ppm,
+            marks: None,
         },
     })
 }

@@ -312,6 +312,13 @@ pub struct TrialRecord {
     pub probe_sent_packets: Option<u64>,
     /// Probes that came this way, each once; of the reverse, replies.
     pub probe_received_packets: Option<u64>,
+    /// The differentiated services code point that packets were marked with, 0 to 63.
+    pub dscp: u8,
+    /// Probes that came this way marked otherwise than they were sent; of the reverse, replies.
+    /// Null where the receiving end could not tell.
+    pub probe_remarked_packets: Option<u64>,
+    /// What the last of those was marked with; null where there was none.
+    pub dscp_received: Option<u8>,
     /// Probes that left too late to tell a delay; in the trial's first row.
     pub probe_late_packets: Option<u64>,
     /// How the exchanges that delays are read from were stamped; in the trial's first row. Null
@@ -442,10 +449,53 @@ pub struct TcpRecord {
     pub info: Option<TcpInfoRecord>,
     /// What it knew before, each second, and after.
     pub samples: Vec<TcpSampleRecord>,
+    /// The streams' smoothed round trips as the sending kernel saw them, each 100 ms.
+    pub rtt_us: Option<Percentiles>,
+    /// How long the sending threads were kept from their work, because their host was stopped or
+    /// busy: the times of 50 ms and more, of all streams together.
+    pub held_up_s: Option<f64>,
+    /// The idle line's round trip, which buffers were to span; null where it was not known.
+    pub round_trip_us: Option<f64>,
+    /// The send buffer: of several streams the one that falls shortest.
+    pub send_buffer: Option<TcpBufferRecord>,
+    /// The receive buffer, likewise.
+    pub receive_buffer: Option<TcpBufferRecord>,
+    /// Whether receivers were to compare what came with what was sent.
+    pub verify: bool,
+    /// Octets that were compared.
+    pub checked_bytes: Option<u64>,
+    /// Of those: octets that are others than were sent.
+    pub damaged_bytes: Option<u64>,
+    /// Where the first damage was found; null where there is none.
+    pub damage: Option<TcpDamageRecord>,
     /// Why a stream ended before its time.
     pub broken: Option<String>,
     /// Why the sending host could not send a stream at all.
     pub refused: Option<String>,
+}
+
+/// A buffer of a TCP connection, in octets as the kernel counts them: twice the payload.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct TcpBufferRecord {
+    /// What the rate times the round trip needs.
+    pub needed_bytes: u64,
+    /// How far its host's kernel lets it grow by itself.
+    pub tuned_max_bytes: Option<u64>,
+    /// What it was set to; null where the kernel was left to tune it.
+    pub granted_bytes: Option<u64>,
+    /// Why it is less than is needed; null where it is not.
+    pub reason: Option<String>,
+}
+
+/// Damage in a TCP stream that its checksums did not show.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct TcpDamageRecord {
+    /// The stream, counted from 1, forward before reverse.
+    pub stream: u32,
+    /// Octets of the stream before the first damaged one.
+    pub first_byte: u64,
+    /// Octets of the stream before the last damaged one.
+    pub last_byte: u64,
 }
 
 /// What the sending kernel knows of its TCP streams (`TCP_INFO`): times and counts of all of them
@@ -480,19 +530,34 @@ pub struct TcpInfoRecord {
     pub buffer_limited_us: Option<u64>,
 }
 
-/// A moment of all TCP streams of a direction.
+/// A second of all TCP streams of a direction, which were looked at each 100 ms of it. Null where
+/// the kernel is too old to tell.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct TcpSampleRecord {
     /// Streams that were asked.
     pub streams: u64,
-    /// The sum of their smoothed round trips.
+    /// The sum of their smoothed round trips at its end.
     pub rtt_us_sum: u64,
-    /// The greatest of them.
+    /// The least of them in it; 0 where there was none.
+    pub rtt_us_min: u64,
+    /// The greatest of them in it.
     pub rtt_us_max: u64,
-    /// The sum of their congestion windows, in segments.
+    /// The sum of their congestion windows at its end, in segments.
     pub cwnd_segments: u64,
+    /// The sum of the greatest congestion window of each in it.
+    pub cwnd_max_segments: u64,
     /// Segments sent again so far.
     pub retransmitted_segments: u64,
+    /// Of those: segments that the receiver had already, sent again for nothing.
+    pub duplicate_segments: Option<u64>,
+    /// How often segments were seen out of order so far.
+    pub reordered: Option<u64>,
+    /// Time with something to send, so far.
+    pub busy_us: Option<u64>,
+    /// Of that: limited by the receiver's window.
+    pub receiver_limited_us: Option<u64>,
+    /// Of that: limited by the sender's own buffer.
+    pub buffer_limited_us: Option<u64>,
 }
 
 /// Losses in their pattern (RFC 3357).

@@ -1,12 +1,16 @@
 //! TCP in the record: written, and read back.
 
 use super::reading::{Unreadable, bad, count};
-use super::record::{TcpInfoRecord, TcpRecord, TcpSampleRecord, TrialRecord};
+use super::record::{
+    TcpBufferRecord, TcpDamageRecord, TcpInfoRecord, TcpRecord, TcpSampleRecord, TrialRecord,
+};
+use super::writing::percentiles;
 use crate::flow::{Gaps, Half, Outcome, PerSecond, TcpCame, TcpSample, TcpSent};
-use crate::metric::{TcpCarried, float};
+use crate::metric::{TcpCarried, float, micros};
 use crate::plan::{Aim, Directed, Direction, MTU_MAX, TcpLoad};
-use crate::units::{BitRate, Framing, Layer};
-use crate::wire::tcp::TcpInfo;
+use crate::stats::delays::Delays;
+use crate::units::{BitRate, Framing, Layer, Span};
+use crate::wire::tcp::{TcpBuffer, TcpChecked, TcpInfo};
 
 /// What TCP did in `direction`; `None` where it was not sent.
 pub(super) fn record(
@@ -17,6 +21,7 @@ pub(super) fn record(
     let load = outcome.trial.tcp().filter(|load| load.course().includes(direction))?;
     let Half { tcp_sent, tcp_came, .. } = outcome.half(direction);
     let (sent, came) = (tcp_sent.as_ref(), tcp_came.as_ref());
+    let checked = came.and_then(|came| came.checked);
     let carried = TcpCarried::of(outcome, direction, framing.ip);
     let median = carried.as_ref().and_then(|carried| carried.quantile(50));
     let median = median.and_then(|octets| carried.as_ref()?.rate(octets, framing, Layer::L4));
@@ -36,6 +41,15 @@ pub(super) fn record(
         retransmit_ratio: sent.and_then(|sent| retransmit_ratio(&sent.last)),
         info: sent.map(|sent| info(&sent.last)),
         samples: sent.map_or_else(Vec::new, |sent| sent.samples.iter().map(sample).collect()),
+        rtt_us: sent.and_then(|sent| percentiles(&sent.round_trips)),
+        held_up_s: sent.map(|sent| sent.held_up.as_secs()),
+        round_trip_us: load.round_trip().map(|span| micros(span.nanos())),
+        send_buffer: sent.and_then(|sent| sent.buffer.as_ref()).map(buffer),
+        receive_buffer: came.and_then(|came| came.buffer.as_ref()).map(buffer),
+        verify: load.verify(),
+        checked_bytes: checked.map(|checked| checked.octets),
+        damaged_bytes: checked.map(|checked| checked.damaged),
+        damage: checked.and_then(damage),
         broken: sent.and_then(|sent| sent.broken.clone()),
         refused: sent.and_then(|sent| sent.refused.clone()),
     })
@@ -65,9 +79,61 @@ const fn info(info: &TcpInfo) -> TcpInfoRecord {
 }
 
 const fn sample(sample: &TcpSample) -> TcpSampleRecord {
-    let TcpSample { streams, rtt_us_sum, rtt_us_max, cwnd_sum, retransmits } = *sample;
-    let (cwnd_segments, retransmitted_segments) = (cwnd_sum, retransmits);
-    TcpSampleRecord { streams, rtt_us_sum, rtt_us_max, cwnd_segments, retransmitted_segments }
+    TcpSampleRecord {
+        streams: sample.streams,
+        rtt_us_sum: sample.rtt_us_sum,
+        rtt_us_min: sample.rtt_us_min,
+        rtt_us_max: sample.rtt_us_max,
+        cwnd_segments: sample.cwnd_sum,
+        cwnd_max_segments: sample.cwnd_max_sum,
+        retransmitted_segments: sample.retransmits,
+        duplicate_segments: sample.duplicates,
+        reordered: sample.reordered,
+        busy_us: sample.busy_us,
+        receiver_limited_us: sample.receiver_limited_us,
+        buffer_limited_us: sample.buffer_limited_us,
+    }
+}
+
+fn buffer(buffer: &TcpBuffer) -> TcpBufferRecord {
+    TcpBufferRecord {
+        needed_bytes: buffer.needed,
+        tuned_max_bytes: buffer.tuned_max,
+        granted_bytes: buffer.granted,
+        reason: buffer.reason.clone(),
+    }
+}
+
+const fn damage(checked: TcpChecked) -> Option<TcpDamageRecord> {
+    match (checked.stream, checked.first_at, checked.last_at) {
+        (Some(stream), Some(first_byte), Some(last_byte)) => {
+            Some(TcpDamageRecord { stream, first_byte, last_byte })
+        }
+        _ => None,
+    }
+}
+
+/// A buffer in a row.
+fn read_buffer(record: Option<&TcpBufferRecord>) -> Result<Option<TcpBuffer>, Unreadable> {
+    let Some(record) = record else { return Ok(None) };
+    let size = |octets: u64| count(octets, "tcp: a buffer");
+    Ok(Some(TcpBuffer {
+        needed: size(record.needed_bytes)?,
+        tuned_max: record.tuned_max_bytes.map(size).transpose()?,
+        granted: record.granted_bytes.map(size).transpose()?,
+        reason: record.reason.clone(),
+    }))
+}
+
+/// A time in a row, in units of so many nanoseconds.
+fn time(value: f64, unit_ns: f64, what: &str) -> Result<Span, Unreadable> {
+    let nanos = (value * unit_ns).round();
+    if !(0.0..=1e15).contains(&nanos) {
+        return Err(bad(format!("{what}: {value}")));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within u64")]
+    let nanos = nanos as u64;
+    Ok(Span::from_nanos(nanos))
 }
 
 /// The load that the two rows of a trial tell.
@@ -83,8 +149,10 @@ pub(super) fn load(
     let congestion = tcp.congestion_control_asked.parse();
     let congestion = congestion.map_err(|error: crate::units::Malformed| bad(error.to_string()))?;
     let streams = forward.streams.max(reverse.streams);
-    TcpLoad::new(rates, streams, tcp.path_mtu_bytes, congestion, aim)
-        .map_err(|error| bad(error.to_string()))
+    let round_trip = tcp.round_trip_us.map(|us| time(us, 1e3, "tcp.round_trip_us")).transpose()?;
+    let load = TcpLoad::new(rates, streams, tcp.path_mtu_bytes, congestion, aim)
+        .map_err(|error| bad(error.to_string()))?;
+    Ok(load.with_verify(tcp.verify).with_round_trip(round_trip))
 }
 
 /// The sender's account in a row.
@@ -115,6 +183,9 @@ pub(super) fn sent(row: &TrialRecord) -> Result<Option<TcpSent>, Unreadable> {
         congestion_control: tcp.congestion_control.clone().unwrap_or_default(),
         last,
         samples: Vec::new(),
+        round_trips: Delays::default(),
+        held_up: time(tcp.held_up_s.unwrap_or(0.0), 1e9, "tcp.held_up_s")?,
+        buffer: read_buffer(tcp.send_buffer.as_ref())?,
         broken: tcp.broken.clone(),
         refused: tcp.refused.clone(),
     }))
@@ -133,5 +204,13 @@ pub(super) fn came(row: &TrialRecord) -> Result<Option<TcpCame>, Unreadable> {
         began_ns: tcp.began_ns,
         gaps: Gaps::default(),
         ended: tcp.ended.unwrap_or(false),
+        checked: tcp.checked_bytes.map(|octets| TcpChecked {
+            octets,
+            damaged: tcp.damaged_bytes.unwrap_or(0),
+            stream: tcp.damage.map(|damage| damage.stream),
+            first_at: tcp.damage.map(|damage| damage.first_byte),
+            last_at: tcp.damage.map(|damage| damage.last_byte),
+        }),
+        buffer: read_buffer(tcp.receive_buffer.as_ref())?,
     }))
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::flow::Steady;
 use crate::page::{line, wrapped};
-use crate::plan::Direction;
+use crate::plan::{Direction, Dscp};
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
 use crate::verdict::Verdict;
 
@@ -193,7 +193,16 @@ fn trials(out: &mut String, report: &Report) {
         };
         let site = if 1 < report.sites.len() { format!(" {}", row.site) } else { String::new() };
         let duration = row.duration_s;
-        line!(out, "trial {}{site} {}: {kind}, {duration} s{status}", row.trial, row.direction);
+        let mark = match row.dscp {
+            0 => String::new(),
+            dscp => format!(", marked {}", mark(dscp)),
+        };
+        line!(
+            out,
+            "trial {}{site} {}: {kind}{mark}, {duration} s{status}",
+            row.trial,
+            row.direction
+        );
         if let Some(reason) = &row.reason {
             wrapped(out, "    ", reason);
         }
@@ -215,6 +224,10 @@ fn trials(out: &mut String, report: &Report) {
             shown = Some(row.trial);
         }
         delays(out, row);
+        // The direction that is not loaded has a row too, which is not shown.
+        let rows = report.trials.iter().filter(|other| other.trial == row.trial);
+        let facing = rows.filter(|other| !other.tested && other.direction != row.direction);
+        std::iter::once(row).chain(facing).for_each(|row| remarked(out, row));
     }
     line!(out, "");
 }
@@ -275,22 +288,60 @@ fn tcp_counts(out: &mut String, report: &Report, row: &TrialRecord, tcp: &TcpRec
             parts.push(format!("reordering seen {reordered} times"));
         }
         line!(out, "    {}", parts.join(", "));
-        if let Some(limits) = limits_text(info) {
-            line!(out, "    {limits}");
+        if let Some(limits) = limits_text(info, row) {
+            wrapped(out, "    ", &limits);
         }
+    }
+    if let Some(rtt) = &tcp.rtt_us
+        && let (Some(min), Some(p50), Some(max)) = (rtt.min, rtt.p50, rtt.max)
+    {
+        let [min, p50, max] = [min, p50, max].map(|us| quantity(us / 1e6, "s"));
+        line!(out, "    TCP's own round trip: {min} least, {p50} median, {max} greatest");
+    }
+    for (buffer, what) in [(&tcp.send_buffer, "send"), (&tcp.receive_buffer, "receive")] {
+        let Some(buffer) = buffer else { continue };
+        match (&buffer.reason, buffer.granted_bytes) {
+            (Some(reason), _) => wrapped(out, "    ", reason),
+            (None, Some(granted)) => line!(
+                out,
+                "    {what} buffer set to {granted} octets, as {} are needed",
+                buffer.needed_bytes
+            ),
+            (None, None) => {}
+        }
+    }
+    match (tcp.checked_bytes, tcp.damaged_bytes) {
+        (Some(checked), Some(0)) => line!(out, "    {checked} octets compared: all as sent"),
+        (Some(checked), Some(damaged)) => {
+            line!(out, "    {damaged} of {checked} octets are DAMAGED: others than were sent");
+        }
+        _ => {}
     }
     outages(out, row);
 }
 
-/// What held TCP back, in percent of its time with something to send.
-fn limits_text(info: &TcpInfoRecord) -> Option<String> {
+/// What held TCP back, in percent of its time: of a trial that was cut short, of the time in which
+/// it had something to send.
+fn limits_text(info: &TcpInfoRecord, row: &TrialRecord) -> Option<String> {
     let busy = info.busy_us.filter(|busy| 0 < *busy)?;
-    let share = |part: u64| (part.saturating_mul(100) + busy / 2) / busy;
-    let (window, buffer) = (share(info.receiver_limited_us?), share(info.buffer_limited_us?));
-    let network = 100_u64.saturating_sub(window).saturating_sub(buffer);
+    let (window, buffer) = (info.receiver_limited_us?, info.buffer_limited_us?);
+    let time = match row.status {
+        StatusRecord::Ok => (nanos(row.duration_s) / 1_000).saturating_mul(row.streams.into()),
+        _ => 0,
+    };
+    let all = busy.max(time);
+    let share = |part: u64| (part.saturating_mul(100) + all / 2) / all;
+    let network = busy.saturating_sub(window).saturating_sub(buffer);
+    let nothing = match share(all - busy) {
+        0 => String::new(),
+        share => format!("; had nothing to send for {share} %"),
+    };
     Some(format!(
-        "limited by the network or its pace {network} %, by the receive window {window} %, by the \
-         send buffer {buffer} % of its time"
+        "limited by the network or its pace {} %, by the receive window {} %, by the send buffer \
+         {} % of its time{nothing}",
+        share(network),
+        share(window),
+        share(buffer)
     ))
 }
 
@@ -447,6 +498,20 @@ fn delays(out: &mut String, row: &TrialRecord) {
     if !parts.is_empty() {
         line!(out, "    {}", parts.join(", "));
     }
+}
+
+/// A code point, by its name where it has one.
+fn mark(dscp: u8) -> String {
+    Dscp::new(dscp).map_or_else(|| dscp.to_string(), |dscp| format!("DSCP {dscp}"))
+}
+
+/// What the line made of its marks.
+fn remarked(out: &mut String, row: &TrialRecord) {
+    let changed = row.probe_remarked_packets.filter(|changed| 0 < *changed);
+    let (Some(changed), Some(other)) = (changed, row.dscp_received) else { return };
+    let of = row.probe_received_packets.map(|all| format!(" of {all}")).unwrap_or_default();
+    let (sent, other, way) = (mark(row.dscp), mark(other), row.direction);
+    line!(out, "    the line changes marks: {changed}{of} probes {way}, {sent}, came as {other}");
 }
 
 fn percentile_text(percentiles: &Percentiles) -> String {

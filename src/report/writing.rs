@@ -173,6 +173,9 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         jitter_rfc3550_us: half.probing.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
         probe_sent_packets: half.probing.sent,
         probe_received_packets: half.probing.received,
+        dscp: outcome.trial.dscp().number(),
+        probe_remarked_packets: half.probing.marks.map(|marks| marks.changed),
+        dscp_received: half.probing.marks.and_then(|marks| marks.other),
         probe_late_packets: is_first.then_some(outcome.late_probes),
         stamping: is_first.then(|| stamping(&outcome.stamping)).flatten(),
         clock_offset_us: offset.map(|offset| signed_micros(offset.agent_ahead_ns())),
@@ -331,7 +334,7 @@ fn outages(outcome: &Outcome, half: &Half) -> Vec<OutageRecord> {
         .collect()
 }
 
-fn percentiles(delays: &Delays) -> Option<Percentiles> {
+pub(super) fn percentiles(delays: &Delays) -> Option<Percentiles> {
     if delays.total() == 0 {
         return None;
     }

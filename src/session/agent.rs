@@ -48,10 +48,13 @@ pub struct TrialId {
     pub number: u32,
 }
 
-/// Makes secrets that nobody can guess: the machine has no randomness of its own.
-pub trait Dice: Send {
-    /// Secrets for `stream`.
+/// What the machine has to ask its host for.
+pub trait Host: Send {
+    /// Secrets for `stream` that nobody can guess: the machine has no randomness of its own.
     fn secrets(&mut self, stream: StreamNumber) -> Secrets;
+
+    /// Why this host cannot carry its end of `trial`; `None` where it can.
+    fn lacks(&self, trial: &Trial) -> Option<String>;
 }
 
 /// What the hands are to do.
@@ -180,7 +183,7 @@ impl Run {
 /// The agent's half of all its conversations.
 pub struct Session {
     role: Role,
-    dice: Box<dyn Dice>,
+    host: Box<dyn Host>,
     peers: BTreeMap<ConnectionId, Peer>,
     runs: BTreeMap<RunId, Run>,
     actions: VecDeque<Action>,
@@ -195,9 +198,9 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// An agent that gives every driver `role`.
     #[must_use]
-    pub fn new(role: Role, dice: Box<dyn Dice>) -> Self {
+    pub fn new(role: Role, host: Box<dyn Host>) -> Self {
         let (peers, runs, actions) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Self { role, dice, peers, runs, actions }
+        Self { role, host, peers, runs, actions }
     }
 
     /// The next action; `None` until something else happens.
@@ -338,6 +341,7 @@ impl Session {
             },
             Event::Reflected(reflected) => {
                 running.account.probes = (&reflected.probes).into();
+                running.account.marks = reflected.marks;
                 running.account.replies = reflected.replies;
                 running.account.replies_refused = reflected.refused;
                 running.account.follow_ups = super::convert::follow_ups(&reflected);
@@ -552,17 +556,22 @@ impl Session {
         if let Err(refusal) = grant.allows(&trial, framing, now, run.spent) {
             return self.refuse_trial(from, &refusal);
         }
+        if let Some(reason) = self.host.lacks(&trial) {
+            let reason = format!("the agent's host cannot send it: {reason}");
+            self.note(format!("{from:?}: {reason}"));
+            return self.say(from, Message::Refused { reason });
+        }
         if !trial.is_idle() {
             run.spent = run.spent.plus(trial.duration());
         }
         let streams: Vec<(Stream, Secrets)> = streams_of(&trial)
             .into_iter()
-            .map(|stream| (stream, self.dice.secrets(stream.number)))
+            .map(|stream| (stream, self.host.secrets(stream.number)))
             .map(|(stream, secret)| (Stream { token: secret.token, ..stream }, secret))
             .collect();
         let tcp: Vec<(TcpStream, Secrets)> = tcp_streams_of(&trial)
             .into_iter()
-            .map(|stream| (stream, self.dice.secrets(stream.number)))
+            .map(|stream| (stream, self.host.secrets(stream.number)))
             .map(|(stream, secret)| (TcpStream { token: secret.token, ..stream }, secret))
             .collect();
         let secrets = streams.iter().map(|(_, secret)| secret);
@@ -720,9 +729,13 @@ mod tests {
 
     struct Ones;
 
-    impl Dice for Ones {
+    impl Host for Ones {
         fn secrets(&mut self, stream: StreamNumber) -> Secrets {
             Secrets { stream, token: Token(u64::from(stream) + 1), key: [1; 32] }
+        }
+
+        fn lacks(&self, trial: &Trial) -> Option<String> {
+            trial.tcp().map(|load| format!("no {}", load.congestion()))
         }
     }
 
@@ -769,7 +782,8 @@ mod tests {
 
     fn prepare(seconds: u64) -> Message {
         let duration_ns = Span::from_secs(seconds).nanos();
-        Message::Prepare(Prepare { trial: 1, duration_ns, probes_s: None, load: None, tcp: None })
+        let (trial, dscp, probes_s) = (1, 0, None);
+        Message::Prepare(Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: None })
     }
 
     #[track_caller]
@@ -792,6 +806,37 @@ mod tests {
             [Action::Expect(_, DRIVER, ..), Action::Say(_, Message::Prepared { .. })]
         ));
         check_fault(&say(&mut session, 11, Message::Start { trial: 1 }), "outlast its grant");
+    }
+
+    /// Found out behind the trial, it would have cost its time.
+    #[test]
+    fn what_the_agents_host_cannot_send_is_refused_before_it_is_prepared() {
+        let mut session = greeted();
+        let load = crate::wire::control::LoadRequest {
+            rate_bit_s: 1_000_000_000,
+            duration_ns: Span::from_secs(20).nanos(),
+        };
+        let Message::Request(asked) = request() else { unreachable!("it is one") };
+        let asked = crate::wire::control::Request { load: Some(load), ..asked };
+        say(&mut session, 0, Message::Request(asked));
+        let tcp = crate::wire::control::TcpLoadMessage {
+            forward_bit_s: None,
+            reverse_bit_s: Some(1_000_000),
+            streams: 1,
+            mtu: 1_500,
+            congestion_control: "vegas".into(),
+            capacity: false,
+            verify: false,
+            round_trip_ns: None,
+        };
+        let duration_ns = Span::from_secs(10).nanos();
+        let (trial, dscp, probes_s) = (1, 0, None);
+        let prepare = Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: Some(tcp) };
+        let actions = say(&mut session, 0, Message::Prepare(prepare));
+        let [Action::Say(DRIVER, Message::Refused { reason })] = &actions[..] else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(reason, "the agent's host cannot send it: no vegas");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::flow::{
     COUNT_MAX, Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally, Waiting,
 };
 use crate::plan::{
-    Aim, Directed, Direction, Limits, Load, OutOfBounds, PROBES_PER_SECOND, TcpLoad, Trial,
+    Aim, Directed, Direction, Dscp, Limits, Load, OutOfBounds, PROBES_PER_SECOND, TcpLoad, Trial,
 };
 use crate::policy;
 use crate::stats::delays::Delays;
@@ -49,10 +49,13 @@ pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
         mtu: load.mtu(),
         congestion_control: load.congestion().to_string(),
         capacity: load.aim() == Aim::Capacity,
+        verify: load.verify(),
+        round_trip_ns: load.round_trip().map(Span::nanos),
     });
     let usual = trial.probe_rate() == PROBES_PER_SECOND;
     let probes_s = (!usual).then(|| trial.probe_rate().per_second());
-    Prepare { trial: number, duration_ns: trial.duration().nanos(), probes_s, load, tcp }
+    let (duration_ns, dscp) = (trial.duration().nanos(), trial.dscp().number());
+    Prepare { trial: number, duration_ns, dscp, probes_s, load, tcp }
 }
 
 impl TryFrom<&Prepare> for Trial {
@@ -60,14 +63,13 @@ impl TryFrom<&Prepare> for Trial {
 
     fn try_from(message: &Prepare) -> Result<Self, Inconsistent> {
         let duration = Span::from_nanos(message.duration_ns);
+        let dscp = Dscp::new(message.dscp).ok_or_else(|| Inconsistent::new("a DSCP above 63"))?;
         let trial = match (&message.load, &message.tcp) {
             (Some(_), Some(_)) => return Err(Inconsistent::new("a trial of UDP and of TCP")),
             (_, Some(tcp)) => Self::with_tcp(TcpLoad::try_from(tcp)?, duration)?,
-            (load, None) => {
-                let load = load.as_ref().map(Load::try_from).transpose()?;
-                Self::new(load, duration)?
-            }
+            (load, None) => Self::new(load.as_ref().map(Load::try_from).transpose()?, duration)?,
         };
+        let trial = trial.with_dscp(dscp);
         let Some(probes_s) = message.probes_s else { return Ok(trial) };
         let rate = PacketRate::new(probes_s).ok_or_else(|| Inconsistent::new("no probes"))?;
         Ok(trial.with_probe_rate(rate)?)
@@ -108,8 +110,9 @@ impl TryFrom<&TcpLoadMessage> for TcpLoad {
         };
         let congestion = message.congestion_control.parse();
         let congestion = congestion.map_err(|error: Malformed| Inconsistent(error.to_string()))?;
-        let TcpLoadMessage { streams, mtu, capacity, .. } = *message;
-        Ok(Self::new(rates, streams, mtu, congestion, aim(capacity))?)
+        let TcpLoadMessage { streams, mtu, capacity, verify, round_trip_ns, .. } = *message;
+        let load = Self::new(rates, streams, mtu, congestion, aim(capacity))?;
+        Ok(load.with_verify(verify).with_round_trip(round_trip_ns.map(Span::from_nanos)))
     }
 }
 
@@ -378,8 +381,13 @@ impl From<HostMessage> for HostLimits {
 
 /// The part of an account that tells of the probes.
 pub(super) fn reflected(account: &Account) -> Result<Reflected, Inconsistent> {
+    let marks = account.marks;
+    if !are_counts([&marks.seen]) || marks.seen < marks.changed {
+        return Err(Inconsistent::new("marks of more probes than came"));
+    }
     Ok(Reflected {
         probes: (&account.probes).try_into()?,
+        marks,
         replies: account.replies,
         refused: account.replies_refused,
         follow_ups: account.follow_ups.iter().map(follow_up).collect(),

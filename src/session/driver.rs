@@ -1029,7 +1029,9 @@ fn compose(mut running: Running) -> Outcome {
     compose_tcp(&mut outcome, &running, agent.as_ref());
     let probed = running.probed.map(|probed| *probed).unwrap_or_default();
     let reflected = agent.map(|agent| agent.reflected);
+    let marks = reflected.as_ref().map(|reflected| reflected.marks);
     outcome.take_probes(probed.exchanges, probed.refused, probed.replies, reflected);
+    (outcome.forward.probing.marks, outcome.reverse.probing.marks) = (marks, Some(probed.marks));
     if outcome.reason.is_some() {
         outcome.status = Status::Partial;
         Direction::ALL.into_iter().for_each(|way| put_down_tail(outcome.half_mut(way)));

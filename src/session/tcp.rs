@@ -4,7 +4,8 @@ use super::Inconsistent;
 use super::convert::{are_counts, gap, gap_message};
 use crate::flow::{Gaps, PerSecond, TcpCame, TcpSample, TcpSent};
 use crate::plan::MTU_MAX;
-use crate::wire::tcp::{TcpCameMessage, TcpInfo, TcpSentMessage};
+use crate::units::Span;
+use crate::wire::tcp::{TcpBuffer, TcpCameMessage, TcpInfo, TcpSentMessage};
 
 /// The most samples of a stream: more than the longest trial has seconds.
 const SAMPLES_MAX: usize = 700;
@@ -19,6 +20,9 @@ impl From<&TcpSent> for TcpSentMessage {
             congestion_control: sent.congestion_control.clone(),
             last: sent.last,
             samples: sent.samples.iter().copied().map(Into::into).collect(),
+            round_trips: (&sent.round_trips).into(),
+            held_up_ns: sent.held_up.nanos(),
+            buffer: sent.buffer.clone(),
             broken: sent.broken.clone(),
             refused: sent.refused.clone(),
         }
@@ -31,16 +35,13 @@ impl TryFrom<&TcpSentMessage> for TcpSent {
     fn try_from(message: &TcpSentMessage) -> Result<Self, Inconsistent> {
         let contradiction = || Inconsistent::new("a TCP sender's account that contradicts itself");
         let samples: Vec<TcpSample> = message.samples.iter().copied().map(Into::into).collect();
-        let sampled = samples.iter().flat_map(|sample| {
-            let TcpSample { streams, rtt_us_sum, rtt_us_max, cwnd_sum, retransmits } = *sample;
-            [streams, rtt_us_sum, rtt_us_max, cwnd_sum, retransmits]
-        });
+        let sampled = samples.iter().flat_map(sampled_numbers);
         let counts: Vec<u64> = sampled.chain(numbers(&message.last)).collect();
+        let counts = counts.iter().chain([&message.held_up_ns]);
         let texts = [Some(&message.congestion_control), message.broken.as_ref()];
         let texts = texts.into_iter().chain([message.refused.as_ref()]).flatten();
-        let unfit = |text: &String| TEXT_MAX < text.len() || text.contains(char::is_control);
-        let long = texts.into_iter().any(unfit);
-        let plausible = are_counts(&counts) && are_counts([&message.octets]);
+        let long = texts.into_iter().any(is_unfit) || !is_buffer(message.buffer.as_ref());
+        let plausible = are_counts(counts) && are_counts([&message.octets]);
         let oversized = MTU_MAX < message.last.mss;
         if SAMPLES_MAX < samples.len() || long || oversized || !plausible {
             return Err(contradiction());
@@ -50,10 +51,34 @@ impl TryFrom<&TcpSentMessage> for TcpSent {
             congestion_control: message.congestion_control.clone(),
             last: message.last,
             samples,
+            round_trips: (&message.round_trips).try_into()?,
+            held_up: Span::from_nanos(message.held_up_ns),
+            buffer: message.buffer.clone(),
             broken: message.broken.clone(),
             refused: message.refused.clone(),
         })
     }
+}
+
+fn is_unfit(text: &String) -> bool {
+    TEXT_MAX < text.len() || text.contains(char::is_control)
+}
+
+/// Whether it is a buffer, where it is there.
+fn is_buffer(buffer: Option<&TcpBuffer>) -> bool {
+    let Some(TcpBuffer { needed, tuned_max, granted, reason }) = buffer else { return true };
+    let sizes = [Some(needed), tuned_max.as_ref(), granted.as_ref()];
+    are_counts(sizes.into_iter().flatten()) && !reason.as_ref().is_some_and(is_unfit)
+}
+
+/// Every number of a second that is summed over streams.
+fn sampled_numbers(sample: &TcpSample) -> Vec<u64> {
+    let TcpSample { streams, rtt_us_sum, rtt_us_min, rtt_us_max, cwnd_sum, .. } = *sample;
+    let TcpSample { cwnd_max_sum, retransmits, duplicates, reordered, busy_us, .. } = *sample;
+    let TcpSample { receiver_limited_us, buffer_limited_us, .. } = *sample;
+    let known = [duplicates, reordered, busy_us, receiver_limited_us, buffer_limited_us];
+    let all = [streams, rtt_us_sum, rtt_us_min, rtt_us_max, cwnd_sum, cwnd_max_sum, retransmits];
+    all.into_iter().chain(known.into_iter().flatten()).collect()
 }
 
 /// Every number of it that is summed over streams.
@@ -82,6 +107,8 @@ impl From<&TcpCame> for TcpCameMessage {
             began_ns: came.began_ns,
             gaps: came.gaps.as_slice().iter().map(gap_message).collect(),
             ended: came.ended,
+            checked: came.checked,
+            buffer: came.buffer.clone(),
         }
     }
 }
@@ -94,7 +121,10 @@ impl TryFrom<&TcpCameMessage> for TcpCame {
             || Inconsistent::new("a TCP receiver's account that contradicts itself");
         let plausible = are_counts(&message.per_second) && are_counts([&message.octets]);
         let sum = message.per_second.iter().fold(0_u64, |sum, octets| sum.saturating_add(*octets));
-        if !plausible || sum != message.octets {
+        let checked = message.checked.unwrap_or_default();
+        let is_checked = checked.octets <= message.octets && checked.damaged <= checked.octets;
+        if !plausible || sum != message.octets || !is_checked || !is_buffer(message.buffer.as_ref())
+        {
             return Err(contradiction());
         }
         let gaps = Gaps::from_vec(message.gaps.iter().map(gap).collect());
@@ -104,6 +134,8 @@ impl TryFrom<&TcpCameMessage> for TcpCame {
             began_ns: message.began_ns,
             gaps: gaps.ok_or_else(contradiction)?,
             ended: message.ended,
+            checked: message.checked,
+            buffer: message.buffer.clone(),
         })
     }
 }
@@ -111,10 +143,21 @@ impl TryFrom<&TcpCameMessage> for TcpCame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::tcp::TcpChecked;
 
     fn came() -> TcpCameMessage {
         let (per_second, gaps) = (vec![3, 0, 4], Vec::new());
-        TcpCameMessage { octets: 7, per_second, began_ns: Some(9), gaps, ended: true }
+        let checked = Some(TcpChecked { octets: 7, damaged: 1, ..TcpChecked::default() });
+        let buffer = Some(TcpBuffer { needed: 9, ..TcpBuffer::default() });
+        TcpCameMessage {
+            octets: 7,
+            per_second,
+            began_ns: Some(9),
+            gaps,
+            ended: true,
+            checked,
+            buffer,
+        }
     }
 
     #[test]
@@ -129,6 +172,9 @@ mod tests {
             congestion_control: "cubic".into(),
             last,
             samples: vec![sample],
+            round_trips: crate::stats::delays::Delays::default(),
+            held_up: Span::from_millis(70),
+            buffer: came().buffer,
             broken: Some("reset".into()),
             refused: None,
         };
@@ -140,6 +186,10 @@ mod tests {
         assert!(TcpCame::try_from(&TcpCameMessage { octets: 8, ..came() }).is_err());
         let per_second = vec![u64::MAX, 8];
         assert!(TcpCame::try_from(&TcpCameMessage { per_second, ..came() }).is_err());
+        let checked = Some(TcpChecked { octets: 8, ..TcpChecked::default() });
+        assert!(TcpCame::try_from(&TcpCameMessage { checked, ..came() }).is_err());
+        let buffer = Some(TcpBuffer { reason: Some("\u{1b}".into()), ..TcpBuffer::default() });
+        assert!(TcpCame::try_from(&TcpCameMessage { buffer, ..came() }).is_err());
         let last = TcpInfo { cwnd: u64::MAX, ..TcpInfo::default() };
         let sent = TcpSentMessage { last, ..TcpSentMessage::default() };
         assert!(TcpSent::try_from(&sent).is_err(), "a sum with it would overflow");

@@ -169,7 +169,7 @@ impl FarTrial {
         if DataHello::parse(hello, &sealer)?.token != stream.token {
             return Err(Stranger::Unexpected);
         }
-        tcp::accept(&bulk, hello, &sealer)?;
+        tcp::accept(&bulk, &stream, hello, &sealer)?;
         let (control, gauge) = (Arc::clone(&self.control), Arc::clone(&self.gauge));
         let tell = Arc::clone(&self.tell);
         spawn(format!("tcp {}", stream.number), move || {
@@ -330,9 +330,9 @@ impl Server {
 
     fn take(&mut self, received: &Received<Agent>, buffer: &mut [u8]) {
         let Some(peer) = received.peer else { return };
-        let Received { at, by_kernel, local, drops, .. } = *received;
+        let Received { at, by_kernel, local, drops, mark, .. } = *received;
         let octets = &buffer[..received.len];
-        let incoming = Incoming { at, by_kernel, peer, local, drops, octets };
+        let incoming = Incoming { at, by_kernel, peer, local, drops, mark, octets };
         let response = self.reflector.handle(&incoming);
         match response {
             Response::Ignore => {}
@@ -346,8 +346,9 @@ impl Server {
                 if let Some((known, _)) = self.probes.get(&reply.token) {
                     known.gauge.hear(at);
                 }
+                let mark = self.reflector.mark(reply.token);
                 let label = Label { token: reply.token, sequence: reply.sequence };
-                match self.socket.send_labelled_to(datagram, peer, local, label) {
+                match self.socket.send_labelled_to(datagram, peer, local, mark, label) {
                     Ok(Sent::Accepted) => self.reflector.on_replied(reply.token),
                     _ => self.reflector.on_refused(reply.token),
                 }
@@ -384,6 +385,9 @@ impl Server {
                 return;
             }
         };
+        if let Err(error) = socket.set_mark(pending.stream.dscp.number()) {
+            tracing::warn!(%error, peer = %opened.peer, "a stream cannot be marked");
+        }
         let (early, others): (Vec<Stray<Agent>>, Vec<_>) =
             strays.into_iter().partition(|stray| stray.peer == Some(canonical(opened.peer)));
         let Pending { stream, key, known } = pending;
@@ -402,7 +406,8 @@ impl Server {
         for Stray { mut octets, peer, at, by_kernel } in strays {
             let (len, local) = (octets.len(), Some(local));
             let drops = self.socket.drops().unwrap_or(0);
-            let received = Received { len, truncated: false, peer, local, at, by_kernel, drops };
+            let (truncated, mark) = (false, None);
+            let received = Received { len, truncated, peer, local, at, by_kernel, drops, mark };
             self.take(&received, &mut octets);
         }
     }

@@ -171,6 +171,10 @@ fn open_stream(
     control: &Control<Driver>,
 ) -> Result<Socket, NotOpen> {
     let mut socket = Socket::connect(peer).map_err(NotOpen::Host)?;
+    socket.set_mark(stream.dscp.number()).map_err(NotOpen::Host)?;
+    if stream.number == PROBE_STREAM {
+        socket.tell_marks().map_err(NotOpen::Host)?;
+    }
     let mut handshake = Handshake::new(clock::now(), stream.number);
     let mut buffer = vec![0; DATAGRAM_MAX];
     while !control.is_stopped() {

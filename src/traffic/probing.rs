@@ -10,6 +10,7 @@ use crate::io::clock;
 use crate::io::stamps::Label;
 use crate::io::udp::{Received, Sent};
 use crate::traffic::load::OpenStream;
+use crate::wire::control::Marks;
 use crate::wire::probe::{LEN_MIN, Probe, Reply};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -39,6 +40,7 @@ pub(super) fn probe(
     let mut prober = Prober::new(open.stream, start);
     let slots = open.stream.slots.saturating_mul(2);
     let mut replies = Receiver::new(Stream { slots, ..open.stream }, start);
+    let mut marks = Marks::default();
     let mut buffer = vec![0; DATAGRAM_MAX];
     let mut stopped = false;
     loop {
@@ -52,12 +54,14 @@ pub(super) fn probe(
             Next::Wait(until) => {
                 let until = until.min(clock::now().after_nanos(STOP_LOOK_NS));
                 _ = open.socket.wait_readable(until);
-                read_replies(&mut open, &mut prober, &mut replies, gauge, &mut buffer);
+                let into = (&mut prober, &mut replies, &mut marks);
+                read_replies(&mut open, into, gauge, &mut buffer);
             }
         }
     }
     event(Event::Sent(open.stream.number, prober.counts()));
-    let closing = wait_for_closing(&mut open, control, &mut prober, &mut replies, gauge);
+    let into = (&mut prober, &mut replies, &mut marks);
+    let closing = wait_for_closing(&mut open, control, into, gauge);
     gauge.note_clock_steps(open.socket.clock_steps());
     let excess = Excess::new();
     let end = match &closing {
@@ -74,7 +78,7 @@ pub(super) fn probe(
         prober.forget_unanswered_from(*gone);
     }
     let exchanges = prober.into_exchanges();
-    event(Event::Probed(Box::new(Probed { exchanges, refused, replies })));
+    event(Event::Probed(Box::new(Probed { exchanges, refused, replies, marks })));
 }
 
 fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {
@@ -97,10 +101,12 @@ fn read_departures(open: &mut OpenStream, prober: &mut Prober) {
     }
 }
 
+/// What a reply is counted into.
+type Into<'a> = (&'a mut Prober, &'a mut Receiver<Driver>, &'a mut Marks);
+
 fn read_replies(
     open: &mut OpenStream,
-    prober: &mut Prober,
-    replies: &mut Receiver<Driver>,
+    (prober, replies, marks): Into<'_>,
     gauge: &Gauge,
     buffer: &mut [u8],
 ) {
@@ -108,6 +114,7 @@ fn read_replies(
     while let Ok(Some(received)) = open.socket.receive::<Driver>(buffer) {
         let Some(reply) = reply_of(open, &received, buffer) else { continue };
         prober.on_reply(received.at, received.by_kernel, &reply);
+        marks.on_came(open.stream.dscp.number(), received.mark);
         let arrived = Arrived {
             sequence: reply.sequence.into(),
             due_ns: open.stream.rate.due(reply.probe_sequence.into()).nanos(),
@@ -129,8 +136,7 @@ fn reply_of(open: &OpenStream, received: &Received<Driver>, buffer: &[u8]) -> Op
 fn wait_for_closing(
     open: &mut OpenStream,
     control: &Control<Driver>,
-    prober: &mut Prober,
-    replies: &mut Receiver<Driver>,
+    (prober, replies, marks): Into<'_>,
     gauge: &Gauge,
 ) -> Option<SentCounts> {
     let mut buffer = vec![0; DATAGRAM_MAX];
@@ -148,7 +154,7 @@ fn wait_for_closing(
             return None;
         }
         _ = open.socket.wait_readable(now.after_nanos(LOOK_NS));
-        read_replies(open, prober, replies, gauge, &mut buffer);
+        read_replies(open, (&mut *prober, &mut *replies, &mut *marks), gauge, &mut buffer);
     }
 }
 

@@ -1,14 +1,18 @@
 //! One TCP stream over its own connection: opened, then its sending end or its receiving end.
 
-use super::load::random;
 use super::{Control, Gauge, LOOK_NS};
 use crate::clock::{Agent, Driver, Stamp};
-use crate::flow::{LATE_MAX, Next, TcpCame, TcpReceiver, TcpSender, TcpSent, TcpStream, WRITE_MAX};
+use crate::flow::{
+    LATE_MAX, Next, Payload, PayloadCheck, TcpCame, TcpReceiver, TcpSender, TcpSent, TcpStream,
+    WRITE_MAX,
+};
 use crate::io::clock;
 use crate::io::tcp::{Bulk, Moved};
+use crate::plan::Direction;
 use crate::wire::control::RunId;
 use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
 use crate::wire::seal::Sealer;
+use crate::wire::tcp::{TcpChecked, TcpInfo};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,9 +22,8 @@ use std::time::Duration;
 const OPEN_MAX: Duration = Duration::from_secs(5);
 const ANSWER_NS: u64 = 5_000_000_000;
 
-/// How far apart the marks are that make each pass over the payload another: a line that keeps what
-/// it has seen finds no block of this length again, though shorter ones.
-const BLOCK: usize = 1 << 10;
+/// Octets that are compared at once: as many as stay in a core's cache.
+const CHECKED_MAX: usize = 1 << 17;
 
 /// Dials a stream's connection and has it accepted.
 ///
@@ -34,7 +37,10 @@ pub(super) fn open(
     sealer: &Sealer,
     control: &Control<Driver>,
 ) -> io::Result<Bulk> {
-    let bulk = Bulk::connect(peer, OPEN_MAX)?;
+    let is_reverse = stream.direction == Direction::Reverse;
+    let receives = stream.buffer_needed().filter(|_| is_reverse);
+    let bulk = Bulk::connect(peer, OPEN_MAX, receives)?;
+    bulk.set_mark(stream.dscp.number())?;
     let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(sealer);
     say(&bulk, &hello)?;
     let until = clock::now::<Driver>().after_nanos(ANSWER_NS);
@@ -61,7 +67,13 @@ pub(super) fn open(
 /// # Errors
 ///
 /// What the kernel says.
-pub(super) fn accept(bulk: &Bulk, hello: &[u8; HELLO_LEN], sealer: &Sealer) -> io::Result<()> {
+pub(super) fn accept(
+    bulk: &Bulk,
+    stream: &TcpStream,
+    hello: &[u8; HELLO_LEN],
+    sealer: &Sealer,
+) -> io::Result<()> {
+    bulk.set_mark(stream.dscp.number())?;
     say(bulk, &emit_answer(hello, sealer))
 }
 
@@ -83,29 +95,46 @@ pub(super) fn send<C>(
 ) -> TcpSent {
     let prepared = bulk
         .set_congestion_control(stream.congestion.name())
-        .and_then(|()| bulk.set_rate(stream.rate))
+        .and_then(|()| if stream.is_paced() { bulk.set_rate(stream.rate) } else { Ok(()) })
         .and_then(|()| bulk.congestion_control());
     let congestion_control = match prepared {
         Ok(name) => name,
         Err(error) => return TcpSent { refused: Some(error.to_string()), ..TcpSent::default() },
     };
-    let mut payload = random(stream.token, WRITE_MAX);
+    let buffer = stream.buffer_needed().map(|needed| bulk.fit_send_buffer(needed));
+    let mut payload = Payload::new(stream.token);
     let Some(start) = wait_for_start(control) else {
         return TcpSent { congestion_control, ..TcpSent::default() };
     };
     let mut sender = TcpSender::new(stream, start, congestion_control);
-    let (mut from, mut pass) = (0, 0_u64);
+    if let Some(buffer) = buffer {
+        sender.on_buffer(buffer);
+    }
+    let mut from = 0;
+    let mut is_paced = stream.is_paced();
     while !control.is_stopped() {
         let now = clock::now();
-        if sender.wants_sample(now) {
-            sample(bulk, &mut sender);
+        if sender.wants_look(now) {
+            look(bulk, |info| sender.on_info(now, info));
         }
-        let Next::Send(most) = sender.poll(now) else { break };
+        let most = match sender.poll(now) {
+            Next::Send(most) => most,
+            Next::Wait(until) => {
+                if !is_paced {
+                    // Where it fails, the machine's own limit still holds.
+                    _ = bulk.set_rate(stream.rate);
+                    is_paced = true;
+                }
+                clock::wait_until(until, 0);
+                continue;
+            }
+            Next::Done => break,
+        };
         if from == WRITE_MAX {
-            (from, pass) = (0, pass + 1);
-            mark(&mut payload, pass);
+            from = 0;
+            payload.turn();
         }
-        match bulk.write(&payload[from..WRITE_MAX.min(from + most)]) {
+        match bulk.write(&payload.octets()[from..WRITE_MAX.min(from + most)]) {
             Moved::Octets(octets) => {
                 sender.on_sent(octets);
                 from += octets;
@@ -121,7 +150,7 @@ pub(super) fn send<C>(
             }
         }
     }
-    sample(bulk, &mut sender);
+    look(bulk, |info| sender.on_last_info(info));
     bulk.finish();
     if !await_end(bulk, control) {
         // What the receiver has not taken by now is not sent to it any more.
@@ -130,16 +159,9 @@ pub(super) fn send<C>(
     sender.into_sent()
 }
 
-/// Makes `payload` another than in the pass before.
-fn mark(payload: &mut [u8], pass: u64) {
-    for block in payload.chunks_exact_mut(BLOCK) {
-        block[..8].copy_from_slice(&pass.to_be_bytes());
-    }
-}
-
-fn sample<C>(bulk: &Bulk, sender: &mut TcpSender<C>) {
+fn look(bulk: &Bulk, on_info: impl FnOnce(&TcpInfo)) {
     match bulk.info() {
-        Ok(info) => sender.on_info(&info),
+        Ok(info) => on_info(&info),
         Err(error) => tracing::debug!(%error, "the kernel does not tell of a connection"),
     }
 }
@@ -178,6 +200,10 @@ pub(super) fn receive<C>(
     gauge: &Gauge,
 ) -> TcpCame {
     let mut receiver = TcpReceiver::new(stream);
+    if let Some(needed) = stream.buffer_needed() {
+        receiver.on_buffer(bulk.fit_receive_buffer(needed));
+    }
+    let mut sink = Sink::of(stream);
     loop {
         let now = clock::now();
         if control.is_stopped() {
@@ -186,7 +212,10 @@ pub(super) fn receive<C>(
         if receiver.is_over(now, control.started()) {
             return receiver.finish(control.started(), None);
         }
-        let look = now.after_nanos(LOOK_NS);
+        if let Some(octets) = receiver.gathers(now) {
+            gather(bulk, octets);
+        }
+        let look = receiver.wait_until(now).unwrap_or_else(|| now.after_nanos(LOOK_NS));
         let most = match receiver.poll(now) {
             Next::Send(most) => most,
             Next::Wait(until) => {
@@ -195,10 +224,13 @@ pub(super) fn receive<C>(
             }
             Next::Done => return receiver.finish(control.started(), None),
         };
-        match bulk.discard(most) {
+        match sink.take(bulk, most) {
             Moved::Octets(octets) => {
                 let at = clock::now();
                 receiver.on_came(at, octets);
+                if let Some(checked) = sink.checked() {
+                    receiver.on_checked(checked);
+                }
                 gauge.octets.fetch_add(octets as u64, Relaxed);
                 gauge.hear(at);
             }
@@ -212,6 +244,52 @@ pub(super) fn receive<C>(
     }
 }
 
+/// Where octets go that came.
+enum Sink {
+    /// Nowhere: the kernel hands out none.
+    Discard,
+    /// They are compared with what was sent.
+    Check(Box<(PayloadCheck, Vec<u8>)>),
+}
+
+impl Sink {
+    fn of(stream: &TcpStream) -> Self {
+        if !stream.verify {
+            return Self::Discard;
+        }
+        let check = PayloadCheck::new(stream.number, stream.token);
+        Self::Check(Box::new((check, vec![0; CHECKED_MAX])))
+    }
+
+    fn take(&mut self, bulk: &Bulk, most: usize) -> Moved {
+        match self {
+            Self::Discard => bulk.discard(most),
+            Self::Check(check) => {
+                let (check, buffer) = &mut **check;
+                let moved = bulk.read(&mut buffer[..most.min(CHECKED_MAX)]);
+                if let Moved::Octets(octets) = moved {
+                    check.on_octets(&buffer[..octets]);
+                }
+                moved
+            }
+        }
+    }
+
+    fn checked(&self) -> Option<TcpChecked> {
+        match self {
+            Self::Discard => None,
+            Self::Check(check) => Some(check.0.checked()),
+        }
+    }
+}
+
+/// Without it a fast stream wakes its receiver more often; nothing else is lost.
+fn gather(bulk: &Bulk, octets: u32) {
+    if let Err(error) = bulk.set_gathered(octets) {
+        tracing::debug!(%error, octets, "the kernel does not wait for as many");
+    }
+}
+
 /// Carries a stream of the agent's end, from its acceptance to its account.
 pub(super) fn carry(
     bulk: &Bulk,
@@ -220,7 +298,6 @@ pub(super) fn carry(
     gauge: &Gauge,
 ) -> crate::flow::FarEvent {
     use crate::flow::FarEvent;
-    use crate::plan::Direction;
     match stream.direction {
         Direction::Forward => {
             FarEvent::TcpCame(stream.number, receive(bulk, stream, control, gauge))
@@ -234,7 +311,7 @@ pub(super) fn carry(
 #[expect(clippy::disallowed_methods, reason = "tests start threads")]
 mod tests {
     use super::*;
-    use crate::plan::{CongestionControl, Direction};
+    use crate::plan::{Aim, CongestionControl, Dscp};
     use crate::units::{BitRate, Span};
     use crate::wire::Token;
     use std::net::TcpListener;
@@ -248,13 +325,17 @@ mod tests {
             rate: rate.parse().expect("a rate"),
             duration: Span::from_secs(seconds),
             congestion: CongestionControl::CUBIC,
+            aim: Aim::Carry,
+            verify: true,
+            round_trip: Some(Span::from_millis(1)),
+            dscp: Dscp::default(),
         }
     }
 
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
-        let near = Bulk::connect(address, OPEN_MAX).expect("it listens");
+        let near = Bulk::connect(address, OPEN_MAX, None).expect("it listens");
         (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
     }
 
@@ -283,7 +364,13 @@ mod tests {
         assert_eq!((sent.octets, sent.congestion_control.as_str()), (came.octets, "cubic"));
         assert!(came.ended && sent.broken.is_none(), "{sent:?}");
         assert_eq!(sent.samples.len(), 4, "before, each second, and after");
-        assert!(0 < sent.last.mss);
+        assert!(0 < sent.last.mss && 0 < sent.round_trips.measured(), "{sent:?}");
+        let octets = came.octets;
+        let whole = TcpChecked { octets, ..Default::default() };
+        assert_eq!(came.checked, Some(whole), "each octet is what was sent");
+        // 50 Mbit/s over 1 ms are 6250 octets, which any kernel tunes by itself.
+        let needed = [&sent.buffer, &came.buffer].map(|buffer| buffer.as_ref().map(|b| b.needed));
+        assert_eq!(needed, [Some(12_500); 2]);
         // The pace is not exceeded; that it is kept up, only a machine without others can promise.
         let paced = BitRate::bits_per_second("50 Mbit/s".parse().expect("a rate")) / 8;
         assert!(came.per_second.counts()[1] <= paced + paced / 10, "{came:?}");
@@ -330,7 +417,7 @@ mod tests {
                     let mut hello = [0; HELLO_LEN];
                     connection.read_exact(&mut hello).expect("a hello");
                     let bulk = Bulk::of(connection).expect("a socket");
-                    let answer = accept(&bulk, &hello, &Sealer::new(&[answered_by; 32]));
+                    let answer = accept(&bulk, &stream, &hello, &Sealer::new(&[answered_by; 32]));
                     (bulk, answer, DataHello::parse(&hello, &Sealer::new(&[1; 32])))
                 }
             });

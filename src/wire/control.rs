@@ -198,6 +198,9 @@ pub struct Prepare {
     pub trial: u32,
     /// How long packets are due.
     pub duration_ns: u64,
+    /// How they are marked, 0 to 63.
+    #[serde(default, skip_serializing_if = "is_unmarked")]
+    pub dscp: u8,
     /// Probes per second; absent where they are 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes_s: Option<u64>,
@@ -207,6 +210,11 @@ pub struct Prepare {
     /// Its TCP load; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpLoadMessage>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_unmarked(dscp: &u8) -> bool {
+    *dscp == 0
 }
 
 /// The UDP load of a trial.
@@ -246,6 +254,12 @@ pub struct TcpLoadMessage {
     pub congestion_control: String,
     /// Whether the line is to carry the rates, or it goes as fast as the hosts can.
     pub capacity: bool,
+    /// Whether receivers compare what comes with what was sent.
+    #[serde(default)]
+    pub verify: bool,
+    /// The round trip of the idle line, which buffers must span; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ns: Option<u64>,
 }
 
 /// A stream's secrets.
@@ -394,6 +408,30 @@ pub struct DelaysMessage {
     pub max_ns: Option<u64>,
 }
 
+/// How probes were marked when they came.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Marks {
+    /// Those whose mark the kernel told.
+    pub seen: u64,
+    /// Of those: marked otherwise than they were sent.
+    pub changed: u64,
+    /// What the last of those was marked with.
+    pub other: Option<u8>,
+}
+
+impl Marks {
+    /// One came that was sent as `sent`; how it is marked now, where the kernel told.
+    pub const fn on_came(&mut self, sent: u8, came: Option<u8>) {
+        let Some(came) = came else { return };
+        self.seen += 1;
+        if came != sent {
+            self.changed += 1;
+            self.other = Some(came);
+        }
+    }
+}
+
 /// What a host reports against itself.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
@@ -428,6 +466,8 @@ pub struct Account {
     /// told, or may have told in vain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<(u32, u64)>,
+    /// How the probes that came were marked.
+    pub marks: Marks,
     /// Each load stream that came to it.
     pub tallies: Vec<(StreamNumber, TallyMessage)>,
     /// The TCP streams that came to it, all together.

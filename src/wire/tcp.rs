@@ -1,6 +1,7 @@
 //! What each end tells of a TCP stream: plain numbers, as the kernel names them.
 
-use super::control::GapMessage;
+use super::StreamNumber;
+use super::control::{DelaysMessage, GapMessage};
 use serde::{Deserialize, Serialize};
 
 /// What the sending kernel knows of a connection (`TCP_INFO`); `None` where it is too old to tell.
@@ -35,19 +36,65 @@ pub struct TcpInfo {
     pub buffer_limited_us: Option<u64>,
 }
 
-/// A moment of all streams of a direction together.
+/// A buffer of one end of a connection, in octets as the kernel counts them: twice the payload that
+/// it holds, for what stands around that.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TcpBuffer {
+    /// What the rate times the round trip needs.
+    pub needed: u64,
+    /// How far this host's kernel lets it grow by itself.
+    pub tuned_max: Option<u64>,
+    /// What it was set to; `None` where the kernel was left to tune it.
+    pub granted: Option<u64>,
+    /// Why it is less than is needed; `None` where it is not.
+    pub reason: Option<String>,
+}
+
+/// What a receiver found when it compared what came with what was sent.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TcpChecked {
+    /// Octets that were compared.
+    pub octets: u64,
+    /// Of those: octets that are others than were sent.
+    pub damaged: u64,
+    /// The stream in which the first was found.
+    pub stream: Option<StreamNumber>,
+    /// Where that is in it: so many octets came before.
+    pub first_at: Option<u64>,
+    /// Where the last one is that was found in that stream.
+    pub last_at: Option<u64>,
+}
+
+/// A second of all streams of a direction together, which were looked at each 100 ms of it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct SampleMessage {
     /// Streams that were asked.
     pub streams: u64,
-    /// The sum of their smoothed round trips, in microseconds.
+    /// The sum of their smoothed round trips at its end, in microseconds.
     pub rtt_us_sum: u64,
-    /// The greatest of them.
+    /// The least of them in it.
+    pub rtt_us_min: u64,
+    /// The greatest of them in it.
     pub rtt_us_max: u64,
-    /// The sum of their congestion windows, in segments.
+    /// The sum of their congestion windows at its end, in segments.
     pub cwnd_sum: u64,
+    /// The sum of the greatest congestion window of each in it.
+    pub cwnd_max_sum: u64,
     /// Segments sent again so far.
     pub retransmits: u64,
+    /// Of those: segments that the receiver had already.
+    pub duplicates: Option<u64>,
+    /// How often segments were seen out of order so far.
+    pub reordered: Option<u64>,
+    /// Microseconds in which there was something to send, so far.
+    pub busy_us: Option<u64>,
+    /// Of those: limited by the receiver's window.
+    pub receiver_limited_us: Option<u64>,
+    /// Of those: limited by the sender's own buffer.
+    pub buffer_limited_us: Option<u64>,
 }
 
 /// A sender's account of a TCP stream.
@@ -62,6 +109,13 @@ pub struct TcpSentMessage {
     pub last: TcpInfo,
     /// Before, each second, and after.
     pub samples: Vec<SampleMessage>,
+    /// Its smoothed round trip, each 100 ms.
+    pub round_trips: DelaysMessage,
+    /// How long its thread was kept from sending, in nanoseconds.
+    pub held_up_ns: u64,
+    /// Its send buffer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<TcpBuffer>,
     /// Why it ended before its time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
@@ -84,4 +138,10 @@ pub struct TcpCameMessage {
     pub gaps: Vec<GapMessage>,
     /// Whether the stream's end came.
     pub ended: bool,
+    /// What was compared; absent where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked: Option<TcpChecked>,
+    /// Its receive buffer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<TcpBuffer>,
 }

@@ -2,6 +2,7 @@
 //! knows the truth. Needs root and the tools; where they are missing the tests say so and pass.
 
 use crate::support::{Agent, Ended, alone, run as run_program};
+use linkqual::plan::Direction;
 use linkqual::report::{Report, TrialKind, TrialRecord};
 use linkqual::verdict::Verdict;
 use serde_json::Value;
@@ -353,4 +354,47 @@ fn the_pre_check_tells_a_flow_that_is_cut_once_it_is_open() {
     blocked(confirm, &["BLOCKED  UDP 4872", "one datagram passes each way, and none after it"]);
     let probes = "udp dport 4872 udp length > 56 drop";
     blocked(probes, &["BLOCKED  UDP 4872", "no probe after it"]);
+}
+
+/// A line that bleaches marks one way: what was sent with one comes with none.
+#[test]
+fn a_line_that_changes_marks_one_way_shows_which() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.forbid("iifname to-driver ip dscp 46 ip dscp set cs0");
+    let (_, report) = lab.check(&["--rate", "5 Mbit/s", "--dscp", "EF"]);
+    let text = linkqual::report::text(&report);
+    for row in &report.trials {
+        let (changed, other) = match row.direction {
+            Direction::Forward => (row.probe_received_packets, Some(0)),
+            Direction::Reverse => (Some(0), None),
+        };
+        let told = (row.dscp, row.probe_remarked_packets, row.dscp_received);
+        assert_eq!(told, (46, changed, other), "{text}");
+        assert!(0 < row.probe_received_packets.unwrap(), "{text}");
+    }
+    assert!(text.contains("probes forward, DSCP EF (46), came as DSCP CS0 (0)"), "{text}");
+}
+
+/// Load of both kinds bears the mark, not the probes alone: the router counts what has it.
+#[test]
+fn load_is_marked_both_ways() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.forbid(
+        "ip dscp 34 iifname to-driver meta l4proto udp udp length > 1000 counter comment \"a\"
+         ip dscp 34 iifname to-agent meta l4proto udp udp length > 1000 counter comment \"b\"
+         ip dscp 34 iifname to-driver meta l4proto tcp ip length > 1000 counter comment \"c\"
+         ip dscp 34 iifname to-agent meta l4proto tcp ip length > 1000 counter comment \"d\"",
+    );
+    let asked = ["--rate", "5 Mbit/s", "--tcp-throughput", "1 Mbit/s", "--dscp", "AF41"];
+    let (_, report) = lab.check_for("3s", &asked);
+    let router = lab.name("router");
+    let list = ["netns", "exec", &router, "nft", "list", "table", "ip", "forbid"];
+    let output = Command::new("ip").args(list).output().unwrap();
+    let rules = String::from_utf8(output.stdout).unwrap();
+    for rule in rules.lines().filter(|line| line.contains("counter")) {
+        assert!(!rule.contains("packets 0 "), "{rule}\n{}", linkqual::report::text(&report));
+    }
+    assert_eq!(rules.matches("counter packets").count(), 4, "{rules}");
 }

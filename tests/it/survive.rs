@@ -369,8 +369,8 @@ async fn count_nothing(open: &mut Conversation, run: &str) {
     let request = Request { run, circuit: None, duration_ns, load: None };
     open.say(&Message::Request(request)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Granted(_))));
-    let (duration_ns, probes_s) = (1_000_000_000, None);
-    let prepare = Prepare { trial: 5, duration_ns, probes_s, load: None, tcp: None };
+    let (duration_ns, dscp, probes_s) = (1_000_000_000, 0, None);
+    let prepare = Prepare { trial: 5, duration_ns, dscp, probes_s, load: None, tcp: None };
     open.say(&Message::Prepare(prepare)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Prepared { trial: 5, .. })));
     open.say(&Message::Stop { trial: 5 }).await;

@@ -2,8 +2,8 @@
 //! example.
 
 use crate::plan::{
-    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Host, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
-    STREAMS_MAX, is_circuit,
+    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX,
+    PAYLOAD_MIN, STREAMS_MAX, is_circuit,
 };
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -114,6 +114,9 @@ text! {
     Length(Span), "30 s", TIME, length;
     /// What governs how fast TCP sends.
     Congestion(CongestionControl), "cubic", "^[0-9A-Za-z_-]{1,15}$", form;
+    /// How packets are marked.
+    Mark(Dscp), "EF",
+        "^(EF|LE|VOICE-ADMIT|CS[0-7]|AF[1-4][1-3]|[0-9]|[1-5][0-9]|6[0-3])$", form;
     /// How sure.
     Sure(Ratio), "95%", r"^[0-9]+(\.[0-9]+)? ?%$", confidence;
     /// At least a rate.
@@ -169,7 +172,7 @@ impl KindOfTest {
         match self {
             Self::Idle => &[],
             Self::Udp => &["direction", "rate", "streams", "size", "burst_max"],
-            Self::Tcp => &["direction", "rate", "streams", "congestion_control"],
+            Self::Tcp => &["direction", "rate", "streams", "congestion_control", "verify"],
         }
     }
 }

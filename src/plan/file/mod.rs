@@ -225,6 +225,7 @@ mod tests {
             offer: Offer::Max,
             streams: 4,
             congestion: CongestionControl::CUBIC,
+            verify: false,
         };
         assert_eq!(plan.tests[3].work, Work::Tcp(tcp));
     }

@@ -5,9 +5,9 @@
 
 use super::fault::{Fault, Place, nearest, repeated};
 use super::kinds::{
-    Address, Burst, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, MostShare,
-    MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Streams, Sure, Tags, Text, Ways,
-    Whole,
+    Address, Burst, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, Mark,
+    MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Streams, Sure, Tags, Text,
+    Ways, Whole,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
@@ -218,6 +218,16 @@ fn read_whole<T: Whole>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<
     within.map(T::of)
 }
 
+impl Read for bool {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let flag = value.as_bool();
+        if flag.is_none() {
+            reader.wrong_type(place, value, "true or false, without quotes,");
+        }
+        flag
+    }
+}
+
 macro_rules! read {
     ($with:ident: $($kind:ty),*) => {$(
         impl Read for $kind {
@@ -229,7 +239,7 @@ macro_rules! read {
 }
 
 read!(read_text: Address, Congestion, Counts, Kind, KeyPath, LeastOctets, LeastRate, Length,
-      MostShare, MostTime, Name, Offered, Rate, SiteName, Sure, Ways);
+      Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Sure, Ways);
 read!(read_whole: Burst, Overhead, Size, Streams, Tags);
 
 /// A table: its keys, each with what is read from it.
@@ -393,6 +403,9 @@ table! {
         rate: Offered,
         /// From 1 s to 10 min; what the requirements need if not given.
         duration: Length,
+        /// How its packets are marked both ways, probes and load alike: a name such as "EF", or a
+        /// number from 0 to 63 in quotes. Not at all if not given.
+        dscp: Mark,
         /// Streams in each direction; 1 if not given. Not of idle.
         streams: Streams,
         /// Octets of UDP payload; what fills the path's MTU if not given. Of udp alone.
@@ -403,6 +416,9 @@ table! {
         burst_max: Burst,
         /// What governs how fast TCP sends, by Linux's name; cubic if not given. Of tcp alone.
         congestion_control: Congestion,
+        /// true: receivers compare what comes with what was sent, which costs speed; false if not
+        /// given. Of tcp alone.
+        verify: bool,
     }
 }
 

@@ -68,7 +68,8 @@ pub(super) fn tests(
         is_whole &= site != Some(None);
         if let Some(work) = work(draft, raw, place, (link, rates), &mut offerings) {
             let duration = value(&raw.duration).map(|length| length.0);
-            tests.push(Test { site: site.flatten(), work, duration });
+            let dscp = value(&raw.dscp).map(|mark| mark.0);
+            tests.push(Test { site: site.flatten(), work, duration, dscp });
         } else {
             is_whole = false;
         }
@@ -121,7 +122,8 @@ fn work(
     if kind == KindOfTest::Tcp {
         let given = value(&raw.congestion_control).map(|given| given.0);
         let congestion = given.unwrap_or(CongestionControl::CUBIC);
-        return Some(Work::Tcp(TcpTest { course, offer, streams, congestion }));
+        let verify = value(&raw.verify).copied().unwrap_or(false);
+        return Some(Work::Tcp(TcpTest { course, offer, streams, congestion, verify }));
     }
     let payload = value(&raw.size).map(|size| size.0);
     let burst_max = value(&raw.burst_max).map(|burst| burst.0);
@@ -167,6 +169,7 @@ fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
         ("size", raw.size.as_ref().map(|given| &given.place)),
         ("burst_max", raw.burst_max.as_ref().map(|given| &given.place)),
         ("congestion_control", raw.congestion_control.as_ref().map(|given| &given.place)),
+        ("verify", raw.verify.as_ref().map(|given| &given.place)),
     ];
     for (key, place) in given {
         let Some(place) = place.filter(|_| !kind.keys().contains(&key)) else { continue };
@@ -176,7 +179,7 @@ fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
             KindOfTest::Tcp => "TCP, whose segments fill the path's MTU",
         };
         let name = kind.name();
-        let keys = [&["kind", "site", "duration"], kind.keys()].concat().join(", ");
+        let keys = [&["kind", "site", "duration", "dscp"], kind.keys()].concat().join(", ");
         draft.fault(place, format!("a test of kind {name} is {why}: it has {keys}"));
     }
 }

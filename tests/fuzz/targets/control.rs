@@ -62,9 +62,13 @@ const SPKI: [u8; 44] = {
 
 struct Dice;
 
-impl agent::Dice for Dice {
+impl agent::Host for Dice {
     fn secrets(&mut self, stream: StreamNumber) -> Secrets {
         Secrets { stream, token: Token(stream.into()), key: [0xa5; 32] }
+    }
+
+    fn lacks(&self, _: &Trial) -> Option<String> {
+        None
     }
 }
 

@@ -49,8 +49,8 @@ fuzz_target!(|octets: &[u8]| {
 
 fn incoming(now: u64, port: u16, drops: u32, octets: &[u8]) -> Incoming<'_> {
     let peer = SocketAddr::from(([10, 0, 0, 1], port));
-    let (at, by_kernel) = (Stamp::from_nanos(now), drops & 1 == 0);
-    Incoming { at, by_kernel, peer, local: None, drops, octets }
+    let (at, by_kernel, mark) = (Stamp::from_nanos(now), drops & 1 == 0, None);
+    Incoming { at, by_kernel, peer, local: None, drops, mark, octets }
 }
 
 /// Opens the probes' stream from port 0: no luck finds the cookie that it takes.

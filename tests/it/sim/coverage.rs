@@ -84,6 +84,7 @@ fn tally(loss: &Loss, packets: u64, seed: u64) -> Tally {
         train: 1,
         capacity: false,
         steady: Steady::of(Span::from_secs(2)),
+        dscp: linkqual::plan::Dscp::default(),
     };
     let spec = Spec { loss: vec![(Applies::ToAll, loss.clone())], ..Spec::default() };
     let mut line = Line::new(spec, seed);

@@ -8,6 +8,7 @@ use linkqual::flow::{
 };
 use linkqual::line::Class;
 use linkqual::plan::Direction;
+use linkqual::wire::control::Marks;
 use linkqual::wire::load::Header;
 use linkqual::wire::probe::{LEN_MIN, Probe, Reply};
 use linkqual::wire::seal::{KEY_LEN, Sealer};
@@ -416,7 +417,12 @@ impl Probes {
         let none = Receiver::new(self.stream, now);
         let replies = std::mem::replace(&mut self.replies, none).finish(end, 0);
         let (refused, exchanges) = (prober.refused(), prober.into_exchanges());
-        events.push(NearEvent::Probed(Box::new(Probed { exchanges, refused, replies })));
+        events.push(NearEvent::Probed(Box::new(Probed {
+            exchanges,
+            refused,
+            replies,
+            marks: Marks::default(),
+        })));
         Step::Over(())
     }
 }

@@ -154,11 +154,15 @@ impl Ord for Due {
 /// Secrets that follow from the seed.
 struct SeededDice(u64);
 
-impl agent::Dice for SeededDice {
+impl agent::Host for SeededDice {
     fn secrets(&mut self, stream: StreamNumber) -> Secrets {
         let token = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(stream) << 32 ^ 0x5a;
         let key = [stream.to_be_bytes()[3] ^ 0xa5; KEY_LEN];
         Secrets { stream, token: Token(token), key }
+    }
+
+    fn lacks(&self, _: &Trial) -> Option<String> {
+        None
     }
 }
 
@@ -867,8 +871,8 @@ impl World {
     /// The agent's program reads a datagram of its port that came `at`.
     fn read_at_agent(&mut self, peer: SocketAddr, mut octets: Vec<u8>, at: Stamp<Agent>) {
         let (now, host) = (self.agent_now(), self.setup.agent_host);
-        let (local, by_kernel, octets) = (None, true, &mut octets);
-        let incoming = Incoming { at, by_kernel, peer, local, drops: 0, octets };
+        let (local, by_kernel, mark, octets) = (None, true, None, &mut octets);
+        let incoming = Incoming { at, by_kernel, peer, local, drops: 0, mark, octets };
         match self.far.reflector.handle(&incoming) {
             Response::Ignore => {}
             Response::Signal(signal) => {
