@@ -8,9 +8,9 @@ use std::fmt;
 /// What a driver may spend on probes beside its load, under one grant.
 pub const PROBING_MAX: Span = Span::from_secs(15 * 60);
 
-/// The most runs that an agent serves at once: a site that some hundred others watch has as many
-/// that only probe, and all their probes are one thread's.
-pub const RUNS_MAX: usize = 512;
+/// The most runs that an agent serves at once: a site that 500 others watch has as many that only
+/// probe, whose probes are all one thread's, and as many that end while the next ones begin.
+pub const RUNS_MAX: usize = 1_024;
 
 /// A set of limits that a key is given: today the built-in `qualifier` alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn a_full_agent_says_so() {
         let usage = Usage { runs: RUNS_MAX, holders: Vec::new() };
-        assert!(refusal(&request(1, 1, None), &usage).contains("512 runs already"));
+        assert!(refusal(&request(1, 1, None), &usage).contains("1024 runs already"));
     }
 
     #[test]

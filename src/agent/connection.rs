@@ -17,9 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Connections of admitted drivers that may be open at once: for each run one, and the one before
-/// it that nobody has noticed to be dead.
-const CONNECTIONS_MAX: usize = 2 * RUNS_MAX;
+/// Connections of admitted drivers that may be open at once: each run has one.
+const CONNECTIONS_MAX: usize = RUNS_MAX;
 
 /// Connections that may be open at once before they have shown a key. One more takes the place of
 /// the oldest: a driver shows its key at once, so strangers that dawdle cannot keep it out.

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// How often the agent looks whether data still comes.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
@@ -382,9 +383,14 @@ impl Loop {
 
     fn say(&mut self, connection: ConnectionId, message: Message) {
         let Some(outbox) = self.outboxes.get(&connection) else { return };
-        if outbox.try_send(message).is_err() {
-            tracing::warn!(?connection, "a driver that does not read is dropped");
-            self.outboxes.remove(&connection);
+        match outbox.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!(?connection, "a driver that does not read is dropped");
+                self.outboxes.remove(&connection);
+            }
+            // It is gone, which is told by itself.
+            Err(TrySendError::Closed(_)) => {}
         }
     }
 
