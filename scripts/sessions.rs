@@ -6,7 +6,7 @@
 //! runs begin and end all the time. The line is the loopback: it loses nothing and takes no time,
 //! so that what is missing, and all of the round trip, is the programs'.
 //!
-//! `cargo build --release --bins --example sessions && target/release/examples/sessions`
+//! `cargo build --release && cargo run --release --example sessions`
 
 use clap::Parser;
 use linkqual::driver::{Job, Ledger, conduct};
@@ -76,7 +76,9 @@ pub(crate) struct Watch {
 pub(crate) struct Watched {
     /// Runs that came to their end.
     pub(crate) runs: u64,
-    /// Probes that were due in them.
+    /// Runs that did not.
+    pub(crate) failures: u64,
+    /// Probes that were due in all of them.
     pub(crate) due: u64,
     /// Probes that left.
     pub(crate) sent: u64,
@@ -88,7 +90,7 @@ pub(crate) struct Watched {
     pub(crate) beside_s: f64,
     /// The 99th percentile of the round trip in the worst of its runs.
     pub(crate) p99_us: f64,
-    /// Why it ended before its time.
+    /// Why the last of those that did not end did not.
     pub(crate) failure: Option<String>,
 }
 
@@ -98,13 +100,16 @@ impl Watched {
         self.due == 0 || self.received * 100 < self.due * 99
     }
 
-    fn take(&mut self, watch: &Watch, report: &Report, all: &RefCell<Delays>) {
+    fn fail(&mut self, why: String) {
+        self.failures += 1;
+        self.failure = Some(why);
+    }
+
+    fn take(&mut self, report: &Report, all: &RefCell<Delays>) {
         let [forward, reverse] = report.trials.as_slice() else {
-            self.failure = Some(format!("{} rows", report.trials.len()));
-            return;
+            return self.fail(format!("{} rows", report.trials.len()));
         };
         self.runs += 1;
-        self.due += watch.probes.packets_in(watch.run);
         self.sent += forward.probe_sent_packets.unwrap_or(0);
         self.received += reverse.probe_received_packets.unwrap_or(0);
         self.late += forward.probe_late_packets.unwrap_or(0);
@@ -115,7 +120,7 @@ impl Watched {
         };
         match Delays::from_base64(histogram, *lost, *min_ns, *max_ns) {
             Ok(delays) => all.borrow_mut().merge(&delays),
-            Err(error) => self.failure = Some(error.to_string()),
+            Err(error) => self.fail(error.to_string()),
         }
     }
 }
@@ -134,11 +139,7 @@ impl Watch {
             .collect();
         let mut watched = Vec::new();
         for task in tasks {
-            let lost = |error: tokio::task::JoinError| Watched {
-                failure: Some(error.to_string()),
-                ..Watched::default()
-            };
-            watched.push(task.await.unwrap_or_else(lost));
+            watched.push(task.await.expect("a session never panics"));
         }
         let all = all.borrow().clone();
         (watched, all)
@@ -148,11 +149,15 @@ impl Watch {
         let (run, whole) = (length(self.run), length(self.duration));
         let mut watched = Watched::default();
         sleep_until(began + run * number / self.sessions).await;
-        while watched.failure.is_none() && Instant::now() < began + run + whole {
+        while Instant::now() < began + run + whole {
             let run_began = Instant::now();
+            watched.due += self.probes.packets_in(self.run);
             match self.run().await {
-                Ok(report) => watched.take(self, &report, all),
-                Err(error) => watched.failure = Some(error.to_string()),
+                Ok(report) => watched.take(&report, all),
+                Err(error) => {
+                    watched.fail(error.to_string());
+                    sleep_until(Instant::now() + PAUSE).await;
+                }
             }
             let beside = run_began.elapsed().saturating_sub(run);
             watched.beside_s = watched.beside_s.max(beside.as_secs_f64());
@@ -187,6 +192,9 @@ impl Watch {
         }
     }
 }
+
+/// How long a session waits behind a run that failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
 const fn length(span: Span) -> Duration {
     Duration::from_nanos(span.nanos())
@@ -339,8 +347,9 @@ fn summary(watch: &Watch, watched: &[Watched], all: &Delays, samples: &[Sample])
     line("---", "---".to_owned());
     line("watched", format!("{} in runs of {}", watch.duration, watch.run));
     let beside = watched.iter().map(|one| one.beside_s).fold(0.0, f64::max);
-    let runs = sum(|one| one.runs);
-    line("runs, and the longest time beside its probing", format!("{runs}, {beside:.1} s"));
+    let (runs, failures) = (sum(|one| one.runs), sum(|one| one.failures));
+    line("runs, failed ones", format!("{runs}, {failures}"));
+    line("longest that a run took beside its probing", format!("{beside:.1} s"));
     line("probes due, sent, answered", format!("{due}, {sent}, {received}"));
     line("answered of the least answered session", format!("{least:.3} %"));
     line("starved sessions (less than 99 %)", starved.to_string());

@@ -26,10 +26,9 @@ fn of_many_sessions_none_starves() {
     });
     let runtime = linkqual::driver::runtime().unwrap();
     let (watched, all) = runtime.block_on(LocalSet::new().run_until(watch.watch()));
-    assert_eq!(watched.len(), 50);
+    assert_eq!(watched.len(), 50, "each has ended");
     for (number, one) in watched.iter().enumerate() {
-        assert_eq!(one.failure, None, "session {number}: {one:?}");
-        assert!(0 < one.runs && !one.is_starved(), "session {number}: {one:?}");
+        assert!(one.failures == 0 && !one.is_starved(), "session {number}: {one:?}");
     }
     let sent: u64 = watched.iter().map(|one| one.sent).sum();
     let late: u64 = watched.iter().map(|one| one.late).sum();
