@@ -375,6 +375,7 @@ fn counts(out: &mut String, row: &TrialRecord) {
     by_second(out, row);
     if let Some(sending) = &row.sending {
         line!(out, "    {}", sending_text(sending, row.sent_packets));
+        line!(out, "    {}", lateness_text(sending, row));
     }
 }
 
@@ -397,12 +398,23 @@ fn sending_text(sending: &SendingRecord, sent: Option<u64>) -> String {
         WaitingRecord::Awake => "timed awake".to_owned(),
         WaitingRecord::Asleep => "timed asleep, for want of processors".to_owned(),
     }));
-    let kib = |octets: u64| format!("{} KiB", octets >> 10);
-    if let (Some(send), Some(receive)) = (sending.send_buffer_bytes, sending.receive_buffer_bytes) {
-        let (send, receive) = (kib(send), kib(receive));
-        parts.push(format!("buffers {send} and {receive}"));
-    }
     parts.join("; ")
+}
+
+/// How late packets left, and what their sockets had room for.
+fn lateness_text(sending: &SendingRecord, row: &TrialRecord) -> String {
+    let late = row.send_lateness_us.as_ref().map(|late| {
+        let show = |value: Option<f64>| value.map_or("?".to_owned(), |us| quantity(us, "us"));
+        let (p50, p99, max) = (show(late.p50), show(late.p99), show(late.max));
+        format!("packets left late by p50 {p50}, p99 {p99}, max {max}")
+    });
+    let buffers = match (sending.send_buffer_bytes, sending.receive_buffer_bytes) {
+        (Some(send), Some(receive)) => {
+            Some(format!("buffers {} and {} KiB", send >> 10, receive >> 10))
+        }
+        _ => None,
+    };
+    [late, buffers].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn outages(out: &mut String, row: &TrialRecord) {
@@ -489,12 +501,7 @@ fn stamping_text(stamping: &StampingRecord, row: &TrialRecord) -> String {
 fn delays(out: &mut String, row: &TrialRecord) {
     let jitter = row.jitter_us.map(|value| format!("jitter (PDV p99.9) {}", quantity(value, "us")));
     let rfc = row.jitter_rfc3550_us.map(|value| format!("RFC 3550 {}", quantity(value, "us")));
-    let late = row.send_lateness_us.as_ref().map(|late| {
-        let show = |value: Option<f64>| value.map_or("?".to_owned(), |us| quantity(us, "us"));
-        let (p50, p99, max) = (show(late.p50), show(late.p99), show(late.max));
-        format!("packets left late by p50 {p50}, p99 {p99}, max {max}")
-    });
-    let parts: Vec<String> = [jitter, rfc, late].into_iter().flatten().collect();
+    let parts: Vec<String> = [jitter, rfc].into_iter().flatten().collect();
     if !parts.is_empty() {
         line!(out, "    {}", parts.join(", "));
     }
