@@ -496,7 +496,7 @@ fn delays(out: &mut String, row: &TrialRecord) {
     });
     let parts: Vec<String> = [jitter, rfc, late].into_iter().flatten().collect();
     if !parts.is_empty() {
-        line!(out, "    {}", parts.join(", "));
+        wrapped(out, "    ", &parts.join(", "));
     }
 }
 
