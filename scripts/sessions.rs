@@ -170,7 +170,8 @@ impl Watch {
         // Nobody interrupts it: what ends the program ends them all.
         let (_interrupt, mut interrupts) = tokio::sync::mpsc::channel(1);
         let (identity, agent_key) = (self.identity.clone(), self.agent_key);
-        let job = Job { place: 0, agent: self.agent, identity, agent_key, watched: false };
+        let (agent, way) = (self.agent, linkqual::io::way::Way::default());
+        let job = Job { place: 0, agent, way, identity, agent_key, watched: false };
         conduct(job, &mut ledger, &mut interrupts).await?;
         ledger.conclude()
     }
@@ -181,6 +182,7 @@ impl Watch {
         Plan {
             link: Link { probes_per_second: Some(self.probes), ..Link::default() },
             key: PathBuf::new(),
+            near: linkqual::plan::Near::default(),
             sites: vec![site],
             requirements: Requirements::default(),
             tests: vec![Test {

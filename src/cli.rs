@@ -1,14 +1,14 @@
 //! The arguments of both programs: what was typed, and what it means.
 
 use crate::plan::{
-    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Dscp, Host, Limits, Link, Offer,
+    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Dscp, Host, Limits, Link, Near, Offer,
     PAYLOAD_MAX, PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest, Test,
-    UdpTest, Work, is_circuit,
+    UdpTest, Work, is_circuit, is_device,
 };
 use crate::policy::Refusal;
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
 use clap::{Args, Parser, Subcommand};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -112,8 +112,14 @@ pub struct CheckArgs {
     /// The provider's name of the circuit: shown in the report, and the load lock's key
     #[arg(long, value_name = "ID", value_parser = parse_circuit)]
     pub circuit: Option<String>,
+    /// The address of this host to send from; what its routes say if not given
+    #[arg(long, value_name = "ADDR")]
+    pub source: Option<IpAddr>,
+    /// The device of this host to send by; what its routes say if not given
+    #[arg(long, value_name = "NAME", value_parser = parse_device)]
+    pub device: Option<String>,
     /// Mark all packets both ways, such as EF, AF41, CS5 or 46; a line that changes it shows
-    #[arg(long, value_name = "NAME|NUMBER", allow_hyphen_values = true, value_parser = parse::<Dscp>)]
+    #[arg(long, value_name = "DSCP", allow_hyphen_values = true, value_parser = parse::<Dscp>)]
     pub dscp: Option<Dscp>,
     /// Compare each octet that TCP carries with what was sent; costs speed
     #[arg(long, requires = "tcp_throughput")]
@@ -241,6 +247,9 @@ pub struct AgentArgs {
     /// Where to listen, TCP and UDP alike
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4872")]
     pub listen: SocketAddr,
+    /// The only device to listen and send on; any if not given
+    #[arg(long, value_name = "NAME", value_parser = parse_device)]
+    pub device: Option<String>,
     /// This agent's secret key
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
@@ -285,6 +294,7 @@ impl CheckArgs {
         Plan {
             link: Link { circuit, layer, ..Link::default() },
             key: self.key.clone(),
+            near: Near { source: self.source, device: self.device.clone() },
             sites: vec![site],
             requirements: self.requirements(),
             tests: self.tests(),
@@ -331,6 +341,11 @@ impl CheckArgs {
         let loads = load.into_iter().chain(tcp).map(|work| test(work, self.duration));
         std::iter::once(test(Work::Idle, idle)).chain(loads).collect()
     }
+}
+
+fn parse_device(text: &str) -> Result<String, String> {
+    let why = "not the name of a device: 1 to 15 characters, such as \"eth1\"";
+    is_device(text).then(|| text.to_owned()).ok_or_else(|| why.to_owned())
 }
 
 fn parse<T: FromStr<Err = Malformed>>(text: &str) -> Result<T, String> {

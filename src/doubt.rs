@@ -258,20 +258,26 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
             "for {share} % of its time {sender} was stopped, or too busy to run TCP's end"
         ));
     }
-    if let Some(checked) = came.and_then(|came| came.checked).filter(|c| 0 < c.damaged) {
-        let TcpChecked { octets, damaged, stream, first_at, last_at } = checked;
-        let text = format!(
-            "{damaged} of {octets} octets came to {receiver} as others than {sender} sent, in \
-             stream {} first, from its octet {} to {}: TCP's checksums did not show it, so \
-             something between the two programs rewrites data. Take out what terminates TCP on \
-             the way, and test the memory of both hosts",
-            stream.unwrap_or(0),
-            first_at.unwrap_or(0),
-            last_at.unwrap_or(0)
-        );
-        concerns.push((&[Metric::TcpThroughput], Bias::Either, text));
-    }
+    concerns.extend(of_damage(outcome, direction));
     concerns
+}
+
+/// What came otherwise than it was sent.
+fn of_damage(outcome: &Outcome, direction: Direction) -> Option<Concern> {
+    let checked = outcome.half(direction).tcp_came.as_ref()?.checked;
+    let TcpChecked { octets, damaged, stream, first_at, last_at } =
+        checked.filter(|checked| 0 < checked.damaged)?;
+    let (sender, receiver) = hosts(direction);
+    let text = format!(
+        "{damaged} of {octets} octets came to {receiver} as others than {sender} sent, in stream \
+         {} first, from its octet {} to {}: TCP's checksums did not show it, so something between \
+         the two programs rewrites data. Take out what terminates TCP on the way, and test the \
+         memory of both hosts",
+        stream.unwrap_or(0),
+        first_at.unwrap_or(0),
+        last_at.unwrap_or(0)
+    );
+    Some((&[Metric::TcpThroughput], Bias::Either, text))
 }
 
 /// What probes tell.

@@ -7,8 +7,9 @@ use crate::clock::{Agent, Stamp};
 use crate::flow::{FarEvent, HostLimits, Stream, TcpStream};
 use crate::io::files::{BadOutput, Shelf, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
-use crate::io::tcp::{Bulk, try_congestion_control};
+use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::tls::{Acceptor, Identity};
+use crate::io::way::Way;
 use crate::io::{clock, host, stamps};
 use crate::plan::{Direction, Limits, Trial};
 use crate::policy::Role;
@@ -54,6 +55,8 @@ pub struct Config {
     pub allowed: Vec<KeyLine>,
     /// What each of them may do.
     pub limits: Limits,
+    /// The only device that it uses; any where it is `None`.
+    pub device: Option<String>,
     /// Where records outlive the program; without it they are kept in memory only.
     pub state: Option<Shelf>,
 }
@@ -119,7 +122,8 @@ fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
     let allowed = args.allow.iter().map(|path| read_public(path)).collect::<Result<_, _>>()?;
     let identity = Identity::new(&secret);
     let state = args.state.as_deref().map(Shelf::open).transpose()?;
-    Ok(Config { listen: args.listen, identity, allowed, limits: args.limits(), state })
+    let (listen, limits, device) = (args.listen, args.limits(), args.device.clone());
+    Ok(Config { listen, identity, allowed, limits, device, state })
 }
 
 /// A trial whose threads run.
@@ -152,7 +156,7 @@ impl Server {
     pub async fn bind(config: Config) -> io::Result<Self> {
         let mut secret = [0; KEY_LEN];
         fill(&mut secret);
-        let (listener, port) = listen(config.listen, &secret).await?;
+        let (listener, port) = listen(config.listen, &Way::by(config.device), &secret)?;
         let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
         let allowed = config.allowed.iter().map(line).collect();
         let role = Role::qualifier(config.limits);
@@ -224,11 +228,11 @@ impl Server {
 }
 
 /// One port for both. Where the system chooses it for TCP, it may be taken for UDP: then another.
-async fn listen(local: SocketAddr, secret: &[u8; KEY_LEN]) -> io::Result<(TcpListener, Port)> {
+fn listen(local: SocketAddr, way: &Way, secret: &[u8; KEY_LEN]) -> io::Result<(TcpListener, Port)> {
     let mut tries = 1;
     loop {
-        let listener = TcpListener::bind(local).await?;
-        match Port::listen(listener.local_addr()?, secret) {
+        let listener = listen_by(local, way)?;
+        match Port::listen(listener.local_addr()?, way.clone(), secret) {
             Ok(port) => return Ok((listener, port)),
             Err(error) if local.port() != 0 || tries == PORT_TRIES => return Err(error),
             Err(_) => tries += 1,

@@ -12,10 +12,11 @@ use crate::cli::DemoArgs;
 use crate::driver::{Error, Job, Ledger, conduct, create, interrupts, runtime, show};
 use crate::io::files::say;
 use crate::io::tls::Identity;
+use crate::io::way::Way;
 use crate::line::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
 use crate::plan::{
-    Course, Direction, Host, Limits, Link, Offer, Plan, Requirement, Requirements, Site, Test,
-    UdpTest, Work,
+    Course, Direction, Host, Limits, Link, Near, Offer, Plan, Requirement, Requirements, Site,
+    Test, UdpTest, Work,
 };
 use crate::units::Span;
 use crate::wire::key::{KeyLine, SecretKey};
@@ -48,7 +49,8 @@ pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
         introduce(args.broken, &plan);
     }
     let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
-    let job = Job { place: 0, agent, identity, agent_key, watched: !args.output.quiet };
+    let (way, watched) = (Way::default(), !args.output.quiet);
+    let job = Job { place: 0, agent, way, identity, agent_key, watched };
     let mut ledger = Ledger::open(plan, None, output)?;
     let report = runtime()?.block_on(async {
         match conduct(job, &mut ledger, &mut interrupts()).await {
@@ -79,6 +81,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
     Plan {
         link: Link { circuit: Some("demo".to_owned()), ..Link::default() },
         key: PathBuf::new(),
+        near: Near::default(),
         sites: vec![Site { name: "the demo's agent".into(), agent: host, key: PathBuf::new() }],
         requirements,
         tests: vec![test(Work::Idle, None), test(Work::Udp(udp), Some(LOAD))],
@@ -163,6 +166,7 @@ fn start_agent(own: &SecretKey, driver: &SecretKey) -> Result<SocketAddr, Error>
         identity: Identity::new(own),
         allowed: vec![allowed],
         limits: Limits { rate_max, duration_max },
+        device: None,
         state: None,
     };
     let runtime = runtime()?;

@@ -6,8 +6,10 @@ use super::progress::Progress;
 use crate::clock::{Driver, Stamp};
 use crate::flow::{HostLimits, NearEvent, Outcome, Status};
 use crate::io::frame::{FrameError, FrameReader, write_frame};
+use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
+use crate::io::way::Way;
 use crate::io::{clock, host, stamps};
 use crate::method::campaign::{Campaign, Step};
 use crate::plan::Limits;
@@ -44,6 +46,8 @@ pub struct Job {
     pub place: usize,
     /// Where the agent is.
     pub agent: SocketAddr,
+    /// How this host is left.
+    pub way: Way,
     /// This driver.
     pub identity: Identity,
     /// The key that the agent must have.
@@ -155,12 +159,14 @@ enum CutShort {
 #[derive(Clone, Debug)]
 struct Dialler {
     agent: SocketAddr,
+    way: Way,
     connector: Connector,
 }
 
 impl Dialler {
     fn new(job: &Job) -> Self {
-        Self { agent: job.agent, connector: Connector::new(&job.identity, job.agent_key) }
+        let connector = Connector::new(&job.identity, job.agent_key);
+        Self { agent: job.agent, way: job.way.clone(), connector }
     }
 
     async fn dial(&self) -> Result<TlsStream<TcpStream>, Error> {
@@ -169,7 +175,7 @@ impl Dialler {
             let (ip, port) = (agent.ip(), agent.port());
             Error::Unreachable { agent, ip, port, why }
         };
-        let stream = match tokio::time::timeout(CONNECT_MAX, TcpStream::connect(agent)).await {
+        let stream = match tokio::time::timeout(CONNECT_MAX, connect_by(agent, &self.way)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
             Err(_) => {
@@ -266,7 +272,7 @@ impl<'a> Conductor<'a> {
         let no_way = |error: io::Error| {
             Error::System(format!("there is no way to {} from here: {error}", job.agent))
         };
-        let socket = Socket::connect(job.agent).map_err(no_way)?;
+        let socket = Socket::connect_by(job.agent, &job.way).map_err(no_way)?;
         let device_mtu = socket.mtu().map_err(no_way)?;
         let own_address = socket.local().map_err(no_way)?.ip();
         let device = host::device_of(own_address);
@@ -460,7 +466,13 @@ impl<'a> Conductor<'a> {
             openings.iter().map(|opening| (opening.stream, opening.key)).collect();
         let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
         let dials: Vec<TcpDial> = tcp.into_iter().map(dial).collect();
-        let trial = NearTrial::open(self.agent, &streams, &dials, self.searching, &tell);
+        let trial = NearTrial::open(
+            (self.agent, &self.dialler.way),
+            &streams,
+            &dials,
+            self.searching,
+            &tell,
+        );
         match trial {
             Ok(trial) => self.trial = Some(trial),
             Err(error) => {

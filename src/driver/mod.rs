@@ -18,9 +18,10 @@ use crate::io::files::{BadInput, BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::tcp::try_congestion_control;
 use crate::io::tls::Identity;
+use crate::io::way::Way;
 use crate::method::campaign::Impossible;
 use crate::plan::file::Faults;
-use crate::plan::{Direction, Host, Plan, Test, Work};
+use crate::plan::{Direction, Host, Near, Plan, Test, Work};
 use crate::report::{PlanRecord, Report, text};
 use crate::verdict::Verdict;
 use crate::wire::key::PublicKey;
@@ -217,6 +218,12 @@ fn try_congestion_control_of(test: &Test) -> Result<(), Error> {
     }
 }
 
+/// How this host is left for `plan`.
+pub(crate) fn way_of(plan: &Plan) -> Way {
+    let Near { source, device } = plan.near.clone();
+    Way { source, device }
+}
+
 async fn run_leg(
     place: usize,
     agent_key: PublicKey,
@@ -227,14 +234,22 @@ async fn run_leg(
 ) -> Result<(), Error> {
     let host = ledger.plan().sites[place].agent.clone();
     let agent = match addresses(&host).await {
-        Ok(agents) => agents[0],
+        Ok(agents) => {
+            // Of an agent with several addresses, one that the source can speak to.
+            let source = ledger.plan().near.source;
+            let fits = |agent: &&SocketAddr| {
+                source.is_none_or(|source| source.is_ipv6() == agent.is_ipv6())
+            };
+            agents.iter().find(fits).copied().unwrap_or(agents[0])
+        }
         Err(error) => {
             ledger.miss(place, None, &error.to_string());
             return Err(error);
         }
     };
     let (identity, watched) = (identity.clone(), !args.quiet);
-    let job = Job { place, agent, identity, agent_key, watched };
+    let way = way_of(ledger.plan());
+    let job = Job { place, agent, way, identity, agent_key, watched };
     let conducted = conduct(job, ledger, interrupts).await;
     if let Err(error) = &conducted {
         ledger.miss(place, Some(agent), &error.to_string());

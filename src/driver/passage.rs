@@ -2,7 +2,7 @@
 
 use super::planning::{Loaded, load};
 use super::precheck::{Step, Target, check};
-use super::{Error, addresses, runtime};
+use super::{Error, addresses, runtime, way_of};
 use crate::cli::PlanFirewallArgs;
 use crate::forecast::{Endpoint, Forecast, Ways, nft, table};
 use crate::io::files::{print, say};
@@ -50,10 +50,11 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
 /// Where the agents are, and the names that are nobody's.
 async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
     let (mut endpoints, mut unknown) = (Vec::new(), Vec::new());
+    let way = way_of(plan);
     for (place, site) in plan.sites.iter().enumerate() {
         match distinct_addresses(&site.agent).await {
             Ok(agents) => endpoints.extend(agents.into_iter().map(|agent| {
-                let local = Socket::connect(agent).and_then(|socket| socket.local());
+                let local = Socket::connect_by(agent, &way).and_then(|socket| socket.local());
                 let driver = local.ok().map(|local| local.ip());
                 Endpoint { place, agent, driver }
             })),
@@ -91,7 +92,8 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
         // The one that a run takes.
         let Some(agent) = agents.first().copied() else { continue };
         let (identity, agent_key) = (identity.clone(), read_public(&site.key)?.key());
-        for Step { what, passes, seen } in check(&Target { agent, identity, agent_key }).await {
+        let target = Target { agent, way: way_of(plan), identity, agent_key };
+        for Step { what, passes, seen } in check(&target).await {
             let mark = if passes { "passes " } else { "BLOCKED" };
             print(&format!("  {mark}  {what:<10} {seen}\n"));
             passed &= passes;

@@ -7,8 +7,10 @@ use super::conversation::CONNECT_MAX;
 use crate::flow::{HandshakeFailed, NearEvent};
 use crate::io::clock;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
+use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
+use crate::io::way::Way;
 use crate::method::campaign::PACKET_MAX;
 use crate::plan::Trial;
 use crate::policy::Request;
@@ -39,6 +41,8 @@ const REJECTION_MAX: Span = Span::from_millis(500);
 pub(super) struct Target {
     /// The agent.
     pub(super) agent: SocketAddr,
+    /// How this host is left.
+    pub(super) way: Way,
     /// This driver.
     pub(super) identity: Identity,
     /// The key that the agent must have.
@@ -64,7 +68,7 @@ fn step(what: impl Into<String>, passes: bool, seen: impl Into<String>) -> Step 
 pub(super) async fn check(target: &Target) -> Vec<Step> {
     let port = target.agent.port();
     let began = clock::now::<crate::clock::Driver>();
-    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(target.agent)).await;
+    let connected = tokio::time::timeout(CONNECT_MAX, connect_by(target.agent, &target.way)).await;
     let stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return vec![step(format!("TCP {port}"), false, refused(&error))],
@@ -161,7 +165,10 @@ impl<'a> Check<'a> {
         let mut run = [0; 16];
         rand::rngs::SysRng.try_fill_bytes(&mut run).map_err(io::Error::other)?;
         let headers = IpVersion::of(target.agent.ip()).udp_overhead_octets();
-        let most = Socket::connect(target.agent)?.mtu()?.min(PACKET_MAX).saturating_sub(headers);
+        let most = Socket::connect_by(target.agent, &target.way)?
+            .mtu()?
+            .min(PACKET_MAX)
+            .saturating_sub(headers);
         let (teller, told) = mpsc::unbounded_channel();
         Ok(Self {
             target,
@@ -269,7 +276,8 @@ impl<'a> Check<'a> {
                 let teller = self.teller.clone();
                 // The conversation may be over before the last event.
                 let tell = Arc::new(move |event| _ = teller.send(event)) as Tell;
-                match NearTrial::open(self.target.agent, &streams, &[], Some(self.most), &tell) {
+                let to = (self.target.agent, &self.target.way);
+                match NearTrial::open(to, &streams, &[], Some(self.most), &tell) {
                     Ok(trial) => self.trial = Some(trial),
                     Err(error) => {
                         self.end(steps, step("UDP", false, format!("this host: {error}")));
@@ -330,7 +338,7 @@ impl<'a> Check<'a> {
 
     fn failed(&self, failure: &Failure) -> Step {
         match self.not_opened {
-            Some(HandshakeFailed::NoAnswer) if rejects_udp(self.target.agent) => step(
+            Some(HandshakeFailed::NoAnswer) if rejects_udp(self.target) => step(
                 self.udp(),
                 false,
                 "rejected: an ICMP error comes back, from the far host or from a firewall that \
@@ -354,9 +362,9 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Whether datagrams to `agent` are answered with ICMP errors.
-fn rejects_udp(agent: SocketAddr) -> bool {
-    let Ok(mut socket) = Socket::connect(agent) else { return false };
+/// Whether datagrams to the agent are answered with ICMP errors.
+fn rejects_udp(target: &Target) -> bool {
+    let Ok(mut socket) = Socket::connect_by(target.agent, &target.way) else { return false };
     let until = clock::now::<crate::clock::Driver>().after_nanos(REJECTION_MAX.nanos());
     // Nobody answers what has no seal; only what never reached the agent's socket is rejected.
     if socket.send(&[0; 16]).is_err() {

@@ -14,3 +14,4 @@ pub mod tcp;
 pub mod tls;
 pub mod tun;
 pub mod udp;
+pub mod way;

@@ -371,7 +371,7 @@ pub(super) fn queued(fd: BorrowedFd<'_>) -> Option<Queued> {
     })
 }
 
-/// Marks what `fd` sends from now on with the code point `mark`, whichever version of IP it goes by.
+/// Marks what `fd` sends from now on with the code point `mark`, by either version of IP.
 pub(super) fn set_mark(fd: BorrowedFd<'_>, is_ipv6: bool, mark: u8) -> io::Result<()> {
     let class = libc::c_int::from(mark) << 2;
     if is_ipv6 {

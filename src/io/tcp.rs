@@ -2,6 +2,7 @@
 //! kernel knows of a connection.
 
 use super::sys;
+use super::way::Way;
 use crate::clock::Stamp;
 use crate::units::{BitRate, Span};
 use crate::wire::tcp::{TcpBuffer, TcpInfo};
@@ -96,6 +97,38 @@ pub enum Moved {
     Gone(String),
 }
 
+/// Connects a control connection to `peer` by `way`: what is handed back is on its way.
+///
+/// # Errors
+///
+/// What the kernel says, or why it cannot be bound so.
+pub async fn connect_by(peer: SocketAddr, way: &Way) -> io::Result<tokio::net::TcpStream> {
+    let socket =
+        socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    way.bind(&socket)?;
+    tokio::net::TcpSocket::from_std_stream(socket.into()).connect(peer).await
+}
+
+/// Listens for control connections at `local`, on the device of `way` alone.
+///
+/// # Errors
+///
+/// What the kernel says, or why it cannot be bound so.
+pub fn listen_by(local: SocketAddr, way: &Way) -> io::Result<tokio::net::TcpListener> {
+    let socket =
+        socket2::Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    way.bind_device(&socket)?;
+    socket.bind(&local.into())?;
+    socket.listen(BACKLOG)?;
+    tokio::net::TcpListener::from_std(socket.into())
+}
+
+/// Connections that wait to be accepted at most, as tokio has it.
+const BACKLOG: libc::c_int = 1_024;
+
 /// Tries whether this host has the congestion control `name`.
 ///
 /// # Errors
@@ -120,15 +153,21 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Connects to `peer`, with a receive buffer of so many octets where that is known: how large
-    /// a window may ever be is agreed on when a connection begins.
+    /// Connects to `peer` by `way`, with a receive buffer of so many octets where that is known:
+    /// how large a window may ever be is agreed on when a connection begins.
     ///
     /// # Errors
     ///
     /// What the kernel says, or that `limit` is over.
-    pub fn connect(peer: SocketAddr, limit: Duration, receives: Option<u64>) -> io::Result<Self> {
+    pub fn connect(
+        peer: SocketAddr,
+        way: &Way,
+        limit: Duration,
+        receives: Option<u64>,
+    ) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
+        way.bind(&socket)?;
         if let Some(needed) = receives {
             // What it comes to is told once it is connected.
             _ = RECEIVE.fit(socket.as_fd(), needed);
@@ -311,7 +350,7 @@ mod tests {
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let near = listener.local_addr().expect("bound");
-        let near = Bulk::connect(near, Duration::from_secs(5), None);
+        let near = Bulk::connect(near, &Way::default(), Duration::from_secs(5), None);
         let (far, _) = listener.accept().expect("it was dialled");
         (near.expect("it listens"), Bulk::of(far).expect("a socket"))
     }

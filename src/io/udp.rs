@@ -7,6 +7,7 @@ pub use trains::{Arrivals, Batch};
 use super::clock::Bridge;
 use super::stamps::{Departure, Departures, Label};
 use super::sys::{self, Queued};
+use super::way::Way;
 use crate::clock::{Driver, Stamp};
 use socket2::{Domain, Protocol, Type};
 use std::io;
@@ -100,7 +101,17 @@ impl Socket {
     ///
     /// What the kernel says.
     pub fn connect(peer: SocketAddr) -> io::Result<Self> {
+        Self::connect_by(peer, &Way::default())
+    }
+
+    /// The same, bound to `way`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, or why it cannot be bound so.
+    pub fn connect_by(peer: SocketAddr, way: &Way) -> io::Result<Self> {
         let socket = Self::open(peer)?;
+        way.bind(&socket.socket)?;
         socket.socket.connect(&peer.into())?;
         Ok(socket)
     }
@@ -111,7 +122,17 @@ impl Socket {
     ///
     /// What the kernel says.
     pub fn listen(local: SocketAddr) -> io::Result<Self> {
+        Self::listen_by(local, &Way::default())
+    }
+
+    /// The same, on the device of `way` alone.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, or why it cannot be bound so.
+    pub fn listen_by(local: SocketAddr, way: &Way) -> io::Result<Self> {
         let socket = Self::open(local)?;
+        way.bind_device(&socket.socket)?;
         let fd = socket.socket.as_fd();
         sys::set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
         if local.is_ipv6() {
@@ -134,8 +155,10 @@ impl Socket {
     pub fn connect_from<C>(
         local: SocketAddr,
         peer: SocketAddr,
+        way: &Way,
     ) -> io::Result<(Self, Vec<Stray<C>>)> {
         let mut socket = Self::open(local)?;
+        way.bind_device(&socket.socket)?;
         if local.is_ipv6() {
             socket.socket.set_only_v6(false)?;
         }
@@ -563,7 +586,8 @@ mod tests {
     fn a_connected_socket_takes_its_peers_datagrams_and_hands_back_strangers() {
         let (mut listener, mut socket) = pair("127.0.0.1:0");
         let (local, peer) = (listener.local().expect("bound"), socket.local().expect("bound"));
-        let (mut own, strays) = Socket::connect_from::<Driver>(local, peer).expect("a socket");
+        let (mut own, strays) =
+            Socket::connect_from::<Driver>(local, peer, &Way::default()).expect("a socket");
         assert!(strays.is_empty());
         socket.send(b"mine").expect("send");
         Socket::connect(local).expect("a socket").send(b"other").expect("send");

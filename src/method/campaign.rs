@@ -260,6 +260,7 @@ mod tests {
         Plan {
             link: Link::default(),
             key: "key".into(),
+            near: crate::plan::Near::default(),
             sites: vec![site],
             requirements: Requirements::default(),
             tests: vec![test(Work::Idle), test(Work::Udp(udp))],

@@ -394,7 +394,8 @@ mod tests {
         let agent = "192.0.2.1".parse().expect("a host");
         let site = Site { name: "far".into(), agent, key: "far.pub".into() };
         let tests = tests.iter().map(test).collect();
-        Plan { link: Link::default(), key: "key".into(), sites: vec![site], requirements, tests }
+        let (link, near) = (Link::default(), crate::plan::Near::default());
+        Plan { link, key: "key".into(), near, sites: vec![site], requirements, tests }
     }
 
     /// Idle, then this rate both ways.

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Ratio, Span};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub link: Link,
     /// This end's secret key.
     pub key: PathBuf,
+    /// How this end is left.
+    pub near: Near,
     /// Its far ends; at least one.
     pub sites: Vec<Site>,
     /// What it must do.
@@ -77,6 +80,25 @@ impl Link {
         let (vlan_tags, extra_overhead_octets) = (self.vlan_tags, self.extra_overhead_octets);
         Framing { ip, vlan_tags, extra_overhead_octets }
     }
+}
+
+/// Which of this host's addresses and devices a run uses; nothing where its routes decide.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Near {
+    /// The address that it sends from.
+    pub source: Option<IpAddr>,
+    /// The device that it sends by.
+    pub device: Option<String>,
+}
+
+/// The longest name of a device: `IFNAMSIZ` less the zero that ends it.
+const DEVICE_LEN_MAX: usize = 15;
+
+/// Whether `name` can be a device's.
+#[must_use]
+pub fn is_device(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_graphic() && c != '/';
+    (1..=DEVICE_LEN_MAX).contains(&name.len()) && name.chars().all(allowed)
 }
 
 /// A far end of the link.

@@ -15,7 +15,8 @@ mod trial;
 pub use direction::{Course, Directed, Direction};
 pub use dscp::Dscp;
 pub use link::{
-    CIRCUIT_LEN_MAX, Host, Link, Offer, PORT, Plan, Site, TcpTest, Test, UdpTest, Work, is_circuit,
+    CIRCUIT_LEN_MAX, Host, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test, UdpTest, Work,
+    is_circuit, is_device,
 };
 pub use requirement::{Bound, Metric, OneWay, Requirement, Requirements, RoundTrip};
 pub use trial::{

@@ -40,7 +40,8 @@ impl TryFrom<&TcpSentMessage> for TcpSent {
         let counts = counts.iter().chain([&message.held_up_ns]);
         let texts = [Some(&message.congestion_control), message.broken.as_ref()];
         let texts = texts.into_iter().chain([message.refused.as_ref()]).flatten();
-        let long = texts.into_iter().any(is_unfit) || !is_buffer(message.buffer.as_ref());
+        let long =
+            texts.into_iter().any(|text| is_unfit(text)) || !is_buffer(message.buffer.as_ref());
         let plausible = are_counts(counts) && are_counts([&message.octets]);
         let oversized = MTU_MAX < message.last.mss;
         if SAMPLES_MAX < samples.len() || long || oversized || !plausible {
@@ -60,7 +61,7 @@ impl TryFrom<&TcpSentMessage> for TcpSent {
     }
 }
 
-fn is_unfit(text: &String) -> bool {
+fn is_unfit(text: &str) -> bool {
     TEXT_MAX < text.len() || text.contains(char::is_control)
 }
 
@@ -68,7 +69,7 @@ fn is_unfit(text: &String) -> bool {
 fn is_buffer(buffer: Option<&TcpBuffer>) -> bool {
     let Some(TcpBuffer { needed, tuned_max, granted, reason }) = buffer else { return true };
     let sizes = [Some(needed), tuned_max.as_ref(), granted.as_ref()];
-    are_counts(sizes.into_iter().flatten()) && !reason.as_ref().is_some_and(is_unfit)
+    are_counts(sizes.into_iter().flatten()) && !reason.as_deref().is_some_and(is_unfit)
 }
 
 /// Every number of a second that is summed over streams.

@@ -12,6 +12,7 @@ use crate::io::clock;
 use crate::io::stamps::Label;
 use crate::io::tcp::Bulk;
 use crate::io::udp::{Received, Sent, Socket, Stray};
+use crate::io::way::Way;
 use crate::plan::Direction;
 use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::seal::{KEY_LEN, Sealer};
@@ -75,13 +76,13 @@ pub struct FarTrial {
 }
 
 impl Port {
-    /// Listens at `local`; `secret` makes the cookies.
+    /// Listens at `local`, on the device of `way` alone; `secret` makes the cookies.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn listen(local: SocketAddr, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
-        let mut socket = Socket::listen(local)?;
+    pub fn listen(local: SocketAddr, way: Way, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
+        let mut socket = Socket::listen_by(local, &way)?;
         if let Err(error) = socket.stamp_departures() {
             tracing::warn!(%error, "the kernel does not stamp what leaves");
         }
@@ -90,7 +91,7 @@ impl Port {
         let reflector = Reflector::new(secret);
         let pending = BTreeMap::new();
         let (probes, stopping) = (BTreeMap::new(), VecDeque::new());
-        let mut server = Server { socket, local, reflector, pending, probes, stopping };
+        let mut server = Server { socket, local, way, reflector, pending, probes, stopping };
         spawn("port".into(), move || server.run(&receiver))?;
         Ok(Self { commands, local })
     }
@@ -236,6 +237,7 @@ struct Pending {
 
 struct Server {
     socket: Socket,
+    way: Way,
     local: SocketAddr,
     reflector: Reflector,
     /// Load streams that are not open yet.
@@ -376,7 +378,8 @@ impl Server {
             |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let ip = opened.local.unwrap_or_else(|| self.local.ip());
         let local = canonical(SocketAddr::new(ip, self.local.port()));
-        let (socket, strays) = match Socket::connect_from(local, canonical(opened.peer)) {
+        let (socket, strays) = match Socket::connect_from(local, canonical(opened.peer), &self.way)
+        {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(%error, peer = %opened.peer, "no socket for a stream");

@@ -9,6 +9,7 @@ use crate::flow::{
 };
 use crate::io::clock;
 use crate::io::udp::Socket;
+use crate::io::way::Way;
 use crate::plan::Direction;
 use crate::wire::control::RunId;
 use crate::wire::seal::{KEY_LEN, Sealer};
@@ -28,15 +29,15 @@ pub struct NearTrial {
 }
 
 impl NearTrial {
-    /// Opens each of `streams`, and of the TCP streams, with the agent at `peer`. Once it is
-    /// started, the probes measure; with `find_payload` they search for the largest payload up to
-    /// it instead.
+    /// Opens each of `streams`, and of the TCP streams, with the agent at `peer`, by `way`. Once it
+    /// is started, the probes measure; with `find_payload` they search for the largest payload up
+    /// to it instead.
     ///
     /// # Errors
     ///
     /// Where this host can start no thread.
     pub fn open(
-        peer: SocketAddr,
+        (peer, way): (SocketAddr, &Way),
         streams: &[(Stream, [u8; KEY_LEN])],
         tcp: &[TcpDial],
         find_payload: Option<u32>,
@@ -45,17 +46,18 @@ impl NearTrial {
         let trial = Self { control: Arc::default(), gauge: Arc::default() };
         for dial in tcp {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
-            let (tell, dial) = (Arc::clone(tell), dial.clone());
+            let (tell, dial, way) = (Arc::clone(tell), dial.clone(), way.clone());
             spawn(format!("tcp {}", dial.stream.number), move || {
-                carry_tcp(peer, &dial, &control, &gauge, &tell);
+                carry_tcp((peer, &way), &dial, &control, &gauge, &tell);
             })?;
         }
         for (stream, key) in streams {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
             let (tell, stream, sealer) = (Arc::clone(tell), *stream, Sealer::new(key));
+            let way = way.clone();
             let company = Company::of(&stream, streams.iter().map(|(stream, _)| stream));
             spawn(format!("stream {}", stream.number), move || {
-                let socket = match open_stream(peer, stream, &sealer, &control) {
+                let socket = match open_stream((peer, &way), stream, &sealer, &control) {
                     Ok(socket) => socket,
                     Err(NotOpen::Failed(why)) => return tell(Event::NotOpened(stream.number, why)),
                     Err(NotOpen::Host(error)) => {
@@ -138,7 +140,7 @@ pub struct TcpDial {
 
 /// Dials a TCP stream and carries it.
 fn carry_tcp(
-    peer: SocketAddr,
+    (peer, way): (SocketAddr, &Way),
     dial: &TcpDial,
     control: &Control<Driver>,
     gauge: &Gauge,
@@ -146,7 +148,7 @@ fn carry_tcp(
 ) {
     let TcpDial { run, stream, key } = dial;
     let number = stream.number;
-    let bulk = match tcp::open(peer, *run, stream, &Sealer::new(key), control) {
+    let bulk = match tcp::open((peer, way), *run, stream, &Sealer::new(key), control) {
         Ok(bulk) => bulk,
         Err(error) => return tell(Event::NotConnected(number, error.to_string())),
     };
@@ -165,12 +167,12 @@ enum NotOpen {
 
 /// Opens a stream by its handshake.
 fn open_stream(
-    peer: SocketAddr,
+    (peer, way): (SocketAddr, &Way),
     stream: Stream,
     sealer: &Sealer,
     control: &Control<Driver>,
 ) -> Result<Socket, NotOpen> {
-    let mut socket = Socket::connect(peer).map_err(NotOpen::Host)?;
+    let mut socket = Socket::connect_by(peer, way).map_err(NotOpen::Host)?;
     socket.set_mark(stream.dscp.number()).map_err(NotOpen::Host)?;
     if stream.number == PROBE_STREAM {
         socket.tell_marks().map_err(NotOpen::Host)?;

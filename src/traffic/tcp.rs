@@ -8,6 +8,7 @@ use crate::flow::{
 };
 use crate::io::clock;
 use crate::io::tcp::{Bulk, Moved};
+use crate::io::way::Way;
 use crate::plan::Direction;
 use crate::wire::control::RunId;
 use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
@@ -31,7 +32,7 @@ const CHECKED_MAX: usize = 1 << 17;
 ///
 /// What the kernel says, or why the agent did not take it.
 pub(super) fn open(
-    peer: SocketAddr,
+    (peer, way): (SocketAddr, &Way),
     run: RunId,
     stream: &TcpStream,
     sealer: &Sealer,
@@ -39,7 +40,7 @@ pub(super) fn open(
 ) -> io::Result<Bulk> {
     let is_reverse = stream.direction == Direction::Reverse;
     let receives = stream.buffer_needed().filter(|_| is_reverse);
-    let bulk = Bulk::connect(peer, OPEN_MAX, receives)?;
+    let bulk = Bulk::connect(peer, way, OPEN_MAX, receives)?;
     bulk.set_mark(stream.dscp.number())?;
     let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(sealer);
     say(&bulk, &hello)?;
@@ -335,7 +336,7 @@ mod tests {
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
-        let near = Bulk::connect(address, OPEN_MAX, None).expect("it listens");
+        let near = Bulk::connect(address, &Way::default(), OPEN_MAX, None).expect("it listens");
         (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
     }
 
@@ -422,7 +423,8 @@ mod tests {
                 }
             });
             let (run, sealer) = (RunId(9), Sealer::new(&[1; 32]));
-            let opened = open(address, run, &stream, &sealer, &Control::default());
+            let opened =
+                open((address, &Way::default()), run, &stream, &sealer, &Control::default());
             let (_bulk, answered, hello) = far.join().expect("it never panics");
             answered.expect("a socket");
             assert_eq!(hello.map(|hello| (hello.run, hello.token)), Ok((run, stream.token)));

@@ -62,6 +62,14 @@ impl Lab {
         told.unwrap_or_else(|why| panic!("{command} {arguments:?}: {why}"))
     }
 
+    /// Has every device of it carry packets of up to `mtu` octets.
+    fn widen(&self, mtu: &str) {
+        let ends = [("driver", "eth0"), ("router", "to-driver"), ("router", "to-agent")];
+        for (host, device) in ends.into_iter().chain([("agent", "eth0")]) {
+            ip(&["-n", &self.name(host), "link", "set", device, "mtu", mtu]);
+        }
+    }
+
     fn name(&self, host: &str) -> String {
         format!("lql-{}-{host}", self.prefix)
     }
@@ -143,6 +151,14 @@ impl Drop for Lab {
         // It may never have been made.
         _ = self.try_tell("down", &[]);
     }
+}
+
+/// Has `ip` do something.
+#[track_caller]
+fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().unwrap();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {}: {why}", arguments.join(" "));
 }
 
 #[track_caller]
@@ -397,4 +413,81 @@ fn load_is_marked_both_ways() {
         assert!(!rule.contains("packets 0 "), "{rule}\n{}", linkqual::report::text(&report));
     }
     assert_eq!(rules.matches("counter packets").count(), 4, "{rules}");
+}
+
+/// Both versions of IP over packets of both usual lengths: the path's MTU is found, and UDP and TCP
+/// fill it. UDP's header is of 8 octets; TCP's of 20, and its timestamps of 12.
+#[test]
+fn both_versions_of_ip_fill_packets_of_1500_and_of_9000_octets() {
+    let _machine = alone();
+    for mtu in [1_500, 9_000] {
+        let Some(lab) = Lab::new() else { return };
+        lab.widen(&mtu.to_string());
+        for (agent, header) in [(AGENT, 20), ("[fd77:2::2]:4872", 40)] {
+            let asked = ["--rate", "5 Mbit/s", "--tcp-throughput", "1 Mbit/s"];
+            let (_, report) = lab.check_at(agent, "3s", &asked);
+            let text = linkqual::report::text(&report);
+            assert_eq!(report.sites[0].path_mtu_bytes, Some(mtu), "{agent}: {text}");
+            for row in report.trials.iter().filter(|row| row.tested) {
+                match row.kind {
+                    TrialKind::Idle => {}
+                    TrialKind::Udp => {
+                        assert_eq!(row.payload_bytes, Some(mtu - header - 8), "{agent}: {text}");
+                        assert_eq!(row.lost_packets, Some(0), "{agent}: {text}");
+                    }
+                    TrialKind::Tcp => {
+                        let info = row.tcp.as_ref().unwrap().info.unwrap();
+                        assert_eq!(info.mss_bytes, mtu - header - 32, "{agent}: {text}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A size that only longer packets carry is sent where they cross, and refused where they do not.
+#[test]
+fn a_size_of_8900_crosses_where_packets_of_9000_octets_do() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    lab.widen("9000");
+    let (_, report) = lab.check(&["--rate", "20 Mbit/s", "--size", "8900"]);
+    for row in loaded(&report) {
+        let (size, lost) = (row.payload_bytes, row.lost_packets);
+        assert_eq!((size, lost), (Some(8_900), Some(0)), "{}", linkqual::report::text(&report));
+    }
+    // The way there, without ICMP that tells of it.
+    ip(&["-n", &lab.name("router"), "link", "set", "to-agent", "mtu", "1500"]);
+    lab.forbid("ip protocol icmp drop");
+    let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &[]);
+    let mut command = agent.check_from(&lab.name("driver"));
+    let ended = run_program(command.args(["--rate", "20 Mbit/s", "--size", "8900"]));
+    ended.expect_error(2, &["8900", "at most 1472"]);
+}
+
+/// The driver has two addresses and two devices: what it is told to use is what the agent sees.
+#[test]
+fn a_run_leaves_by_the_address_and_the_device_that_it_is_told() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    let driver = lab.name("driver");
+    ip(&["-n", &driver, "addr", "add", "10.77.1.9/24", "dev", "eth0"]);
+    lab.forbid(
+        "iifname to-driver ip saddr 10.77.1.2 counter drop
+         iifname to-driver ip saddr 10.77.1.9 meta l4proto udp counter accept
+         iifname to-driver ip saddr 10.77.1.9 meta l4proto tcp counter accept",
+    );
+    let way = ["--source", "10.77.1.9", "--device", "eth0"];
+    let asked = ["--rate", "5 Mbit/s", "--tcp-throughput", "1 Mbit/s"];
+    let (_, report) = lab.check(&[&way[..], &asked].concat());
+    assert!(report.complete, "{}", linkqual::report::text(&report));
+    assert_eq!(report.sites[0].driver_address.as_deref(), Some("10.77.1.9"));
+    let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &["--device", "eth0"]);
+    let told = |arguments: &[&str]| {
+        run_program(agent.check_from(&driver).args(["--rtt-p99", "1 s"]).args(arguments))
+    };
+    told(&["--source", "10.77.1.7"]).expect_error(4, &["10.77.1.7", "no address of this host"]);
+    told(&["--device", "eth7"]).expect_error(4, &["'eth7'", "no such device"]);
+    told(&["--source", "fd77:1::2"]).expect_error(4, &["another version of IP"]);
+    told(&[&way[..], &["--duration", "1s"]].concat()).expect_code(0);
 }

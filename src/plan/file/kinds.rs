@@ -3,11 +3,12 @@
 
 use crate::plan::{
     CongestionControl, Course, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX,
-    PAYLOAD_MIN, STREAMS_MAX, is_circuit,
+    PAYLOAD_MIN, STREAMS_MAX, is_circuit, is_device,
 };
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -97,6 +98,10 @@ text! {
     Name(String), "EC-2031", r"^\P{Cc}{1,128}$", name;
     /// A file, relative to the plan.
     KeyPath(PathBuf), "driver.key", "^.+$", path;
+    /// An address of this host.
+    Source(IpAddr), "10.0.0.2", "^[0-9A-Fa-f.:]+$", source;
+    /// A device of this host.
+    Device(String), "eth1", r"^[!-.0-~]{1,15}$", device;
     /// Where an agent listens.
     Address(Host), "172.16.0.2:4872", r"^[0-9A-Za-z._:%\[\]-]+$", str::parse;
     /// A rate at the link's layer.
@@ -196,6 +201,15 @@ fn name(text: &str) -> Result<String, String> {
 fn path(text: &str) -> Result<PathBuf, String> {
     let is_path = !text.is_empty() && !text.contains('\0');
     is_path.then(|| text.into()).ok_or_else(|| "not the name of a file".to_owned())
+}
+
+fn source(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "not an IP address of this host, such as \"10.0.0.2\"".to_owned())
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let why = || "not the name of a device: 1 to 15 characters, such as \"eth1\"".to_owned();
+    is_device(text).then(|| text.to_owned()).ok_or_else(why)
 }
 
 fn rate(text: &str) -> Result<BitRate, String> {

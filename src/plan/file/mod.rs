@@ -110,6 +110,7 @@ pub fn read(file: &Path, text: &str) -> Reading {
     let plan = plan.unwrap_or_else(|| Plan {
         link: super::Link::default(),
         key: PathBuf::new(),
+        near: super::Near::default(),
         sites: Vec::new(),
         requirements: super::Requirements::default(),
         tests: Vec::new(),
@@ -120,13 +121,13 @@ pub fn read(file: &Path, text: &str) -> Reading {
 fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
     let (no_link, no_require) = (RawLink::default(), RawRequire::default());
     let (link, rates) = link::link(draft, value(&raw.link).unwrap_or(&no_link));
-    let key = site::driver(draft, &raw.driver);
+    let (key, near) = site::driver(draft, &raw.driver);
     let sites = site::sites(draft, &raw.sites);
     let require = value(&raw.require).unwrap_or(&no_require);
     let (requirements, demands) = require::requirements(draft, require);
     let (tests, offerings) = test::tests(draft, &raw.test, &sites, (&link, &rates));
     agreement::agree(draft, &rates, &demands, &offerings);
-    Plan { link, key, sites, requirements, tests }
+    Plan { link, key, near, sites, requirements, tests }
 }
 
 /// A plan in the making.

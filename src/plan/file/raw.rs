@@ -5,9 +5,9 @@
 
 use super::fault::{Fault, Place, nearest, repeated};
 use super::kinds::{
-    Address, Burst, Congestion, Counts, KeyPath, Kind, LeastOctets, LeastRate, Length, Mark,
-    MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Streams, Sure, Tags, Text,
-    Ways, Whole,
+    Address, Burst, Congestion, Counts, Device, KeyPath, Kind, LeastOctets, LeastRate, Length,
+    Mark, MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Source, Streams,
+    Sure, Tags, Text, Ways, Whole,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
@@ -238,8 +238,8 @@ macro_rules! read {
     )*};
 }
 
-read!(read_text: Address, Congestion, Counts, Kind, KeyPath, LeastOctets, LeastRate, Length,
-      Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Sure, Ways);
+read!(read_text: Address, Congestion, Counts, Device, Kind, KeyPath, LeastOctets, LeastRate,
+      Length, Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Source, Sure, Ways);
 read!(read_whole: Burst, Overhead, Size, Streams, Tags);
 
 /// A table: its keys, each with what is read from it.
@@ -332,6 +332,10 @@ table! {
         /// File with the driver's secret key, relative to the plan.
         #[schemars(required)]
         key: KeyPath,
+        /// The address of this host that all is sent from; what its routes say if not given.
+        source: Source,
+        /// The device of this host that all is sent by; what its routes say if not given.
+        device: Device,
     }
 
     /// A far end.

@@ -3,7 +3,7 @@
 use super::fault::{Place, nearest};
 use super::raw::{Given, Maybe, RawDriver, RawSite, RawSites, value};
 use super::{Draft, Half};
-use crate::plan::{Host, PORT, Site};
+use crate::plan::{Host, Near, PORT, Site};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
@@ -17,19 +17,26 @@ const NAMES_MAX: usize = 8;
 /// The longest name of a site, in characters.
 const NAME_LEN_MAX: usize = 63;
 
-/// This end's key.
-pub(super) fn driver(draft: &mut Draft<'_>, raw: &Maybe<RawDriver>) -> PathBuf {
+/// This end's key, and how it is left.
+pub(super) fn driver(draft: &mut Draft<'_>, raw: &Maybe<RawDriver>) -> (PathBuf, Near) {
     let of_plan = Place { line: 1, ..Place::default() }.field("driver");
+    let nothing = || (PathBuf::new(), Near::default());
     let Some(given) = raw else {
         draft.missing(&of_plan, "key", "this host's secret key", "driver.key");
-        return PathBuf::new();
+        return nothing();
     };
-    let Some((driver, place)) = given.whole() else { return PathBuf::new() };
+    let Some((driver, place)) = given.whole() else { return nothing() };
+    let near = Near {
+        source: value(&driver.source).map(|source| source.0),
+        device: value(&driver.device).map(|device| device.0.clone()),
+    };
     let Some(key) = &driver.key else {
         draft.missing(place, "key", "this host's secret key", "driver.key");
-        return PathBuf::new();
+        return nothing();
     };
-    key.whole().map_or_else(PathBuf::new, |(path, place)| draft.key(Half::Secret, &path.0, place))
+    let key = key.whole();
+    let key = key.map(|(path, place)| draft.key(Half::Secret, &path.0, place));
+    (key.unwrap_or_default(), near)
 }
 
 /// The far ends, as they stand in the file.
