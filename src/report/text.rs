@@ -503,7 +503,7 @@ fn delays(out: &mut String, row: &TrialRecord) {
     let rfc = row.jitter_rfc3550_us.map(|value| format!("RFC 3550 {}", quantity(value, "us")));
     let parts: Vec<String> = [jitter, rfc].into_iter().flatten().collect();
     if !parts.is_empty() {
-        wrapped(out, "    ", &parts.join(", "));
+        line!(out, "    {}", parts.join(", "));
     }
 }
 
