@@ -314,7 +314,7 @@ fn merged(a: &TcpInfo, b: &TcpInfo) -> TcpInfo {
 
 /// The sending end of a TCP stream.
 ///
-/// The law of its use: ask the kernel where [`TcpSender::wants_sample`], [`TcpSender::poll`], do
+/// The law of its use: ask the kernel where it wants a look, [`TcpSender::poll`], do
 /// what it says, tell what the kernel took, poll again.
 #[derive(Debug)]
 pub struct TcpSender<C> {
