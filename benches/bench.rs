@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use linkqual::clock::{Agent, Driver, Stamp};
-use linkqual::flow::{Arrival, Arrived, Next, Receiver, Sender, Steady, Stream};
+use linkqual::flow::{Arrival, Arrived, Next, Outgoing, Receiver, Sender, Steady, Stream};
 use linkqual::plan::Direction;
 use linkqual::stats::confidence::{Confidence, loss_bounds, quantile_ranks};
 use linkqual::stats::delays::Delays;
@@ -118,6 +118,21 @@ fn pace(criterion: &mut Criterion) {
             assert!(matches!(next, Next::Send(_)), "slot {slot} is due: {next:?}");
             sender.on_sent(now, 1, false);
             slot += 1;
+        });
+    });
+    group.bench_function("a train of 44 on time, poll, headers and on_sent", |bencher| {
+        let mut sender = Sender::new(Stream { train: 44, ..endless() }, start);
+        let mut datagram = [0xa5; HEADER_LEN];
+        let mut slot = 44;
+        bencher.iter(|| {
+            let now = start.after_nanos(slot * 1_000);
+            sender.on_heard(now);
+            let Next::Send(Outgoing::Load(train)) = sender.poll(black_box(now)) else {
+                panic!("slot {slot} is due");
+            };
+            train.headers().for_each(|header| header.emit(black_box(&mut datagram)));
+            sender.on_sent(now, train.packets(), true);
+            slot += 44;
         });
     });
     group.bench_function("a poll before its time", |bencher| {

@@ -424,3 +424,88 @@ impl<C> Nap<C> {
         (NAP_NS_MIN <= nap_ns && 2 <= gather).then(|| now.after_nanos(nap_ns))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Driver;
+    use crate::flow::Steady;
+    use crate::plan::{Direction, Dscp};
+    use crate::units::{PacketRate, Span};
+
+    const US: u64 = 1_000;
+
+    fn at(us: u64) -> Stamp<Driver> {
+        Stamp::from_nanos(us * US)
+    }
+
+    #[test]
+    fn a_receiver_naps_for_what_an_eighth_of_its_buffer_holds_and_half_a_millisecond_at_most() {
+        // 80 000 octets, an eighth of which is filled by 10 packets of 1000.
+        let mut nap = Nap::new(80_000, at(0));
+        nap.on_read(10, 10_000);
+        assert_eq!(nap.poll(at(100)), Some(at(200)), "10 packets came in 100 us");
+        nap.on_read(1, 1_000);
+        assert_eq!(nap.poll(at(300)), Some(at(800)), "one in 100 us: 5 in the longest nap");
+    }
+
+    #[test]
+    fn it_waits_for_what_comes_seldom_or_would_fill_its_buffer_at_once() {
+        let mut nap = Nap::new(80_000, at(0));
+        assert_eq!(nap.poll(at(100)), None, "nothing came");
+        nap.on_read(1, 1_000);
+        assert_eq!(nap.poll(at(10_100)), None, "one in 10 ms");
+        nap.on_read(100, 100_000);
+        assert_eq!(nap.poll(at(10_200)), None, "10 us fill it");
+    }
+
+    fn stream() -> Stream {
+        Stream {
+            number: 1,
+            token: Token(9),
+            direction: Direction::Forward,
+            rate: PacketRate::new(1_000_000).expect("a rate"),
+            slots: 1_000_000,
+            payload: 3_000,
+            train: 4,
+            capacity: false,
+            dscp: Dscp::default(),
+            steady: Steady::of(Span::from_secs(1)),
+        }
+    }
+
+    fn train(sender: &mut Sender<Driver>, now: Stamp<Driver>) -> Train {
+        match sender.poll(now) {
+            Next::Send(Outgoing::Load(train)) => train,
+            other => panic!("no train: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_datagram_has_its_header_and_its_number_and_the_rest_stays_random() {
+        let socket = Socket::connect("127.0.0.1:9".parse().expect("an address"));
+        let (sealer, socket) = (Sealer::new(&[1; 32]), socket.expect("a socket"));
+        let open = OpenStream { stream: stream(), sealer, socket };
+        let mut loader = Loader::new(&open);
+        let before = loader.octets.clone();
+        let mut sender = Sender::<Driver>::new(open.stream, at(0));
+        let mut sequence = 0;
+        // More than once through all that is ready.
+        for round in 1..100 {
+            let now = at(4 * round);
+            sender.on_heard(now);
+            let train = train(&mut sender, now);
+            let range = loader.load(&train);
+            for datagram in loader.octets[range].chunks(3_000) {
+                let header = Header::parse(datagram).expect("a header");
+                assert_eq!(header.sequence, sequence);
+                assert_eq!(datagram[1_024..1_032], sequence.to_be_bytes());
+                sequence += 1;
+            }
+            sender.on_sent(now, train.packets(), true);
+        }
+        let changed = loader.octets.iter().zip(&before).filter(|(now, then)| now != then).count();
+        let datagrams = before.len() / 3_000;
+        assert!(changed <= datagrams * (36 + 8), "{changed} octets of {datagrams} datagrams");
+    }
+}
