@@ -24,7 +24,7 @@ pub use event::{FarEvent, NearEvent, Probed};
 pub use gaps::{Gap, Gaps};
 pub use handshake::{Handshake, HandshakeFailed};
 pub use outcome::{Evidence, Half, HostLimits, Outcome, PathMtu, Probing, Stamping, Status};
-pub use payload::{Payload, PayloadCheck};
+pub use payload::{BLOCK, Payload, PayloadCheck, mark, random};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};

@@ -1,13 +1,33 @@
-//! What TCP streams carry: octets that no line compresses, that differ from pass to pass, and that
-//! the receiver can make again from the stream's token.
+//! What streams carry: octets that no line compresses, marked so that no two packets or passes are
+//! alike; TCP's its receiver can make again from the stream's token.
 
 use super::tcp::WRITE_MAX;
 use crate::wire::tcp::TcpChecked;
 use crate::wire::{StreamNumber, Token};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 
-/// How far apart the marks are that make each pass over the payload another: a line that keeps what
-/// it has seen finds no block of this length again, though shorter ones.
-const BLOCK: usize = 1 << 10;
+/// How far apart marks are: a line that keeps what it has seen finds no block of this length again,
+/// though shorter ones.
+pub const BLOCK: usize = 1 << 10;
+
+/// Octets that no line compresses, and that no other stream has: the key stream of `ChaCha8` whose
+/// key is `token`, big-endian, and zeros. Both ends make the same, whatever their versions.
+#[must_use]
+pub fn random(token: Token, len: usize) -> Vec<u8> {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&token.0.to_be_bytes());
+    let mut octets = vec![0; len];
+    ChaCha8Rng::from_seed(key).fill_bytes(&mut octets);
+    octets
+}
+
+/// Writes `number` to the front of each whole [`BLOCK`] of `octets`.
+pub fn mark(octets: &mut [u8], number: u64) {
+    for block in octets.chunks_exact_mut(BLOCK) {
+        block[..8].copy_from_slice(&number.to_be_bytes());
+    }
+}
 
 /// A stream's payload, of which [`WRITE_MAX`] octets at a time exist.
 #[derive(Clone, Debug)]
@@ -20,9 +40,7 @@ impl Payload {
     /// The first pass of the stream with this secret.
     #[must_use]
     pub fn new(token: Token) -> Self {
-        let mut state = token.0;
-        let words = std::iter::repeat_with(|| mixed(&mut state).to_be_bytes());
-        Self { octets: words.take(WRITE_MAX / 8).flatten().collect(), pass: 0 }
+        Self { octets: random(token, WRITE_MAX), pass: 0 }
     }
 
     /// This pass, all of it.
@@ -34,19 +52,8 @@ impl Payload {
     /// Goes on to the next pass.
     pub fn turn(&mut self) {
         self.pass += 1;
-        for block in self.octets.chunks_exact_mut(BLOCK) {
-            block[..8].copy_from_slice(&self.pass.to_be_bytes());
-        }
+        mark(&mut self.octets, self.pass);
     }
-}
-
-/// The next word of `SplitMix64` (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
-/// Generators, 2014).
-const fn mixed(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
 }
 
 /// Compares what comes with what was sent.
@@ -113,12 +120,15 @@ mod tests {
         assert_eq!(second[BLOCK..BLOCK + 8], [0, 0, 0, 0, 0, 0, 0, 1]);
     }
 
-    /// The first words from 0, as the paper's authors publish them.
+    /// Test vector TC1 of draft-strombergson-chacha-test-vectors-01, 8 rounds, a key of 256 bit.
     #[test]
-    fn the_words_are_those_of_split_mix() {
-        let mut state = 0;
-        assert_eq!(mixed(&mut state), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(mixed(&mut state), 0x6e78_9e6a_a1b9_65f4);
+    fn the_octets_are_the_key_stream_that_every_version_makes() {
+        let expected = [
+            0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8, 0x1f, 0x09,
+            0xa5, 0xa1, 0x2c, 0x84, 0x0e, 0xc3, 0xce, 0x9a, 0x7f, 0x3b, 0x18, 0x1b, 0xe1, 0x88,
+            0xef, 0x71, 0x1a, 0x1e,
+        ];
+        assert_eq!(random(Token(0), 32), expected);
     }
 
     #[test]

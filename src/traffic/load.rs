@@ -3,25 +3,20 @@
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::clock::Stamp;
 use crate::flow::{
-    Arrived, BATCH_MAX, Ending, Next, Outgoing, PROBE_STREAM, Receiver, Sender, SentCounts, Stream,
-    Tally, Train, Waiting,
+    Arrived, BATCH_MAX, BLOCK, Ending, Next, Outgoing, PROBE_STREAM, Receiver, Sender, SentCounts,
+    Stream, Tally, Train, Waiting, mark, random,
 };
 use crate::io::udp::{Batch, Refusal, Sent, Socket, Stray};
 use crate::io::{clock, host};
 use crate::wire::load::Header;
 use crate::wire::seal::Sealer;
 use crate::wire::signal::{Say, Signal};
-use crate::wire::{self, Kind, Token};
-use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
+use crate::wire::{self, Kind};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Octets of payload that a stream has ready, so that packets in a row are not alike.
 const POOL_OCTETS: usize = 1 << 18;
-
-/// How far apart a packet's number stands in its payload: no two packets have a block of this
-/// length in common.
-const BLOCK: usize = 1 << 10;
 
 /// Batches that are read before anything else is looked at.
 const READ_MAX: usize = 16;
@@ -149,13 +144,6 @@ fn waiting(stream: &Stream, company: Company) -> Waiting {
     }
 }
 
-/// Octets that no line compresses, and that no other stream has.
-pub(super) fn random(token: Token, len: usize) -> Vec<u8> {
-    let mut octets = vec![0; len];
-    ChaCha8Rng::seed_from_u64(token.0).fill_bytes(&mut octets);
-    octets
-}
-
 /// Makes the datagrams of a stream, and sends them by the train.
 struct Loader {
     /// Datagrams in a row: only their headers and numbers are written anew.
@@ -234,10 +222,8 @@ impl Loader {
         let datagrams = self.octets[range.clone()].chunks_exact_mut(each);
         for (header, datagram) in train.headers().zip(datagrams) {
             header.emit(datagram);
-            let number = header.sequence.to_be_bytes();
-            for block in datagram.chunks_exact_mut(BLOCK).skip(1) {
-                block[..number.len()].copy_from_slice(&number);
-            }
+            // The first block has the header.
+            mark(&mut datagram[BLOCK.min(each)..], header.sequence);
         }
         range
     }
@@ -432,6 +418,7 @@ mod tests {
     use crate::flow::Steady;
     use crate::plan::{Direction, Dscp};
     use crate::units::{PacketRate, Span};
+    use crate::wire::Token;
 
     const US: u64 = 1_000;
 

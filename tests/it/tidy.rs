@@ -65,7 +65,7 @@ const FLOORS: &[Floor] = &{
         floor(Head, "policy", AllBefore, &["thiserror"]),
         floor(Head, "pace", AllBefore, &[]),
         floor(Head, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
-        floor(Head, "flow", AllBefore, &["thiserror"]),
+        floor(Head, "flow", AllBefore, &["rand", "thiserror"]),
         floor(Head, "metric", AllBefore, &[]),
         floor(Head, "doubt", AllBefore, &[]),
         floor(Head, "verdict", AllBefore, &["schemars", "serde"]),
