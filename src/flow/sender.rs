@@ -53,7 +53,8 @@ pub struct SentCounts {
     pub excess: Excess,
     /// How late packets left: where they leave in trains, each train behind its last packet's time.
     pub lateness: Delays,
-    /// Packets that left in trains which the kernel or the device cut.
+    /// Packets that were handed to the kernel in trains that it or the device cuts: all but those
+    /// that left when it would not.
     pub segmented: u64,
     /// The most packets that left at once.
     pub burst: u32,

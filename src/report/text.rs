@@ -647,4 +647,34 @@ mod tests {
         assert_eq!(quantity(0.25, "ratio"), "25 %");
         assert_eq!(quantity(1e-7, "ratio"), "1.00e-5 %");
     }
+
+    #[test]
+    fn how_a_load_left_is_told() {
+        let one_by_one = SendingRecord {
+            burst_packets: 1,
+            burst_packets_seen: Some(1),
+            segmented_packets: Some(0),
+            waiting: Some(WaitingRecord::Asleep),
+            send_buffer_bytes: None,
+            receive_buffer_bytes: None,
+        };
+        let trains = SendingRecord {
+            burst_packets: 46,
+            burst_packets_seen: Some(46),
+            segmented_packets: Some(10),
+            waiting: None,
+            ..one_by_one
+        };
+        let handed_over =
+            SendingRecord { burst_packets_seen: Some(64), waiting: None, ..one_by_one };
+        let check = |sending, sent, expected: &str| {
+            assert_eq!(sending_text(sending, Some(sent)), expected);
+        };
+        check(&one_by_one, 10, "sent one by one; timed asleep, for want of processors");
+        check(&handed_over, 10, "sent one by one, up to 64 handed over at once");
+        check(&trains, 10, "sent in trains of up to 46 packets, which the kernel cuts");
+        let uncut =
+            "sent in trains of up to 46, which the kernel would not cut: 10 packets left so";
+        check(&trains, 11, uncut);
+    }
 }

@@ -185,7 +185,7 @@ impl Loader {
         // Sent one by one, what was not taken is the first alone.
         let (result, segmented, refused) = match whole {
             Ok(None) => (socket.send_each(octets, self.each), false, 1),
-            Ok(Some(sent)) => (Ok((train.packets() as usize, sent)), 1 < packets, packets),
+            Ok(Some(sent)) => (Ok((packets as usize, sent)), true, packets),
             Err(error) => (Err(error), false, packets),
         };
         match result {
@@ -459,6 +459,41 @@ mod tests {
             dscp: Dscp::default(),
             steady: Steady::of(Span::from_secs(1)),
         }
+    }
+
+    #[test]
+    fn a_train_that_the_kernel_does_not_cut_leaves_packet_by_packet_and_is_told() {
+        let far = Socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
+        let near = Socket::connect(far.local().expect("bound"));
+        let (sealer, socket) = (Sealer::new(&[1; 32]), near.expect("a socket"));
+        // No kernel cuts a send into more than 128.
+        let stream = Stream { train: 200, payload: 100, ..stream() };
+        let mut open = OpenStream { stream, sealer, socket };
+        let mut loader = Loader::new(&open);
+        let mut sender = Sender::<Driver>::new(stream, at(0));
+        let train = train(&mut sender, at(300));
+        loader.send(&mut open.socket, &train, at(300), &mut sender, &Gauge::default());
+        let counts = sender.into_counts();
+        assert!(!loader.cuts);
+        // One call takes 64 packets; the others are polled again.
+        assert_eq!((counts.sent, counts.segmented, counts.refused), (64, 0, 0));
+    }
+
+    #[test]
+    fn the_last_packet_of_a_stream_left_as_its_trains_did() {
+        let far = Socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
+        let near = Socket::connect(far.local().expect("bound"));
+        let (sealer, socket) = (Sealer::new(&[1; 32]), near.expect("a socket"));
+        let stream = Stream { slots: 9, payload: 100, ..stream() };
+        let mut open = OpenStream { stream, sealer, socket };
+        let mut loader = Loader::new(&open);
+        let mut sender = Sender::<Driver>::new(stream, at(0));
+        for now in [4, 8, 12] {
+            let train = train(&mut sender, at(now));
+            loader.send(&mut open.socket, &train, at(now), &mut sender, &Gauge::default());
+        }
+        let counts = sender.into_counts();
+        assert_eq!((counts.sent, counts.segmented, counts.burst), (9, 9, 4));
     }
 
     fn train(sender: &mut Sender<Driver>, now: Stamp<Driver>) -> Train {
