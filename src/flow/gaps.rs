@@ -65,19 +65,22 @@ impl Gaps {
     /// stream offered something.
     #[must_use]
     pub fn in_common_with(&self, other: &Self) -> Self {
-        let (mut mine, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut mine = self.0.iter().map(Divided::new).peekable();
+        let mut theirs = other.0.iter().map(Divided::new).peekable();
         let mut common = Vec::new();
-        while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
-            let (start_ns, end_ns) = (a.start_ns.max(b.start_ns), a.end_ns.min(b.end_ns));
+        while let (Some(a), Some(b)) = (mine.peek_mut(), theirs.peek_mut()) {
+            let start_ns = a.gap.start_ns.max(b.gap.start_ns);
+            let end_ns = a.gap.end_ns.min(b.gap.end_ns);
             if start_ns < end_ns {
-                let packets = within(a, start_ns, end_ns) + within(b, start_ns, end_ns);
-                common.push(Gap { start_ns, end_ns, packets, offered: a.offered || b.offered });
+                let packets = a.take(start_ns, end_ns) + b.take(start_ns, end_ns);
+                let offered = a.gap.offered || b.gap.offered;
+                common.push(Gap { start_ns, end_ns, packets, offered });
             }
-            if a.end_ns < b.end_ns {
-                mine.next()
+            if a.gap.end_ns < b.gap.end_ns {
+                mine.next();
             } else {
-                theirs.next()
-            };
+                theirs.next();
+            }
         }
         Self(common)
     }
@@ -88,17 +91,40 @@ impl Gaps {
     }
 }
 
-/// The packets of `gap` that fall to a part of it: they are taken to stand at even distances from
-/// its ends and each other, so that nothing is counted twice where a long gap meets several short
-/// ones, and one that is a moment shorter has them all.
-fn within(gap: &Gap, start_ns: u64, end_ns: u64) -> u64 {
-    let span = u128::from(gap.span().nanos().max(1));
-    let before = |at_ns: u64| {
-        let distance = u128::from(at_ns.saturating_sub(gap.start_ns));
-        let reached = (distance * (u128::from(gap.packets) + 1)).div_ceil(span);
-        u64::try_from(reached.saturating_sub(1)).unwrap_or(u64::MAX).min(gap.packets)
-    };
-    before(end_ns) - before(start_ns)
+/// A gap whose packets fall to its parts.
+struct Divided<'a> {
+    gap: &'a Gap,
+    /// How many of them earlier parts have.
+    taken: u64,
+}
+
+impl<'a> Divided<'a> {
+    const fn new(gap: &'a Gap) -> Self {
+        Self { gap, taken: 0 }
+    }
+
+    /// The packets of a part, which comes behind those before. When they were lost nobody knows:
+    /// they are taken to stand at even distances from the gap's ends and each other, and one that
+    /// is less than half of that outside belongs to the part. So nothing is counted twice where a
+    /// long gap meets several short ones; and where the line was dead for all, the last to arrive
+    /// having been of the other stream, the part has them all.
+    fn take(&mut self, start_ns: u64, end_ns: u64) -> u64 {
+        let before = self.standing_before(start_ns, |at, half| at.saturating_sub(half));
+        let until = self.standing_before(end_ns, u128::saturating_add);
+        let from = before.max(self.taken);
+        self.taken = until.max(from);
+        self.taken - from
+    }
+
+    /// How many stand before a moment that is moved by half of their distance.
+    fn standing_before(&self, at_ns: u64, moved: impl Fn(u128, u128) -> u128) -> u64 {
+        let Gap { start_ns, packets, .. } = *self.gap;
+        let span = u128::from(self.gap.span().nanos().max(1));
+        // In units of which a distance has twice the span, so that half of it is whole.
+        let at = u128::from(at_ns.saturating_sub(start_ns)) * 2 * (u128::from(packets) + 1);
+        let reached = moved(at, span).div_ceil(2 * span);
+        u64::try_from(reached.saturating_sub(1)).unwrap_or(u64::MAX).min(packets)
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +148,7 @@ mod tests {
         let common = load.in_common_with(&probes);
         let outages: Vec<_> = common.outages(GAP_MIN).copied().collect();
         // Of the load, the 30th of 30 stands at 390.3 ms; of the probes, the first at 100 ms.
-        let packets = 29 + 29;
+        let packets = 30 + 29;
         let outage = Gap { start_ns: 100 * MS, end_ns: 390 * MS, packets, offered: true };
         assert_eq!(outages, [outage]);
         assert_eq!(probes.in_common_with(&load), common);
@@ -134,9 +160,24 @@ mod tests {
         let parts = gaps(&[(0, 60, 0, true), (60, 490, 0, true), (490, 500, 0, true)]);
         let packets: Vec<u64> =
             load.in_common_with(&parts).as_slice().iter().map(|gap| gap.packets).collect();
-        // 851 distances of 0.5875 ms: the 102nd packet stands at 59.9 ms, the 833rd at 489.4.
-        assert_eq!(packets, [102, 731]);
-        assert_eq!(load.in_common_with(&gaps(&[(2, 499, 0, true)])).as_slice()[0].packets, 846);
+        // 851 distances of 0.5875 ms: the 102nd packet stands at 59.9 ms, the 834th at 490.0.
+        assert_eq!(packets, [102, 732]);
+        // The third stands at 1.76 ms, the 850th at 499.4.
+        assert_eq!(load.in_common_with(&gaps(&[(2, 499, 0, true)])).as_slice()[0].packets, 847);
+    }
+
+    #[test]
+    fn a_probe_that_is_lost_just_behind_the_last_arrival_is_of_the_outage() {
+        // Probes each 10 ms, the last that came 0.1 ms late: 50 are lost behind it. The first of
+        // them left when the last packet of the load arrived, and a moment later.
+        let gap = |start_us: u64, end_us: u64, packets| {
+            let (start_ns, end_ns) = (start_us * 1_000, end_us * 1_000);
+            Gaps(vec![Gap { start_ns, end_ns, packets, offered: true }])
+        };
+        let (probes, load) = (gap(100_100, 610_000, 50), gap(110_099, 609_999, 850));
+        let packets = |a: &Gaps, b: &Gaps| a.in_common_with(b).as_slice()[0].packets;
+        assert_eq!(packets(&probes, &load), 900);
+        assert_eq!(packets(&load, &probes), 900);
     }
 
     #[test]
