@@ -168,24 +168,36 @@ fn on_interrupt() -> Result<Arc<AtomicBool>, Box<dyn Error>> {
     Ok(is_asked)
 }
 
-const COLUMNS: [&str; 9] =
-    ["direction", "class", "number", "octets", "fate", "read_ns", "due_ns", "written_ns", "order"];
+const COLUMNS: [&str; 11] = [
+    "direction",
+    "class",
+    "number",
+    "octets",
+    "fate",
+    "empty_ns",
+    "read_ns",
+    "due_ns",
+    "written_ns",
+    "done_ns",
+    "order",
+];
 
 /// The log as rows, in the order in which packets were written.
 fn write<W: std::io::Write>(mut rows: csv::Writer<W>, log: &[Entry]) -> Result<(), csv::Error> {
     rows.write_record(COLUMNS)?;
     for (order, entry) in log.iter().enumerate() {
         let at = |ns: Option<u64>| ns.map_or_else(String::new, |ns| ns.to_string());
-        let (due, written) = (entry.out.map(|out| out.due_ns), entry.out.map(|out| out.written_ns));
         rows.write_record([
             &entry.direction.to_string(),
             class(entry.class),
             &entry.number.to_string(),
             &entry.octets.to_string(),
             fate(entry.fate),
+            &entry.empty_ns.to_string(),
             &entry.read_ns.to_string(),
-            &at(due),
-            &at(written),
+            &at(entry.out.map(|out| out.due_ns)),
+            &at(entry.out.map(|out| out.written_ns)),
+            &at(entry.out.map(|out| out.done_ns)),
             &order.to_string(),
         ])?;
     }

@@ -2,11 +2,11 @@
 //! model in `line` lets it.
 //!
 //! Each direction is a line of its own. What was done to each packet is counted by class, and kept
-//! in a log if asked: when it was read, when it was due, and when it was written, so that the
-//! emulator's own error, which is the last less the second, is known for each packet. Reading has
-//! an error too, which no log can know: a packet waits in its device until it is read, a few
-//! microseconds where the emulator spins and up to 100 us where it sleeps. It shows as the delay
-//! of a line without delay.
+//! in a log if asked, with the emulator's own error: when its device was seen empty last, when it
+//! was read, when it was due, and when it was written, from the call's begin to its end. It left
+//! its host between the first two, and reached the other between the last two, so that what delay
+//! it met is known between two bounds: a few microseconds apart where the emulator spins, up to
+//! 100 us where it sleeps, and more where something else takes its processor from it.
 
 use crate::clock::{Driver, Stamp};
 use crate::demo::transit::{Transit, class_of};
@@ -23,10 +23,10 @@ const BATCH: usize = 32;
 /// Longer than any packet that a TUN device hands over.
 const PACKET_MAX: usize = 1 << 16;
 
-/// Entries that a log holds: 200 MB. What comes later is counted, but has no entry.
+/// Entries that a log holds: 270 MB. What comes later is counted, but has no entry.
 pub const LOG_MAX: usize = 1 << 22;
 
-const _: () = assert!(size_of::<Entry>() <= 48, "LOG_MAX entries are more than it says");
+const _: () = assert!(size_of::<Entry>() <= 64, "LOG_MAX entries are more than it says");
 
 /// What the emulator does while nothing is due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +59,8 @@ pub struct Entry {
     pub octets: u16,
     /// What became of it.
     pub fate: Fate,
+    /// When its device was seen empty last: it had not come by then.
+    pub empty_ns: u64,
     /// When it was read.
     pub read_ns: u64,
     /// When it was due and when it was written; `None` where it was lost.
@@ -70,8 +72,10 @@ pub struct Entry {
 pub struct Out {
     /// When it was due.
     pub due_ns: u64,
-    /// When it was written.
+    /// When it was written: not before.
     pub written_ns: u64,
+    /// When the call that wrote it was over.
+    pub done_ns: u64,
 }
 
 /// A packet on its way: its octets, and its entry but for the arrival.
@@ -82,6 +86,8 @@ type Passenger = (Vec<u8>, Entry);
 pub struct Emulator {
     /// By the direction of the packets that are read from it.
     devices: Directed<Tun>,
+    /// When each was seen empty last.
+    empty_ns: Directed<u64>,
     lines: Directed<Line>,
     /// Lateness of what was written: written less due, in nanoseconds.
     lateness: Directed<Delays>,
@@ -101,6 +107,7 @@ impl Emulator {
         let Directed { forward, reverse } = specs;
         Self {
             devices: Directed { forward: near, reverse: far },
+            empty_ns: Directed::default(),
             lines: Directed {
                 forward: Line::new(forward, seed),
                 reverse: Line::new(reverse, !seed),
@@ -201,7 +208,11 @@ impl Emulator {
 
     fn read(&mut self, direction: Direction, buffer: &mut [u8]) -> io::Result<()> {
         for _ in 0..BATCH {
-            let Some(len) = self.devices.get_mut(direction).read(buffer)? else { return Ok(()) };
+            let before: Stamp<Driver> = clock::now();
+            let Some(len) = self.devices.get_mut(direction).read(buffer)? else {
+                *self.empty_ns.get_mut(direction) = before.nanos();
+                return Ok(());
+            };
             let now: Stamp<Driver> = clock::now();
             self.offer(direction, now.nanos(), &buffer[..len]);
         }
@@ -221,7 +232,8 @@ impl Emulator {
         let octets = u16::try_from(packet.len()).unwrap_or(u16::MAX);
         let deliveries = line.offer(read_ns, octets.into(), class);
         let fate = deliveries.fate();
-        let entry = Entry { direction, class, number, octets, fate, read_ns, out: None };
+        let empty_ns = *self.empty_ns.get(direction);
+        let entry = Entry { direction, class, number, octets, fate, empty_ns, read_ns, out: None };
         if let Fate::Lost(_) = fate {
             self.note(entry);
         }
@@ -241,7 +253,8 @@ impl Emulator {
                 *self.refused.get_mut(direction) += 1;
             }
             self.lateness.get_mut(direction).record(written_ns.saturating_sub(due_ns));
-            self.note(Entry { out: Some(Out { due_ns, written_ns }), ..entry });
+            let done_ns = clock::now::<Driver>().nanos();
+            self.note(Entry { out: Some(Out { due_ns, written_ns, done_ns }), ..entry });
         }
     }
 
