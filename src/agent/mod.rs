@@ -313,6 +313,7 @@ impl Loop {
                 checksum_errors: since.checksum_errors,
                 clock_steps: live.trial.gauge().clock_steps(),
                 stamp_noise_ns: live.stamp_noise_ns,
+                card_stamps: live.trial.gauge().card_stamps(),
             };
             self.session.handle_trial(id, FarEvent::Host(limits));
         }

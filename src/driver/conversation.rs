@@ -484,12 +484,15 @@ impl<'a> Conductor<'a> {
 
     fn end_trial(&mut self, mut outcome: Outcome) -> Result<(), Error> {
         let since = host::Counters::read(self.device.as_deref()).since(&self.before);
+        let trial = self.trial.take();
+        let gauge = trial.as_ref().map(|trial| trial.gauge());
         outcome.take_driver_host(HostLimits {
             queue_drops: since.queue_drops,
             kernel_drops: since.softnet_drops,
             checksum_errors: since.checksum_errors,
-            clock_steps: self.trial.take().map_or(0, |trial| trial.gauge().clock_steps()),
+            clock_steps: gauge.map_or(0, |gauge| gauge.clock_steps()),
             stamp_noise_ns: self.stamp_noise_ns,
+            card_stamps: gauge.is_some_and(|gauge| gauge.card_stamps()),
         });
         if outcome.status == Status::Ok || outcome.status == Status::Partial {
             outcome.began_wall_ns = Some(self.began_wall_ns);

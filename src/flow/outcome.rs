@@ -37,6 +37,8 @@ pub struct HostLimits {
     /// How far apart its kernel's stamps are of a datagram that goes nowhere, in nanoseconds: the
     /// 99th percentile; `None` where that was not found out.
     pub stamp_noise_ns: Option<u64>,
+    /// Its network card stamps what the probes ask for, and not its kernel.
+    pub card_stamps: bool,
 }
 
 /// What stamped the exchanges that delays are read from. Where the kernel did not, a program read

@@ -278,6 +278,7 @@ mod tests {
             probe_sequence,
             probe_sent_ns: sent_ns,
             follow_ups: [None, None],
+            by_card: false,
             token: crate::wire::Token(0),
         }
     }

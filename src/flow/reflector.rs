@@ -123,6 +123,7 @@ pub struct Incoming<'a> {
 #[derive(Debug)]
 pub struct Reflector {
     cookies: Sealer,
+    by_card: bool,
     entries: BTreeMap<Token, Entry>,
 }
 
@@ -130,7 +131,12 @@ impl Reflector {
     /// A reflector that makes its cookies with `secret`, which nobody else may know.
     #[must_use]
     pub fn new(secret: &[u8; KEY_LEN]) -> Self {
-        Self { cookies: Sealer::new(secret), entries: BTreeMap::new() }
+        Self { cookies: Sealer::new(secret), by_card: false, entries: BTreeMap::new() }
+    }
+
+    /// Has replies say that a network card stamps them, and not the kernel.
+    pub const fn on_card(&mut self) {
+        self.by_card = true;
     }
 
     /// Expects `stream`, sealed with `sealer`, from `now` on.
@@ -270,6 +276,7 @@ impl Reflector {
             probe_sequence: probe.sequence,
             probe_sent_ns: probe.sent_ns,
             follow_ups: [None; FOLLOW_UPS],
+            by_card: self.by_card,
             token: stream.token,
         })
     }

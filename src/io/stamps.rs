@@ -4,10 +4,9 @@
 //! (`SOF_TIMESTAMPING_OPT_ID`, `OPT_TSONLY`). Whether a datagram that it refused took a number
 //! depends on its version, so that the numbers start anew behind each refusal; a stamp that could
 //! not be its datagram's, because it is of before the call that sent it, is dropped. Stamps are the
-//! kernel's own, taken where the device's driver takes the datagram: those of network cards, which
-//! have clocks of their own, are never asked for.
+//! kernel's own, taken where the device's driver takes the datagram; or a network card's, where it
+//! stamps all. A socket has either the ones or the others: they are never mixed.
 
-use super::clock::Bridge;
 use super::sys;
 use super::udp::{Received, Sent, Socket};
 use crate::clock::{Driver, Stamp};
@@ -18,9 +17,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// Software stamps of what comes and of what leaves, the latter by number and without the datagram.
-const FLAGS: libc::c_uint = libc::SOF_TIMESTAMPING_RX_SOFTWARE
+const BY_KERNEL: libc::c_uint = libc::SOF_TIMESTAMPING_RX_SOFTWARE
     | libc::SOF_TIMESTAMPING_TX_SOFTWARE
     | libc::SOF_TIMESTAMPING_SOFTWARE
+    | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+
+/// Likewise those of a network card.
+const BY_CARD: libc::c_uint = libc::SOF_TIMESTAMPING_RX_HARDWARE
+    | libc::SOF_TIMESTAMPING_TX_HARDWARE
+    | libc::SOF_TIMESTAMPING_RAW_HARDWARE
     | libc::SOF_TIMESTAMPING_OPT_TSONLY;
 
 /// Datagrams whose stamps may be awaited at a time, and stamps that may wait to be taken: a device
@@ -63,27 +68,26 @@ struct Awaited {
 /// The stamps of one socket's datagrams; without any until [`Departures::ask`].
 #[derive(Debug, Default)]
 pub(super) struct Departures {
-    asked: bool,
+    /// What was asked for; 0 is nothing.
+    flags: libc::c_uint,
     next: u32,
     awaited: VecDeque<Awaited>,
     told: VecDeque<(Label, u64)>,
 }
 
 impl Departures {
-    /// Has the kernel stamp all that the socket sends from now on.
-    pub(super) fn ask(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+    /// Has the kernel stamp all that the socket sends from now on, or its network card.
+    pub(super) fn ask(&mut self, fd: BorrowedFd<'_>, by_card: bool) -> io::Result<()> {
         let room = AWAITED_MAX as usize;
         self.awaited.reserve_exact(room);
         self.told.reserve_exact(room);
-        self.number_anew(fd)?;
-        self.asked = true;
-        Ok(())
+        self.number_anew(fd, if by_card { BY_CARD } else { BY_KERNEL })
     }
 
     /// The kernel took a datagram; a labelled one in a call that began at the time beside its
     /// label, in nanoseconds of the monotonic clock.
     pub(super) fn on_sent(&mut self, labelled: Option<(Label, u64)>) {
-        if !self.asked {
+        if self.flags == 0 {
             return;
         }
         if self.awaited.len() == AWAITED_MAX as usize {
@@ -95,17 +99,16 @@ impl Departures {
 
     /// The kernel did not take a datagram, which may have had a number all the same.
     pub(super) fn on_refused(&mut self, fd: BorrowedFd<'_>) {
-        if self.asked && self.number_anew(fd).is_err() {
-            self.asked = false;
+        if self.flags != 0 && self.number_anew(fd, self.flags).is_err() {
+            self.flags = 0;
         }
     }
 
-    /// A datagram left: the kernel told its number, and when, on the wall clock.
-    pub(super) fn on_left(&mut self, number: u32, real_ns: u64, bridge: &mut Bridge) {
+    /// A datagram left: the kernel told its number, and when.
+    pub(super) fn on_left(&mut self, number: u32, at: Option<Stamp<Driver>>) {
         let place = self.awaited.iter().position(|awaited| awaited.number == number);
         let labelled = place.and_then(|place| self.awaited.remove(place)?.labelled);
-        let Some((label, since_ns)) = labelled else { return };
-        let Some(at) = bridge.carry::<Driver>(real_ns) else { return };
+        let (Some((label, since_ns)), Some(at)) = (labelled, at) else { return };
         let is_its = since_ns <= at.nanos().saturating_add(WIDTH_NS)
             && at.nanos() <= since_ns.saturating_add(QUEUED_NS_MAX);
         if !is_its {
@@ -124,13 +127,14 @@ impl Departures {
     }
 
     /// The kernel counts from 0 again each time that numbers are asked for where they were not.
-    fn number_anew(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+    fn number_anew(&mut self, fd: BorrowedFd<'_>, flags: libc::c_uint) -> io::Result<()> {
         self.awaited.clear();
         self.next = 0;
-        for flags in [FLAGS, FLAGS | libc::SOF_TIMESTAMPING_OPT_ID] {
+        for flags in [flags, flags | libc::SOF_TIMESTAMPING_OPT_ID] {
             let flags = flags.cast_signed();
             sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags)?;
         }
+        self.flags = flags;
         Ok(())
     }
 }
@@ -191,6 +195,7 @@ fn self_exchanges() -> io::Result<Vec<u64>> {
 mod tests {
     use super::*;
     use crate::io::clock::now;
+    use std::net::UdpSocket;
     use std::os::fd::AsFd;
 
     fn label(sequence: u32) -> Label {
@@ -256,34 +261,51 @@ mod tests {
     #[test]
     fn a_stamp_that_cannot_be_its_datagrams_is_dropped() {
         let (target, _source) = pair("127.0.0.1:0");
-        let (mut departures, mut bridge) = (Departures::default(), Bridge::default());
-        departures.ask(target.as_fd()).expect("Linux stamps");
-        let early_ns = crate::io::clock::wall_ns();
-        let since_ns = now::<Driver>().nanos() + 10 * WIDTH_NS;
-        (0..3).for_each(|number| departures.on_sent(Some((label(number), since_ns))));
-        departures.on_left(0, early_ns, &mut bridge);
+        let mut departures = Departures::default();
+        departures.ask(target.as_fd(), false).expect("Linux stamps");
+        let since = Stamp::<Driver>::from_nanos(7_000_000_000);
+        (0..4).for_each(|number| departures.on_sent(Some((label(number), since.nanos()))));
+        departures.on_left(0, Some(Stamp::from_nanos(since.nanos() - 10 * WIDTH_NS)));
         assert_eq!(departures.take::<Driver>(), None, "of before it was sent");
-        departures.on_left(9, early_ns, &mut bridge);
+        departures.on_left(9, Some(since));
         assert_eq!(departures.take::<Driver>(), None, "of no datagram");
-        crate::io::clock::wait_until(Stamp::<Driver>::from_nanos(since_ns), 0);
-        departures.on_left(2, crate::io::clock::wall_ns(), &mut bridge);
-        departures.on_left(2, crate::io::clock::wall_ns(), &mut bridge);
+        departures.on_left(1, None);
+        assert_eq!(departures.take::<Driver>(), None, "of a clock that was set");
+        departures.on_left(2, Some(since));
+        departures.on_left(2, Some(since));
         assert_eq!(departures.take::<Driver>().map(|left| left.label), Some(label(2)));
         assert_eq!(departures.take::<Driver>(), None, "told once");
+        departures.on_left(3, Some(since.after_nanos(QUEUED_NS_MAX + 1)));
+        assert_eq!(departures.take::<Driver>(), None, "long behind");
     }
 
     #[test]
     fn stamps_that_nobody_takes_are_bounded() {
         let (target, _source) = pair("127.0.0.1:0");
-        let (mut departures, mut bridge) = (Departures::default(), Bridge::default());
-        departures.ask(target.as_fd()).expect("Linux stamps");
-        let since_ns = now::<Driver>().nanos();
-        (0..3 * AWAITED_MAX).for_each(|number| departures.on_sent(Some((label(number), since_ns))));
-        let wall_ns = crate::io::clock::wall_ns();
-        (0..3 * AWAITED_MAX).for_each(|number| departures.on_left(number, wall_ns, &mut bridge));
+        let mut departures = Departures::default();
+        departures.ask(target.as_fd(), false).expect("Linux stamps");
+        let since = Stamp::<Driver>::from_nanos(7_000_000_000);
+        let numbers = 0..3 * AWAITED_MAX;
+        numbers.clone().for_each(|number| departures.on_sent(Some((label(number), since.nanos()))));
+        numbers.for_each(|number| departures.on_left(number, Some(since)));
         let first = departures.take::<Driver>().expect("a stamp");
         assert_eq!(first.label, label(2 * AWAITED_MAX));
         assert_eq!(std::iter::from_fn(|| departures.take::<Driver>()).count(), 255);
+    }
+
+    #[test]
+    fn where_a_card_is_to_stamp_the_kernel_does_not_in_its_place() {
+        let target = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let source = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        source.connect(target.local_addr().expect("bound")).expect("connected");
+        for (by_card, told) in [(false, true), (true, false)] {
+            let mut departures = Departures::default();
+            departures.ask(source.as_fd(), by_card).expect("Linux takes the flags");
+            source.send(b"x").expect("sent");
+            // Loopback has no card: it tells nothing, rather than something of another clock.
+            let queued = sys::queued(source.as_fd());
+            assert_eq!(queued.is_some(), told, "{queued:?}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Ancillary {
     pub(super) local: Option<IpAddr>,
     /// When the kernel received it, on the wall clock.
     pub(super) real_ns: Option<u64>,
+    /// When the network card did, on its own clock.
+    pub(super) card_ns: Option<u64>,
     /// What the socket had dropped when it queued it.
     pub(super) drops: Option<u32>,
     /// Its differentiated services code point, where the socket asks for it.
@@ -151,7 +153,9 @@ unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
                     ancillary.real_ns = nanos(stamp);
                 }
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
-                    ancillary.real_ns = software_ns(data);
+                    let [software_ns, _, card_ns] = three_ns(data);
+                    ancillary.real_ns = software_ns.or(ancillary.real_ns);
+                    ancillary.card_ns = card_ns;
                 }
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     ancillary.drops = Some(ptr::read_unaligned(data.cast()));
@@ -185,15 +189,16 @@ unsafe fn read_control(header: &libc::msghdr, ancillary: &mut Ancillary) {
     }
 }
 
-/// The software stamp of an `SCM_TIMESTAMPING` message, the first of its three; 0 is none.
+/// The stamps of an `SCM_TIMESTAMPING` message: the software's, one that no kernel gives any more,
+/// and the network card's; 0 is none.
 ///
 /// # Safety
 ///
 /// `data` must be such a message's.
-unsafe fn software_ns(data: *const u8) -> Option<u64> {
+unsafe fn three_ns(data: *const u8) -> [Option<u64>; 3] {
     // SAFETY: by this function's contract three `timespec` stand there.
-    let stamp: libc::timespec = unsafe { ptr::read_unaligned(data.cast()) };
-    nanos(stamp).filter(|ns| 0 < *ns)
+    let stamps: [libc::timespec; 3] = unsafe { ptr::read_unaligned(data.cast()) };
+    stamps.map(|stamp| nanos(stamp).filter(|ns| 0 < *ns))
 }
 
 /// # Safety
@@ -330,8 +335,9 @@ unsafe fn write_message<T>(
 pub(super) enum Queued {
     /// An error, by its number; 0 for what is none that is known.
     Error(u32),
-    /// A datagram left: its number among those sent, and when, on the wall clock.
-    Left { number: u32, real_ns: u64 },
+    /// A datagram left: its number among those sent, and when, on the wall clock or on the network
+    /// card's.
+    Left { number: u32, real_ns: Option<u64>, card_ns: Option<u64> },
 }
 
 /// Reads away one entry of the socket's error queue; `None` where there is none.
@@ -346,14 +352,14 @@ pub(super) fn queued(fd: BorrowedFd<'_>) -> Option<Queued> {
     if unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) } < 0 {
         return None;
     }
-    let (mut stamp, mut told) = (None, None);
+    let (mut stamps, mut told) = (None, None);
     // SAFETY: the kernel has filled the control buffer; CMSG_NXTHDR stays within it.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(&raw const header);
         while !message.is_null() {
             let data = libc::CMSG_DATA(message);
             match ((*message).cmsg_level, (*message).cmsg_type) {
-                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => stamp = software_ns(data),
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => stamps = Some(three_ns(data)),
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                     told = Some(ptr::read_unaligned(data.cast::<libc::sock_extended_err>()));
                 }
@@ -362,9 +368,11 @@ pub(super) fn queued(fd: BorrowedFd<'_>) -> Option<Queued> {
             message = libc::CMSG_NXTHDR(&raw const header, message);
         }
     }
-    Some(match (told, stamp) {
-        (Some(told), Some(real_ns)) if told.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING => {
-            Queued::Left { number: told.ee_data, real_ns }
+    Some(match (told, stamps) {
+        (Some(told), Some([real_ns, _, card_ns]))
+            if told.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING =>
+        {
+            Queued::Left { number: told.ee_data, real_ns, card_ns }
         }
         (Some(told), _) => Queued::Error(told.ee_errno),
         (None, _) => Queued::Error(0),
@@ -544,9 +552,28 @@ pub(super) fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) })
 }
 
-/// Makes `control`, a fresh `/dev/net/tun`, the far side of the TUN device `name` of this thread's
-/// network namespace: IP packets without a header in front (tun, "Frame format").
-pub(super) fn attach_tun(control: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+/// The clock that `device`, a `/dev/ptpN`, stands for (clock_gettime(2), "Dynamic clocks").
+pub(super) fn clock_of(device: BorrowedFd<'_>) -> libc::clockid_t {
+    const CLOCK_FD: libc::clockid_t = 3;
+    (!device.as_raw_fd() << 3) | CLOCK_FD
+}
+
+/// What of all that leaves and of all that comes the network card `name` is set up to stamp
+/// (linux/net_tstamp.h).
+pub(super) fn stamping_of(socket: BorrowedFd<'_>, name: &str) -> io::Result<(u32, u32)> {
+    let mut config = libc::hwtstamp_config { flags: 0, tx_type: 0, rx_filter: 0 };
+    let mut request = interface_request(name)?;
+    request.ifr_ifru.ifru_data = (&raw mut config).cast();
+    // SAFETY: `request` is alive and points to a live `hwtstamp_config`: what this request reads
+    // and writes.
+    checked(unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCGHWTSTAMP as _, &raw mut request)
+    })?;
+    Ok((config.tx_type.cast_unsigned(), config.rx_filter.cast_unsigned()))
+}
+
+/// A request about the network interface `name`.
+fn interface_request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: all of `ifreq` may be zero.
     let mut request: libc::ifreq = unsafe { zeroed() };
     // The last octet stays the zero that ends the name.
@@ -556,6 +583,13 @@ pub(super) fn attach_tun(control: BorrowedFd<'_>, name: &str) -> io::Result<()> 
     for (target, octet) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *target = libc::c_char::from_ne_bytes([octet]);
     }
+    Ok(request)
+}
+
+/// Makes `control`, a fresh `/dev/net/tun`, the far side of the TUN device `name` of this thread's
+/// network namespace: IP packets without a header in front (tun, "Frame format").
+pub(super) fn attach_tun(control: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let mut request = interface_request(name)?;
     request.ifr_ifru.ifru_flags = TUN_FLAGS;
     // SAFETY: `request` is alive, and an `ifreq` is what this request reads and writes.
     checked(unsafe { libc::ioctl(control.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })

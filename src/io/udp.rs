@@ -4,6 +4,7 @@ mod trains;
 
 pub use trains::{Arrivals, Batch};
 
+use super::card::Card;
 use super::clock::Bridge;
 use super::stamps::{Departure, Departures, Label};
 use super::sys::{self, Queued};
@@ -61,9 +62,9 @@ pub struct Received<C> {
     pub peer: Option<SocketAddr>,
     /// The address of this host that it was sent to; only a listener is told.
     pub local: Option<IpAddr>,
-    /// When the kernel received it.
+    /// When the kernel received it, or the network card.
     pub at: Stamp<C>,
-    /// Whether that is the kernel's stamp, and not the time of reading.
+    /// Whether that is a stamp of theirs, and not the time of reading.
     pub by_kernel: bool,
     /// What the socket had dropped when it queued it.
     pub drops: u32,
@@ -89,6 +90,8 @@ pub struct Stray<C> {
 pub struct Socket {
     socket: socket2::Socket,
     bridge: Bridge,
+    /// What stamps in the kernel's place.
+    card: Option<Card>,
     departures: Departures,
     drops: u32,
     icmp_errors: u64,
@@ -200,16 +203,32 @@ impl Socket {
         sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
         let (bridge, departures) = (Bridge::default(), Departures::default());
-        Ok(Self { socket, bridge, departures, drops: 0, icmp_errors: 0 })
+        Ok(Self { socket, bridge, card: None, departures, drops: 0, icmp_errors: 0 })
     }
 
-    /// Has the kernel stamp the leaving of each datagram: [`Self::departed`] tells the stamps.
+    /// Has the leaving of each datagram stamped: [`Self::departed`] tells the stamps. Where the
+    /// socket is bound to a device whose network card stamps all, the card stamps what comes too;
+    /// else the kernel.
     ///
     /// # Errors
     ///
     /// What the kernel says, where it does not know how.
     pub fn stamp_departures(&mut self) -> io::Result<()> {
-        self.departures.ask(self.socket.as_fd())
+        if let Some(name) = self.socket.device()?
+            && let Ok(name) = std::str::from_utf8(&name)
+        {
+            match Card::of(self.socket.as_fd(), name) {
+                Ok(card) => self.card = Some(card),
+                Err(error) => tracing::debug!(%error, "the kernel stamps, not a network card"),
+            }
+        }
+        self.departures.ask(self.socket.as_fd(), self.card.is_some())
+    }
+
+    /// Whether a network card stamps, and not the kernel.
+    #[must_use]
+    pub const fn is_stamped_by_card(&self) -> bool {
+        self.card.is_some()
     }
 
     /// The oldest stamp of a labelled datagram that left and was not told yet.
@@ -333,7 +352,7 @@ impl Socket {
     pub fn receive<C>(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received<C>>> {
         let read = self.until_read(|fd| sys::receive(fd, buffer))?;
         let Some(ancillary) = read else { return Ok(None) };
-        let stamp = ancillary.real_ns.and_then(|real_ns| self.bridge.carry(real_ns));
+        let stamp = self.carry(ancillary.real_ns, ancillary.card_ns);
         // The counter comes only once it has moved.
         self.drops = ancillary.drops.unwrap_or(self.drops);
         Ok(Some(Received {
@@ -346,6 +365,14 @@ impl Socket {
             drops: self.drops,
             mark: ancillary.mark,
         }))
+    }
+
+    /// The monotonic time of a stamp: of the network card's, where it stamps, or of the kernel's.
+    fn carry<C>(&mut self, real_ns: Option<u64>, card_ns: Option<u64>) -> Option<Stamp<C>> {
+        match &self.card {
+            Some(card) => card.carry(card_ns?),
+            None => self.bridge.carry(real_ns?),
+        }
     }
 
     /// Reads until something is here or nothing is.
@@ -446,8 +473,9 @@ impl Socket {
     fn drain_errors(&mut self) {
         while let Some(queued) = sys::queued(self.socket.as_fd()) {
             match queued {
-                Queued::Left { number, real_ns } => {
-                    self.departures.on_left(number, real_ns, &mut self.bridge);
+                Queued::Left { number, real_ns, card_ns } => {
+                    let at = self.carry(real_ns, card_ns);
+                    self.departures.on_left(number, at);
                 }
                 Queued::Error(error) => {
                     let error = i32::try_from(error).map(io::Error::from_raw_os_error);

@@ -284,13 +284,14 @@ pub(super) fn count(value: u64, name: &str) -> Result<u64, Unreadable> {
 
 fn host(record: &HostRecord) -> Result<HostLimits, Unreadable> {
     let HostRecord { queue_drops, kernel_drops, checksum_errors, .. } = *record;
-    let HostRecord { clock_steps, stamp_noise_ns, .. } = *record;
+    let HostRecord { clock_steps, stamp_noise_ns, card_stamps, .. } = *record;
     Ok(HostLimits {
         queue_drops: count(queue_drops, "queue_drops")?,
         kernel_drops: count(kernel_drops, "kernel_drops")?,
         checksum_errors: count(checksum_errors, "checksum_errors")?,
         clock_steps: count(clock_steps, "clock_steps")?,
         stamp_noise_ns,
+        card_stamps,
     })
 }
 

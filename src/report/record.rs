@@ -384,11 +384,11 @@ pub enum WaitingRecord {
     Asleep,
 }
 
-/// How probes and replies were stamped. Hardware stamps are not used.
+/// How probes and replies were stamped.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum StampMethod {
-    /// By both kernels' software, when they left and when they came: what the programs take is in
-    /// no delay.
+    /// By both kernels, or by the network cards of which each host tells, when they left and when
+    /// they came: what the programs take is in no delay.
     #[serde(rename = "kernel transmit and receive stamps")]
     Kernel,
     /// A kernel, or the driver of its device, told no time of leaving: there the program's reading
@@ -662,6 +662,10 @@ pub struct HostRecord {
     /// datagram that it sends itself over loopback before the trial; the 99th percentile of a
     /// hundred. Null where that was not found out.
     pub stamp_noise_ns: Option<u64>,
+    /// Its probes and replies were stamped by its network card, and not by its kernel; absent where
+    /// they were not. Not tested on hardware.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub card_stamps: bool,
 }
 
 /// Something that this tester cannot vouch for.

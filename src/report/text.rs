@@ -476,7 +476,9 @@ fn stamping_text(stamping: &StampingRecord, row: &TrialRecord) -> String {
     let (probe_left, reply_left) = (stamping.probe_left_by_kernel, stamping.reply_left_by_kernel);
     let mut text = match method {
         StampMethod::Kernel => {
-            format!("kernel transmit and receive stamps in {by_kernel} of {exchanges} exchanges")
+            // The first row is forward: its sender is the driver.
+            let by = stampers(row.sender_host.card_stamps, row.receiver_host.card_stamps);
+            format!("{by} transmit and receive stamps in {by_kernel} of {exchanges} exchanges")
         }
         StampMethod::UserSpaceTransmit => {
             let silent = [("this host", probe_left), ("the agent's host", reply_left)];
@@ -496,6 +498,16 @@ fn stamping_text(stamping: &StampingRecord, row: &TrialRecord) -> String {
         text += &format!("; noise floor {}", noise.join(", "));
     }
     text
+}
+
+/// Who stamped what the hosts' programs did not: the network card of the driver's, of the agent's.
+const fn stampers(driver_card: bool, agent_card: bool) -> &'static str {
+    match (driver_card, agent_card) {
+        (false, false) => "kernel",
+        (true, false) => "network card (here, not tested on hardware) and kernel (agent)",
+        (false, true) => "kernel (here) and network card (agent, not tested on hardware)",
+        (true, true) => "network card (not tested on hardware)",
+    }
 }
 
 fn delays(out: &mut String, row: &TrialRecord) {
@@ -646,6 +658,16 @@ mod tests {
         assert_eq!(quantity(0.0, "ratio"), "0 %");
         assert_eq!(quantity(0.25, "ratio"), "25 %");
         assert_eq!(quantity(1e-7, "ratio"), "1.00e-5 %");
+    }
+
+    #[test]
+    fn a_network_card_that_stamps_is_told_with_how_far_it_was_tried() {
+        assert_eq!(stampers(false, false), "kernel");
+        for (driver, agent) in [(true, false), (false, true), (true, true)] {
+            assert!(stampers(driver, agent).contains("not tested on hardware"));
+        }
+        let agent = "kernel (here) and network card (agent, not tested on hardware)";
+        assert_eq!(stampers(false, true), agent);
     }
 
     #[test]

@@ -376,8 +376,15 @@ fn signed_micros(nanos: i64) -> f64 {
 
 const fn host(host: &HostLimits) -> HostRecord {
     let HostLimits { queue_drops, kernel_drops, checksum_errors, .. } = *host;
-    let HostLimits { clock_steps, stamp_noise_ns, .. } = *host;
-    HostRecord { queue_drops, kernel_drops, checksum_errors, clock_steps, stamp_noise_ns }
+    let HostLimits { clock_steps, stamp_noise_ns, card_stamps, .. } = *host;
+    HostRecord {
+        queue_drops,
+        kernel_drops,
+        checksum_errors,
+        clock_steps,
+        stamp_noise_ns,
+        card_stamps,
+    }
 }
 
 /// RFC 3339, UTC, to the second.

@@ -501,7 +501,7 @@ impl Session {
         };
         let told = trial.into_iter().flat_map(|running| {
             let is_counted = matches!(running.part, Part::Counted);
-            let account = is_counted.then(|| Message::Account(running.account.clone()));
+            let account = is_counted.then(|| Message::Account(Box::new(running.account.clone())));
             running.closings.iter().map(move |sent| closing(running, sent)).chain(account)
         });
         let told: Vec<Message> = std::iter::once(attached).chain(told).collect();
@@ -658,7 +658,7 @@ impl Session {
         running.account.tcp_came = running.tcp_came.as_ref().map(|came| Box::new(came.into()));
         let (closings, account) = (running.closings.clone(), running.account.clone());
         if let Some(connection) = connection {
-            self.say(connection, Message::Account(account.clone()));
+            self.say(connection, Message::Account(Box::new(account.clone())));
         }
         let record = Record { run: id.run, owner, who, closings, account };
         self.actions.push_back(Action::Keep(Box::new(record)));

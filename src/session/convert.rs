@@ -366,16 +366,30 @@ impl TryFrom<&TallyMessage> for Tally {
 impl From<HostLimits> for HostMessage {
     fn from(host: HostLimits) -> Self {
         let HostLimits { queue_drops, kernel_drops, checksum_errors, .. } = host;
-        let HostLimits { clock_steps, stamp_noise_ns, .. } = host;
-        Self { queue_drops, kernel_drops, checksum_errors, clock_steps, stamp_noise_ns }
+        let HostLimits { clock_steps, stamp_noise_ns, card_stamps, .. } = host;
+        Self {
+            queue_drops,
+            kernel_drops,
+            checksum_errors,
+            clock_steps,
+            stamp_noise_ns,
+            card_stamps,
+        }
     }
 }
 
 impl From<HostMessage> for HostLimits {
     fn from(message: HostMessage) -> Self {
         let HostMessage { queue_drops, kernel_drops, checksum_errors, .. } = message;
-        let HostMessage { clock_steps, stamp_noise_ns, .. } = message;
-        Self { queue_drops, kernel_drops, checksum_errors, clock_steps, stamp_noise_ns }
+        let HostMessage { clock_steps, stamp_noise_ns, card_stamps, .. } = message;
+        Self {
+            queue_drops,
+            kernel_drops,
+            checksum_errors,
+            clock_steps,
+            stamp_noise_ns,
+            card_stamps,
+        }
     }
 }
 

@@ -902,7 +902,7 @@ impl Session {
                 let (sent, last_due_ns) = (account.replies, last_due.nanos());
                 let replies = SentCounts { sent, last_due_ns, ..SentCounts::default() };
                 self.actions.push_back(Action::Close(PROBE_STREAM, replies));
-                running.account = Some(account);
+                running.account = Some(*account);
                 Ok(())
             }
             _ => Ok(()),

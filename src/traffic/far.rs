@@ -88,7 +88,10 @@ impl Port {
         }
         let local = socket.local()?;
         let (commands, receiver) = channel();
-        let reflector = Reflector::new(secret);
+        let mut reflector = Reflector::new(secret);
+        if socket.is_stamped_by_card() {
+            reflector.on_card();
+        }
         let pending = BTreeMap::new();
         let (probes, stopping) = (BTreeMap::new(), VecDeque::new());
         let mut server = Server { socket, local, way, reflector, pending, probes, stopping };
@@ -288,6 +291,8 @@ impl Server {
                 for (stream, key) in streams {
                     self.reflector.expect(stream, Sealer::new(&key), clock::now());
                     if stream.number == PROBE_STREAM {
+                        let by_card = self.socket.is_stamped_by_card();
+                        known.gauge.note_card(by_card);
                         let steps = self.socket.clock_steps();
                         self.probes.insert(stream.token, (known.clone(), steps));
                     } else {

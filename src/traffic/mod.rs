@@ -107,6 +107,8 @@ pub struct Gauge {
     pub heard_ns: AtomicU64,
     /// How often the wall clock was set while a socket of the trial received.
     pub clock_steps: AtomicU64,
+    /// This host's network card stamps the probes.
+    pub card_stamps: AtomicBool,
 }
 
 impl Gauge {
@@ -118,6 +120,16 @@ impl Gauge {
 
     fn note_clock_steps(&self, steps: u64) {
         self.clock_steps.fetch_max(steps, Relaxed);
+    }
+
+    /// Whether this host's network card stamps the probes, and not its kernel.
+    #[must_use]
+    pub fn card_stamps(&self) -> bool {
+        self.card_stamps.load(Relaxed)
+    }
+
+    fn note_card(&self, stamps: bool) {
+        self.card_stamps.store(stamps, Relaxed);
     }
 
     fn hear<C>(&self, at: Stamp<C>) {

@@ -37,6 +37,7 @@ pub(super) fn probe(
     if let Err(error) = open.socket.stamp_departures() {
         tracing::debug!(%error, "the kernel does not stamp what leaves");
     }
+    gauge.note_card(open.socket.is_stamped_by_card());
     let mut prober = Prober::new(open.stream, start);
     let slots = open.stream.slots.saturating_mul(2);
     let mut replies = Receiver::new(Stream { slots, ..open.stream }, start);

@@ -118,7 +118,7 @@ pub enum Message {
         trial: u32,
     },
     /// Agent: all that it counted in a trial.
-    Account(Account),
+    Account(Box<Account>),
     /// Driver: no more trials.
     Finish,
     /// Both: something went wrong that ends the conversation.
@@ -448,6 +448,9 @@ pub struct HostMessage {
     /// not found out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp_noise_ns: Option<u64>,
+    /// Its network card stamps probes, and not its kernel.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub card_stamps: bool,
 }
 
 /// All that the agent counted in a trial.
@@ -608,7 +611,7 @@ mod tests {
     fn a_jitter_is_read_back_to_its_last_bit() {
         let jitter_rfc3550_ns = Some(1.333_333_333_333_333_3e65);
         let probes = TallyMessage { jitter_rfc3550_ns, ..TallyMessage::default() };
-        let account = Message::Account(Account { probes, ..Account::default() });
+        let account = Message::Account(Account { probes, ..Account::default() }.into());
         assert_eq!(Message::parse(&account.emit()), Ok(account));
     }
 

@@ -93,7 +93,8 @@ const TYPE_FOLLOW_UP: u8 = 7;
 /// Octets of a follow-up's TLV behind its header.
 const FOLLOW_UP_TLV_LEN: [u8; 2] = [0, 16];
 
-/// "SW Local", the timestamping method (RFC 8972, section 7.3).
+/// "HW Assist" and "SW Local", the timestamping methods (RFC 8972, section 7.3).
+const MODE_HARDWARE: u8 = 1;
 const MODE_SOFTWARE: u8 = 2;
 
 /// Octets of the token's TLV behind its header.
@@ -156,7 +157,7 @@ impl Probe {
         octets[field::ERROR].copy_from_slice(&ERROR_OF_SENDING);
         octets[field::TLV_FLAGS] = FLAG_UNRECOGNISED;
         for place in field::FOLLOW_UPS {
-            FollowUp::emit(None, FLAG_UNRECOGNISED, &mut octets[place]);
+            FollowUp::emit(None, 0, FLAG_UNRECOGNISED, &mut octets[place]);
         }
         finish(octets, self.token, sealer);
         pad(datagram, FLAG_UNRECOGNISED);
@@ -194,11 +195,13 @@ pub struct Reply {
     pub probe_sent_ns: u64,
     /// T3 of earlier replies.
     pub follow_ups: [Option<FollowUp>; FOLLOW_UPS],
+    /// Whether the agent's network card told those, and not its kernel.
+    pub by_card: bool,
     /// The stream's secret.
     pub token: Token,
 }
 
-/// When an earlier reply left, by the agent's kernel.
+/// When an earlier reply left, by the agent's kernel or its network card.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FollowUp {
     /// The reply.
@@ -208,22 +211,22 @@ pub struct FollowUp {
 }
 
 impl FollowUp {
-    /// Writes the whole of a TLV, `octets`.
-    fn emit(told: Option<Self>, flags: u8, octets: &mut [u8]) {
+    /// Writes the whole of a TLV, `octets`; `mode` is how what it tells was stamped.
+    fn emit(told: Option<Self>, mode: u8, flags: u8, octets: &mut [u8]) {
         octets[follow_up::FLAGS] = flags;
         octets[follow_up::TYPE] = TYPE_FOLLOW_UP;
         octets[follow_up::LEN].copy_from_slice(&FOLLOW_UP_TLV_LEN);
         let Some(Self { sequence, sent_ns }) = told else { return };
         octets[follow_up::SEQUENCE].copy_from_slice(&sequence.to_be_bytes());
         octets[follow_up::STAMP].copy_from_slice(&to_ntp(sent_ns).to_be_bytes());
-        octets[follow_up::MODE] = MODE_SOFTWARE;
+        octets[follow_up::MODE] = mode;
     }
 
     /// Reads a TLV, `octets`; `None` where it tells nothing, or another kind of stamp.
     fn parse(octets: &[u8]) -> Option<Self> {
         let is_told = octets[follow_up::TYPE] == TYPE_FOLLOW_UP
             && octets[follow_up::LEN] == FOLLOW_UP_TLV_LEN
-            && octets[follow_up::MODE] == MODE_SOFTWARE;
+            && [MODE_HARDWARE, MODE_SOFTWARE].contains(&octets[follow_up::MODE]);
         is_told.then(|| Self {
             sequence: be32(&octets[follow_up::SEQUENCE]),
             sent_ns: from_ntp(be(&octets[follow_up::STAMP])),
@@ -249,8 +252,9 @@ impl Reply {
         octets[field::PROBE_STAMP].copy_from_slice(&to_ntp(self.probe_sent_ns).to_be_bytes());
         octets[field::PROBE_ERROR].copy_from_slice(&ERROR_OF_SENDING);
         octets[field::PROBE_TTL] = TTL_UNREAD;
+        let mode = if self.by_card { MODE_HARDWARE } else { MODE_SOFTWARE };
         for (told, place) in self.follow_ups.into_iter().zip(field::FOLLOW_UPS) {
-            FollowUp::emit(told, 0, &mut octets[place]);
+            FollowUp::emit(told, mode, 0, &mut octets[place]);
         }
         finish(octets, self.token, sealer);
         pad(datagram, 0);
@@ -271,6 +275,9 @@ impl Reply {
             probe_sequence: be32(&octets[field::PROBE_SEQUENCE]),
             probe_sent_ns: from_ntp(be(&octets[field::PROBE_STAMP])),
             follow_ups: field::FOLLOW_UPS.map(|place| FollowUp::parse(&octets[place])),
+            by_card: field::FOLLOW_UPS
+                .iter()
+                .any(|place| octets[place.clone()][follow_up::MODE] == MODE_HARDWARE),
             token: Token(be(&octets[field::TOKEN])),
         })
     }
@@ -356,6 +363,7 @@ mod tests {
         probe_sequence: 7,
         probe_sent_ns: 1_500_000_000,
         follow_ups: [Some(FollowUp { sequence: 5, sent_ns: 2_500_000_000 }), None],
+        by_card: false,
         token: Token(0x0102_0304_0506_0708),
     };
 
@@ -460,6 +468,9 @@ mod tests {
             reply.emit(&sealer(), &mut datagram);
             assert_eq!(Reply::parse(&datagram, &sealer()), Ok(reply));
         }
+        let by_card = Reply { by_card: true, follow_ups: both, ..REPLY };
+        by_card.emit(&sealer(), &mut datagram);
+        assert_eq!(Reply::parse(&datagram, &sealer()), Ok(by_card));
     }
 
     #[test]
