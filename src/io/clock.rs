@@ -59,9 +59,9 @@ pub struct Bridge {
     unsure_until_ns: u64,
 }
 
-/// How far the wall clock is ahead of the monotonic one: between two bounds.
+/// How far another clock is ahead of the monotonic one: between two bounds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Ahead {
+pub(super) struct Ahead {
     /// When it was read last, on the monotonic clock.
     at_ns: u64,
     low_ns: i64,
@@ -87,12 +87,8 @@ impl Bridge {
     /// The monotonic time of the wall clock's `real_ns`, which lies in the near past; `None` where
     /// the wall clock has just been set, and nothing tells whether it was before or behind.
     pub fn carry<C>(&mut self, real_ns: u64) -> Option<Stamp<C>> {
-        let ahead = self.read();
-        let nanos = u64::try_from(real_ns.cast_signed().saturating_sub(ahead.middle_ns())).ok()?;
-        // What is of the future, by more than the two clocks' reading is wide, is of before a step.
-        let is_past = nanos <= ahead.at_ns.saturating_add(STEP_MIN_NS);
-        let is_sure = self.unsure_until_ns < nanos && is_past;
-        is_sure.then(|| Stamp::from_nanos(nanos.min(ahead.at_ns)))
+        let nanos = self.read().carry(real_ns)?;
+        (self.unsure_until_ns < nanos).then(|| Stamp::from_nanos(nanos))
     }
 
     /// How often the wall clock was set since the start.
@@ -102,7 +98,7 @@ impl Bridge {
     }
 
     fn read(&mut self) -> Ahead {
-        let read = Ahead::read();
+        let read = Ahead::of_wall();
         if let Some(both) = self.known.and_then(|known| known.in_common_with(&read)) {
             self.known = Some(both);
             return both;
@@ -110,7 +106,8 @@ impl Bridge {
         let read = (1..READINGS_MAX).fold(read, |best, _| match best.width_ns() {
             ..=WIDTH_GOOD_NS => best,
             _ => {
-                Some(Ahead::read()).filter(|read| read.width_ns() < best.width_ns()).unwrap_or(best)
+                let read = Some(Ahead::of_wall());
+                read.filter(|read| read.width_ns() < best.width_ns()).unwrap_or(best)
             }
         });
         if let Some(known) = self.known {
@@ -135,22 +132,40 @@ impl Bridge {
 }
 
 impl Ahead {
-    fn read() -> Self {
+    fn of_wall() -> Self {
+        Self::of(libc::CLOCK_REALTIME)
+    }
+
+    /// Of the other `clock`, by a reading of it between two of the monotonic one.
+    pub(super) fn of(clock: libc::clockid_t) -> Self {
         let before_ns = sys::clock_ns(libc::CLOCK_MONOTONIC);
-        let real_ns = sys::clock_ns(libc::CLOCK_REALTIME);
+        let other_ns = sys::clock_ns(clock);
         let at_ns = sys::clock_ns(libc::CLOCK_MONOTONIC);
         // Each reading is cut to whole nanoseconds.
-        let real_ns = real_ns.cast_signed();
-        let low_ns = real_ns.saturating_sub_unsigned(at_ns).saturating_sub(1);
-        let high_ns = real_ns.saturating_sub_unsigned(before_ns).saturating_add(1);
+        let other_ns = other_ns.cast_signed();
+        let low_ns = other_ns.saturating_sub_unsigned(at_ns).saturating_sub(1);
+        let high_ns = other_ns.saturating_sub_unsigned(before_ns).saturating_add(1);
         Self { at_ns, low_ns, high_ns }
+    }
+
+    /// The monotonic time of the other clock's `stamp_ns`; `None` where it is of the future, by more
+    /// than the two clocks' reading is wide: then it is of before a step of the other clock.
+    pub(super) fn carry(&self, stamp_ns: u64) -> Option<u64> {
+        let nanos = stamp_ns.cast_signed().saturating_sub(self.middle_ns());
+        let nanos = u64::try_from(nanos).ok()?;
+        (nanos <= self.at_ns.saturating_add(STEP_MIN_NS)).then(|| nanos.min(self.at_ns))
+    }
+
+    /// When the clocks were read, on the monotonic one.
+    pub(super) const fn at_ns(&self) -> u64 {
+        self.at_ns
     }
 
     const fn middle_ns(&self) -> i64 {
         self.low_ns.midpoint(self.high_ns)
     }
 
-    const fn width_ns(&self) -> u64 {
+    pub(super) const fn width_ns(&self) -> u64 {
         self.high_ns.abs_diff(self.low_ns)
     }
 
