@@ -148,8 +148,8 @@ impl Ahead {
         Self { at_ns, low_ns, high_ns }
     }
 
-    /// The monotonic time of the other clock's `stamp_ns`; `None` where it is of the future, by more
-    /// than the two clocks' reading is wide: then it is of before a step of the other clock.
+    /// The monotonic time of the other clock's `stamp_ns`; `None` where it is of the future, by
+    /// more than the two clocks' reading is wide: then it is of before a step of the other clock.
     pub(super) fn carry(&self, stamp_ns: u64) -> Option<u64> {
         let nanos = stamp_ns.cast_signed().saturating_sub(self.middle_ns());
         let nanos = u64::try_from(nanos).ok()?;
