@@ -15,7 +15,7 @@ pub struct Gap {
     pub start_ns: u64,
     /// The next arrival.
     pub end_ns: u64,
-    /// Packets that were sent in it and never came, or came behind later ones.
+    /// Packets that were sent in it and never came, or came too late.
     pub packets: u64,
     /// Whether anything was sent in it: without that, the silence is the sender's, not the line's.
     pub offered: bool,
@@ -59,6 +59,13 @@ impl Gaps {
             self.0.remove(place);
         }
         self.0.push(gap);
+    }
+
+    /// A packet that the last of them counts came after all.
+    pub(super) const fn forgive_last(&mut self) {
+        if let [.., last] = self.0.as_mut_slice() {
+            last.packets = last.packets.saturating_sub(1);
+        }
     }
 
     /// The times in which neither stream had an arrival; something was offered where either

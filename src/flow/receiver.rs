@@ -7,6 +7,7 @@ use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::periods::LossPeriods;
 use crate::wire::signal::Say;
+use std::ops::Range;
 
 /// The most datagrams that a kernel joins to one.
 const JOINED_MAX: u64 = 64;
@@ -141,6 +142,8 @@ pub struct Receiver<C> {
     opened: Stamp<C>,
     window: Window,
     newest: Option<Newest<C>>,
+    /// The numbers that the newest gap counts, but for those that came since.
+    skipped: Range<u64>,
     transit_min_ns: Option<i64>,
     drops: u32,
     /// Drops of this host that no hole has accounted for.
@@ -160,6 +163,7 @@ impl<C> Receiver<C> {
             opened,
             window: Window::new(stream.slots),
             newest: None,
+            skipped: 0..0,
             transit_min_ns: None,
             drops: 0,
             drops_pending: 0,
@@ -185,7 +189,10 @@ impl<C> Receiver<C> {
             Arrival::Reordered | Arrival::InOrder => self.count(at, packet, arrival),
             Arrival::Rejected => unreachable!("refused above"),
         }
-        self.note_gap(at, packet, packet.sequence.saturating_sub(next));
+        if arrival == Arrival::Reordered && self.skipped.contains(&packet.sequence) {
+            self.tally.gaps.forgive_last();
+        }
+        self.note_gap(at, packet, next..packet.sequence);
         arrival
     }
 
@@ -311,9 +318,9 @@ impl<C> Receiver<C> {
         self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
     }
 
-    /// An arrival that skipped `hole` numbers ends the time without one. It tells when it left: a
-    /// gap that is no longer than the sender's own, within [`GAP_MIN`], is the sender's.
-    fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, hole: u64) {
+    /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left: a gap
+    /// that is no longer than the sender's own, within [`GAP_MIN`], is the sender's.
+    fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, skipped: Range<u64>) {
         let (start, newest_sent_ns) = match &self.newest {
             Some(newest) => (newest.at, newest.sent_ns),
             None => {
@@ -325,8 +332,10 @@ impl<C> Receiver<C> {
         let gap_ns = at.nanos_since(start);
         let sender_ns = packet.sent_ns.saturating_sub(newest_sent_ns);
         if GAP_MIN.nanos() <= gap_ns {
-            let offered = 0 < hole || sender_ns + GAP_MIN.nanos() <= gap_ns;
-            self.push_gap(start, at, hole, offered);
+            let packets = skipped.end.saturating_sub(skipped.start);
+            let offered = 0 < packets || sender_ns + GAP_MIN.nanos() <= gap_ns;
+            self.push_gap(start, at, packets, offered);
+            self.skipped = skipped;
         }
         self.newest = Some(Newest { at, sent_ns: newest_sent_ns.max(packet.sent_ns) });
     }
@@ -567,6 +576,20 @@ mod tests {
         // The stream has 10 000 slots, and nothing was sent in those behind it.
         let rest = Gap { start_ns: 3_110 * MS, end_ns: 10_010 * MS, packets: 0, offered: false };
         assert_eq!(tally.gaps.as_slice(), [gap, rest]);
+    }
+
+    #[test]
+    fn what_was_overtaken_by_the_packet_that_ends_a_gap_was_not_lost_in_it() {
+        let mut receiver = receiver();
+        arrive(&mut receiver, 10, 0);
+        arrive(&mut receiver, 111, 101);
+        for sequence in [100, 100, 102, 99, 104, 103] {
+            arrive(&mut receiver, 115, sequence);
+        }
+        let tally = receiver.finish(closing(105), 0);
+        let gap = Gap { start_ns: 10 * MS, end_ns: 111 * MS, packets: 98, offered: true };
+        assert_eq!(tally.gaps.as_slice()[0], gap);
+        assert_eq!(tally.lost(), 98);
     }
 
     #[test]

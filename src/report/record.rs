@@ -604,7 +604,7 @@ pub struct SilenceRecord {
     pub start_ns: u64,
     /// The next arrival.
     pub end_ns: u64,
-    /// Packets that were sent in it and never came, or came behind later ones.
+    /// Packets that were sent in it and never came, or came too late.
     pub packets: u64,
     /// Whether anything was sent in it.
     pub offered: bool,
