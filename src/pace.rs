@@ -128,6 +128,13 @@ impl<C> Bucket<C> {
         Stamp::from_nanos(self.empty_at.nanos().saturating_sub(spare_ns))
     }
 
+    /// For how long a sender may have been behind the bucket's rate at `now`, so that all finds room
+    /// that it catches up with.
+    #[must_use]
+    pub fn spare_ns(&self, now: Stamp<C>) -> u64 {
+        now.nanos_since(self.room_at(1)).min(self.depth_ns)
+    }
+
     /// Takes a packet that leaves `now`; whether there was room. A packet without room is not
     /// taken.
     pub fn take(&mut self, now: Stamp<C>) -> bool {
@@ -140,8 +147,12 @@ impl<C> Bucket<C> {
 
     /// Takes `packets` that leave `now`, whether there is room or not.
     pub fn add(&mut self, now: Stamp<C>, packets: u64) {
-        let from = self.empty_at.max(now);
-        self.empty_at = from.after_nanos(self.gap_ns.saturating_mul(packets));
+        self.fill(now, self.gap_ns.saturating_mul(packets));
+    }
+
+    /// Fills it with what it takes `span_ns` to drain, whether there is room or not.
+    pub fn fill(&mut self, now: Stamp<C>, span_ns: u64) {
+        self.empty_at = self.empty_at.max(now).after_nanos(span_ns);
     }
 }
 
@@ -187,6 +198,15 @@ mod tests {
         assert_eq!(bucket.room_at(9), Stamp::from_nanos(1_300), "it never holds 9");
         assert!(!bucket.take(Stamp::from_nanos(1_099)));
         assert!(bucket.take(Stamp::from_nanos(1_100)));
+    }
+
+    #[test]
+    fn a_buckets_spare_is_what_its_rate_may_be_behind() {
+        let mut bucket = Bucket::<Driver>::new(100, 3);
+        let spare = |bucket: &Bucket<_>, now| bucket.spare_ns(Stamp::from_nanos(now));
+        assert_eq!(spare(&bucket, 1_000), 200, "never more than it holds");
+        bucket.add(Stamp::from_nanos(1_000), 3);
+        assert_eq!([1_000, 1_150, 9_000].map(|now| spare(&bucket, now)), [0, 50, 200]);
     }
 
     #[test]

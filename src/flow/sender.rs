@@ -19,6 +19,13 @@ const CATCH_UP_MAX: Span = Span::from_millis(50);
 /// What a line's policer is taken to hold at least: [`BURST_OCTETS`], or 50 us at the rate.
 const BURST_SPAN: Span = Span::from_nanos(50_000);
 
+/// A late sender's gaps are shorter by this part, as long as a policer lets all pass that it catches
+/// up with: so the stream stays even.
+const EASE: u64 = 12;
+
+/// Of a sender that is further behind they are this part.
+const HURRY: u64 = 2;
+
 /// Packets that a capacity trial hands to the kernel in one call, where they are no train.
 pub const BATCH_MAX: u32 = 64;
 
@@ -186,7 +193,7 @@ impl<C> Sender<C> {
             slot: 0,
             heard: start,
             heartbeat_at: start,
-            paced: Bucket::new(gap_ns / 2, train_max),
+            paced: Bucket::new(gap_ns / HURRY, train_max),
             policed: Bucket::new(gap_ns, policed),
             in_excess: false,
             counts: SentCounts::default(),
@@ -250,13 +257,23 @@ impl<C> Sender<C> {
                 self.counts.steady += u64::from(steady.includes(due_ns));
             }
         }
-        self.paced.add(now, count);
         self.counts.lateness.record_many(lateness, count);
         self.counts.last_due_ns = last_ns;
         self.counts.segmented += count * u64::from(segmented);
         self.counts.burst = self.counts.burst.max(packets);
         self.counts.sent += count;
         self.slot += count;
+        self.paced.fill(now, self.gap_behind(now) * count);
+    }
+
+    /// The shortest gap behind a packet that leaves `now`.
+    fn gap_behind(&self, now: Stamp<C>) -> u64 {
+        let gap_ns = self.stream.rate.due(1).nanos();
+        let late_ns = now.nanos_since(self.schedule.due(self.slot + self.train - 1));
+        match self.policed.spare_ns(now) {
+            spare_ns if late_ns <= spare_ns => gap_ns - gap_ns / EASE,
+            _ => gap_ns / HURRY,
+        }
     }
 
     /// This host's stack refused the next `packets` of the train: their slots are gone.
@@ -420,6 +437,36 @@ mod tests {
         assert_eq!((counts.skipped, counts.paused, counts.refused), (0, 0, 0));
         assert_eq!(counts.per_second.counts(), [1_000, 1_000]);
         assert!(counts.excess.is_empty());
+    }
+
+    /// Gaps between departures where the next packet is polled `late_us` behind its time, and all
+    /// others on time.
+    fn gaps_behind(late_us: u64, per_second: u64, count: usize) -> Vec<u64> {
+        let mut sender = sender(per_second, 1);
+        run(&mut sender, 0, 100, true);
+        let mut now = Stamp::from_nanos(100 * MS + late_us * 1_000);
+        let mut left = Vec::new();
+        while left.len() <= count {
+            match sender.poll(now) {
+                Next::Send(_) => {
+                    sender.on_sent(now, 1, false);
+                    left.push(now.nanos());
+                }
+                Next::Wait(until) => now = until,
+                Next::Done => panic!("ended early"),
+            }
+        }
+        assert!(sender.into_counts().excess.is_empty());
+        left.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000).collect()
+    }
+
+    #[test]
+    fn a_sender_that_is_late_by_less_than_a_policer_notices_catches_up_evenly() {
+        // A policer holds 8 packets of 1000 octets.
+        assert_eq!(gaps_behind(30, 10_000, 6), [91, 91, 91, 94, 100, 100]);
+        let gaps = gaps_behind(700, 10_000, 90);
+        assert!(gaps[..80].iter().all(|gap| (91..=92).contains(gap)), "{gaps:?}");
+        assert_eq!(gaps[85..], [100; 5]);
     }
 
     #[test]
