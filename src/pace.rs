@@ -128,13 +128,6 @@ impl<C> Bucket<C> {
         Stamp::from_nanos(self.empty_at.nanos().saturating_sub(spare_ns))
     }
 
-    /// For how long a sender may have been behind the bucket's rate at `now`, so that all finds room
-    /// that it catches up with.
-    #[must_use]
-    pub fn spare_ns(&self, now: Stamp<C>) -> u64 {
-        now.nanos_since(self.room_at(1)).min(self.depth_ns)
-    }
-
     /// Takes a packet that leaves `now`; whether there was room. A packet without room is not
     /// taken.
     pub fn take(&mut self, now: Stamp<C>) -> bool {
@@ -198,15 +191,6 @@ mod tests {
         assert_eq!(bucket.room_at(9), Stamp::from_nanos(1_300), "it never holds 9");
         assert!(!bucket.take(Stamp::from_nanos(1_099)));
         assert!(bucket.take(Stamp::from_nanos(1_100)));
-    }
-
-    #[test]
-    fn a_buckets_spare_is_what_its_rate_may_be_behind() {
-        let mut bucket = Bucket::<Driver>::new(100, 3);
-        let spare = |bucket: &Bucket<_>, now| bucket.spare_ns(Stamp::from_nanos(now));
-        assert_eq!(spare(&bucket, 1_000), 200, "never more than it holds");
-        bucket.add(Stamp::from_nanos(1_000), 3);
-        assert_eq!([1_000, 1_150, 9_000].map(|now| spare(&bucket, now)), [0, 50, 200]);
     }
 
     #[test]
