@@ -318,8 +318,8 @@ impl<C> Receiver<C> {
         self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
     }
 
-    /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left: a gap
-    /// that is no longer than the sender's own, within [`GAP_MIN`], is the sender's.
+    /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left: a
+    /// gap that is no longer than the sender's own, within [`GAP_MIN`], is the sender's.
     fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, skipped: Range<u64>) {
         let (start, newest_sent_ns) = match &self.newest {
             Some(newest) => (newest.at, newest.sent_ns),

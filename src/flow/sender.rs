@@ -19,8 +19,8 @@ const CATCH_UP_MAX: Span = Span::from_millis(50);
 /// What a line's policer is taken to hold at least: [`BURST_OCTETS`], or 50 us at the rate.
 const BURST_SPAN: Span = Span::from_nanos(50_000);
 
-/// A sender that is less far behind catches up by gaps that are shorter by an [`EASE`]th: the stream
-/// stays even.
+/// A sender that is less far behind catches up by gaps that are shorter by an [`EASE`]th: the
+/// stream stays even.
 const AT_EASE: Span = Span::from_millis(5);
 const EASE: u64 = 16;
 
