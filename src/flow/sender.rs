@@ -20,11 +20,14 @@ const CATCH_UP_MAX: Span = Span::from_millis(50);
 const BURST_SPAN: Span = Span::from_nanos(50_000);
 
 /// A sender that is less far behind catches up by gaps that are shorter by an [`EASE`]th: the
-/// stream stays even.
+/// stream stays even. It has to be awake for that: each sleep ends late by more.
 const AT_EASE: Span = Span::from_millis(5);
 const EASE: u64 = 16;
 
-/// One that is further behind: by gaps that are this part.
+/// The shortest such gap between trains: shorter ones it cannot tell so exactly.
+const EASED_MIN: Span = Span::from_nanos(16_000);
+
+/// Others catch up by gaps that are this part.
 const HURRY: u64 = 2;
 
 /// Packets that a capacity trial hands to the kernel in one call, where they are no train.
@@ -271,7 +274,10 @@ impl<C> Sender<C> {
     fn gap_behind(&self, now: Stamp<C>) -> u64 {
         let gap_ns = self.stream.rate.due(1).nanos();
         let late_ns = now.nanos_since(self.schedule.due(self.slot + self.train - 1));
-        if late_ns <= AT_EASE.nanos() { gap_ns - gap_ns / EASE } else { gap_ns / HURRY }
+        let is_eased = self.counts.waiting != Waiting::Asleep
+            && EASED_MIN <= self.stream.rate.due(self.train)
+            && late_ns <= AT_EASE.nanos();
+        if is_eased { gap_ns - gap_ns / EASE } else { gap_ns / HURRY }
     }
 
     /// This host's stack refused the next `packets` of the train: their slots are gone.
@@ -439,8 +445,9 @@ mod tests {
 
     /// Gaps between departures where the next packet is polled `late_us` behind its time, and all
     /// others on time.
-    fn gaps_behind(late_us: u64, per_second: u64, count: usize) -> Vec<u64> {
-        let mut sender = sender(per_second, 1);
+    fn gaps_behind(waiting: Waiting, late_us: u64, count: usize) -> Vec<u64> {
+        let mut sender = sender(10_000, 1);
+        sender.on_ready(waiting, 0);
         run(&mut sender, 0, 100, true);
         let mut now = Stamp::from_nanos(100 * MS + late_us * 1_000);
         let mut left = Vec::new();
@@ -460,10 +467,16 @@ mod tests {
 
     #[test]
     fn a_sender_that_is_a_little_late_catches_up_evenly() {
-        assert_eq!(gaps_behind(30, 10_000, 6), [93, 93, 93, 93, 95, 100]);
-        let gaps = gaps_behind(700, 10_000, 120);
+        assert_eq!(gaps_behind(Waiting::Awake, 30, 6), [93, 93, 93, 93, 95, 100]);
+        let gaps = gaps_behind(Waiting::Awake, 700, 120);
         assert!(gaps[..111].iter().all(|gap| (93..=94).contains(gap)), "{gaps:?}");
         assert_eq!(gaps[113..], [100; 7]);
+    }
+
+    #[test]
+    fn a_sender_that_sleeps_is_on_time_again_as_soon_as_half_gaps_allow() {
+        assert_eq!(gaps_behind(Waiting::Asleep, 30, 2), [70, 100]);
+        assert_eq!(gaps_behind(Waiting::Asleep, 130, 4), [50, 50, 70, 100]);
     }
 
     #[test]
