@@ -445,8 +445,8 @@ mod tests {
 
     /// Gaps between departures where the next packet is polled `late_us` behind its time, and all
     /// others on time.
-    fn gaps_behind(waiting: Waiting, late_us: u64, count: usize) -> Vec<u64> {
-        let mut sender = sender(10_000, 1);
+    fn gaps_behind(waiting: Waiting, per_second: u64, late_us: u64, count: usize) -> Vec<u64> {
+        let mut sender = sender(per_second, 1);
         sender.on_ready(waiting, 0);
         run(&mut sender, 0, 100, true);
         let mut now = Stamp::from_nanos(100 * MS + late_us * 1_000);
@@ -467,29 +467,38 @@ mod tests {
 
     #[test]
     fn a_sender_that_is_a_little_late_catches_up_evenly() {
-        assert_eq!(gaps_behind(Waiting::Awake, 30, 6), [93, 93, 93, 93, 95, 100]);
-        let gaps = gaps_behind(Waiting::Awake, 700, 120);
+        assert_eq!(gaps_behind(Waiting::Awake, 10_000, 30, 6), [93, 93, 93, 93, 95, 100]);
+        let gaps = gaps_behind(Waiting::Awake, 10_000, 700, 120);
         assert!(gaps[..111].iter().all(|gap| (93..=94).contains(gap)), "{gaps:?}");
         assert_eq!(gaps[113..], [100; 7]);
     }
 
     #[test]
     fn a_sender_that_sleeps_is_on_time_again_as_soon_as_half_gaps_allow() {
-        assert_eq!(gaps_behind(Waiting::Asleep, 30, 2), [70, 100]);
-        assert_eq!(gaps_behind(Waiting::Asleep, 130, 4), [50, 50, 70, 100]);
+        assert_eq!(gaps_behind(Waiting::Asleep, 10_000, 30, 2), [70, 100]);
+        assert_eq!(gaps_behind(Waiting::Asleep, 10_000, 130, 4), [50, 50, 70, 100]);
+    }
+
+    #[test]
+    fn gaps_that_are_too_short_to_be_eased_are_halved() {
+        assert_eq!(gaps_behind(Waiting::Awake, 62_500, 20, 3), [15, 15, 15]);
+        assert_eq!(gaps_behind(Waiting::Awake, 100_000, 20, 5), [5, 5, 5, 5, 10]);
     }
 
     #[test]
     fn a_short_stall_is_caught_up_at_twice_the_rate_and_told() {
-        let mut sender = sender(1_000, 1);
-        run(&mut sender, 0, 100, true);
-        run(&mut sender, 140, 1_200, true);
-        let counts = sender.into_counts();
-        assert_eq!((counts.sent, counts.skipped), (1_000, 0));
-        let (first, last) = (&counts.excess[0], &counts.excess[counts.excess.len() - 1]);
-        assert!(100 < first.start && first.start < 120, "8 of 1000 octets conform: {first:?}");
-        // 35 ms at twice the rate, and the last 5 by gaps that are a sixteenth shorter.
-        assert!((245..=255).contains(&last.end), "caught up: {last:?}");
+        // Asleep: twice the stall. Awake: 35 ms at twice the rate, the last 5 by eased gaps.
+        for (waiting, most) in [(Waiting::Asleep, 181), (Waiting::Awake, 100 + 70 + 5 * EASE + 1)] {
+            let mut sender = sender(1_000, 1);
+            sender.on_ready(waiting, 0);
+            run(&mut sender, 0, 100, true);
+            run(&mut sender, 140, 1_200, true);
+            let counts = sender.into_counts();
+            assert_eq!((counts.sent, counts.skipped), (1_000, 0));
+            let (first, last) = (&counts.excess[0], &counts.excess[counts.excess.len() - 1]);
+            assert!(100 < first.start && first.start < 120, "8 of 1000 octets conform: {first:?}");
+            assert!(last.end <= most, "caught up by then, {waiting:?}: {last:?}");
+        }
     }
 
     #[test]
