@@ -2,8 +2,8 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use linkqual::clock::{Agent, Driver, Stamp};
+use linkqual::direction::Direction;
 use linkqual::flow::{Arrival, Arrived, Next, Outgoing, Receiver, Sender, Steady, Stream};
-use linkqual::plan::Direction;
 use linkqual::stats::confidence::{Confidence, loss_bounds, quantile_ranks};
 use linkqual::stats::delays::Delays;
 use linkqual::units::{PacketRate, Span};
@@ -68,8 +68,8 @@ fn wire(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn tally(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("tally");
+fn counts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("counts");
     // One packet in 100 comes before the one ahead of it.
     let orders = [("arrival, in order", 0), ("arrival, 1 % reordered", 1)];
     for (name, shift) in orders {
@@ -172,5 +172,5 @@ fn stats(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, wire, tally, pace, stats);
+criterion_group!(benches, wire, counts, pace, stats);
 criterion_main!(benches);

@@ -3,10 +3,10 @@
 use clap::{Parser, ValueEnum};
 use linkqual::clock::{Driver, Stamp};
 use linkqual::demo::emulator::{Emulator, Entry, Epoch, Pause};
+use linkqual::direction::{Direction, PerDirection};
+use linkqual::emulation::{Class, Counts, Fate, Spec};
 use linkqual::io::files::{print, say};
 use linkqual::io::tun::Tun;
-use linkqual::line::{Class, Counts, Fate, Spec};
-use linkqual::plan::{Directed, Direction};
 use linkqual::stats::delays::{Delay, Delays};
 use linkqual::units::Span;
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ fn main() -> ExitCode {
 
 fn emulate(args: &Args) -> Result<(), Box<dyn Error>> {
     let (near, far) = (args.near.open()?, args.far.open()?);
-    let specs = Directed { forward: args.forward.clone(), reverse: args.reverse.clone() };
+    let specs = PerDirection { forward: args.forward.clone(), reverse: args.reverse.clone() };
     let mut emulator = Emulator::between(near, far, specs, args.seed);
     emulator.set_epoch(match args.epoch {
         EpochArg::Start => Epoch::Start,
@@ -213,7 +213,7 @@ const fn class(class: Class) -> &'static str {
 }
 
 const fn fate(fate: Fate) -> &'static str {
-    use linkqual::line::Cause;
+    use linkqual::emulation::Cause;
     match fate {
         Fate::Delivered => "delivered",
         Fate::HeldBack => "held-back",

@@ -9,7 +9,7 @@
 //! `cargo build --release && cargo run --release --example sessions`
 
 use clap::Parser;
-use linkqual::driver::{Job, Ledger, conduct};
+use linkqual::driver::{Results, SiteJob, conduct};
 use linkqual::io::files::{print, say};
 use linkqual::io::key::{generate, read_public, read_secret};
 use linkqual::io::tls::Identity;
@@ -166,14 +166,14 @@ impl Watch {
     }
 
     async fn run(&self) -> Result<Report, linkqual::driver::Error> {
-        let mut ledger = Ledger::open(self.plan(), None, None)?;
+        let mut results = Results::open(self.plan(), None, None)?;
         // Nobody interrupts it: what ends the program ends them all.
         let (_interrupt, mut interrupts) = tokio::sync::mpsc::channel(1);
         let (identity, agent_key) = (self.identity.clone(), self.agent_key);
-        let (agent, way) = (self.agent, linkqual::io::way::Way::default());
-        let job = Job { place: 0, agent, way, identity, agent_key, watched: false };
-        conduct(job, &mut ledger, &mut interrupts).await?;
-        ledger.conclude()
+        let (agent, way) = (self.agent, linkqual::io::egress::Egress::default());
+        let job = SiteJob { place: 0, agent, way, identity, agent_key, watched: false };
+        conduct(job, &mut results, &mut interrupts).await?;
+        results.conclude()
     }
 
     fn plan(&self) -> Plan {

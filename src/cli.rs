@@ -1,7 +1,8 @@
 //! The arguments of both programs: what was typed, and what it means.
 
+use crate::direction::Directions;
 use crate::plan::{
-    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Dscp, Host, Limits, Link, Near, Offer,
+    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Limits, Link, Near, Offer,
     PAYLOAD_MAX, PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest, Test,
     UdpTest, Work, is_circuit, is_device,
 };
@@ -90,8 +91,8 @@ pub struct CheckArgs {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub duration: Option<Span>,
     /// forward (to the agent), reverse or both at once
-    #[arg(long, default_value = "both", value_parser = parse::<Course>)]
-    pub direction: Course,
+    #[arg(long, default_value = "both", value_parser = parse::<Directions>)]
+    pub direction: Directions,
     /// Load streams in each direction
     #[arg(long, default_value_t = 1, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(STREAMS_MAX)))]
@@ -315,7 +316,7 @@ impl CheckArgs {
         ];
         let mut requirements = Requirements::default();
         for requirement in one_way.into_iter().flatten() {
-            for direction in self.direction.directions() {
+            for direction in self.direction.iter() {
                 requirements.set(Some(direction), requirement);
             }
         }
@@ -326,14 +327,14 @@ impl CheckArgs {
     fn tests(&self) -> Vec<Test> {
         let assumed = self.loss.map(|_| Offer::Assumed(RATE_ASSUMED));
         let load = self.rate.or(assumed).map(|offer| {
-            let (course, streams) = (self.direction, self.streams);
+            let (directions, streams) = (self.direction, self.streams);
             let (payload, burst_max) = (self.size, self.burst_max);
-            Work::Udp(UdpTest { course, offer, streams, payload, burst_max })
+            Work::Udp(UdpTest { directions, offer, streams, payload, burst_max })
         });
         let tcp = self.tcp_throughput.map(|_| {
-            let (course, streams) = (self.direction, self.streams);
+            let (directions, streams) = (self.direction, self.streams);
             let (offer, congestion) = (Offer::Max, CongestionControl::CUBIC);
-            Work::Tcp(TcpTest { course, offer, streams, congestion, verify: self.verify })
+            Work::Tcp(TcpTest { directions, offer, streams, congestion, verify: self.verify })
         });
         let loads = load.is_some() || tcp.is_some();
         let idle = self.duration.filter(|_| !loads);

@@ -3,17 +3,17 @@
 //! # The house
 //!
 //! *Arguments and a plan file become a plan; a plan, once granted, becomes departures; departures
-//! become arrivals; arrivals are counted into a tally; tallies become metrics; metrics meet
+//! become arrivals; arrivals are counted; counts become metrics; metrics meet
 //! requirements; that is the verdict, and the report only says it.*
 //!
 //! Three floors, in the order of the data's way. A module names only modules that stand before it
 //! here; `tests/it/tidy.rs` holds the same table and checks it.
 //!
-//! - **Words**, values without decisions: [`units`], [`clock`], `page`, [`wire`]
+//! - **Words**, values without decisions: [`units`], [`direction`], [`clock`], `wrap`, [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
-//!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`doubt`], [`verdict`], [`mod@line`],
-//!   [`method`], [`session`], [`forecast`], [`report`]
-//! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`traffic`] (the
+//!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`validity`], [`verdict`],
+//!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`]
+//! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
 //!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
 //!
 //! # Invariants
@@ -38,19 +38,21 @@
 //! machines that are handed messages, events and the time, and hand back actions;
 //! [`method::campaign`] says which trial comes next. tokio, on one thread, carries them.
 //!
-//! The *data plane* is a thread for each stream: [`traffic`] runs a machine of [`flow`] over a
+//! The *data plane* is a thread for each stream: [`dataplane`] runs a machine of [`flow`] over a
 //! socket of [`io`], without allocation, lock or queue for a packet. The two meet in channels and
 //! atomics alone.
 //!
-//! The same machines run in virtual time over [`mod@line`] in the oracle simulation
+//! The same machines run in virtual time over [`emulation`] in the oracle simulation
 //! (`tests/it/sim`), where the line knows what it did to each packet, so that what is measured is
 //! held against the truth.
 
 pub mod units;
 
+pub mod direction;
+
 pub mod clock;
 
-mod page;
+mod wrap;
 
 pub mod wire;
 
@@ -66,11 +68,11 @@ pub mod flow;
 
 pub mod metric;
 
-pub mod doubt;
+pub mod validity;
 
 pub mod verdict;
 
-pub mod line;
+pub mod emulation;
 
 pub mod method;
 
@@ -82,7 +84,7 @@ pub mod report;
 
 pub mod io;
 
-pub mod traffic;
+pub mod dataplane;
 
 pub mod cli;
 

@@ -14,29 +14,28 @@
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
 
-use crate::flow::{Evidence, Gap, Half, Outcome, PathMtu, SILENCE, Status, Steady};
-use crate::plan::{
-    Aim, Bound, Directed, Direction, Load, Metric, Plan, Requirement, Requirements, TcpLoad, Trial,
-};
+use crate::direction::{Direction, PerDirection};
+use crate::flow::{Evidence, Half, Outcome, PathMtu, SILENCE, Silence, Status, Steady};
+use crate::plan::{Bound, Load, LoadKind, Metric, Plan, Requirement, Requirements, TcpLoad, Trial};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, quantile_ranks};
 use crate::stats::delays::{Delay, Delays};
-use crate::stats::periods::LossPeriods;
+use crate::stats::loss_bursts::LossBursts;
 use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
 
 /// What every computation here needs to know of the link and of the question.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Terms {
+pub struct Criteria {
     /// What is required.
     pub requirements: Requirements,
     /// What the provider has committed to; load above it is overshoot.
-    pub committed: Directed<Option<BitRate>>,
+    pub committed: PerDirection<Option<BitRate>>,
     /// The layer that rates count.
     pub layer: Layer,
     /// What stands around a payload.
     pub framing: Framing,
 }
 
-impl Terms {
+impl Criteria {
     /// What `plan` asks of a line over `ip`.
     #[must_use]
     pub const fn of(plan: &Plan, ip: IpVersion) -> Self {
@@ -60,14 +59,14 @@ impl Terms {
         let within = committed.is_none_or(|committed| {
             rate <= self.framing.packet_rate(committed, self.layer, load.payload())
         });
-        load.aim() == Aim::Carry && within
+        load.kind() == LoadKind::FixedRate && within
     }
 
     /// Whether delays of `trial` are those of a line that is idle, or carries no more than it must.
     #[must_use]
     pub fn is_at_ease(&self, trial: &Trial) -> bool {
         let carried = |load: &Load| {
-            let mut ways = load.course().directions();
+            let mut ways = load.directions().iter();
             ways.all(|way| self.is_carried(load, way))
         };
         trial.is_idle() || trial.load().is_some_and(carried)
@@ -153,9 +152,9 @@ pub fn bound(requirement: Requirement) -> Bound {
 
 /// All that `evidence` has to say to the requirements, trial by trial.
 #[must_use]
-pub fn measure(terms: &Terms, evidence: &Evidence) -> Vec<Measurement> {
+pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
     let mut measurements = Vec::new();
-    for (direction, requirement) in terms.requirements.iter() {
+    for (direction, requirement) in criteria.requirements.iter() {
         let mut add = |trial, measured| {
             measurements.push(Measurement { trial, direction, requirement, measured });
         };
@@ -164,8 +163,8 @@ pub fn measure(terms: &Terms, evidence: &Evidence) -> Vec<Measurement> {
         }
         for (trial, outcome) in evidence.outcomes.iter().enumerate() {
             let measured = match direction {
-                None => of_round_trip(terms, requirement, outcome),
-                Some(direction) => of_direction(terms, requirement, outcome, direction),
+                None => of_round_trip(criteria, requirement, outcome),
+                Some(direction) => of_direction(criteria, requirement, outcome, direction),
             };
             if let Some(measured) = measured {
                 add(Some(trial), measured);
@@ -183,36 +182,40 @@ fn path_mtu(path: PathMtu, needed: u32) -> Measured {
 }
 
 /// `None` where the trial does not speak to the requirement.
-fn of_round_trip(terms: &Terms, requirement: Requirement, outcome: &Outcome) -> Option<Measured> {
+fn of_round_trip(
+    criteria: &Criteria,
+    requirement: Requirement,
+    outcome: &Outcome,
+) -> Option<Measured> {
     let speaks = match requirement.metric() {
-        Metric::RttP99 => terms.is_at_ease(&outcome.trial),
+        Metric::RttP99 => criteria.is_at_ease(&outcome.trial),
         Metric::RttP99Loaded => !outcome.trial.is_idle(),
         _ => false,
     };
-    speaks.then(|| percentile(&outcome.round_trip, 0.99, terms.confidence()))
+    speaks.then(|| percentile(&outcome.round_trip, 0.99, criteria.confidence()))
 }
 
 /// `None` where the trial does not speak to the requirement in this direction.
 fn of_direction(
-    terms: &Terms,
+    criteria: &Criteria,
     requirement: Requirement,
     outcome: &Outcome,
     direction: Direction,
 ) -> Option<Measured> {
     let half = outcome.half(direction);
-    let carried = || outcome.trial.load().filter(|load| terms.is_carried(load, direction));
-    let at_ease = terms.is_at_ease(&outcome.trial);
+    let carried = || outcome.trial.load().filter(|load| criteria.is_carried(load, direction));
+    let at_ease = criteria.is_at_ease(&outcome.trial);
     if !outcome.trial.covers(direction) {
         return None;
     }
     match requirement {
-        Requirement::Throughput(rate) => throughput(terms, outcome, carried()?, direction, rate),
+        Requirement::Throughput(rate) => throughput(criteria, outcome, carried()?, direction, rate),
         Requirement::TcpThroughput(rate) => {
-            tcp_throughput(terms, outcome, outcome.trial.tcp()?, direction, rate)
+            tcp_throughput(criteria, outcome, outcome.trial.tcp()?, direction, rate)
         }
-        Requirement::Loss(_) => carried().map(|_| loss(terms, outcome, direction)),
+        Requirement::Loss(_) => carried().map(|_| loss(criteria, outcome, direction)),
         Requirement::Jitter(_) => {
-            at_ease.then(|| percentile(&half.probing.variation, 0.999, terms.confidence()))
+            at_ease.then(|| percentile(&half.probing.variation, 0.999, criteria.confidence()))
         }
         Requirement::Outage(most) => {
             // A queue that TCP fills delays and drops; it does not fall silent.
@@ -226,10 +229,14 @@ fn of_direction(
 /// The payload that the requirements ask of the load of `trial` in `direction`; `None` where they
 /// ask none of it.
 #[must_use]
-pub fn required_goodput(terms: &Terms, trial: &Trial, direction: Direction) -> Option<BitRate> {
-    let required = terms.requirements.each.get(direction);
-    let (framing, layer) = (terms.framing, terms.layer);
-    if !trial.course()?.includes(direction) {
+pub fn required_goodput(
+    criteria: &Criteria,
+    trial: &Trial,
+    direction: Direction,
+) -> Option<BitRate> {
+    let required = criteria.requirements.each.get(direction);
+    let (framing, layer) = (criteria.framing, criteria.layer);
+    if !trial.directions()?.includes(direction) {
         return None;
     }
     match (trial.load(), trial.tcp()) {
@@ -275,13 +282,13 @@ pub fn losses(outcome: &Outcome, direction: Direction) -> Option<Losses> {
 
 /// `None` where the load is slower than `required`, and so says nothing about it.
 fn throughput(
-    terms: &Terms,
+    criteria: &Criteria,
     outcome: &Outcome,
     load: &Load,
     direction: Direction,
     required: BitRate,
 ) -> Option<Measured> {
-    let packet_rate = terms.framing.packet_rate(required, terms.layer, load.payload());
+    let packet_rate = criteria.framing.packet_rate(required, criteria.layer, load.payload());
     if load.rate(direction)? < packet_rate {
         return None;
     }
@@ -293,7 +300,7 @@ fn throughput(
     let per_stream = packet_rate.share(load.streams()).unwrap_or(packet_rate);
     let slots = steady.slots(per_stream).saturating_mul(u64::from(load.streams()));
     let carries = |sent: u64, received: u64| {
-        let allowed = terms.requirements.loss_of_throughput(direction);
+        let allowed = criteria.requirements.loss_of_throughput(direction);
         slots <= sent && allowed.holds(sent.saturating_sub(received), sent)
     };
     let doubtful = losses(outcome, direction).map_or(0, |losses| losses.doubtful);
@@ -301,7 +308,7 @@ fn throughput(
     let vouched_for = came.steady + came.host_dropped + doubtful + never_sent;
     let sent_at_best = sent.steady + never_sent;
     let span = steady.span(load.stream_rate(direction)?);
-    let rate = terms.framing.bit_rate(came.steady, span, terms.layer, load.payload());
+    let rate = criteria.framing.bit_rate(came.steady, span, criteria.layer, load.payload());
     let mut counts =
         format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
     let mut unproved = 0;
@@ -398,13 +405,13 @@ impl TcpCarried {
 
 /// `None` where the load is paced at hardly more than `required`, and so says nothing about it.
 fn tcp_throughput(
-    terms: &Terms,
+    criteria: &Criteria,
     outcome: &Outcome,
     load: &TcpLoad,
     direction: Direction,
     required: BitRate,
 ) -> Option<Measured> {
-    let paced = load.rate_at(direction, terms.framing, terms.layer)?.bits_per_second();
+    let paced = load.rate_at(direction, criteria.framing, criteria.layer)?.bits_per_second();
     let needed = required.bits_per_second().saturating_mul(100 + PACE_SPARE_PERCENT) / 100;
     if paced < needed {
         return None;
@@ -413,7 +420,7 @@ fn tcp_throughput(
     if let Some(why) = half.tcp_sent.as_ref().and_then(|sent| sent.refused.as_ref()) {
         return Some(Measured::Missing(format!("the sending host could not send: {why}")));
     }
-    let Some(carried) = TcpCarried::of(outcome, direction, terms.framing.ip) else {
+    let Some(carried) = TcpCarried::of(outcome, direction, criteria.framing.ip) else {
         return Some(account_missing(outcome, half));
     };
     let samples = carried.seconds.len() as u64;
@@ -425,10 +432,10 @@ fn tcp_throughput(
         )));
     }
     let rate = |octets: u64| {
-        let rate = carried.rate(octets, terms.framing, terms.layer);
+        let rate = carried.rate(octets, criteria.framing, criteria.layer);
         rate.map_or(0.0, |rate| float(rate.bits_per_second()))
     };
-    let ranks = quantile_ranks(samples, 0.5, terms.confidence());
+    let ranks = quantile_ranks(samples, 0.5, criteria.confidence());
     let at = |rank: Option<u64>| {
         let place = usize::try_from(rank?.checked_sub(1)?).ok()?;
         carried.seconds.get(place).map(|octets| rate(*octets))
@@ -448,12 +455,12 @@ fn tcp_throughput(
 /// comes late is in a queue, and a queue that fills is no throughput.
 const LAG_MAX: Span = Span::from_millis(100);
 
-fn loss(terms: &Terms, outcome: &Outcome, direction: Direction) -> Measured {
+fn loss(criteria: &Criteria, outcome: &Outcome, direction: Direction) -> Measured {
     let half = outcome.half(direction);
     let Some(losses) = losses(outcome, direction) else { return account_missing(outcome, half) };
     let Some(came) = &half.came else { return account_missing(outcome, half) };
     let bounds =
-        |periods: &LossPeriods| bounds_of_loss(periods, losses.offered, terms.confidence());
+        |periods: &LossBursts| bounds_of_loss(periods, losses.offered, criteria.confidence());
     let Some(Bounds { low, high }) = bounds(&came.periods) else {
         return Measured::Missing("no packet was sent".into());
     };
@@ -492,8 +499,9 @@ fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
     if half.came.is_none() && half.tcp_came.is_none() {
         return unanswered(outcome, half, most);
     }
-    let longest =
-        |gaps: &mut dyn Iterator<Item = &Gap>| gaps.map(Gap::span).max().unwrap_or_default();
+    let longest = |gaps: &mut dyn Iterator<Item = &Silence>| {
+        gaps.map(Silence::span).max().unwrap_or_default()
+    };
     let outage = longest(&mut half.gaps.outages(least));
     let unsent = longest(&mut half.gaps.as_slice().iter());
     let counts = match half.gaps.outages(least).count() {
@@ -526,7 +534,7 @@ fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
 /// line was dead, in one direction or the other.
 fn unanswered(outcome: &Outcome, half: &Half, most: Span) -> Measured {
     let replies = &outcome.reverse.gaps;
-    let longest = replies.outages(outage_min(outcome)).map(Gap::span).max().unwrap_or_default();
+    let longest = replies.outages(outage_min(outcome)).map(Silence::span).max().unwrap_or_default();
     if longest <= most {
         return account_missing(outcome, half);
     }
@@ -569,8 +577,9 @@ pub(crate) const fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{PerSecond, SentCounts, Tally, TcpCame, TcpSent};
-    use crate::plan::{Aim, CongestionControl, Course, Trial};
+    use crate::direction::Directions;
+    use crate::flow::{PerSecond, ReceiverCounts, SenderCounts, TcpCame, TcpSent};
+    use crate::plan::{CongestionControl, LoadKind, Trial};
     use crate::units::{IpVersion, PacketRate};
 
     const MS: u64 = 1_000_000;
@@ -578,36 +587,41 @@ mod tests {
     /// 10 Mbit/s in frames of 1518 octets are 824 packets/s: 7911 in the steady 9.6 s of 10.
     const SLOTS: u64 = 7_911;
 
-    fn terms() -> Terms {
+    fn criteria() -> Criteria {
         let mut requirements = Requirements::default();
         requirements.set(None, throughput());
         requirements.set(None, Requirement::Outage(Span::from_secs(1)));
-        let (committed, framing) = (Directed::default(), Framing::plain(IpVersion::V4));
-        Terms { requirements, committed, layer: Layer::L2, framing }
+        let (committed, framing) = (PerDirection::default(), Framing::plain(IpVersion::V4));
+        Criteria { requirements, committed, layer: Layer::L2, framing }
     }
 
     /// A trial that sent and received all, changed by `change`.
     fn outcome(change: impl FnOnce(&mut Outcome)) -> Outcome {
         let rate = PacketRate::new(824).expect("a rate");
-        let load = Load::new(Course::Forward, 1, 1_472, rate, Aim::Carry).expect("a load");
+        let load =
+            Load::new(Directions::Forward, 1, 1_472, rate, LoadKind::FixedRate).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
         let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
-        let counts = SentCounts { sent: 8_240, steady: SLOTS, ..SentCounts::default() };
-        let tally =
-            Tally { received: 8_240, steady: SLOTS, steady_on_time: SLOTS, ..Tally::default() };
-        outcome.forward = Half { sent: Some(counts), came: Some(tally), ..Half::default() };
+        let sent = SenderCounts { sent: 8_240, steady: SLOTS, ..SenderCounts::default() };
+        let counts = ReceiverCounts {
+            received: 8_240,
+            steady: SLOTS,
+            steady_on_time: SLOTS,
+            ..ReceiverCounts::default()
+        };
+        outcome.forward = Half { sent: Some(sent), came: Some(counts), ..Half::default() };
         change(&mut outcome);
         outcome
     }
 
-    fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> crate::flow::Gaps {
-        let gap = Gap { start_ns: start_ms * MS, end_ns: end_ms * MS, packets: 0, offered };
-        crate::flow::Gaps::from_vec(vec![gap]).expect("one gap")
+    fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> crate::flow::Silences {
+        let gap = Silence { start_ns: start_ms * MS, end_ns: end_ms * MS, packets: 0, offered };
+        crate::flow::Silences::from_vec(vec![gap]).expect("one gap")
     }
 
     #[track_caller]
     fn check(requirement: Requirement, outcome: &Outcome, expected: Option<bool>) {
-        let measured = of_direction(&terms(), requirement, outcome, Direction::Forward);
+        let measured = of_direction(&criteria(), requirement, outcome, Direction::Forward);
         let Some(Measured::Counted { meets, counts, .. }) = measured else {
             panic!("not counted: {measured:?}")
         };
@@ -618,11 +632,11 @@ mod tests {
         Requirement::Throughput("10 Mbit/s".parse().expect("a rate"))
     }
 
-    fn came(outcome: &mut Outcome) -> &mut Tally {
+    fn came(outcome: &mut Outcome) -> &mut ReceiverCounts {
         outcome.forward.came.as_mut().expect("it has one")
     }
 
-    fn sent(outcome: &mut Outcome) -> &mut SentCounts {
+    fn sent(outcome: &mut Outcome) -> &mut SenderCounts {
         outcome.forward.sent.as_mut().expect("it has one")
     }
 
@@ -669,8 +683,8 @@ mod tests {
     /// TCP of 20 s at 10 Mbit/s of payload, of which `seconds` came, changed by `change`.
     fn tcp(seconds: usize, change: impl FnOnce(&mut Outcome)) -> Outcome {
         let rate = Some("100 Mbit/s".parse().expect("a rate"));
-        let rates = Directed { forward: rate, reverse: None };
-        let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, Aim::Capacity);
+        let rates = PerDirection { forward: rate, reverse: None };
+        let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, LoadKind::Capacity);
         let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(20)).expect("a trial");
         let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
         let per_second = PerSecond::from_counts(vec![1_250_000; seconds]);
@@ -683,7 +697,7 @@ mod tests {
 
     fn tcp_measured(required: &str, outcome: &Outcome) -> Option<Measured> {
         let required = Requirement::TcpThroughput(required.parse().expect("a rate"));
-        of_direction(&terms(), required, outcome, Direction::Forward)
+        of_direction(&criteria(), required, outcome, Direction::Forward)
     }
 
     /// 10 Mbit/s of payload are 10.48 of frames (1518 octets for 1448).
@@ -719,24 +733,25 @@ mod tests {
 
     #[test]
     fn what_is_offered_too_slowly_or_above_what_is_committed_says_nothing() {
-        let measured = |terms: &Terms, rate: &str| {
+        let measured = |criteria: &Criteria, rate: &str| {
             let required = Requirement::Throughput(rate.parse().expect("a rate"));
-            of_direction(terms, required, &outcome(|_| {}), Direction::Forward)
+            of_direction(criteria, required, &outcome(|_| {}), Direction::Forward)
         };
-        let mut terms = terms();
-        assert!(measured(&terms, "10 Mbit/s").is_some());
-        assert_eq!(measured(&terms, "10.1 Mbit/s"), None, "824 packets/s are offered, not 832");
-        terms.committed.forward = Some("10 Mbit/s".parse().expect("a rate"));
-        assert!(measured(&terms, "10 Mbit/s").is_some());
-        terms.committed.forward = Some("9.9 Mbit/s".parse().expect("a rate"));
-        assert_eq!(measured(&terms, "9.9 Mbit/s"), None, "overshoot");
+        let mut criteria = criteria();
+        assert!(measured(&criteria, "10 Mbit/s").is_some());
+        assert_eq!(measured(&criteria, "10.1 Mbit/s"), None, "824 packets/s are offered, not 832");
+        criteria.committed.forward = Some("10 Mbit/s".parse().expect("a rate"));
+        assert!(measured(&criteria, "10 Mbit/s").is_some());
+        criteria.committed.forward = Some("9.9 Mbit/s".parse().expect("a rate"));
+        assert_eq!(measured(&criteria, "9.9 Mbit/s"), None, "overshoot");
         let outage = Requirement::Outage(Span::from_secs(1));
-        assert_eq!(of_direction(&terms, outage, &outcome(|_| {}), Direction::Forward), None);
+        assert_eq!(of_direction(&criteria, outage, &outcome(|_| {}), Direction::Forward), None);
         assert!(
-            of_round_trip(&terms, Requirement::RttP99(Span::default()), &outcome(|_| {})).is_none()
+            of_round_trip(&criteria, Requirement::RttP99(Span::default()), &outcome(|_| {}))
+                .is_none()
         );
         let loaded = Requirement::RttP99Loaded(Span::default());
-        assert!(of_round_trip(&terms, loaded, &outcome(|_| {})).is_some());
+        assert!(of_round_trip(&criteria, loaded, &outcome(|_| {})).is_some());
     }
 
     #[test]
@@ -758,7 +773,7 @@ mod tests {
                     outcome.forward.sent = None;
                 }
             });
-            match of_direction(&terms(), outage, &outcome, Direction::Forward) {
+            match of_direction(&criteria(), outage, &outcome, Direction::Forward) {
                 Some(Measured::Counted { meets: Some(false), counts, .. }) => counts,
                 other => panic!("{other:?}"),
             }
@@ -777,7 +792,7 @@ mod tests {
         });
         check(outage, &dead, Some(false));
         let brief = outcome(|outcome| outcome.forward.came = None);
-        let measured = of_direction(&terms(), outage, &brief, Direction::Forward);
+        let measured = of_direction(&criteria(), outage, &brief, Direction::Forward);
         assert!(matches!(measured, Some(Measured::Missing(_))), "{measured:?}");
     }
 }

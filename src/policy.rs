@@ -1,7 +1,8 @@
 //! Whether an agent lets a driver run what it asks for. One function decides, in one order.
 
 use crate::clock::{Agent, Stamp};
-use crate::plan::{CIRCUIT_LEN_MAX, Direction, Limits, Trial, is_circuit};
+use crate::direction::Direction;
+use crate::plan::{CIRCUIT_LEN_MAX, Limits, Trial, is_circuit};
 use crate::units::{BitRate, Framing, Layer, Span};
 use std::fmt;
 
@@ -306,7 +307,8 @@ fn authorise_load(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Aim, Course, Load};
+    use crate::direction::Directions;
+    use crate::plan::{Load, LoadKind};
     use crate::units::{IpVersion, PacketRate};
 
     const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
@@ -390,7 +392,8 @@ mod tests {
         let trial = |mbit_s, seconds| {
             let packets = framing.packet_rate(rate(mbit_s), Layer::L2, 1_472);
             let packets = PacketRate::new(packets.per_second() - 1).expect("above zero");
-            let load = Load::new(Course::Both, 1, 1_472, packets, Aim::Carry).expect("a load");
+            let load = Load::new(Directions::Both, 1, 1_472, packets, LoadKind::FixedRate)
+                .expect("a load");
             Trial::new(Some(load), Span::from_secs(seconds)).expect("a trial")
         };
         let allows =
@@ -412,7 +415,8 @@ mod tests {
             let per_stream = per_stream.expect("above zero").per_second();
             let load = |per_stream| {
                 let packets = PacketRate::new(per_stream * u64::from(streams)).expect("above zero");
-                let load = Load::new(Course::Both, streams, 1_472, packets, Aim::Carry);
+                let load =
+                    Load::new(Directions::Both, streams, 1_472, packets, LoadKind::FixedRate);
                 Trial::new(load.ok(), Span::from_secs(30)).expect("a trial")
             };
             assert!(!is_faster(&load(per_stream), framing, rate(100)), "{streams} streams");
@@ -425,7 +429,7 @@ mod tests {
     fn many_slow_streams_are_not_granted_as_rounding() {
         let framing = Framing::plain(IpVersion::V4);
         let one = PacketRate::new(1).expect("above zero");
-        let load = Load::new(Course::Forward, 64, 1_472, one, Aim::Carry);
+        let load = Load::new(Directions::Forward, 64, 1_472, one, LoadKind::FixedRate);
         let trial = Trial::new(load.ok(), Span::from_secs(10)).expect("a trial");
         let limit = |text: &str| text.parse().expect("a rate");
         assert!(is_faster(&trial, framing, limit("20 kbit/s")));

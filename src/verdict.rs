@@ -1,9 +1,10 @@
 //! Judges what was measured against what is required. Pure: the same evidence, the same verdict.
 
-use crate::doubt::{Bias, Doubt, doubts};
+use crate::direction::Direction;
 use crate::flow::{Evidence, Outcome, Status};
-use crate::metric::{Measured, Measurement, Terms, bound, measure};
-use crate::plan::{Bound, Direction, Metric, Requirement};
+use crate::metric::{Criteria, Measured, Measurement, bound, measure};
+use crate::plan::{Bound, Metric, Requirement};
+use crate::validity::{Bias, Caveat, caveats};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -102,12 +103,12 @@ fn judge_at_best(bound: Bound, measured: &Measured) -> Verdict {
     }
 }
 
-/// Judges one number in the light of the doubts that touch it.
-fn judge_in_doubt(bound: Bound, measured: &Measured, doubts: &[&Doubt]) -> Verdict {
+/// Judges one number in the light of the caveats that touch it.
+fn judge_with_caveats(bound: Bound, measured: &Measured, caveats: &[&Caveat]) -> Verdict {
     let verdict = judge(bound, measured);
-    let either = doubts.iter().any(|doubt| doubt.bias == Bias::Either);
-    let worsened = doubts.iter().any(|doubt| doubt.bias == Bias::CanOnlyWorsen);
-    let worsened_by = doubts.iter().any(|doubt| matches!(doubt.bias, Bias::CanOnlyWorsenBy(_)));
+    let either = caveats.iter().any(|caveat| caveat.bias == Bias::Either);
+    let worsened = caveats.iter().any(|caveat| caveat.bias == Bias::CanOnlyWorsen);
+    let worsened_by = caveats.iter().any(|caveat| matches!(caveat.bias, Bias::CanOnlyWorsenBy(_)));
     match verdict {
         Verdict::Pass | Verdict::Fail if either => Verdict::Invalid,
         Verdict::Fail if worsened => Verdict::Invalid,
@@ -121,18 +122,18 @@ fn judge_in_doubt(bound: Bound, measured: &Measured, doubts: &[&Doubt]) -> Verdi
 /// The findings on the way to one far end: for each requirement and direction the worst of its
 /// trials.
 #[must_use]
-pub fn findings(terms: &Terms, evidence: &Evidence) -> Vec<Finding> {
-    let doubts = doubts(terms, evidence);
-    let measurements = measure(terms, evidence);
+pub fn findings(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
+    let caveats = caveats(criteria, evidence);
+    let measurements = measure(criteria, evidence);
     let of = |(direction, requirement)| {
         let worst = measurements
             .iter()
             .filter(|m| m.requirement == requirement && m.direction == direction)
-            .map(|measurement| finding(measurement, &doubts, &evidence.outcomes))
+            .map(|measurement| finding(measurement, &caveats, &evidence.outcomes))
             .reduce(worse);
         worst.unwrap_or_else(|| nothing_measured(requirement, direction))
     };
-    terms.requirements.iter().map(of).collect()
+    criteria.requirements.iter().map(of).collect()
 }
 
 /// The verdict on a run: the worst of its findings; of nothing, `Inconclusive`.
@@ -140,20 +141,20 @@ pub fn overall(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Inconclusive)
 }
 
-fn finding(measurement: &Measurement, doubts: &[Doubt], outcomes: &[Outcome]) -> Finding {
+fn finding(measurement: &Measurement, caveats: &[Caveat], outcomes: &[Outcome]) -> Finding {
     let Measurement { trial, direction, requirement, measured } = measurement.clone();
-    let touching: Vec<&Doubt> = doubts
+    let touching: Vec<&Caveat> = caveats
         .iter()
-        .filter(|doubt| doubt.touches(requirement.metric(), direction, trial))
+        .filter(|caveat| caveat.touches(requirement.metric(), direction, trial))
         .collect();
     let bound = bound(requirement);
-    let judged = judge_in_doubt(bound, &measured, &touching);
+    let judged = judge_with_caveats(bound, &measured, &touching);
     let outcome = trial.and_then(|trial| outcomes.get(trial));
     let cut_short = outcome.is_some_and(|outcome| outcome.status != Status::Ok);
     let verdict = if cut_short { judged.max(Verdict::Inconclusive) } else { judged };
     let reason = match (verdict, &measured) {
         (_, Measured::Missing(why)) => why.clone(),
-        (Verdict::Invalid, _) => "this tester was the limit: see the doubts".into(),
+        (Verdict::Invalid, _) => "this tester was the limit: see the caveats".into(),
         (Verdict::Inconclusive, _) if judged == Verdict::Pass => "the trial was cut short".into(),
         _ => reason_of(bound, &measured),
     };
@@ -231,9 +232,9 @@ mod tests {
         }
     }
 
-    fn doubt(bias: Bias) -> Doubt {
+    fn caveat(bias: Bias) -> Caveat {
         let (metrics, text) = (vec![Metric::Loss], String::new());
-        Doubt { metrics, direction: Some(Direction::Forward), trial: Some(1), bias, text }
+        Caveat { metrics, direction: Some(Direction::Forward), trial: Some(1), bias, text }
     }
 
     #[track_caller]
@@ -284,8 +285,9 @@ mod tests {
 
     #[test]
     fn own_drops_turn_fail_into_invalid_and_leave_pass() {
-        let doubt = doubt(Bias::CanOnlyWorsen);
-        let judge = |low, high| judge_in_doubt(Bound::AtMost(10.0), &sampled(low, high), &[&doubt]);
+        let caveat = caveat(Bias::CanOnlyWorsen);
+        let judge =
+            |low, high| judge_with_caveats(Bound::AtMost(10.0), &sampled(low, high), &[&caveat]);
         assert_eq!(judge(1.0, 2.0), Verdict::Pass);
         assert_eq!(judge(11.0, 12.0), Verdict::Invalid);
         assert_eq!(judge(9.0, 11.0), Verdict::Inconclusive);
@@ -293,14 +295,14 @@ mod tests {
 
     #[test]
     fn a_fail_that_stands_without_the_counted_drops_stands() {
-        let doubt = doubt(Bias::CanOnlyWorsenBy(3));
+        let caveat = caveat(Bias::CanOnlyWorsenBy(3));
         let judge = |low_at_best| {
             let Measured::Sampled { value, low, high, samples, .. } = sampled(11.0, 12.0) else {
                 unreachable!("made above")
             };
             let (low_at_best, unbounded) = (Some(low_at_best), false);
             let measured = Measured::Sampled { value, low, high, low_at_best, unbounded, samples };
-            judge_in_doubt(Bound::AtMost(10.0), &measured, &[&doubt])
+            judge_with_caveats(Bound::AtMost(10.0), &measured, &[&caveat])
         };
         assert_eq!(judge(10.5), Verdict::Fail);
         assert_eq!(judge(9.5), Verdict::Invalid);
@@ -308,19 +310,20 @@ mod tests {
 
     #[test]
     fn a_doubt_either_way_voids_pass_and_fail() {
-        let doubt = doubt(Bias::Either);
-        let judge = |low, high| judge_in_doubt(Bound::AtMost(10.0), &sampled(low, high), &[&doubt]);
+        let caveat = caveat(Bias::Either);
+        let judge =
+            |low, high| judge_with_caveats(Bound::AtMost(10.0), &sampled(low, high), &[&caveat]);
         assert_eq!((judge(1.0, 2.0), judge(11.0, 12.0)), (Verdict::Invalid, Verdict::Invalid));
         assert_eq!(judge(9.0, 11.0), Verdict::Inconclusive);
     }
 
     #[test]
     fn a_doubt_touches_only_what_it_names() {
-        let doubt = doubt(Bias::Either);
-        assert!(doubt.touches(Metric::Loss, Some(Direction::Forward), Some(1)));
-        assert!(!doubt.touches(Metric::Loss, Some(Direction::Reverse), Some(1)));
-        assert!(!doubt.touches(Metric::Loss, Some(Direction::Forward), Some(0)));
-        assert!(!doubt.touches(Metric::Outage, Some(Direction::Forward), Some(1)));
+        let caveat = caveat(Bias::Either);
+        assert!(caveat.touches(Metric::Loss, Some(Direction::Forward), Some(1)));
+        assert!(!caveat.touches(Metric::Loss, Some(Direction::Reverse), Some(1)));
+        assert!(!caveat.touches(Metric::Loss, Some(Direction::Forward), Some(0)));
+        assert!(!caveat.touches(Metric::Outage, Some(Direction::Forward), Some(1)));
     }
 
     #[test]

@@ -4,19 +4,20 @@ mod connection;
 
 use crate::cli::AgentArgs;
 use crate::clock::{Agent, Stamp};
+use crate::dataplane::far::{FarTrial, Port};
+use crate::direction::Direction;
 use crate::flow::{FarEvent, HostLimits, Stream, TcpStream};
-use crate::io::files::{BadOutput, Shelf, print, say};
+use crate::io::egress::Egress;
+use crate::io::files::{BadOutput, StateDir, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::tls::{Acceptor, Identity};
-use crate::io::way::Way;
-use crate::io::{clock, host, stamps};
-use crate::plan::{Direction, Limits, Trial};
+use crate::io::{clock, host, timestamps};
+use crate::plan::{Limits, Trial};
 use crate::policy::Role;
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
-use crate::traffic::far::{FarTrial, Port};
 use crate::units::{Framing, IpVersion, Span};
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};
@@ -58,7 +59,7 @@ pub struct Config {
     /// The only device that it uses; any where it is `None`.
     pub device: Option<String>,
     /// Where records outlive the program; without it they are kept in memory only.
-    pub state: Option<Shelf>,
+    pub state: Option<StateDir>,
 }
 
 /// An agent cannot be run as it was asked.
@@ -121,7 +122,7 @@ fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
     let secret = read_secret(&args.key)?;
     let allowed = args.allow.iter().map(|path| read_public(path)).collect::<Result<_, _>>()?;
     let identity = Identity::new(&secret);
-    let state = args.state.as_deref().map(Shelf::open).transpose()?;
+    let state = args.state.as_deref().map(StateDir::open).transpose()?;
     let (listen, limits, device) = (args.listen, args.limits(), args.device.clone());
     Ok(Config { listen, identity, allowed, limits, device, state })
 }
@@ -144,7 +145,7 @@ pub struct Server {
     identity: Identity,
     allowed: BTreeMap<PublicKey, String>,
     role: Role,
-    state: Option<Shelf>,
+    state: Option<StateDir>,
 }
 
 impl Server {
@@ -156,7 +157,7 @@ impl Server {
     pub async fn bind(config: Config) -> io::Result<Self> {
         let mut secret = [0; KEY_LEN];
         fill(&mut secret);
-        let (listener, port) = listen(config.listen, &Way::by(config.device), &secret)?;
+        let (listener, port) = listen(config.listen, &Egress::by(config.device), &secret)?;
         let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
         let allowed = config.allowed.iter().map(line).collect();
         let role = Role::qualifier(config.limits);
@@ -228,7 +229,11 @@ impl Server {
 }
 
 /// One port for both. Where the system chooses it for TCP, it may be taken for UDP: then another.
-fn listen(local: SocketAddr, way: &Way, secret: &[u8; KEY_LEN]) -> io::Result<(TcpListener, Port)> {
+fn listen(
+    local: SocketAddr,
+    way: &Egress,
+    secret: &[u8; KEY_LEN],
+) -> io::Result<(TcpListener, Port)> {
     let mut tries = 1;
     loop {
         let listener = listen_by(local, way)?;
@@ -257,7 +262,7 @@ struct Loop {
     peers: BTreeMap<ConnectionId, SocketAddr>,
     trials: BTreeMap<TrialId, Live>,
     tellers: mpsc::UnboundedSender<(TrialId, FarEvent)>,
-    state: Option<Shelf>,
+    state: Option<StateDir>,
 }
 
 impl Loop {
@@ -362,7 +367,7 @@ impl Loop {
     /// Takes in what an earlier process kept.
     fn restore(&mut self) {
         let (now, wall_ns) = (clock::now(), clock::wall_ns());
-        for (name, text) in self.state.iter().flat_map(Shelf::read) {
+        for (name, text) in self.state.iter().flat_map(StateDir::read) {
             let parsed = text.map_err(|error| error.to_string());
             let parsed =
                 parsed.and_then(|text| Record::parse(&text).map_err(|error| error.to_string()));
@@ -415,7 +420,7 @@ impl Loop {
         let trial = self.port.expect(keyed, tcp, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
-        let stamp_noise_ns = stamps::noise_ns();
+        let stamp_noise_ns = timestamps::noise_ns();
         self.trials.insert(id, Live { trial, parts, device, before, stamp_noise_ns });
     }
 }
@@ -433,7 +438,7 @@ impl Host for ThisHost {
     }
 
     fn lacks(&self, trial: &Trial) -> Option<String> {
-        let load = trial.tcp().filter(|load| load.course().includes(Direction::Reverse))?;
+        let load = trial.tcp().filter(|load| load.directions().includes(Direction::Reverse))?;
         try_congestion_control(load.congestion().name()).err().map(|error| error.to_string())
     }
 }

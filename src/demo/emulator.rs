@@ -10,10 +10,10 @@
 
 use crate::clock::{Driver, Stamp};
 use crate::demo::transit::{Transit, class_of};
+use crate::direction::{Direction, PerDirection};
+use crate::emulation::{Class, Counts, EmulatedLink, Fate, Spec};
 use crate::io::clock;
 use crate::io::tun::Tun;
-use crate::line::{Class, Counts, Fate, Line, Spec};
-use crate::plan::{Directed, Direction};
 use crate::stats::delays::Delays;
 use std::io;
 
@@ -85,13 +85,13 @@ type Passenger = (Vec<u8>, Entry);
 #[derive(Debug)]
 pub struct Emulator {
     /// By the direction of the packets that are read from it.
-    devices: Directed<Tun>,
+    devices: PerDirection<Tun>,
     /// When each was seen empty last.
-    empty_ns: Directed<u64>,
-    lines: Directed<Line>,
+    empty_ns: PerDirection<u64>,
+    lines: PerDirection<EmulatedLink>,
     /// Lateness of what was written: written less due, in nanoseconds.
-    lateness: Directed<Delays>,
-    refused: Directed<u64>,
+    lateness: PerDirection<Delays>,
+    refused: PerDirection<u64>,
     transit: Transit<Passenger>,
     epoch: Epoch,
     has_load: bool,
@@ -103,17 +103,17 @@ impl Emulator {
     /// A line from `near`, the driver's device, to `far`, the agent's, of `forward` and `reverse`;
     /// all it does follows from `seed`.
     #[must_use]
-    pub fn between(near: Tun, far: Tun, specs: Directed<Spec>, seed: u64) -> Self {
-        let Directed { forward, reverse } = specs;
+    pub fn between(near: Tun, far: Tun, specs: PerDirection<Spec>, seed: u64) -> Self {
+        let PerDirection { forward, reverse } = specs;
         Self {
-            devices: Directed { forward: near, reverse: far },
-            empty_ns: Directed::default(),
-            lines: Directed {
-                forward: Line::new(forward, seed),
-                reverse: Line::new(reverse, !seed),
+            devices: PerDirection { forward: near, reverse: far },
+            empty_ns: PerDirection::default(),
+            lines: PerDirection {
+                forward: EmulatedLink::new(forward, seed),
+                reverse: EmulatedLink::new(reverse, !seed),
             },
-            lateness: Directed::default(),
-            refused: Directed::default(),
+            lateness: PerDirection::default(),
+            refused: PerDirection::default(),
             transit: Transit::new(),
             epoch: Epoch::Start,
             has_load: false,

@@ -9,14 +9,14 @@ mod transit;
 
 use crate::agent::{Config, Server};
 use crate::cli::DemoArgs;
-use crate::driver::{Error, Job, Ledger, conduct, create, interrupts, runtime, show};
+use crate::direction::{Direction, Directions};
+use crate::driver::{Error, Results, SiteJob, conduct, create, interrupts, runtime, show};
+use crate::emulation::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
+use crate::io::egress::Egress;
 use crate::io::files::say;
 use crate::io::tls::Identity;
-use crate::io::way::Way;
-use crate::line::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
 use crate::plan::{
-    Course, Direction, Host, Limits, Link, Near, Offer, Plan, Requirement, Requirements, Site,
-    Test, UdpTest, Work,
+    Host, Limits, Link, Near, Offer, Plan, Requirement, Requirements, Site, Test, UdpTest, Work,
 };
 use crate::units::Span;
 use crate::wire::key::{KeyLine, SecretKey};
@@ -49,15 +49,15 @@ pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
         introduce(args.broken, &plan);
     }
     let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
-    let (way, watched) = (Way::default(), !args.output.quiet);
-    let job = Job { place: 0, agent, way, identity, agent_key, watched };
-    let mut ledger = Ledger::open(plan, None, output)?;
+    let (way, watched) = (Egress::default(), !args.output.quiet);
+    let job = SiteJob { place: 0, agent, way, identity, agent_key, watched };
+    let mut results = Results::open(plan, None, output)?;
     let report = runtime()?.block_on(async {
-        match conduct(job, &mut ledger, &mut interrupts()).await {
-            Err(Error::Interrupted) if ledger.has_evidence() => {}
+        match conduct(job, &mut results, &mut interrupts()).await {
+            Err(Error::Interrupted) if results.has_evidence() => {}
             conducted => conducted?,
         }
-        ledger.conclude()
+        results.conclude()
     })?;
     Ok(show(&report, &args.output))
 }
@@ -75,7 +75,8 @@ fn sample_plan(agent: SocketAddr) -> Plan {
         requirements.set(None, requirement);
     }
     let offer = Offer::Rate(rate);
-    let udp = UdpTest { course: Course::Both, offer, streams: 1, payload: None, burst_max: None };
+    let udp =
+        UdpTest { directions: Directions::Both, offer, streams: 1, payload: None, burst_max: None };
     let test = |work, duration| Test { site: None, work, duration, dscp: None };
     let host = Host { name: agent.ip().to_string(), port: agent.port() };
     Plan {

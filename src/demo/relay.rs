@@ -6,10 +6,10 @@
 
 use crate::clock::{Driver, Stamp};
 use crate::demo::transit::{Transit, class_of};
+use crate::direction::{Direction, PerDirection};
+use crate::emulation::{Class, Counts, EmulatedLink, Spec};
 use crate::io::clock;
 use crate::io::udp::Socket;
-use crate::line::{Class, Counts, Line, Spec};
-use crate::plan::{Directed, Direction};
 use crate::units::{IpVersion, Span};
 use std::collections::BTreeMap;
 use std::io;
@@ -40,7 +40,7 @@ const CHUNK: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Relay {
     local: SocketAddr,
-    lines: Arc<Mutex<Directed<Line>>>,
+    lines: Arc<Mutex<PerDirection<EmulatedLink>>>,
     cut: Arc<AtomicBool>,
     faults: watch::Sender<Faults>,
 }
@@ -64,8 +64,10 @@ impl Relay {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (listener, socket) = runtime.block_on(bind(target))?;
         let local = listener.local_addr()?;
-        let lines =
-            Directed { forward: Line::new(forward, seed), reverse: Line::new(reverse, !seed) };
+        let lines = PerDirection {
+            forward: EmulatedLink::new(forward, seed),
+            reverse: EmulatedLink::new(reverse, !seed),
+        };
         let (lines, cut) = (Arc::new(Mutex::new(lines)), Arc::new(AtomicBool::new(false)));
         let mut server = Server {
             target,
@@ -219,7 +221,7 @@ struct Passing {
 struct Server {
     target: SocketAddr,
     listener: Socket,
-    lines: Arc<Mutex<Directed<Line>>>,
+    lines: Arc<Mutex<PerDirection<EmulatedLink>>>,
     streams: Vec<Passing>,
     places: BTreeMap<SocketAddr, usize>,
     under_way: Transit<Passenger>,
@@ -234,7 +236,7 @@ impl Server {
             self.read_agent(&mut buffer);
             let now: Stamp<Driver> = clock::now();
             self.deliver(now);
-            // The kernel stamps what comes meanwhile, so the nap delays it only where the line is
+            // The kernel stamps what comes meanwhile, so the pause delays it only where the line is
             // faster than that.
             self.under_way.wait(now);
         }

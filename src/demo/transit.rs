@@ -1,8 +1,8 @@
 //! What is on its way over a line in real time: kept until it is due, and handed out in that order.
 
 use crate::clock::{Driver, Stamp};
+use crate::emulation::{Class, Deliveries};
 use crate::io::clock;
-use crate::line::{Class, Deliveries};
 use crate::wire::{self, Kind};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -55,9 +55,9 @@ impl<T> Transit<T> {
 
     /// Sleeps until shortly before the next is due, but not for long: more may come meanwhile.
     pub(super) fn wait(&self, now: Stamp<Driver>) {
-        let nap = now.after_nanos(NAP_NS);
+        let pause = now.after_nanos(NAP_NS);
         let due = self.under_way.peek().map(|Reverse(next)| Stamp::from_nanos(next.due_ns));
-        clock::wait_until(due.map_or(nap, |due| due.min(nap)), SPIN_NS);
+        clock::wait_until(due.map_or(pause, |due| due.min(pause)), SPIN_NS);
     }
 }
 
@@ -99,11 +99,11 @@ impl<T> Eq for Passage<T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::{Line, Spec};
+    use crate::emulation::{EmulatedLink, Spec};
 
     /// Has `transit` carry what a perfect line of this delay makes of `what`, offered at 0.
     fn carry(transit: &mut Transit<char>, delay_ns: u64, what: char) {
-        let mut line = Line::new(Spec { delay_ns, ..Spec::default() }, 7);
+        let mut line = EmulatedLink::new(Spec { delay_ns, ..Spec::default() }, 7);
         transit.carry(&line.offer(0, 100, Class::Load), || what);
     }
 

@@ -1,21 +1,21 @@
 //! One run against one agent: its control connection, its trials, its record.
 
 use super::Error;
-use super::ledger::Ledger;
 use super::progress::Progress;
+use super::results::Results;
 use crate::clock::{Driver, Stamp};
+use crate::dataplane::near::{NearTrial, TcpDial};
 use crate::flow::{HostLimits, NearEvent, Outcome, Status};
+use crate::io::egress::Egress;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
-use crate::io::way::Way;
-use crate::io::{clock, host, stamps};
+use crate::io::{clock, host, timestamps};
 use crate::method::campaign::{Campaign, Step};
 use crate::plan::Limits;
-use crate::report::Leg;
+use crate::report::SiteRun;
 use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
-use crate::traffic::near::{NearTrial, TcpDial};
 use crate::units::IpVersion;
 use crate::wire::control::{FRAME_MAX, Message};
 use crate::wire::key::PublicKey;
@@ -41,13 +41,13 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// A run to be conducted.
 #[derive(Debug)]
-pub struct Job {
+pub struct SiteJob {
     /// The site that it goes to: its place in the plan.
     pub place: usize,
     /// Where the agent is.
     pub agent: SocketAddr,
     /// How this host is left.
-    pub way: Way,
+    pub way: Egress,
     /// This driver.
     pub identity: Identity,
     /// The key that the agent must have.
@@ -57,23 +57,23 @@ pub struct Job {
 }
 
 /// Conducts a run towards one site to its end, or to an interrupt; what was measured is in the
-/// ledger.
+/// results.
 ///
 /// # Errors
 ///
 /// Where nothing was measured, or the user interrupted it.
 pub async fn conduct(
-    job: Job,
-    ledger: &mut Ledger,
+    job: SiteJob,
+    results: &mut Results,
     interrupts: &mut mpsc::Receiver<()>,
 ) -> Result<(), Error> {
-    let mut conductor = Conductor::new(&job, ledger)?;
+    let mut conductor = Conductor::new(&job, results)?;
     let dialler = conductor.dialler.clone();
     let connection = tokio::select! {
         connection = dialler.dial() => connection?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     };
-    conductor.line = Some(Line::carrying(connection));
+    conductor.line = Some(EmulatedLink::carrying(connection));
     conductor.perform()?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {
@@ -88,7 +88,7 @@ pub async fn conduct(
         }
         conductor.perform()?;
     }
-    if let Some(Line { outbox, inbox: _inbox, carrier }) = conductor.line.take() {
+    if let Some(EmulatedLink { outbox, inbox: _inbox, carrier }) = conductor.line.take() {
         drop(outbox);
         _ = tokio::time::timeout(FAREWELL_MAX, carrier).await;
     }
@@ -97,13 +97,13 @@ pub async fn conduct(
 
 /// What is said and heard over one control connection.
 #[derive(Debug)]
-struct Line {
+struct EmulatedLink {
     outbox: mpsc::Sender<Message>,
     inbox: mpsc::Receiver<Heard>,
     carrier: JoinHandle<()>,
 }
 
-impl Line {
+impl EmulatedLink {
     fn carrying(connection: TlsStream<TcpStream>) -> Self {
         let (outbox, said) = mpsc::channel(OUTBOX_MAX);
         let (heard, inbox) = mpsc::channel(OUTBOX_MAX);
@@ -112,7 +112,7 @@ impl Line {
 }
 
 /// What comes over `line`; nothing ever, where there is none.
-async fn hear(line: &mut Option<Line>) -> Option<Heard> {
+async fn hear(line: &mut Option<EmulatedLink>) -> Option<Heard> {
     match line {
         Some(line) => line.inbox.recv().await,
         None => std::future::pending().await,
@@ -159,12 +159,12 @@ enum CutShort {
 #[derive(Clone, Debug)]
 struct Dialler {
     agent: SocketAddr,
-    way: Way,
+    way: Egress,
     connector: Connector,
 }
 
 impl Dialler {
-    fn new(job: &Job) -> Self {
+    fn new(job: &SiteJob) -> Self {
         let connector = Connector::new(&job.identity, job.agent_key);
         Self { agent: job.agent, way: job.way.clone(), connector }
     }
@@ -243,7 +243,7 @@ async fn carry(
 struct Conductor<'a> {
     session: Session,
     campaign: Campaign,
-    ledger: &'a mut Ledger,
+    results: &'a mut Results,
     place: usize,
     agent: SocketAddr,
     own_key: PublicKey,
@@ -252,7 +252,7 @@ struct Conductor<'a> {
     own_address: String,
     began_wall_ns: u64,
     dialler: Dialler,
-    line: Option<Line>,
+    line: Option<EmulatedLink>,
     dialling: Option<Dialling>,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
@@ -268,7 +268,7 @@ struct Conductor<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    fn new(job: &Job, ledger: &'a mut Ledger) -> Result<Self, Error> {
+    fn new(job: &SiteJob, results: &'a mut Results) -> Result<Self, Error> {
         let no_way = |error: io::Error| {
             Error::System(format!("there is no way to {} from here: {error}", job.agent))
         };
@@ -279,9 +279,9 @@ impl<'a> Conductor<'a> {
         let ip = IpVersion::of(job.agent.ip());
         let (teller, told) = mpsc::unbounded_channel();
         Ok(Self {
-            session: Session::new(ledger.run_towards(job.place), clock::now()),
-            campaign: Campaign::new(ledger.plan().clone(), job.place, ip, device_mtu),
-            ledger,
+            session: Session::new(results.run_towards(job.place), clock::now()),
+            campaign: Campaign::new(results.plan().clone(), job.place, ip, device_mtu),
+            results,
             place: job.place,
             agent: job.agent,
             own_key: job.identity.public_key(),
@@ -329,10 +329,10 @@ impl<'a> Conductor<'a> {
             Ok(connection) => {
                 tracing::info!("the agent is reached again");
                 // The one before may be stuck: it is cut, not closed.
-                if let Some(Line { carrier, .. }) = self.line.take() {
+                if let Some(EmulatedLink { carrier, .. }) = self.line.take() {
                     carrier.abort();
                 }
-                self.line = Some(Line::carrying(connection));
+                self.line = Some(EmulatedLink::carrying(connection));
                 self.session.handle_connected(clock::now());
             }
             Err(why) => {
@@ -415,7 +415,7 @@ impl<'a> Conductor<'a> {
                     for note in &notes {
                         self.progress.say(&format!("note: {note}"));
                     }
-                    self.ledger.note(notes);
+                    self.results.note(notes);
                     self.take(step);
                 }
                 Action::Ended(outcome) => self.end_trial(*outcome)?,
@@ -448,7 +448,7 @@ impl<'a> Conductor<'a> {
             Step::Run(trial) => {
                 self.progress.begin(since_boot(now), &trial);
                 self.before = host::Counters::read(self.device.as_deref());
-                self.stamp_noise_ns = stamps::noise_ns();
+                self.stamp_noise_ns = timestamps::noise_ns();
                 self.session.begin(now, Task::Measure, trial);
             }
             Step::Finish => {
@@ -461,7 +461,7 @@ impl<'a> Conductor<'a> {
     fn open(&mut self, openings: &[Opening], tcp: Vec<TcpOpening>) {
         let teller = self.teller.clone();
         // The conductor outlives every trial, or the program ends.
-        let tell = Arc::new(move |event| _ = teller.send(event)) as crate::traffic::near::Tell;
+        let tell = Arc::new(move |event| _ = teller.send(event)) as crate::dataplane::near::Tell;
         let streams: Vec<_> =
             openings.iter().map(|opening| (opening.stream, opening.key)).collect();
         let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
@@ -498,21 +498,21 @@ impl<'a> Conductor<'a> {
             outcome.began_wall_ns = Some(self.began_wall_ns);
         }
         let step = self.campaign.handle_outcome(outcome);
-        let leg = self.leg();
-        self.ledger.save(leg, self.campaign.is_complete())?;
+        let site_run = self.site_run();
+        self.results.save(site_run, self.campaign.is_complete())?;
         self.take(step);
         Ok(())
     }
 
     /// The way to this site, as far as it has come.
-    fn leg(&self) -> Leg {
+    fn site_run(&self) -> SiteRun {
         let site = &self.campaign.plan().sites[self.place];
         let failure = self.failure.as_ref().map(ToString::to_string);
         let reason = self.cut_short.as_ref().map(ToString::to_string).or(failure);
         let evidence = self.campaign.evidence().clone();
         let introduced = self.introduced.as_ref();
         let cut = |outcome: &Outcome| outcome.reason.clone();
-        Leg {
+        SiteRun {
             site: site.name.clone(),
             agent: site.agent.to_string(),
             address: Some(self.agent.to_string()),
@@ -534,8 +534,8 @@ impl<'a> Conductor<'a> {
             let reason = failure.to_string();
             self.campaign.abandon(&reason);
         }
-        let leg = self.leg();
-        self.ledger.close(leg, self.campaign.is_complete());
+        let site_run = self.site_run();
+        self.results.close(site_run, self.campaign.is_complete());
         let interrupted = self.cut_short == Some(CutShort::Interrupted);
         if has_evidence && !interrupted { Ok(()) } else { Err(self.nothing_ran()) }
     }

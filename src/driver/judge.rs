@@ -1,7 +1,7 @@
 //! `linkqual judge`: the evidence of a saved report, judged again; nothing is sent.
 
-use super::ledger::save;
 use super::planning::read_plan;
+use super::results::save;
 use super::{Error, create, show};
 use crate::cli::JudgeArgs;
 use crate::io::files::{read_text, say};

@@ -1,27 +1,28 @@
 //! The driver's program: carries out what [`crate::method`] and [`crate::session::driver`] say.
 
 mod conversation;
+mod firewall;
 mod judge;
-mod ledger;
-mod passage;
 mod planning;
 mod precheck;
 mod progress;
+mod results;
 
-pub use conversation::{Job, conduct};
+pub use conversation::{SiteJob, conduct};
 pub use judge::judge;
-pub use ledger::Ledger;
 pub use planning::run;
+pub use results::Results;
 
 use crate::cli::{CheckArgs, KeygenArgs, OutputArgs, PlanCommand};
+use crate::direction::Direction;
+use crate::io::egress::Egress;
 use crate::io::files::{BadInput, BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::tcp::try_congestion_control;
 use crate::io::tls::Identity;
-use crate::io::way::Way;
 use crate::method::campaign::Impossible;
 use crate::plan::file::Faults;
-use crate::plan::{Direction, Host, Near, Plan, Test, Work};
+use crate::plan::{Host, Near, Plan, Test, Work};
 use crate::report::{PlanRecord, Report, text};
 use crate::verdict::Verdict;
 use crate::wire::key::PublicKey;
@@ -148,7 +149,7 @@ pub fn plan(command: &PlanCommand) -> Result<ExitCode, Error> {
     match command {
         PlanCommand::Check(args) => planning::check(args),
         PlanCommand::Init(args) => planning::init(args),
-        PlanCommand::Firewall(args) => passage::firewall(args),
+        PlanCommand::Firewall(args) => firewall::firewall(args),
     }
 }
 
@@ -179,18 +180,18 @@ fn run_plan(
     let identity = Identity::new(&read_secret(&plan.key)?);
     let keys = plan.sites.iter().map(|site| Ok(read_public(&site.key)?.key()));
     let keys = keys.collect::<Result<Vec<PublicKey>, Error>>()?;
-    let mut ledger = Ledger::open(plan, file, create(args)?)?;
-    ledger.note(notes);
+    let mut results = Results::open(plan, file, create(args)?)?;
+    results.note(notes);
     let report = runtime()?.block_on(async {
         let mut interrupts = interrupts();
         let mut first_error = None;
         let sites = keys.len();
         for (place, agent_key) in keys.into_iter().enumerate() {
-            let result = run_leg(place, agent_key, &identity, &mut ledger, &mut interrupts, args);
+            let result = run_site(place, agent_key, &identity, &mut results, &mut interrupts, args);
             match result.await {
                 Ok(()) => {}
                 Err(error @ (Error::Output(_) | Error::Interrupted)) => {
-                    (place + 1..sites).for_each(|rest| ledger.miss(rest, None, "interrupted"));
+                    (place + 1..sites).for_each(|rest| results.miss(rest, None, "interrupted"));
                     first_error.get_or_insert(error);
                     break;
                 }
@@ -198,10 +199,10 @@ fn run_plan(
             }
         }
         match first_error {
-            Some(error) if !ledger.has_evidence() || matches!(error, Error::Output(_)) => {
+            Some(error) if !results.has_evidence() || matches!(error, Error::Output(_)) => {
                 Err(error)
             }
-            _ => ledger.conclude(),
+            _ => results.conclude(),
         }
     })?;
     Ok(show(&report, args))
@@ -210,7 +211,7 @@ fn run_plan(
 /// What this host cannot send is found out before anything is loaded.
 fn try_congestion_control_of(test: &Test) -> Result<(), Error> {
     match &test.work {
-        Work::Tcp(tcp) if tcp.course.includes(Direction::Forward) => {
+        Work::Tcp(tcp) if tcp.directions.includes(Direction::Forward) => {
             let tried = try_congestion_control(tcp.congestion.name());
             tried.map_err(|error| Error::NoCongestionControl(error.to_string()))
         }
@@ -219,40 +220,40 @@ fn try_congestion_control_of(test: &Test) -> Result<(), Error> {
 }
 
 /// How this host is left for `plan`.
-pub(crate) fn way_of(plan: &Plan) -> Way {
+pub(crate) fn egress_of(plan: &Plan) -> Egress {
     let Near { source, device } = plan.near.clone();
-    Way { source, device }
+    Egress { source, device }
 }
 
-async fn run_leg(
+async fn run_site(
     place: usize,
     agent_key: PublicKey,
     identity: &Identity,
-    ledger: &mut Ledger,
+    results: &mut Results,
     interrupts: &mut tokio::sync::mpsc::Receiver<()>,
     args: &OutputArgs,
 ) -> Result<(), Error> {
-    let host = ledger.plan().sites[place].agent.clone();
+    let host = results.plan().sites[place].agent.clone();
     let agent = match addresses(&host).await {
         Ok(agents) => {
             // Of an agent with several addresses, one that the source can speak to.
-            let source = ledger.plan().near.source;
+            let source = results.plan().near.source;
             let fits = |agent: &&SocketAddr| {
                 source.is_none_or(|source| source.is_ipv6() == agent.is_ipv6())
             };
             agents.iter().find(fits).copied().unwrap_or(agents[0])
         }
         Err(error) => {
-            ledger.miss(place, None, &error.to_string());
+            results.miss(place, None, &error.to_string());
             return Err(error);
         }
     };
     let (identity, watched) = (identity.clone(), !args.quiet);
-    let way = way_of(ledger.plan());
-    let job = Job { place, agent, way, identity, agent_key, watched };
-    let conducted = conduct(job, ledger, interrupts).await;
+    let way = egress_of(results.plan());
+    let job = SiteJob { place, agent, way, identity, agent_key, watched };
+    let conducted = conduct(job, results, interrupts).await;
     if let Err(error) = &conducted {
-        ledger.miss(place, Some(agent), &error.to_string());
+        results.miss(place, Some(agent), &error.to_string());
     }
     conducted
 }

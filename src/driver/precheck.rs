@@ -4,18 +4,18 @@
 //! MTU. It stops at the first thing that does not pass.
 
 use super::conversation::CONNECT_MAX;
+use crate::dataplane::near::{NearTrial, Tell};
 use crate::flow::{HandshakeFailed, NearEvent};
 use crate::io::clock;
+use crate::io::egress::Egress;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
-use crate::io::way::Way;
 use crate::method::campaign::PACKET_MAX;
 use crate::plan::Trial;
 use crate::policy::Request;
 use crate::session::driver::{Action, Failure, Session, Task};
-use crate::traffic::near::{NearTrial, Tell};
 use crate::units::{IpVersion, Span};
 use crate::wire::control::{FRAME_MAX, Message, RunId};
 use crate::wire::key::PublicKey;
@@ -42,7 +42,7 @@ pub(super) struct Target {
     /// The agent.
     pub(super) agent: SocketAddr,
     /// How this host is left.
-    pub(super) way: Way,
+    pub(super) way: Egress,
     /// This driver.
     pub(super) identity: Identity,
     /// The key that the agent must have.

@@ -1,8 +1,8 @@
 //! The progress line: what a person sees while a step runs. On a terminal only.
 
+use crate::dataplane::Gauge;
 use crate::io::files::{is_watched, say};
 use crate::plan::Trial;
-use crate::traffic::Gauge;
 use crate::units::{ByteCount, Span};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::atomic::Ordering::Relaxed;
@@ -49,10 +49,10 @@ impl Progress {
 
     /// A trial begins at `now`.
     pub(super) fn begin(&mut self, now: Duration, trial: &Trial) {
-        let what = match (trial.course(), trial.tcp()) {
+        let what = match (trial.directions(), trial.tcp()) {
             (None, _) => "idle probes".to_owned(),
-            (Some(course), None) => format!("UDP {course}"),
-            (Some(course), Some(_)) => format!("TCP {course}"),
+            (Some(directions), None) => format!("UDP {directions}"),
+            (Some(directions), Some(_)) => format!("TCP {directions}"),
         };
         let (length, payload) = (trial.duration(), trial.load().map_or(0, |load| load.payload()));
         let (began, at, payload) = (now, now, payload.into());

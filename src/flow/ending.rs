@@ -1,6 +1,6 @@
 //! When a receiver is done: all has come and a copy had its time, or nothing more can count.
 
-use super::{Closing, End, LATE_MAX, LINGER, Receiver, SentCounts, Tally};
+use super::{Closing, End, LATE_MAX, LINGER, Receiver, ReceiverCounts, SenderCounts};
 use crate::clock::Stamp;
 use crate::units::Span;
 
@@ -10,7 +10,7 @@ pub const FAREWELL: Span = Span::from_millis(500);
 /// The end of one receiver, as it comes about.
 #[derive(Debug)]
 pub struct Ending<C> {
-    closing: Option<SentCounts>,
+    closing: Option<SenderCounts>,
     closed_at: Option<Stamp<C>>,
     complete_at: Option<Stamp<C>>,
     stopped_at: Option<Stamp<C>>,
@@ -29,7 +29,7 @@ impl<C> Ending<C> {
         &mut self,
         now: Stamp<C>,
         receiver: &Receiver<C>,
-        closing: impl FnOnce() -> Option<SentCounts>,
+        closing: impl FnOnce() -> Option<SenderCounts>,
         stopped: bool,
     ) -> bool {
         if self.closing.is_none() {
@@ -54,9 +54,14 @@ impl<C> Ending<C> {
     /// Closes `receiver`'s account: its socket dropped `drops`, and could be reached until
     /// `listened_until`.
     #[must_use]
-    pub fn finish(self, receiver: Receiver<C>, drops: u32, listened_until: Stamp<C>) -> Tally {
+    pub fn finish(
+        self,
+        receiver: Receiver<C>,
+        drops: u32,
+        listened_until: Stamp<C>,
+    ) -> ReceiverCounts {
         let end = self.closing.as_ref().map(|sent| {
-            let SentCounts { sent, last_due_ns, excess, .. } = sent;
+            let SenderCounts { sent, last_due_ns, excess, .. } = sent;
             End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess })
         });
         receiver.finish(end.unwrap_or(End::Abandoned { listened_until }), drops)

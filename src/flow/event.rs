@@ -1,7 +1,8 @@
 //! What the hands tell of a trial: parts of it that are counted, and signs of life.
 
 use super::{
-    Exchange, HandshakeFailed, HostLimits, Reflected, SentCounts, Tally, TcpCame, TcpSent,
+    Exchange, HandshakeFailed, HostLimits, ReceiverCounts, Reflected, SenderCounts, TcpCame,
+    TcpSent,
 };
 use crate::clock::{Agent, Driver, Stamp};
 use crate::wire::StreamNumber;
@@ -21,9 +22,9 @@ pub enum NearEvent {
     /// The search for the largest payload is over.
     PayloadFound(Option<u32>),
     /// A stream of this end's is sent; of the probes, the last reply has come or never will.
-    Sent(StreamNumber, SentCounts),
+    Sent(StreamNumber, SenderCounts),
     /// A stream of the agent's has come.
-    Came(StreamNumber, Tally),
+    Came(StreamNumber, ReceiverCounts),
     /// A TCP stream of this end's is sent.
     TcpSent(StreamNumber, TcpSent),
     /// A TCP stream of the agent's has come.
@@ -42,7 +43,7 @@ pub struct Probed {
     /// Probes that this host's stack refused.
     pub refused: u64,
     /// The replies that came.
-    pub replies: Tally,
+    pub replies: ReceiverCounts,
     /// How they were marked.
     pub marks: Marks,
 }
@@ -51,9 +52,9 @@ pub struct Probed {
 #[derive(Clone, Debug, PartialEq)]
 pub enum FarEvent {
     /// A stream of the agent's is sent.
-    Sent(StreamNumber, SentCounts),
+    Sent(StreamNumber, SenderCounts),
     /// A stream of the driver's has come.
-    Came(StreamNumber, Tally),
+    Came(StreamNumber, ReceiverCounts),
     /// A TCP stream of the agent's is sent.
     TcpSent(StreamNumber, TcpSent),
     /// A TCP stream of the driver's has come.

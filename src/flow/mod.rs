@@ -7,7 +7,6 @@
 
 mod ending;
 mod event;
-mod gaps;
 mod handshake;
 mod outcome;
 mod payload;
@@ -16,26 +15,28 @@ mod receiver;
 mod reflector;
 mod search;
 mod sender;
+mod silences;
 mod tcp;
 mod window;
 
 pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
-pub use gaps::{Gap, Gaps};
 pub use handshake::{Handshake, HandshakeFailed};
 pub use outcome::{Evidence, Half, HostLimits, Outcome, PathMtu, Probing, Stamping, Status};
 pub use payload::{BLOCK, Payload, PayloadCheck, mark, random};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
-pub use receiver::{Arrival, Arrived, Closing, End, Receiver, Tally};
+pub use receiver::{Arrival, Arrived, Closing, End, Receiver, ReceiverCounts};
 pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
 pub use search::PayloadSearch;
-pub use sender::{BATCH_MAX, Excess, Outgoing, Sender, SentCounts, Train, Waiting};
+pub use sender::{BATCH_MAX, Excess, Outgoing, Sender, SenderCounts, Train, Waiting};
+pub use silences::{Silence, Silences};
 pub use tcp::{
     TcpCame, TcpReceiver, TcpSample, TcpSender, TcpSent, TcpStream, WRITE_MAX, tcp_streams_of,
 };
 
 use crate::clock::Stamp;
-use crate::plan::{Direction, Dscp, Trial};
+use crate::direction::Direction;
+use crate::plan::{Dscp, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::{StreamNumber, Token};
 use std::ops::Range;
@@ -217,12 +218,13 @@ pub type Sequences = Range<u64>;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Aim, Course, Load};
+    use crate::direction::Directions;
+    use crate::plan::{Load, LoadKind};
 
     #[test]
     fn streams_are_numbered_alike_at_both_ends() {
         let rate = PacketRate::new(101).expect("a rate");
-        let load = Load::new(Course::Both, 2, 100, rate, Aim::Carry).expect("a load");
+        let load = Load::new(Directions::Both, 2, 100, rate, LoadKind::FixedRate).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
         let streams = streams_of(&trial);
         let shape: Vec<_> =

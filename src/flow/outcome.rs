@@ -2,9 +2,10 @@
 
 use super::prober::{self, Exchange, Returned};
 use super::reflector::Reflected;
-use super::{Gaps, SentCounts, Tally, TcpCame, TcpSent};
+use super::{ReceiverCounts, SenderCounts, Silences, TcpCame, TcpSent};
 use crate::clock::Offset;
-use crate::plan::{Direction, Trial};
+use crate::direction::Direction;
+use crate::plan::Trial;
 use crate::stats::delays::Delays;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::skew::{self, Transit};
@@ -98,15 +99,15 @@ pub struct Probing {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Half {
     /// The sender's account; `None` where it did not arrive.
-    pub sent: Option<SentCounts>,
+    pub sent: Option<SenderCounts>,
     /// The receiver's account; `None` where it did not arrive.
-    pub came: Option<Tally>,
+    pub came: Option<ReceiverCounts>,
     /// The sender's account of TCP; `None` where it did not arrive, or there was none.
     pub tcp_sent: Option<TcpSent>,
     /// The receiver's account of TCP; `None` likewise.
     pub tcp_came: Option<TcpCame>,
     /// Times in which neither load nor probe arrived.
-    pub gaps: Gaps,
+    pub gaps: Silences,
     /// What the probes beside it showed.
     pub probing: Probing,
 }
@@ -218,7 +219,7 @@ impl Outcome {
         &mut self,
         mut exchanges: Vec<Exchange>,
         refused: u64,
-        replies: Tally,
+        replies: ReceiverCounts,
         reflected: Option<Reflected>,
     ) {
         for told in reflected.iter().flat_map(|reflected| &reflected.follow_ups) {
@@ -252,32 +253,33 @@ impl Outcome {
         &mut self,
         sent: u64,
         refused: u64,
-        replies: Tally,
+        replies: ReceiverCounts,
         reflected: Option<Reflected>,
     ) {
         self.forward.probing.sent = Some(sent);
         self.reverse.probing.received = Some(replies.received);
         self.reverse.probing.variation.record_lost(replies.lost() + replies.late);
         let mut idle = [
-            (Direction::Forward, SentCounts { sent, refused, ..SentCounts::default() }, None),
-            (Direction::Reverse, SentCounts::default(), Some(replies)),
+            (Direction::Forward, SenderCounts { sent, refused, ..SenderCounts::default() }, None),
+            (Direction::Reverse, SenderCounts::default(), Some(replies)),
         ];
         if let Some(reflected) = reflected {
             let probes = reflected.probes;
             self.forward.probing.received = Some(probes.received);
             self.forward.probing.variation.record_lost(probes.lost() + probes.late);
             self.reverse.probing.sent = Some(reflected.replies);
-            idle[1].1 = SentCounts {
+            idle[1].1 = SenderCounts {
                 sent: reflected.replies,
                 refused: reflected.refused,
-                ..SentCounts::default()
+                ..SenderCounts::default()
             };
             idle[0].2 = Some(probes);
         }
         let agent_told = self.reverse.probing.sent.is_some();
         for (direction, sent, came) in idle {
             let is_idle = self.trial.is_idle();
-            let loads = self.trial.course().is_some_and(|course| course.includes(direction));
+            let loads =
+                self.trial.directions().is_some_and(|directions| directions.includes(direction));
             let half = self.half_mut(direction);
             // TCP of which nothing ever came leaves its silence to the probes.
             let loads = loads && half.tcp_came.as_ref().is_none_or(|came| came.began_ns.is_some());

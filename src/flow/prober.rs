@@ -1,6 +1,6 @@
 //! The driver's end of the probes: open loop, so that a slow reply never delays the next probe.
 
-use super::{LATE_MAX, LINGER, Next, SentCounts, Stream};
+use super::{LATE_MAX, LINGER, Next, SenderCounts, Stream};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::pace::Schedule;
 use crate::wire::probe::{FollowUp, Probe, Reply};
@@ -225,9 +225,9 @@ impl Prober {
 
     /// The account of the probes that left, as the reflector needs it to close its own.
     #[must_use]
-    pub fn counts(&self) -> SentCounts {
+    pub fn counts(&self) -> SenderCounts {
         let (sent, refused) = (self.exchanges.len() as u64, self.refused);
-        SentCounts { sent, refused, last_due_ns: self.last_due_ns, ..SentCounts::default() }
+        SenderCounts { sent, refused, last_due_ns: self.last_due_ns, ..SenderCounts::default() }
     }
 
     /// When the last probe that left was due: behind it nothing is answered.

@@ -1,11 +1,11 @@
 //! The receiving end of a stream: each packet counted exactly once, whatever the line does to it.
 
-use super::gaps::GAP_MIN;
+use super::silences::GAP_MIN;
 use super::window::{Slot, Window};
-use super::{Excess, Gap, Gaps, HEARTBEAT, LATE_MAX, PROBE_STREAM, PerSecond, Stream};
+use super::{Excess, HEARTBEAT, LATE_MAX, PROBE_STREAM, PerSecond, Silence, Silences, Stream};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
-use crate::stats::periods::LossPeriods;
+use crate::stats::loss_bursts::LossBursts;
 use crate::wire::signal::Say;
 use std::ops::Range;
 
@@ -42,7 +42,7 @@ pub enum Arrival {
 
 /// What a receiver knows of a stream in the end; that of several streams is their sum.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct ReceiverCounts {
     /// Different packets that came in time.
     pub received: u64,
     /// Packets that came too late to count as received.
@@ -66,14 +66,14 @@ pub struct Tally {
     /// Received packets by the second in which they arrived, from the first one's arrival.
     pub per_second: PerSecond,
     /// Lost and late packets in their periods.
-    pub periods: LossPeriods,
+    pub periods: LossBursts,
     /// Lost or late packets that left in a catch-up of the sender's beyond the burst bound.
     pub lost_in_excess: u64,
     /// When the first packet would have arrived, in nanoseconds of the receiver's clock: the
     /// earliest of several streams.
     pub began_ns: Option<u64>,
     /// Times without an arrival.
-    pub gaps: Gaps,
+    pub gaps: Silences,
     /// RFC 3550's jitter in nanoseconds; that of several streams is the greatest.
     pub jitter_rfc3550_ns: Option<f64>,
     /// Octets of the socket's receive buffer, as the kernel granted it, the least of several
@@ -81,7 +81,7 @@ pub struct Tally {
     pub buffer: u64,
 }
 
-impl Tally {
+impl ReceiverCounts {
     /// Packets that never came and that this host did not drop.
     #[must_use]
     pub const fn lost(&self) -> u64 {
@@ -150,7 +150,7 @@ pub struct Receiver<C> {
     drops_pending: u64,
     heartbeat_at: Stamp<C>,
     jitter: Rfc3550Jitter,
-    tally: Tally,
+    counts: ReceiverCounts,
 }
 
 impl<C> Receiver<C> {
@@ -169,7 +169,7 @@ impl<C> Receiver<C> {
             drops_pending: 0,
             heartbeat_at: opened,
             jitter: Rfc3550Jitter::default(),
-            tally: Tally::default(),
+            counts: ReceiverCounts::default(),
         }
     }
 
@@ -177,20 +177,20 @@ impl<C> Receiver<C> {
     /// packets so far (a counter that wraps), and says what it was.
     pub fn on_arrival(&mut self, at: Stamp<C>, packet: &Arrived, drops: u32) -> Arrival {
         if self.stream.slots <= packet.sequence {
-            self.tally.rejected += 1;
+            self.counts.rejected += 1;
             return Arrival::Rejected;
         }
         self.note_drops(drops);
         let next = self.window.next();
         let arrival = self.classify(at, packet);
         match arrival {
-            Arrival::Duplicate => self.tally.duplicate += 1,
-            Arrival::Late => self.tally.late += 1,
+            Arrival::Duplicate => self.counts.duplicate += 1,
+            Arrival::Late => self.counts.late += 1,
             Arrival::Reordered | Arrival::InOrder => self.count(at, packet, arrival),
             Arrival::Rejected => unreachable!("refused above"),
         }
         if arrival == Arrival::Reordered && self.skipped.contains(&packet.sequence) {
-            self.tally.gaps.forgive_last();
+            self.counts.gaps.forgive_last();
         }
         self.note_gap(at, packet, next..packet.sequence);
         arrival
@@ -198,7 +198,7 @@ impl<C> Receiver<C> {
 
     /// The buffer that its socket has, for its account.
     pub const fn on_ready(&mut self, buffer: u64) {
-        self.tally.buffer = buffer;
+        self.counts.buffer = buffer;
     }
 
     /// The heartbeat that is due at `now`, if one is.
@@ -207,7 +207,7 @@ impl<C> Receiver<C> {
             return None;
         }
         self.heartbeat_at = now.after_nanos(HEARTBEAT.nanos());
-        Some(Say::Heartbeat { received: self.tally.received, next: self.window.next() })
+        Some(Say::Heartbeat { received: self.counts.received, next: self.window.next() })
     }
 
     /// When the next heartbeat is due.
@@ -225,19 +225,19 @@ impl<C> Receiver<C> {
     /// Whether all of `sent` packets have come.
     #[must_use]
     pub const fn has_all(&self, sent: u64) -> bool {
-        sent <= self.tally.received + self.tally.late
+        sent <= self.counts.received + self.counts.late
     }
 
     /// What came so far; its loss is known only in the end.
     #[must_use]
-    pub const fn so_far(&self) -> &Tally {
-        &self.tally
+    pub const fn so_far(&self) -> &ReceiverCounts {
+        &self.counts
     }
 
     /// The highest loss that is certain so far: numbers that later ones have overtaken.
     #[must_use]
     pub fn missing_so_far(&self) -> u64 {
-        self.window.next().saturating_sub(self.tally.received + self.tally.late)
+        self.window.next().saturating_sub(self.counts.received + self.counts.late)
     }
 
     /// Closes the account; this host's socket dropped `drops` in the end.
@@ -245,7 +245,7 @@ impl<C> Receiver<C> {
     /// Where the sender's closing message is missing, what was sent is taken to end with the
     /// highest number that came; the silence behind it is the line's as far as it was listened to.
     #[must_use]
-    pub fn finish(mut self, end: End<'_, C>, drops: u32) -> Tally {
+    pub fn finish(mut self, end: End<'_, C>, drops: u32) -> ReceiverCounts {
         self.note_drops(drops);
         let sent = match end {
             End::Closed(closing) => {
@@ -254,7 +254,7 @@ impl<C> Receiver<C> {
                 self.close_gap(&closing, next);
                 let lost_in =
                     |range: &super::Sequences| self.window.count_not_received(range.clone());
-                self.tally.lost_in_excess = closing.excess.iter().map(lost_in).sum();
+                self.counts.lost_in_excess = closing.excess.iter().map(lost_in).sum();
                 closing.sent
             }
             End::Abandoned { listened_until } => {
@@ -264,12 +264,12 @@ impl<C> Receiver<C> {
         };
         let host_drops_most = self.drops_pending.saturating_mul(self.packets_per_drop());
         let settled = self.window.settle(sent);
-        let lost = settled.periods.lost().saturating_sub(self.tally.late);
-        self.tally.periods = settled.periods;
-        self.tally.host_dropped = settled.host_dropped;
-        self.tally.unattributed = host_drops_most.min(lost);
-        self.tally.jitter_rfc3550_ns = self.jitter.jitter_ns();
-        self.tally
+        let lost = settled.periods.lost().saturating_sub(self.counts.late);
+        self.counts.periods = settled.periods;
+        self.counts.host_dropped = settled.host_dropped;
+        self.counts.unattributed = host_drops_most.min(lost);
+        self.counts.jitter_rfc3550_ns = self.jitter.jitter_ns();
+        self.counts
     }
 
     fn classify(&mut self, at: Stamp<C>, packet: &Arrived) -> Arrival {
@@ -307,14 +307,14 @@ impl<C> Receiver<C> {
 
     fn count(&mut self, at: Stamp<C>, packet: &Arrived, arrival: Arrival) {
         let in_order = arrival == Arrival::InOrder;
-        self.tally.received += 1;
-        self.tally.reordered += u64::from(!in_order);
-        self.tally.octets += u64::from(packet.octets);
-        self.tally.steady += u64::from(self.stream.steady.includes(packet.due_ns));
-        let began_ns = self.tally.began_ns.unwrap_or(at.nanos().saturating_sub(packet.due_ns));
+        self.counts.received += 1;
+        self.counts.reordered += u64::from(!in_order);
+        self.counts.octets += u64::from(packet.octets);
+        self.counts.steady += u64::from(self.stream.steady.includes(packet.due_ns));
+        let began_ns = self.counts.began_ns.unwrap_or(at.nanos().saturating_sub(packet.due_ns));
         let arrived_ns = at.nanos().saturating_sub(began_ns);
-        self.tally.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
-        self.tally.per_second.add(arrived_ns, 1);
+        self.counts.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
+        self.counts.per_second.add(arrived_ns, 1);
         self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
     }
 
@@ -325,7 +325,7 @@ impl<C> Receiver<C> {
             Some(newest) => (newest.at, newest.sent_ns),
             None => {
                 let began = Stamp::from_nanos(at.nanos().saturating_sub(packet.due_ns));
-                self.tally.began_ns = Some(began.nanos());
+                self.counts.began_ns = Some(began.nanos());
                 (began, packet.sent_ns.saturating_sub(packet.due_ns))
             }
         };
@@ -342,7 +342,7 @@ impl<C> Receiver<C> {
 
     fn push_gap(&mut self, start: Stamp<C>, end: Stamp<C>, packets: u64, offered: bool) {
         let (start_ns, end_ns) = (start.nanos(), end.nanos());
-        self.tally.gaps.push(Gap { start_ns, end_ns, packets, offered });
+        self.counts.gaps.push(Silence { start_ns, end_ns, packets, offered });
     }
 
     /// The gap from the last arrival to the end, which nothing ended. A load that fell silent with
@@ -350,9 +350,9 @@ impl<C> Receiver<C> {
     /// go on, tell how long it was. Where all that was sent has come, the silence is the sender's.
     fn close_gap(&mut self, closing: &Closing<'_>, next: u64) {
         let offered = next < closing.sent;
-        let began_ns = self.tally.began_ns.unwrap_or(self.opened.nanos());
+        let began_ns = self.counts.began_ns.unwrap_or(self.opened.nanos());
         if offered {
-            self.tally.began_ns = Some(began_ns);
+            self.counts.began_ns = Some(began_ns);
         }
         let last_turn_ns = match self.stream.number {
             PROBE_STREAM => closing.last_due_ns,
@@ -368,7 +368,7 @@ impl<C> Receiver<C> {
     /// The gap from the last arrival to where the schedule ended, or listening did: without the
     /// sender's account, its schedule is all that tells what was offered.
     fn abandon_gap(&mut self, listened_until: Stamp<C>) {
-        let began_ns = *self.tally.began_ns.get_or_insert(self.opened.nanos());
+        let began_ns = *self.counts.began_ns.get_or_insert(self.opened.nanos());
         let schedule_end_ns = began_ns + self.stream.rate.due(self.stream.slots).nanos();
         let end = listened_until.min(Stamp::from_nanos(schedule_end_ns));
         let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
@@ -437,8 +437,8 @@ pub struct Closing<'a> {
 mod tests {
     use super::*;
     use crate::clock::Agent;
+    use crate::direction::Direction;
     use crate::flow::Steady;
-    use crate::plan::Direction;
     use crate::units::{PacketRate, Span};
     use crate::wire::Token;
 
@@ -490,18 +490,18 @@ mod tests {
             arrivals(&[0, 1, 4, 2, 2, 4, 9_999, 10_000]),
             [InOrder, InOrder, InOrder, Reordered, Duplicate, Duplicate, InOrder, Rejected]
         );
-        let tally = receiver.finish(closing(10_000), 0);
-        assert_eq!((tally.received, tally.duplicate, tally.reordered), (5, 2, 1));
-        assert_eq!((tally.rejected, tally.lost()), (1, 9_995));
+        let counts = receiver.finish(closing(10_000), 0);
+        assert_eq!((counts.received, counts.duplicate, counts.reordered), (5, 2, 1));
+        assert_eq!((counts.rejected, counts.lost()), (1, 9_995));
     }
 
     #[test]
     fn the_second_half_lost_is_lost() {
         let mut receiver = receiver();
         (0..50).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
-        let tally = receiver.finish(closing(100), 0);
-        assert_eq!((tally.received, tally.lost()), (50, 50));
-        assert_eq!((tally.periods.periods(), tally.periods.longest()), (1, 50));
+        let counts = receiver.finish(closing(100), 0);
+        assert_eq!((counts.received, counts.lost()), (50, 50));
+        assert_eq!((counts.periods.periods(), counts.periods.longest()), (1, 50));
     }
 
     #[test]
@@ -517,9 +517,9 @@ mod tests {
         for (listened_ms, end_ms) in [(3_000, 3_000), (60_000, 10_010)] {
             let mut receiver = receiver();
             arrive(&mut receiver, 10, 0);
-            let tally = receiver.finish(abandoned(listened_ms), 0);
-            let gap = Gap { start_ns: 10 * MS, end_ns: end_ms * MS, packets: 0, offered: true };
-            assert_eq!(tally.gaps.as_slice(), [gap]);
+            let counts = receiver.finish(abandoned(listened_ms), 0);
+            let gap = Silence { start_ns: 10 * MS, end_ns: end_ms * MS, packets: 0, offered: true };
+            assert_eq!(counts.gaps.as_slice(), [gap]);
         }
     }
 
@@ -530,9 +530,9 @@ mod tests {
         assert_eq!(arrive(&mut receiver, 2_011, 1), Arrival::InOrder);
         assert_eq!(arrive(&mut receiver, 2_013, 2), Arrival::Late);
         assert_eq!(arrive(&mut receiver, 2_014, 2), Arrival::Duplicate);
-        let tally = receiver.finish(closing(4), 0);
-        assert_eq!((tally.received, tally.late, tally.lost()), (2, 1, 1));
-        assert_eq!(tally.periods.lost(), 2, "a late packet counts as lost for verdicts");
+        let counts = receiver.finish(closing(4), 0);
+        assert_eq!((counts.received, counts.late, counts.lost()), (2, 1, 1));
+        assert_eq!(counts.periods.lost(), 2, "a late packet counts as lost for verdicts");
     }
 
     #[test]
@@ -541,9 +541,9 @@ mod tests {
         receiver.on_arrival(Stamp::from_nanos(0), &packet(0), 0);
         receiver.on_arrival(Stamp::from_nanos(MS), &packet(5), 0); // the line's: 1 to 4
         receiver.on_arrival(Stamp::from_nanos(2 * MS), &packet(9), 2); // ours: 2 of 6 to 8
-        let tally = receiver.finish(closing(12), 3); // ours: 1 of 10 and 11
-        assert_eq!((tally.received, tally.host_dropped, tally.lost()), (3, 3, 6));
-        assert_eq!(tally.unattributed, 0);
+        let counts = receiver.finish(closing(12), 3); // ours: 1 of 10 and 11
+        assert_eq!((counts.received, counts.host_dropped, counts.lost()), (3, 3, 6));
+        assert_eq!(counts.unattributed, 0);
     }
 
     #[test]
@@ -551,9 +551,9 @@ mod tests {
         let mut receiver = receiver();
         receiver.on_arrival(Stamp::from_nanos(0), &packet(2), 1);
         receiver.on_arrival(Stamp::from_nanos(MS), &packet(0), 1);
-        let tally = receiver.finish(closing(3), 1);
-        assert_eq!((tally.received, tally.host_dropped, tally.lost()), (2, 0, 1));
-        assert_eq!(tally.unattributed, 1, "the drop is another packet's");
+        let counts = receiver.finish(closing(3), 1);
+        assert_eq!((counts.received, counts.host_dropped, counts.lost()), (2, 0, 1));
+        assert_eq!(counts.unattributed, 1, "the drop is another packet's");
     }
 
     #[test]
@@ -561,8 +561,8 @@ mod tests {
         let mut receiver = receiver();
         receiver.on_arrival(Stamp::from_nanos(0), &packet(3), 0);
         receiver.on_arrival(Stamp::from_nanos(MS), &packet(4), 2);
-        let tally = receiver.finish(closing(5), 2);
-        assert_eq!((tally.host_dropped, tally.unattributed, tally.lost()), (0, 2, 3));
+        let counts = receiver.finish(closing(5), 2);
+        assert_eq!((counts.host_dropped, counts.unattributed, counts.lost()), (0, 2, 3));
     }
 
     #[test]
@@ -570,12 +570,13 @@ mod tests {
         let mut receiver = receiver();
         (0..100).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
         arrive(&mut receiver, 3_110, 3_100);
-        let tally = receiver.finish(closing(3_101), 0);
-        let gap = Gap { start_ns: 109 * MS, end_ns: 3_110 * MS, packets: 3_000, offered: true };
-        assert_eq!(tally.gaps.outages(GAP_MIN).collect::<Vec<_>>(), [&gap]);
+        let counts = receiver.finish(closing(3_101), 0);
+        let gap = Silence { start_ns: 109 * MS, end_ns: 3_110 * MS, packets: 3_000, offered: true };
+        assert_eq!(counts.gaps.outages(GAP_MIN).collect::<Vec<_>>(), [&gap]);
         // The stream has 10 000 slots, and nothing was sent in those behind it.
-        let rest = Gap { start_ns: 3_110 * MS, end_ns: 10_010 * MS, packets: 0, offered: false };
-        assert_eq!(tally.gaps.as_slice(), [gap, rest]);
+        let rest =
+            Silence { start_ns: 3_110 * MS, end_ns: 10_010 * MS, packets: 0, offered: false };
+        assert_eq!(counts.gaps.as_slice(), [gap, rest]);
     }
 
     #[test]
@@ -586,10 +587,10 @@ mod tests {
         for sequence in [100, 100, 102, 99, 104, 103] {
             arrive(&mut receiver, 115, sequence);
         }
-        let tally = receiver.finish(closing(105), 0);
-        let gap = Gap { start_ns: 10 * MS, end_ns: 111 * MS, packets: 98, offered: true };
-        assert_eq!(tally.gaps.as_slice()[0], gap);
-        assert_eq!(tally.lost(), 98);
+        let counts = receiver.finish(closing(105), 0);
+        let gap = Silence { start_ns: 10 * MS, end_ns: 111 * MS, packets: 98, offered: true };
+        assert_eq!(counts.gaps.as_slice()[0], gap);
+        assert_eq!(counts.lost(), 98);
     }
 
     #[test]
@@ -611,11 +612,11 @@ mod tests {
 
     #[test]
     fn a_line_dead_from_the_start_is_one_gap() {
-        let tally = receiver().finish(closing(1_000), 0);
+        let counts = receiver().finish(closing(1_000), 0);
         // The load was paused behind its first second: that does not end the gap.
-        let gap = Gap { start_ns: 0, end_ns: 10_000 * MS, packets: 1_000, offered: true };
-        assert_eq!(tally.gaps.as_slice(), [gap]);
-        assert_eq!(tally.lost(), 1_000);
+        let gap = Silence { start_ns: 0, end_ns: 10_000 * MS, packets: 1_000, offered: true };
+        assert_eq!(counts.gaps.as_slice(), [gap]);
+        assert_eq!(counts.lost(), 1_000);
     }
 
     #[test]
@@ -631,12 +632,12 @@ mod tests {
     fn what_came_damaged_is_lost_by_the_line() {
         let mut receiver = receiver();
         receiver.on_arrival(Stamp::from_nanos(0), &packet(5), 5);
-        let mut tally = receiver.finish(closing(6), 5);
-        assert_eq!((tally.host_dropped, tally.lost()), (5, 0));
-        tally.blame_line_for(3);
-        assert_eq!((tally.host_dropped, tally.lost(), tally.periods.periods()), (2, 3, 3));
-        tally.blame_line_for(9);
-        assert_eq!((tally.host_dropped, tally.lost()), (0, 5));
+        let mut counts = receiver.finish(closing(6), 5);
+        assert_eq!((counts.host_dropped, counts.lost()), (5, 0));
+        counts.blame_line_for(3);
+        assert_eq!((counts.host_dropped, counts.lost(), counts.periods.periods()), (2, 3, 3));
+        counts.blame_line_for(9);
+        assert_eq!((counts.host_dropped, counts.lost()), (0, 5));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The agent's end of every stream's opening, and of the probes: answers, one for one, whoever
 //! holds a token and has shown that it reads what is sent to its address. Nobody else is answered.
 
-use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, Stream, Tally};
+use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, ReceiverCounts, Stream};
 use crate::clock::{Agent, Stamp};
 use crate::wire::control::Marks;
 use crate::wire::probe::{self, FOLLOW_UPS, FollowUp, Probe, Reply};
@@ -57,7 +57,7 @@ impl FollowUps {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reflected {
     /// The probes that came.
-    pub probes: Tally,
+    pub probes: ReceiverCounts,
     /// How they were marked.
     pub marks: Marks,
     /// Replies that the agent's kernel accepted.
@@ -291,8 +291,9 @@ impl Reflector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::direction::Directions;
     use crate::flow::streams_of;
-    use crate::plan::{Aim, Course, Load, Trial};
+    use crate::plan::{Load, LoadKind, Trial};
     use crate::units::{PacketRate, Span};
 
     const TOKENS: [Token; 2] = [Token(11), Token(12)];
@@ -308,7 +309,8 @@ mod tests {
     /// A reflector that expects a stream of probes and one of load.
     fn reflector() -> Reflector {
         let rate = PacketRate::new(100).expect("a rate");
-        let load = Load::new(Course::Forward, 1, 100, rate, Aim::Carry).expect("a load");
+        let load =
+            Load::new(Directions::Forward, 1, 100, rate, LoadKind::FixedRate).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(1)).expect("a trial");
         let mut reflector = Reflector::new(&[1; KEY_LEN]);
         for (stream, token) in streams_of(&trial).into_iter().zip(TOKENS) {

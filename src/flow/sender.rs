@@ -41,7 +41,7 @@ pub type Excess = Vec<Sequences>;
 
 /// The sender's account of a stream: the authority for what was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SentCounts {
+pub struct SenderCounts {
     /// Packets that the sending kernel accepted.
     pub sent: u64,
     /// Packets that this host's stack refused.
@@ -89,7 +89,7 @@ pub enum Waiting {
     Asleep,
 }
 
-impl SentCounts {
+impl SenderCounts {
     /// Adds the account of another stream of the same direction. Sequence numbers are a stream's
     /// own, so `excess` stays with the streams.
     pub fn merge(&mut self, other: &Self) {
@@ -171,7 +171,7 @@ pub struct Sender<C> {
     paced: Bucket<C>,
     policed: Bucket<C>,
     in_excess: bool,
-    counts: SentCounts,
+    counts: SenderCounts,
 }
 
 impl<C> Sender<C> {
@@ -200,7 +200,7 @@ impl<C> Sender<C> {
             paced: Bucket::new(gap_ns / HURRY, train_max),
             policed: Bucket::new(gap_ns, policed),
             in_excess: false,
-            counts: SentCounts::default(),
+            counts: SenderCounts::default(),
         }
     }
 
@@ -321,13 +321,13 @@ impl<C> Sender<C> {
 
     /// The account so far.
     #[must_use]
-    pub const fn counts(&self) -> &SentCounts {
+    pub const fn counts(&self) -> &SenderCounts {
         &self.counts
     }
 
     /// The account, closed.
     #[must_use]
-    pub fn into_counts(self) -> SentCounts {
+    pub fn into_counts(self) -> SenderCounts {
         self.counts
     }
 
@@ -387,8 +387,8 @@ impl<C> Sender<C> {
 mod tests {
     use super::*;
     use crate::clock::Driver;
+    use crate::direction::Direction;
     use crate::flow::Steady;
-    use crate::plan::Direction;
     use crate::units::PacketRate;
     use crate::wire::Token;
 

@@ -1,10 +1,11 @@
 //! TCP streams: what each end counts of one, and when it sends, samples and ends. The kernel's TCP
 //! decides what goes when; nothing here does.
 
-use super::gaps::GAP_MIN;
-use super::{Gap, Gaps, LATE_MAX, Next, PerSecond};
+use super::silences::GAP_MIN;
+use super::{LATE_MAX, Next, PerSecond, Silence, Silences};
 use crate::clock::Stamp;
-use crate::plan::{Aim, CongestionControl, Direction, Dscp, Trial};
+use crate::direction::Direction;
+use crate::plan::{CongestionControl, Dscp, LoadKind, Trial};
 use crate::stats::delays::Delays;
 use crate::units::{BitRate, Span};
 use crate::wire::tcp::{SampleMessage, TcpBuffer, TcpChecked, TcpInfo};
@@ -69,7 +70,7 @@ pub struct TcpStream {
     /// What governs how fast it sends.
     pub congestion: CongestionControl,
     /// Whether its rate is to be met, or is only as far as it may go.
-    pub aim: Aim,
+    pub kind: LoadKind,
     /// Whether its receiver compares what comes with what was sent.
     pub verify: bool,
     /// The round trip that its buffers are to span, where it is known.
@@ -83,14 +84,14 @@ impl TcpStream {
     /// is one that a line may reach. Any other is paced once it has reached its limit.
     #[must_use]
     pub fn is_paced(&self) -> bool {
-        self.aim == Aim::Carry || self.rate.bits_per_second() <= PACED_MAX_BIT_S
+        self.kind == LoadKind::FixedRate || self.rate.bits_per_second() <= PACED_MAX_BIT_S
     }
 
     /// Octets that a buffer of either end needs, as the kernel counts them: twice what is under way
     /// in a round trip. A limit that no line reaches asks for no more than one that some may.
     #[must_use]
     pub fn buffer_needed(&self) -> Option<u64> {
-        let most = BitRate::new(PACED_MAX_BIT_S).filter(|_| self.aim == Aim::Capacity);
+        let most = BitRate::new(PACED_MAX_BIT_S).filter(|_| self.kind == LoadKind::Capacity);
         let rate = most.map_or(self.rate, |most| most.min(self.rate));
         let octets = rate.octets_in(self.round_trip?).octets();
         Some(octets.saturating_mul(2).min(BUFFER_MAX))
@@ -112,7 +113,7 @@ pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
         rate,
         duration: trial.duration(),
         congestion: load.congestion(),
-        aim: load.aim(),
+        kind: load.kind(),
         verify: load.verify(),
         round_trip: load.round_trip(),
         dscp: trial.dscp(),
@@ -439,7 +440,7 @@ pub struct TcpCame {
     /// When the first came, in nanoseconds of the receiver's clock: the earliest of several.
     pub began_ns: Option<u64>,
     /// Times without an arrival.
-    pub gaps: Gaps,
+    pub gaps: Silences,
     /// Whether every stream's end came.
     pub ended: bool,
     /// What was compared with what was sent; `None` where nothing was.
@@ -572,7 +573,7 @@ impl<C> TcpReceiver<C> {
         let (start_ns, end_ns) = (newest.nanos(), at.nanos());
         if GAP_MIN.nanos() <= at.nanos_since(newest) {
             // Whether the other end's TCP had anything to send, this end cannot tell.
-            self.came.gaps.push(Gap { start_ns, end_ns, packets: 0, offered: false });
+            self.came.gaps.push(Silence { start_ns, end_ns, packets: 0, offered: false });
         }
     }
 
@@ -606,7 +607,8 @@ impl<C> TcpReceiver<C> {
 mod tests {
     use super::*;
     use crate::clock::Agent;
-    use crate::plan::{Directed, TcpLoad};
+    use crate::direction::PerDirection;
+    use crate::plan::TcpLoad;
 
     const MS: u64 = 1_000_000;
 
@@ -615,8 +617,9 @@ mod tests {
     }
 
     fn stream() -> TcpStream {
-        let rates = Directed { forward: BitRate::new(8_000_000), reverse: BitRate::new(4_000_000) };
-        let load = TcpLoad::new(rates, 2, 1_500, CongestionControl::CUBIC, Aim::Carry);
+        let rates =
+            PerDirection { forward: BitRate::new(8_000_000), reverse: BitRate::new(4_000_000) };
+        let load = TcpLoad::new(rates, 2, 1_500, CongestionControl::CUBIC, LoadKind::FixedRate);
         let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(10)).expect("a trial");
         let streams = tcp_streams_of(&trial);
         let ways: Vec<_> = streams.iter().map(|s| (s.number, s.direction)).collect();
@@ -684,14 +687,14 @@ mod tests {
     /// 40 Mbit/s over 100 ms are 500 000 octets under way.
     #[test]
     fn a_buffer_spans_the_round_trip() {
-        let needed = |rate: &str, aim, ms: Option<u64>| {
+        let needed = |rate: &str, kind, ms: Option<u64>| {
             let (rate, round_trip) = (rate.parse().expect("a rate"), ms.map(Span::from_millis));
-            TcpStream { rate, aim, round_trip, ..stream() }.buffer_needed()
+            TcpStream { rate, kind, round_trip, ..stream() }.buffer_needed()
         };
-        assert_eq!(needed("40 Mbit/s", Aim::Carry, Some(100)), Some(1_000_000));
-        assert_eq!(needed("40 Gbit/s", Aim::Carry, Some(10)), Some(100_000_000));
-        assert_eq!(needed("40 Gbit/s", Aim::Capacity, Some(10)), Some(25_000_000));
-        assert_eq!(needed("40 Gbit/s", Aim::Carry, None), None);
+        assert_eq!(needed("40 Mbit/s", LoadKind::FixedRate, Some(100)), Some(1_000_000));
+        assert_eq!(needed("40 Gbit/s", LoadKind::FixedRate, Some(10)), Some(100_000_000));
+        assert_eq!(needed("40 Gbit/s", LoadKind::Capacity, Some(10)), Some(25_000_000));
+        assert_eq!(needed("40 Gbit/s", LoadKind::FixedRate, None), None);
         let buffer = |needed, tuned_max| {
             Some(TcpBuffer { needed, tuned_max: Some(tuned_max), ..TcpBuffer::default() })
         };
@@ -701,11 +704,11 @@ mod tests {
 
     #[test]
     fn a_limit_that_no_line_reaches_is_not_paced_at_before_it_is_reached() {
-        let paced = |rate: &str, aim| {
-            TcpStream { rate: rate.parse().expect("a rate"), aim, ..stream() }.is_paced()
+        let paced = |rate: &str, kind| {
+            TcpStream { rate: rate.parse().expect("a rate"), kind, ..stream() }.is_paced()
         };
-        assert!(paced("10 Gbit/s", Aim::Capacity) && paced("40 Gbit/s", Aim::Carry));
-        assert!(!paced("10.1 Gbit/s", Aim::Capacity));
+        assert!(paced("10 Gbit/s", LoadKind::Capacity) && paced("40 Gbit/s", LoadKind::FixedRate));
+        assert!(!paced("10.1 Gbit/s", LoadKind::Capacity));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which sequence numbers have come: two bits for each, so that every packet is counted once.
 
 use super::Sequences;
-use crate::stats::periods::LossPeriods;
+use crate::stats::loss_bursts::LossBursts;
 
 /// The most numbers that are remembered at once: 16 MiB of bits, untouched until they are needed.
 const CAPACITY_MAX: u64 = 1 << 26;
@@ -27,7 +27,7 @@ pub(super) enum Slot {
 pub(super) struct Settled {
     /// Lost and late packets in their periods; a host's own drop counts as neither lost nor
     /// received.
-    pub(super) periods: LossPeriods,
+    pub(super) periods: LossBursts,
     /// Packets that this host dropped.
     pub(super) host_dropped: u64,
 }

@@ -3,11 +3,12 @@
 
 use super::text::spoken;
 use super::{Forecast, Site};
-use crate::method::composition::TRIAL_OVERHEAD;
-use crate::page::{line, wrapped};
-use crate::plan::{Direction, Link, Offer, Plan};
+use crate::direction::Direction;
+use crate::method::trials::TRIAL_OVERHEAD;
+use crate::plan::{Link, Offer, Plan};
 use crate::session::ANSWER_MAX;
 use crate::units::Span;
+use crate::wrap::{line, wrapped};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -24,7 +25,7 @@ pub struct Endpoint {
 
 /// The ways to all sites.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ways {
+pub struct FirewallHosts {
     /// The ports that this host takes for its own ends.
     pub ports: RangeInclusive<u16>,
     /// Each address of each agent.
@@ -39,7 +40,7 @@ const _: () = assert!(ANSWER_MAX.nanos() < UDP_IDLE.nanos() / 2, "an answer come
 
 /// What must pass, as a table for a change request: lines of up to 100 columns.
 #[must_use]
-pub fn table(plan: &Plan, forecast: &Forecast, ways: &Ways) -> String {
+pub fn table(plan: &Plan, forecast: &Forecast, ways: &FirewallHosts) -> String {
     let mut out = String::new();
     for endpoint in &ways.endpoints {
         let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
@@ -172,9 +173,9 @@ fn volume(link: &Link, site: &Site, is_tcp: bool) -> String {
         Offer::Max => link.port_rate,
         offer => offer.rate(link, way).map(|(rate, _)| rate),
     };
-    let offered = steps().filter_map(|step| Some((step.offer?, step.trial.course()?)));
+    let offered = steps().filter_map(|step| Some((step.offer?, step.trial.directions()?)));
     let rates = offered
-        .flat_map(|(offer, course)| course.directions().filter_map(move |way| rate(offer, way)));
+        .flat_map(|(offer, directions)| directions.iter().filter_map(move |way| rate(offer, way)));
     let speed = match rates.max() {
         _ if is_open => "as fast as the agent allows".to_owned(),
         None => "no load: probes alone".to_owned(),
@@ -195,7 +196,7 @@ fn icmp(endpoint: &Endpoint, driver: &str) -> Flow {
 
 /// What must pass, as a chain of nftables that a firewall on the way jumps to.
 #[must_use]
-pub fn nft(plan: &Plan, forecast: &Forecast, ways: &Ways) -> String {
+pub fn nft(plan: &Plan, forecast: &Forecast, ways: &FirewallHosts) -> String {
     let mut out = String::new();
     line!(
         out,
@@ -261,7 +262,7 @@ mod tests {
         (plan, forecast)
     }
 
-    fn ways() -> Ways {
+    fn ways() -> FirewallHosts {
         let endpoint = |agent: &str, driver: Option<&str>| Endpoint {
             place: 0,
             agent: agent.parse().expect("an address"),
@@ -272,7 +273,7 @@ mod tests {
             endpoint("[2001:db8::2]:99", Some("2001:db8::5")),
             endpoint("192.0.2.7:4872", None),
         ];
-        Ways { ports: 32_768..=60_999, endpoints }
+        FirewallHosts { ports: 32_768..=60_999, endpoints }
     }
 
     #[test]
@@ -295,7 +296,8 @@ mod tests {
         let (plan, forecast) = sample();
         let agent = "[::ffff:192.0.2.7]:4872".parse().expect("an address");
         let driver = "::ffff:192.0.2.1".parse().ok();
-        let ways = Ways { endpoints: vec![Endpoint { place: 0, agent, driver }], ..ways() };
+        let ways =
+            FirewallHosts { endpoints: vec![Endpoint { place: 0, agent, driver }], ..ways() };
         let rules = nft(&plan, &forecast, &ways);
         assert!(rules.contains("ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport"), "{rules}");
     }

@@ -5,18 +5,17 @@
 //! allow all, over paths of Ethernet's packets, and says that it assumed these.
 
 mod firewall;
-mod prospect;
+mod provability;
 mod text;
 
-pub use firewall::{Endpoint, Ways, nft, table};
-pub use prospect::{Chance, Prospect};
+pub use firewall::{Endpoint, FirewallHosts, nft, table};
+pub use provability::{Chance, Provability};
 pub use text::text;
 
-use crate::method::composition::{Composed, Note, Way, compose};
-use crate::metric::Terms;
-use crate::plan::{
-    Course, DURATION_MAX, Directed, Direction, Limits, Offer, OutOfBounds, Plan, Test, Trial,
-};
+use crate::direction::{Direction, Directions, PerDirection};
+use crate::method::trials::{Composed, Note, SitePath, compose};
+use crate::metric::Criteria;
+use crate::plan::{DURATION_MAX, Limits, Offer, OutOfBounds, Plan, Test, Trial};
 use crate::policy::Request;
 use crate::units::{BitRate, ByteCount, Framing, IpVersion, Layer, Span};
 use crate::wire::probe;
@@ -48,7 +47,7 @@ pub struct Site {
     /// possible.
     pub request: Request,
     /// For each requirement and direction, in the order in which reports show them.
-    pub prospects: Vec<Prospect>,
+    pub provabilities: Vec<Provability>,
     /// What was decided for the user.
     pub notes: Vec<Note>,
 }
@@ -61,7 +60,7 @@ pub struct Step {
     /// What its load is offered as; `None` where it is idle.
     pub offer: Option<Offer>,
     /// What is sent in each direction.
-    pub sent: Directed<Sent>,
+    pub sent: PerDirection<Sent>,
 }
 
 /// What a trial sends in one direction: its probes, and its load.
@@ -98,19 +97,19 @@ impl Site {
         let limits = Limits { rate_max, duration_max: DURATION_MAX };
         let payload = MTU_ASSUMED - ip.udp_overhead_octets();
         let Composed { trials, request, notes } =
-            compose(plan, place, Way { limits, ip, payload })?;
+            compose(plan, place, SitePath { limits, ip, payload })?;
         let tests: Vec<&Test> = plan.tests_of(place).collect();
         // Where there is one trial more, it is the idle one before the first load.
         let added = trials.len().saturating_sub(tests.len());
         let step = |(number, trial): (usize, Trial)| {
             let test = number.checked_sub(added).and_then(|number| tests.get(number));
             let offer = test.and_then(|test| test.work.offer());
-            let sent = Directed::from_fn(|way| sent(plan, ip, &trial, offer, way));
+            let sent = PerDirection::from_fn(|way| sent(plan, ip, &trial, offer, way));
             Step { trial, offer, sent }
         };
         let steps: Vec<Step> = trials.into_iter().enumerate().map(step).collect();
-        let prospects = prospect::prospects(&Terms::of(plan, ip), &steps);
-        Ok(Self { ip, steps, request, prospects, notes })
+        let provabilities = provability::provabilities(&Criteria::of(plan, ip), &steps);
+        Ok(Self { ip, steps, request, provabilities, notes })
     }
 
     /// How long the trials take together, without what lies between them.
@@ -161,17 +160,17 @@ impl Site {
     /// The most streams of any trial in all directions together.
     #[must_use]
     pub fn streams(&self, is_tcp: bool) -> u32 {
-        let ways = |course: Option<Course>| match course {
+        let ways = |directions: Option<Directions>| match directions {
             None => 0,
-            Some(Course::Both) => 2,
-            Some(Course::Forward | Course::Reverse) => 1,
+            Some(Directions::Both) => 2,
+            Some(Directions::Forward | Directions::Reverse) => 1,
         };
         let of = |step: &Step| {
             let streams = match is_tcp {
                 true => step.trial.tcp().map(|load| load.streams()),
                 false => step.trial.load().map(|load| load.streams()),
             };
-            streams.unwrap_or(0) * ways(step.trial.course())
+            streams.unwrap_or(0) * ways(step.trial.directions())
         };
         self.steps.iter().map(of).max().unwrap_or(0)
     }
@@ -206,7 +205,7 @@ fn sent(plan: &Plan, ip: IpVersion, trial: &Trial, offer: Option<Offer>, way: Di
     let probes = trial.probes();
     let probing = probes.saturating_mul(framing.octets_at(Layer::L2, probe).into());
     let (packets, octets) = load(framing, trial, way).unwrap_or_default();
-    let covered = trial.course().is_some_and(|course| course.includes(way));
+    let covered = trial.directions().is_some_and(|directions| directions.includes(way));
     let is_fast = covered && offer == Some(Offer::Max);
     Sent {
         packets,

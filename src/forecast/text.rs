@@ -1,11 +1,12 @@
 //! A forecast for a terminal.
 
-use super::{Chance, Forecast, MTU_ASSUMED, Prospect, Sent, Site, Step};
-use crate::method::composition::Note;
-use crate::page::{line, wrapped};
+use super::{Chance, Forecast, MTU_ASSUMED, Provability, Sent, Site, Step};
+use crate::direction::Direction;
+use crate::method::trials::Note;
 use crate::plan::file::Assumption;
-use crate::plan::{Direction, Link, Offer, Plan};
+use crate::plan::{Link, Offer, Plan};
 use crate::units::Span;
+use crate::wrap::{line, wrapped};
 use std::net::IpAddr;
 
 /// What a plan will do, in lines of up to 100 columns.
@@ -16,7 +17,7 @@ pub fn text(plan: &Plan, forecast: &Forecast, assumptions: &[Assumption]) -> Str
     for (site, forecast) in plan.sites.iter().zip(&forecast.sites) {
         line!(out, "\ntowards {} ({}), {}", site.name, site.agent, forecast.ip);
         steps(&mut out, plan, forecast);
-        prospects(&mut out, forecast);
+        provabilities(&mut out, forecast);
         notes(&mut out, forecast);
     }
     line!(out, "");
@@ -93,7 +94,7 @@ fn steps(out: &mut String, plan: &Plan, site: &Site) {
 }
 
 fn is_loaded(step: &Step, way: Direction) -> bool {
-    step.trial.course().is_some_and(|course| course.includes(way))
+    step.trial.directions().is_some_and(|directions| directions.includes(way))
 }
 
 fn offered(plan: &Plan, step: &Step, way: Direction) -> String {
@@ -162,9 +163,9 @@ pub(super) fn spoken(span: Span) -> String {
     }
 }
 
-fn prospects(out: &mut String, site: &Site) {
+fn provabilities(out: &mut String, site: &Site) {
     line!(out, "");
-    if site.prospects.is_empty() {
+    if site.provabilities.is_empty() {
         wrapped(out, "  ", "nothing is required, so that nothing can pass: see [require]");
         return;
     }
@@ -176,8 +177,8 @@ fn prospects(out: &mut String, site: &Site) {
         "needed",
         "trials"
     );
-    for prospect in &site.prospects {
-        let Prospect { requirement, direction, judged_by, needs, chance } = prospect;
+    for provability in &site.provabilities {
+        let Provability { requirement, direction, judged_by, needs, chance } = provability;
         let direction = direction.map_or("round-trip".to_owned(), |way| way.to_string());
         let (verdict, why) = match chance {
             Chance::Provable => ("yes", None),
@@ -193,14 +194,16 @@ fn prospects(out: &mut String, site: &Site) {
             wrapped(out, "      ", &format!("but {why}"));
         }
     }
-    let unproved =
-        site.prospects.iter().filter(|prospect| matches!(prospect.chance, Chance::Unprovable(_)));
+    let unproved = site
+        .provabilities
+        .iter()
+        .filter(|provability| matches!(provability.chance, Chance::Unprovable(_)));
     match unproved.count() {
         0 => {}
         count => {
             let text = format!(
                 "warning: {count} of {} cannot be proved: at best the verdict is INCONCLUSIVE",
-                site.prospects.len()
+                site.provabilities.len()
             );
             wrapped(out, "  ", &text);
         }
@@ -247,8 +250,8 @@ fn assumed(out: &mut String, plan: &Plan, assumptions: &[Assumption]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::WIDTH;
     use crate::plan::file::{SAMPLE, read};
+    use crate::wrap::WIDTH;
     use std::path::Path;
 
     #[test]

@@ -102,22 +102,22 @@ impl Drop for Output {
 /// A folder in which small texts are kept from one process to the next, each under its name. One
 /// process has it at a time.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct StateDir {
     folder: PathBuf,
     /// Held as long as this stands.
     _lock: File,
 }
 
-/// The longest text that is read from a shelf.
+/// The longest text that is read from a state_dir.
 const TEXT_MAX: u64 = 16 << 20;
 
-/// Files of a shelf that are looked at.
+/// Files of a state_dir that are looked at.
 const FILES_MAX: usize = 4_096;
 
 /// What stands behind a text's name.
 const SUFFIX: &str = ".json";
 
-impl Shelf {
+impl StateDir {
     /// Makes `folder`, which only its owner may look into, and takes it.
     ///
     /// # Errors
@@ -364,16 +364,16 @@ mod tests {
     fn a_shelf_keeps_texts_for_the_next_process_and_for_nobody_else() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/state");
-        let shelf = Shelf::open(&path).expect("writable");
-        assert!(matches!(Shelf::open(&path), Err(BadOutput::Taken(_))));
-        shelf.keep("a", "1").expect("writable");
-        shelf.keep("a", "2").expect("writable");
-        shelf.keep("b", "3").expect("writable");
+        let state_dir = StateDir::open(&path).expect("writable");
+        assert!(matches!(StateDir::open(&path), Err(BadOutput::Taken(_))));
+        state_dir.keep("a", "1").expect("writable");
+        state_dir.keep("a", "2").expect("writable");
+        state_dir.keep("b", "3").expect("writable");
         std::fs::write(path.join(".c.json.draft"), "cut short").expect("writable");
         std::fs::write(path.join("d.json"), [0xff]).expect("writable");
-        assert!(shelf.forget("b") && !shelf.forget("b"));
-        drop(shelf);
-        let kept = Shelf::open(&path).expect("it is free again").read();
+        assert!(state_dir.forget("b") && !state_dir.forget("b"));
+        drop(state_dir);
+        let kept = StateDir::open(&path).expect("it is free again").read();
         let texts: Vec<_> =
             kept.iter().map(|(name, text)| (&name[..], text.as_deref().ok())).collect();
         assert_eq!(texts, [("a", Some("2")), ("d", None)]);

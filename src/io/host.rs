@@ -20,7 +20,7 @@ const FILE_OCTETS_MAX: u64 = 4 << 20;
 /// Entries of `/sys/class/net` that are looked through.
 const DEVICES_MAX: usize = 65_536;
 
-/// What this host has lost since it started; what cannot be read is 0, since it only adds a doubt.
+/// What this host has lost since it started; what cannot be read is 0, since it only adds a caveat.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
     /// Packets that the device's queue for departures dropped.

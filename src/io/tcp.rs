@@ -1,8 +1,8 @@
 //! TCP sockets as a measurement needs them: bulk that never waits unless told to, and what the
 //! kernel knows of a connection.
 
+use super::egress::Egress;
 use super::sys;
-use super::way::Way;
 use crate::clock::Stamp;
 use crate::units::{BitRate, Span};
 use crate::wire::tcp::{TcpBuffer, TcpInfo};
@@ -102,7 +102,7 @@ pub enum Moved {
 /// # Errors
 ///
 /// What the kernel says, or why it cannot be bound so.
-pub async fn connect_by(peer: SocketAddr, way: &Way) -> io::Result<tokio::net::TcpStream> {
+pub async fn connect_by(peer: SocketAddr, way: &Egress) -> io::Result<tokio::net::TcpStream> {
     let socket =
         socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -115,7 +115,7 @@ pub async fn connect_by(peer: SocketAddr, way: &Way) -> io::Result<tokio::net::T
 /// # Errors
 ///
 /// What the kernel says, or why it cannot be bound so.
-pub fn listen_by(local: SocketAddr, way: &Way) -> io::Result<tokio::net::TcpListener> {
+pub fn listen_by(local: SocketAddr, way: &Egress) -> io::Result<tokio::net::TcpListener> {
     let socket =
         socket2::Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -161,7 +161,7 @@ impl Bulk {
     /// What the kernel says, or that `limit` is over.
     pub fn connect(
         peer: SocketAddr,
-        way: &Way,
+        way: &Egress,
         limit: Duration,
         receives: Option<u64>,
     ) -> io::Result<Self> {
@@ -350,7 +350,7 @@ mod tests {
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let near = listener.local_addr().expect("bound");
-        let near = Bulk::connect(near, &Way::default(), Duration::from_secs(5), None);
+        let near = Bulk::connect(near, &Egress::default(), Duration::from_secs(5), None);
         let (far, _) = listener.accept().expect("it was dialled");
         (near.expect("it listens"), Bulk::of(far).expect("a socket"))
     }

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_namespace_that_is_not_there_is_an_error() {
-        let missing = Tun::open(Some(Path::new("/nonexistent")), "line");
+        let missing = Tun::open(Some(Path::new("/nonexistent")), "emulation");
         assert_eq!(missing.map(drop).map_err(|error| error.kind()), Err(io::ErrorKind::NotFound));
     }
 }

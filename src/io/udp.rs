@@ -4,11 +4,11 @@ mod trains;
 
 pub use trains::{Arrivals, Batch};
 
-use super::card::Card;
 use super::clock::Bridge;
-use super::stamps::{Departure, Departures, Label};
+use super::egress::Egress;
+use super::phc::Phc;
 use super::sys::{self, Queued};
-use super::way::Way;
+use super::timestamps::{Departure, Departures, Label};
 use crate::clock::{Driver, Stamp};
 use socket2::{Domain, Protocol, Type};
 use std::io;
@@ -91,7 +91,7 @@ pub struct Socket {
     socket: socket2::Socket,
     bridge: Bridge,
     /// What stamps in the kernel's place.
-    card: Option<Card>,
+    card: Option<Phc>,
     departures: Departures,
     drops: u32,
     icmp_errors: u64,
@@ -104,7 +104,7 @@ impl Socket {
     ///
     /// What the kernel says.
     pub fn connect(peer: SocketAddr) -> io::Result<Self> {
-        Self::connect_by(peer, &Way::default())
+        Self::connect_by(peer, &Egress::default())
     }
 
     /// The same, bound to `way`.
@@ -112,7 +112,7 @@ impl Socket {
     /// # Errors
     ///
     /// What the kernel says, or why it cannot be bound so.
-    pub fn connect_by(peer: SocketAddr, way: &Way) -> io::Result<Self> {
+    pub fn connect_by(peer: SocketAddr, way: &Egress) -> io::Result<Self> {
         let socket = Self::open(peer)?;
         way.bind(&socket.socket)?;
         socket.socket.connect(&peer.into())?;
@@ -125,7 +125,7 @@ impl Socket {
     ///
     /// What the kernel says.
     pub fn listen(local: SocketAddr) -> io::Result<Self> {
-        Self::listen_by(local, &Way::default())
+        Self::listen_by(local, &Egress::default())
     }
 
     /// The same, on the device of `way` alone.
@@ -133,7 +133,7 @@ impl Socket {
     /// # Errors
     ///
     /// What the kernel says, or why it cannot be bound so.
-    pub fn listen_by(local: SocketAddr, way: &Way) -> io::Result<Self> {
+    pub fn listen_by(local: SocketAddr, way: &Egress) -> io::Result<Self> {
         let socket = Self::open(local)?;
         way.bind_device(&socket.socket)?;
         let fd = socket.socket.as_fd();
@@ -158,7 +158,7 @@ impl Socket {
     pub fn connect_from<C>(
         local: SocketAddr,
         peer: SocketAddr,
-        way: &Way,
+        way: &Egress,
     ) -> io::Result<(Self, Vec<Stray<C>>)> {
         let mut socket = Self::open(local)?;
         way.bind_device(&socket.socket)?;
@@ -217,7 +217,7 @@ impl Socket {
         if let Some(name) = self.socket.device()?
             && let Ok(name) = std::str::from_utf8(&name)
         {
-            match Card::of(self.socket.as_fd(), name) {
+            match Phc::of(self.socket.as_fd(), name) {
                 Ok(card) => self.card = Some(card),
                 Err(error) => tracing::debug!(%error, "the kernel stamps, not a network card"),
             }
@@ -615,7 +615,7 @@ mod tests {
         let (mut listener, mut socket) = pair("127.0.0.1:0");
         let (local, peer) = (listener.local().expect("bound"), socket.local().expect("bound"));
         let (mut own, strays) =
-            Socket::connect_from::<Driver>(local, peer, &Way::default()).expect("a socket");
+            Socket::connect_from::<Driver>(local, peer, &Egress::default()).expect("a socket");
         assert!(strays.is_empty());
         socket.send(b"mine").expect("send");
         Socket::connect(local).expect("a socket").send(b"other").expect("send");

@@ -1,7 +1,7 @@
 //! What a run does next, given what has happened so far. It alone composes.
 
 use crate::flow::{Evidence, Outcome, PathMtu, Status};
-use crate::method::composition::{Composed, Note, Way, compose};
+use crate::method::trials::{Composed, Note, SitePath, compose};
 use crate::plan::{Limits, MTU_MAX, OutOfBounds, Plan, Trial, Work};
 use crate::policy::Request;
 use crate::stats::delays::Delay;
@@ -131,8 +131,8 @@ impl Campaign {
         let packet = |payload: u32| payload.saturating_add(headers);
         let (octets, tried) = (packet(found), packet(self.most_payload()));
         self.evidence.path_mtu = Some(PathMtu { octets, tried: tried.max(octets) });
-        let way = Way { limits, ip: self.ip, payload: found };
-        let Composed { trials, request, notes } = compose(&self.plan, self.place, way)?;
+        let path = SitePath { limits, ip: self.ip, payload: found };
+        let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
         self.state = Some(State::Composed { trials: trials.len() });
         self.ahead = trials.into();
         self.notes = notes;
@@ -162,8 +162,8 @@ impl Campaign {
     /// would be for an agent that allows all.
     pub fn abandon(&mut self, reason: &str) {
         if !matches!(self.state, Some(State::Composed { .. })) {
-            let way = Way { limits: NO_LIMITS, ip: self.ip, payload: self.most_payload() };
-            let composed = compose(&self.plan, self.place, way);
+            let path = SitePath { limits: NO_LIMITS, ip: self.ip, payload: self.most_payload() };
+            let composed = compose(&self.plan, self.place, path);
             self.ahead = composed.map(|composed| composed.trials).unwrap_or_default().into();
         }
         let nothing = |trial| Outcome::nothing(trial, Status::NotRun, reason.to_owned());
@@ -249,11 +249,13 @@ const _: () = assert!(PACKET_MAX <= MTU_MAX, "no packet is longer");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Course, Link, Offer, Requirements, Site, Test, UdpTest};
+    use crate::direction::Directions;
+    use crate::plan::{Link, Offer, Requirements, Site, Test, UdpTest};
 
     fn plan(payload: Option<u32>) -> Plan {
         let offer = Offer::Rate("10 Mbit/s".parse().expect("a rate"));
-        let udp = UdpTest { course: Course::Both, offer, streams: 1, payload, burst_max: None };
+        let udp =
+            UdpTest { directions: Directions::Both, offer, streams: 1, payload, burst_max: None };
         let test = |work| Test { site: None, work, duration: None, dscp: None };
         let agent = "192.0.2.1".parse().expect("a host");
         let site = Site { name: "far".into(), agent, key: "far.pub".into() };

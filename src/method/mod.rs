@@ -4,4 +4,4 @@
 
 pub mod campaign;
 
-pub mod composition;
+pub mod trials;

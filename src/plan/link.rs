@@ -1,8 +1,7 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
-use super::{
-    Aim, CongestionControl, Course, Directed, Direction, Dscp, PROBES_PER_SECOND, Requirements,
-};
+use super::{CongestionControl, Dscp, LoadKind, PROBES_PER_SECOND, Requirements};
+use crate::direction::{Direction, Directions, PerDirection};
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Ratio, Span};
 use std::fmt;
 use std::net::IpAddr;
@@ -56,7 +55,7 @@ pub struct Link {
     /// What the port carries.
     pub port_rate: Option<BitRate>,
     /// What the provider has committed to: load above it is overshoot, which is not judged.
-    pub committed: Directed<Option<BitRate>>,
+    pub committed: PerDirection<Option<BitRate>>,
     /// The layer that every rate counts.
     pub layer: Layer,
     /// 802.1Q tags on it.
@@ -139,10 +138,12 @@ pub enum Work {
 impl Work {
     /// Which ways it loads; `None` where it is idle.
     #[must_use]
-    pub const fn course(&self) -> Option<Course> {
+    pub const fn directions(&self) -> Option<Directions> {
         match self {
             Self::Idle => None,
-            Self::Udp(UdpTest { course, .. }) | Self::Tcp(TcpTest { course, .. }) => Some(*course),
+            Self::Udp(UdpTest { directions, .. }) | Self::Tcp(TcpTest { directions, .. }) => {
+                Some(*directions)
+            }
         }
     }
 
@@ -160,7 +161,7 @@ impl Work {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct UdpTest {
     /// Which ways.
-    pub course: Course,
+    pub directions: Directions,
     /// How fast, in each direction.
     pub offer: Offer,
     /// Streams in each direction.
@@ -176,7 +177,7 @@ pub struct UdpTest {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TcpTest {
     /// Which ways.
-    pub course: Course,
+    pub directions: Directions,
     /// How fast, in each direction.
     pub offer: Offer,
     /// Streams in each direction.
@@ -203,10 +204,10 @@ pub enum Offer {
 impl Offer {
     /// What its rate is for.
     #[must_use]
-    pub const fn aim(self) -> Aim {
+    pub const fn kind(self) -> LoadKind {
         match self {
-            Self::Max => Aim::Capacity,
-            Self::Rate(_) | Self::Committed(_) | Self::Assumed(_) => Aim::Carry,
+            Self::Max => LoadKind::Capacity,
+            Self::Rate(_) | Self::Committed(_) | Self::Assumed(_) => LoadKind::FixedRate,
         }
     }
 

@@ -6,13 +6,11 @@
 
 pub mod file;
 
-mod direction;
 mod dscp;
 mod link;
 mod requirement;
 mod trial;
 
-pub use direction::{Course, Directed, Direction};
 pub use dscp::Dscp;
 pub use link::{
     CIRCUIT_LEN_MAX, Host, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test, UdpTest, Work,
@@ -20,7 +18,7 @@ pub use link::{
 };
 pub use requirement::{Bound, Metric, OneWay, Requirement, Requirements, RoundTrip};
 pub use trial::{
-    Aim, BURST_OCTETS, CongestionControl, DURATION_MAX, DURATION_MIN, Load, MTU_MAX, MTU_MIN,
+    BURST_OCTETS, CongestionControl, DURATION_MAX, DURATION_MIN, Load, LoadKind, MTU_MAX, MTU_MIN,
     OutOfBounds, PACKET_RATE_MAX, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND,
     PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, STREAMS_MAX, TcpLoad, Trial,
 };

@@ -1,6 +1,6 @@
 //! What a line must do: a bound on a metric, of one direction or of the round trip.
 
-use super::{Directed, Direction};
+use crate::direction::{Direction, PerDirection};
 use crate::units::{BitRate, Malformed, Ratio, Span};
 use std::fmt;
 
@@ -247,7 +247,7 @@ pub struct RoundTrip {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Requirements {
     /// Of each direction.
-    pub each: Directed<OneWay>,
+    pub each: PerDirection<OneWay>,
     /// Of the two together.
     pub round_trip: RoundTrip,
     /// How surely each one-sided bound must hold.
@@ -256,7 +256,7 @@ pub struct Requirements {
 
 impl Default for Requirements {
     fn default() -> Self {
-        let (each, round_trip) = (Directed::default(), RoundTrip::default());
+        let (each, round_trip) = (PerDirection::default(), RoundTrip::default());
         Self { each, round_trip, confidence: CONFIDENCE }
     }
 }

@@ -1,6 +1,7 @@
 //! What is put on the line at once: probes, and a load beside them or none.
 
-use super::{Course, Directed, Direction, Dscp};
+use super::Dscp;
+use crate::direction::{Direction, Directions, PerDirection};
 use crate::units::{BitRate, Framing, IpVersion, Layer, Malformed, PacketRate, Span};
 use crate::wire::load;
 use serde::{Deserialize, Serialize};
@@ -69,9 +70,9 @@ pub const PROBES_PER_SECOND_MIN: PacketRate = match PacketRate::new(5) {
 /// Whether a load's rate is to be met, or is only as far as it may go.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Aim {
+pub enum LoadKind {
     /// A rate that the line is to carry.
-    Carry,
+    FixedRate,
     /// As fast as the hosts can, up to the rate.
     Capacity,
 }
@@ -79,29 +80,29 @@ pub enum Aim {
 /// A load of UDP datagrams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Load {
-    rates: Directed<Option<PacketRate>>,
+    rates: PerDirection<Option<PacketRate>>,
     streams: u32,
     payload: u32,
-    aim: Aim,
+    kind: LoadKind,
     burst_max: Option<u32>,
 }
 
 impl Load {
     /// A load of `streams` streams of datagrams of `payload` octets, `rate` packets per second of
-    /// all streams together in each direction of `course`.
+    /// all streams together in each direction of `directions`.
     ///
     /// # Errors
     ///
     /// Where a number is outside the bounds of this module.
     pub fn new(
-        course: Course,
+        directions: Directions,
         streams: u32,
         payload: u32,
         rate: PacketRate,
-        aim: Aim,
+        kind: LoadKind,
     ) -> Result<Self, OutOfBounds> {
-        let rates = Directed::from_fn(|way| course.includes(way).then_some(rate));
-        Self::with_rates(rates, streams, payload, aim)
+        let rates = PerDirection::from_fn(|way| directions.includes(way).then_some(rate));
+        Self::with_rates(rates, streams, payload, kind)
     }
 
     /// The same, at a rate of its own in each direction; none where a direction is not loaded.
@@ -112,10 +113,10 @@ impl Load {
     ///
     /// Where a number is outside the bounds of this module, or no direction is loaded.
     pub fn with_rates(
-        rates: Directed<Option<PacketRate>>,
+        rates: PerDirection<Option<PacketRate>>,
         streams: u32,
         payload: u32,
-        aim: Aim,
+        kind: LoadKind,
     ) -> Result<Self, OutOfBounds> {
         check("streams", streams.into(), 1, STREAMS_MAX.into())?;
         check("size", payload.into(), PAYLOAD_MIN.into(), PAYLOAD_MAX.into())?;
@@ -123,10 +124,10 @@ impl Load {
             let whole = rate.share(streams)?.per_second().saturating_mul(streams.into());
             PacketRate::new(whole)
         };
-        let rates = Directed::from_fn(|way| rates.get(way).and_then(shared));
+        let rates = PerDirection::from_fn(|way| rates.get(way).and_then(shared));
         let per_second = |way| rates.get(way).map(PacketRate::per_second);
         check_rates("packets per second", Direction::ALL.map(per_second), PACKET_RATE_MAX)?;
-        Ok(Self { rates, streams, payload, aim, burst_max: None })
+        Ok(Self { rates, streams, payload, kind, burst_max: None })
     }
 
     /// The same, with at most `octets` of UDP payload of a stream at once, but for a single
@@ -159,10 +160,10 @@ impl Load {
         let payload = u64::from(self.payload);
         let most = TRAIN_MAX.min(TRAIN_OCTETS_MAX / payload);
         let asked = self.burst_max.map(|octets| u64::from(octets) / payload);
-        let packets = match (self.aim, asked) {
-            (Aim::Capacity, asked) => asked.unwrap_or(most),
-            (Aim::Carry, None) if whole <= SINGLY_MAX => 1,
-            (Aim::Carry, asked) => {
+        let packets = match (self.kind, asked) {
+            (LoadKind::Capacity, asked) => asked.unwrap_or(most),
+            (LoadKind::FixedRate, None) if whole <= SINGLY_MAX => 1,
+            (LoadKind::FixedRate, asked) => {
                 let held = (BURST_OCTETS / payload).max(whole_packets(rate, BURST_SPAN));
                 asked.unwrap_or(held).min(whole_packets(rate, BURST_SPAN_MAX))
             }
@@ -172,8 +173,8 @@ impl Load {
 
     /// Which ways it goes.
     #[must_use]
-    pub const fn course(&self) -> Course {
-        course_of(self.rates.forward.is_some(), self.rates.reverse.is_some())
+    pub const fn directions(&self) -> Directions {
+        directions_of(self.rates.forward.is_some(), self.rates.reverse.is_some())
     }
 
     /// Streams in each direction, 1 to [`STREAMS_MAX`].
@@ -212,8 +213,8 @@ impl Load {
 
     /// What its rate is for.
     #[must_use]
-    pub const fn aim(&self) -> Aim {
-        self.aim
+    pub const fn kind(&self) -> LoadKind {
+        self.kind
     }
 }
 
@@ -272,11 +273,11 @@ impl fmt::Debug for CongestionControl {
 /// A load of TCP streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TcpLoad {
-    rates: Directed<Option<BitRate>>,
+    rates: PerDirection<Option<BitRate>>,
     streams: u32,
     mtu: u32,
     congestion: CongestionControl,
-    aim: Aim,
+    kind: LoadKind,
     verify: bool,
     round_trip: Option<Span>,
 }
@@ -289,18 +290,18 @@ impl TcpLoad {
     ///
     /// Where a number is outside the bounds of this module, or no direction is loaded.
     pub fn new(
-        rates: Directed<Option<BitRate>>,
+        rates: PerDirection<Option<BitRate>>,
         streams: u32,
         mtu: u32,
         congestion: CongestionControl,
-        aim: Aim,
+        kind: LoadKind,
     ) -> Result<Self, OutOfBounds> {
         check("streams", streams.into(), 1, STREAMS_MAX.into())?;
         check("octets of path MTU", mtu.into(), MTU_MIN.into(), MTU_MAX.into())?;
         let per_second = |way| rates.get(way).map(BitRate::bits_per_second);
         check_rates("bit/s", Direction::ALL.map(per_second), BitRate::MAX.bits_per_second())?;
         let (verify, round_trip) = (false, None);
-        Ok(Self { rates, streams, mtu, congestion, aim, verify, round_trip })
+        Ok(Self { rates, streams, mtu, congestion, kind, verify, round_trip })
     }
 
     /// The same, with receivers that compare what comes with what was sent where `verify` is true.
@@ -318,8 +319,8 @@ impl TcpLoad {
 
     /// Which ways it goes.
     #[must_use]
-    pub const fn course(&self) -> Course {
-        course_of(self.rates.forward.is_some(), self.rates.reverse.is_some())
+    pub const fn directions(&self) -> Directions {
+        directions_of(self.rates.forward.is_some(), self.rates.reverse.is_some())
     }
 
     /// Streams in each direction, 1 to [`STREAMS_MAX`].
@@ -355,8 +356,8 @@ impl TcpLoad {
 
     /// What its rates are for.
     #[must_use]
-    pub const fn aim(&self) -> Aim {
-        self.aim
+    pub const fn kind(&self) -> LoadKind {
+        self.kind
     }
 
     /// Whether receivers compare what comes with what was sent.
@@ -391,8 +392,8 @@ fn whole_packets(rate: PacketRate, span: Span) -> u64 {
     u64::try_from(packets / u128::from(Span::from_secs(1).nanos())).unwrap_or(u64::MAX)
 }
 
-const fn course_of(forward: bool, reverse: bool) -> Course {
-    Course::of(Directed { forward, reverse }).expect("a load goes some way")
+const fn directions_of(forward: bool, reverse: bool) -> Directions {
+    Directions::of(PerDirection { forward, reverse }).expect("a load goes some way")
 }
 
 fn check_rates(
@@ -510,23 +511,23 @@ impl Trial {
 
     /// Which ways it loads; `None` where it is idle.
     #[must_use]
-    pub const fn course(&self) -> Option<Course> {
+    pub const fn directions(&self) -> Option<Directions> {
         match &self.traffic {
             Traffic::Idle => None,
-            Traffic::Udp(load) => Some(load.course()),
-            Traffic::Tcp(load) => Some(load.course()),
+            Traffic::Udp(load) => Some(load.directions()),
+            Traffic::Tcp(load) => Some(load.directions()),
         }
     }
 
     /// Whether its load goes as fast as the hosts can.
     #[must_use]
     pub const fn is_capacity(&self) -> bool {
-        let aim = match &self.traffic {
-            Traffic::Idle => Aim::Carry,
-            Traffic::Udp(load) => load.aim,
-            Traffic::Tcp(load) => load.aim,
+        let kind = match &self.traffic {
+            Traffic::Idle => LoadKind::FixedRate,
+            Traffic::Udp(load) => load.kind,
+            Traffic::Tcp(load) => load.kind,
         };
-        matches!(aim, Aim::Capacity)
+        matches!(kind, LoadKind::Capacity)
     }
 
     /// How long packets are due.
@@ -538,7 +539,7 @@ impl Trial {
     /// Whether packets of this trial cross in `direction`: the probes of an idle one go both ways.
     #[must_use]
     pub fn covers(&self, direction: Direction) -> bool {
-        self.course().is_none_or(|course| course.includes(direction))
+        self.directions().is_none_or(|directions| directions.includes(direction))
     }
 
     /// Probes per second.
@@ -577,7 +578,7 @@ mod tests {
 
     fn load(streams: u32, payload: u32, rate: u64) -> Result<Load, OutOfBounds> {
         let rate = PacketRate::new(rate).expect("above zero");
-        Load::new(Course::Both, streams, payload, rate, Aim::Carry)
+        Load::new(Directions::Both, streams, payload, rate, LoadKind::FixedRate)
     }
 
     #[test]
@@ -609,33 +610,33 @@ mod tests {
         assert_eq!(whole.per_second(), 102, "it is told as it is sent");
     }
 
-    fn train(rate: u64, payload: u32, aim: Aim, burst_max: Option<u32>) -> u32 {
+    fn train(rate: u64, payload: u32, kind: LoadKind, burst_max: Option<u32>) -> u32 {
         let rate = PacketRate::new(rate).expect("above zero");
-        let load = Load::new(Course::Both, 1, payload, rate, aim).expect("a load");
+        let load = Load::new(Directions::Both, 1, payload, rate, kind).expect("a load");
         let load = burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets));
         load.expect("a burst").train(Direction::Forward)
     }
 
     #[test]
     fn a_load_bursts_as_far_as_its_bound_allows() {
-        use Aim::{Capacity, Carry};
+        use LoadKind::{Capacity, FixedRate};
         // Up to 50 000 packets/s one by one, beyond it 8 KiB.
-        assert_eq!(train(50_000, 1_400, Carry, None), 1);
-        assert_eq!(train(50_001, 1_400, Carry, None), 5);
+        assert_eq!(train(50_000, 1_400, FixedRate, None), 1);
+        assert_eq!(train(50_001, 1_400, FixedRate, None), 5);
         // 50 us of 10 Gbit/s are 62 500 octets.
-        assert_eq!(train(892_857, 1_400, Carry, None), 44);
+        assert_eq!(train(892_857, 1_400, FixedRate, None), 44);
         // What is asked for counts, within 250 us and what the kernel takes.
-        assert_eq!(train(10_000, 1_400, Carry, Some(64_000)), 2);
-        assert_eq!(train(1_000, 1_400, Carry, Some(64_000)), 1);
-        assert_eq!(train(50_001, 1_400, Carry, Some(1)), 1);
-        assert_eq!(train(10_000_000, 100, Carry, Some(65_000)), 64);
+        assert_eq!(train(10_000, 1_400, FixedRate, Some(64_000)), 2);
+        assert_eq!(train(1_000, 1_400, FixedRate, Some(64_000)), 1);
+        assert_eq!(train(50_001, 1_400, FixedRate, Some(1)), 1);
+        assert_eq!(train(10_000_000, 100, FixedRate, Some(65_000)), 64);
         assert_eq!(train(1_000, 1_400, Capacity, None), 46);
         assert_eq!(train(1_000, 1_400, Capacity, Some(1)), 1);
         assert_eq!(train(1_000, 64, Capacity, None), 64);
         assert_eq!(train(1_000, 65_507, Capacity, None), 1);
         // Two streams that share 60 000 packets/s are too many for one by one together.
         let rate = PacketRate::new(60_000).expect("above zero");
-        let load = Load::new(Course::Forward, 2, 1_400, rate, Carry).expect("a load");
+        let load = Load::new(Directions::Forward, 2, 1_400, rate, FixedRate).expect("a load");
         assert_eq!(load.train(Direction::Forward), 5);
         assert_eq!(load.train(Direction::Reverse), 1, "it does not go that way");
     }

@@ -5,7 +5,7 @@
 //! of the whole trial, such as the round trip, stands in its first row.
 
 use super::record::{Report, SiteRecord, StatusRecord, TrialKind, TrialRecord};
-use crate::plan::Direction;
+use crate::direction::Direction;
 
 /// The version of the columns: a later one only adds some.
 const SCHEMA_VERSION: u32 = 1;
@@ -206,13 +206,13 @@ impl Cells<'_> {
     /// The metrics that are doubted here, and how far.
     fn flags(&self) -> String {
         let row = self.row;
-        let here = self.report.doubts.iter().filter(|doubt| {
-            doubt.site == row.site
-                && doubt.trial == Some(row.trial)
-                && doubt.direction.is_none_or(|direction| direction == row.direction)
+        let here = self.report.caveats.iter().filter(|caveat| {
+            caveat.site == row.site
+                && caveat.trial == Some(row.trial)
+                && caveat.direction.is_none_or(|direction| direction == row.direction)
         });
-        let flags = here.flat_map(|doubt| {
-            doubt.metrics.iter().map(move |metric| format!("{metric}:{}", doubt.bias))
+        let flags = here.flat_map(|caveat| {
+            caveat.metrics.iter().map(move |metric| format!("{metric}:{}", caveat.bias))
         });
         flags.collect::<Vec<_>>().join(";")
     }

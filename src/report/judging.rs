@@ -1,17 +1,18 @@
-//! Findings, doubts and verdict: derived from the record alone, whenever that is.
+//! Findings, caveats and verdict: derived from the record alone, whenever that is.
 
 use super::reading::{self, Unreadable};
 use super::record::{
-    Asked, BoundText, DoubtRecord, FindingRecord, PlanRecord, Report, RequirementRecord,
+    Asked, BoundText, CaveatRecord, FindingRecord, PlanRecord, Report, RequirementRecord,
     SiteRecord, TrialRecord,
 };
 use super::writing::link_record;
-use crate::doubt::{Bias, Doubt, doubts};
+use crate::direction::{Direction, PerDirection};
 use crate::flow::{Evidence, Outcome};
-use crate::metric::{Measured, Terms, bound, float, required_goodput, unit};
-use crate::plan::{Bound, Directed, Direction, Link, Metric, Plan, Requirements};
+use crate::metric::{Criteria, Measured, bound, float, required_goodput, unit};
+use crate::plan::{Bound, Link, Metric, Plan, Requirements};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, IpVersion, Ratio};
+use crate::validity::{Bias, Caveat, caveats};
 use crate::verdict::{Finding, Verdict, findings, overall};
 
 /// What a record is judged by.
@@ -30,10 +31,10 @@ impl Question {
         Self { link: plan.link.clone(), requirements: plan.requirements }
     }
 
-    fn terms(&self, ip: IpVersion) -> Terms {
+    fn criteria(&self, ip: IpVersion) -> Criteria {
         let (requirements, link) = (self.requirements, &self.link);
         let framing = link.framing(ip);
-        Terms { requirements, committed: link.committed, layer: link.layer, framing }
+        Criteria { requirements, committed: link.committed, layer: link.layer, framing }
     }
 }
 
@@ -51,7 +52,7 @@ impl Report {
             name: record.name.clone(),
             circuit: record.circuit.clone(),
             port_rate: rate(record.port_rate_bit_s),
-            committed: Directed::from_fn(|way| rate(*committed.get(way))),
+            committed: PerDirection::from_fn(|way| rate(*committed.get(way))),
             layer: record.rate_layer,
             vlan_tags: record.vlan_tags,
             extra_overhead_octets: record.extra_overhead_bytes,
@@ -77,30 +78,34 @@ impl Report {
         Ok(Question { link, requirements })
     }
 
-    /// Judges the evidence by `question`: findings, doubts and verdict are what follows from it.
+    /// Judges the evidence by `question`: findings, caveats and verdict are what follows from it.
     ///
     /// # Errors
     ///
     /// Where the evidence contradicts itself; then nothing is changed.
     pub fn judge(&mut self, question: &Question) -> Result<(), Unreadable> {
-        let legs = reading::evidence(self)?;
+        let site_runs = reading::evidence(self)?;
         let mut alone = Vec::new();
         let (mut all_findings, mut records, mut all_doubts) = (Vec::new(), Vec::new(), Vec::new());
-        for leg in &legs {
-            let terms = question.terms(leg.site.ip);
-            let place = |trial: Option<usize>| trial.map(|trial| trial + leg.first);
-            let found = findings(&terms, &leg.evidence);
-            records.extend(found.iter().map(|found| finding(found, leg.site, place(found.trial))));
+        for site_run in &site_runs {
+            let criteria = question.criteria(site_run.site.ip);
+            let place = |trial: Option<usize>| trial.map(|trial| trial + site_run.first);
+            let found = findings(&criteria, &site_run.evidence);
+            records.extend(
+                found.iter().map(|found| finding(found, site_run.site, place(found.trial))),
+            );
             all_findings.extend(found);
-            alone.extend(leg.evidence.outcomes.iter().flat_map(|outcome| each(&terms, outcome)));
-            let doubted = doubts(&terms, &leg.evidence);
-            all_doubts.extend(doubted.iter().map(|it| doubt(it, leg.site, place(it.trial))));
+            alone.extend(
+                site_run.evidence.outcomes.iter().flat_map(|outcome| each(&criteria, outcome)),
+            );
+            let doubted = caveats(&criteria, &site_run.evidence);
+            all_doubts.extend(doubted.iter().map(|it| caveat(it, site_run.site, place(it.trial))));
         }
         self.verdict = match overall(&all_findings) {
             Verdict::Pass if !self.complete => Verdict::Inconclusive,
             verdict => verdict,
         };
-        (self.findings, self.doubts) = (records, all_doubts);
+        (self.findings, self.caveats) = (records, all_doubts);
         for (row, alone) in self.trials.iter_mut().zip(alone) {
             alone.write(row);
         }
@@ -142,9 +147,9 @@ impl Alone {
     }
 }
 
-fn each(terms: &Terms, outcome: &Outcome) -> [Alone; 2] {
+fn each(criteria: &Criteria, outcome: &Outcome) -> [Alone; 2] {
     let evidence = Evidence { path_mtu: None, outcomes: vec![outcome.clone()] };
-    let findings = findings(terms, &evidence);
+    let findings = findings(criteria, &evidence);
     Direction::ALL.map(|direction| {
         let tested = outcome.trial.covers(direction);
         let here = |finding: &&Finding| {
@@ -154,7 +159,7 @@ fn each(terms: &Terms, outcome: &Outcome) -> [Alone; 2] {
         };
         let worst = findings.iter().filter(here).max_by_key(|finding| finding.verdict);
         let why = worst.filter(|finding| finding.verdict != Verdict::Pass);
-        let required = required_goodput(terms, &outcome.trial, direction);
+        let required = required_goodput(criteria, &outcome.trial, direction);
         Alone {
             verdict: worst.map(|finding| finding.verdict),
             reason: why.map(reason_of),
@@ -208,19 +213,19 @@ fn finding(finding: &Finding, site: &SiteRecord, trial: Option<usize>) -> Findin
     }
 }
 
-fn doubt(doubt: &Doubt, site: &SiteRecord, trial: Option<usize>) -> DoubtRecord {
-    let (bias, packets) = match doubt.bias {
+fn caveat(caveat: &Caveat, site: &SiteRecord, trial: Option<usize>) -> CaveatRecord {
+    let (bias, packets) = match caveat.bias {
         Bias::CanOnlyWorsen => ("can_only_worsen", None),
         Bias::CanOnlyWorsenBy(packets) => ("can_only_worsen", Some(packets)),
         Bias::Either => ("either", None),
     };
-    DoubtRecord {
-        metrics: doubt.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
-        direction: doubt.direction,
+    CaveatRecord {
+        metrics: caveat.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
+        direction: caveat.direction,
         site: site.site.clone(),
         trial,
         bias: bias.to_owned(),
         packets,
-        text: doubt.text.clone(),
+        text: caveat.text.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! What a run showed, for people and for programs: each format a pure function of the record.
 //!
-//! The record is the run. What happened is written into it ([`Run::report`]); findings, doubts and
+//! The record is the run. What happened is written into it ([`Run::report`]); findings, caveats and
 //! the verdict are derived from what is written there, by [`Report::judge`] alone, so that a saved
 //! report that is judged again by the same requirements says the same to the octet.
 
@@ -16,7 +16,7 @@ pub use csv::csv;
 pub use judging::Question;
 pub use reading::Unreadable;
 pub use record::{
-    Asked, BoundText, DelaysRecord, DoubtRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
+    Asked, BoundText, CaveatRecord, DelaysRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
     LossClusterRecord, LossPeriodRecord, OutageRecord, Percentiles, PlanRecord, Report,
     RequirementRecord, SendingRecord, SilenceRecord, SiteRecord, StampMethod, StampingRecord,
     StatusRecord, TcpInfoRecord, TcpRecord, TcpSampleRecord, TrialKind, TrialRecord, WaitingRecord,
@@ -41,7 +41,7 @@ pub struct Run {
     /// The plan's file, where there is one.
     pub file: Option<PlanRecord>,
     /// What happened on the way to each far end, in the plan's order, as far as it came.
-    pub legs: Vec<Leg>,
+    pub site_runs: Vec<SiteRun>,
     /// Whether all that was to run has run to its end.
     pub complete: bool,
     /// Why it is not complete.
@@ -52,7 +52,7 @@ pub struct Run {
 
 /// One far end, and what happened on the way to it.
 #[derive(Clone, Debug)]
-pub struct Leg {
+pub struct SiteRun {
     /// Its name.
     pub site: String,
     /// Its agent, as the user calls it.

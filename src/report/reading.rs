@@ -6,13 +6,14 @@ use super::record::{
     StampingRecord, StatusRecord, TrialKind, TrialRecord,
 };
 use super::tcp;
+use crate::direction::{Direction, PerDirection};
 use crate::flow::{
-    COUNT_MAX, Evidence, Gap, Gaps, Half, HostLimits, Outcome, PathMtu, Probing, SentCounts,
-    Stamping, Status, Tally,
+    COUNT_MAX, Evidence, Half, HostLimits, Outcome, PathMtu, Probing, ReceiverCounts, SenderCounts,
+    Silence, Silences, Stamping, Status,
 };
-use crate::plan::{Aim, Directed, Direction, Dscp, Load, Trial};
+use crate::plan::{Dscp, Load, LoadKind, Trial};
 use crate::stats::delays::Delays;
-use crate::stats::periods::LossPeriods;
+use crate::stats::loss_bursts::LossBursts;
 use crate::units::{PacketRate, Span};
 
 /// The longest text that is taken for a report: the longest run's is a hundredth of it.
@@ -36,7 +37,7 @@ pub enum Unreadable {
 }
 
 /// What was found out on the way to one far end.
-pub(super) struct ReadLeg<'a> {
+pub(super) struct ReadSiteRun<'a> {
     pub(super) site: &'a SiteRecord,
     /// The place of its first trial in the run.
     pub(super) first: usize,
@@ -85,10 +86,10 @@ pub(super) fn bad(what: impl Into<String>) -> Unreadable {
 }
 
 /// The evidence in `report`, by far end.
-pub(super) fn evidence(report: &Report) -> Result<Vec<ReadLeg<'_>>, Unreadable> {
+pub(super) fn evidence(report: &Report) -> Result<Vec<ReadSiteRun<'_>>, Unreadable> {
     let mut rows = report.trials.as_slice();
     let mut first = 0;
-    let mut legs = Vec::new();
+    let mut site_runs = Vec::new();
     for site in &report.sites {
         let mut evidence = Evidence { path_mtu: path_mtu(site)?, outcomes: Vec::new() };
         while let [forward, reverse, rest @ ..] = rows
@@ -107,11 +108,11 @@ pub(super) fn evidence(report: &Report) -> Result<Vec<ReadLeg<'_>>, Unreadable> 
             rows = rest;
         }
         let count = evidence.outcomes.len();
-        legs.push(ReadLeg { site, first, evidence });
+        site_runs.push(ReadSiteRun { site, first, evidence });
         first += count;
     }
     match rows {
-        [] => Ok(legs),
+        [] => Ok(site_runs),
         [row, ..] => Err(bad(format!("trial {} is of no site, or stands alone", row.trial))),
     }
 }
@@ -166,20 +167,21 @@ fn trial(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Trial, Unreadab
         return Err(bad("its two rows are of different kinds"));
     }
     let (kind, capacity) = kinds[0];
-    let aim = if capacity { Aim::Capacity } else { Aim::Carry };
+    let load_kind = if capacity { LoadKind::Capacity } else { LoadKind::FixedRate };
     let dscp = Dscp::new(forward.dscp).ok_or_else(|| bad(format!("dscp: {}", forward.dscp)))?;
     let trial = match kind {
         TrialKind::Idle => Trial::new(None, duration).map_err(out_of_bounds)?,
         TrialKind::Udp => {
             let rate = |row: &TrialRecord| row.offered_packets_s.and_then(PacketRate::new);
-            let rates = Directed { forward: rate(forward), reverse: rate(reverse) };
+            let rates = PerDirection { forward: rate(forward), reverse: rate(reverse) };
             let streams = forward.streams.max(reverse.streams);
             let payload = forward.payload_bytes.or(reverse.payload_bytes).unwrap_or(0);
-            let load = Load::with_rates(rates, streams, payload, aim).map_err(out_of_bounds)?;
+            let load =
+                Load::with_rates(rates, streams, payload, load_kind).map_err(out_of_bounds)?;
             Trial::new(Some(load), duration).map_err(out_of_bounds)?
         }
         TrialKind::Tcp => {
-            let load = tcp::load(forward, reverse, aim)?;
+            let load = tcp::load(forward, reverse, load_kind)?;
             Trial::with_tcp(load, duration).map_err(out_of_bounds)?
         }
     };
@@ -192,12 +194,12 @@ fn trial(forward: &TrialRecord, reverse: &TrialRecord) -> Result<Trial, Unreadab
 fn half(row: &TrialRecord) -> Result<Half, Unreadable> {
     let gap = |silence: &SilenceRecord| {
         let SilenceRecord { start_ns, end_ns, packets, offered } = *silence;
-        Gap { start_ns, end_ns, packets: packets.min(COUNT_MAX), offered }
+        Silence { start_ns, end_ns, packets: packets.min(COUNT_MAX), offered }
     };
-    let gaps = Gaps::from_vec(row.silences.iter().map(gap).collect());
+    let gaps = Silences::from_vec(row.silences.iter().map(gap).collect());
     Ok(Half {
         sent: row.sent_packets.map(|sent| sent_counts(row, sent)).transpose()?,
-        came: row.received_packets.map(|received| tally(row, received)).transpose()?,
+        came: row.received_packets.map(|received| counts(row, received)).transpose()?,
         tcp_sent: tcp::sent(row)?,
         tcp_came: tcp::came(row)?,
         gaps: gaps.ok_or_else(|| bad("silences: not ordered, or not apart"))?,
@@ -212,9 +214,9 @@ fn half(row: &TrialRecord) -> Result<Half, Unreadable> {
     })
 }
 
-fn sent_counts(row: &TrialRecord, sent: u64) -> Result<SentCounts, Unreadable> {
+fn sent_counts(row: &TrialRecord, sent: u64) -> Result<SenderCounts, Unreadable> {
     let known = |value: Option<u64>, name| count(value.unwrap_or(0), name);
-    let counts = SentCounts {
+    let counts = SenderCounts {
         sent: count(sent, "sent_packets")?,
         refused: known(row.refused_packets, "refused_packets")?,
         queue_dropped: known(row.queue_dropped_packets, "queue_dropped_packets")?,
@@ -222,7 +224,7 @@ fn sent_counts(row: &TrialRecord, sent: u64) -> Result<SentCounts, Unreadable> {
         paused: known(row.paused_packets, "paused_packets")?,
         skipped: known(row.skipped_packets, "skipped_packets")?,
         steady: known(row.steady_sent_packets, "steady_sent_packets")?,
-        ..SentCounts::default()
+        ..SenderCounts::default()
     };
     if counts.sent < counts.steady {
         return Err(bad("steady_sent_packets: more than were sent"));
@@ -230,15 +232,15 @@ fn sent_counts(row: &TrialRecord, sent: u64) -> Result<SentCounts, Unreadable> {
     Ok(counts)
 }
 
-fn tally(row: &TrialRecord, received: u64) -> Result<Tally, Unreadable> {
+fn counts(row: &TrialRecord, received: u64) -> Result<ReceiverCounts, Unreadable> {
     let known = |value: Option<u64>, name| count(value.unwrap_or(0), name);
     let late = known(row.late_packets, "late_packets")?;
     let lost = known(row.lost_packets, "lost_packets")? + late;
     let periods = match &row.loss_periods {
         Some(record) => loss_periods(record, lost)?,
-        None => LossPeriods::default(),
+        None => LossBursts::default(),
     };
-    Ok(Tally {
+    Ok(ReceiverCounts {
         received: count(received, "received_packets")?,
         late,
         duplicate: known(row.duplicate_packets, "duplicate_packets")?,
@@ -250,17 +252,17 @@ fn tally(row: &TrialRecord, received: u64) -> Result<Tally, Unreadable> {
         steady_on_time: known(row.steady_on_time_packets, "steady_on_time_packets")?,
         periods,
         lost_in_excess: known(row.lost_in_catch_up_packets, "lost_in_catch_up_packets")?,
-        ..Tally::default()
+        ..ReceiverCounts::default()
     })
 }
 
-fn loss_periods(record: &LossPeriodRecord, lost: u64) -> Result<LossPeriods, Unreadable> {
+fn loss_periods(record: &LossPeriodRecord, lost: u64) -> Result<LossBursts, Unreadable> {
     let squares = |digits: &str| digits.parse().map_err(|_| bad("loss_periods: squares"));
     let clusters = record.clusters.iter();
     let clusters = clusters.map(|cluster| Ok((cluster.count, squares(&cluster.squares)?)));
     let clusters: Vec<(u64, u128)> = clusters.collect::<Result<_, Unreadable>>()?;
     let squares = squares(&record.squares)?;
-    let periods = LossPeriods::from_parts(lost, record.count, record.longest, squares, &clusters);
+    let periods = LossBursts::from_parts(lost, record.count, record.longest, squares, &clusters);
     periods.ok_or_else(|| bad("loss_periods: they do not agree with what was lost"))
 }
 

@@ -1,6 +1,6 @@
 //! The record: `report.json`. Names and units here are an interface; scripts read them.
 
-use crate::plan::{Directed, Direction};
+use crate::direction::{Direction, PerDirection};
 use crate::units::{IpVersion, Layer};
 use crate::verdict::Verdict;
 use schemars::JsonSchema;
@@ -43,7 +43,8 @@ pub struct Report {
     /// Each trial and direction, counted.
     pub trials: Vec<TrialRecord>,
     /// What this tester cannot vouch for.
-    pub doubts: Vec<DoubtRecord>,
+    #[serde(rename = "doubts")]
+    pub caveats: Vec<CaveatRecord>,
 }
 
 impl Report {
@@ -78,7 +79,7 @@ pub struct LinkRecord {
     /// What the port carries, at `rate_layer`.
     pub port_rate_bit_s: Option<u64>,
     /// What the provider has committed to, at `rate_layer`, by direction.
-    pub committed_bit_s: Directed<Option<u64>>,
+    pub committed_bit_s: PerDirection<Option<u64>>,
     /// The layer that every rate counts.
     pub rate_layer: Layer,
     /// 802.1Q tags that rates count.
@@ -670,7 +671,7 @@ pub struct HostRecord {
 
 /// Something that this tester cannot vouch for.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct DoubtRecord {
+pub struct CaveatRecord {
     /// The metrics that it touches.
     pub metrics: Vec<String>,
     /// The direction that it touches; null for all.

@@ -5,9 +5,10 @@ use super::record::{
     TcpBufferRecord, TcpDamageRecord, TcpInfoRecord, TcpRecord, TcpSampleRecord, TrialRecord,
 };
 use super::writing::percentiles;
-use crate::flow::{Gaps, Half, Outcome, PerSecond, TcpCame, TcpSample, TcpSent};
+use crate::direction::{Direction, PerDirection};
+use crate::flow::{Half, Outcome, PerSecond, Silences, TcpCame, TcpSample, TcpSent};
 use crate::metric::{TcpCarried, float, micros};
-use crate::plan::{Aim, Directed, Direction, MTU_MAX, TcpLoad};
+use crate::plan::{LoadKind, MTU_MAX, TcpLoad};
 use crate::stats::delays::Delays;
 use crate::units::{BitRate, Framing, Layer, Span};
 use crate::wire::tcp::{TcpBuffer, TcpChecked, TcpInfo};
@@ -18,7 +19,7 @@ pub(super) fn record(
     direction: Direction,
     framing: Framing,
 ) -> Option<TcpRecord> {
-    let load = outcome.trial.tcp().filter(|load| load.course().includes(direction))?;
+    let load = outcome.trial.tcp().filter(|load| load.directions().includes(direction))?;
     let Half { tcp_sent, tcp_came, .. } = outcome.half(direction);
     let (sent, came) = (tcp_sent.as_ref(), tcp_came.as_ref());
     let checked = came.and_then(|came| came.checked);
@@ -140,17 +141,17 @@ fn time(value: f64, unit_ns: f64, what: &str) -> Result<Span, Unreadable> {
 pub(super) fn load(
     forward: &TrialRecord,
     reverse: &TrialRecord,
-    aim: Aim,
+    kind: LoadKind,
 ) -> Result<TcpLoad, Unreadable> {
     let any = forward.tcp.as_ref().or(reverse.tcp.as_ref());
     let tcp = any.ok_or_else(|| bad("a trial of TCP without it"))?;
     let rate = |row: &TrialRecord| row.tcp.as_ref().and(row.offered_bit_s).and_then(BitRate::new);
-    let rates = Directed { forward: rate(forward), reverse: rate(reverse) };
+    let rates = PerDirection { forward: rate(forward), reverse: rate(reverse) };
     let congestion = tcp.congestion_control_asked.parse();
     let congestion = congestion.map_err(|error: crate::units::Malformed| bad(error.to_string()))?;
     let streams = forward.streams.max(reverse.streams);
     let round_trip = tcp.round_trip_us.map(|us| time(us, 1e3, "tcp.round_trip_us")).transpose()?;
-    let load = TcpLoad::new(rates, streams, tcp.path_mtu_bytes, congestion, aim)
+    let load = TcpLoad::new(rates, streams, tcp.path_mtu_bytes, congestion, kind)
         .map_err(|error| bad(error.to_string()))?;
     Ok(load.with_verify(tcp.verify).with_round_trip(round_trip))
 }
@@ -202,7 +203,7 @@ pub(super) fn came(row: &TrialRecord) -> Result<Option<TcpCame>, Unreadable> {
         octets: count(octets, "tcp.received_bytes")?,
         per_second: PerSecond::from_counts(tcp.received_bytes_by_second.clone()),
         began_ns: tcp.began_ns,
-        gaps: Gaps::default(),
+        gaps: Silences::default(),
         ended: tcp.ended.unwrap_or(false),
         checked: tcp.checked_bytes.map(|octets| TcpChecked {
             octets,

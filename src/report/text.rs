@@ -4,11 +4,12 @@ use super::{
     BoundText, FindingRecord, Percentiles, Report, SendingRecord, StampMethod, StampingRecord,
     StatusRecord, TcpInfoRecord, TcpRecord, TrialKind, TrialRecord, WaitingRecord,
 };
+use crate::direction::Direction;
 use crate::flow::Steady;
-use crate::page::{line, wrapped};
-use crate::plan::{Direction, Dscp};
+use crate::plan::Dscp;
 use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
 use crate::verdict::Verdict;
+use crate::wrap::{line, wrapped};
 
 /// The report as text, in lines of up to 100 columns.
 #[must_use]
@@ -16,7 +17,7 @@ pub fn text(report: &Report) -> String {
     let mut out = String::new();
     head(&mut out, report);
     findings(&mut out, report);
-    doubts(&mut out, report);
+    caveats(&mut out, report);
     trials(&mut out, report);
     asked(&mut out, report);
     out
@@ -162,17 +163,17 @@ fn framing(report: &Report, row: &TrialRecord) -> Framing {
     }
 }
 
-fn doubts(out: &mut String, report: &Report) {
-    if report.doubts.is_empty() && report.complete {
-        line!(out, "No doubts: this tester was nowhere the limit.");
+fn caveats(out: &mut String, report: &Report) {
+    if report.caveats.is_empty() && report.complete {
+        line!(out, "No measurement caveats.");
     }
-    for doubt in &report.doubts {
-        let direction = doubt.direction.map(|direction| format!(" {direction}"));
+    for caveat in &report.caveats {
+        let direction = caveat.direction.map(|direction| format!(" {direction}"));
         let direction = direction.unwrap_or_default();
-        let trial = doubt.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
-        let metrics = doubt.metrics.join(", ");
-        let doubt = format!("doubt on {metrics}{direction}{trial}: {}", doubt.text);
-        wrapped(out, "", &doubt);
+        let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
+        let metrics = caveat.metrics.join(", ");
+        let caveat = format!("caveat on {metrics}{direction}{trial}: {}", caveat.text);
+        wrapped(out, "", &caveat);
     }
     line!(out, "");
 }

@@ -6,14 +6,16 @@ use super::record::{
     OutageRecord, Percentiles, Report, SendingRecord, SilenceRecord, SiteRecord, StampMethod,
     StampingRecord, StatusRecord, TrialKind, TrialRecord, WaitingRecord,
 };
-use super::{Leg, Run};
+use super::{Run, SiteRun};
+use crate::direction::{Direction, PerDirection};
 use crate::flow::{
-    Gap, Half, HostLimits, Outcome, PerSecond, Stamping, Status, Steady, Tally, Waiting,
+    Half, HostLimits, Outcome, PerSecond, ReceiverCounts, Silence, Stamping, Status, Steady,
+    Waiting,
 };
 use crate::metric::{TcpCarried, float, losses, micros, outage_min};
-use crate::plan::{Directed, Direction, Link, Load, PROBES_PER_SECOND, TcpLoad, Trial};
+use crate::plan::{Link, Load, PROBES_PER_SECOND, TcpLoad, Trial};
 use crate::stats::delays::{Delay, Delays};
-use crate::stats::periods::{Clusters, LossPeriods};
+use crate::stats::loss_bursts::{Clusters, LossBursts};
 use crate::units::{BitRate, Framing, Layer, Span};
 use crate::verdict::Verdict;
 
@@ -31,12 +33,12 @@ pub(super) fn record(run: &Run) -> Report {
         ended_at: date(run.ended_ns),
         plan: run.file.clone(),
         link: link_record(link),
-        sites: run.legs.iter().map(site).collect(),
+        sites: run.site_runs.iter().map(site).collect(),
         asked: Asked { confidence: 0.0, requirements: Vec::new() },
         notes: run.notes.clone(),
         findings: Vec::new(),
-        trials: trials(&run.legs, link),
-        doubts: Vec::new(),
+        trials: trials(&run.site_runs, link),
+        caveats: Vec::new(),
     }
 }
 
@@ -47,38 +49,40 @@ pub(super) fn link_record(link: &Link) -> LinkRecord {
         name: link.name.clone(),
         circuit: link.circuit.clone(),
         port_rate_bit_s: bits(link.port_rate),
-        committed_bit_s: Directed::from_fn(|way| bits(*link.committed.get(way))),
+        committed_bit_s: PerDirection::from_fn(|way| bits(*link.committed.get(way))),
         rate_layer: link.layer,
         vlan_tags: link.vlan_tags,
         extra_overhead_bytes: link.extra_overhead_octets,
     }
 }
 
-fn site(leg: &Leg) -> SiteRecord {
-    let path = leg.evidence.path_mtu;
+fn site(site_run: &SiteRun) -> SiteRecord {
+    let path = site_run.evidence.path_mtu;
     SiteRecord {
-        site: leg.site.clone(),
-        agent: leg.agent.clone(),
-        address: leg.address.clone(),
-        driver_address: leg.driver_address.clone(),
-        agent_program: leg.agent_program.clone(),
-        requested_by: leg.requested_by.clone(),
-        role: leg.role.clone(),
-        ip: leg.ip,
-        reason: leg.reason.clone(),
-        granted_rate_max_bit_s: leg.limits.map(|limits| limits.rate_max.bits_per_second()),
-        granted_duration_max_s: leg.limits.map(|limits| limits.duration_max.as_secs()),
+        site: site_run.site.clone(),
+        agent: site_run.agent.clone(),
+        address: site_run.address.clone(),
+        driver_address: site_run.driver_address.clone(),
+        agent_program: site_run.agent_program.clone(),
+        requested_by: site_run.requested_by.clone(),
+        role: site_run.role.clone(),
+        ip: site_run.ip,
+        reason: site_run.reason.clone(),
+        granted_rate_max_bit_s: site_run.limits.map(|limits| limits.rate_max.bits_per_second()),
+        granted_duration_max_s: site_run.limits.map(|limits| limits.duration_max.as_secs()),
         path_mtu_bytes: path.map(|path| path.octets),
         path_mtu_tried_bytes: path.map(|path| path.tried),
     }
 }
 
-fn trials(legs: &[Leg], link: &Link) -> Vec<TrialRecord> {
-    let outcomes = legs.iter().flat_map(|leg| leg.evidence.outcomes.iter().map(move |o| (leg, o)));
-    let rows = |(number, (leg, outcome)): (usize, (&Leg, &Outcome))| {
+fn trials(site_runs: &[SiteRun], link: &Link) -> Vec<TrialRecord> {
+    let outcomes = site_runs
+        .iter()
+        .flat_map(|site_run| site_run.evidence.outcomes.iter().map(move |o| (site_run, o)));
+    let rows = |(number, (site_run, outcome)): (usize, (&SiteRun, &Outcome))| {
         Direction::ALL.map(|direction| {
-            let of = Row { number, site: &leg.site, outcome, direction };
-            row(&of, link.framing(leg.ip))
+            let of = Row { number, site: &site_run.site, outcome, direction };
+            row(&of, link.framing(site_run.ip))
         })
     };
     outcomes.enumerate().flat_map(rows).collect()
@@ -112,8 +116,8 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         Direction::Forward => (&outcome.driver, &outcome.agent),
         Direction::Reverse => (&outcome.agent, &outcome.driver),
     };
-    let load = load.filter(|load| load.course().includes(direction));
-    let tcp = outcome.trial.tcp().filter(|load| load.course().includes(direction));
+    let load = load.filter(|load| load.directions().includes(direction));
+    let tcp = outcome.trial.tcp().filter(|load| load.directions().includes(direction));
     let rates = match load {
         Some(load) => udp_rates(load, outcome, direction, framing),
         None => tcp_rates(outcome, direction, framing),
@@ -150,7 +154,7 @@ fn row(of: &Row<'_>, framing: Framing) -> TrialRecord {
         queue_dropped_packets: sent.map(|sent| sent.queue_dropped),
         unreachable_packets: sent.map(|sent| sent.unreachable),
         received_packets: came.map(|came| came.received),
-        lost_packets: judged.map(Tally::lost),
+        lost_packets: judged.map(ReceiverCounts::lost),
         loss_ratio: losses.map(|losses| float(losses.lost) / float(losses.offered)),
         duplicate_packets: came.map(|came| came.duplicate),
         reordered_packets: came.map(|came| came.reordered),
@@ -290,8 +294,8 @@ const fn kind(trial: &Trial) -> TrialKind {
     }
 }
 
-const fn silence(gap: &Gap) -> SilenceRecord {
-    let Gap { start_ns, end_ns, packets, offered } = *gap;
+const fn silence(gap: &Silence) -> SilenceRecord {
+    let Silence { start_ns, end_ns, packets, offered } = *gap;
     SilenceRecord { start_ns, end_ns, packets, offered }
 }
 
@@ -301,7 +305,7 @@ fn cluster((reach_packets, clusters): (u64, Clusters)) -> LossClusterRecord {
 }
 
 /// Losses in their pattern, as the record tells it.
-fn loss_periods(periods: &LossPeriods) -> LossPeriodRecord {
+fn loss_periods(periods: &LossBursts) -> LossPeriodRecord {
     LossPeriodRecord {
         count: periods.periods(),
         longest: periods.longest(),

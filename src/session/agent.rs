@@ -7,14 +7,14 @@
 use super::{ANSWER_MAX, QUIET_MAX, hello};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{
-    FarEvent as Event, LATE_MAX, SentCounts, Stream, TcpCame, TcpSent, TcpStream, streams_of,
+    FarEvent as Event, LATE_MAX, SenderCounts, Stream, TcpCame, TcpSent, TcpStream, streams_of,
     tcp_streams_of,
 };
 use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Role, Usage, authorise};
 use crate::units::{Framing, Span};
 use crate::wire::StreamNumber;
-use crate::wire::control::{Account, Hello, Message, PROTOCOL, RunId, Secrets, SentMessage};
+use crate::wire::control::{Account, Hello, Message, PROTOCOL, RunId, Secrets, SenderMessage};
 use crate::wire::key::PublicKey;
 use crate::wire::record::Record;
 use std::collections::{BTreeMap, VecDeque};
@@ -70,7 +70,7 @@ pub enum Action {
     /// Send what is to be sent.
     Start(TrialId),
     /// The driver's account of a stream that comes from it.
-    Sent(TrialId, StreamNumber, SentCounts),
+    Sent(TrialId, StreamNumber, SenderCounts),
     /// End the trial now; what it has counted is still told.
     Stop(TrialId),
     /// Keep this beyond the program's end, in the place of what is kept of the run.
@@ -117,7 +117,7 @@ struct Running {
     number: u32,
     started_at: Option<Stamp<Agent>>,
     heard: Stamp<Agent>,
-    closings: Vec<(StreamNumber, SentMessage)>,
+    closings: Vec<(StreamNumber, SenderMessage)>,
     /// The TCP streams of each way together: one by one, they would be more than a frame.
     tcp_sent: Option<TcpSent>,
     tcp_came: Option<TcpCame>,
@@ -290,7 +290,7 @@ impl Session {
                 (None, _) => self.fault(now, from, "a trial without a grant"),
             },
             Message::Start { trial } => self.on_start(now, from, trial),
-            Message::Closing { trial, stream, sent } => match SentCounts::try_from(&sent) {
+            Message::Closing { trial, stream, sent } => match SenderCounts::try_from(&sent) {
                 Ok(sent) => self.on_closing(from, trial, stream, sent),
                 Err(error) => self.fault(now, from, &error.to_string()),
             },
@@ -322,14 +322,14 @@ impl Session {
         match event {
             Event::Heard(at) => running.heard = running.heard.max(at),
             Event::Sent(stream, sent) => {
-                let sent: SentMessage = (&sent).into();
+                let sent: SenderMessage = (&sent).into();
                 running.closings.push((stream, sent.clone()));
                 if let Some(connection) = connection {
                     self.say(connection, Message::Closing { trial: id.number, stream, sent });
                 }
             }
-            Event::Came(stream, tally) => {
-                running.account.tallies.push((stream, (&tally).into()));
+            Event::Came(stream, counts) => {
+                running.account.counts.push((stream, (&counts).into()));
             }
             Event::TcpSent(_, sent) => {
                 let sum = running.tcp_sent.get_or_insert_default();
@@ -496,7 +496,7 @@ impl Session {
             trial: trial.map(|running| running.number),
             granted: !run.is_over(),
         };
-        let closing = |running: &Running, (stream, sent): &(StreamNumber, SentMessage)| {
+        let closing = |running: &Running, (stream, sent): &(StreamNumber, SenderMessage)| {
             Message::Closing { trial: running.number, stream: *stream, sent: sent.clone() }
         };
         let told = trial.into_iter().flat_map(|running| {
@@ -631,7 +631,7 @@ impl Session {
         from: ConnectionId,
         number: u32,
         stream: StreamNumber,
-        sent: SentCounts,
+        sent: SenderCounts,
     ) {
         // One of a trial that has ended by itself may still be under way.
         let known = self.known(from, number);
@@ -901,7 +901,8 @@ mod tests {
     /// What its threads tell of trial 1 of run 7 in the end.
     fn count(session: &mut Session) {
         let id = TrialId { run: RunId(7), number: 1 };
-        session.handle_trial(id, Event::Sent(2, SentCounts { sent: 9, ..SentCounts::default() }));
+        session
+            .handle_trial(id, Event::Sent(2, SenderCounts { sent: 9, ..SenderCounts::default() }));
         session.handle_trial(id, Event::Reflected(crate::flow::Reflected::default()));
         session.handle_trial(id, Event::Host(crate::flow::HostLimits::default()));
     }
@@ -978,7 +979,7 @@ mod tests {
         let over = say(&mut session, 56, prepare(10));
         assert!(matches!(over[..], [Action::Say(_, Message::Refused { .. })]), "{over:?}");
         for closing in [true, false] {
-            let sent = (&SentCounts::default()).into();
+            let sent = (&SenderCounts::default()).into();
             let closing = match closing {
                 true => Message::Closing { trial: 1, stream: 1, sent },
                 false => Message::Stop { trial: 1 },

@@ -1,18 +1,18 @@
 //! Between what the head works with and what the wire carries: one conversion each way.
 
+use crate::direction::{Direction, PerDirection};
 use crate::flow::{
-    COUNT_MAX, Gap, Gaps, HostLimits, PerSecond, Reflected, SentCounts, Tally, Waiting,
+    COUNT_MAX, HostLimits, PerSecond, ReceiverCounts, Reflected, SenderCounts, Silence, Silences,
+    Waiting,
 };
-use crate::plan::{
-    Aim, Directed, Direction, Dscp, Limits, Load, OutOfBounds, PROBES_PER_SECOND, TcpLoad, Trial,
-};
+use crate::plan::{Dscp, Limits, Load, LoadKind, OutOfBounds, PROBES_PER_SECOND, TcpLoad, Trial};
 use crate::policy;
 use crate::stats::delays::Delays;
-use crate::stats::periods::{Clusters, LossPeriods};
+use crate::stats::loss_bursts::{Clusters, LossBursts};
 use crate::units::{BitRate, Malformed, PacketRate, Span};
 use crate::wire::control::{
-    Account, DelaysMessage, GapMessage, HostMessage, LimitsMessage, LoadMessage, LoadRequest,
-    Prepare, Request, RunId, SentMessage, TallyMessage, TcpLoadMessage, WaitingMessage,
+    Account, DelaysMessage, HostMessage, LimitsMessage, LoadMessage, LoadRequest, Prepare,
+    ReceiverMessage, Request, RunId, SenderMessage, SilenceMessage, TcpLoadMessage, WaitingMessage,
 };
 use crate::wire::probe::FollowUp;
 
@@ -39,7 +39,7 @@ pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
         reverse_packets_s: load.rate(Direction::Reverse).map(PacketRate::per_second),
         streams: load.streams(),
         payload: load.payload(),
-        capacity: load.aim() == Aim::Capacity,
+        capacity: load.kind() == LoadKind::Capacity,
         burst_max: load.burst_max(),
     });
     let tcp = trial.tcp().map(|load| TcpLoadMessage {
@@ -48,7 +48,7 @@ pub(super) fn prepare(number: u32, trial: &Trial) -> Prepare {
         streams: load.streams(),
         mtu: load.mtu(),
         congestion_control: load.congestion().to_string(),
-        capacity: load.aim() == Aim::Capacity,
+        capacity: load.kind() == LoadKind::Capacity,
         verify: load.verify(),
         round_trip_ns: load.round_trip().map(Span::nanos),
     });
@@ -76,8 +76,8 @@ impl TryFrom<&Prepare> for Trial {
     }
 }
 
-const fn aim(capacity: bool) -> Aim {
-    if capacity { Aim::Capacity } else { Aim::Carry }
+const fn kind(capacity: bool) -> LoadKind {
+    if capacity { LoadKind::Capacity } else { LoadKind::FixedRate }
 }
 
 /// The rate of a message, where it has one.
@@ -90,12 +90,12 @@ impl TryFrom<&LoadMessage> for Load {
     type Error = Inconsistent;
 
     fn try_from(message: &LoadMessage) -> Result<Self, Inconsistent> {
-        let rates = Directed {
+        let rates = PerDirection {
             forward: rate(message.forward_packets_s, PacketRate::new)?,
             reverse: rate(message.reverse_packets_s, PacketRate::new)?,
         };
         let LoadMessage { streams, payload, capacity, burst_max, .. } = *message;
-        let load = Self::with_rates(rates, streams, payload, aim(capacity))?;
+        let load = Self::with_rates(rates, streams, payload, kind(capacity))?;
         Ok(burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets))?)
     }
 }
@@ -104,14 +104,14 @@ impl TryFrom<&TcpLoadMessage> for TcpLoad {
     type Error = Inconsistent;
 
     fn try_from(message: &TcpLoadMessage) -> Result<Self, Inconsistent> {
-        let rates = Directed {
+        let rates = PerDirection {
             forward: rate(message.forward_bit_s, BitRate::new)?,
             reverse: rate(message.reverse_bit_s, BitRate::new)?,
         };
         let congestion = message.congestion_control.parse();
         let congestion = congestion.map_err(|error: Malformed| Inconsistent(error.to_string()))?;
         let TcpLoadMessage { streams, mtu, capacity, verify, round_trip_ns, .. } = *message;
-        let load = Self::new(rates, streams, mtu, congestion, aim(capacity))?;
+        let load = Self::new(rates, streams, mtu, congestion, kind(capacity))?;
         Ok(load.with_verify(verify).with_round_trip(round_trip_ns.map(Span::from_nanos)))
     }
 }
@@ -191,8 +191,8 @@ impl TryFrom<&DelaysMessage> for Delays {
     }
 }
 
-impl From<&SentCounts> for SentMessage {
-    fn from(counts: &SentCounts) -> Self {
+impl From<&SenderCounts> for SenderMessage {
+    fn from(counts: &SenderCounts) -> Self {
         Self {
             sent: counts.sent,
             refused: counts.refused,
@@ -217,15 +217,15 @@ pub(super) fn are_counts<'a>(counts: impl IntoIterator<Item = &'a u64>) -> bool 
     counts.into_iter().all(|count| *count <= COUNT_MAX)
 }
 
-impl TryFrom<&SentMessage> for SentCounts {
+impl TryFrom<&SenderMessage> for SenderCounts {
     type Error = Inconsistent;
 
-    fn try_from(message: &SentMessage) -> Result<Self, Inconsistent> {
+    fn try_from(message: &SenderMessage) -> Result<Self, Inconsistent> {
         let ranges = message.excess.iter().map(|(start, end)| *start..*end);
         let excess: Vec<_> = ranges.collect();
         let ordered = excess.windows(2).all(|pair| pair[0].end <= pair[1].start)
             && excess.iter().all(|range| range.start <= range.end && range.end <= message.sent);
-        let SentMessage { sent, refused, queue_dropped, unreachable, paused, skipped, .. } =
+        let SenderMessage { sent, refused, queue_dropped, unreachable, paused, skipped, .. } =
             message;
         let counts = [sent, refused, queue_dropped, unreachable, paused, skipped, &message.buffer];
         let plausible = are_counts(counts) && are_counts(&message.per_second);
@@ -274,57 +274,58 @@ impl From<WaitingMessage> for Waiting {
     }
 }
 
-pub(super) const fn gap_message(gap: &Gap) -> GapMessage {
-    let Gap { start_ns, end_ns, packets, offered } = *gap;
-    GapMessage { start_ns, end_ns, packets, offered }
+pub(super) const fn gap_message(gap: &Silence) -> SilenceMessage {
+    let Silence { start_ns, end_ns, packets, offered } = *gap;
+    SilenceMessage { start_ns, end_ns, packets, offered }
 }
 
-pub(super) const fn gap(message: &GapMessage) -> Gap {
-    let GapMessage { start_ns, end_ns, packets, offered } = *message;
-    Gap { start_ns, end_ns, packets, offered }
+pub(super) const fn gap(message: &SilenceMessage) -> Silence {
+    let SilenceMessage { start_ns, end_ns, packets, offered } = *message;
+    Silence { start_ns, end_ns, packets, offered }
 }
 
-impl From<&Tally> for TallyMessage {
-    fn from(tally: &Tally) -> Self {
+impl From<&ReceiverCounts> for ReceiverMessage {
+    fn from(counts: &ReceiverCounts) -> Self {
         let cluster = |(_, clusters): (u64, Clusters)| {
             let Clusters { count, sum_of_squares, .. } = clusters;
             (count, sum_of_squares.to_string())
         };
         Self {
-            received: tally.received,
-            late: tally.late,
-            duplicate: tally.duplicate,
-            reordered: tally.reordered,
-            host_dropped: tally.host_dropped,
-            unattributed: tally.unattributed,
-            rejected: tally.rejected,
-            steady: tally.steady,
-            steady_on_time: tally.steady_on_time,
-            octets: tally.octets,
-            per_second: tally.per_second.counts().to_vec(),
-            lost: tally.periods.lost(),
-            loss_periods: tally.periods.periods(),
-            loss_period_max: tally.periods.longest(),
-            loss_period_squares: tally.periods.sum_of_squares().to_string(),
-            loss_clusters: tally.periods.wider().map(cluster).collect(),
-            lost_in_excess: tally.lost_in_excess,
-            began_ns: tally.began_ns,
-            gaps: tally.gaps.as_slice().iter().map(gap_message).collect(),
-            jitter_rfc3550_ns: tally.jitter_rfc3550_ns,
-            buffer: tally.buffer,
+            received: counts.received,
+            late: counts.late,
+            duplicate: counts.duplicate,
+            reordered: counts.reordered,
+            host_dropped: counts.host_dropped,
+            unattributed: counts.unattributed,
+            rejected: counts.rejected,
+            steady: counts.steady,
+            steady_on_time: counts.steady_on_time,
+            octets: counts.octets,
+            per_second: counts.per_second.counts().to_vec(),
+            lost: counts.periods.lost(),
+            loss_periods: counts.periods.periods(),
+            loss_period_max: counts.periods.longest(),
+            loss_period_squares: counts.periods.sum_of_squares().to_string(),
+            loss_clusters: counts.periods.wider().map(cluster).collect(),
+            lost_in_excess: counts.lost_in_excess,
+            began_ns: counts.began_ns,
+            gaps: counts.gaps.as_slice().iter().map(gap_message).collect(),
+            jitter_rfc3550_ns: counts.jitter_rfc3550_ns,
+            buffer: counts.buffer,
         }
     }
 }
 
-impl TryFrom<&TallyMessage> for Tally {
+impl TryFrom<&ReceiverMessage> for ReceiverCounts {
     type Error = Inconsistent;
 
-    fn try_from(message: &TallyMessage) -> Result<Self, Inconsistent> {
+    fn try_from(message: &ReceiverMessage) -> Result<Self, Inconsistent> {
         let contradiction = || Inconsistent::new("a receiver's account that contradicts itself");
-        let TallyMessage { received, late, duplicate, reordered, host_dropped, .. } = message;
-        let TallyMessage { unattributed, rejected, steady, octets, lost_in_excess, .. } = message;
+        let ReceiverMessage { received, late, duplicate, reordered, host_dropped, .. } = message;
+        let ReceiverMessage { unattributed, rejected, steady, octets, lost_in_excess, .. } =
+            message;
         let counts = [received, late, duplicate, reordered, host_dropped, unattributed, rejected];
-        let TallyMessage { steady_on_time, lost, buffer, .. } = message;
+        let ReceiverMessage { steady_on_time, lost, buffer, .. } = message;
         let more = [steady, steady_on_time, octets, lost_in_excess, lost, buffer];
         if !are_counts(counts) || !are_counts(more) || !are_counts(&message.per_second) {
             return Err(contradiction());
@@ -337,10 +338,10 @@ impl TryFrom<&TallyMessage> for Tally {
         let clusters = clusters.map(|(count, digits)| Ok((*count, squares(digits)?)));
         let clusters: Vec<(u64, u128)> = clusters.collect::<Result<_, Inconsistent>>()?;
         let squares = squares(&message.loss_period_squares)?;
-        let TallyMessage { lost, loss_periods, loss_period_max, .. } = *message;
+        let ReceiverMessage { lost, loss_periods, loss_period_max, .. } = *message;
         let periods =
-            LossPeriods::from_parts(lost, loss_periods, loss_period_max, squares, &clusters);
-        let gaps = Gaps::from_vec(message.gaps.iter().map(gap).collect());
+            LossBursts::from_parts(lost, loss_periods, loss_period_max, squares, &clusters);
+        let gaps = Silences::from_vec(message.gaps.iter().map(gap).collect());
         Ok(Self {
             received: message.received,
             late: message.late,
@@ -420,7 +421,8 @@ pub(super) fn follow_ups(reflected: &Reflected) -> Vec<(u32, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{CongestionControl, Course};
+    use crate::direction::Directions;
+    use crate::plan::CongestionControl;
 
     #[test]
     fn a_trial_is_read_back_and_a_bad_one_refused() {
@@ -448,8 +450,8 @@ mod tests {
 
     #[test]
     fn a_trial_of_tcp_is_read_back_and_a_bad_one_refused() {
-        let rates = Directed { forward: BitRate::new(95_000_000), reverse: BitRate::new(1) };
-        let load = TcpLoad::new(rates, 4, 1_500, CongestionControl::CUBIC, Aim::Capacity);
+        let rates = PerDirection { forward: BitRate::new(95_000_000), reverse: BitRate::new(1) };
+        let load = TcpLoad::new(rates, 4, 1_500, CongestionControl::CUBIC, LoadKind::Capacity);
         let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(30)).expect("a trial");
         let message = prepare(7, &trial);
         assert_eq!(Trial::try_from(&message), Ok(trial));
@@ -469,52 +471,63 @@ mod tests {
 
     fn udp_trial() -> Trial {
         let rate = PacketRate::new(1_000).expect("a rate");
-        let load = Load::new(Course::Both, 3, 1_000, rate, Aim::Carry).expect("a load");
+        let load =
+            Load::new(Directions::Both, 3, 1_000, rate, LoadKind::FixedRate).expect("a load");
         Trial::new(Some(load), Span::from_secs(30)).expect("a trial")
     }
 
     #[test]
     fn accounts_are_read_back_whole() {
-        let mut tally =
-            Tally { received: 5, late: 1, jitter_rfc3550_ns: Some(1.5), ..Tally::default() };
+        let mut counts = ReceiverCounts {
+            received: 5,
+            late: 1,
+            jitter_rfc3550_ns: Some(1.5),
+            ..ReceiverCounts::default()
+        };
         for arrived in [1, 3, 20] {
-            tally.periods.on_lost(4);
-            tally.periods.on_arrived(arrived);
+            counts.periods.on_lost(4);
+            counts.periods.on_arrived(arrived);
         }
-        assert_eq!(Tally::try_from(&TallyMessage::from(&tally)), Ok(tally));
-        let mut sent =
-            SentCounts { sent: 9, steady: 7, excess: vec![2..4, 6..9], ..SentCounts::default() };
+        assert_eq!(ReceiverCounts::try_from(&ReceiverMessage::from(&counts)), Ok(counts));
+        let mut sent = SenderCounts {
+            sent: 9,
+            steady: 7,
+            excess: vec![2..4, 6..9],
+            ..SenderCounts::default()
+        };
         sent.lateness.record(17);
         (sent.segmented, sent.burst, sent.buffer) = (6, 3, 212_992);
         sent.waiting = Waiting::Asleep;
-        assert_eq!(SentCounts::try_from(&SentMessage::from(&sent)), Ok(sent));
+        assert_eq!(SenderCounts::try_from(&SenderMessage::from(&sent)), Ok(sent));
     }
 
     #[test]
     fn accounts_that_contradict_themselves_are_refused() {
-        let sent = SentMessage { sent: 3, excess: vec![(2, 4)], ..SentMessage::default() };
-        assert!(SentCounts::try_from(&sent).is_err());
-        let tally = TallyMessage { lost: 3, ..TallyMessage::default() };
-        assert!(Tally::try_from(&tally).is_err());
-        let squares = TallyMessage { loss_period_squares: "-1".into(), ..TallyMessage::default() };
-        assert!(Tally::try_from(&squares).is_err());
-        let huge = TallyMessage { received: u64::MAX, ..TallyMessage::default() };
-        assert!(Tally::try_from(&huge).is_err(), "a sum with it would overflow");
-        let huge = SentMessage { per_second: vec![u64::MAX], ..SentMessage::default() };
-        assert!(SentCounts::try_from(&huge).is_err(), "a sum with it would overflow");
+        let sent = SenderMessage { sent: 3, excess: vec![(2, 4)], ..SenderMessage::default() };
+        assert!(SenderCounts::try_from(&sent).is_err());
+        let counts = ReceiverMessage { lost: 3, ..ReceiverMessage::default() };
+        assert!(ReceiverCounts::try_from(&counts).is_err());
+        let squares =
+            ReceiverMessage { loss_period_squares: "-1".into(), ..ReceiverMessage::default() };
+        assert!(ReceiverCounts::try_from(&squares).is_err());
+        let huge = ReceiverMessage { received: u64::MAX, ..ReceiverMessage::default() };
+        assert!(ReceiverCounts::try_from(&huge).is_err(), "a sum with it would overflow");
+        let huge = SenderMessage { per_second: vec![u64::MAX], ..SenderMessage::default() };
+        assert!(SenderCounts::try_from(&huge).is_err(), "a sum with it would overflow");
     }
 
     #[test]
     fn clusters_that_contradict_the_periods_are_refused() {
-        let mut tally = Tally::default();
-        tally.periods.on_lost(2);
-        tally.periods.on_arrived(1);
-        tally.periods.on_lost(1);
-        let message = TallyMessage::from(&tally);
+        let mut counts = ReceiverCounts::default();
+        counts.periods.on_lost(2);
+        counts.periods.on_arrived(1);
+        counts.periods.on_lost(1);
+        let message = ReceiverMessage::from(&counts);
         let nine = (1, "9".to_owned());
         assert_eq!(message.loss_clusters, [nine.clone(), nine.clone(), nine.clone(), nine.clone()]);
         let told = |loss_clusters| {
-            let told = Tally::try_from(&TallyMessage { loss_clusters, ..message.clone() })?;
+            let told =
+                ReceiverCounts::try_from(&ReceiverMessage { loss_clusters, ..message.clone() })?;
             Ok::<_, Inconsistent>(told.periods.clusters(16).count)
         };
         assert_eq!(told(vec![nine.clone(); 4]), Ok(1));

@@ -6,11 +6,13 @@
 
 use super::{ANSWER_MAX, Inconsistent, QUIET_MAX, convert, hello};
 use crate::clock::{Driver, Stamp};
+use crate::direction::Direction;
 use crate::flow::{
     Half, HandshakeFailed, HostLimits, LATE_MAX, NearEvent as Event, Outcome, PROBE_STREAM, Probed,
-    SentCounts, Status, Stream, Tally, TcpCame, TcpSent, TcpStream, streams_of, tcp_streams_of,
+    ReceiverCounts, SenderCounts, Status, Stream, TcpCame, TcpSent, TcpStream, streams_of,
+    tcp_streams_of,
 };
-use crate::plan::{Direction, Limits, Trial};
+use crate::plan::{Limits, Trial};
 use crate::policy::Request;
 use crate::units::Span;
 use crate::wire::StreamNumber;
@@ -100,7 +102,7 @@ pub enum Action {
     /// All streams are open: send and receive.
     Start,
     /// The agent's account of a stream that comes from it; of the probes' stream, of its replies.
-    Close(StreamNumber, SentCounts),
+    Close(StreamNumber, SenderCounts),
     /// End the trial now; what it has counted is still told.
     Stop,
     /// The agent is gone since then: what does not come any more is not the line's doing.
@@ -216,8 +218,8 @@ struct Running {
     started: bool,
     ends_at: Stamp<Driver>,
     heard: Stamp<Driver>,
-    sent: BTreeMap<StreamNumber, SentCounts>,
-    came: BTreeMap<StreamNumber, Tally>,
+    sent: BTreeMap<StreamNumber, SenderCounts>,
+    came: BTreeMap<StreamNumber, ReceiverCounts>,
     tcp_sent: BTreeMap<StreamNumber, TcpSent>,
     tcp_came: BTreeMap<StreamNumber, TcpCame>,
     probed: Option<Box<Probed>>,
@@ -891,7 +893,7 @@ impl Session {
     fn on_trial_message(&mut self, mut running: Running, message: Message) -> Running {
         let result = match message {
             Message::Closing { trial, stream, sent } if trial == self.trials => {
-                SentCounts::try_from(&sent).map(|sent| {
+                SenderCounts::try_from(&sent).map(|sent| {
                     self.actions.push_back(Action::Close(stream, sent.clone()));
                     running.sent.insert(stream, sent);
                 })
@@ -900,7 +902,7 @@ impl Session {
                 let trial = &running.trial;
                 let last_due = trial.probe_rate().due(trial.probes().saturating_sub(1));
                 let (sent, last_due_ns) = (account.replies, last_due.nanos());
-                let replies = SentCounts { sent, last_due_ns, ..SentCounts::default() };
+                let replies = SenderCounts { sent, last_due_ns, ..SenderCounts::default() };
                 self.actions.push_back(Action::Close(PROBE_STREAM, replies));
                 running.account = Some(*account);
                 Ok(())
@@ -920,7 +922,7 @@ impl Session {
                 self.close(stream, &sent);
                 running.sent.insert(stream, sent);
             }
-            Event::Came(stream, tally) => _ = running.came.insert(stream, tally),
+            Event::Came(stream, counts) => _ = running.came.insert(stream, counts),
             Event::TcpSent(stream, sent) => _ = running.tcp_sent.insert(stream, sent),
             Event::TcpCame(stream, came) => _ = running.tcp_came.insert(stream, came),
             Event::Probed(probed) => running.probed = Some(probed),
@@ -931,7 +933,7 @@ impl Session {
         running
     }
 
-    fn close(&mut self, stream: StreamNumber, sent: &SentCounts) {
+    fn close(&mut self, stream: StreamNumber, sent: &SenderCounts) {
         self.say(Message::Closing { trial: self.trials, stream, sent: sent.into() });
     }
 
@@ -1010,7 +1012,7 @@ fn compose(mut running: Running) -> Outcome {
     };
     outcome.reason = outcome.reason.take().or(broken);
     outcome.agent = agent.as_ref().map(|agent| agent.host).unwrap_or_default();
-    let came_to_agent = agent.as_ref().map(|agent| &agent.tallies);
+    let came_to_agent = agent.as_ref().map(|agent| &agent.counts);
     for direction in Direction::ALL {
         let came = match direction {
             Direction::Forward => came_to_agent,
@@ -1022,8 +1024,10 @@ fn compose(mut running: Running) -> Outcome {
             .filter(|stream| stream.number != PROBE_STREAM && stream.direction == direction)
             .map(|stream| stream.number);
         let half = outcome.half_mut(direction);
-        half.sent = sum(streams.clone().map(|stream| running.sent.get(&stream)), SentCounts::merge);
-        half.came = came.and_then(|came| sum(streams.by_ref().map(|s| came.get(&s)), Tally::merge));
+        half.sent =
+            sum(streams.clone().map(|stream| running.sent.get(&stream)), SenderCounts::merge);
+        half.came = came
+            .and_then(|came| sum(streams.by_ref().map(|s| came.get(&s)), ReceiverCounts::merge));
         half.gaps = half.came.as_ref().map(|came| came.gaps.clone()).unwrap_or_default();
     }
     compose_tcp(&mut outcome, &running, agent.as_ref());
@@ -1086,7 +1090,7 @@ fn sum<'a, T: Clone + 'a>(
 }
 
 struct AgentAccount {
-    tallies: BTreeMap<StreamNumber, Tally>,
+    counts: BTreeMap<StreamNumber, ReceiverCounts>,
     tcp_sent: Option<TcpSent>,
     tcp_came: Option<TcpCame>,
     reflected: crate::flow::Reflected,
@@ -1094,9 +1098,9 @@ struct AgentAccount {
 }
 
 fn take_account(account: &Account) -> Result<AgentAccount, Inconsistent> {
-    let tallies = account.tallies.iter().map(|(stream, tally)| Ok((*stream, tally.try_into()?)));
+    let counts = account.counts.iter().map(|(stream, counts)| Ok((*stream, counts.try_into()?)));
     Ok(AgentAccount {
-        tallies: tallies.collect::<Result<_, Inconsistent>>()?,
+        counts: counts.collect::<Result<_, Inconsistent>>()?,
         tcp_sent: account.tcp_sent.as_deref().map(TryInto::try_into).transpose()?,
         tcp_came: account.tcp_came.as_deref().map(TryInto::try_into).transpose()?,
         reflected: convert::reflected(account)?,
@@ -1253,8 +1257,8 @@ mod tests {
     /// of none.
     #[test]
     fn what_a_receiver_that_was_stopped_never_saw_is_lost_and_doubtful() {
-        let sent = Some(SentCounts { sent: 10, ..SentCounts::default() });
-        let mut came = Tally { received: 6, ..Tally::default() };
+        let sent = Some(SenderCounts { sent: 10, ..SenderCounts::default() });
+        let mut came = ReceiverCounts { received: 6, ..ReceiverCounts::default() };
         came.periods.on_lost(1);
         let mut half = Half { sent, came: Some(came), ..Half::default() };
         put_down_tail(&mut half);

@@ -2,7 +2,7 @@
 
 use super::Inconsistent;
 use super::convert::{are_counts, gap, gap_message};
-use crate::flow::{Gaps, PerSecond, TcpCame, TcpSample, TcpSent};
+use crate::flow::{PerSecond, Silences, TcpCame, TcpSample, TcpSent};
 use crate::plan::MTU_MAX;
 use crate::units::Span;
 use crate::wire::tcp::{TcpBuffer, TcpCameMessage, TcpInfo, TcpSentMessage};
@@ -128,7 +128,7 @@ impl TryFrom<&TcpCameMessage> for TcpCame {
         {
             return Err(contradiction());
         }
-        let gaps = Gaps::from_vec(message.gaps.iter().map(gap).collect());
+        let gaps = Silences::from_vec(message.gaps.iter().map(gap).collect());
         Ok(Self {
             octets: message.octets,
             per_second: PerSecond::from_counts(message.per_second.clone()),

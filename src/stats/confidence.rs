@@ -15,7 +15,7 @@
 //! of RFC 3357, and the formula is the usual one to the letter.
 
 use super::beta::Beta;
-use super::periods::{Clusters, LossPeriods};
+use super::loss_bursts::{Clusters, LossBursts};
 use super::{count, real};
 
 /// Clusters that lost more than this on average make loss bursty (methods, section 7.1).
@@ -75,8 +75,8 @@ pub struct Bounds {
 ///
 /// Clusters reach over `0.1 / p` packets, where `p` is the ratio lost: as far as independent losses
 /// would seldom be joined; at least 1, where they are the loss periods of RFC 3357, and at most 16
-/// ([`REACHES`](super::periods::REACHES), rounded down to one of them). `None` if nothing was sent,
-/// or less than was lost.
+/// ([`REACHES`](super::loss_bursts::REACHES), rounded down to one of them). `None` if nothing was
+/// sent, or less than was lost.
 ///
 /// # Limits
 ///
@@ -97,7 +97,7 @@ pub struct Bounds {
 /// | 20 | 50 % | 5 % | 711 (711) | 814 (638) |
 /// | 20 | 20 % | 2 % | 801 (754) | 814 (701) |
 #[must_use]
-pub fn bounds_of_loss(periods: &LossPeriods, sent: u64, confidence: Confidence) -> Option<Bounds> {
+pub fn bounds_of_loss(periods: &LossBursts, sent: u64, confidence: Confidence) -> Option<Bounds> {
     let clusters = clusters_of(periods, sent);
     match clusters.mean_lost() {
         Some(lost) if MEAN_LOST_MAX < lost => bursty_loss_bounds(&clusters, sent, confidence),
@@ -106,7 +106,7 @@ pub fn bounds_of_loss(periods: &LossPeriods, sent: u64, confidence: Confidence) 
 }
 
 /// The clusters that are taken for independent events.
-fn clusters_of(periods: &LossPeriods, sent: u64) -> Clusters {
+fn clusters_of(periods: &LossBursts, sent: u64) -> Clusters {
     let reach = u128::from(sent) / (REACH_SHARE * u128::from(periods.lost().max(1)));
     periods.clusters(u64::try_from(reach).unwrap_or(u64::MAX))
 }
@@ -288,8 +288,8 @@ mod tests {
         binomial(n, p).iter().skip(usize::try_from(k).unwrap()).sum()
     }
 
-    fn runs(lengths: &[u64]) -> LossPeriods {
-        let mut periods = LossPeriods::default();
+    fn runs(lengths: &[u64]) -> LossBursts {
+        let mut periods = LossBursts::default();
         for length in lengths {
             periods.on_lost(*length);
             periods.on_arrived(16);
@@ -298,8 +298,8 @@ mod tests {
     }
 
     /// `bursts` bursts of three packets of which the second came through.
-    fn holed(bursts: u64) -> LossPeriods {
-        let mut periods = LossPeriods::default();
+    fn holed(bursts: u64) -> LossBursts {
+        let mut periods = LossBursts::default();
         for _ in 0..bursts {
             periods.on_lost(2);
             periods.on_arrived(1);
@@ -492,7 +492,7 @@ mod tests {
     #[test]
     fn the_reach_is_the_greatest_that_holds_a_tenth_of_a_loss() {
         // Five packets lost: a tenth of a loss is in a fiftieth of all.
-        let mut apart = LossPeriods::default();
+        let mut apart = LossBursts::default();
         for arrived in [1, 3, 7, 15, 0] {
             apart.on_lost(1);
             apart.on_arrived(arrived);

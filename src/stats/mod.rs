@@ -6,7 +6,7 @@
 pub mod confidence;
 pub mod delays;
 pub mod jitter;
-pub mod periods;
+pub mod loss_bursts;
 pub mod skew;
 
 mod beta;

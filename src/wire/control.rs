@@ -110,7 +110,7 @@ pub enum Message {
         /// The stream.
         stream: StreamNumber,
         /// What was sent.
-        sent: SentMessage,
+        sent: SenderMessage,
     },
     /// Driver: end this trial now.
     Stop {
@@ -284,7 +284,7 @@ impl fmt::Debug for Secrets {
 /// A sender's account of a stream.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
-pub struct SentMessage {
+pub struct SenderMessage {
     /// Packets accepted by the kernel.
     pub sent: u64,
     /// Packets refused by the host's stack.
@@ -335,7 +335,7 @@ pub enum WaitingMessage {
 /// A receiver's account of a stream.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct TallyMessage {
+pub struct ReceiverMessage {
     /// Different packets in time.
     pub received: u64,
     /// Packets too late.
@@ -374,7 +374,7 @@ pub struct TallyMessage {
     /// When the first packet would have arrived, on the receiver's clock.
     pub began_ns: Option<u64>,
     /// Times without arrival.
-    pub gaps: Vec<GapMessage>,
+    pub gaps: Vec<SilenceMessage>,
     /// RFC 3550's jitter.
     pub jitter_rfc3550_ns: Option<f64>,
     /// Octets of its socket's buffer.
@@ -383,7 +383,7 @@ pub struct TallyMessage {
 
 /// A time without arrival.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct GapMessage {
+pub struct SilenceMessage {
     /// The last arrival before.
     pub start_ns: u64,
     /// The next arrival.
@@ -460,7 +460,7 @@ pub struct Account {
     /// The trial.
     pub trial: u32,
     /// The probes that came.
-    pub probes: TallyMessage,
+    pub probes: ReceiverMessage,
     /// Replies sent.
     pub replies: u64,
     /// Replies refused by the agent's stack.
@@ -472,7 +472,7 @@ pub struct Account {
     /// How the probes that came were marked.
     pub marks: Marks,
     /// Each load stream that came to it.
-    pub tallies: Vec<(StreamNumber, TallyMessage)>,
+    pub counts: Vec<(StreamNumber, ReceiverMessage)>,
     /// The TCP streams that came to it, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_came: Option<Box<TcpCameMessage>>,
@@ -610,7 +610,7 @@ mod tests {
     #[test]
     fn a_jitter_is_read_back_to_its_last_bit() {
         let jitter_rfc3550_ns = Some(1.333_333_333_333_333_3e65);
-        let probes = TallyMessage { jitter_rfc3550_ns, ..TallyMessage::default() };
+        let probes = ReceiverMessage { jitter_rfc3550_ns, ..ReceiverMessage::default() };
         let account = Message::Account(Account { probes, ..Account::default() }.into());
         assert_eq!(Message::parse(&account.emit()), Ok(account));
     }

@@ -4,7 +4,7 @@
 //! It holds counts alone: no secret of a trial, which is over, and no address.
 
 use crate::wire::StreamNumber;
-use crate::wire::control::{Account, RunId, SentMessage};
+use crate::wire::control::{Account, RunId, SenderMessage};
 use crate::wire::key::{PublicKey, SPKI_LEN};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct Record {
     /// Whose key that is, for people.
     pub who: String,
     /// What the agent sent, each stream.
-    pub closings: Vec<(StreamNumber, SentMessage)>,
+    pub closings: Vec<(StreamNumber, SenderMessage)>,
     /// What it counted; names the trial.
     pub account: Account,
 }
@@ -35,7 +35,7 @@ struct Document {
     who: String,
     /// When it was written, in nanoseconds since 1970.
     saved_ns: u64,
-    closings: Vec<(StreamNumber, SentMessage)>,
+    closings: Vec<(StreamNumber, SenderMessage)>,
     account: Account,
 }
 
@@ -99,7 +99,7 @@ mod tests {
             run: RunId(7),
             owner: PublicKey::from_spki(&spki).expect("a key"),
             who: "ops".to_owned(),
-            closings: vec![(2, SentMessage { sent: 9, ..SentMessage::default() })],
+            closings: vec![(2, SenderMessage { sent: 9, ..SenderMessage::default() })],
             account: Account { trial: 3, replies: 5, ..Account::default() },
         }
     }

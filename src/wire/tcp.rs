@@ -1,7 +1,7 @@
 //! What each end tells of a TCP stream: plain numbers, as the kernel names them.
 
 use super::StreamNumber;
-use super::control::{DelaysMessage, GapMessage};
+use super::control::{DelaysMessage, SilenceMessage};
 use serde::{Deserialize, Serialize};
 
 /// What the sending kernel knows of a connection (`TCP_INFO`); `None` where it is too old to tell.
@@ -135,7 +135,7 @@ pub struct TcpCameMessage {
     /// When the first came, on the receiver's clock.
     pub began_ns: Option<u64>,
     /// Times without arrival.
-    pub gaps: Vec<GapMessage>,
+    pub gaps: Vec<SilenceMessage>,
     /// Whether the stream's end came.
     pub ended: bool,
     /// What was compared; absent where nothing was.

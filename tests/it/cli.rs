@@ -6,11 +6,11 @@ use crate::support::{
     without_version,
 };
 use linkqual::demo::relay::Relay;
+use linkqual::direction::Direction;
+use linkqual::emulation::{Applies, Class, Loss, Spec};
 use linkqual::io::frame::{FrameReader, write_frame};
 use linkqual::io::key::{read_public, read_secret};
 use linkqual::io::tls::{Acceptor, Connector, Identity, TlsStream};
-use linkqual::line::{Applies, Class, Loss, Spec};
-use linkqual::plan::Direction;
 use linkqual::wire::control::{FRAME_MAX, Hello, LoadRequest, Message, PROTOCOL, Request};
 use serde_json::Value;
 use std::fs;

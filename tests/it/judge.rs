@@ -129,8 +129,8 @@ fn counts_that_do_not_add_up_prove_nothing() {
     let sly = serde_json::to_string_pretty(&sly).expect("a text");
     let (report, code) = judged(&sly, "loss = '<= 0.1%'");
     assert_eq!((report.verdict, code), (Verdict::Invalid, Some(3)));
-    let doubted = report.doubts.iter().any(|doubt| doubt.text.contains("the ends disagree"));
-    assert!(doubted, "{:#?}", report.doubts);
+    let doubted = report.caveats.iter().any(|caveat| caveat.text.contains("the ends disagree"));
+    assert!(doubted, "{:#?}", report.caveats);
 }
 
 #[test]

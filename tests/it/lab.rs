@@ -2,7 +2,7 @@
 //! knows the truth. Needs root and the tools; where they are missing the tests say so and pass.
 
 use crate::support::{Agent, Ended, alone, run as run_program};
-use linkqual::plan::Direction;
+use linkqual::direction::Direction;
 use linkqual::report::{Report, TrialKind, TrialRecord};
 use linkqual::verdict::Verdict;
 use serde_json::Value;
@@ -263,7 +263,7 @@ fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
     lab.tell("rate", &["driver", "htb", "100mbit"]);
     let (ended, report) = lab.check(&["--rate", "120 Mbit/s", "--direction", "forward"]);
     assert_verdict(&ended, &report, Verdict::Invalid, 3);
-    assert!(!report.doubts.is_empty());
+    assert!(!report.caveats.is_empty());
 }
 
 /// A frame of 1514 octets, its check sequence left out as the token bucket does, carries 1448 of

@@ -2,8 +2,8 @@
 
 use crate::support::{Agent, Ended, Keys, PATIENCE, Program, await_within, linkqual, run};
 use linkqual::demo::relay::Relay;
-use linkqual::line::{Class, Spec};
-use linkqual::plan::Direction;
+use linkqual::direction::Direction;
+use linkqual::emulation::{Class, Spec};
 use linkqual::plan::file::SAMPLE;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -4,7 +4,7 @@
 
 use crate::support::{Agent, beside_others, run as run_program};
 use linkqual::demo::relay::Relay;
-use linkqual::line::{Applies, Class, Counts, Duplicate, Loss, Reorder, Spec};
+use linkqual::emulation::{Applies, Class, Counts, Duplicate, Loss, Reorder, Spec};
 use linkqual::report::{Report, TrialKind, TrialRecord};
 
 const LOAD: Applies = Applies::To(Class::Load);

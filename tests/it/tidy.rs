@@ -55,8 +55,9 @@ const FLOORS: &[Floor] = &{
     use Part::{Doors, Hands, Head, Words};
     [
         floor(Words, "units", AllBefore, &["schemars", "serde", "thiserror"]),
+        floor(Words, "direction", AllBefore, &["schemars", "serde"]),
         floor(Words, "clock", AllBefore, &[]),
-        floor(Words, "page", AllBefore, &[]),
+        floor(Words, "wrap", AllBefore, &[]),
         // Seals and keys are octets of the protocol, so their arithmetic is here.
         floor(Words, "wire", AllBefore,
             &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"]),
@@ -67,10 +68,10 @@ const FLOORS: &[Floor] = &{
         floor(Head, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
         floor(Head, "flow", AllBefore, &["rand", "thiserror"]),
         floor(Head, "metric", AllBefore, &[]),
-        floor(Head, "doubt", AllBefore, &[]),
+        floor(Head, "validity", AllBefore, &[]),
         floor(Head, "verdict", AllBefore, &["schemars", "serde"]),
         // Seeded dice: the same seed is the same line.
-        floor(Head, "line", AllBefore, &["rand", "rand_distr", "serde"]),
+        floor(Head, "emulation", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),
         floor(Head, "session", AllBefore, &["thiserror"]),
         floor(Head, "forecast", AllBefore, &[]),
@@ -78,23 +79,25 @@ const FLOORS: &[Floor] = &{
             "base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror",
         ]),
 
-        floor(Hands, "io", Only(&["units", "clock", "wire"]), &[
+        floor(Hands, "io", Only(&["units", "direction", "clock", "wire"]), &[
             "base64", "libc", "rand", "rustls", "sha2", "socket2", "thiserror", "tokio",
             "tokio_rustls", "tracing", "tracing_subscriber", "std::env", "std::fs", "std::io",
             "std::net", "std::os",
             "std::sync", "std::thread", "std::time::Instant", "std::time::SystemTime",
         ]),
         // Dice for payloads that no line compresses.
-        floor(Hands, "traffic", Only(&["units", "clock", "wire", "plan", "flow", "io"]),
-            &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
+        floor(Hands, "dataplane", Only(&[
+            "units", "direction", "clock", "wire", "plan", "flow", "io",
+        ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
-        floor(Doors, "cli", Only(&["units", "wire", "plan", "policy"]), &["clap"]),
+        floor(Doors, "cli", Only(&["units", "direction", "wire", "plan", "policy"]), &["clap"]),
         floor(Doors, "driver", AllBefore, &[
             "indicatif", "rand", "serde_json", "thiserror", "tokio", "tracing", "std::io",
             "std::process", "std::sync",
         ]),
         floor(Doors, "agent", Only(&[
-            "units", "clock", "wire", "plan", "policy", "flow", "session", "io", "traffic", "cli",
+            "units", "direction", "clock", "wire", "plan", "policy", "flow", "session", "io",
+            "dataplane", "cli",
         ]), &[
             "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",
         ]),
@@ -303,11 +306,11 @@ fn paths_are_read_out_of_any_code() {
     let text = r##"
         //! crate::comment::Path
         use crate::{clock::{self, Stamp}, wire as octets};
-        use super::gaps::Gap;
+        use super::silences::Silence;
         pub use std::{fs, io::{self as input, Read}};
         fn f<'a>(text: &'a str) -> std::io::Result<()> { // tokio::spawn
             let _ = ("libc::open", '"', r#"rand::rng " "#, b"\"", text);
-            /* rand::rng */ crate::line::Spec::default();
+            /* rand::rng */ crate::emulation::Spec::default();
         }
         mod tests { use super::super::window::*; fn g() { tokio::spawn(super::f()) } }
         mod hex { mod deep { use super::super::super::super::cli::Args; } }
@@ -318,12 +321,12 @@ fn paths_are_read_out_of_any_code() {
         "crate::clock",
         "crate::clock::Stamp",
         "crate::wire",
-        "crate::flow::gaps::Gap",
+        "crate::flow::silences::Silence",
         "std::fs",
         "std::io",
         "std::io::Read",
         "std::io::Result",
-        "crate::line::Spec::default",
+        "crate::emulation::Spec::default",
         "crate::flow::window",
         "tokio::spawn",
         "crate::flow::sender::f",

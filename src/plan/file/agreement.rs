@@ -6,7 +6,8 @@ use super::kinds::KindOfTest;
 use super::link::{LinkRates, Rated};
 use super::require::Demand;
 use super::test::Offering;
-use crate::plan::{Direction, Metric, Requirement};
+use crate::direction::Direction;
+use crate::plan::{Metric, Requirement};
 use crate::units::BitRate;
 
 /// Tells each pair of rates of which one is impossible while the other is right.

@@ -1,9 +1,10 @@
 //! What can stand behind a key: texts and whole numbers, each with its form, its schema and an
 //! example.
 
+use crate::direction::Directions;
 use crate::plan::{
-    CongestionControl, Course, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX,
-    PAYLOAD_MIN, STREAMS_MAX, is_circuit, is_device,
+    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
+    STREAMS_MAX, is_circuit, is_device,
 };
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -114,7 +115,7 @@ text! {
     /// What a test puts on the line.
     Kind(KindOfTest), "udp", "^(idle|udp|tcp)$", kind;
     /// Which ways.
-    Ways(Course), "both", "^(forward|reverse|both)$", form;
+    Course(Directions), "both", "^(forward|reverse|both)$", form;
     /// How long.
     Length(Span), "30 s", TIME, length;
     /// What governs how fast TCP sends.

@@ -4,7 +4,8 @@ use super::Draft;
 use super::fault::Place;
 use super::kinds::Rate;
 use super::raw::{Maybe, RawDirection, RawLink, value};
-use crate::plan::{Directed, Direction, Link};
+use crate::direction::{Direction, PerDirection};
+use crate::plan::Link;
 use crate::units::{BitRate, Layer};
 
 /// A rate, and where it is written.
@@ -16,7 +17,7 @@ pub(super) struct LinkRates {
     /// What the port carries.
     pub(super) port: Rated,
     /// What is committed.
-    pub(super) committed: Directed<Rated>,
+    pub(super) committed: PerDirection<Rated>,
     /// Whether one is given and wrong, which has been told: what is missing is then no fault.
     pub(super) is_wrong: bool,
 }
@@ -36,7 +37,7 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
         name: value(&raw.name).map(|name| name.0.clone()),
         circuit: value(&raw.circuit).map(|circuit| circuit.0.clone()),
         port_rate: rate(&rates.port),
-        committed: Directed::from_fn(|way| rate(rates.committed.get(way))),
+        committed: PerDirection::from_fn(|way| rate(rates.committed.get(way))),
         layer: value(&raw.rate_layer).map_or(Layer::L2, |counts| counts.0),
         vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
@@ -49,7 +50,7 @@ fn rates(draft: &mut Draft<'_>, raw: &RawLink) -> LinkRates {
     let rated =
         |given: &Maybe<Rate>| given.as_ref()?.whole().map(|(rate, place)| (rate.0, place.clone()));
     let both = rated(&raw.rate);
-    let committed = Directed::from_fn(|way| {
+    let committed = PerDirection::from_fn(|way| {
         let table = match way {
             Direction::Forward => &raw.forward,
             Direction::Reverse => &raw.reverse,

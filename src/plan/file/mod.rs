@@ -178,9 +178,8 @@ impl Draft<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{
-        CongestionControl, Course, Direction, Metric, Offer, TcpTest, UdpTest, Work,
-    };
+    use crate::direction::{Direction, Directions};
+    use crate::plan::{CongestionControl, Metric, Offer, TcpTest, UdpTest, Work};
     use crate::units::{Layer, Span};
     use proptest::prelude::*;
 
@@ -222,7 +221,7 @@ mod tests {
         assert_eq!(plan.tests.len(), 4);
         assert_eq!(plan.tests[0].duration, Some(Span::from_secs(30)));
         let tcp = TcpTest {
-            course: Course::Reverse,
+            directions: Directions::Reverse,
             offer: Offer::Max,
             streams: 4,
             congestion: CongestionControl::CUBIC,
@@ -256,9 +255,9 @@ mod tests {
         assert_eq!(plan.key, Path::new("plans/d.key"), "relative to the plan");
         assert_eq!(plan.sites[0].key, Path::new("/a.pub"));
         let all = "100%".parse().expect("a share");
-        let course = Course::Both;
+        let directions = Directions::Both;
         let udp = UdpTest {
-            course,
+            directions,
             offer: Offer::Committed(all),
             streams: 1,
             payload: None,

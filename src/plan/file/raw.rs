@@ -5,9 +5,9 @@
 
 use super::fault::{Fault, Place, nearest, repeated};
 use super::kinds::{
-    Address, Burst, Congestion, Counts, Device, KeyPath, Kind, LeastOctets, LeastRate, Length,
-    Mark, MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Source, Streams,
-    Sure, Tags, Text, Ways, Whole,
+    Address, Burst, Congestion, Counts, Course, Device, KeyPath, Kind, LeastOctets, LeastRate,
+    Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Source,
+    Streams, Sure, Tags, Text, Whole,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
@@ -239,7 +239,7 @@ macro_rules! read {
 }
 
 read!(read_text: Address, Congestion, Counts, Device, Kind, KeyPath, LeastOctets, LeastRate,
-      Length, Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Source, Sure, Ways);
+      Length, Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Source, Sure, Course);
 read!(read_whole: Burst, Overhead, Size, Streams, Tags);
 
 /// A table: its keys, each with what is read from it.
@@ -401,7 +401,7 @@ table! {
         /// The site that it goes to; every one if not given.
         site: SiteName,
         /// forward (driver to agent), reverse, or both at once; both if not given. Not of idle.
-        direction: Ways,
+        direction: Course,
         /// A rate, a share of the committed rate, or "max". If not given: udp at the committed
         /// rate, tcp as fast as possible. Not of idle.
         rate: Offered,

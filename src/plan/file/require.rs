@@ -3,7 +3,8 @@
 use super::Draft;
 use super::fault::Place;
 use super::raw::{Given, RawOneWay, RawRequire, value};
-use crate::plan::{Direction, Metric, Requirement, Requirements};
+use crate::direction::Direction;
+use crate::plan::{Metric, Requirement, Requirements};
 
 /// A requirement, and where it is written.
 pub(super) type Demand = (Option<Direction>, Requirement, Place);

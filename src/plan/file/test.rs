@@ -6,9 +6,9 @@ use super::kinds::KindOfTest;
 use super::link::LinkRates;
 use super::raw::{Given, Maybe, RawTest, RawTests, value};
 use super::site;
+use crate::direction::{Direction, Directions};
 use crate::plan::{
-    Aim, CongestionControl, Course, Direction, Link, Load, Offer, Site, TcpTest, Test, UdpTest,
-    Work,
+    CongestionControl, Link, Load, LoadKind, Offer, Site, TcpTest, Test, UdpTest, Work,
 };
 use crate::units::{BitRate, IpVersion, Ratio};
 
@@ -100,11 +100,11 @@ fn work(
     if raw.direction.is_none() {
         draft.assume(&place.field("direction"), "both at once");
     }
-    let course = value(&raw.direction).map_or(Course::Both, |ways| ways.0);
+    let directions = value(&raw.direction).map_or(Directions::Both, |ways| ways.0);
     let offer = offer(draft, raw, kind, place)?;
     let at = raw.rate.as_ref().map_or_else(|| place.field("rate"), |given| given.place.clone());
     let told = raw.rate.as_ref().map_or(place, |given| &given.place);
-    for direction in course.directions() {
+    for direction in directions.iter() {
         let rate = match offer {
             Offer::Max => None,
             _ => match offer.rate(link, direction) {
@@ -116,18 +116,18 @@ fn work(
     }
     if matches!(offer, Offer::Committed(_)) && !rates.is_wrong {
         let lacks = |way: &Direction| rates.committed.get(*way).is_none();
-        not_committed(draft, raw, &at, &course.directions().filter(lacks).collect::<Vec<_>>());
+        not_committed(draft, raw, &at, &directions.iter().filter(lacks).collect::<Vec<_>>());
     }
     let streams = value(&raw.streams).map_or(1, |streams| streams.0);
     if kind == KindOfTest::Tcp {
         let given = value(&raw.congestion_control).map(|given| given.0);
         let congestion = given.unwrap_or(CongestionControl::CUBIC);
         let verify = value(&raw.verify).copied().unwrap_or(false);
-        return Some(Work::Tcp(TcpTest { course, offer, streams, congestion, verify }));
+        return Some(Work::Tcp(TcpTest { directions, offer, streams, congestion, verify }));
     }
     let payload = value(&raw.size).map(|size| size.0);
     let burst_max = value(&raw.burst_max).map(|burst| burst.0);
-    let udp = UdpTest { course, offer, streams, payload, burst_max };
+    let udp = UdpTest { directions, offer, streams, payload, burst_max };
     refuse_too_many_packets(draft, &udp, link, raw.size.as_ref().map_or(&at, |size| &size.place));
     Some(Work::Udp(udp))
 }
@@ -188,10 +188,10 @@ fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
 fn refuse_too_many_packets(draft: &mut Draft<'_>, udp: &UdpTest, link: &Link, place: &Place) {
     let payload = udp.payload.unwrap_or(PAYLOAD_USUAL);
     let framing = link.framing(IpVersion::V4);
-    for direction in udp.course.directions() {
+    for direction in udp.directions.iter() {
         let Some((rate, layer)) = udp.offer.rate(link, direction) else { continue };
         let packets = framing.packet_rate(rate, layer, payload);
-        let load = Load::new(udp.course, udp.streams, payload, packets, Aim::Carry);
+        let load = Load::new(udp.directions, udp.streams, payload, packets, LoadKind::FixedRate);
         if let Err(error) = load {
             draft.fault(place, format!("{error}: load slower, or in larger datagrams"));
         }

@@ -7,10 +7,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use linkqual::clock::Stamp;
+use linkqual::direction::{Directions, PerDirection};
 use linkqual::flow::{
-    FarEvent, HostLimits, NearEvent, Reflected, SentCounts, Tally, TcpCame, TcpSent,
+    FarEvent, HostLimits, NearEvent, ReceiverCounts, Reflected, SenderCounts, TcpCame, TcpSent,
 };
-use linkqual::plan::{Aim, CongestionControl, Course, Directed, Limits, Load, TcpLoad, Trial};
+use linkqual::plan::{CongestionControl, Limits, Load, LoadKind, TcpLoad, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::{agent, driver};
 use linkqual::units::{Framing, IpVersion, PacketRate, Span};
@@ -124,12 +125,12 @@ struct Driver {
 impl Driver {
     fn new() -> Self {
         let rate = PacketRate::new(100).expect("a rate");
-        let load = Load::new(Course::Both, 1, 100, rate, Aim::Carry).expect("a load");
+        let load = Load::new(Directions::Both, 1, 100, rate, LoadKind::FixedRate).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(1)).expect("a trial");
         let session = driver::Session::new(RunId(7), Stamp::from_nanos(0));
         let rate = Some("1 Mbit/s".parse().expect("a rate"));
-        let rates = Directed { forward: rate, reverse: rate };
-        let tcp = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, Aim::Capacity);
+        let rates = PerDirection { forward: rate, reverse: rate };
+        let tcp = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, LoadKind::Capacity);
         let tcp = Trial::with_tcp(tcp.expect("a load"), Span::from_secs(1)).expect("a trial");
         Self { session, trial, tcp, trials: 0 }
     }
@@ -184,9 +185,9 @@ impl Driver {
                     self.session.begin(now, driver::Task::Measure, trial);
                 }
                 driver::Action::Start => {
-                    let sent = NearEvent::Sent(1, SentCounts::default());
+                    let sent = NearEvent::Sent(1, SenderCounts::default());
                     self.session.handle_trial(now, sent);
-                    self.session.handle_trial(now, NearEvent::Came(2, Tally::default()));
+                    self.session.handle_trial(now, NearEvent::Came(2, ReceiverCounts::default()));
                     let sent = NearEvent::TcpSent(1, TcpSent::default());
                     self.session.handle_trial(now, sent);
                     self.session.handle_trial(now, NearEvent::TcpCame(2, TcpCame::default()));

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linkqual::forecast::{self, Endpoint, Forecast, Ways, nft, table};
+use linkqual::forecast::{self, Endpoint, FirewallHosts, Forecast, nft, table};
 use linkqual::plan::file::{SHOWN_MAX, read};
 use std::path::Path;
 
@@ -30,6 +30,6 @@ fuzz_target!(|octets: &[u8]| {
     let agent = ([192, 0, 2, 1], 4872).into();
     let endpoint = |place| Endpoint { place, agent, driver: None };
     let endpoints = (0..plan.sites.len()).map(endpoint).collect();
-    let ways = Ways { ports: 32_768..=60_999, endpoints };
+    let ways = FirewallHosts { ports: 32_768..=60_999, endpoints };
     _ = (table(&plan, &forecast, &ways), nft(&plan, &forecast, &ways));
 });

@@ -11,8 +11,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use linkqual::clock::Stamp;
+use linkqual::direction::Directions;
 use linkqual::flow::{End, Incoming, Reflector, Response, Stream, streams_of};
-use linkqual::plan::{Aim, Course, Load, Trial};
+use linkqual::plan::{Load, LoadKind, Trial};
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::load::Header;
 use linkqual::wire::probe::{self, Probe, Reply};
@@ -68,7 +69,7 @@ fn open_probes(reflector: &mut Reflector, sealer: &Sealer) {
 /// A reflector that expects the probes and one load stream of a trial; tokens are their numbers.
 fn expecting(sealer: &Sealer) -> Reflector {
     let rate = PacketRate::new(100).expect("a rate");
-    let load = Load::new(Course::Forward, 1, 100, rate, Aim::Carry).expect("a load");
+    let load = Load::new(Directions::Forward, 1, 100, rate, LoadKind::FixedRate).expect("a load");
     let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
     let mut reflector = Reflector::new(&[1; 32]);
     for stream in streams_of(&trial) {

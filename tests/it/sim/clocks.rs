@@ -2,14 +2,15 @@
 
 use super::world::{Setup, play};
 use super::{MS, SECOND, check_truth, good, outcome, setup, trial};
-use linkqual::doubt::{Bias, Doubt, doubts};
+use linkqual::direction::{Direction, Directions, PerDirection};
+use linkqual::emulation::{DriftingClock, Jitter, Spec};
 use linkqual::flow::{Evidence, Outcome};
-use linkqual::line::{DriftingClock, Jitter, Spec};
-use linkqual::metric::Terms;
-use linkqual::plan::{Course, Directed, Direction, Metric, Requirements, Trial};
+use linkqual::metric::Criteria;
+use linkqual::plan::{Metric, Requirements, Trial};
 use linkqual::stats::confidence::Confidence;
 use linkqual::stats::delays::{Delay, Delays};
 use linkqual::units::{Framing, IpVersion, Layer, Span};
+use linkqual::validity::{Bias, Caveat, caveats};
 
 /// The error of a clock of 100 ppm over the 20 ms of a round trip, in nanoseconds, and the rounding
 /// of its four readings.
@@ -34,13 +35,13 @@ fn clocks_that_drift_and_are_hours_apart_change_no_delay() {
         let setup = Setup {
             driver_clock: DriftingClock { drift_ppb: driver_ppb.into(), offset_ns, step: None },
             agent_clock: DriftingClock { drift_ppb: agent_ppb.into(), offset_ns: 0, step: None },
-            ..setup(trial(Course::Both, 1, 200, 10), &good())
+            ..setup(trial(Directions::Both, 1, 200, 10), &good())
         };
         let run = play(&setup);
         check_truth(&setup, &run);
         let outcome = outcome(&setup, &run);
         assert_eq!(outcome.clock_steps, 0, "seed {}", setup.seed);
-        assert_eq!(doubts_of(outcome), [], "seed {}", setup.seed);
+        assert_eq!(caveats_of(outcome), [], "seed {}", setup.seed);
         check_round_trips(&setup, &outcome.round_trip);
         for direction in Direction::ALL {
             // A floor through points that are each rounded by less than 2 ns.
@@ -64,16 +65,16 @@ fn a_step_of_the_agents_clock_is_found_and_doubted() {
         let setup = Setup {
             agent_clock: DriftingClock { offset_ns: -400 * MS.cast_signed(), ..Default::default() },
             agent_step: Some((5 * SECOND / 2 + 3, by_ns)),
-            ..setup(trial(Course::Both, 1, 200, 5), &good())
+            ..setup(trial(Directions::Both, 1, 200, 5), &good())
         };
         let run = play(&setup);
         check_truth(&setup, &run);
         let outcome = outcome(&setup, &run);
         assert_eq!(outcome.clock_steps, 1, "{by_ns} ns; seed {}", setup.seed);
         check_round_trips(&setup, &outcome.round_trip);
-        let doubts = doubts_of(outcome);
-        let [doubt] = doubts.as_slice() else { unreachable!("{doubts:?}; seed {}", setup.seed) };
-        assert_eq!((doubt.metrics.as_slice(), doubt.bias), (&[Metric::Jitter][..], Bias::Either));
+        let caveats = caveats_of(outcome);
+        let [caveat] = caveats.as_slice() else { unreachable!("{caveats:?}; seed {}", setup.seed) };
+        assert_eq!((caveat.metrics.as_slice(), caveat.bias), (&[Metric::Jitter][..], Bias::Either));
         for direction in Direction::ALL {
             let variation = &outcome.half(direction).probing.variation;
             assert!(variation.max_ns().unwrap() <= 4, "{direction}; seed {}", setup.seed);
@@ -116,13 +117,13 @@ fn delays_and_their_variation_are_those_of_the_line() {
     }
 }
 
-/// The doubts about one trial, where nothing is required.
-fn doubts_of(outcome: &Outcome) -> Vec<Doubt> {
-    let terms = Terms {
+/// The caveats about one trial, where nothing is required.
+fn caveats_of(outcome: &Outcome) -> Vec<Caveat> {
+    let criteria = Criteria {
         requirements: Requirements::default(),
-        committed: Directed::default(),
+        committed: PerDirection::default(),
         layer: Layer::L2,
         framing: Framing::plain(IpVersion::V4),
     };
-    doubts(&terms, &Evidence { path_mtu: None, outcomes: vec![outcome.clone()] })
+    caveats(&criteria, &Evidence { path_mtu: None, outcomes: vec![outcome.clone()] })
 }

@@ -10,13 +10,14 @@
 
 use super::{MS, seed};
 use linkqual::clock::{Driver, Stamp};
+use linkqual::direction::{Direction, PerDirection};
+use linkqual::emulation::{Applies, Class, EmulatedLink, Jitter, Loss, Spec};
 use linkqual::flow::{
-    Arrived, Closing, End, Evidence, Exchange, Outcome, Receiver, Returned, Status, Steady, Stream,
-    Tally,
+    Arrived, Closing, End, Evidence, Exchange, Outcome, Receiver, ReceiverCounts, Returned, Status,
+    Steady, Stream,
 };
-use linkqual::line::{Applies, Class, Jitter, Line, Loss, Spec};
-use linkqual::metric::{Measured, Measurement, Terms, measure};
-use linkqual::plan::{Directed, Direction, Metric, Requirement, Requirements, Trial};
+use linkqual::metric::{Criteria, Measured, Measurement, measure};
+use linkqual::plan::{Metric, Requirement, Requirements, Trial};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use linkqual::units::{Framing, IpVersion, Layer, PacketRate, Span};
 use linkqual::wire::Token;
@@ -72,7 +73,7 @@ fn show(line: &str) {
 }
 
 /// What a receiver counts of `packets` packets, 1 ms apart, that a line with `loss` carries.
-fn tally(loss: &Loss, packets: u64, seed: u64) -> Tally {
+fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
     let rate = PacketRate::new(1_000).unwrap();
     let stream = Stream {
         number: 1,
@@ -87,7 +88,7 @@ fn tally(loss: &Loss, packets: u64, seed: u64) -> Tally {
         dscp: linkqual::plan::Dscp::default(),
     };
     let spec = Spec { loss: vec![(Applies::ToAll, loss.clone())], ..Spec::default() };
-    let mut line = Line::new(spec, seed);
+    let mut line = EmulatedLink::new(spec, seed);
     let mut receiver = Receiver::<Driver>::new(stream, Stamp::from_nanos(0));
     for sequence in 0..packets {
         let due_ns = sequence * MS;
@@ -103,8 +104,8 @@ fn tally(loss: &Loss, packets: u64, seed: u64) -> Tally {
 fn loss_coverage(loss: &Loss, truth: f64, packets: u64) -> Coverage {
     let mut coverage = Coverage::default();
     for line in 0..LINES {
-        let tally = tally(loss, packets, seed().wrapping_add(u64::from(line)));
-        let bounds = bounds_of_loss(&tally.periods, packets, Confidence::P95);
+        let counts = counts(loss, packets, seed().wrapping_add(u64::from(line)));
+        let bounds = bounds_of_loss(&counts.periods, packets, Confidence::P95);
         let Bounds { low, high } = bounds.unwrap();
         coverage.count(Some(low), Some(high), truth);
     }
@@ -214,7 +215,8 @@ struct ProbedLine {
 /// `probes` probes over a line that has `jitter` each way.
 fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     let spec = Spec { jitter, delay_ns: 10 * MS, ..Spec::default() };
-    let (mut there, mut back) = (Line::new(spec.clone(), seed), Line::new(spec, !seed));
+    let (mut there, mut back) =
+        (EmulatedLink::new(spec.clone(), seed), EmulatedLink::new(spec, !seed));
     let mut least_ns = u64::MAX;
     let exchange = |probe| {
         let sent_ns = probe * 10 * MS;
@@ -237,8 +239,8 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     let exchanges: Vec<Exchange> = (0..probes).map(exchange).collect();
     let trial = Trial::new(None, Span::from_millis(probes * 10)).unwrap();
     let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
-    outcome.take_probes(exchanges, 0, Tally::default(), None);
-    let measurements = measure(&terms(), &Evidence { path_mtu: None, outcomes: vec![outcome] });
+    outcome.take_probes(exchanges, 0, ReceiverCounts::default(), None);
+    let measurements = measure(&criteria(), &Evidence { path_mtu: None, outcomes: vec![outcome] });
     let sides = |metric, direction| {
         let wanted =
             |m: &&Measurement| m.requirement.metric() == metric && m.direction == direction;
@@ -254,13 +256,13 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     }
 }
 
-fn terms() -> Terms {
+fn criteria() -> Criteria {
     let mut requirements = Requirements::default();
     requirements.set(None, Requirement::RttP99(Span::from_millis(1)));
     requirements.set(None, Requirement::Jitter(Span::from_millis(1)));
-    Terms {
+    Criteria {
         requirements,
-        committed: Directed::default(),
+        committed: PerDirection::default(),
         layer: Layer::L2,
         framing: Framing::plain(IpVersion::V4),
     }

@@ -2,9 +2,10 @@
 
 use super::world::{Blow, Run, Setup, play};
 use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
-use linkqual::flow::{Gap, Status};
-use linkqual::line::{Applies, Class, Loss, Outage, Spec};
-use linkqual::plan::{Course, Direction, Trial};
+use linkqual::direction::{Direction, Directions};
+use linkqual::emulation::{Applies, Class, Loss, Outage, Spec};
+use linkqual::flow::{Silence, Status};
+use linkqual::plan::Trial;
 use linkqual::units::Span;
 
 /// A load of 10 s both ways that is struck by `blow` in its middle; another driver asks for the
@@ -15,7 +16,7 @@ fn struck(blow: Blow, asks_ns: u64) -> (Setup, Run) {
         (5 * SECOND + MS, Blow::AnotherAsks),
         (asks_ns, Blow::AnotherAsks),
     ];
-    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &good()) };
+    let setup = Setup { blows, ..setup(trial(Directions::Both, 1, 200, 10), &good()) };
     let run = play(&setup);
     (setup, run)
 }
@@ -33,7 +34,7 @@ fn check_free(setup: &Setup, run: &Run) {
 /// A load of 10 s both ways to which `blows` happen.
 fn with(blows: &[(u64, Blow)]) -> (Setup, Run) {
     let blows = blows.to_vec();
-    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &good()) };
+    let setup = Setup { blows, ..setup(trial(Directions::Both, 1, 200, 10), &good()) };
     let run = play(&setup);
     (setup, run)
 }
@@ -108,7 +109,7 @@ fn an_agent_that_is_started_again_ends_the_run_soon() {
     assert!((1_000..1_300).contains(&sent), "{sent} packets sent in 5 s, and until it was known");
     let came = outcome.reverse.came.as_ref().unwrap();
     assert!((945..=950).contains(&came.received), "{} packets came in 4.75 s", came.received);
-    let longest = came.gaps.as_slice().iter().map(Gap::span).max();
+    let longest = came.gaps.as_slice().iter().map(Silence::span).max();
     assert_eq!(longest, None, "what the agent did not send is not the line's doing");
     let ended_ns = run.ended_ns.unwrap();
     assert!(ended_ns <= 9 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
@@ -126,7 +127,7 @@ fn a_run_that_the_agent_has_ended_is_told_by_its_record() {
         (5 * SECOND, Blow::ControlCloses),
         (8 * SECOND, Blow::ControlRecovers),
     ];
-    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &spec) };
+    let setup = Setup { blows, ..setup(trial(Directions::Both, 1, 200, 10), &spec) };
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
@@ -151,7 +152,7 @@ fn a_driver_that_dies_with_its_connection_is_gone_within_two_seconds() {
         (5 * SECOND + MS, Blow::AnotherAsks),
         (7 * SECOND, Blow::AnotherAsks),
     ];
-    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &good()) };
+    let setup = Setup { blows, ..setup(trial(Directions::Both, 1, 200, 10), &good()) };
     let run = play(&setup);
     let over_ns = run.agent_over_ns.unwrap();
     assert!(over_ns <= 7 * SECOND, "over at {over_ns} ns; seed {}", setup.seed);
@@ -176,7 +177,7 @@ fn a_driver_that_vanishes_gets_no_load() {
 #[test]
 fn an_agent_that_vanishes_gets_no_load_and_the_run_ends() {
     let blows = vec![(5 * SECOND, Blow::AgentVanishes)];
-    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &good()) };
+    let setup = Setup { blows, ..setup(trial(Directions::Both, 1, 200, 10), &good()) };
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
@@ -190,7 +191,7 @@ fn an_agent_that_vanishes_gets_no_load_and_the_run_ends() {
 #[test]
 fn an_agent_that_dies_with_its_connection_ends_the_run_within_twelve_seconds() {
     let blows = vec![(5 * SECOND, Blow::AgentVanishes), (5 * SECOND, Blow::ControlCloses)];
-    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &good()) };
+    let setup = Setup { blows, ..setup(trial(Directions::Both, 1, 200, 10), &good()) };
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);

@@ -3,19 +3,20 @@
 use super::hands::Host;
 use super::world::play;
 use super::{MS, check_truth, good, line, outcome, setup, trial};
-use linkqual::line::{
+use linkqual::direction::{Direction, Directions};
+use linkqual::emulation::{
     Applies, Class, Duplicate, Entry, Jitter, Loss, Policer, Reorder, Shaper, Spec,
 };
-use linkqual::plan::{Course, Direction, Trial};
+use linkqual::plan::Trial;
 use linkqual::units::Span;
 
-const COURSES: [Course; 3] = [Course::Forward, Course::Reverse, Course::Both];
+const COURSES: [Directions; 3] = [Directions::Forward, Directions::Reverse, Directions::Both];
 
-/// 500 packets a second for 3 s over `spec` in each course, and 10 ms probes alone.
+/// 500 packets a second for 3 s over `spec` in each direction, and 10 ms probes alone.
 #[track_caller]
 fn check(spec: &Spec) {
-    for course in COURSES {
-        check_trial(trial(course, 1, 500, 3), spec);
+    for directions in COURSES {
+        check_trial(trial(directions, 1, 500, 3), spec);
     }
     check_trial(Trial::new(None, Span::from_secs(3)).unwrap(), spec);
 }
@@ -38,7 +39,7 @@ fn a_perfect_line_loses_nothing() {
 
 #[test]
 fn several_streams_are_counted_as_their_sum() {
-    check_trial(trial(Course::Both, 4, 1_000, 2), &losing(Loss::Random { ratio: 0.03 }));
+    check_trial(trial(Directions::Both, 4, 1_000, 2), &losing(Loss::Random { ratio: 0.03 }));
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn reordering_is_no_loss_and_counted() {
     for rule in rules {
         let spec = Spec { reorder: vec![(Applies::ToAll, rule)], ..good() };
         check(&spec);
-        let setup = setup(trial(Course::Both, 1, 500, 3), &spec);
+        let setup = setup(trial(Directions::Both, 1, 500, 3), &spec);
         let run = play(&setup);
         for direction in Direction::ALL {
             let truth = overtaken(line(&run, direction).log());
@@ -109,7 +110,7 @@ fn what_comes_two_seconds_late_is_late() {
         Spec { reorder: vec![(Applies::To(Class::Load), rule)], ..good() }
     };
     check(&held(1_900 * MS));
-    let setup = setup(trial(Course::Both, 1, 500, 4), &held(2_100 * MS));
+    let setup = setup(trial(Directions::Both, 1, 500, 4), &held(2_100 * MS));
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     super::check_identity(&setup, outcome);
@@ -124,7 +125,7 @@ fn what_comes_two_seconds_late_is_late() {
 fn any_datagram_of_the_handshake_may_be_lost() {
     for lost in 1..=12 {
         check_trial(
-            trial(Course::Both, 2, 100, 1),
+            trial(Directions::Both, 2, 100, 1),
             &Spec { loss: vec![(Applies::To(Class::Signal), Loss::First(lost))], ..good() },
         );
     }
@@ -166,7 +167,7 @@ fn what_a_host_refuses_was_never_sent() {
     let setup = super::world::Setup {
         driver_host: host,
         agent_host: host,
-        ..setup(trial(Course::Both, 1, 700, 2), &losing(Loss::EveryNth(20)))
+        ..setup(trial(Directions::Both, 1, 700, 2), &losing(Loss::EveryNth(20)))
     };
     let run = play(&setup);
     check_truth(&setup, &run);
@@ -183,7 +184,7 @@ fn check_drops_alone(spec: &Spec) {
     let setup = super::world::Setup {
         driver_host: host,
         agent_host: host,
-        ..setup(trial(Course::Both, 1, 500, 2), spec)
+        ..setup(trial(Directions::Both, 1, 500, 2), spec)
     };
     let run = play(&setup);
     let outcome = outcome(&setup, &run);

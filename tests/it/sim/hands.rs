@@ -2,12 +2,12 @@
 //! of `flow` in the same order, over the same octets.
 
 use linkqual::clock::{Driver, Stamp};
+use linkqual::direction::Direction;
+use linkqual::emulation::Class;
 use linkqual::flow::{
     Arrived, Closing, End, Ending, Excess, FAREWELL, Handshake, LATE_MAX, NearEvent, Next,
-    Outgoing, Probed, Prober, Receiver, Sender, SentCounts, Stream, Tally,
+    Outgoing, Probed, Prober, Receiver, ReceiverCounts, Sender, SenderCounts, Stream,
 };
-use linkqual::line::Class;
-use linkqual::plan::Direction;
 use linkqual::wire::control::Marks;
 use linkqual::wire::load::Header;
 use linkqual::wire::probe::{LEN_MIN, Probe, Reply};
@@ -44,12 +44,12 @@ impl Host {
     }
 }
 
-/// What the threads of a trial are told (`traffic::Control`).
+/// What the threads of a trial are told (`dataplane::Control`).
 pub(super) struct Orders<C> {
     pub(super) start: Option<Stamp<C>>,
     pub(super) stopped: bool,
     pub(super) gone: Option<Stamp<C>>,
-    pub(super) closings: BTreeMap<StreamNumber, SentCounts>,
+    pub(super) closings: BTreeMap<StreamNumber, SenderCounts>,
 }
 
 impl<C> Default for Orders<C> {
@@ -60,8 +60,8 @@ impl<C> Default for Orders<C> {
 
 /// What a load stream's thread tells in the end.
 pub(super) enum Told {
-    Sent(SentCounts),
-    Came(Tally),
+    Sent(SenderCounts),
+    Came(ReceiverCounts),
 }
 
 /// How a step ended.
@@ -79,7 +79,7 @@ enum Part<C> {
     Over,
 }
 
-/// One end of a load stream (`traffic::load`).
+/// One end of a load stream (`dataplane::load`).
 pub(super) struct LoadEnd<C> {
     pub(super) stream: Stream,
     sealer: Sealer,
@@ -174,7 +174,7 @@ impl<C> LoadEnd<C> {
             self.part = Part::Sending(Box::new(Sender::new(self.stream, start)));
         }
         match std::mem::replace(&mut self.part, Part::Over) {
-            Part::ExpectStart if orders.stopped => Step::Over(Told::Sent(SentCounts::default())),
+            Part::ExpectStart if orders.stopped => Step::Over(Told::Sent(SenderCounts::default())),
             Part::ExpectStart => {
                 self.part = Part::ExpectStart;
                 Step::Wait(now.after_nanos(LOOK_NS))
@@ -294,7 +294,7 @@ enum Phase {
     ExpectClosing { stop_by: Option<Stamp<Driver>> },
 }
 
-/// The driver's probes (`traffic::probing`).
+/// The driver's probes (`dataplane::probing`).
 pub(super) struct Probes {
     stream: Stream,
     sealer: Sealer,
@@ -407,7 +407,7 @@ impl Probes {
         }
         let excess = Excess::new();
         let end = match closing {
-            Some(SentCounts { sent, last_due_ns, .. }) => {
+            Some(SenderCounts { sent, last_due_ns, .. }) => {
                 End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
             }
             None => End::Abandoned { listened_until: orders.gone.unwrap_or(now) },

@@ -9,14 +9,15 @@ mod ends;
 mod exact;
 mod hands;
 mod silence;
-mod stamps;
 mod swarm;
+mod timestamps;
 mod world;
 
 use hands::Host;
+use linkqual::direction::{Direction, Directions};
+use linkqual::emulation::{Class, DriftingClock, EmulatedLink, Spec};
 use linkqual::flow::{Outcome, Status};
-use linkqual::line::{Class, DriftingClock, Line, Spec};
-use linkqual::plan::{Aim, Course, Direction, Load, Trial};
+use linkqual::plan::{Load, LoadKind, Trial};
 use linkqual::units::{PacketRate, Span};
 use world::{Run, Setup};
 
@@ -29,10 +30,10 @@ fn seed() -> u64 {
     std::env::var("SEED").map_or(92, |seed| seed.parse().unwrap())
 }
 
-/// A trial of `seconds` with a load of `per_second` packets in each direction of `course`.
-fn trial(course: Course, streams: u32, per_second: u64, seconds: u64) -> Trial {
+/// A trial of `seconds` with a load of `per_second` packets in each direction of `directions`.
+fn trial(directions: Directions, streams: u32, per_second: u64, seconds: u64) -> Trial {
     let rate = PacketRate::new(per_second).unwrap();
-    let load = Load::new(course, streams, 200, rate, Aim::Carry).unwrap();
+    let load = Load::new(directions, streams, 200, rate, LoadKind::FixedRate).unwrap();
     Trial::new(Some(load), Span::from_secs(seconds)).unwrap()
 }
 
@@ -57,7 +58,7 @@ fn setup(trial: Trial, spec: &Spec) -> Setup {
     }
 }
 
-const fn line(run: &Run, direction: Direction) -> &Line {
+const fn line(run: &Run, direction: Direction) -> &EmulatedLink {
     match direction {
         Direction::Forward => &run.forward,
         Direction::Reverse => &run.reverse,
@@ -100,7 +101,7 @@ fn check_truth(setup: &Setup, run: &Run) {
         assert_eq!(half.probing.sent, Some(probes.offered), "{direction} probes; {setup:?}");
         let received = half.probing.received;
         assert_eq!(received, Some(probes.delivered), "{direction} probes came; {setup:?}");
-        let loaded = outcome.trial.load().is_some_and(|load| load.course().includes(direction));
+        let loaded = outcome.trial.load().is_some_and(|load| load.directions().includes(direction));
         let idle = outcome.trial.load().is_none();
         let truth = match (loaded, idle) {
             (true, _) => line(run, direction).counts(Class::Load),

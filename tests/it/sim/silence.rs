@@ -2,10 +2,11 @@
 
 use super::world::{Blow, Setup, play};
 use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
-use linkqual::flow::{Gap, Half, Outcome, Status};
-use linkqual::line::{Applies, Loss, Outage, Spec};
+use linkqual::direction::{Direction, Directions};
+use linkqual::emulation::{Applies, Loss, Outage, Spec};
+use linkqual::flow::{Half, Outcome, Silence, Status};
 use linkqual::metric::outage_min;
-use linkqual::plan::{Course, Direction, Trial};
+use linkqual::plan::Trial;
 use linkqual::session::driver::Failure;
 use linkqual::units::Span;
 use std::ops::RangeInclusive;
@@ -15,7 +16,7 @@ fn out(start_ns: u64, duration_ns: u64) -> Spec {
     Spec { loss: vec![(Applies::ToAll, outage)], ..good() }
 }
 
-fn outages(outcome: &Outcome, half: &Half) -> Vec<Gap> {
+fn outages(outcome: &Outcome, half: &Half) -> Vec<Silence> {
     half.gaps.outages(outage_min(outcome)).copied().collect()
 }
 
@@ -46,7 +47,7 @@ fn check_outage(
 /// the outage needs its probe, 10 ms on the way, first.
 #[test]
 fn an_outage_is_found_once_and_its_load_paused() {
-    let setup = setup(trial(Course::Both, 1, 200, 30), &out(10 * SECOND, 3 * SECOND));
+    let setup = setup(trial(Directions::Both, 1, 200, 30), &out(10 * SECOND, 3 * SECOND));
     let run = play(&setup);
     super::check_truth(&setup, &run);
     let outcome = outcome(&setup, &run);
@@ -68,7 +69,7 @@ fn an_outage_is_found_once_and_its_load_paused() {
 
 #[test]
 fn an_outage_of_one_direction_is_none_of_the_other() {
-    let both = setup(trial(Course::Both, 1, 200, 10), &good());
+    let both = setup(trial(Directions::Both, 1, 200, 10), &good());
     let setup = Setup { reverse: out(4 * SECOND, SECOND / 2), ..both };
     let run = play(&setup);
     super::check_truth(&setup, &run);
@@ -96,7 +97,7 @@ fn an_idle_trial_finds_outages_by_its_probes() {
 /// reply did.
 #[test]
 fn a_line_that_dies_for_good_is_out_to_the_end() {
-    let setup = setup(trial(Course::Both, 1, 200, 10), &out(5 * SECOND, u64::MAX));
+    let setup = setup(trial(Directions::Both, 1, 200, 10), &out(5 * SECOND, u64::MAX));
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Ok, "{:?}", outcome.reason);
@@ -117,7 +118,7 @@ fn a_line_that_dies_for_good_is_out_to_the_end() {
 /// channel's delay of 250 ms, and a handshake of 40 ms at most, too early.
 #[test]
 fn a_line_that_is_dead_from_the_start_is_one_outage_and_no_error() {
-    let both = setup(trial(Course::Both, 1, 200, 5), &out(0, u64::MAX));
+    let both = setup(trial(Directions::Both, 1, 200, 5), &out(0, u64::MAX));
     for setup in [Setup { reverse: good(), ..both.clone() }, both] {
         let run = play(&setup);
         let outcome = outcome(&setup, &run);
@@ -135,7 +136,7 @@ fn a_line_that_is_dead_from_the_start_is_one_outage_and_no_error() {
 #[test]
 fn a_line_that_carries_no_datagram_opens_nothing_and_holds_no_slot() {
     let dead = Spec { loss: vec![(Applies::ToAll, Loss::After(0))], ..good() };
-    let setup = setup(trial(Course::Both, 1, 200, 5), &dead);
+    let setup = setup(trial(Directions::Both, 1, 200, 5), &dead);
     let run = play(&setup);
     let Some(Err(Failure::NotOpened(why))) = &run.ended else {
         unreachable!("{:?}; seed {}", run.ended, setup.seed)
@@ -150,10 +151,10 @@ fn a_line_that_carries_no_datagram_opens_nothing_and_holds_no_slot() {
 fn a_line_that_takes_the_control_connection_with_it_is_out_all_the_same() {
     let blows = vec![(5 * SECOND, Blow::ControlDies)];
     let dead = out(5 * SECOND, u64::MAX);
-    let setup = Setup { blows, ..setup(trial(Course::Both, 1, 200, 10), &dead) };
+    let setup = Setup { blows, ..setup(trial(Directions::Both, 1, 200, 10), &dead) };
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
-    let longest = outages(outcome, &outcome.reverse).iter().map(Gap::span).max();
+    let longest = outages(outcome, &outcome.reverse).iter().map(Silence::span).max();
     assert!(longest.is_some_and(|span| Span::from_secs(4) <= span), "{longest:?}");
 }

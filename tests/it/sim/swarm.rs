@@ -3,10 +3,11 @@
 use super::hands::Host;
 use super::world::{Blow, Setup, play};
 use super::{MS, SECOND, check_identity, check_truth, outcome, seed, setup, trial};
-use linkqual::line::{
+use linkqual::direction::Directions;
+use linkqual::emulation::{
     Applies, Class, DriftingClock, Duplicate, Jitter, Loss, Outage, Policer, Reorder, Shaper, Spec,
 };
-use linkqual::plan::{Course, Trial};
+use linkqual::plan::Trial;
 use linkqual::units::Span;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -98,11 +99,12 @@ fn draw_clock(dice: &mut ChaCha8Rng) -> DriftingClock {
 
 fn draw_trial(dice: &mut ChaCha8Rng) -> Trial {
     let seconds = dice.random_range(1..=3);
-    let course = [Course::Forward, Course::Reverse, Course::Both][dice.random_range(0..3)];
+    let directions =
+        [Directions::Forward, Directions::Reverse, Directions::Both][dice.random_range(0..3)];
     if one_in(dice, 8) {
         return Trial::new(None, Span::from_secs(seconds)).unwrap();
     }
-    trial(course, dice.random_range(1..=3), dice.random_range(20..1_500), seconds)
+    trial(directions, dice.random_range(1..=3), dice.random_range(20..1_500), seconds)
 }
 
 fn draw_setup(seed: u64) -> Setup {

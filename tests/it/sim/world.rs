@@ -3,12 +3,13 @@
 
 use super::hands::{Host, LoadEnd, Opening, Orders, Out, Probes, Step, Told};
 use linkqual::clock::{Agent, Driver, Stamp};
+use linkqual::direction::Direction;
+use linkqual::emulation::{self, Class, DriftingClock, EmulatedLink, Spec};
 use linkqual::flow::{
     Closing, End, Excess, FAREWELL, FarEvent, HostLimits, Incoming, LATE_MAX, NearEvent, Outcome,
-    PROBE_STREAM, Reflector, Response, SentCounts, Stream, Tally,
+    PROBE_STREAM, ReceiverCounts, Reflector, Response, SenderCounts, Stream,
 };
-use linkqual::line::{self, Class, DriftingClock, Line, Spec};
-use linkqual::plan::{Direction, Limits, Trial};
+use linkqual::plan::{Limits, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::agent::{self, ConnectionId, TrialId};
 use linkqual::session::driver::{self, Failure, Task};
@@ -93,8 +94,8 @@ pub(super) struct Run {
     pub(super) ended: Option<Result<Box<Outcome>, Failure>>,
     /// When that was.
     pub(super) ended_ns: Option<u64>,
-    pub(super) forward: Line,
-    pub(super) reverse: Line,
+    pub(super) forward: EmulatedLink,
+    pub(super) reverse: EmulatedLink,
     /// When the last load packet of each direction left.
     pub(super) last_load_ns: [u64; 2],
     /// When anything of the data plane left the agent last.
@@ -194,7 +195,7 @@ struct FarStream {
     wake_ns: u64,
 }
 
-/// The agent's hands (`traffic::far`).
+/// The agent's hands (`dataplane::far`).
 struct Far {
     reflector: Reflector,
     pending: BTreeMap<Token, (TrialId, Stream, [u8; KEY_LEN])>,
@@ -250,8 +251,8 @@ fn driver_address(stream: StreamNumber) -> SocketAddr {
 }
 
 /// A line whose outages count from the start of the trial, and spare what comes before it.
-fn new_line(spec: &Spec, seed: u64) -> Line {
-    let mut line = Line::new(spec.clone(), seed);
+fn new_line(spec: &Spec, seed: u64) -> EmulatedLink {
+    let mut line = EmulatedLink::new(spec.clone(), seed);
     line.set_epoch(u64::MAX);
     line.keep_log();
     line
@@ -571,7 +572,7 @@ impl World {
         self.orders.start = Some(now);
         self.setup.agent_clock.step = self.setup.agent_step.map(|(after_ns, by_ns)| {
             let at_ns = self.now_ns + after_ns;
-            line::Step { at_ns, by_ns }
+            emulation::Step { at_ns, by_ns }
         });
         self.wake_near();
         for (after_ns, blow) in self.setup.blows.clone() {
@@ -638,7 +639,7 @@ impl World {
                     near.near = Near::Over;
                     events.push(match told {
                         Told::Sent(sent) => NearEvent::Sent(number, sent),
-                        Told::Came(tally) => NearEvent::Came(number, tally),
+                        Told::Came(counts) => NearEvent::Came(number, counts),
                     });
                     None
                 }
@@ -816,8 +817,8 @@ impl World {
             let end = End::Abandoned { listened_until: self.agent_now() };
             self.far.reflector.forget(token, end, 0);
             let event = match stream.direction {
-                Direction::Forward => FarEvent::Came(stream.number, Tally::default()),
-                Direction::Reverse => FarEvent::Sent(stream.number, SentCounts::default()),
+                Direction::Forward => FarEvent::Came(stream.number, ReceiverCounts::default()),
+                Direction::Reverse => FarEvent::Sent(stream.number, SenderCounts::default()),
             };
             self.tell_agent(trial, event);
         }
@@ -826,13 +827,13 @@ impl World {
         self.wake_far(trial);
     }
 
-    fn close_probes(&mut self, trial: TrialId, sent: Option<&SentCounts>) {
+    fn close_probes(&mut self, trial: TrialId, sent: Option<&SenderCounts>) {
         let token = self.far.probes.iter().find(|(_, id)| **id == trial).map(|(token, _)| *token);
         let Some(token) = token else { return };
         self.far.probes.remove(&token);
         let excess = Excess::new();
         let end = match sent {
-            Some(SentCounts { sent, last_due_ns, .. }) => {
+            Some(SenderCounts { sent, last_due_ns, .. }) => {
                 End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
             }
             None => End::Abandoned { listened_until: self.agent_now() },
@@ -936,7 +937,7 @@ impl World {
                     id,
                     match told {
                         Told::Sent(sent) => FarEvent::Sent(number, sent),
-                        Told::Came(tally) => FarEvent::Came(number, tally),
+                        Told::Came(counts) => FarEvent::Came(number, counts),
                     },
                 );
             }

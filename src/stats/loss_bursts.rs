@@ -18,7 +18,7 @@ pub const REACHES: [u64; 5] = [1, 2, 4, 8, 16];
 /// A run that is still open counts at its length so far. `r x r r x r x r x x` has the four periods
 /// of 1, 1, 1 and 2 packets; of reach 2, it has two clusters, of 1 and 4 lost packets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct LossPeriods {
+pub struct LossBursts {
     lost: u64,
     longest: u64,
     /// One for each of [`REACHES`].
@@ -56,7 +56,7 @@ impl Clusters {
     }
 }
 
-impl LossPeriods {
+impl LossBursts {
     /// From the numbers of a saved record, its last cluster closed; `None` unless they agree with
     /// one another.
     ///
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_pattern_without_some_of_its_losses_keeps_their_burstiness() {
-        let mut periods = LossPeriods::default();
+        let mut periods = LossBursts::default();
         (0..4).for_each(|_| {
             periods.on_lost(5);
             periods.on_arrived(3);
@@ -302,13 +302,13 @@ mod tests {
         assert_eq!((half.lost(), half.periods(), half.sum_of_squares()), (10, 2, 50));
         // All four are one cluster of reach 4: of its 20 packets, half stays.
         assert_eq!(half.clusters(4), Clusters { count: 1, lost: 10, sum_of_squares: 200 });
-        assert_eq!(periods.without(20), LossPeriods::default());
+        assert_eq!(periods.without(20), LossBursts::default());
         assert_eq!(periods.without(0).lost(), 20);
     }
 
     #[test]
     fn half_an_outage_keeps_half_its_squares_beyond_64_bit() {
-        let mut periods = LossPeriods::default();
+        let mut periods = LossBursts::default();
         periods.on_lost(100_000_000_000);
         let half = periods.without(50_000_000_000);
         assert_eq!(half.sum_of_squares(), 5 * 10_u128.pow(21));
@@ -316,8 +316,8 @@ mod tests {
     }
 
     /// The periods of a pattern: `r` arrived, `x` lost.
-    fn periods(pattern: &str) -> LossPeriods {
-        let mut periods = LossPeriods::default();
+    fn periods(pattern: &str) -> LossBursts {
+        let mut periods = LossBursts::default();
         for packet in pattern.chars() {
             match packet {
                 'x' => periods.on_lost(1),
@@ -329,7 +329,7 @@ mod tests {
 
     /// Not a closure: rustc 1.95 at opt-level 1 shares a closure's arguments with its caller
     /// (rust-lang/rust#155241), and merges twice.
-    fn merged(mut left: LossPeriods, right: LossPeriods) -> LossPeriods {
+    fn merged(mut left: LossBursts, right: LossBursts) -> LossBursts {
         left.merge(&right);
         left
     }
@@ -349,16 +349,16 @@ mod tests {
         (clusters.len() as u64, clusters.iter().map(|lost| lost * lost).sum())
     }
 
-    fn from_parts_of(periods: &LossPeriods) -> Option<LossPeriods> {
+    fn from_parts_of(periods: &LossBursts) -> Option<LossBursts> {
         let wider = periods.wider().map(|(_, clusters)| (clusters.count, clusters.sum_of_squares));
         let wider: Vec<_> = wider.collect();
         let (lost, count, longest) = (periods.lost(), periods.periods(), periods.longest());
-        LossPeriods::from_parts(lost, count, longest, periods.sum_of_squares(), &wider)
+        LossBursts::from_parts(lost, count, longest, periods.sum_of_squares(), &wider)
     }
 
     /// Count and sum of squares of the clusters of each reach.
     #[track_caller]
-    fn check_clusters(periods: LossPeriods, expected: [(u64, u128); REACHES.len()]) {
+    fn check_clusters(periods: LossBursts, expected: [(u64, u128); REACHES.len()]) {
         for (reach, (count, sum_of_squares)) in REACHES.into_iter().zip(expected) {
             let lost = periods.lost();
             let expected = Clusters { count, lost, sum_of_squares };
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(periods: LossPeriods, lost: u64, count: u64, longest: u64, sum_of_squares: u128) {
+    fn check(periods: LossBursts, lost: u64, count: u64, longest: u64, sum_of_squares: u128) {
         assert_eq!(periods.lost(), lost, "lost");
         assert_eq!(periods.periods(), count, "periods");
         assert_eq!(periods.longest(), longest, "longest");
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn losses_told_in_one_number_are_one_run() {
-        let mut told = LossPeriods::default();
+        let mut told = LossBursts::default();
         told.on_lost(2);
         told.on_arrived(0);
         told.on_lost(3);
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn an_outage_of_10_to_11_packets_is_exact() {
-        let mut periods = LossPeriods::default();
+        let mut periods = LossBursts::default();
         periods.on_lost(100_000_000_000);
         check(periods, 100_000_000_000, 1, 100_000_000_000, 10_u128.pow(22));
     }
@@ -435,7 +435,7 @@ mod tests {
             (15, [2, 2, 2, 2, 1]),
             (16, [2, 2, 2, 2, 2]),
         ] {
-            let mut told = LossPeriods::default();
+            let mut told = LossBursts::default();
             told.on_lost(3);
             told.on_arrived(arrivals);
             told.on_lost(2);
@@ -450,7 +450,7 @@ mod tests {
             assert_eq!(periods.clusters(reach).count, count, "reach {reach}");
         }
         assert_eq!(periods.clusters(2).mean_lost(), Some(1.5));
-        assert_eq!(LossPeriods::default().clusters(2).mean_lost(), None);
+        assert_eq!(LossBursts::default().clusters(2).mean_lost(), None);
     }
 
     #[test]
@@ -476,22 +476,22 @@ mod tests {
         periods.on_lost(1);
         check_clusters(periods, [(6, 6), (5, 8), (5, 8), (5, 8), (5, 8)]);
         check(periods, 6, 6, 1, 6);
-        let mut nothing = LossPeriods::default();
+        let mut nothing = LossBursts::default();
         nothing.add_scattered(0);
-        assert_eq!(nothing, LossPeriods::default());
+        assert_eq!(nothing, LossBursts::default());
         nothing.add_scattered(u64::MAX);
         assert_eq!(from_parts_of(&nothing), Some(nothing));
     }
 
     #[test]
     fn parts_without_clusters_are_periods_apart_from_each_other() {
-        let parts = LossPeriods::from_parts(5, 4, 2, 7, &[]);
+        let parts = LossBursts::from_parts(5, 4, 2, 7, &[]);
         check_clusters(parts.expect("a pattern"), [(4, 7); 5]);
     }
 
     #[test]
     fn clusters_that_no_pattern_has_are_refused() {
-        let told = |wider: &[(u64, u128)]| LossPeriods::from_parts(5, 4, 2, 7, wider);
+        let told = |wider: &[(u64, u128)]| LossBursts::from_parts(5, 4, 2, 7, wider);
         assert!(told(&[(2, 17), (1, 25), (1, 25), (1, 25)]).is_some());
         assert!(told(&[(4, 7), (4, 7), (3, 9), (2, 17)]).is_some());
         for wider in [
@@ -511,8 +511,8 @@ mod tests {
         ] {
             assert_eq!(told(wider), None, "{wider:?} was taken");
         }
-        let nothing = |wider| LossPeriods::from_parts(0, 0, 0, 0, wider);
-        assert_eq!(nothing(&[(0, 0); 4]), Some(LossPeriods::default()));
+        let nothing = |wider| LossBursts::from_parts(0, 0, 0, 0, wider);
+        assert_eq!(nothing(&[(0, 0); 4]), Some(LossBursts::default()));
         assert_eq!(nothing(&[(1, 0); 4]), None);
     }
 
@@ -530,11 +530,11 @@ mod tests {
             (6, 3, 3, 13), // odd squares of an even sum
             (u64::MAX, u64::MAX, u64::MAX, u128::MAX),
         ] {
-            let parts = LossPeriods::from_parts(lost, count, longest, squares, &[]);
+            let parts = LossBursts::from_parts(lost, count, longest, squares, &[]);
             assert_eq!(parts, None, "{lost} {count} {longest} {squares} was taken");
         }
-        assert!(LossPeriods::from_parts(6, 3, 3, 14, &[]).is_some());
-        let dead = LossPeriods::from_parts(u64::MAX, 1, u64::MAX, square(u64::MAX), &[]);
+        assert!(LossBursts::from_parts(6, 3, 3, 14, &[]).is_some());
+        let dead = LossBursts::from_parts(u64::MAX, 1, u64::MAX, square(u64::MAX), &[]);
         assert!(dead.is_some());
     }
 
@@ -559,7 +559,7 @@ mod tests {
         fn packets_told_together_are_those_told_one_by_one(
             runs in prop::collection::vec((0_u64..20, 0_u64..4), 0..9),
         ) {
-            let (mut together, mut one_by_one) = (LossPeriods::default(), LossPeriods::default());
+            let (mut together, mut one_by_one) = (LossBursts::default(), LossBursts::default());
             for (arrived, lost) in runs {
                 together.on_arrived(arrived);
                 together.on_lost(lost);
@@ -584,8 +584,8 @@ mod tests {
             squares: u128,
             wider: [(u64, u128); REACHES.len() - 1],
         ) {
-            let _ = LossPeriods::from_parts(lost, count, longest, squares, &wider);
-            let _ = LossPeriods::from_parts(lost, 1, lost, square(lost), &wider);
+            let _ = LossBursts::from_parts(lost, count, longest, squares, &wider);
+            let _ = LossBursts::from_parts(lost, 1, lost, square(lost), &wider);
         }
     }
 }

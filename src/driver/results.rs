@@ -6,7 +6,7 @@ use crate::io::clock;
 use crate::io::files::{Output, ROWS, TEXT};
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
-use crate::report::{Leg, PlanRecord, Report, Run, csv, text};
+use crate::report::{PlanRecord, Report, Run, SiteRun, csv, text};
 use crate::units::IpVersion;
 use crate::wire::control::RunId;
 use rand::TryRng as _;
@@ -17,18 +17,18 @@ const MTU_USUAL: u32 = 1_500;
 
 /// A run under way: its plan, and the ways to its sites as far as they have come.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct Results {
     run: RunId,
     started_ns: u64,
     plan: Plan,
     file: Option<PlanRecord>,
-    legs: Vec<Leg>,
+    site_runs: Vec<SiteRun>,
     complete: bool,
     notes: Vec<String>,
     output: Option<Output>,
 }
 
-impl Ledger {
+impl Results {
     /// A run of `plan`, read from `file`, that begins now.
     ///
     /// # Errors
@@ -44,8 +44,8 @@ impl Ledger {
             .try_fill_bytes(&mut name)
             .map_err(|error| Error::System(error.to_string()))?;
         let run = RunId(u128::from_le_bytes(name));
-        let (started_ns, legs, notes) = (clock::wall_ns(), Vec::new(), Vec::new());
-        Ok(Self { run, started_ns, plan, file, legs, complete: true, notes, output })
+        let (started_ns, site_runs, notes) = (clock::wall_ns(), Vec::new(), Vec::new());
+        Ok(Self { run, started_ns, plan, file, site_runs, complete: true, notes, output })
     }
 
     /// What is asked.
@@ -68,38 +68,38 @@ impl Ledger {
         }
     }
 
-    /// Writes what is known, of which `leg` is the newest.
+    /// Writes what is known, of which `site_run` is the newest.
     ///
     /// # Errors
     ///
     /// Where the files cannot be written.
-    pub(super) fn save(&mut self, leg: Leg, is_complete: bool) -> Result<(), Error> {
-        self.legs.push(leg);
+    pub(super) fn save(&mut self, site_run: SiteRun, is_complete: bool) -> Result<(), Error> {
+        self.site_runs.push(site_run);
         let before = self.complete;
         self.complete &= is_complete;
         let saved = self.write().map(drop);
         self.complete = before;
-        self.legs.pop();
+        self.site_runs.pop();
         saved
     }
 
     /// The way to a site is over.
-    pub(super) fn close(&mut self, leg: Leg, is_complete: bool) {
+    pub(super) fn close(&mut self, site_run: SiteRun, is_complete: bool) {
         self.complete &= is_complete;
-        self.legs.push(leg);
+        self.site_runs.push(site_run);
     }
 
     /// The way to the site at `place` could not even be begun.
     /// Nothing is changed where it was.
     pub(super) fn miss(&mut self, place: usize, agent: Option<SocketAddr>, reason: &str) {
-        if place < self.legs.len() {
+        if place < self.site_runs.len() {
             return;
         }
         let site = &self.plan.sites[place];
         let ip = agent.map_or(IpVersion::V4, |agent| IpVersion::of(agent.ip()));
         let mut campaign = Campaign::new(self.plan.clone(), place, ip, MTU_USUAL);
         campaign.abandon(reason);
-        let leg = Leg {
+        let site_run = SiteRun {
             site: site.name.clone(),
             agent: site.agent.to_string(),
             address: agent.map(|agent| agent.to_string()),
@@ -112,14 +112,14 @@ impl Ledger {
             evidence: campaign.evidence().clone(),
             reason: Some(reason.to_owned()),
         };
-        self.close(leg, false);
+        self.close(site_run, false);
     }
 
     /// Whether anything was measured on the way to any site.
     #[must_use]
     pub fn has_evidence(&self) -> bool {
         let ran = |outcome: &crate::flow::Outcome| outcome.status != crate::flow::Status::NotRun;
-        self.legs.iter().any(|leg| leg.evidence.outcomes.iter().any(ran))
+        self.site_runs.iter().any(|site_run| site_run.evidence.outcomes.iter().any(ran))
     }
 
     /// The report of all that was found out, written.
@@ -140,10 +140,10 @@ impl Ledger {
     }
 
     fn report(&self) -> Report {
-        let of_leg = |leg: &Leg| {
+        let of_site_run = |site_run: &SiteRun| {
             let site =
-                if 1 < self.plan.sites.len() { format!("{}: ", leg.site) } else { "".into() };
-            leg.reason.as_ref().map(|reason| format!("{site}{reason}"))
+                if 1 < self.plan.sites.len() { format!("{}: ", site_run.site) } else { "".into() };
+            site_run.reason.as_ref().map(|reason| format!("{site}{reason}"))
         };
         let run = Run {
             id: self.run.to_string(),
@@ -151,9 +151,9 @@ impl Ledger {
             ended_ns: clock::wall_ns(),
             plan: self.plan.clone(),
             file: self.file.clone(),
-            legs: self.legs.clone(),
-            complete: self.complete && self.legs.len() == self.plan.sites.len(),
-            reason: self.legs.iter().find_map(of_leg),
+            site_runs: self.site_runs.clone(),
+            complete: self.complete && self.site_runs.len() == self.plan.sites.len(),
+            reason: self.site_runs.iter().find_map(of_site_run),
             notes: self.notes.clone(),
         };
         run.report()

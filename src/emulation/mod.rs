@@ -91,7 +91,7 @@ pub struct Spec {
     pub loss: Vec<(Applies, Loss)>,
     /// Committed rate: drops what comes above it.
     pub policer: Option<Policer>,
-    /// Line rate: delays what comes above it, and drops what finds the queue full.
+    /// EmulatedLink rate: delays what comes above it, and drops what finds the queue full.
     pub shaper: Option<Shaper>,
     /// The floor of the delay, in nanoseconds.
     pub delay_ns: u64,
@@ -174,7 +174,7 @@ impl Deliveries {
 /// own, thrown once per packet. (Exponential and normal jitter are as reproducible as the floating
 /// point of the platform.)
 #[derive(Debug)]
-pub struct Line {
+pub struct EmulatedLink {
     mtu: Option<u32>,
     loss: Vec<LossRule>,
     policer: Option<Bucket>,
@@ -196,7 +196,7 @@ struct Lot {
     gap_ns: Option<u64>,
 }
 
-impl Line {
+impl EmulatedLink {
     /// A line that has carried nothing yet.
     #[must_use]
     pub fn new(spec: Spec, seed: u64) -> Self {
@@ -326,8 +326,8 @@ mod tests {
     const US: u64 = 1_000;
     const MS: u64 = 1_000_000;
 
-    fn line(spec: Spec) -> Line {
-        Line::new(spec, 7)
+    fn line(spec: Spec) -> EmulatedLink {
+        EmulatedLink::new(spec, 7)
     }
 
     fn lost(cause: Cause) -> Fate {
@@ -502,7 +502,8 @@ mod tests {
     #[test]
     fn another_seed_is_another_line() {
         let spec = Spec { jitter: Jitter::Uniform { max_ns: u64::MAX / 2 }, ..Spec::default() };
-        let arrivals = [1, 2].map(|seed| Line::new(spec.clone(), seed).offer(0, 1, Class::Load));
+        let arrivals =
+            [1, 2].map(|seed| EmulatedLink::new(spec.clone(), seed).offer(0, 1, Class::Load));
         assert_ne!(arrivals[0], arrivals[1]);
     }
 
@@ -629,7 +630,7 @@ mod tests {
             offers in offers(),
             seed: u64,
         ) {
-            let mut line = Line::new(spec, seed);
+            let mut line = EmulatedLink::new(spec, seed);
             line.keep_log();
             for &(now_ns, octets, class) in &offers {
                 line.offer(now_ns, octets, class);
@@ -656,7 +657,7 @@ mod tests {
             seed: u64,
         ) {
             let delay_ns = spec.delay_ns;
-            let mut line = Line::new(spec, seed);
+            let mut line = EmulatedLink::new(spec, seed);
             for (now_ns, octets, class) in offers {
                 let deliveries = line.offer(now_ns, octets, class);
                 let arrivals_ns = deliveries.arrivals_ns();
@@ -672,7 +673,7 @@ mod tests {
             offers in offers(),
             seed: u64,
         ) {
-            let mut line = Line::new(Spec { keep_order: true, ..spec }, seed);
+            let mut line = EmulatedLink::new(Spec { keep_order: true, ..spec }, seed);
             let mut latest_ns = 0;
             for (now_ns, octets, class) in offers {
                 let deliveries = line.offer(now_ns, octets, class);
@@ -689,7 +690,8 @@ mod tests {
             offers in offers(),
             seed: u64,
         ) {
-            let (mut one, mut other) = (Line::new(spec.clone(), seed), Line::new(spec, seed));
+            let mut one = EmulatedLink::new(spec.clone(), seed);
+            let mut other = EmulatedLink::new(spec, seed);
             for (now_ns, octets, class) in offers {
                 let deliveries = one.offer(now_ns, octets, class);
                 prop_assert_eq!(deliveries, other.offer(now_ns, octets, class));

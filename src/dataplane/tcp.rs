@@ -2,14 +2,14 @@
 
 use super::{Control, Gauge, LOOK_NS};
 use crate::clock::{Agent, Driver, Stamp};
+use crate::direction::Direction;
 use crate::flow::{
     LATE_MAX, Next, Payload, PayloadCheck, TcpCame, TcpReceiver, TcpSender, TcpSent, TcpStream,
     WRITE_MAX,
 };
 use crate::io::clock;
+use crate::io::egress::Egress;
 use crate::io::tcp::{Bulk, Moved};
-use crate::io::way::Way;
-use crate::plan::Direction;
 use crate::wire::control::RunId;
 use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
 use crate::wire::seal::Sealer;
@@ -32,7 +32,7 @@ const CHECKED_MAX: usize = 1 << 17;
 ///
 /// What the kernel says, or why the agent did not take it.
 pub(super) fn open(
-    (peer, way): (SocketAddr, &Way),
+    (peer, way): (SocketAddr, &Egress),
     run: RunId,
     stream: &TcpStream,
     sealer: &Sealer,
@@ -312,7 +312,7 @@ pub(super) fn carry(
 #[expect(clippy::disallowed_methods, reason = "tests start threads")]
 mod tests {
     use super::*;
-    use crate::plan::{Aim, CongestionControl, Dscp};
+    use crate::plan::{CongestionControl, Dscp, LoadKind};
     use crate::units::{BitRate, Span};
     use crate::wire::Token;
     use std::net::TcpListener;
@@ -326,7 +326,7 @@ mod tests {
             rate: rate.parse().expect("a rate"),
             duration: Span::from_secs(seconds),
             congestion: CongestionControl::CUBIC,
-            aim: Aim::Carry,
+            kind: LoadKind::FixedRate,
             verify: true,
             round_trip: Some(Span::from_millis(1)),
             dscp: Dscp::default(),
@@ -336,7 +336,7 @@ mod tests {
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
-        let near = Bulk::connect(address, &Way::default(), OPEN_MAX, None).expect("it listens");
+        let near = Bulk::connect(address, &Egress::default(), OPEN_MAX, None).expect("it listens");
         (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
     }
 
@@ -424,7 +424,7 @@ mod tests {
             });
             let (run, sealer) = (RunId(9), Sealer::new(&[1; 32]));
             let opened =
-                open((address, &Way::default()), run, &stream, &sealer, &Control::default());
+                open((address, &Egress::default()), run, &stream, &sealer, &Control::default());
             let (_bulk, answered, hello) = far.join().expect("it never panics");
             answered.expect("a socket");
             assert_eq!(hello.map(|hello| (hello.run, hello.token)), Ok((run, stream.token)));

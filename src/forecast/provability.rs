@@ -2,15 +2,16 @@
 //! takes, and what they have.
 
 use super::{MTU_ASSUMED, Step};
-use crate::method::composition::{LOST_ALLOWED, TCP_EDGES};
-use crate::metric::{PACE_SPARE_PERCENT, TCP_SECONDS_MIN, Terms};
-use crate::plan::{Aim, Direction, Metric, Requirement, Trial};
+use crate::direction::Direction;
+use crate::method::trials::{LOST_ALLOWED, TCP_EDGES};
+use crate::metric::{Criteria, PACE_SPARE_PERCENT, TCP_SECONDS_MIN};
+use crate::plan::{LoadKind, Metric, Requirement, Trial};
 use crate::stats::confidence::{packets_needed, samples_needed};
 use crate::units::{BitRate, Ratio, Span};
 
 /// A requirement, and what may become of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prospect {
+pub struct Provability {
     /// What is required.
     pub requirement: Requirement,
     /// In which direction; `None` for the round trip.
@@ -34,19 +35,20 @@ pub enum Chance {
     Unprovable(String),
 }
 
-/// Each requirement of `terms`, against what `steps` will send.
-pub(super) fn prospects(terms: &Terms, steps: &[Step]) -> Vec<Prospect> {
-    let prospect = |(direction, requirement)| prospect(terms, steps, direction, requirement);
-    terms.requirements.iter().map(prospect).collect()
+/// Each requirement of `criteria`, against what `steps` will send.
+pub(super) fn provabilities(criteria: &Criteria, steps: &[Step]) -> Vec<Provability> {
+    let provability =
+        |(direction, requirement)| provability(criteria, steps, direction, requirement);
+    criteria.requirements.iter().map(provability).collect()
 }
 
-fn prospect(
-    terms: &Terms,
+fn provability(
+    criteria: &Criteria,
     steps: &[Step],
     direction: Option<Direction>,
     requirement: Requirement,
-) -> Prospect {
-    let judges = |trial: &Trial| judges(terms, trial, direction, requirement);
+) -> Provability {
+    let judges = |trial: &Trial| judges(criteria, trial, direction, requirement);
     let numbered = steps.iter().map(|step| &step.trial).enumerate();
     let (judged_by, trials): (Vec<usize>, Vec<&Trial>) =
         numbered.filter(|(_, trial)| judges(trial)).unzip();
@@ -55,29 +57,29 @@ fn prospect(
             (format!("UDP at {rate} or more, within what is committed; counted"), Chance::Provable)
         }
         Requirement::TcpThroughput(_) => tcp_seconds(&trials),
-        Requirement::Loss(most) => losses(terms, &trials, direction, most),
-        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) => probes(terms, &trials, 0.99),
-        Requirement::Jitter(_) => probes(terms, &trials, 0.999),
+        Requirement::Loss(most) => losses(criteria, &trials, direction, most),
+        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) => probes(criteria, &trials, 0.99),
+        Requirement::Jitter(_) => probes(criteria, &trials, 0.999),
         Requirement::Outage(most) => outage(&trials, most),
         Requirement::PathMtu(octets) => path_mtu(octets),
     };
     if trials.is_empty() && requirement.metric() != Metric::PathMtu {
-        chance = Chance::Unprovable(nobody_judges(terms, steps, direction, requirement));
+        chance = Chance::Unprovable(nobody_judges(criteria, steps, direction, requirement));
     }
-    Prospect { requirement, direction, judged_by, needs, chance }
+    Provability { requirement, direction, judged_by, needs, chance }
 }
 
 /// Whether `trial` will have something to say to the requirement; as [`crate::metric`] has it.
 fn judges(
-    terms: &Terms,
+    criteria: &Criteria,
     trial: &Trial,
     direction: Option<Direction>,
     requirement: Requirement,
 ) -> bool {
-    let carried = |way| trial.load().is_some_and(|load| terms.is_carried(load, way));
+    let carried = |way| trial.load().is_some_and(|load| criteria.is_carried(load, way));
     let Some(way) = direction else {
         return match requirement {
-            Requirement::RttP99(_) => terms.is_at_ease(trial),
+            Requirement::RttP99(_) => criteria.is_at_ease(trial),
             Requirement::RttP99Loaded(_) => !trial.is_idle(),
             _ => false,
         };
@@ -86,29 +88,29 @@ fn judges(
         return false;
     }
     match requirement {
-        Requirement::Throughput(rate) => carried(way) && is_udp_at(terms, trial, way, rate),
-        Requirement::TcpThroughput(rate) => is_tcp_at(terms, trial, way, rate),
+        Requirement::Throughput(rate) => carried(way) && is_udp_at(criteria, trial, way, rate),
+        Requirement::TcpThroughput(rate) => is_tcp_at(criteria, trial, way, rate),
         Requirement::Loss(_) => carried(way),
-        Requirement::Jitter(_) => terms.is_at_ease(trial),
-        Requirement::Outage(_) => terms.is_at_ease(trial) || trial.tcp().is_some(),
+        Requirement::Jitter(_) => criteria.is_at_ease(trial),
+        Requirement::Outage(_) => criteria.is_at_ease(trial) || trial.tcp().is_some(),
         _ => false,
     }
 }
 
-fn is_udp_at(terms: &Terms, trial: &Trial, way: Direction, least: BitRate) -> bool {
+fn is_udp_at(criteria: &Criteria, trial: &Trial, way: Direction, least: BitRate) -> bool {
     trial.load().is_some_and(|load| {
-        let packets = terms.framing.packet_rate(least, terms.layer, load.payload());
+        let packets = criteria.framing.packet_rate(least, criteria.layer, load.payload());
         load.rate(way).is_some_and(|rate| packets <= rate)
     })
 }
 
 /// Whether TCP is not held below `least` by its own pace; how far the agent lets it go is not known
 /// yet.
-fn is_tcp_at(terms: &Terms, trial: &Trial, way: Direction, least: BitRate) -> bool {
+fn is_tcp_at(criteria: &Criteria, trial: &Trial, way: Direction, least: BitRate) -> bool {
     trial.tcp().is_some_and(|load| {
-        let rate = load.rate_at(way, terms.framing, terms.layer);
+        let rate = load.rate_at(way, criteria.framing, criteria.layer);
         let enough = |rate: BitRate| paced(least) <= rate.bits_per_second();
-        load.aim() == Aim::Capacity || rate.is_some_and(enough)
+        load.kind() == LoadKind::Capacity || rate.is_some_and(enough)
     })
 }
 
@@ -118,7 +120,7 @@ const fn paced(rate: BitRate) -> u64 {
 }
 
 fn nobody_judges(
-    terms: &Terms,
+    criteria: &Criteria,
     steps: &[Step],
     direction: Option<Direction>,
     requirement: Requirement,
@@ -128,8 +130,9 @@ fn nobody_judges(
     let mut udp = steps.iter().filter(covers).filter(|step| step.trial.load().is_some());
     match requirement {
         Requirement::Throughput(rate) => {
-            let is_fast =
-                |step: &Step| direction.is_some_and(|way| is_udp_at(terms, &step.trial, way, rate));
+            let is_fast = |step: &Step| {
+                direction.is_some_and(|way| is_udp_at(criteria, &step.trial, way, rate))
+            };
             if udp.any(is_fast) {
                 let why = "as fast as possible and above the committed rate is not judged";
                 return format!("no udp test offers{way} what the line is to carry: {why}");
@@ -164,12 +167,12 @@ fn tcp_seconds(trials: &[&Trial]) -> (String, Chance) {
 
 /// The worst trial decides: each that judges a requirement has to prove it.
 fn losses(
-    terms: &Terms,
+    criteria: &Criteria,
     trials: &[&Trial],
     direction: Option<Direction>,
     most: Ratio,
 ) -> (String, Chance) {
-    let needed = |lost| packets_needed(most.as_fraction(), lost, terms.confidence());
+    let needed = |lost| packets_needed(most.as_fraction(), lost, criteria.confidence());
     let needs = format!("{} packets, of which {LOST_ALLOWED} may be lost", needed(LOST_ALLOWED));
     let packets = |trial: &&Trial| {
         let load = trial.load()?;
@@ -192,8 +195,8 @@ fn losses(
     (needs, chance)
 }
 
-fn probes(terms: &Terms, trials: &[&Trial], quantile: f64) -> (String, Chance) {
-    let needed = samples_needed(quantile, terms.confidence());
+fn probes(criteria: &Criteria, trials: &[&Trial], quantile: f64) -> (String, Chance) {
+    let needed = samples_needed(quantile, criteria.confidence());
     let fewest = trials.iter().map(|trial| trial.probes()).min().unwrap_or(0);
     let needs = format!("{needed} probes");
     if fewest < needed {
@@ -231,9 +234,9 @@ mod tests {
     /// Of the only requirement and direction of a plan: its trials, and whether it can be proved.
     fn only(more: &str) -> (Vec<usize>, Chance) {
         let mut site = Forecast::of(&plan(more)).expect("within bounds").sites.remove(0);
-        assert_eq!(site.prospects.len(), 1, "{:?}", site.prospects);
-        let prospect = site.prospects.remove(0);
-        (prospect.judged_by, prospect.chance)
+        assert_eq!(site.provabilities.len(), 1, "{:?}", site.provabilities);
+        let provability = site.provabilities.remove(0);
+        (provability.judged_by, provability.chance)
     }
 
     #[track_caller]

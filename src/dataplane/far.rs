@@ -1,19 +1,20 @@
 //! The agent's end of all trials: the thread of its UDP port, and a thread for each load stream.
 
-use super::load::{self, Company, OpenStream};
+use super::load::{self, OpenStream, ThreadBudget};
 use super::tcp;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use crate::clock::{Agent, Stamp};
+use crate::direction::Direction;
 use crate::flow::{
     Closing, End, Excess, FAREWELL, FarEvent as Event, Incoming, LATE_MAX, Opened, PROBE_STREAM,
-    Reflected, Reflector, Response, SentCounts, Stream, Tally, TcpCame, TcpSent, TcpStream,
+    ReceiverCounts, Reflected, Reflector, Response, SenderCounts, Stream, TcpCame, TcpSent,
+    TcpStream,
 };
 use crate::io::clock;
-use crate::io::stamps::Label;
+use crate::io::egress::Egress;
 use crate::io::tcp::Bulk;
+use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent, Socket, Stray};
-use crate::io::way::Way;
-use crate::plan::Direction;
 use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::{Malformed, StreamNumber, Token};
@@ -49,7 +50,7 @@ struct Known {
 enum Command {
     Expect(Vec<(Stream, [u8; KEY_LEN])>, Known),
     /// The probes are over: this was sent.
-    CloseProbes(Token, SentCounts),
+    CloseProbes(Token, SenderCounts),
     /// The probes are over: what was sent is told soon, or never.
     StopProbes(Token),
     /// Streams that nobody opened are over.
@@ -81,7 +82,7 @@ impl Port {
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn listen(local: SocketAddr, way: Way, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
+    pub fn listen(local: SocketAddr, way: Egress, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
         let mut socket = Socket::listen_by(local, &way)?;
         if let Err(error) = socket.stamp_departures() {
             tracing::warn!(%error, "the kernel does not stamp what leaves");
@@ -145,7 +146,7 @@ impl FarTrial {
     }
 
     /// The driver's account of a stream that comes from it.
-    pub fn close(&self, stream: StreamNumber, sent: SentCounts) {
+    pub fn close(&self, stream: StreamNumber, sent: SenderCounts) {
         match self.probes {
             Some(token) if stream == PROBE_STREAM => {
                 self.tell(Command::CloseProbes(token, sent));
@@ -240,7 +241,7 @@ struct Pending {
 
 struct Server {
     socket: Socket,
-    way: Way,
+    way: Egress,
     local: SocketAddr,
     reflector: Reflector,
     /// Load streams that are not open yet.
@@ -310,12 +311,12 @@ impl Server {
         }
     }
 
-    fn close_probes(&mut self, token: Token, sent: Option<&SentCounts>) {
+    fn close_probes(&mut self, token: Token, sent: Option<&SenderCounts>) {
         let Some((known, steps_before)) = self.probes.remove(&token) else { return };
         known.gauge.note_clock_steps(self.socket.clock_steps() - steps_before);
         let excess = Excess::new();
         let end = match sent {
-            Some(SentCounts { sent, last_due_ns, .. }) => {
+            Some(SenderCounts { sent, last_due_ns, .. }) => {
                 End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
             }
             None => End::Abandoned { listened_until: clock::now() },
@@ -330,8 +331,8 @@ impl Server {
         self.reflector.forget(token, End::Abandoned { listened_until: clock::now() }, 0);
         let Some(Pending { stream, known, .. }) = self.pending.remove(&token) else { return };
         (known.tell)(match stream.direction {
-            Direction::Forward => Event::Came(stream.number, Tally::default()),
-            Direction::Reverse => Event::Sent(stream.number, SentCounts::default()),
+            Direction::Forward => Event::Came(stream.number, ReceiverCounts::default()),
+            Direction::Reverse => Event::Sent(stream.number, SenderCounts::default()),
         });
     }
 
@@ -430,8 +431,8 @@ fn carry(mut open: OpenStream, early: &[Stray<Agent>], known: &Known) {
             Event::Came(number, load::receive(open, early, &known.control, &known.gauge))
         }
         Direction::Reverse => {
-            let company = Company::of(&open.stream, known.streams.iter());
-            Event::Sent(number, load::send(open, company, &known.control, &known.gauge))
+            let budget = ThreadBudget::of(&open.stream, known.streams.iter());
+            Event::Sent(number, load::send(open, budget, &known.control, &known.gauge))
         }
     });
 }

@@ -13,7 +13,7 @@ mod probing;
 mod tcp;
 
 use crate::clock::Stamp;
-use crate::flow::SentCounts;
+use crate::flow::SenderCounts;
 use crate::wire::StreamNumber;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -31,7 +31,7 @@ pub struct Control<C> {
     start: OnceLock<Stamp<C>>,
     stop: AtomicBool,
     gone: OnceLock<Stamp<C>>,
-    closings: Mutex<BTreeMap<StreamNumber, SentCounts>>,
+    closings: Mutex<BTreeMap<StreamNumber, SenderCounts>>,
 }
 
 impl<C> Default for Control<C> {
@@ -54,7 +54,7 @@ impl<C> Control<C> {
     }
 
     /// The other end's account of a stream that comes from it.
-    pub fn close(&self, stream: StreamNumber, sent: SentCounts) {
+    pub fn close(&self, stream: StreamNumber, sent: SenderCounts) {
         self.closings().insert(stream, sent);
     }
 
@@ -77,11 +77,11 @@ impl<C> Control<C> {
         self.stop.load(Relaxed)
     }
 
-    fn closing(&self, stream: StreamNumber) -> Option<SentCounts> {
+    fn closing(&self, stream: StreamNumber) -> Option<SenderCounts> {
         self.closings().get(&stream).cloned()
     }
 
-    fn closings(&self) -> std::sync::MutexGuard<'_, BTreeMap<StreamNumber, SentCounts>> {
+    fn closings(&self) -> std::sync::MutexGuard<'_, BTreeMap<StreamNumber, SenderCounts>> {
         // A thread that panicked while it held the lock left a whole map: inserts are atomic here.
         self.closings.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@ const GAPS_MAX: usize = 4_096;
 
 /// A time in which nothing arrived, in nanoseconds of the receiver's clock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Gap {
+pub struct Silence {
     /// The last arrival before.
     pub start_ns: u64,
     /// The next arrival.
@@ -21,7 +21,7 @@ pub struct Gap {
     pub offered: bool,
 }
 
-impl Gap {
+impl Silence {
     /// How long it lasted.
     #[must_use]
     pub const fn span(&self) -> Span {
@@ -31,12 +31,12 @@ impl Gap {
 
 /// The gaps of a stream, or the gaps that several streams have in common; ordered, apart.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Gaps(Vec<Gap>);
+pub struct Silences(Vec<Silence>);
 
-impl Gaps {
+impl Silences {
     /// From saved gaps, which must be ordered and apart.
     #[must_use]
-    pub fn from_vec(gaps: Vec<Gap>) -> Option<Self> {
+    pub fn from_vec(gaps: Vec<Silence>) -> Option<Self> {
         let forward = gaps.iter().all(|gap| gap.start_ns <= gap.end_ns);
         let apart = gaps.windows(2).all(|pair| pair[0].end_ns <= pair[1].start_ns);
         (forward && apart && gaps.len() <= GAPS_MAX).then_some(Self(gaps))
@@ -44,12 +44,12 @@ impl Gaps {
 
     /// The gaps, in order.
     #[must_use]
-    pub fn as_slice(&self) -> &[Gap] {
+    pub fn as_slice(&self) -> &[Silence] {
         &self.0
     }
 
     /// Adds a gap that comes behind the others; one shorter than [`GAP_MIN`] is none.
-    pub(super) fn push(&mut self, gap: Gap) {
+    pub(super) fn push(&mut self, gap: Silence) {
         if gap.span() < GAP_MIN {
             return;
         }
@@ -81,7 +81,7 @@ impl Gaps {
             if start_ns < end_ns {
                 let packets = a.take(start_ns, end_ns) + b.take(start_ns, end_ns);
                 let offered = a.gap.offered || b.gap.offered;
-                common.push(Gap { start_ns, end_ns, packets, offered });
+                common.push(Silence { start_ns, end_ns, packets, offered });
             }
             if a.gap.end_ns < b.gap.end_ns {
                 mine.next();
@@ -93,20 +93,20 @@ impl Gaps {
     }
 
     /// Outages: gaps of at least `least` in which something was offered.
-    pub fn outages(&self, least: Span) -> impl Iterator<Item = &Gap> {
+    pub fn outages(&self, least: Span) -> impl Iterator<Item = &Silence> {
         self.0.iter().filter(move |gap| gap.offered && least <= gap.span())
     }
 }
 
 /// A gap whose packets fall to its parts.
 struct Divided<'a> {
-    gap: &'a Gap,
+    gap: &'a Silence,
     /// How many of them earlier parts have.
     taken: u64,
 }
 
 impl<'a> Divided<'a> {
-    const fn new(gap: &'a Gap) -> Self {
+    const fn new(gap: &'a Silence) -> Self {
         Self { gap, taken: 0 }
     }
 
@@ -125,7 +125,7 @@ impl<'a> Divided<'a> {
 
     /// How many stand before a moment that is moved by half of their distance.
     fn standing_before(&self, at_ns: u64, moved: impl Fn(u128, u128) -> u128) -> u64 {
-        let Gap { start_ns, packets, .. } = *self.gap;
+        let Silence { start_ns, packets, .. } = *self.gap;
         let span = u128::from(self.gap.span().nanos().max(1));
         // In units of which a distance has twice the span, so that half of it is whole.
         let at = u128::from(at_ns.saturating_sub(start_ns)) * 2 * (u128::from(packets) + 1);
@@ -140,10 +140,10 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn gaps(list: &[(u64, u64, u64, bool)]) -> Gaps {
-        let mut gaps = Gaps::default();
+    fn gaps(list: &[(u64, u64, u64, bool)]) -> Silences {
+        let mut gaps = Silences::default();
         for (start, end, packets, offered) in list.iter().copied() {
-            gaps.push(Gap { start_ns: start * MS, end_ns: end * MS, packets, offered });
+            gaps.push(Silence { start_ns: start * MS, end_ns: end * MS, packets, offered });
         }
         gaps
     }
@@ -156,7 +156,7 @@ mod tests {
         let outages: Vec<_> = common.outages(GAP_MIN).copied().collect();
         // Of the load, the 30th of 30 stands at 390.3 ms; of the probes, the first at 100 ms.
         let packets = 30 + 29;
-        let outage = Gap { start_ns: 100 * MS, end_ns: 390 * MS, packets, offered: true };
+        let outage = Silence { start_ns: 100 * MS, end_ns: 390 * MS, packets, offered: true };
         assert_eq!(outages, [outage]);
         assert_eq!(probes.in_common_with(&load), common);
     }
@@ -179,10 +179,10 @@ mod tests {
         // them left when the last packet of the load arrived, and a moment later.
         let gap = |start_us: u64, end_us: u64, packets| {
             let (start_ns, end_ns) = (start_us * 1_000, end_us * 1_000);
-            Gaps(vec![Gap { start_ns, end_ns, packets, offered: true }])
+            Silences(vec![Silence { start_ns, end_ns, packets, offered: true }])
         };
         let (probes, load) = (gap(100_100, 610_000, 50), gap(110_099, 609_999, 850));
-        let packets = |a: &Gaps, b: &Gaps| a.in_common_with(b).as_slice()[0].packets;
+        let packets = |a: &Silences, b: &Silences| a.in_common_with(b).as_slice()[0].packets;
         assert_eq!(packets(&probes, &load), 900);
         assert_eq!(packets(&load, &probes), 900);
     }
@@ -192,7 +192,7 @@ mod tests {
         let load = gaps(&[(100, 3_100, 0, false)]);
         let probes = gaps(&[(95, 3_095, 300, true)]);
         let common = load.in_common_with(&probes);
-        assert_eq!(common.outages(GAP_MIN).map(Gap::span).collect::<Vec<_>>().len(), 1);
+        assert_eq!(common.outages(GAP_MIN).map(Silence::span).collect::<Vec<_>>().len(), 1);
     }
 
     #[test]
@@ -204,15 +204,15 @@ mod tests {
 
     #[test]
     fn a_gap_below_fifty_milliseconds_is_none() {
-        assert_eq!(gaps(&[(0, 49, 1, true)]), Gaps::default());
+        assert_eq!(gaps(&[(0, 49, 1, true)]), Silences::default());
         assert_eq!(gaps(&[(0, 50, 1, true)]).as_slice().len(), 1);
     }
 
     #[test]
     fn what_overlaps_is_no_saved_list() {
-        let gap = |start_ns, end_ns| Gap { start_ns, end_ns, packets: 0, offered: true };
-        assert!(Gaps::from_vec(vec![gap(0, 10), gap(10, 20)]).is_some());
-        assert!(Gaps::from_vec(vec![gap(0, 11), gap(10, 20)]).is_none());
-        assert!(Gaps::from_vec(vec![gap(2, 1)]).is_none());
+        let gap = |start_ns, end_ns| Silence { start_ns, end_ns, packets: 0, offered: true };
+        assert!(Silences::from_vec(vec![gap(0, 10), gap(10, 20)]).is_some());
+        assert!(Silences::from_vec(vec![gap(0, 11), gap(10, 20)]).is_none());
+        assert!(Silences::from_vec(vec![gap(2, 1)]).is_none());
     }
 }

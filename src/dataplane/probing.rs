@@ -2,14 +2,14 @@
 
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::clock::{Driver, Stamp};
+use crate::dataplane::load::OpenStream;
 use crate::flow::{
     Arrived, Closing, End, Excess, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch,
-    Probed, Prober, Receiver, SentCounts, Stream,
+    Probed, Prober, Receiver, SenderCounts, Stream,
 };
 use crate::io::clock;
-use crate::io::stamps::Label;
+use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent};
-use crate::traffic::load::OpenStream;
 use crate::wire::control::Marks;
 use crate::wire::probe::{LEN_MIN, Probe, Reply};
 use std::sync::atomic::Ordering::Relaxed;
@@ -66,7 +66,7 @@ pub(super) fn probe(
     gauge.note_clock_steps(open.socket.clock_steps());
     let excess = Excess::new();
     let end = match &closing {
-        Some(SentCounts { sent, last_due_ns, .. }) => {
+        Some(SenderCounts { sent, last_due_ns, .. }) => {
             End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
         }
         None => {
@@ -139,7 +139,7 @@ fn wait_for_closing(
     control: &Control<Driver>,
     (prober, replies, marks): Into<'_>,
     gauge: &Gauge,
-) -> Option<SentCounts> {
+) -> Option<SenderCounts> {
     let mut buffer = vec![0; DATAGRAM_MAX];
     let mut stop_by: Option<Stamp<Driver>> = None;
     loop {

@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 
 /// What sockets are bound to; nothing where all is left to the kernel's routes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Way {
+pub struct Egress {
     /// The address of this host that they send from.
     pub source: Option<IpAddr>,
     /// The device that they send by.
     pub device: Option<String>,
 }
 
-impl Way {
+impl Egress {
     /// The way by `device`, where one is given, from whichever address.
     #[must_use]
     pub const fn by(device: Option<String>) -> Self {
@@ -76,7 +76,7 @@ mod tests {
     fn check(source: Option<&str>, device: Option<&str>, part: Option<&str>) {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
         let source = source.map(|source| source.parse().expect("an address"));
-        let way = Way { source, device: device.map(str::to_owned) };
+        let way = Egress { source, device: device.map(str::to_owned) };
         match (way.bind(&socket), part) {
             (Ok(()), None) => {}
             (Err(error), Some(part)) => {

@@ -23,14 +23,14 @@ impl Direction {
 
 /// Something of each direction.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct Directed<T> {
+pub struct PerDirection<T> {
     /// Driver to agent.
     pub forward: T,
     /// Agent to driver.
     pub reverse: T,
 }
 
-impl<T> Directed<T> {
+impl<T> PerDirection<T> {
     /// That of `direction`.
     #[must_use]
     pub const fn get(&self, direction: Direction) -> &T {
@@ -54,7 +54,7 @@ impl<T> Directed<T> {
     }
 }
 
-impl<T: Clone> Directed<T> {
+impl<T: Clone> PerDirection<T> {
     /// The same in each direction.
     pub fn both(same: T) -> Self {
         Self { forward: same.clone(), reverse: same }
@@ -73,7 +73,7 @@ impl fmt::Display for Direction {
 /// Which ways a trial loads: one, or both at once.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Course {
+pub enum Directions {
     /// Driver to agent.
     Forward,
     /// Agent to driver.
@@ -82,10 +82,10 @@ pub enum Course {
     Both,
 }
 
-impl Course {
+impl Directions {
     /// The ways that are loaded; `None` where there are none.
     #[must_use]
-    pub const fn of(ways: Directed<bool>) -> Option<Self> {
+    pub const fn of(ways: PerDirection<bool>) -> Option<Self> {
         match (ways.forward, ways.reverse) {
             (true, true) => Some(Self::Both),
             (true, false) => Some(Self::Forward),
@@ -105,12 +105,12 @@ impl Course {
     }
 
     /// The directions that are loaded.
-    pub fn directions(self) -> impl Iterator<Item = Direction> {
+    pub fn iter(self) -> impl Iterator<Item = Direction> {
         Direction::ALL.into_iter().filter(move |direction| self.includes(*direction))
     }
 }
 
-impl fmt::Display for Course {
+impl fmt::Display for Directions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Forward => "forward",
@@ -120,13 +120,13 @@ impl fmt::Display for Course {
     }
 }
 
-impl FromStr for Course {
+impl FromStr for Directions {
     type Err = crate::units::Malformed;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         [Self::Forward, Self::Reverse, Self::Both]
             .into_iter()
-            .find(|course| course.to_string() == text)
+            .find(|directions| directions.to_string() == text)
             .ok_or_else(|| Self::Err::new(text, "a direction: forward, reverse or both"))
     }
 }

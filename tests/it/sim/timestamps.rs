@@ -4,9 +4,10 @@
 use super::hands::Host;
 use super::world::{Run, Setup, play};
 use super::{MS, check_truth, good, line, outcome, setup, trial};
+use linkqual::direction::{Direction, Directions};
+use linkqual::emulation::{Applies, Class, Duplicate, Loss, Reorder, Spec};
 use linkqual::flow::{Outcome, Stamping};
-use linkqual::line::{Applies, Class, Duplicate, Loss, Reorder, Spec};
-use linkqual::plan::{Course, Direction, Trial};
+use linkqual::plan::Trial;
 use linkqual::units::Span;
 
 /// Between the program's reading of the clock and the leaving: of a probe, of a reply.
@@ -141,7 +142,7 @@ fn copies_and_disorder_mix_no_stamps_up() {
 
 #[test]
 fn stamps_are_told_beside_load_too() {
-    let setup = Setup { trial: trial(Course::Both, 2, 500, 3), ..slow(&good(), 0, 0) };
+    let setup = Setup { trial: trial(Directions::Both, 2, 500, 3), ..slow(&good(), 0, 0) };
     let run = play(&setup);
     check_truth(&setup, &run);
     let Stamping { exchanges, by_kernel, .. } = outcome(&setup, &run).stamping;

@@ -3,8 +3,8 @@
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::clock::Stamp;
 use crate::flow::{
-    Arrived, BATCH_MAX, BLOCK, Ending, Next, Outgoing, PROBE_STREAM, Receiver, Sender, SentCounts,
-    Stream, Tally, Train, Waiting, mark, random,
+    Arrived, BATCH_MAX, BLOCK, Ending, Next, Outgoing, PROBE_STREAM, Receiver, ReceiverCounts,
+    Sender, SenderCounts, Stream, Train, Waiting, mark, random,
 };
 use crate::io::udp::{Batch, Refusal, Sent, Socket, Stray};
 use crate::io::{clock, host};
@@ -74,41 +74,41 @@ pub(super) fn staggered<C>(start: Stamp<C>, stream: &Stream, streams: u32) -> St
 
 /// Who else sends and receives in a trial at this end of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Company {
+pub(super) struct ThreadBudget {
     /// Streams of the same direction, this one among them.
     pub(super) streams: u32,
     /// Threads of the trial, that of its probes among them.
     pub(super) threads: usize,
 }
 
-impl Company {
+impl ThreadBudget {
     /// That of `stream` among all `streams` of its trial.
     pub(super) fn of<'a>(stream: &Stream, streams: impl Iterator<Item = &'a Stream>) -> Self {
-        let mut company = Self { streams: 0, threads: 0 };
+        let mut budget = Self { streams: 0, threads: 0 };
         for other in streams {
-            company.threads += 1;
+            budget.threads += 1;
             let same_way = other.number != PROBE_STREAM && other.direction == stream.direction;
-            company.streams += u32::from(same_way);
+            budget.streams += u32::from(same_way);
         }
-        company
+        budget
     }
 }
 
 /// Sends a stream, to its end or until stopped.
 pub(super) fn send<C>(
     mut open: OpenStream,
-    company: Company,
+    budget: ThreadBudget,
     control: &Control<C>,
     gauge: &Gauge,
-) -> SentCounts {
+) -> SenderCounts {
     clock::tighten_timer_slack();
     let mut buffer = vec![0; DATAGRAM_MAX];
     let Some(start) = wait_for_start(&mut open, control, &mut buffer) else {
-        return SentCounts::default();
+        return SenderCounts::default();
     };
-    let mut sender = Sender::new(open.stream, staggered(start, &open.stream, company.streams));
+    let mut sender = Sender::new(open.stream, staggered(start, &open.stream, budget.streams));
     let mut loader = Loader::new(&open);
-    let waiting = waiting(&open.stream, company);
+    let waiting = waiting(&open.stream, budget);
     let spin_ns = if waiting == Waiting::Asleep { 0 } else { SPIN_NS };
     sender.on_ready(waiting, open.socket.buffers().map_or(0, |(_, send)| send));
     let mut look_at = start;
@@ -133,9 +133,9 @@ pub(super) fn send<C>(
 
 /// How a sender waits: asleep where more threads than processors want to be awake. Ahead of all
 /// others it is only where it sleeps for a good part of the time: it would starve them.
-fn waiting(stream: &Stream, company: Company) -> Waiting {
+fn waiting(stream: &Stream, budget: ThreadBudget) -> Waiting {
     let gap_ns = stream.rate.due(stream.train.into()).nanos();
-    if host::processors() < company.threads {
+    if host::processors() < budget.threads {
         Waiting::Asleep
     } else if SPIN_NS + SPIN_NS / 2 <= gap_ns && clock::run_first() {
         Waiting::AwakeFirst
@@ -271,7 +271,7 @@ pub(super) fn receive<C>(
     early: &[Stray<C>],
     control: &Control<C>,
     gauge: &Gauge,
-) -> Tally {
+) -> ReceiverCounts {
     clock::tighten_timer_slack();
     let mut receiver = Receiver::new(open.stream, clock::now());
     let room = open.socket.buffers().map_or(0, |(receive, _)| receive);
@@ -282,13 +282,13 @@ pub(super) fn receive<C>(
         take(&mut open, &mut receiver, *at, 0, octets, octets.len());
     }
     let mut ending = Ending::default();
-    let mut nap = Nap::new(room, clock::now());
+    let mut coalescing = ReadCoalescing::new(room, clock::now());
     loop {
         let now = clock::now();
         if let Some(say) = receiver.poll_heartbeat(now) {
             open.say(say);
         }
-        let flooded = read_all(&mut open, &mut receiver, gauge, &mut batch, &mut nap);
+        let flooded = read_all(&mut open, &mut receiver, gauge, &mut batch, &mut coalescing);
         if flooded && !control.is_stopped() {
             continue;
         }
@@ -297,7 +297,7 @@ pub(super) fn receive<C>(
             break;
         }
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
-        match nap.poll(clock::now()) {
+        match coalescing.poll(clock::now()) {
             Some(rested) => clock::wait_until(rested.min(until), 0),
             None => _ = open.socket.wait_readable(until),
         }
@@ -313,7 +313,7 @@ fn read_all<C>(
     receiver: &mut Receiver<C>,
     gauge: &Gauge,
     batch: &mut Batch<C>,
-    nap: &mut Nap<C>,
+    coalescing: &mut ReadCoalescing<C>,
 ) -> bool {
     let before = (receiver.so_far().received, receiver.so_far().octets);
     let mut flooded = true;
@@ -329,7 +329,7 @@ fn read_all<C>(
                 }
             }
         }
-        nap.on_read(batch.arrivals().count() as u64, batch.footprint());
+        coalescing.on_read(batch.arrivals().count() as u64, batch.footprint());
         if !batch.is_full() {
             flooded = false;
             break;
@@ -373,7 +373,7 @@ fn take<C>(
 
 /// How long a receiver lets packets gather. Each that finds it asleep costs the sender's processor
 /// a wake-up where both are of one host, and this one's always; the kernel stamps them anyhow.
-struct Nap<C> {
+struct ReadCoalescing<C> {
     /// What of the socket's buffer may fill meanwhile.
     room: u64,
     since: Stamp<C>,
@@ -381,14 +381,14 @@ struct Nap<C> {
     footprint: u64,
 }
 
-/// The longest nap, and the shortest that is worth it.
+/// The longest wait for more to read, and the shortest that is worth it.
 const NAP_NS_MAX: u64 = 500_000;
 const NAP_NS_MIN: u64 = 30_000;
 
-/// The part of the buffer that may fill in a nap.
+/// The part of the buffer that may fill in such a wait.
 const NAP_PART: u64 = 8;
 
-impl<C> Nap<C> {
+impl<C> ReadCoalescing<C> {
     const fn new(buffer: u64, now: Stamp<C>) -> Self {
         Self { room: buffer / NAP_PART, since: now, read: 0, footprint: 0 }
     }
@@ -415,8 +415,9 @@ impl<C> Nap<C> {
 mod tests {
     use super::*;
     use crate::clock::Driver;
+    use crate::direction::Direction;
     use crate::flow::Steady;
-    use crate::plan::{Direction, Dscp};
+    use crate::plan::Dscp;
     use crate::units::{PacketRate, Span};
     use crate::wire::Token;
 
@@ -429,21 +430,21 @@ mod tests {
     #[test]
     fn a_receiver_naps_for_what_an_eighth_of_its_buffer_holds_and_half_a_millisecond_at_most() {
         // 80 000 octets, an eighth of which is filled by 10 packets of 1000.
-        let mut nap = Nap::new(80_000, at(0));
-        nap.on_read(10, 10_000);
-        assert_eq!(nap.poll(at(100)), Some(at(200)), "10 packets came in 100 us");
-        nap.on_read(1, 1_000);
-        assert_eq!(nap.poll(at(300)), Some(at(800)), "one in 100 us: 5 in the longest nap");
+        let mut coalescing = ReadCoalescing::new(80_000, at(0));
+        coalescing.on_read(10, 10_000);
+        assert_eq!(coalescing.poll(at(100)), Some(at(200)), "10 packets came in 100 us");
+        coalescing.on_read(1, 1_000);
+        assert_eq!(coalescing.poll(at(300)), Some(at(800)), "one in 100 us: 5 in the longest wait");
     }
 
     #[test]
     fn it_waits_for_what_comes_seldom_or_would_fill_its_buffer_at_once() {
-        let mut nap = Nap::new(80_000, at(0));
-        assert_eq!(nap.poll(at(100)), None, "nothing came");
-        nap.on_read(1, 1_000);
-        assert_eq!(nap.poll(at(10_100)), None, "one in 10 ms");
-        nap.on_read(100, 100_000);
-        assert_eq!(nap.poll(at(10_200)), None, "10 us fill it");
+        let mut coalescing = ReadCoalescing::new(80_000, at(0));
+        assert_eq!(coalescing.poll(at(100)), None, "nothing came");
+        coalescing.on_read(1, 1_000);
+        assert_eq!(coalescing.poll(at(10_100)), None, "one in 10 ms");
+        coalescing.on_read(100, 100_000);
+        assert_eq!(coalescing.poll(at(10_200)), None, "10 us fill it");
     }
 
     fn stream() -> Stream {

@@ -1,12 +1,13 @@
-//! What this tester cannot vouch for: its own limits, told as doubts, so that they are never
+//! What this tester cannot vouch for: its own limits, told as caveats, so that they are never
 //! blamed on the line.
 
+use crate::direction::Direction;
 use crate::flow::{Evidence, Outcome, PathMtu, Status};
-use crate::metric::{Terms, losses};
-use crate::plan::{Direction, Metric};
+use crate::metric::{Criteria, losses};
+use crate::plan::Metric;
 use crate::wire::tcp::{TcpBuffer, TcpChecked};
 
-/// Which way a doubt may have moved a number.
+/// Which way a caveat may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Bias {
     /// It can only have made the line look worse: FAIL becomes INVALID, PASS stands.
@@ -19,7 +20,7 @@ pub enum Bias {
 
 /// Something that this tester cannot vouch for; it touches what it names, and nothing else.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Doubt {
+pub struct Caveat {
     /// The metrics.
     pub metrics: Vec<Metric>,
     /// The direction; `None` for all.
@@ -32,7 +33,7 @@ pub struct Doubt {
     pub text: String,
 }
 
-impl Doubt {
+impl Caveat {
     /// Whether it touches this number.
     #[must_use]
     pub fn touches(
@@ -46,29 +47,29 @@ impl Doubt {
     }
 }
 
-/// The doubts about `evidence`, judged on `terms`.
+/// The caveats about `evidence`, judged on `criteria`.
 #[must_use]
-pub fn doubts(terms: &Terms, evidence: &Evidence) -> Vec<Doubt> {
+pub fn caveats(criteria: &Criteria, evidence: &Evidence) -> Vec<Caveat> {
     let of_trial = |(trial, outcome): (usize, &Outcome)| {
-        let mut doubts: Vec<Doubt> = Direction::ALL
+        let mut caveats: Vec<Caveat> = Direction::ALL
             .into_iter()
             // UDP that goes as fast as it can is bounded by its host: its counts tell all.
             .filter(|_| !outcome.trial.is_capacity() || outcome.trial.tcp().is_some())
             .flat_map(|direction| of_direction(trial, outcome, direction))
             .collect();
-        doubts.extend(of_clocks(trial, outcome));
-        doubts
+        caveats.extend(of_clocks(trial, outcome));
+        caveats
     };
-    let of_path = evidence.path_mtu.and_then(|path| of_path(terms, path));
+    let of_path = evidence.path_mtu.and_then(|path| of_path(criteria, path));
     let of_trials = evidence.outcomes.iter().enumerate().flat_map(of_trial);
     of_path.into_iter().chain(of_trials).collect()
 }
 
 /// A host that cannot send longer packets cannot find out whether the line carries them.
-fn of_path(terms: &Terms, path: PathMtu) -> Option<Doubt> {
-    let needed = terms.requirements.round_trip.path_mtu?;
+fn of_path(criteria: &Criteria, path: PathMtu) -> Option<Caveat> {
+    let needed = criteria.requirements.round_trip.path_mtu?;
     let is_limit = path.octets == path.tried && path.tried < needed;
-    is_limit.then(|| Doubt {
+    is_limit.then(|| Caveat {
         metrics: vec![Metric::PathMtu],
         direction: None,
         trial: None,
@@ -84,10 +85,10 @@ fn of_path(terms: &Terms, path: PathMtu) -> Option<Doubt> {
 /// A share above which a sender was too slow to be believed: 1 %.
 const SHORT_MAX_PERCENT: u64 = 1;
 
-fn of_direction(trial: usize, outcome: &Outcome, direction: Direction) -> Vec<Doubt> {
+fn of_direction(trial: usize, outcome: &Outcome, direction: Direction) -> Vec<Caveat> {
     let concern = |(metrics, bias, text): Concern| {
         let (metrics, direction) = (metrics.to_vec(), Some(direction));
-        Doubt { metrics, direction, trial: Some(trial), bias, text }
+        Caveat { metrics, direction, trial: Some(trial), bias, text }
     };
     let sender = of_sender(outcome, direction).into_iter();
     let concerns = sender.chain(of_receiver(outcome, direction));
@@ -283,11 +284,11 @@ fn of_damage(outcome: &Outcome, direction: Direction) -> Option<Concern> {
 /// What probes tell.
 const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter];
 
-fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
-    let mut doubts = Vec::new();
+fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Caveat> {
+    let mut caveats = Vec::new();
     let mut add = |metrics: &[Metric], text| {
         let (metrics, direction) = (metrics.to_vec(), None);
-        doubts.push(Doubt { metrics, direction, trial: Some(trial), bias: Bias::Either, text });
+        caveats.push(Caveat { metrics, direction, trial: Some(trial), bias: Bias::Either, text });
     };
     if 0 < outcome.clock_steps {
         add(
@@ -319,5 +320,5 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Doubt> {
             ),
         );
     }
-    doubts
+    caveats
 }

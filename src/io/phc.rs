@@ -16,7 +16,7 @@ use std::path::Path;
 
 /// A card that stamps all that leaves and all that comes.
 #[derive(Debug)]
-pub(super) struct Card {
+pub(super) struct Phc {
     clock: libc::clockid_t,
     /// Open for as long as the clock is read; none where the clock is the kernel's.
     _device: Option<File>,
@@ -28,7 +28,7 @@ const READINGS: usize = 3;
 /// The longest that a stamp may be old when it is carried over.
 const AGE_NS_MAX: u64 = 1_000_000_000;
 
-impl Card {
+impl Phc {
     /// The card of the device `name`, where it stamps all packets and this program may read its
     /// clock. Whether it does is for the administrator to decide: nothing is set here.
     pub(super) fn of(socket: BorrowedFd<'_>, name: &str) -> io::Result<Self> {
@@ -60,7 +60,7 @@ mod tests {
     use std::net::UdpSocket;
 
     /// Another clock of the kernel, in a card's place.
-    const ANOTHER: Card = Card { clock: libc::CLOCK_TAI, _device: None };
+    const ANOTHER: Phc = Phc { clock: libc::CLOCK_TAI, _device: None };
 
     #[test]
     fn a_stamp_of_another_clock_is_carried_to_when_it_was_taken() {
@@ -90,7 +90,7 @@ mod tests {
     fn a_device_that_does_not_stamp_has_no_card() {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         for name in ["lo", "nosuch0", "a name that is far too long", "../x"] {
-            assert!(Card::of(socket.as_fd(), name).is_err(), "{name}");
+            assert!(Phc::of(socket.as_fd(), name).is_err(), "{name}");
         }
     }
 }

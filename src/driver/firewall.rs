@@ -2,9 +2,9 @@
 
 use super::planning::{Loaded, load};
 use super::precheck::{Step, Target, check};
-use super::{Error, addresses, runtime, way_of};
+use super::{Error, addresses, egress_of, runtime};
 use crate::cli::PlanFirewallArgs;
-use crate::forecast::{Endpoint, Forecast, Ways, nft, table};
+use crate::forecast::{Endpoint, FirewallHosts, Forecast, nft, table};
 use crate::io::files::{print, say};
 use crate::io::host;
 use crate::io::key::{read_public, read_secret};
@@ -31,7 +31,7 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
         return runtime.block_on(probe(&plan));
     }
     let (endpoints, unknown) = runtime.block_on(endpoints(&plan));
-    let ways = Ways { ports: host::own_ports(), endpoints };
+    let ways = FirewallHosts { ports: host::own_ports(), endpoints };
     let rules = nft(&plan, &forecast, &ways);
     let text = match args.nft {
         true => rules,
@@ -50,7 +50,7 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
 /// Where the agents are, and the names that are nobody's.
 async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
     let (mut endpoints, mut unknown) = (Vec::new(), Vec::new());
-    let way = way_of(plan);
+    let way = egress_of(plan);
     for (place, site) in plan.sites.iter().enumerate() {
         match distinct_addresses(&site.agent).await {
             Ok(agents) => endpoints.extend(agents.into_iter().map(|agent| {
@@ -92,7 +92,7 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
         // The one that a run takes.
         let Some(agent) = agents.first().copied() else { continue };
         let (identity, agent_key) = (identity.clone(), read_public(&site.key)?.key());
-        let target = Target { agent, way: way_of(plan), identity, agent_key };
+        let target = Target { agent, way: egress_of(plan), identity, agent_key };
         for Step { what, passes, seen } in check(&target).await {
             let mark = if passes { "passes " } else { "BLOCKED" };
             print(&format!("  {mark}  {what:<10} {seen}\n"));

@@ -1,10 +1,10 @@
 //! The trials that a plan needs towards one far end: each as long as its proof takes.
 
-use crate::metric::{TCP_SECONDS_MIN, Terms};
+use crate::direction::{Direction, PerDirection};
+use crate::metric::{Criteria, TCP_SECONDS_MIN};
 use crate::plan::{
-    Aim, DURATION_MAX, DURATION_MIN, Directed, Direction, Limits, Load, Metric, Offer, OutOfBounds,
-    PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial, UdpTest,
-    Work,
+    DURATION_MAX, DURATION_MIN, Limits, Load, LoadKind, Metric, Offer, OutOfBounds, PAYLOAD_MIN,
+    PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial, UdpTest, Work,
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::{packets_needed, samples_needed};
@@ -113,7 +113,7 @@ pub struct Composed {
 
 /// What is known of the way to a far end before the trials are composed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Way {
+pub struct SitePath {
     /// What the agent allows.
     pub limits: Limits,
     /// The version of IP.
@@ -127,9 +127,9 @@ pub struct Way {
 /// # Errors
 ///
 /// Where a number is outside the bounds of a trial.
-pub fn compose(plan: &Plan, place: usize, way: Way) -> Result<Composed, OutOfBounds> {
-    let terms = Terms::of(plan, way.ip);
-    let mut composer = Composer { plan, terms, way, notes: Vec::new() };
+pub fn compose(plan: &Plan, place: usize, path: SitePath) -> Result<Composed, OutOfBounds> {
+    let criteria = Criteria::of(plan, path.ip);
+    let mut composer = Composer { plan, criteria, path, notes: Vec::new() };
     let tests: Vec<&Test> = plan.tests_of(place).collect();
     let mut trials = Vec::new();
     let loads = tests.iter().any(|test| test.work != Work::Idle);
@@ -150,13 +150,13 @@ pub fn compose(plan: &Plan, place: usize, way: Way) -> Result<Composed, OutOfBou
     }
     let probed = trials.into_iter().map(|trial| trial.with_probe_rate(plan.link.probe_rate()));
     let trials: Vec<Trial> = probed.collect::<Result<_, _>>()?;
-    let request = request(plan, &tests, &trials, way);
+    let request = request(plan, &tests, &trials, path);
     Ok(Composed { trials, request, notes: composer.notes })
 }
 
 /// What the trials together ask of the agent.
-fn request(plan: &Plan, tests: &[&Test], trials: &[Trial], way: Way) -> Request {
-    let limits = way.limits;
+fn request(plan: &Plan, tests: &[&Test], trials: &[Trial], path: SitePath) -> Request {
+    let limits = path.limits;
     let total = |trials: &mut dyn Iterator<Item = &Trial>| {
         trials.fold(Span::default(), |sum, trial| sum.plus(trial.duration()))
     };
@@ -165,7 +165,7 @@ fn request(plan: &Plan, tests: &[&Test], trials: &[Trial], way: Way) -> Request 
     let loads = trials.iter().filter(|trial| !trial.is_idle());
     let rates = loads.zip(tests.iter().filter(|test| test.work != Work::Idle));
     let rate = rates.filter_map(|(trial, test)| {
-        let rate = frame_rate(trial, Framing::plain(way.ip))?;
+        let rate = frame_rate(trial, Framing::plain(path.ip))?;
         // What the user asked for, not what it is rounded up to: the agent's limit may be just
         // that.
         Some(asked_frames(plan, test, limits).map_or(rate, |asked| asked.min(rate)))
@@ -197,8 +197,8 @@ fn longest(a: Need, b: Need) -> Need {
 
 struct Composer<'a> {
     plan: &'a Plan,
-    terms: Terms,
-    way: Way,
+    criteria: Criteria,
+    path: SitePath,
     notes: Vec<Note>,
 }
 
@@ -223,10 +223,10 @@ impl Composer<'_> {
     fn udp(&mut self, test: &UdpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
         let load = self.load(test)?;
         let load = test.burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets))?;
-        let most = DURATION_MAX.min(self.way.limits.duration_max);
+        let most = DURATION_MAX.min(self.path.limits.duration_max);
         // What was asked for is refused by the agent rather than shortened here unseen.
         let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
-        let at_ease = self.terms.is_at_ease(&Trial::new(Some(load), DURATION_MIN)?);
+        let at_ease = self.criteria.is_at_ease(&Trial::new(Some(load), DURATION_MIN)?);
         let probing: &[Metric] = match at_ease {
             true => &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter],
             false => &[Metric::RttP99Loaded],
@@ -237,8 +237,8 @@ impl Composer<'_> {
     }
 
     fn load(&mut self, test: &UdpTest) -> Result<Load, OutOfBounds> {
-        let payload = test.payload.unwrap_or(self.way.payload).max(PAYLOAD_MIN);
-        let limits = self.way.limits;
+        let payload = test.payload.unwrap_or(self.path.payload).max(PAYLOAD_MIN);
+        let limits = self.path.limits;
         if test.offer == Offer::Max {
             self.notes.push(Note::Capacity { what: "UDP datagrams", most: limits.rate_max });
             return self.capacity(test, payload);
@@ -246,29 +246,30 @@ impl Composer<'_> {
         if let Offer::Assumed(rate) = test.offer {
             self.notes.push(Note::RateAssumed(rate.min(limits.rate_max)));
         }
-        let framing = self.terms.framing;
-        let rates = Directed::from_fn(|way| {
-            let (rate, layer) = self.rate(test.offer, way).filter(|_| test.course.includes(way))?;
+        let framing = self.criteria.framing;
+        let rates = PerDirection::from_fn(|way| {
+            let (rate, layer) =
+                self.rate(test.offer, way).filter(|_| test.directions.includes(way))?;
             Some(framing.packet_rate(rate, layer, payload))
         });
-        Load::with_rates(rates, test.streams, payload, Aim::Carry)
+        Load::with_rates(rates, test.streams, payload, LoadKind::FixedRate)
     }
 
     /// What is offered in one direction, and the layer that it counts.
     fn rate(&self, offer: Offer, way: Direction) -> Option<(BitRate, Layer)> {
         let (rate, layer) = offer.rate(&self.plan.link, way)?;
         match offer {
-            Offer::Assumed(_) => Some((rate.min(self.way.limits.rate_max), layer)),
+            Offer::Assumed(_) => Some((rate.min(self.path.limits.rate_max), layer)),
             _ => Some((rate, layer)),
         }
     }
 
     /// The most that the role allows, rounded down to what its streams can share.
     fn capacity(&self, test: &UdpTest, payload: u32) -> Result<Load, OutOfBounds> {
-        let (limits, plain) = (self.way.limits, Framing::plain(self.way.ip));
+        let (limits, plain) = (self.path.limits, Framing::plain(self.path.ip));
         let at_most = |per_second: u64| {
             let rate = PacketRate::new(per_second.max(1)).unwrap_or(PROBES_PER_SECOND);
-            Load::new(test.course, test.streams, payload, rate, Aim::Capacity)
+            Load::new(test.directions, test.streams, payload, rate, LoadKind::Capacity)
         };
         let per_second = plain.packet_rate(limits.rate_max, Layer::L2, payload).per_second();
         let streams = u64::from(test.streams.max(1));
@@ -282,10 +283,10 @@ impl Composer<'_> {
 
     fn tcp(&mut self, test: &TcpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
         let load = self.tcp_load(test)?;
-        let most = DURATION_MAX.min(self.way.limits.duration_max);
+        let most = DURATION_MAX.min(self.path.limits.duration_max);
         let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
-        let required = |way: Direction| self.terms.requirements.each.get(way).tcp_throughput;
-        let is_judged = test.course.directions().any(|way| required(way).is_some());
+        let required = |way: Direction| self.criteria.requirements.each.get(way).tcp_throughput;
+        let is_judged = test.directions.iter().any(|way| required(way).is_some());
         let seconds = is_judged.then(|| {
             let needed = Span::from_secs(TCP_SECONDS_MIN).plus(TCP_EDGES);
             (needed, format!("tcp_throughput needs {TCP_SECONDS_MIN} s behind its warm-up"))
@@ -296,15 +297,15 @@ impl Composer<'_> {
     }
 
     fn tcp_load(&mut self, test: &TcpTest) -> Result<TcpLoad, OutOfBounds> {
-        let Way { limits, ip, payload } = self.way;
+        let SitePath { limits, ip, payload } = self.path;
         let mtu = payload.saturating_add(ip.udp_overhead_octets());
         let segment = ip.segment_octets(mtu);
-        let (framing, plain) = (self.terms.framing, Framing::plain(ip));
+        let (framing, plain) = (self.criteria.framing, Framing::plain(ip));
         if test.offer == Offer::Max {
             self.notes.push(Note::Capacity { what: "TCP", most: limits.rate_max });
         }
-        let rates = Directed::from_fn(|way| {
-            if !test.course.includes(way) {
+        let rates = PerDirection::from_fn(|way| {
+            if !test.directions.includes(way) {
                 return None;
             }
             match self.rate(test.offer, way) {
@@ -312,13 +313,13 @@ impl Composer<'_> {
                 None => plain.tcp_goodput(limits.rate_max, Layer::L2, segment, true),
             }
         });
-        let load = TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.aim());
+        let load = TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.kind());
         load.map(|load| load.with_verify(test.verify))
     }
 
     /// The time in which enough probes leave for the percentiles that are asked for.
     fn probing_needed(&self, metrics: &[Metric]) -> Need {
-        let confidence = self.terms.confidence();
+        let confidence = self.criteria.confidence();
         let probe_rate = self.plan.link.probe_rate();
         let need = |(_, requirement): (_, Requirement)| {
             let metric = requirement.metric();
@@ -332,15 +333,15 @@ impl Composer<'_> {
             let because = format!("{metric} {requirement} needs {probes} probes at {per_second}/s");
             Some((probe_rate.span_of(probes), because))
         };
-        self.terms.requirements.iter().map(need).fold(None, longest)
+        self.criteria.requirements.iter().map(need).fold(None, longest)
     }
 
     /// The time in which enough packets leave for the losses that are asked for.
     fn loss_needed(&self, load: &Load) -> Need {
         let need = |direction: Direction| {
-            let carried = self.terms.is_carried(load, direction);
-            let limit = self.terms.requirements.each.get(direction).loss.filter(|_| carried)?;
-            let confidence = self.terms.confidence();
+            let carried = self.criteria.is_carried(load, direction);
+            let limit = self.criteria.requirements.each.get(direction).loss.filter(|_| carried)?;
+            let confidence = self.criteria.confidence();
             let packets = packets_needed(limit.as_fraction(), LOST_ALLOWED, confidence);
             let because = format!(
                 "loss <= {limit} needs {packets} packets, of which {LOST_ALLOWED} may be lost"
@@ -368,7 +369,8 @@ impl Composer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{CongestionControl, Course, Link, Requirements, Site};
+    use crate::direction::Directions;
+    use crate::plan::{CongestionControl, Link, Requirements, Site};
 
     fn limits() -> Limits {
         let rate_max = "1 Gbit/s".parse().expect("a rate");
@@ -377,7 +379,7 @@ mod tests {
 
     fn udp(offer: Offer) -> Work {
         Work::Udp(UdpTest {
-            course: Course::Both,
+            directions: Directions::Both,
             offer,
             streams: 1,
             payload: None,
@@ -405,12 +407,12 @@ mod tests {
         plan(&tests, &loss.into_iter().collect::<Vec<_>>())
     }
 
-    fn way() -> Way {
-        Way { limits: limits(), ip: IpVersion::V4, payload: 1_472 }
+    fn path() -> SitePath {
+        SitePath { limits: limits(), ip: IpVersion::V4, payload: 1_472 }
     }
 
     fn composed(plan: &Plan) -> Composed {
-        compose(plan, 0, way()).expect("within bounds")
+        compose(plan, 0, path()).expect("within bounds")
     }
 
     fn seconds(composed: &Composed) -> Vec<u64> {
@@ -458,7 +460,7 @@ mod tests {
     #[test]
     fn overshoot_proves_no_loss_and_needs_no_time_for_it() {
         let mut plan = load("10 Mbit/s", Some("<= 0.01%"));
-        plan.link.committed = Directed::both(Some("9 Mbit/s".parse().expect("a rate")));
+        plan.link.committed = PerDirection::both(Some("9 Mbit/s".parse().expect("a rate")));
         assert_eq!(seconds(&composed(&plan)), [10, 30]);
     }
 
@@ -466,7 +468,7 @@ mod tests {
     fn a_duration_is_never_shortened_unseen() {
         let limits = Limits { duration_max: Span::from_secs(20), ..limits() };
         let seconds = |plan: &Plan| {
-            let composed = compose(plan, 0, Way { limits, ..way() }).expect("within bounds");
+            let composed = compose(plan, 0, SitePath { limits, ..path() }).expect("within bounds");
             composed.request.load.expect("load").duration.secs_up()
         };
         let mut plan = load("500 Mbit/s", None);
@@ -483,7 +485,7 @@ mod tests {
         assert_eq!(composed(&[(Metric::RttP99Loaded, "<= 2 ms")]), [10, 30, 30]);
         let mut short = plan(&tests, &[(Metric::TcpThroughput, ">= 1 Mbit/s")]);
         short.tests.iter_mut().for_each(|test| test.duration = Some(Span::from_secs(5)));
-        assert_eq!(seconds(&compose(&short, 0, way()).expect("a plan")), [10, 5, 14]);
+        assert_eq!(seconds(&compose(&short, 0, path()).expect("a plan")), [10, 5, 14]);
     }
 
     #[test]
@@ -507,7 +509,7 @@ mod tests {
     fn a_capacity_trial_stays_within_the_role() {
         for streams in [1, 3, 7] {
             let work = UdpTest {
-                course: Course::Both,
+                directions: Directions::Both,
                 offer: Offer::Max,
                 streams,
                 payload: None,
@@ -521,8 +523,8 @@ mod tests {
     }
 
     fn tcp(offer: Offer) -> Work {
-        let (course, congestion) = (Course::Forward, CongestionControl::CUBIC);
-        Work::Tcp(TcpTest { course, offer, streams: 4, congestion, verify: false })
+        let (directions, congestion) = (Directions::Forward, CongestionControl::CUBIC);
+        Work::Tcp(TcpTest { directions, offer, streams: 4, congestion, verify: false })
     }
 
     #[test]
@@ -544,7 +546,7 @@ mod tests {
     fn tcp_at_full_speed_goes_as_far_as_the_role() {
         let composed = composed(&plan(&[tcp(Offer::Max)], &[]));
         let load = *composed.trials[1].tcp().expect("TCP");
-        assert_eq!((load.mtu(), load.aim()), (1_500, Aim::Capacity));
+        assert_eq!((load.mtu(), load.kind()), (1_500, LoadKind::Capacity));
         let goodput = load.rate(Direction::Forward).map(BitRate::bits_per_second);
         assert_eq!(goodput, Some(1_000_000_000 * 1_448 / 1_518));
         assert_eq!(load.rate(Direction::Reverse), None);
@@ -554,7 +556,7 @@ mod tests {
     #[test]
     fn each_direction_is_loaded_at_its_share_of_what_is_committed() {
         let mut plan = plan(&[udp(Offer::Committed("50%".parse().expect("a share")))], &[]);
-        plan.link.committed = Directed {
+        plan.link.committed = PerDirection {
             forward: Some("100 Mbit/s".parse().expect("a rate")),
             reverse: Some("20 Mbit/s".parse().expect("a rate")),
         };

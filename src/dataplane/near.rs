@@ -1,16 +1,16 @@
 //! The driver's end of a trial: a thread for each stream, which opens it and then carries it.
 
-use super::load::{self, Company, OpenStream};
+use super::load::{self, OpenStream, ThreadBudget};
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use super::{probing, tcp};
 use crate::clock::{Driver, Stamp};
+use crate::direction::Direction;
 use crate::flow::{
     Handshake, HandshakeFailed, NearEvent as Event, Next, PROBE_STREAM, Stream, TcpStream,
 };
 use crate::io::clock;
+use crate::io::egress::Egress;
 use crate::io::udp::Socket;
-use crate::io::way::Way;
-use crate::plan::Direction;
 use crate::wire::control::RunId;
 use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::signal::Signal;
@@ -37,7 +37,7 @@ impl NearTrial {
     ///
     /// Where this host can start no thread.
     pub fn open(
-        (peer, way): (SocketAddr, &Way),
+        (peer, way): (SocketAddr, &Egress),
         streams: &[(Stream, [u8; KEY_LEN])],
         tcp: &[TcpDial],
         find_payload: Option<u32>,
@@ -55,7 +55,7 @@ impl NearTrial {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
             let (tell, stream, sealer) = (Arc::clone(tell), *stream, Sealer::new(key));
             let way = way.clone();
-            let company = Company::of(&stream, streams.iter().map(|(stream, _)| stream));
+            let budget = ThreadBudget::of(&stream, streams.iter().map(|(stream, _)| stream));
             spawn(format!("stream {}", stream.number), move || {
                 let socket = match open_stream((peer, &way), stream, &sealer, &control) {
                     Ok(socket) => socket,
@@ -69,7 +69,7 @@ impl NearTrial {
                 };
                 tell(Event::Opened(stream.number));
                 let open = OpenStream { stream, sealer, socket };
-                run(open, company, find_payload, &control, &gauge, &tell);
+                run(open, budget, find_payload, &control, &gauge, &tell);
             })?;
         }
         Ok(trial)
@@ -101,7 +101,7 @@ impl Drop for NearTrial {
 
 fn run(
     open: OpenStream,
-    company: Company,
+    budget: ThreadBudget,
     find_payload: Option<u32>,
     control: &Control<Driver>,
     gauge: &Gauge,
@@ -117,12 +117,12 @@ fn run(
         }
         (PROBE_STREAM, _, None) => probing::probe(open, control, gauge, |event| tell(event)),
         (_, Direction::Forward, _) => {
-            let sent = load::send(open, company, control, gauge);
+            let sent = load::send(open, budget, control, gauge);
             tell(Event::Sent(number, sent));
         }
         (_, Direction::Reverse, _) => {
-            let tally = load::receive(open, &[], control, gauge);
-            tell(Event::Came(number, tally));
+            let counts = load::receive(open, &[], control, gauge);
+            tell(Event::Came(number, counts));
         }
     }
 }
@@ -140,7 +140,7 @@ pub struct TcpDial {
 
 /// Dials a TCP stream and carries it.
 fn carry_tcp(
-    (peer, way): (SocketAddr, &Way),
+    (peer, way): (SocketAddr, &Egress),
     dial: &TcpDial,
     control: &Control<Driver>,
     gauge: &Gauge,
@@ -167,7 +167,7 @@ enum NotOpen {
 
 /// Opens a stream by its handshake.
 fn open_stream(
-    (peer, way): (SocketAddr, &Way),
+    (peer, way): (SocketAddr, &Egress),
     stream: Stream,
     sealer: &Sealer,
     control: &Control<Driver>,
