@@ -5,6 +5,9 @@
 //! or command, then [`driver::Session::poll_action`] until it gives `None`, then wait until
 //! something happens or its deadline comes. It never reads a clock, and never touches a socket.
 //!
+//! Both halves have the same shape: `mod` matches each message with the state that expects it, and
+//! a file for each matter that a message can be about.
+//!
 //! ```text
 //! driver                                   agent
 //!   Hello                  ->

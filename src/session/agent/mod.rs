@@ -1,0 +1,402 @@
+//! The agent's half of the conversation: one machine for all its drivers, because slots, the load
+//! lock and records outlive connections.
+//!
+//! A run is known by its name and by the key that asked for it. Its connection may go and another
+//! take its place; its grant may end, and what it counted is still told to who comes for it.
+//!
+//! This file has the connections, and hands each message to the run it is about; `run` has the
+//! grant and the trial of a run, and `records` what is kept of a run until its hour is over. The
+//! cut differs from the driver's, which has one run and one trial: here both are many.
+
+mod records;
+
+mod run;
+
+use crate::clock::{Agent, Stamp};
+use crate::flow::{SenderCounts, Stream, TcpStream};
+use crate::plan::Trial;
+use crate::policy::{Request, Role};
+use crate::session::agent::run::{Part, Run};
+use crate::session::{ANSWER_MAX, hello};
+use crate::units::{Framing, Span};
+use crate::wire::StreamNumber;
+use crate::wire::control::{Hello, Message, PROTOCOL, RunId, Secrets};
+use crate::wire::key::PublicKey;
+use crate::wire::record::Record;
+use std::collections::{BTreeMap, VecDeque};
+
+pub use records::{RECORD_SPAN, RECORDS_MAX};
+
+/// How long a driver that is admitted may do nothing.
+const IDLE_MAX: Span = Span::from_secs(60);
+
+/// A connection to a driver, by its number.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ConnectionId(pub u64);
+
+/// A trial of a run.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct TrialId {
+    /// The run.
+    pub run: RunId,
+    /// The trial's number in it.
+    pub number: u32,
+}
+
+/// What the machine has to ask its host for.
+pub trait Host: Send {
+    /// Secrets for `stream` that nobody can guess: the machine has no randomness of its own.
+    fn secrets(&mut self, stream: StreamNumber) -> Secrets;
+
+    /// Why this host cannot carry its end of `trial`; `None` where it can.
+    fn lacks(&self, trial: &Trial) -> Option<String>;
+}
+
+/// What the hands are to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Say this.
+    Say(ConnectionId, Message),
+    /// Close this connection once all has been said.
+    Close(ConnectionId),
+    /// Expect the handshakes of these streams, from the driver of this connection, and the
+    /// connections of these TCP streams.
+    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>),
+    /// Send what is to be sent.
+    Start(TrialId),
+    /// The driver's account of a stream that comes from it.
+    Sent(TrialId, StreamNumber, SenderCounts),
+    /// End the trial now; what it has counted is still told.
+    Stop(TrialId),
+    /// Keep this beyond the program's end, in the place of what is kept of the run.
+    Keep(Box<Record>),
+    /// Nothing of this run needs to be kept any more.
+    Forget(RunId),
+    /// For the log.
+    Note(String),
+}
+
+#[derive(Debug)]
+struct Peer {
+    who: String,
+    key: PublicKey,
+    framing: Framing,
+    greeted: bool,
+    run: Option<RunId>,
+    idle_since: Stamp<Agent>,
+}
+
+/// The agent's half of all its conversations.
+pub struct Session {
+    role: Role,
+    host: Box<dyn Host>,
+    peers: BTreeMap<ConnectionId, Peer>,
+    runs: BTreeMap<RunId, Run>,
+    actions: VecDeque<Action>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("peers", &self.peers).field("runs", &self.runs).finish()
+    }
+}
+
+impl Session {
+    /// An agent that gives every driver `role`.
+    #[must_use]
+    pub fn new(role: Role, host: Box<dyn Host>) -> Self {
+        let (peers, runs, actions) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
+        Self { role, host, peers, runs, actions }
+    }
+
+    /// The next action; `None` until something else happens.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Stamp<Agent>> {
+        let peers = self.peers.values().filter_map(|peer| self.peer_until(peer));
+        let trials = self.runs.values().filter_map(|run| run.trial.as_ref()?.stop_at());
+        peers.chain(trials).chain(self.runs.values().map(Run::until)).min()
+    }
+
+    /// A driver whose `key` is listed as `who`'s is connected; `framing` tells its version of IP.
+    pub fn handle_open(
+        &mut self,
+        now: Stamp<Agent>,
+        connection: ConnectionId,
+        who: String,
+        key: PublicKey,
+        framing: Framing,
+    ) {
+        let role = Some(self.role.name.to_owned());
+        let limits = Some(self.role.limits.into());
+        let introduced = hello("linkqual-agent", limits);
+        let introduced = Hello { role, who: Some(who.clone()), ..introduced };
+        let peer = Peer { who, key, framing, greeted: false, run: None, idle_since: now };
+        self.peers.insert(connection, peer);
+        self.say(connection, Message::Hello(introduced));
+    }
+
+    /// A driver said `message`.
+    pub fn handle_message(&mut self, now: Stamp<Agent>, from: ConnectionId, message: Message) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        peer.idle_since = now;
+        if !peer.greeted {
+            return self.on_greeting(now, from, &message);
+        }
+        match message {
+            Message::Request(request) => match request.run.parse() {
+                Ok(run) => match Request::try_from(&request) {
+                    Ok(asked) => self.on_request(now, from, run, &asked),
+                    Err(error) => self.fault(now, from, &error.to_string()),
+                },
+                Err(error) => self.fault(now, from, &format!("{error}")),
+            },
+            Message::Attach { run } => match run.parse() {
+                Ok(run) => self.on_attach(now, from, run),
+                Err(error) => self.fault(now, from, &format!("{error}")),
+            },
+            Message::Finish => {
+                if let Some(run) = peer.run.take() {
+                    self.drop_run(run);
+                }
+            }
+            Message::Prepare(prepare) => match (peer.run, Trial::try_from(&prepare)) {
+                (Some(run), Ok(trial)) => self.on_prepare(now, from, run, prepare.trial, trial),
+                (Some(_), Err(error)) => self.fault(now, from, &error.to_string()),
+                (None, _) => self.fault(now, from, "a trial without a grant"),
+            },
+            Message::Start { trial } => self.on_start(now, from, trial),
+            Message::Closing { trial, stream, sent } => match SenderCounts::try_from(&sent) {
+                Ok(sent) => self.on_closing(from, trial, stream, sent),
+                Err(error) => self.fault(now, from, &error.to_string()),
+            },
+            Message::Stop { trial } => self.on_stop(from, trial),
+            Message::Fault { reason } => {
+                self.note(format!("{from:?}: the driver says: {reason}"));
+                self.close(now, from);
+            }
+            other => self.fault(now, from, &format!("'{}' is not a driver's to say", other.name())),
+        }
+    }
+
+    /// A connection closed. Its run goes on for as long as data comes.
+    pub fn handle_closed(&mut self, now: Stamp<Agent>, connection: ConnectionId) {
+        let Some(peer) = self.peers.remove(&connection) else { return };
+        if let Some(run) = peer.run.and_then(|run| self.runs.get_mut(&run)) {
+            run.connection = None;
+            run.closed_at = now;
+        }
+    }
+
+    /// A deadline may have passed.
+    pub fn handle_timeout(&mut self, now: Stamp<Agent>) {
+        let is_over = |until: Option<Stamp<Agent>>| until.is_some_and(|until| until <= now);
+        let idle: Vec<ConnectionId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| is_over(self.peer_until(peer)))
+            .map(|(connection, _)| *connection)
+            .collect();
+        for connection in idle {
+            self.fault(now, connection, "nothing was said for too long");
+        }
+        for (id, run) in &mut self.runs {
+            let Some(running) = &mut run.trial else { continue };
+            if is_over(running.stop_at()) {
+                running.part = Part::Stopped;
+                let id = TrialId { run: *id, number: running.number };
+                self.actions.push_back(Action::Stop(id));
+            }
+        }
+        let passed = self.runs.iter().filter(|(_, run)| is_over(Some(run.until())));
+        let passed: Vec<(RunId, bool)> = passed.map(|(id, run)| (*id, run.is_over())).collect();
+        for (run, is_over) in passed {
+            match is_over {
+                true => self.drop_run(run),
+                false => self.end_run(now, run),
+            }
+        }
+    }
+
+    fn peer_until(&self, peer: &Peer) -> Option<Stamp<Agent>> {
+        let granted = || self.runs.get(&peer.run?)?.grant();
+        match peer.greeted {
+            false => Some(peer.idle_since.after_nanos(ANSWER_MAX.nanos())),
+            true if granted().is_some() => None,
+            true => Some(peer.idle_since.after_nanos(IDLE_MAX.nanos())),
+        }
+    }
+
+    fn say(&mut self, to: ConnectionId, message: Message) {
+        self.actions.push_back(Action::Say(to, message));
+    }
+
+    fn note(&mut self, text: String) {
+        self.actions.push_back(Action::Note(text));
+    }
+
+    fn fault(&mut self, now: Stamp<Agent>, connection: ConnectionId, reason: &str) {
+        self.note(format!("{connection:?}: {reason}"));
+        self.say(connection, Message::Fault { reason: reason.to_owned() });
+        self.close(now, connection);
+    }
+
+    fn close(&mut self, now: Stamp<Agent>, connection: ConnectionId) {
+        self.actions.push_back(Action::Close(connection));
+        if let Some(run) = self.peers.remove(&connection).and_then(|peer| peer.run) {
+            self.end_run(now, run);
+            if let Some(run) = self.runs.get_mut(&run) {
+                run.connection = None;
+            }
+        }
+    }
+
+    fn on_greeting(&mut self, now: Stamp<Agent>, from: ConnectionId, message: &Message) {
+        match message {
+            Message::Hello(hello) if hello.protocol == PROTOCOL => {
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.greeted = true;
+                }
+            }
+            Message::Hello(hello) => {
+                let reason = format!(
+                    "{} speaks protocol version {}, this agent speaks {PROTOCOL}: install the same \
+                     release at both ends",
+                    hello.program, hello.protocol
+                );
+                self.fault(now, from, &reason);
+            }
+            other => self.fault(now, from, &format!("'{}' came before hello", other.name())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::FarEvent as Event;
+    use crate::plan::Limits;
+    use crate::units::IpVersion;
+    use crate::wire::Token;
+    use crate::wire::control::Prepare;
+
+    pub(super) const DRIVER: ConnectionId = ConnectionId(1);
+
+    struct Ones;
+
+    impl Host for Ones {
+        fn secrets(&mut self, stream: StreamNumber) -> Secrets {
+            Secrets { stream, token: Token(u64::from(stream) + 1), key: [1; 32] }
+        }
+
+        fn lacks(&self, trial: &Trial) -> Option<String> {
+            trial.tcp().map(|load| format!("no {}", load.congestion()))
+        }
+    }
+
+    pub(super) fn key(octet: u8) -> PublicKey {
+        let mut spki = vec![0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+        spki.extend([octet; 32]);
+        PublicKey::from_spki(&spki).expect("any 32 octets are one")
+    }
+
+    pub(super) fn at(seconds: u64) -> Stamp<Agent> {
+        Stamp::from_nanos(Span::from_secs(seconds).nanos())
+    }
+
+    pub(super) fn open(
+        session: &mut Session,
+        seconds: u64,
+        connection: ConnectionId,
+        key: PublicKey,
+    ) {
+        let framing = Framing::plain(IpVersion::V4);
+        session.handle_open(at(seconds), connection, "ops".into(), key, framing);
+    }
+
+    /// What the agent does about `message`, but for its log.
+    pub(super) fn say(session: &mut Session, seconds: u64, message: Message) -> Vec<Action> {
+        session.handle_message(at(seconds), DRIVER, message);
+        let actions = std::iter::from_fn(|| session.poll_action());
+        actions.filter(|action| !matches!(action, Action::Note(_))).collect()
+    }
+
+    /// An agent with a driver that has said hello, at 0 s.
+    pub(super) fn greeted() -> Session {
+        let rate_max = "1 Gbit/s".parse().expect("a rate");
+        let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
+        let mut session = Session::new(Role::qualifier(limits), Box::new(Ones));
+        open(&mut session, 0, DRIVER, key(1));
+        let actions = say(&mut session, 0, Message::Hello(hello("linkqual", None)));
+        assert!(matches!(actions[..], [Action::Say(DRIVER, Message::Hello(_))]));
+        session
+    }
+
+    /// Leave to probe for 60 s.
+    pub(super) fn request() -> Message {
+        let run = RunId(7).to_string();
+        let duration_ns = Span::from_secs(60).nanos();
+        let request = crate::wire::control::Request { run, circuit: None, duration_ns, load: None };
+        Message::Request(request)
+    }
+
+    pub(super) fn prepare(seconds: u64) -> Message {
+        let duration_ns = Span::from_secs(seconds).nanos();
+        let (trial, dscp, probes_s) = (1, 0, None);
+        Message::Prepare(Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: None })
+    }
+
+    #[track_caller]
+    pub(super) fn check_fault(actions: &[Action], words: &str) {
+        let [Action::Say(DRIVER, Message::Fault { reason }), Action::Close(DRIVER), ..] = actions
+        else {
+            panic!("no fault: {actions:?}")
+        };
+        assert!(reason.contains(words), "{reason}");
+    }
+
+    #[test]
+    fn nothing_goes_without_hello_and_a_grant() {
+        let mut session = greeted();
+        check_fault(&say(&mut session, 0, prepare(10)), "without a grant");
+        let mut session = greeted();
+        open(&mut session, 0, ConnectionId(2), key(1));
+        session.handle_message(at(0), ConnectionId(2), request());
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let faulted = |action: &Action| matches!(action, Action::Say(_, Message::Fault { .. }));
+        assert!(actions.iter().any(faulted), "{actions:?}");
+    }
+
+    #[test]
+    fn another_version_is_told_what_to_install() {
+        let mut session = greeted();
+        open(&mut session, 0, ConnectionId(2), key(1));
+        let other = Hello { protocol: PROTOCOL + 1, ..hello("linkqual", None) };
+        session.handle_message(at(0), ConnectionId(2), Message::Hello(other));
+        let text =
+            format!("{:?}", std::iter::from_fn(|| session.poll_action()).collect::<Vec<_>>());
+        assert!(text.contains("install the same release at both ends"), "{text}");
+    }
+
+    /// What its threads tell of trial 1 of run 7 in the end.
+    pub(super) fn count(session: &mut Session) {
+        let id = TrialId { run: RunId(7), number: 1 };
+        session
+            .handle_trial(id, Event::Sent(2, SenderCounts { sent: 9, ..SenderCounts::default() }));
+        session.handle_trial(id, Event::Reflected(crate::flow::Reflected::default()));
+        session.handle_trial(id, Event::Host(crate::flow::HostLimits::default()));
+    }
+
+    /// A trial of 10 s that started at 0 s.
+    pub(super) fn started() -> Session {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        say(&mut session, 0, prepare(10));
+        say(&mut session, 0, Message::Start { trial: 1 });
+        session
+    }
+}

@@ -1,0 +1,445 @@
+//! A run: the grant that it holds, and its trial from `Prepare` to the last count.
+//!
+//! No trial is prepared here without a grant that allows it, and none starts that outlasts it.
+
+use super::{Action, ConnectionId, Session, TrialId};
+use crate::clock::{Agent, Stamp};
+use crate::flow::{
+    FarEvent as Event, LATE_MAX, SenderCounts, Stream, TcpCame, TcpSent, TcpStream, streams_of,
+    tcp_streams_of,
+};
+use crate::plan::Trial;
+use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise};
+use crate::session::agent::records::RECORD_SPAN;
+use crate::session::{ANSWER_MAX, QUIET_MAX, convert};
+use crate::units::Span;
+use crate::wire::StreamNumber;
+use crate::wire::control::{Account, Message, RunId, Secrets, SenderMessage};
+use crate::wire::key::PublicKey;
+
+/// How long after its last packet was due a trial whose driver says nothing is kept open: longer
+/// than the driver tries to come back with its accounts, which make the counts exact.
+const ABANDONED_MAX: Span = Span::from_secs(20);
+
+/// How long after its end a grant still holds its slot, for the accounts of its last trial.
+const GRACE: Span = LATE_MAX.plus(Span::from_secs(5));
+
+/// A run, and what is kept of it.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) who: String,
+    pub(super) owner: PublicKey,
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) closed_at: Stamp<Agent>,
+    pub(super) spent: Span,
+    pub(super) phase: Phase,
+    pub(super) trial: Option<Running>,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It holds a slot.
+    Granted(Grant),
+    /// It holds nothing; what its last trial counted is kept.
+    Over { at: Stamp<Agent> },
+}
+
+/// A trial under way, or the last one of its run.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) number: u32,
+    pub(super) started_at: Option<Stamp<Agent>>,
+    pub(super) heard: Stamp<Agent>,
+    pub(super) closings: Vec<(StreamNumber, SenderMessage)>,
+    /// The TCP streams of each way together: one by one, they would be more than a frame.
+    pub(super) tcp_sent: Option<TcpSent>,
+    pub(super) tcp_came: Option<TcpCame>,
+    pub(super) account: Account,
+    pub(super) part: Part,
+}
+
+/// How far a trial has come.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Its threads run until all is counted, or until they are stopped.
+    Open { trial: Trial, secrets: Vec<Secrets>, stop_at: Stamp<Agent> },
+    /// Its threads have been told to end, and tell what they have counted.
+    Stopped,
+    /// All is counted.
+    Counted,
+}
+
+impl Running {
+    /// Whether packets of it are still due, or would be once it is started.
+    pub(super) fn may_send(&self, now: Stamp<Agent>) -> bool {
+        let Part::Open { trial, .. } = &self.part else { return false };
+        let ends_at = |started: Stamp<Agent>| started.after_nanos(trial.duration().nanos());
+        self.started_at.is_none_or(|started_at| now < ends_at(started_at))
+    }
+
+    pub(super) const fn stop_at(&self) -> Option<Stamp<Agent>> {
+        match &self.part {
+            Part::Open { stop_at, .. } => Some(*stop_at),
+            Part::Stopped | Part::Counted => None,
+        }
+    }
+}
+
+impl Run {
+    pub(super) const fn grant(&self) -> Option<&Grant> {
+        match &self.phase {
+            Phase::Granted(grant) => Some(grant),
+            Phase::Over { .. } => None,
+        }
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// When its phase ends, whoever is alive: a grant with its time, or a second after its driver
+    /// fell silent; a record with its hour.
+    pub(super) fn until(&self) -> Stamp<Agent> {
+        let grant = match &self.phase {
+            Phase::Granted(grant) => grant,
+            Phase::Over { at } => return at.after_nanos(RECORD_SPAN.nanos()),
+        };
+        let grant_end = grant.ends_at().after_nanos(GRACE.nanos());
+        if self.connection.is_some() {
+            return grant_end;
+        }
+        let heard = self.trial.as_ref().map_or(self.closed_at, |running| running.heard);
+        grant_end.min(heard.max(self.closed_at).after_nanos(QUIET_MAX.nanos()))
+    }
+}
+
+impl Session {
+    /// Something happened in a trial.
+    pub fn handle_trial(&mut self, id: TrialId, event: Event) {
+        let Some(run) = self.runs.get_mut(&id.run) else { return };
+        let connection = run.connection;
+        let Some(running) = run.trial.as_mut().filter(|running| running.number == id.number) else {
+            return;
+        };
+        match event {
+            Event::Heard(at) => running.heard = running.heard.max(at),
+            Event::Sent(stream, sent) => {
+                let sent: SenderMessage = (&sent).into();
+                running.closings.push((stream, sent.clone()));
+                if let Some(connection) = connection {
+                    self.say(connection, Message::Closing { trial: id.number, stream, sent });
+                }
+            }
+            Event::Came(stream, counts) => {
+                running.account.counts.push((stream, (&counts).into()));
+            }
+            Event::TcpSent(_, sent) => {
+                let sum = running.tcp_sent.get_or_insert_default();
+                sum.merge(&sent);
+            }
+            Event::TcpCame(_, came) => match &mut running.tcp_came {
+                Some(sum) => sum.merge(&came),
+                none => *none = Some(came),
+            },
+            Event::Reflected(reflected) => {
+                running.account.probes = (&reflected.probes).into();
+                running.account.marks = reflected.marks;
+                running.account.replies = reflected.replies;
+                running.account.replies_refused = reflected.refused;
+                running.account.follow_ups = convert::follow_ups(&reflected);
+            }
+            Event::Host(host) => {
+                running.account.host = host.into();
+                self.end_trial(id);
+            }
+        }
+    }
+
+    pub(super) fn on_request(
+        &mut self,
+        now: Stamp<Agent>,
+        from: ConnectionId,
+        id: RunId,
+        asked: &Request,
+    ) {
+        let Some(peer) = self.peers.get(&from) else { return };
+        let (who, owner) = (peer.who.clone(), peer.key);
+        let other = peer.run.filter(|run| *run != id).and_then(|run| self.runs.get(&run));
+        let holds_another = other.is_some_and(|run| !run.is_over());
+        let known = self.runs.get(&id);
+        if holds_another || known.is_some_and(|run| run.connection != Some(from)) {
+            return self.fault(now, from, "one connection has one run, and one run one connection");
+        }
+        let trial = known.and_then(|run| run.trial.as_ref());
+        if trial.is_some_and(|running| matches!(running.part, Part::Open { .. })) {
+            return self.fault(now, from, "a request while a trial runs");
+        }
+        match authorise(&self.role, asked, &self.usage(id), now) {
+            Ok(grant) => {
+                let load = grant.load().map(Into::into);
+                let (spent, trial) = self
+                    .runs
+                    .remove(&id)
+                    .map_or_else(Default::default, |run| (run.spent, run.trial));
+                let (connection, phase) = (Some(from), Phase::Granted(grant));
+                let run = Run { who, owner, connection, closed_at: now, spent, phase, trial };
+                self.runs.insert(id, run);
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.run = Some(id);
+                }
+                let duration_ns = asked.duration.nanos();
+                let granted =
+                    crate::wire::control::Granted { run: id.to_string(), duration_ns, load };
+                self.say(from, Message::Granted(granted));
+            }
+            Err(refusal) => {
+                self.note(format!("{from:?}: refused {who}: {refusal}"));
+                self.say(from, Message::Refused { reason: refusal.to_string() });
+            }
+        }
+    }
+
+    pub(super) fn usage(&self, but: RunId) -> Usage {
+        let others = self.runs.iter().filter(|(id, _)| **id != but);
+        let granted = |(_, run): (&RunId, &Run)| Some((run.who.clone(), run.grant()?.clone()));
+        let others: Vec<(String, Grant)> = others.filter_map(granted).collect();
+        let holder = |(who, grant): &(String, Grant)| {
+            let (who, until) = (who.clone(), grant.ends_at());
+            let circuit = grant.circuit().map(str::to_owned);
+            grant.load().map(|_| Holder { who, circuit, until })
+        };
+        Usage { runs: others.len(), holders: others.iter().filter_map(holder).collect() }
+    }
+
+    pub(super) fn on_prepare(
+        &mut self,
+        now: Stamp<Agent>,
+        from: ConnectionId,
+        id: RunId,
+        number: u32,
+        trial: Trial,
+    ) {
+        let framing = self.peers.get(&from).map(|peer| peer.framing);
+        let (Some(run), Some(framing)) = (self.runs.get_mut(&id), framing) else { return };
+        match run.trial.as_ref().map(|running| (running.number, &running.part)) {
+            Some((before, Part::Open { trial: asked, secrets, .. }))
+                if before == number && *asked == trial =>
+            {
+                let streams = secrets.clone();
+                return self.say(from, Message::Prepared { trial: number, streams });
+            }
+            Some((_, Part::Open { .. })) => {
+                return self.fault(now, from, "a trial while another runs");
+            }
+            Some((before, _)) if before == number => {
+                return self.refuse_trial(from, &Refusal::BeyondGrant("it is over already"));
+            }
+            _ => {}
+        }
+        let Some(grant) = run.grant() else {
+            return self.refuse_trial(from, &Refusal::BeyondGrant("that has ended"));
+        };
+        if let Err(refusal) = grant.allows(&trial, framing, now, run.spent) {
+            return self.refuse_trial(from, &refusal);
+        }
+        if let Some(reason) = self.host.lacks(&trial) {
+            let reason = format!("the agent's host cannot send it: {reason}");
+            self.note(format!("{from:?}: {reason}"));
+            return self.say(from, Message::Refused { reason });
+        }
+        if !trial.is_idle() {
+            run.spent = run.spent.plus(trial.duration());
+        }
+        let streams: Vec<(Stream, Secrets)> = streams_of(&trial)
+            .into_iter()
+            .map(|stream| (stream, self.host.secrets(stream.number)))
+            .map(|(stream, secret)| (Stream { token: secret.token, ..stream }, secret))
+            .collect();
+        let tcp: Vec<(TcpStream, Secrets)> = tcp_streams_of(&trial)
+            .into_iter()
+            .map(|stream| (stream, self.host.secrets(stream.number)))
+            .map(|(stream, secret)| (TcpStream { token: secret.token, ..stream }, secret))
+            .collect();
+        let secrets = streams.iter().map(|(_, secret)| secret);
+        let secrets: Vec<Secrets> =
+            secrets.chain(tcp.iter().map(|(_, secret)| secret)).cloned().collect();
+        let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
+        let stop_at = now.after_nanos(wait.nanos());
+        run.trial = Some(Running {
+            number,
+            started_at: None,
+            heard: now,
+            closings: Vec::new(),
+            tcp_sent: None,
+            tcp_came: None,
+            account: Account { trial: number, ..Account::default() },
+            part: Part::Open { trial, secrets: secrets.clone(), stop_at },
+        });
+        self.actions.push_back(Action::Expect(TrialId { run: id, number }, from, streams, tcp));
+        self.say(from, Message::Prepared { trial: number, streams: secrets });
+    }
+
+    pub(super) fn refuse_trial(&mut self, to: ConnectionId, refusal: &Refusal) {
+        self.note(format!("{to:?}: {refusal}"));
+        self.say(to, Message::Refused { reason: refusal.to_string() });
+    }
+
+    /// The trial of this number of this connection's run, whether it is over or not.
+    pub(super) fn known(
+        &mut self,
+        from: ConnectionId,
+        number: u32,
+    ) -> Option<(TrialId, &mut Running)> {
+        let run = self.peers.get(&from)?.run?;
+        let running = self.runs.get_mut(&run)?.trial.as_mut()?;
+        (running.number == number).then_some((TrialId { run, number }, running))
+    }
+
+    pub(super) fn on_start(&mut self, now: Stamp<Agent>, from: ConnectionId, number: u32) {
+        let run = self.peers.get(&from).and_then(|peer| peer.run);
+        let grant_end = run.and_then(|run| Some(self.runs.get(&run)?.grant()?.ends_at()));
+        let Some((id, running)) = self.known(from, number) else {
+            return self.fault(now, from, "a start without its trial");
+        };
+        // A start that is said again comes when the trial is under way, or over already.
+        if let Part::Open { trial, .. } = &running.part {
+            let ends_at = now.after_nanos(trial.duration().nanos());
+            let is_first = running.started_at.is_none();
+            if is_first && grant_end.is_none_or(|grant_end| grant_end < ends_at) {
+                let reason = "a start so late that the trial would outlast its grant";
+                return self.fault(now, from, reason);
+            }
+            running.heard = now;
+            running.started_at.get_or_insert(now);
+            self.actions.push_back(Action::Start(id));
+        }
+        self.say(from, Message::Started { trial: number });
+    }
+
+    pub(super) fn on_closing(
+        &mut self,
+        from: ConnectionId,
+        number: u32,
+        stream: StreamNumber,
+        sent: SenderCounts,
+    ) {
+        // One of a trial that has ended by itself may still be under way.
+        let known = self.known(from, number);
+        if let Some((id, _)) = known.filter(|(_, run)| !matches!(run.part, Part::Counted)) {
+            self.actions.push_back(Action::Sent(id, stream, sent));
+        }
+    }
+
+    pub(super) fn on_stop(&mut self, from: ConnectionId, number: u32) {
+        let Some((id, running)) = self.known(from, number) else { return };
+        if matches!(running.part, Part::Open { .. }) {
+            running.part = Part::Stopped;
+            self.actions.push_back(Action::Stop(id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::agent::tests::{
+        DRIVER, at, check_fault, count, greeted, prepare, request, say,
+    };
+    use crate::wire::control::Prepare;
+
+    #[test]
+    fn a_trial_runs_within_its_grant_and_no_later() {
+        let mut session = greeted();
+        let actions = say(&mut session, 0, request());
+        assert!(matches!(actions[..], [Action::Say(_, Message::Granted(_))]));
+        let actions = say(&mut session, 1, prepare(50));
+        assert!(matches!(
+            actions[..],
+            [Action::Expect(_, DRIVER, ..), Action::Say(_, Message::Prepared { .. })]
+        ));
+        check_fault(&say(&mut session, 11, Message::Start { trial: 1 }), "outlast its grant");
+    }
+
+    /// Found out behind the trial, it would have cost its time.
+    #[test]
+    fn what_the_agents_host_cannot_send_is_refused_before_it_is_prepared() {
+        let mut session = greeted();
+        let load = crate::wire::control::LoadRequest {
+            rate_bit_s: 1_000_000_000,
+            duration_ns: Span::from_secs(20).nanos(),
+        };
+        let Message::Request(asked) = request() else { unreachable!("it is one") };
+        let asked = crate::wire::control::Request { load: Some(load), ..asked };
+        say(&mut session, 0, Message::Request(asked));
+        let tcp = crate::wire::control::TcpLoadMessage {
+            forward_bit_s: None,
+            reverse_bit_s: Some(1_000_000),
+            streams: 1,
+            mtu: 1_500,
+            congestion_control: "vegas".into(),
+            capacity: false,
+            verify: false,
+            round_trip_ns: None,
+        };
+        let duration_ns = Span::from_secs(10).nanos();
+        let (trial, dscp, probes_s) = (1, 0, None);
+        let prepare = Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: Some(tcp) };
+        let actions = say(&mut session, 0, Message::Prepare(prepare));
+        let [Action::Say(DRIVER, Message::Refused { reason })] = &actions[..] else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(reason, "the agent's host cannot send it: no vegas");
+    }
+
+    #[test]
+    fn a_request_does_not_replace_a_trial_that_runs() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        say(&mut session, 0, prepare(10));
+        check_fault(&say(&mut session, 1, request()), "while a trial runs");
+    }
+
+    #[test]
+    fn a_run_whose_driver_is_gone_is_over_a_second_later() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        say(&mut session, 0, prepare(10));
+        session.handle_closed(at(5), DRIVER);
+        session.handle_timeout(at(5));
+        assert_eq!(session.poll_action(), None);
+        assert_eq!(session.deadline(), Some(at(6)));
+        session.handle_timeout(at(6));
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        assert!(matches!(actions[..], [Action::Stop(_), Action::Note(_)]), "{actions:?}");
+    }
+
+    #[test]
+    fn what_is_said_twice_is_done_once() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        let prepared = say(&mut session, 0, prepare(10));
+        let [Action::Expect(..), prepared @ Action::Say(..)] = &prepared[..] else {
+            panic!("{prepared:?}")
+        };
+        let again = say(&mut session, 1, prepare(10));
+        assert_eq!(again, std::slice::from_ref(prepared), "the same secrets, and nothing else");
+        say(&mut session, 1, Message::Start { trial: 1 });
+        // Said again when it is under way, a start is no later than the grant allows.
+        let late = say(&mut session, 55, Message::Start { trial: 1 });
+        assert_eq!(late.last(), Some(&Action::Say(DRIVER, Message::Started { trial: 1 })));
+        count(&mut session);
+        assert_eq!(std::iter::from_fn(|| session.poll_action()).count(), 3);
+        let over = say(&mut session, 56, Message::Start { trial: 1 });
+        assert_eq!(over, [Action::Say(DRIVER, Message::Started { trial: 1 })]);
+        let over = say(&mut session, 56, prepare(10));
+        assert!(matches!(over[..], [Action::Say(_, Message::Refused { .. })]), "{over:?}");
+        for closing in [true, false] {
+            let sent = (&SenderCounts::default()).into();
+            let closing = match closing {
+                true => Message::Closing { trial: 1, stream: 1, sent },
+                false => Message::Stop { trial: 1 },
+            };
+            assert_eq!(say(&mut session, 56, closing), []);
+        }
+    }
+}

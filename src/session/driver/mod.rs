@@ -1,0 +1,580 @@
+//! The driver's half of the conversation.
+//!
+//! A trial under way and the connection to its agent are two things. Data goes on whatever becomes
+//! of the connection; where that closes, or an answer is overdue on it, another is opened, and the
+//! run is attached to it. Then all that may not have been heard is said again.
+//!
+//! This file matches each message and event with the state that expects it. `state` has the states
+//! and what each waits for, `opening` takes a trial from `Prepare` to `Start`, `reconnect` keeps
+//! the connection, and `reconcile` takes both ends' accounts and puts them together.
+
+mod opening;
+
+mod reconcile;
+
+mod reconnect;
+
+mod state;
+
+use crate::clock::{Driver, Stamp};
+use crate::flow::{LATE_MAX, NearEvent as Event, Outcome, SenderCounts, Status, Stream, TcpStream};
+use crate::plan::{Limits, Trial};
+use crate::policy::Request;
+use crate::session::driver::state::{Link, State};
+use crate::session::{ANSWER_MAX, QUIET_MAX, convert, hello};
+use crate::units::Span;
+use crate::wire::StreamNumber;
+use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
+use crate::wire::seal::KEY_LEN;
+use std::collections::VecDeque;
+
+/// How long an answer may take in all, over whichever connection; shorter than the agent keeps an
+/// abandoned trial open, so that what comes at last is still exact.
+const REACH_MAX: Span = Span::from_secs(18);
+
+/// How long the record of a run is tried for that the agent has ended.
+const FETCH_MAX: Span = Span::from_secs(10);
+
+/// How long the two ends' last words on a trial that is stopped may take.
+const LAST_WORDS_MAX: Span = LATE_MAX.plus(QUIET_MAX);
+
+/// What a trial is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Task {
+    /// To measure.
+    Measure,
+    /// To find the largest payload, at most this, that crosses both ways.
+    FindPayload(u32),
+}
+
+/// A stream to be opened, and how it is sealed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Opening {
+    /// The stream, its token in it.
+    pub stream: Stream,
+    /// Its key.
+    pub key: [u8; KEY_LEN],
+}
+
+/// A TCP stream to be opened, and how its hello is sealed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TcpOpening {
+    /// The run.
+    pub run: RunId,
+    /// The stream, its token in it.
+    pub stream: TcpStream,
+    /// Its key.
+    pub key: [u8; KEY_LEN],
+}
+
+/// How an agent introduced itself, and what it calls this driver; for people.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Introduced {
+    /// Its program, with its version.
+    pub program: String,
+    /// The role that it gives this driver's key.
+    pub role: Option<String>,
+    /// What it calls this driver's key.
+    pub who: Option<String>,
+}
+
+/// The longest word of an agent's that is kept.
+const WORD_MAX: usize = 128;
+
+/// What an agent says, as far as it is printed.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A name that an agent says.
+fn word(text: &str) -> String {
+    printable(text).chars().take(WORD_MAX).collect()
+}
+
+/// What the hands are to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Say this to the agent.
+    Say(Message),
+    /// Open these streams, each by its handshake, and these TCP streams, each by its hello.
+    Open(Vec<Opening>, Vec<TcpOpening>),
+    /// All streams are open: search, then tell [`Event::PayloadFound`].
+    FindPayload(u32),
+    /// All streams are open: send and receive.
+    Start,
+    /// The agent's account of a stream that comes from it; of the probes' stream, of its replies.
+    Close(StreamNumber, SenderCounts),
+    /// End the trial now; what it has counted is still told.
+    Stop,
+    /// The agent is gone since then: what does not come any more is not the line's doing.
+    Gone(Stamp<Driver>),
+    /// Open another connection, and tell [`Session::handle_connected`] or
+    /// [`Session::handle_unreachable`]; what is said until then goes over the old one, where that
+    /// is still open.
+    Reconnect,
+    /// The agent has admitted this driver, with these limits.
+    Admitted(Limits, Box<Introduced>),
+    /// The agent has granted the request.
+    Granted,
+    /// The largest payload that crosses both ways; `None` where nothing did.
+    PayloadFound(Option<u32>),
+    /// The trial is over.
+    Ended(Box<Outcome>),
+    /// The conversation is over.
+    Failed(Failure),
+}
+
+/// Why a conversation is over before its time.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// The agent said no.
+    #[error("{0}")]
+    Refused(String),
+    /// The agent's version is another.
+    #[error(
+        "the agent is {program} and speaks protocol version {theirs}, this driver speaks \
+         {PROTOCOL}: install the same release at both ends"
+    )]
+    OtherVersion {
+        /// The agent, as it introduced itself.
+        program: String,
+        /// Its version of the protocol.
+        theirs: u32,
+    },
+    /// The agent said what makes no sense here.
+    #[error("the agent broke the protocol: {0}")]
+    Protocol(String),
+    /// The connection closed.
+    #[error("the agent closed the connection")]
+    Closed,
+    /// No answer came.
+    #[error("the agent did not answer within {0}")]
+    Timeout(Span),
+    /// The connection was lost, and there was no other.
+    #[error("the control connection was lost, and none could be had again within {REACH_MAX}: {0}")]
+    Unreachable(String),
+    /// The agent does not know the run any more.
+    #[error("the agent lost this run: {0}")]
+    Lost(String),
+    /// No stream could be opened.
+    #[error("{0}")]
+    NotOpened(String),
+}
+
+/// The driver's half of a conversation with one agent.
+#[derive(Debug)]
+pub struct Session {
+    run: RunId,
+    state: State,
+    trials: u32,
+    /// What leave was asked for last; asked again where the agent has ended the run meanwhile.
+    request: Option<Request>,
+    has_lapsed: bool,
+    link: Link,
+    /// When the run's connection closed, where it has no other yet.
+    closed_at: Option<Stamp<Driver>>,
+    /// Why the agent could not be reached, the last time.
+    unreachable: Option<String>,
+    dialled_at: Option<Stamp<Driver>>,
+    /// When the connection was last given something to answer.
+    asked_at: Stamp<Driver>,
+    actions: VecDeque<Action>,
+}
+
+impl Session {
+    /// A conversation for `run` that begins `now`: the first action says hello.
+    #[must_use]
+    pub fn new(run: RunId, now: Stamp<Driver>) -> Self {
+        let say_hello = Action::Say(Message::Hello(hello("linkqual", None)));
+        Self {
+            run,
+            state: State::ExpectHello { until: now.after_nanos(ANSWER_MAX.nanos()) },
+            trials: 0,
+            request: None,
+            has_lapsed: false,
+            link: Link::Open,
+            closed_at: None,
+            unreachable: None,
+            dialled_at: None,
+            asked_at: now,
+            actions: VecDeque::from([say_hello]),
+        }
+    }
+
+    /// Asks for leave.
+    ///
+    /// # Panics
+    ///
+    /// Panics where something else is under way: the caller's own order is wrong.
+    pub fn request(&mut self, now: Stamp<Driver>, request: &Request) {
+        assert!(matches!(self.state, State::Idle), "a request while {:?}", self.state);
+        self.request = Some(request.clone());
+        self.state = self.ask_for_leave(now, None);
+    }
+
+    /// Begins a trial.
+    ///
+    /// # Panics
+    ///
+    /// Panics where something else is under way: the caller's own order is wrong.
+    pub fn begin(&mut self, now: Stamp<Driver>, task: Task, trial: Trial) {
+        assert!(matches!(self.state, State::Idle), "a trial while {:?}", self.state);
+        self.trials += 1;
+        self.state = match self.has_lapsed {
+            true => self.ask_for_leave(now, Some((task, trial))),
+            false => self.prepare(now, task, trial),
+        };
+    }
+
+    /// No more trials: the agent may free what it holds.
+    pub fn finish(&mut self) {
+        self.say(Message::Finish);
+        self.state = State::Over;
+    }
+
+    /// Whether the agent can be spoken to now.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Open) && !matches!(self.state, State::Over)
+    }
+
+    /// The next action; `None` until something else happens.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Stamp<Driver>> {
+        [self.state_until(), self.link_until()].into_iter().flatten().min()
+    }
+
+    /// The agent said `message`.
+    pub fn handle_message(&mut self, now: Stamp<Driver>, message: Message) {
+        if matches!(self.state, State::Over) {
+            return;
+        }
+        let message = match message {
+            Message::Refused { reason } => Message::Refused { reason: printable(&reason) },
+            Message::Fault { reason } => Message::Fault { reason: printable(&reason) },
+            message => message,
+        };
+        let message = match (&self.link, message) {
+            (Link::Attaching { .. }, message) => match self.on_attaching(now, message) {
+                Some(message) => message,
+                None => return self.settle(now),
+            },
+            (_, message) => message,
+        };
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match (state, message) {
+            (State::ExpectHello { .. }, Message::Hello(hello)) => self.on_hello(hello),
+            (State::ExpectGrant { then, .. }, Message::Granted(_)) => self.on_granted(now, then),
+            (State::ExpectGrant { then: None, .. }, Message::Refused { reason }) => {
+                self.fail(Failure::Refused(reason))
+            }
+            (
+                State::ExpectGrant { then: Some((_, trial)), .. }
+                | State::ExpectPrepared { trial, .. },
+                Message::Refused { reason },
+            ) => self.end_with(Outcome::nothing(trial, Status::Refused, reason)),
+            (
+                State::ExpectPrepared { task, trial, .. },
+                Message::Prepared { trial: number, streams },
+            ) if number == self.trials => self.on_prepared(now, task, trial, &streams),
+            (
+                State::ExpectStarted { mut running, .. } | State::Running(mut running),
+                Message::Started { trial },
+            ) if trial == self.trials => {
+                running.started = true;
+                State::Running(running)
+            }
+            (
+                State::ExpectStarted { running, until },
+                message @ (Message::Closing { .. } | Message::Account(_)),
+            ) => {
+                let running = self.on_trial_message(running, message);
+                State::ExpectStarted { running, until }
+            }
+            (
+                State::Running(running),
+                message @ (Message::Closing { .. } | Message::Account(_)),
+            ) => State::Running(self.on_trial_message(running, message)),
+            (State::ExpectAccount { found, .. }, Message::Account(account))
+                if account.trial == self.trials =>
+            {
+                self.actions.push_back(Action::PayloadFound(found));
+                State::Idle
+            }
+            (
+                State::ExpectStarted { running, .. } | State::Running(running),
+                Message::Fault { reason },
+            ) => self.lose(now, running, &format!("the agent broke it off: {reason}")),
+            (_, Message::Fault { reason }) => self.fail(Failure::Protocol(reason)),
+            (state, message) => self.on_stray(state, &message),
+        };
+        self.settle(now);
+    }
+
+    /// Something happened in the trial under way.
+    pub fn handle_trial(&mut self, now: Stamp<Driver>, event: Event) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match (state, event) {
+            (State::Opening { task, mut running }, Event::Opened(_)) => {
+                running.opened += 1;
+                if running.is_open() {
+                    self.on_all_open(now, task, running)
+                } else {
+                    State::Opening { task, running }
+                }
+            }
+            (State::Opening { running, .. }, Event::NotOpened(stream, why)) => {
+                self.on_not_opened(&running, stream, why)
+            }
+            (State::Opening { running, .. }, Event::NotConnected(stream, why)) => {
+                self.on_not_connected(&running, stream, &why)
+            }
+            (State::Searching, Event::PayloadFound(found)) => {
+                self.actions.push_back(Action::Stop);
+                self.say(Message::Stop { trial: self.trials });
+                self.asked_at = now;
+                State::ExpectAccount { found, until: now.after_nanos(REACH_MAX.nanos()) }
+            }
+            // Of a trial that is over already.
+            (state @ (State::Over | State::Idle | State::ExpectGrant { .. }), _) => state,
+            (_, Event::HostFailed(why)) => {
+                self.actions.push_back(Action::Stop);
+                self.fail(Failure::NotOpened(why))
+            }
+            (State::ExpectStarted { running, until }, event) => {
+                let running = self.on_counted(running, event);
+                State::ExpectStarted { running, until }
+            }
+            (State::Running(running), event) => State::Running(self.on_counted(running, event)),
+            // A stream that could not be carried tells so before the others are open.
+            (State::Opening { task, running }, event) => {
+                State::Opening { task, running: self.on_counted(running, event) }
+            }
+            (state, _) => state,
+        };
+        self.settle(now);
+    }
+
+    /// A deadline may have passed.
+    pub fn handle_timeout(&mut self, now: Stamp<Driver>) {
+        if self.state_until().is_some_and(|until| until <= now) {
+            self.on_state_timeout(now);
+        }
+        if self.link_until().is_some_and(|until| until <= now) {
+            self.reconnect(now);
+        }
+        self.settle(now);
+    }
+
+    fn on_state_timeout(&mut self, now: Stamp<Driver>) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match state {
+            State::ExpectHello { .. } => self.fail(Failure::Timeout(ANSWER_MAX)),
+            State::ExpectGrant { .. }
+            | State::ExpectPrepared { .. }
+            | State::ExpectAccount { .. } => {
+                let failure = match (&self.link, self.unreachable.take()) {
+                    (Link::Open, _) | (_, None) => Failure::Timeout(REACH_MAX),
+                    (_, Some(why)) => Failure::Unreachable(why),
+                };
+                self.fail(failure)
+            }
+            // Whether it has started is seen on the data plane; the answer may be under way.
+            State::ExpectStarted { running, .. } => State::Running(running),
+            State::Running(running) if running.stopping.is_some() => self.end(running),
+            State::Running(running) => match self.closed_at {
+                Some(closed_at) if now < running.ends_at => {
+                    let gone_at = running.heard.max(closed_at);
+                    self.actions.push_back(Action::Gone(gone_at));
+                    let reason = "the agent went away: the control connection closed, and then \
+                                  no data came";
+                    self.stop(now, running, reason, FETCH_MAX)
+                }
+                _ => {
+                    let reason = self.no_account();
+                    self.stop(now, running, &reason, LAST_WORDS_MAX)
+                }
+            },
+            other => other,
+        };
+    }
+
+    /// The user wants it to end: what was measured is still told.
+    pub fn handle_interrupt(&mut self, now: Stamp<Driver>) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match state {
+            State::ExpectStarted { running, .. } | State::Running(running) => {
+                self.stop(now, running, "interrupted", LAST_WORDS_MAX)
+            }
+            _ => self.fail(Failure::NotOpened("interrupted".into())),
+        };
+        self.settle(now);
+    }
+
+    /// Says what is to be answered, or to be known. What no connection carries is said again once
+    /// the run has another.
+    fn say(&mut self, message: Message) {
+        if matches!(self.link, Link::Open | Link::Dialling | Link::Waiting { .. }) {
+            self.actions.push_back(Action::Say(message));
+        }
+    }
+
+    fn ask_for_leave(&mut self, now: Stamp<Driver>, then: Option<(Task, Trial)>) -> State {
+        if let Some(request) = &self.request {
+            self.say(Message::Request(convert::request(self.run, request)));
+        }
+        self.asked_at = now;
+        State::ExpectGrant { then, until: now.after_nanos(REACH_MAX.nanos()) }
+    }
+
+    fn on_granted(&mut self, now: Stamp<Driver>, then: Option<(Task, Trial)>) -> State {
+        self.has_lapsed = false;
+        match then {
+            Some((task, trial)) => self.prepare(now, task, trial),
+            None => {
+                self.actions.push_back(Action::Granted);
+                State::Idle
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> State {
+        self.actions.push_back(Action::Failed(failure));
+        State::Over
+    }
+
+    fn end_with(&mut self, outcome: Outcome) -> State {
+        self.actions.push_back(Action::Ended(Box::new(outcome)));
+        State::Idle
+    }
+
+    fn on_hello(&mut self, hello: Hello) -> State {
+        if hello.protocol != PROTOCOL {
+            let (program, theirs) = (hello.program, hello.protocol);
+            return self.fail(Failure::OtherVersion { program, theirs });
+        }
+        let introduced = Introduced {
+            program: word(&hello.program),
+            role: hello.role.as_deref().map(word),
+            who: hello.who.as_deref().map(word),
+        };
+        match hello.limits.map(Limits::try_from) {
+            Some(Ok(limits)) => {
+                self.actions.push_back(Action::Admitted(limits, Box::new(introduced)));
+                State::Idle
+            }
+            Some(Err(error)) => self.fail(Failure::Protocol(error.to_string())),
+            None => self.fail(Failure::Protocol("it is a driver, not an agent".into())),
+        }
+    }
+
+    /// A message that nothing here waits for. One of an earlier trial may be under way still.
+    fn on_stray(&mut self, state: State, message: &Message) -> State {
+        match message {
+            Message::Started { .. } | Message::Closing { .. } | Message::Account(_) => state,
+            _ => {
+                let name = message.name();
+                self.fail(Failure::Protocol(format!("'{name}' came unasked")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::control::LimitsMessage;
+
+    pub(super) const NOW: Stamp<Driver> = Stamp::from_nanos(1_000);
+
+    pub(super) fn say(session: &mut Session, message: Message) -> Vec<Action> {
+        session.handle_message(NOW, message);
+        std::iter::from_fn(|| session.poll_action()).collect()
+    }
+
+    pub(super) fn admitted() -> Session {
+        let mut session = Session::new(RunId(7), NOW);
+        let limits = LimitsMessage { rate_max_bit_s: 1, duration_max_ns: 1 };
+        let actions = say(&mut session, Message::Hello(hello("linkqual-agent", Some(limits))));
+        assert!(matches!(actions[..], [Action::Say(Message::Hello(_)), Action::Admitted(..)]));
+        session
+    }
+
+    #[test]
+    fn an_event_of_a_trial_that_is_over_changes_nothing() {
+        let mut session = admitted();
+        session.handle_trial(NOW, Event::Heard(NOW));
+        session.handle_trial(NOW, Event::HostFailed("late".into()));
+        assert_eq!(session.poll_action(), None);
+        session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
+        assert!(matches!(session.poll_action(), Some(Action::Say(Message::Request(_)))));
+    }
+
+    #[test]
+    fn another_version_is_told_with_both_numbers() {
+        let mut session = Session::new(RunId(7), NOW);
+        let other = Hello { protocol: PROTOCOL + 1, ..hello("linkqual-agent", None) };
+        let actions = say(&mut session, Message::Hello(other));
+        let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
+        let text = failure.to_string();
+        assert!(text.contains("speaks protocol version 4, this driver speaks 3"), "{text}");
+        assert!(!session.is_connected());
+    }
+
+    #[test]
+    fn silence_after_hello_ends_with_the_time_that_was_waited() {
+        let mut session = Session::new(RunId(7), NOW);
+        let deadline = session.deadline().expect("an answer is awaited");
+        session.handle_timeout(NOW);
+        assert!(session.is_connected());
+        session.handle_timeout(deadline);
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        assert_eq!(actions.last(), Some(&Action::Failed(Failure::Timeout(ANSWER_MAX))));
+    }
+
+    #[test]
+    fn a_message_that_nobody_waits_for_breaks_the_protocol() {
+        let actions = say(&mut admitted(), Message::Finish);
+        let Some(Action::Failed(Failure::Protocol(why))) = actions.last() else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(why, "'finish' came unasked");
+    }
+
+    pub(super) fn actions(session: &mut Session) -> Vec<Action> {
+        std::iter::from_fn(|| session.poll_action()).collect()
+    }
+
+    pub(super) fn after(span: Span) -> Stamp<Driver> {
+        NOW.after_nanos(span.nanos())
+    }
+
+    /// A driver that has asked for leave, and been granted it.
+    pub(super) fn granted() -> Session {
+        let mut session = admitted();
+        session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
+        let (run, duration_ns) = (RunId(7).to_string(), 1);
+        let granted = crate::wire::control::Granted { run, duration_ns, load: None };
+        let said = say(&mut session, Message::Granted(granted));
+        assert!(matches!(said[..], [Action::Say(Message::Request(_)), Action::Granted]));
+        session
+    }
+
+    pub(super) fn idle() -> Trial {
+        Trial::new(None, Span::from_secs(10)).expect("a trial")
+    }
+
+    /// The names of what is said.
+    pub(super) fn names(actions: &[Action]) -> Vec<&'static str> {
+        let name = |action: &Action| match action {
+            Action::Say(message) => Some(message.name()),
+            _ => None,
+        };
+        actions.iter().filter_map(name).collect()
+    }
+}

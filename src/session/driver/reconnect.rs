@@ -1,0 +1,270 @@
+//! The connection of a run: when another one is opened, and what is said again over it.
+//!
+//! A lost connection never ends a trial here; only an agent that lost the run does.
+
+use super::state::{Link, Running, State};
+use super::{Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Session};
+use crate::clock::{Driver, Stamp};
+use crate::flow::LATE_MAX;
+use crate::session::hello;
+use crate::units::Span;
+use crate::wire::control::{Message, PROTOCOL};
+
+/// How long an answer may take before the connection is taken for dead, and another is opened
+/// beside it.
+const OVERDUE: Span = Span::from_secs(3);
+
+/// How far apart two connections are opened.
+const RETRY: Span = Span::from_secs(1);
+
+impl Session {
+    /// The connection to the agent closed; the trial under way need not end.
+    pub fn handle_closed(&mut self, now: Stamp<Driver>) {
+        match (&self.state, &self.link) {
+            (State::Over, _) => return,
+            (State::ExpectHello { .. }, _) => self.state = self.fail(Failure::Closed),
+            (_, Link::Open | Link::Attaching { .. }) => {
+                self.closed_at.get_or_insert(now);
+                self.reconnect(now);
+            }
+            // The silent one, beside which another is opened, or the one before.
+            (_, Link::Dialling | Link::Waiting { .. } | Link::Lost) => {
+                self.closed_at.get_or_insert(now);
+            }
+        }
+        // The answer that was under way there is lost.
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::ExpectStarted { running, .. } => State::Running(running),
+            state => state,
+        };
+        self.settle(now);
+    }
+
+    /// The connection that was asked for is open, and the one before is not listened to any more.
+    pub fn handle_connected(&mut self, now: Stamp<Driver>) {
+        if matches!(self.link, Link::Dialling) && !matches!(self.state, State::Over) {
+            self.actions.push_back(Action::Say(Message::Hello(hello("linkqual", None))));
+            self.actions.push_back(Action::Say(Message::Attach { run: self.run.to_string() }));
+            self.link = Link::Attaching { until: now.after_nanos(OVERDUE.nanos()) };
+        }
+    }
+
+    /// The connection that was asked for cannot be had now, because of `why`.
+    pub fn handle_unreachable(&mut self, now: Stamp<Driver>, why: &str) {
+        self.unreachable = Some(why.to_owned());
+        if matches!(self.link, Link::Dialling) {
+            self.reconnect(now);
+        }
+    }
+
+    /// The agent cannot be spoken to any more, because of `why`: no further try can help.
+    pub fn handle_lost(&mut self, now: Stamp<Driver>, why: &str) {
+        self.closed_at.get_or_insert(now);
+        self.link = Link::Lost;
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match state {
+            State::ExpectStarted { running, .. } | State::Running(running) => {
+                self.lose(now, running, why)
+            }
+            State::Over => State::Over,
+            _ => self.fail(Failure::Closed),
+        };
+        self.settle(now);
+    }
+
+    /// When another connection is to be opened.
+    pub(super) fn link_until(&self) -> Option<Stamp<Driver>> {
+        let overdue = |since: Stamp<Driver>| Some(since.after_nanos(OVERDUE.nanos()));
+        match (&self.link, &self.state) {
+            (_, State::Over | State::ExpectHello { .. }) | (Link::Dialling | Link::Lost, _) => None,
+            (Link::Attaching { until } | Link::Waiting { until }, _) => Some(*until),
+            (
+                Link::Open,
+                State::ExpectGrant { .. }
+                | State::ExpectPrepared { .. }
+                | State::ExpectStarted { .. }
+                | State::ExpectAccount { .. },
+            ) => overdue(self.asked_at),
+            (Link::Open, State::Running(running)) => {
+                overdue(self.asked_at.max(running.ends_at.after_nanos(LATE_MAX.nanos())))
+            }
+            (Link::Open, State::Idle | State::Opening { .. } | State::Searching) => None,
+        }
+    }
+
+    /// Opens another connection: now, or a moment after the try before.
+    pub(super) fn reconnect(&mut self, now: Stamp<Driver>) {
+        let next_at = self.dialled_at.map(|dialled_at| dialled_at.after_nanos(RETRY.nanos()));
+        self.link = match next_at.filter(|next_at| now < *next_at) {
+            Some(until) => Link::Waiting { until },
+            None => {
+                self.dialled_at = Some(now);
+                self.actions.push_back(Action::Reconnect);
+                Link::Dialling
+            }
+        };
+    }
+
+    /// What a connection says before the run is attached to it; anything else is given back.
+    pub(super) fn on_attaching(&mut self, now: Stamp<Driver>, message: Message) -> Option<Message> {
+        match message {
+            Message::Hello(hello) if hello.protocol == PROTOCOL => {}
+            Message::Hello(hello) => {
+                let (program, theirs) = (hello.program, hello.protocol);
+                let why = Failure::OtherVersion { program, theirs }.to_string();
+                self.handle_lost(now, &why);
+            }
+            Message::Attached { trial, granted, .. } => self.on_attached(now, trial, granted),
+            Message::Refused { reason } => self.on_forgotten(now, &reason),
+            message => return Some(message),
+        }
+        None
+    }
+
+    /// The run has a connection again: what still waits for an answer is said again, and the
+    /// accounts too.
+    pub(super) fn on_attached(&mut self, now: Stamp<Driver>, trial: Option<u32>, granted: bool) {
+        self.link = Link::Open;
+        (self.closed_at, self.unreachable) = (None, None);
+        (self.asked_at, self.has_lapsed) = (now, !granted);
+        let is_known = trial == Some(self.trials);
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = match state {
+            State::ExpectGrant { then, .. } => self.ask_for_leave(now, then),
+            State::ExpectPrepared { task, trial, .. } if granted => self.prepare(now, task, trial),
+            State::ExpectPrepared { task, trial, .. } => {
+                self.ask_for_leave(now, Some((task, trial)))
+            }
+            State::ExpectAccount { found, until } if is_known => {
+                self.say(Message::Stop { trial: self.trials });
+                State::ExpectAccount { found, until }
+            }
+            state @ (State::Opening { .. } | State::Searching) if is_known && granted => state,
+            State::Opening { .. } | State::Searching | State::ExpectAccount { .. } => {
+                self.actions.push_back(Action::Stop);
+                self.fail(Failure::Lost("it ended it, as nothing was heard for a second".into()))
+            }
+            State::ExpectStarted { running, .. } | State::Running(running) if is_known => {
+                let is_over = !granted && running.stopping.is_none() && now < running.ends_at;
+                self.say_again(&running);
+                match is_over {
+                    true => self.stop(now, running, "the agent had ended the run", FETCH_MAX),
+                    false => State::Running(running),
+                }
+            }
+            State::ExpectStarted { running, .. } | State::Running(running) => {
+                self.lose(now, running, "the agent has no record of this trial")
+            }
+            state @ (State::ExpectHello { .. } | State::Idle | State::Over) => state,
+        };
+    }
+
+    pub(super) fn say_again(&mut self, running: &Running) {
+        if !running.started {
+            self.say(Message::Start { trial: self.trials });
+        }
+        for stream in running.streams.iter().filter(|stream| Running::is_sent_here(stream)) {
+            if let Some(sent) = running.sent.get(&stream.number) {
+                self.close(stream.number, sent);
+            }
+        }
+        if running.stopping.is_some() {
+            self.say(Message::Stop { trial: self.trials });
+        }
+    }
+
+    /// The agent does not know the run: it was started again. Where no trial is under way, nothing
+    /// is lost by that, and it is asked as at first.
+    pub(super) fn on_forgotten(&mut self, now: Stamp<Driver>, reason: &str) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let then = match state {
+            State::ExpectGrant { then, .. } => then,
+            State::ExpectPrepared { task, trial, .. } => Some((task, trial)),
+            State::Idle => {
+                (self.link, self.closed_at, self.has_lapsed) = (Link::Open, None, true);
+                self.state = State::Idle;
+                return;
+            }
+            State::ExpectStarted { running, .. } | State::Running(running) => {
+                self.state = self.lose(now, running, &format!("the agent lost this run: {reason}"));
+                return;
+            }
+            State::Opening { .. } | State::Searching | State::ExpectAccount { .. } => {
+                self.actions.push_back(Action::Stop);
+                self.state = self.fail(Failure::Lost(reason.to_owned()));
+                return;
+            }
+            State::ExpectHello { .. } | State::Over => return,
+        };
+        (self.link, self.closed_at) = (Link::Open, None);
+        self.state = self.ask_for_leave(now, then);
+    }
+
+    /// The agent is lost, and with it what it counted: this end tells what it has.
+    pub(super) fn lose(&mut self, now: Stamp<Driver>, running: Running, reason: &str) -> State {
+        let gone_at = running.heard.max(self.closed_at.unwrap_or(running.heard));
+        self.link = Link::Lost;
+        self.actions.push_back(Action::Gone(gone_at));
+        self.stop(now, running, reason, LAST_WORDS_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::driver::tests::{NOW, actions, after, granted, idle, names, say};
+    use crate::session::driver::{REACH_MAX, Task};
+    use crate::wire::control::RunId;
+
+    fn attached(trial: Option<u32>, granted: bool) -> Message {
+        Message::Attached { run: RunId(7).to_string(), trial, granted }
+    }
+
+    #[test]
+    fn an_overdue_answer_is_asked_for_over_another_connection_until_the_time_is_over() {
+        let mut session = granted();
+        session.begin(NOW, Task::Measure, idle());
+        assert_eq!(names(&actions(&mut session)), ["prepare"]);
+        assert_eq!(session.deadline(), Some(after(OVERDUE)));
+        session.handle_timeout(after(OVERDUE));
+        assert_eq!(actions(&mut session), [Action::Reconnect]);
+        // Refused at once, the next try comes a second after the one before.
+        session.handle_unreachable(after(OVERDUE), "refused");
+        assert_eq!(actions(&mut session), []);
+        let next = after(OVERDUE.plus(RETRY));
+        assert_eq!(session.deadline(), Some(next));
+        session.handle_timeout(next);
+        assert_eq!(actions(&mut session), [Action::Reconnect]);
+        session.handle_connected(next);
+        assert_eq!(names(&actions(&mut session)), ["hello", "attach"]);
+        session.handle_timeout(next.after_nanos(OVERDUE.nanos()));
+        assert_eq!(actions(&mut session), [Action::Reconnect], "nobody answers there either");
+        session.handle_timeout(after(REACH_MAX));
+        let failed = Action::Failed(Failure::Unreachable("refused".into()));
+        assert_eq!(actions(&mut session).first(), Some(&failed));
+        assert_eq!(session.deadline(), None);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_between_trials_is_asked_for_once_more() {
+        for (answer, words) in [
+            (attached(None, true), &["prepare"][..]),
+            (attached(None, false), &["request"]),
+            (Message::Refused { reason: "started again".into() }, &["request"]),
+        ] {
+            let mut session = granted();
+            session.begin(NOW, Task::Measure, idle());
+            session.handle_closed(NOW);
+            assert_eq!(actions(&mut session).last(), Some(&Action::Reconnect));
+            session.handle_connected(NOW);
+            actions(&mut session);
+            assert_eq!(names(&say(&mut session, answer)), words);
+            if words == ["request"] {
+                let (run, duration_ns) = (RunId(7).to_string(), 1);
+                let granted = crate::wire::control::Granted { run, duration_ns, load: None };
+                assert_eq!(names(&say(&mut session, Message::Granted(granted))), ["prepare"]);
+            }
+            assert!(session.is_connected());
+        }
+    }
+}
