@@ -250,6 +250,12 @@ impl Session {
         if !trial.is_idle() {
             run.spent = run.spent.plus(trial.duration());
         }
+        self.open_trial(now, from, TrialId { run: id, number }, trial);
+    }
+
+    /// A trial is allowed: its streams are expected, each with secrets of its own.
+    fn open_trial(&mut self, now: Stamp<Agent>, from: ConnectionId, id: TrialId, trial: Trial) {
+        let Some(run) = self.runs.get_mut(&id.run) else { return };
         let streams: Vec<(Stream, Secrets)> = streams_of(&trial)
             .into_iter()
             .map(|stream| (stream, self.host.secrets(stream.number)))
@@ -266,17 +272,17 @@ impl Session {
         let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
         let stop_at = now.after_nanos(wait.nanos());
         run.trial = Some(Running {
-            number,
+            number: id.number,
             started_at: None,
             heard: now,
             closings: Vec::new(),
             tcp_sent: None,
             tcp_came: None,
-            account: Account { trial: number, ..Account::default() },
+            account: Account { trial: id.number, ..Account::default() },
             part: Part::Open { trial, secrets: secrets.clone(), stop_at },
         });
-        self.actions.push_back(Action::Expect(TrialId { run: id, number }, from, streams, tcp));
-        self.say(from, Message::Prepared { trial: number, streams: secrets });
+        self.actions.push_back(Action::Expect(id, from, streams, tcp));
+        self.say(from, Message::Prepared { trial: id.number, streams: secrets });
     }
 
     pub(super) fn refuse_trial(&mut self, to: ConnectionId, refusal: &Refusal) {

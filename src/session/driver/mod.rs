@@ -259,15 +259,19 @@ impl Session {
             Message::Fault { reason } => Message::Fault { reason: printable(&reason) },
             message => message,
         };
-        let message = match (&self.link, message) {
-            (Link::Attaching { .. }, message) => match self.on_attaching(now, message) {
-                Some(message) => message,
-                None => return self.settle(now),
-            },
-            (_, message) => message,
+        let message = match &self.link {
+            Link::Attaching { .. } => self.on_attaching(now, message),
+            _ => Some(message),
         };
-        let state = std::mem::replace(&mut self.state, State::Over);
-        self.state = match (state, message) {
+        if let Some(message) = message {
+            let state = std::mem::replace(&mut self.state, State::Over);
+            self.state = self.on_message(now, state, message);
+        }
+        self.settle(now);
+    }
+
+    fn on_message(&mut self, now: Stamp<Driver>, state: State, message: Message) -> State {
+        match (state, message) {
             (State::ExpectHello { .. }, Message::Hello(hello)) => self.on_hello(hello),
             (State::ExpectGrant { then, .. }, Message::Granted(_)) => self.on_granted(now, then),
             (State::ExpectGrant { then: None, .. }, Message::Refused { reason }) => {
@@ -282,6 +286,23 @@ impl Session {
                 State::ExpectPrepared { task, trial, .. },
                 Message::Prepared { trial: number, streams },
             ) if number == self.trials => self.on_prepared(now, task, trial, &streams),
+            (State::ExpectAccount { found, .. }, Message::Account(account))
+                if account.trial == self.trials =>
+            {
+                self.actions.push_back(Action::PayloadFound(found));
+                State::Idle
+            }
+            (state @ (State::ExpectStarted { .. } | State::Running(_)), message) => {
+                self.on_message_of_trial(now, state, message)
+            }
+            (_, Message::Fault { reason }) => self.fail(Failure::Protocol(reason)),
+            (state, message) => self.on_stray(state, &message),
+        }
+    }
+
+    /// The agent said `message` while a trial is under way.
+    fn on_message_of_trial(&mut self, now: Stamp<Driver>, state: State, message: Message) -> State {
+        match (state, message) {
             (
                 State::ExpectStarted { mut running, .. } | State::Running(mut running),
                 Message::Started { trial },
@@ -300,20 +321,12 @@ impl Session {
                 State::Running(running),
                 message @ (Message::Closing { .. } | Message::Account(_)),
             ) => State::Running(self.on_trial_message(running, message)),
-            (State::ExpectAccount { found, .. }, Message::Account(account))
-                if account.trial == self.trials =>
-            {
-                self.actions.push_back(Action::PayloadFound(found));
-                State::Idle
-            }
             (
                 State::ExpectStarted { running, .. } | State::Running(running),
                 Message::Fault { reason },
             ) => self.lose(now, running, &format!("the agent broke it off: {reason}")),
-            (_, Message::Fault { reason }) => self.fail(Failure::Protocol(reason)),
             (state, message) => self.on_stray(state, &message),
-        };
-        self.settle(now);
+        }
     }
 
     /// Something happened in the trial under way.
