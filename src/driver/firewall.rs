@@ -10,7 +10,7 @@ use crate::io::host;
 use crate::io::key::{read_public, read_secret};
 use crate::io::tls::Identity;
 use crate::io::udp::Socket;
-use crate::method::campaign::Impossible;
+use crate::method::Impossible;
 use crate::plan::{Host, Plan};
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -20,7 +20,7 @@ use crate::io::files::{BadInput, BadOutput, Output, print, say};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::tcp::try_congestion_control;
 use crate::io::tls::Identity;
-use crate::method::campaign::Impossible;
+use crate::method::Impossible;
 use crate::plan::file::Faults;
 use crate::plan::{Host, Near, Plan, Test, Work};
 use crate::report::{PlanRecord, Report, text};

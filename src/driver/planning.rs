@@ -5,7 +5,7 @@ use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
 use crate::forecast::{self, Forecast};
 use crate::io::files::{print, read_text, say, write_new};
 use crate::io::key::{read_public, read_secret};
-use crate::method::campaign::Impossible;
+use crate::method::Impossible;
 use crate::plan::Plan;
 use crate::plan::file::{Assumption, FILE_OCTETS_MAX, Half, SAMPLE, read};
 use crate::report::PlanRecord;

@@ -2,7 +2,8 @@
 
 use crate::flow::{Evidence, Outcome, PathMtu, Status};
 use crate::method::trials::{Composed, Note, SitePath, compose};
-use crate::plan::{Limits, MTU_MAX, OutOfBounds, Plan, Trial, Work};
+use crate::method::{Impossible, Step};
+use crate::plan::{Limits, MTU_MAX, Plan, Trial, Work};
 use crate::policy::Request;
 use crate::stats::delays::Delay;
 use crate::units::{BitRate, IpVersion, Span};
@@ -12,41 +13,6 @@ const SEARCH: Span = Span::from_secs(60);
 
 /// The largest packet that is tried: beyond it no Ethernet goes.
 pub const PACKET_MAX: u32 = 9_216;
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Ask the agent for leave.
-    Request(Request),
-    /// Find the largest payload, at most this, that crosses both ways; the trial bounds its time.
-    FindPayload(u32, Trial),
-    /// Run this trial.
-    Run(Trial),
-    /// There is nothing more to do.
-    Finish,
-}
-
-/// Why a plan cannot be run as it was asked.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Impossible {
-    /// A number of a trial is outside its bounds.
-    #[error("{0}")]
-    OutOfBounds(#[from] OutOfBounds),
-    /// The size does not cross.
-    #[error(
-        "a size of {asked} octets: the path carries at most {found} octets of UDP payload in one \
-         piece. Ask for at most that, or leave the size out"
-    )]
-    SizeTooLong {
-        /// What was asked for.
-        asked: u32,
-        /// What crosses.
-        found: u32,
-    },
-    /// No probe of any size came back.
-    #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]
-    NothingCrosses,
-}
 
 #[derive(Debug)]
 enum State {
