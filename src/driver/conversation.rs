@@ -403,21 +403,15 @@ impl<'a> Conductor<'a> {
                     self.limits = Some(limits);
                     self.introduced = Some(*introduced);
                     let step = self.campaign.handle_admitted(limits);
-                    self.take(step);
+                    self.take(step)?;
                 }
                 Action::Granted => {
                     let step = self.campaign.handle_granted();
-                    self.take(step);
+                    self.take(step)?;
                 }
                 Action::PayloadFound(found) => {
-                    let step = self.campaign.handle_payload(found)?;
-                    let notes = self.campaign.notes().iter().map(ToString::to_string);
-                    let notes: Vec<String> = notes.collect();
-                    for note in &notes {
-                        self.progress.say(&format!("note: {note}"));
-                    }
-                    self.results.note(notes);
-                    self.take(step);
+                    let step = self.campaign.handle_payload(found);
+                    self.take(step)?;
                 }
                 Action::Ended(outcome) => self.end_trial(*outcome)?,
                 Action::Failed(failure) => {
@@ -437,7 +431,13 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: Step) -> Result<(), Error> {
+        let notes = self.campaign.take_notes();
+        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        for note in &notes {
+            self.progress.say(&format!("note: {note}"));
+        }
+        self.results.note(notes);
         let now = clock::now();
         self.searching = None;
         match step {
@@ -452,11 +452,13 @@ impl<'a> Conductor<'a> {
                 self.stamp_noise_ns = timestamps::noise_ns();
                 self.session.begin(now, Task::Measure, trial);
             }
-            Step::Finish => {
+            Step::Finish | Step::Abandon(_) => {
                 self.session.finish();
                 self.over = true;
             }
+            Step::Impossible(why) => return Err(why.into()),
         }
+        Ok(())
     }
 
     fn open(&mut self, openings: &[Opening], tcp: Vec<TcpOpening>) {
@@ -501,8 +503,7 @@ impl<'a> Conductor<'a> {
         let step = self.campaign.handle_outcome(outcome);
         let site_run = self.site_run();
         self.results.save(site_run, self.campaign.is_complete())?;
-        self.take(step);
-        Ok(())
+        self.take(step)
     }
 
     /// The way to this site, as far as it has come.

@@ -12,7 +12,7 @@ use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
 use crate::io::udp::Socket;
-use crate::method::campaign::PACKET_MAX;
+use crate::method::PACKET_MAX;
 use crate::plan::Trial;
 use crate::policy::Request;
 use crate::session::driver::{Action, Failure, Session, Task};

@@ -1,13 +1,55 @@
-//! The procedures: which trials a plan needs, and which comes next.
+//! The procedures: what a run does next, given what it has found so far.
 //!
-//! A method knows trials and findings, never messages. [`campaign`] alone says what comes next.
+//! # The contract of a method
+//!
+//! A [`Method`] is a machine with one input, [`Method::next`]: all [`Evidence`] of this site in,
+//! one [`Step`] out. It is called once when the run begins, and then once each time a step is over:
+//!
+//! | step | is over when | what the evidence then holds |
+//! |---|---|---|
+//! | [`Step::Request`] | the agent has granted it | nothing new |
+//! | [`Step::FindPayload`] | the search has ended | `path_mtu`; `None` where nothing crosses |
+//! | [`Step::Run`] | the trial has ended, or was cut short | one more outcome, the last |
+//! | any other | never | |
+//!
+//! A search that the agent refuses is over too, and leaves one outcome that says so.
+//!
+//! Evidence only grows, and the agent's limits never change during a run. So whatever a method
+//! decides, it decides from the limits that it was made with, the evidence, and the steps that it
+//! has given. A trial may be repeated with another duration: it is one more `Run`, and one more
+//! outcome. An agent counts all load of a run, so a method that lengthens a trial first asks for
+//! leave again, for what has been loaded before and what is to come ([`Step::Request`]).
+//!
+//! A method knows trials and evidence. It never sees a message, a connection or the time, and it
+//! never chooses among sites or other methods: [`campaign`] alone composes those. The loops that
+//! carry out steps never look at a measured value.
 
 pub mod campaign;
 
+mod qualification;
+
 pub mod trials;
 
+use crate::flow::Evidence;
+use crate::method::trials::Note;
 use crate::plan::{OutOfBounds, Trial};
 use crate::policy::Request;
+use std::fmt::Debug;
+
+pub use qualification::PACKET_MAX;
+
+/// A procedure towards one site, on the terms of the module's docs.
+pub trait Method: Debug + Send {
+    /// What to do next, given all that was found so far.
+    fn next(&mut self, evidence: &Evidence) -> Step;
+
+    /// The trials that are still to run after the step given last, as far as they are known: where
+    /// the run ends early, the report lists them as not run.
+    fn ahead(&self) -> Vec<Trial>;
+
+    /// What was decided for the user since this was last called.
+    fn take_notes(&mut self) -> Vec<Note>;
+}
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +62,10 @@ pub enum Step {
     Run(Trial),
     /// There is nothing more to do.
     Finish,
+    /// None of the trials ahead is run, for this reason.
+    Abandon(&'static str),
+    /// The plan cannot be run as it was asked.
+    Impossible(Impossible),
 }
 
 /// Why a plan cannot be run as it was asked.
@@ -42,4 +88,91 @@ pub enum Impossible {
     /// No probe of any size came back.
     #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]
     NothingCrosses,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Status;
+    use crate::method::qualification::tests::outcome;
+    use crate::units::Span;
+
+    /// A method that runs one idle trial, and once more for max(3T, 10 s) where no probe of it came
+    /// back.
+    #[derive(Debug)]
+    pub(super) struct Lengthening {
+        duration: Span,
+        is_granted: bool,
+        is_lengthened: bool,
+    }
+
+    impl Lengthening {
+        pub(super) const fn new(duration: Span) -> Self {
+            Self { duration, is_granted: false, is_lengthened: false }
+        }
+
+        fn trial(&self) -> Trial {
+            Trial::new(None, self.duration).expect("within bounds")
+        }
+
+        /// Leave for all that was run, and for the trial that comes.
+        fn ask(&mut self, evidence: &Evidence) -> Step {
+            let run = evidence.outcomes.iter().map(|outcome| outcome.trial.duration());
+            let duration = run.fold(self.duration, Span::plus);
+            self.is_granted = true;
+            Step::Request(Request { circuit: None, duration, load: None })
+        }
+    }
+
+    impl Method for Lengthening {
+        fn next(&mut self, evidence: &Evidence) -> Step {
+            let runs = if self.is_lengthened { 2 } else { 1 };
+            match evidence.outcomes.last() {
+                Some(last) if !self.is_lengthened && last.round_trip.measured() == 0 => {
+                    let trebled = self.duration.plus(self.duration).plus(self.duration);
+                    self.duration = trebled.max(Span::from_secs(10));
+                    self.is_lengthened = true;
+                    self.ask(evidence)
+                }
+                None if !self.is_granted => self.ask(evidence),
+                _ if evidence.outcomes.len() < runs => {
+                    self.is_granted = false;
+                    Step::Run(self.trial())
+                }
+                _ => Step::Finish,
+            }
+        }
+
+        fn ahead(&self) -> Vec<Trial> {
+            if self.is_granted { vec![self.trial()] } else { Vec::new() }
+        }
+
+        fn take_notes(&mut self) -> Vec<Note> {
+            Vec::new()
+        }
+    }
+
+    /// What is asked for, and the trials that are run, where probes come back to those that are as
+    /// long as `answered`.
+    fn lengthened(first: Span, answered: Span) -> Vec<(Span, Span)> {
+        let (mut method, mut evidence) = (Lengthening::new(first), Evidence::default());
+        let mut run = Vec::new();
+        while let Step::Request(request) = method.next(&evidence) {
+            let Step::Run(trial) = method.next(&evidence) else { panic!("no trial") };
+            run.push((request.duration, trial.duration()));
+            let is_answered = answered <= trial.duration();
+            evidence.outcomes.push(outcome(trial, Status::Ok, is_answered));
+        }
+        run
+    }
+
+    #[test]
+    fn a_trial_is_lengthened_once_by_what_was_seen() {
+        let seconds = Span::from_secs;
+        let short = (seconds(2), seconds(2));
+        assert_eq!(lengthened(seconds(2), seconds(2)), [short], "it needs no more");
+        assert_eq!(lengthened(seconds(2), seconds(3)), [short, (seconds(12), seconds(10))]);
+        let (once, again) = ((seconds(4), seconds(4)), (seconds(16), seconds(12)));
+        assert_eq!(lengthened(seconds(4), seconds(60)), [once, again], "no more than once");
+    }
 }

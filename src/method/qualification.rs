@@ -1,0 +1,241 @@
+//! The first method: find the path's MTU, then run the plan's trials in their order, idle before
+//! any load.
+//!
+//! It never loads a link that answered no probe, and runs nothing after a trial that was cut short.
+
+use crate::flow::{Evidence, Outcome, Status};
+use crate::method::trials::{Composed, Note, SitePath, compose};
+use crate::method::{Impossible, Method, Step};
+use crate::plan::{Limits, MTU_MAX, Plan, Trial, Work};
+use crate::policy::Request;
+use crate::stats::delays::Delay;
+use crate::units::{BitRate, IpVersion, Span};
+use std::collections::VecDeque;
+
+/// What the search for the path's MTU may take.
+const SEARCH: Span = Span::from_secs(60);
+
+/// The largest packet that is tried: beyond it no Ethernet goes.
+pub const PACKET_MAX: u32 = 9_216;
+
+/// What an agent would have to allow for any plan.
+pub(super) const NO_LIMITS: Limits =
+    Limits { rate_max: BitRate::MAX, duration_max: Span::from_secs(24 * 3_600) };
+
+/// The step that was given last.
+#[derive(Debug)]
+enum State {
+    Begun,
+    AskedToSearch,
+    Searching,
+    /// The trials are composed: leave for them was asked, or one of them runs.
+    Composed {
+        ahead: VecDeque<Trial>,
+    },
+}
+
+/// A plan on the way to one of its sites.
+#[derive(Debug)]
+pub(super) struct Qualification {
+    plan: Plan,
+    place: usize,
+    ip: IpVersion,
+    device_mtu: u32,
+    limits: Limits,
+    state: State,
+    notes: Vec<Note>,
+}
+
+impl Qualification {
+    /// The trials of `plan` towards its site at `place`, over `ip`, leaving this host on a device
+    /// of `device_mtu`, where the agent allows `limits`.
+    pub(super) const fn new(
+        plan: Plan,
+        place: usize,
+        ip: IpVersion,
+        device_mtu: u32,
+        limits: Limits,
+    ) -> Self {
+        Self { plan, place, ip, device_mtu, limits, state: State::Begun, notes: Vec::new() }
+    }
+
+    /// The trials, once it is known which payload crosses.
+    fn compose(&mut self, evidence: &Evidence) -> Result<Step, Impossible> {
+        let path_mtu = evidence.path_mtu.ok_or(Impossible::NothingCrosses)?;
+        let found = path_mtu.octets.saturating_sub(self.ip.udp_overhead_octets());
+        let sizes = self.plan.tests_of(self.place).filter_map(|test| match test.work {
+            Work::Udp(udp) => udp.payload,
+            Work::Idle | Work::Tcp(_) => None,
+        });
+        if let Some(asked) = sizes.max().filter(|size| found < (*size).max(self.least_payload())) {
+            return Err(Impossible::SizeTooLong { asked, found });
+        }
+        let path = SitePath { limits: self.limits, ip: self.ip, payload: found };
+        let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
+        self.state = State::Composed { ahead: trials.into() };
+        self.notes.extend(notes);
+        Ok(Step::Request(request))
+    }
+
+    fn least_payload(&self) -> u32 {
+        let least = crate::wire::probe::LEN_MIN;
+        u32::try_from(least).expect("a probe is short").min(self.most_payload())
+    }
+
+    /// The largest payload to try: what the device carries; where every load has a size of its own,
+    /// the largest of those, so that nothing larger is ever sent.
+    fn most_payload(&self) -> u32 {
+        let carried = self.device_mtu.min(PACKET_MAX).saturating_sub(self.ip.udp_overhead_octets());
+        let size = |work: Work| match work {
+            Work::Idle => Some(0),
+            Work::Udp(udp) => udp.payload,
+            Work::Tcp(_) => None,
+        };
+        let sizes = self.plan.tests_of(self.place).map(|test| size(test.work));
+        let largest = sizes.collect::<Option<Vec<u32>>>().and_then(|sizes| sizes.into_iter().max());
+        largest.filter(|largest| 0 < *largest).unwrap_or(carried)
+    }
+}
+
+impl Method for Qualification {
+    fn next(&mut self, evidence: &Evidence) -> Step {
+        let reason = evidence.outcomes.last().and_then(last_because);
+        match &mut self.state {
+            State::Begun => {
+                self.state = State::AskedToSearch;
+                Step::Request(Request { circuit: None, duration: SEARCH, load: None })
+            }
+            State::AskedToSearch => {
+                self.state = State::Searching;
+                let trial = Trial::new(None, Span::from_secs(10)).expect("10 s are within bounds");
+                Step::FindPayload(self.most_payload(), trial)
+            }
+            State::Searching => match reason {
+                // The agent refused the search.
+                Some(reason) => Step::Abandon(reason),
+                None => self.compose(evidence).unwrap_or_else(Step::Impossible),
+            },
+            State::Composed { ahead } => match (reason, ahead.front()) {
+                (_, None) => Step::Finish,
+                (Some(reason), Some(_)) => Step::Abandon(reason),
+                (None, Some(trial)) => {
+                    let trial = trial.with_round_trip(idle(evidence));
+                    ahead.pop_front();
+                    Step::Run(trial)
+                }
+            },
+        }
+    }
+
+    /// Trials that were never composed are listed as they would be for an agent that allows all, on
+    /// a path that carries all that the device does.
+    fn ahead(&self) -> Vec<Trial> {
+        if let State::Composed { ahead } = &self.state {
+            return ahead.iter().copied().collect();
+        }
+        let path = SitePath { limits: NO_LIMITS, ip: self.ip, payload: self.most_payload() };
+        let composed = compose(&self.plan, self.place, path);
+        composed.map(|composed| composed.trials).unwrap_or_default()
+    }
+
+    fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+}
+
+/// Why no trial comes after this one; `None` where one may.
+fn last_because(outcome: &Outcome) -> Option<&'static str> {
+    match outcome.status {
+        Status::Ok if outcome.round_trip.measured() == 0 => Some("no probe came back before it"),
+        Status::Ok => None,
+        Status::Partial | Status::Refused | Status::NotRun => {
+            Some("the trial before it was cut short")
+        }
+    }
+}
+
+/// The median round trip of the link when it was idle, as it was seen last.
+fn idle(evidence: &Evidence) -> Option<Span> {
+    let outcomes = evidence.outcomes.iter().rev();
+    let mut idle = outcomes.filter(|outcome| outcome.trial.is_idle());
+    match idle.find_map(|outcome| outcome.round_trip.quantile(0.5))? {
+        Delay::Finite(nanos) => Some(Span::from_nanos(nanos)),
+        Delay::Infinite => None,
+    }
+}
+
+/// What [`Qualification::most_payload`] gives is a datagram.
+const _: () = assert!(PACKET_MAX <= MTU_MAX, "no packet is longer");
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::direction::Directions;
+    use crate::flow::PathMtu;
+    use crate::plan::{Link, Near, Offer, Requirements, Site, TcpTest, Test, UdpTest};
+
+    /// A plan of an idle trial and one of UDP both ways.
+    pub(in crate::method) fn plan(payload: Option<u32>) -> Plan {
+        let offer = Offer::Rate("10 Mbit/s".parse().expect("a rate"));
+        let udp =
+            UdpTest { directions: Directions::Both, offer, streams: 1, payload, burst_max: None };
+        let agent = "192.0.2.1".parse().expect("a host");
+        let site = Site { name: "far".into(), agent, key: "far.pub".into() };
+        Plan {
+            link: Link::default(),
+            key: "key".into(),
+            near: Near::default(),
+            sites: vec![site],
+            requirements: Requirements::default(),
+            tests: vec![test(Work::Idle), test(Work::Udp(udp))],
+        }
+    }
+
+    fn test(work: Work) -> Test {
+        Test { site: None, work, duration: None, dscp: None }
+    }
+
+    pub(in crate::method) fn limits() -> Limits {
+        let rate_max = "1 Gbit/s".parse().expect("a rate");
+        Limits { rate_max, duration_max: Span::from_secs(600) }
+    }
+
+    pub(in crate::method) fn outcome(trial: Trial, status: Status, answered: bool) -> Outcome {
+        let mut outcome = Outcome::nothing(trial, status, String::new());
+        if answered {
+            outcome.round_trip.record(1_000);
+        }
+        outcome
+    }
+
+    /// Idle, UDP and TCP: leave, the search, leave, and the trials in their order.
+    #[test]
+    fn scripted_evidence_gives_each_step_once() {
+        let mut plan = plan(None);
+        let Work::Udp(UdpTest { directions, offer, streams, .. }) = plan.tests[1].work else {
+            unreachable!("it is UDP")
+        };
+        let congestion = crate::plan::CongestionControl::CUBIC;
+        let tcp = TcpTest { directions, offer, streams, congestion, verify: false };
+        plan.tests.push(test(Work::Tcp(tcp)));
+        let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
+        let mut evidence = Evidence::default();
+        assert!(matches!(method.next(&evidence), Step::Request(Request { load: None, .. })));
+        assert!(matches!(method.next(&evidence), Step::FindPayload(1_472, _)));
+        evidence.path_mtu = Some(PathMtu { octets: 1_400, tried: 1_500 });
+        assert!(matches!(method.next(&evidence), Step::Request(Request { load: Some(_), .. })));
+        assert_eq!(method.ahead().len(), 3);
+        let mut run = Vec::new();
+        while let Step::Run(trial) = method.next(&evidence) {
+            run.push(trial);
+            assert_eq!(method.ahead().len(), 3 - run.len());
+            evidence.outcomes.push(outcome(trial, Status::Ok, true));
+        }
+        let [idle, udp, tcp] = run[..] else { panic!("{run:?}") };
+        assert!(idle.is_idle());
+        assert_eq!(udp.load().map(crate::plan::Load::payload), Some(1_372));
+        let tcp = tcp.tcp().expect("TCP");
+        assert_eq!((tcp.mtu(), tcp.round_trip()), (1_400, Some(Span::from_nanos(1_000))));
+        assert_eq!(method.next(&evidence), Step::Finish);
+    }
+}
