@@ -14,7 +14,7 @@ use linkqual::io::files::{print, say};
 use linkqual::io::key::{generate, read_public, read_secret};
 use linkqual::io::tls::Identity;
 use linkqual::plan::{Host, Link, Plan, Requirements, Site, Test, Work};
-use linkqual::report::{DelaysRecord, Report};
+use linkqual::report::Report;
 use linkqual::stats::delays::{Delay, Delays};
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::key::PublicKey;
@@ -106,22 +106,18 @@ impl Watched {
     }
 
     fn take(&mut self, report: &Report, all: &RefCell<Delays>) {
-        let [forward, reverse] = report.trials.as_slice() else {
-            return self.fail(format!("{} rows", report.trials.len()));
+        let trials: Vec<_> = report.sites().flat_map(|(_, site)| &site.trials).collect();
+        let [trial] = trials.as_slice() else {
+            return self.fail(format!("{} trials", trials.len()));
         };
+        let (outcome, rtt) = (&trial.outcome, trial.figures.rtt_us.as_ref());
         self.runs += 1;
-        self.sent += forward.probe_sent_packets.unwrap_or(0);
-        self.received += reverse.probe_received_packets.unwrap_or(0);
-        self.late += forward.probe_late_packets.unwrap_or(0);
-        let p99 = forward.rtt_us.as_ref().and_then(|rtt| rtt.p99);
+        self.sent += outcome.forward.probes.sent.unwrap_or(0);
+        self.received += outcome.reverse.probes.received.unwrap_or(0);
+        self.late += outcome.round_trip.late_probes;
+        let p99 = rtt.and_then(|rtt| rtt.p99);
         self.p99_us = self.p99_us.max(p99.unwrap_or(f64::INFINITY));
-        let Some(DelaysRecord { histogram, lost, min_ns, max_ns }) = &forward.rtt_delays else {
-            return;
-        };
-        match Delays::from_base64(histogram, *lost, *min_ns, *max_ns) {
-            Ok(delays) => all.borrow_mut().merge(&delays),
-            Err(error) => self.fail(error.to_string()),
-        }
+        all.borrow_mut().merge(&outcome.round_trip.delays);
     }
 }
 

@@ -52,6 +52,8 @@ pub mod direction;
 
 pub mod clock;
 
+pub mod account;
+
 mod wrap;
 
 pub mod wire;

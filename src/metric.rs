@@ -14,8 +14,9 @@
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
 
+use crate::account::{OneWayCounts, PathMtu, Silence, Status, TcpReceiverCounts, TcpSenderCounts};
 use crate::direction::{Direction, PerDirection};
-use crate::flow::{Evidence, Half, Outcome, PathMtu, SILENCE, Silence, Status, Steady};
+use crate::flow::{Evidence, SILENCE, Steady, TrialRun};
 use crate::plan::{Bound, Load, LoadKind, Metric, Plan, Requirement, Requirements, TcpLoad, Trial};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, quantile_ranks};
 use crate::stats::delays::{Delay, Delays};
@@ -161,10 +162,10 @@ pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
         if let (Requirement::PathMtu(octets), Some(path)) = (requirement, evidence.path_mtu) {
             add(None, path_mtu(path, octets));
         }
-        for (trial, outcome) in evidence.outcomes.iter().enumerate() {
+        for (trial, run) in evidence.trials.iter().enumerate() {
             let measured = match direction {
-                None => of_round_trip(criteria, requirement, outcome),
-                Some(direction) => of_direction(criteria, requirement, outcome, direction),
+                None => of_round_trip(criteria, requirement, run),
+                Some(direction) => of_direction(criteria, requirement, run, direction),
             };
             if let Some(measured) = measured {
                 add(Some(trial), measured);
@@ -177,7 +178,7 @@ pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
 fn path_mtu(path: PathMtu, needed: u32) -> Measured {
     let meets = Some(needed <= path.octets);
     let counts =
-        format!("{} octets cross both ways, of {} that were tried", path.octets, path.tried);
+        format!("{} octets cross both ways, of {} that were tried", path.octets, path.tried_octets);
     Measured::Counted { value: path.octets.into(), meets, meets_at_best: meets, counts }
 }
 
@@ -185,42 +186,42 @@ fn path_mtu(path: PathMtu, needed: u32) -> Measured {
 fn of_round_trip(
     criteria: &Criteria,
     requirement: Requirement,
-    outcome: &Outcome,
+    run: &TrialRun,
 ) -> Option<Measured> {
     let speaks = match requirement.metric() {
-        Metric::RttP99 => criteria.is_at_ease(&outcome.trial),
-        Metric::RttP99Loaded => !outcome.trial.is_idle(),
+        Metric::RttP99 => criteria.is_at_ease(&run.trial),
+        Metric::RttP99Loaded => !run.trial.is_idle(),
         _ => false,
     };
-    speaks.then(|| percentile(&outcome.round_trip, 0.99, criteria.confidence()))
+    speaks.then(|| percentile(&run.outcome.round_trip.delays, 0.99, criteria.confidence()))
 }
 
 /// `None` where the trial does not speak to the requirement in this direction.
 fn of_direction(
     criteria: &Criteria,
     requirement: Requirement,
-    outcome: &Outcome,
+    run: &TrialRun,
     direction: Direction,
 ) -> Option<Measured> {
-    let half = outcome.half(direction);
-    let carried = || outcome.trial.load().filter(|load| criteria.is_carried(load, direction));
-    let at_ease = criteria.is_at_ease(&outcome.trial);
-    if !outcome.trial.covers(direction) {
+    let one_way = run.outcome.one_way(direction);
+    let carried = || run.trial.load().filter(|load| criteria.is_carried(load, direction));
+    let at_ease = criteria.is_at_ease(&run.trial);
+    if !run.trial.covers(direction) {
         return None;
     }
     match requirement {
-        Requirement::Throughput(rate) => throughput(criteria, outcome, carried()?, direction, rate),
+        Requirement::Throughput(rate) => throughput(criteria, run, carried()?, direction, rate),
         Requirement::TcpThroughput(rate) => {
-            tcp_throughput(criteria, outcome, outcome.trial.tcp()?, direction, rate)
+            tcp_throughput(criteria, run, run.trial.tcp()?, direction, rate)
         }
-        Requirement::Loss(_) => carried().map(|_| loss(criteria, outcome, direction)),
+        Requirement::Loss(_) => carried().map(|_| loss(criteria, run, direction)),
         Requirement::Jitter(_) => {
-            at_ease.then(|| percentile(&half.probing.variation, 0.999, criteria.confidence()))
+            at_ease.then(|| percentile(&one_way.probes.variation, 0.999, criteria.confidence()))
         }
         Requirement::Outage(most) => {
             // A queue that TCP fills delays and drops; it does not fall silent.
-            let speaks = at_ease || outcome.trial.tcp().is_some();
-            speaks.then(|| longest_outage(outcome, half, most))
+            let speaks = at_ease || run.trial.tcp().is_some();
+            speaks.then(|| longest_outage(run, one_way, most))
         }
         Requirement::RttP99(_) | Requirement::RttP99Loaded(_) | Requirement::PathMtu(_) => None,
     }
@@ -262,14 +263,11 @@ pub struct Losses {
 
 /// The losses of the load in `direction`; `None` where an account is missing.
 #[must_use]
-pub fn losses(outcome: &Outcome, direction: Direction) -> Option<Losses> {
-    let half = outcome.half(direction);
-    let (sent, came) = (half.sent.as_ref()?, half.came.as_ref()?);
-    let lost = came.periods.lost();
-    let (sender, receiver) = match direction {
-        Direction::Forward => (&outcome.driver, &outcome.agent),
-        Direction::Reverse => (&outcome.agent, &outcome.driver),
-    };
+pub fn losses(run: &TrialRun, direction: Direction) -> Option<Losses> {
+    let one_way = run.outcome.one_way(direction);
+    let (sent, came) = (one_way.sender.as_ref()?, one_way.receiver.as_ref()?);
+    let lost = came.losses.lost();
+    let (sender, receiver) = run.outcome.hosts(direction);
     // A queue drop that the socket was told of was refused, and so never sent.
     let queue_drops = sender.queue_drops.saturating_sub(sent.queue_dropped);
     let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, receiver.kernel_drops];
@@ -283,7 +281,7 @@ pub fn losses(outcome: &Outcome, direction: Direction) -> Option<Losses> {
 /// `None` where the load is slower than `required`, and so says nothing about it.
 fn throughput(
     criteria: &Criteria,
-    outcome: &Outcome,
+    run: &TrialRun,
     load: &Load,
     direction: Direction,
     required: BitRate,
@@ -292,18 +290,18 @@ fn throughput(
     if load.rate(direction)? < packet_rate {
         return None;
     }
-    let half = outcome.half(direction);
-    let (Some(sent), Some(came)) = (&half.sent, &half.came) else {
-        return Some(account_missing(outcome, half));
+    let one_way = run.outcome.one_way(direction);
+    let (Some(sent), Some(came)) = (&one_way.sender, &one_way.receiver) else {
+        return Some(account_missing(run, one_way));
     };
-    let steady = Steady::of(outcome.trial.duration());
+    let steady = Steady::of(run.trial.duration());
     let per_stream = packet_rate.share(load.streams()).unwrap_or(packet_rate);
     let slots = steady.slots(per_stream).saturating_mul(u64::from(load.streams()));
     let carries = |sent: u64, received: u64| {
         let allowed = criteria.requirements.loss_of_throughput(direction);
         slots <= sent && allowed.holds(sent.saturating_sub(received), sent)
     };
-    let doubtful = losses(outcome, direction).map_or(0, |losses| losses.doubtful);
+    let doubtful = losses(run, direction).map_or(0, |losses| losses.doubtful);
     let never_sent = sent.refused + sent.skipped;
     let vouched_for = came.steady + came.host_dropped + doubtful + never_sent;
     let sent_at_best = sent.steady + never_sent;
@@ -315,10 +313,11 @@ fn throughput(
     if 0 < sent.paused {
         counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
         // Where this direction itself was never silent, it was the way back that was.
-        let silent = half.gaps.outages(outage_min(outcome)).any(|gap| SILENCE <= gap.span());
+        let silent =
+            one_way.silences.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span());
         unproved += if silent { 0 } else { sent.paused };
     }
-    if outcome.status != Status::Ok {
+    if run.outcome.status != Status::Ok {
         counts += "; the trial was cut short";
         unproved += slots.saturating_sub(sent.steady);
     }
@@ -361,21 +360,21 @@ pub struct TcpCarried {
 }
 
 impl TcpCarried {
-    /// What came of `outcome` in `direction`; `None` where an account is missing, or TCP was not.
+    /// What came of `run` in `direction`; `None` where an account is missing, or TCP was not.
     #[must_use]
-    pub fn of(outcome: &Outcome, direction: Direction, ip: IpVersion) -> Option<Self> {
-        let (load, half) = (outcome.trial.tcp()?, outcome.half(direction));
-        let (sent, came) = (half.tcp_sent.as_ref()?, half.tcp_came.as_ref()?);
-        let warm_up = sent.warm_up();
-        let seen = Span::from_secs(came.per_second.counts().len() as u64);
+    pub fn of(run: &TrialRun, direction: Direction, ip: IpVersion) -> Option<Self> {
+        let (load, one_way) = (run.trial.tcp()?, run.outcome.one_way(direction));
+        let (sent, came) = (one_way.tcp_sender.as_ref()?, one_way.tcp_receiver.as_ref()?);
+        let warm_up = warm_up(sent);
+        let seen = Span::from_secs(came.per_second.seconds().len() as u64);
         // Of a trial that was cut short, what was never run is no second in which nothing came.
-        let lasted = match outcome.status {
-            Status::Ok => outcome.trial.duration(),
-            _ => seen.min(outcome.trial.duration()),
+        let lasted = match run.outcome.status {
+            Status::Ok => run.trial.duration(),
+            _ => seen.min(run.trial.duration()),
         };
-        let mut seconds = came.seconds(warm_up, lasted);
+        let mut seconds = whole_seconds(came, warm_up, lasted);
         seconds.sort_unstable();
-        let (segment, timestamps) = match sent.last.mss {
+        let (segment, timestamps) = match sent.last.mss_octets {
             0 => (load.segment(ip), true),
             mss => (mss, sent.last.timestamps),
         };
@@ -403,10 +402,32 @@ impl TcpCarried {
     }
 }
 
+/// How long TCP is given to warm up, in round trips, and at least.
+const WARM_UP_ROUND_TRIPS: u64 = 20;
+const WARM_UP_MIN: Span = Span::from_secs(2);
+
+/// How long the TCP that sent this is given to warm up: 20 round trips, 2 s at least.
+fn warm_up(sent: &TcpSenderCounts) -> Span {
+    let round_trips = sent.last.min_rtt_us.unwrap_or(0).saturating_mul(WARM_UP_ROUND_TRIPS);
+    WARM_UP_MIN.max(Span::from_nanos(round_trips.saturating_mul(1_000)))
+}
+
+/// Octets of each whole second of a trial of `duration` behind its warm-up: a second in which
+/// nothing arrived counts, the one that the end cuts off does not.
+fn whole_seconds(received: &TcpReceiverCounts, warm_up: Span, duration: Span) -> Vec<u64> {
+    let whole = duration.nanos() / Span::from_secs(1).nanos();
+    let count = |second: u64| {
+        let second = usize::try_from(second).unwrap_or(usize::MAX);
+        received.per_second.seconds().get(second).copied().unwrap_or(0)
+    };
+    // The last whole second may end behind the sender's last octet, where the first was late.
+    (warm_up.secs_up()..whole.saturating_sub(1)).map(count).collect()
+}
+
 /// `None` where the load is paced at hardly more than `required`, and so says nothing about it.
 fn tcp_throughput(
     criteria: &Criteria,
-    outcome: &Outcome,
+    run: &TrialRun,
     load: &TcpLoad,
     direction: Direction,
     required: BitRate,
@@ -416,12 +437,12 @@ fn tcp_throughput(
     if paced < needed {
         return None;
     }
-    let half = outcome.half(direction);
-    if let Some(why) = half.tcp_sent.as_ref().and_then(|sent| sent.refused.as_ref()) {
+    let one_way = run.outcome.one_way(direction);
+    if let Some(why) = one_way.tcp_sender.as_ref().and_then(|sent| sent.refused.as_ref()) {
         return Some(Measured::Missing(format!("the sending host could not send: {why}")));
     }
-    let Some(carried) = TcpCarried::of(outcome, direction, criteria.framing.ip) else {
-        return Some(account_missing(outcome, half));
+    let Some(carried) = TcpCarried::of(run, direction, criteria.framing.ip) else {
+        return Some(account_missing(run, one_way));
     };
     let samples = carried.seconds.len() as u64;
     if samples < TCP_SECONDS_MIN {
@@ -455,16 +476,16 @@ fn tcp_throughput(
 /// comes late is in a queue, and a queue that fills is no throughput.
 const LAG_MAX: Span = Span::from_millis(100);
 
-fn loss(criteria: &Criteria, outcome: &Outcome, direction: Direction) -> Measured {
-    let half = outcome.half(direction);
-    let Some(losses) = losses(outcome, direction) else { return account_missing(outcome, half) };
-    let Some(came) = &half.came else { return account_missing(outcome, half) };
+fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Measured {
+    let one_way = run.outcome.one_way(direction);
+    let Some(losses) = losses(run, direction) else { return account_missing(run, one_way) };
+    let Some(came) = &one_way.receiver else { return account_missing(run, one_way) };
     let bounds =
         |periods: &LossBursts| bounds_of_loss(periods, losses.offered, criteria.confidence());
-    let Some(Bounds { low, high }) = bounds(&came.periods) else {
+    let Some(Bounds { low, high }) = bounds(&came.losses) else {
         return Measured::Missing("no packet was sent".into());
     };
-    let at_best = came.periods.without(losses.doubtful);
+    let at_best = came.losses.without(losses.doubtful);
     Measured::Sampled {
         value: Some(float(losses.lost) / float(losses.offered)),
         low: Some(low),
@@ -494,17 +515,17 @@ fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measure
     }
 }
 
-fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
-    let least = outage_min(outcome);
-    if half.came.is_none() && half.tcp_came.is_none() {
-        return unanswered(outcome, half, most);
+fn longest_outage(run: &TrialRun, one_way: &OneWayCounts, most: Span) -> Measured {
+    let least = outage_min(&run.trial);
+    if one_way.receiver.is_none() && one_way.tcp_receiver.is_none() {
+        return unanswered(run, one_way, most);
     }
     let longest = |gaps: &mut dyn Iterator<Item = &Silence>| {
         gaps.map(Silence::span).max().unwrap_or_default()
     };
-    let outage = longest(&mut half.gaps.outages(least));
-    let unsent = longest(&mut half.gaps.as_slice().iter());
-    let counts = match half.gaps.outages(least).count() {
+    let outage = longest(&mut one_way.silences.outages(least));
+    let unsent = longest(&mut one_way.silences.as_slice().iter());
+    let counts = match one_way.silences.outages(least).count() {
         _ if outage <= most && most < unsent => {
             format!(
                 "nothing was sent for {:.3} s, so that an outage could not be seen",
@@ -515,7 +536,7 @@ fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
         1 => "one outage".to_owned(),
         count => format!("the longest of {count} outages"),
     };
-    let counts = match half.sent.is_none() && half.tcp_sent.is_none() && most < outage {
+    let counts = match one_way.sender.is_none() && one_way.tcp_sender.is_none() && most < outage {
         true => {
             counts
                 + "; the sender's account is missing, so that its own silence, where the \
@@ -532,11 +553,12 @@ fn longest_outage(outcome: &Outcome, half: &Half, most: Span) -> Measured {
 
 /// Without the far end's account, the time in which no probe was answered still proves that the
 /// line was dead, in one direction or the other.
-fn unanswered(outcome: &Outcome, half: &Half, most: Span) -> Measured {
-    let replies = &outcome.reverse.gaps;
-    let longest = replies.outages(outage_min(outcome)).map(Silence::span).max().unwrap_or_default();
+fn unanswered(run: &TrialRun, one_way: &OneWayCounts, most: Span) -> Measured {
+    let replies = &run.outcome.reverse.silences;
+    let longest =
+        replies.outages(outage_min(&run.trial)).map(Silence::span).max().unwrap_or_default();
     if longest <= most {
-        return account_missing(outcome, half);
+        return account_missing(run, one_way);
     }
     let counts = "no probe was answered for so long; the agent's account is missing, so that the \
                   direction cannot be told";
@@ -547,18 +569,18 @@ fn unanswered(outcome: &Outcome, half: &Half, most: Span) -> Measured {
 
 /// The shortest time without an arrival that is an outage: three packet intervals, 50 ms at least.
 #[must_use]
-pub fn outage_min(outcome: &Outcome) -> Span {
-    let probes = outcome.trial.probe_rate();
-    let fastest = outcome.trial.load().map_or(probes, |load| load.rate_max().max(probes));
+pub fn outage_min(trial: &Trial) -> Span {
+    let probes = trial.probe_rate();
+    let fastest = trial.load().map_or(probes, |load| load.rate_max().max(probes));
     fastest.due(3).max(Span::from_millis(50))
 }
 
-fn account_missing(outcome: &Outcome, half: &Half) -> Measured {
-    if outcome.status == Status::NotRun || outcome.status == Status::Refused {
-        let reason = outcome.reason.as_deref().unwrap_or("it was not reached");
+fn account_missing(run: &TrialRun, one_way: &OneWayCounts) -> Measured {
+    if run.outcome.status == Status::NotRun || run.outcome.status == Status::Refused {
+        let reason = run.outcome.reason.as_deref().unwrap_or("it was not reached");
         return Measured::Missing(format!("the trial was not run: {reason}"));
     }
-    let has_come = half.came.is_some() || half.tcp_came.is_some();
+    let has_come = one_way.receiver.is_some() || one_way.tcp_receiver.is_some();
     let whose = if has_come { "sender" } else { "receiver" };
     Measured::Missing(format!("the {whose}'s account did not arrive"))
 }
@@ -577,8 +599,8 @@ pub(crate) const fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::{Outcome, ReceiverCounts, SenderCounts, Series, Silences};
     use crate::direction::Directions;
-    use crate::flow::{PerSecond, ReceiverCounts, SenderCounts, TcpCame, TcpSent};
     use crate::plan::{CongestionControl, LoadKind, Trial};
     use crate::units::{IpVersion, PacketRate};
 
@@ -596,12 +618,13 @@ mod tests {
     }
 
     /// A trial that sent and received all, changed by `change`.
-    fn outcome(change: impl FnOnce(&mut Outcome)) -> Outcome {
+    fn outcome(change: impl FnOnce(&mut TrialRun)) -> TrialRun {
         let rate = PacketRate::new(824).expect("a rate");
         let load =
             Load::new(Directions::Forward, 1, 1_472, rate, LoadKind::FixedRate).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
-        let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
+        let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
+        let mut run = TrialRun { trial, outcome };
         let sent = SenderCounts { sent: 8_240, steady: SLOTS, ..SenderCounts::default() };
         let counts = ReceiverCounts {
             received: 8_240,
@@ -609,19 +632,21 @@ mod tests {
             steady_on_time: SLOTS,
             ..ReceiverCounts::default()
         };
-        outcome.forward = Half { sent: Some(sent), came: Some(counts), ..Half::default() };
-        change(&mut outcome);
-        outcome
+        run.outcome.forward =
+            OneWayCounts { sender: Some(sent), receiver: Some(counts), ..OneWayCounts::default() };
+        change(&mut run);
+        run
     }
 
-    fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> crate::flow::Silences {
-        let gap = Silence { start_ns: start_ms * MS, end_ns: end_ms * MS, packets: 0, offered };
-        crate::flow::Silences::from_vec(vec![gap]).expect("one gap")
+    fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> Silences {
+        let (start_ns, end_ns) = (start_ms * MS, end_ms * MS);
+        let gap = Silence { start_ns, end_ns, offered, ..Silence::default() };
+        Silences::from_vec(vec![gap]).expect("one gap")
     }
 
     #[track_caller]
-    fn check(requirement: Requirement, outcome: &Outcome, expected: Option<bool>) {
-        let measured = of_direction(&criteria(), requirement, outcome, Direction::Forward);
+    fn check(requirement: Requirement, run: &TrialRun, expected: Option<bool>) {
+        let measured = of_direction(&criteria(), requirement, run, Direction::Forward);
         let Some(Measured::Counted { meets, counts, .. }) = measured else {
             panic!("not counted: {measured:?}")
         };
@@ -632,72 +657,77 @@ mod tests {
         Requirement::Throughput("10 Mbit/s".parse().expect("a rate"))
     }
 
-    fn came(outcome: &mut Outcome) -> &mut ReceiverCounts {
-        outcome.forward.came.as_mut().expect("it has one")
+    fn came(run: &mut TrialRun) -> &mut ReceiverCounts {
+        run.outcome.forward.receiver.as_mut().expect("it has one")
     }
 
-    fn sent(outcome: &mut Outcome) -> &mut SenderCounts {
-        outcome.forward.sent.as_mut().expect("it has one")
+    fn sent(run: &mut TrialRun) -> &mut SenderCounts {
+        run.outcome.forward.sender.as_mut().expect("it has one")
     }
 
     #[test]
     fn a_rate_is_carried_to_the_last_packet_of_its_loss_bound() {
         check(throughput(), &outcome(|_| {}), Some(true));
-        check(throughput(), &outcome(|outcome| came(outcome).steady -= 7), Some(true));
-        check(throughput(), &outcome(|outcome| came(outcome).steady -= 8), Some(false));
-        check(throughput(), &outcome(|outcome| sent(outcome).steady -= 1), Some(false));
+        check(throughput(), &outcome(|run| came(run).steady -= 7), Some(true));
+        check(throughput(), &outcome(|run| came(run).steady -= 8), Some(false));
+        check(throughput(), &outcome(|run| sent(run).steady -= 1), Some(false));
     }
 
     #[test]
     fn a_queue_that_fills_carries_nothing_proved() {
-        check(throughput(), &outcome(|outcome| came(outcome).steady_on_time -= 83), Some(true));
-        check(throughput(), &outcome(|outcome| came(outcome).steady_on_time -= 84), None);
+        check(throughput(), &outcome(|run| came(run).steady_on_time -= 83), Some(true));
+        check(throughput(), &outcome(|run| came(run).steady_on_time -= 84), None);
     }
 
     #[test]
     fn a_pause_for_want_of_heartbeats_is_not_this_directions_fault() {
-        let paused = |outcome: &mut Outcome| {
-            let sent = sent(outcome);
+        let paused = |run: &mut TrialRun| {
+            let sent = sent(run);
             (sent.paused, sent.steady) = (500, SLOTS - 500);
-            came(outcome).steady -= 500;
+            came(run).steady -= 500;
         };
         check(throughput(), &outcome(paused), None);
-        let silent = |outcome: &mut Outcome| {
-            paused(outcome);
-            outcome.forward.gaps = gaps(1_000, 2_600, true);
+        let silent = |run: &mut TrialRun| {
+            paused(run);
+            run.outcome.forward.silences = gaps(1_000, 2_600, true);
         };
         check(throughput(), &outcome(silent), Some(false));
     }
 
     #[test]
     fn what_was_not_sent_before_an_interrupt_proves_nothing() {
-        let cut = |outcome: &mut Outcome| {
-            outcome.status = Status::Partial;
-            sent(outcome).steady = 1_000;
-            came(outcome).steady = 1_000;
-            came(outcome).steady_on_time = 1_000;
+        let cut = |run: &mut TrialRun| {
+            run.outcome.status = Status::Partial;
+            sent(run).steady = 1_000;
+            came(run).steady = 1_000;
+            came(run).steady_on_time = 1_000;
         };
         check(throughput(), &outcome(cut), None);
     }
 
     /// TCP of 20 s at 10 Mbit/s of payload, of which `seconds` came, changed by `change`.
-    fn tcp(seconds: usize, change: impl FnOnce(&mut Outcome)) -> Outcome {
+    fn tcp(seconds: usize, change: impl FnOnce(&mut TrialRun)) -> TrialRun {
         let rate = Some("100 Mbit/s".parse().expect("a rate"));
         let rates = PerDirection { forward: rate, reverse: None };
         let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, LoadKind::Capacity);
         let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(20)).expect("a trial");
-        let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
-        let per_second = PerSecond::from_counts(vec![1_250_000; seconds]);
-        let came = TcpCame { per_second, began_ns: Some(1), ..TcpCame::default() };
-        outcome.forward =
-            Half { tcp_sent: Some(TcpSent::default()), tcp_came: Some(came), ..Half::default() };
-        change(&mut outcome);
-        outcome
+        let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
+        let mut run = TrialRun { trial, outcome };
+        let per_second = Series::from_seconds(vec![1_250_000; seconds]);
+        let came =
+            TcpReceiverCounts { per_second, began_ns: Some(1), ..TcpReceiverCounts::default() };
+        run.outcome.forward = OneWayCounts {
+            tcp_sender: Some(TcpSenderCounts::default()),
+            tcp_receiver: Some(came),
+            ..OneWayCounts::default()
+        };
+        change(&mut run);
+        run
     }
 
-    fn tcp_measured(required: &str, outcome: &Outcome) -> Option<Measured> {
+    fn tcp_measured(required: &str, run: &TrialRun) -> Option<Measured> {
         let required = Requirement::TcpThroughput(required.parse().expect("a rate"));
-        of_direction(&criteria(), required, outcome, Direction::Forward)
+        of_direction(&criteria(), required, run, Direction::Forward)
     }
 
     /// 10 Mbit/s of payload are 10.48 of frames (1518 octets for 1448).
@@ -720,7 +750,7 @@ mod tests {
 
     #[test]
     fn tcp_that_was_cut_short_is_judged_by_what_was_run() {
-        let cut = |seconds| tcp(seconds, |outcome| outcome.status = Status::Partial);
+        let cut = |seconds| tcp(seconds, |run| run.outcome.status = Status::Partial);
         let few = tcp_measured("10 Mbit/s", &cut(6));
         assert!(matches!(few, Some(Measured::Missing(_))), "{few:?}");
         let Some(Measured::Sampled { value, samples: 13, .. }) =
@@ -757,7 +787,7 @@ mod tests {
     #[test]
     fn an_outage_is_judged_where_something_was_sent() {
         let outage = Requirement::Outage(Span::from_secs(1));
-        let with = |gaps| outcome(|outcome: &mut Outcome| outcome.forward.gaps = gaps);
+        let with = |gaps| outcome(|run: &mut TrialRun| run.outcome.forward.silences = gaps);
         check(outage, &with(gaps(0, 1_000, true)), Some(true));
         check(outage, &with(gaps(0, 1_001, true)), Some(false));
         check(outage, &with(gaps(0, 1_001, false)), None);
@@ -767,10 +797,10 @@ mod tests {
     fn silence_without_the_senders_account_is_told_as_such() {
         let outage = Requirement::Outage(Span::from_secs(1));
         let counts_of = |sent: bool| {
-            let outcome = outcome(|outcome| {
-                outcome.forward.gaps = gaps(0, 2_000, true);
+            let outcome = outcome(|run| {
+                run.outcome.forward.silences = gaps(0, 2_000, true);
                 if !sent {
-                    outcome.forward.sent = None;
+                    run.outcome.forward.sender = None;
                 }
             });
             match of_direction(&criteria(), outage, &outcome, Direction::Forward) {
@@ -785,13 +815,13 @@ mod tests {
     #[test]
     fn unanswered_probes_prove_an_outage_without_the_agents_account() {
         let outage = Requirement::Outage(Span::from_secs(1));
-        let dead = outcome(|outcome| {
-            outcome.status = Status::Partial;
-            outcome.forward.came = None;
-            outcome.reverse.gaps = gaps(2_000, 10_000, true);
+        let dead = outcome(|run| {
+            run.outcome.status = Status::Partial;
+            run.outcome.forward.receiver = None;
+            run.outcome.reverse.silences = gaps(2_000, 10_000, true);
         });
         check(outage, &dead, Some(false));
-        let brief = outcome(|outcome| outcome.forward.came = None);
+        let brief = outcome(|run| run.outcome.forward.receiver = None);
         let measured = of_direction(&criteria(), outage, &brief, Direction::Forward);
         assert!(matches!(measured, Some(Measured::Missing(_))), "{measured:?}");
     }

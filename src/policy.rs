@@ -1,9 +1,11 @@
 //! Whether an agent lets a driver run what it asks for. One function decides, in one order.
 
+use crate::account::Invalid;
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
 use crate::plan::{CIRCUIT_LEN_MAX, Limits, Trial, is_circuit};
 use crate::units::{BitRate, Framing, Layer, Span};
+use crate::wire::control;
 use std::fmt;
 
 /// What a driver may spend on probes beside its load, under one grant.
@@ -39,6 +41,29 @@ pub struct Request {
     pub duration: Span,
     /// The load; none where only probes are asked for.
     pub load: Option<LoadRequest>,
+}
+
+impl TryFrom<&control::Request> for Request {
+    type Error = Invalid;
+
+    fn try_from(message: &control::Request) -> Result<Self, Invalid> {
+        let load = |load: control::LoadRequest| {
+            let rate = BitRate::new(load.rate_bit_s);
+            let rate = rate.ok_or_else(|| Invalid::new("a load of 0 bit/s"))?;
+            Ok(LoadRequest { rate, duration: Span::from_nanos(load.duration_ns) })
+        };
+        Ok(Self {
+            circuit: message.circuit.clone(),
+            duration: Span::from_nanos(message.duration_ns),
+            load: message.load.map(load).transpose()?,
+        })
+    }
+}
+
+impl From<LoadRequest> for control::LoadRequest {
+    fn from(load: LoadRequest) -> Self {
+        Self { rate_bit_s: load.rate.bits_per_second(), duration_ns: load.duration.nanos() }
+    }
 }
 
 /// The load that a driver asks for.

@@ -2,7 +2,6 @@
 //!
 //! All scales are decimal, as circuits are sold, and all text is read in exact integer arithmetic.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -12,9 +11,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const DIGITS_MAX: usize = 30;
 
 /// Which headers a rate counts.
-#[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
-)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Layer {
     /// The wire: frame, preamble and the gap between frames.
     L1,
@@ -351,7 +349,8 @@ pub struct Framing {
 }
 
 /// The version of the Internet Protocol.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum IpVersion {
     /// Version 4, a header of 20 octets.
     #[serde(rename = "IPv4")]

@@ -1,11 +1,11 @@
 //! What this tester cannot vouch for: its own limits, told as caveats, so that they are never
 //! blamed on the line.
 
+use crate::account::{PathMtu, Status, TcpBuffer, TcpChecked};
 use crate::direction::Direction;
-use crate::flow::{Evidence, Outcome, PathMtu, Status};
+use crate::flow::{Evidence, TrialRun};
 use crate::metric::{Criteria, losses};
 use crate::plan::Metric;
-use crate::wire::tcp::{TcpBuffer, TcpChecked};
 
 /// Which way a caveat may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,25 +50,25 @@ impl Caveat {
 /// The caveats about `evidence`, judged on `criteria`.
 #[must_use]
 pub fn caveats(criteria: &Criteria, evidence: &Evidence) -> Vec<Caveat> {
-    let of_trial = |(trial, outcome): (usize, &Outcome)| {
+    let of_trial = |(trial, run): (usize, &TrialRun)| {
         let mut caveats: Vec<Caveat> = Direction::ALL
             .into_iter()
             // UDP that goes as fast as it can is bounded by its host: its counts tell all.
-            .filter(|_| !outcome.trial.is_capacity() || outcome.trial.tcp().is_some())
-            .flat_map(|direction| of_direction(trial, outcome, direction))
+            .filter(|_| !run.trial.is_capacity() || run.trial.tcp().is_some())
+            .flat_map(|direction| of_direction(trial, run, direction))
             .collect();
-        caveats.extend(of_clocks(trial, outcome));
+        caveats.extend(of_clocks(trial, run));
         caveats
     };
     let of_path = evidence.path_mtu.and_then(|path| of_path(criteria, path));
-    let of_trials = evidence.outcomes.iter().enumerate().flat_map(of_trial);
+    let of_trials = evidence.trials.iter().enumerate().flat_map(of_trial);
     of_path.into_iter().chain(of_trials).collect()
 }
 
 /// A host that cannot send longer packets cannot find out whether the line carries them.
 fn of_path(criteria: &Criteria, path: PathMtu) -> Option<Caveat> {
     let needed = criteria.requirements.round_trip.path_mtu?;
-    let is_limit = path.octets == path.tried && path.tried < needed;
+    let is_limit = path.octets == path.tried_octets && path.tried_octets < needed;
     is_limit.then(|| Caveat {
         metrics: vec![Metric::PathMtu],
         direction: None,
@@ -77,7 +77,7 @@ fn of_path(criteria: &Criteria, path: PathMtu) -> Option<Caveat> {
         text: format!(
             "no packet above {} octets was tried: the MTU of this host's device, or the size that \
              was asked for, is no more. Raise it to {needed}",
-            path.tried
+            path.tried_octets
         ),
     })
 }
@@ -85,14 +85,14 @@ fn of_path(criteria: &Criteria, path: PathMtu) -> Option<Caveat> {
 /// A share above which a sender was too slow to be believed: 1 %.
 const SHORT_MAX_PERCENT: u64 = 1;
 
-fn of_direction(trial: usize, outcome: &Outcome, direction: Direction) -> Vec<Caveat> {
+fn of_direction(trial: usize, run: &TrialRun, direction: Direction) -> Vec<Caveat> {
     let concern = |(metrics, bias, text): Concern| {
         let (metrics, direction) = (metrics.to_vec(), Some(direction));
         Caveat { metrics, direction, trial: Some(trial), bias, text }
     };
-    let sender = of_sender(outcome, direction).into_iter();
-    let concerns = sender.chain(of_receiver(outcome, direction));
-    concerns.chain(of_tcp(outcome, direction)).map(concern).collect()
+    let sender = of_sender(run, direction).into_iter();
+    let concerns = sender.chain(of_receiver(run, direction));
+    concerns.chain(of_tcp(run, direction)).map(concern).collect()
 }
 
 /// What one direction of a trial is doubted for.
@@ -106,9 +106,9 @@ const fn hosts(direction: Direction) -> (&'static str, &'static str) {
     }
 }
 
-fn of_sender(outcome: &Outcome, direction: Direction) -> Option<Concern> {
-    outcome.trial.load()?;
-    let sent = outcome.half(direction).sent.as_ref()?;
+fn of_sender(run: &TrialRun, direction: Direction) -> Option<Concern> {
+    run.trial.load()?;
+    let sent = run.outcome.one_way(direction).sender.as_ref()?;
     let missing = sent.refused + sent.skipped;
     if missing == 0 {
         return None;
@@ -125,10 +125,10 @@ fn of_sender(outcome: &Outcome, direction: Direction) -> Option<Concern> {
     Some((&[Metric::Throughput], bias, text))
 }
 
-fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
+fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     let mut concerns: Vec<Concern> = Vec::new();
-    let half = outcome.half(direction);
-    let Some(came) = &half.came else { return concerns };
+    let one_way = run.outcome.one_way(direction);
+    let Some(came) = &one_way.receiver else { return concerns };
     let (sender, receiver) = hosts(direction);
     if 0 < came.host_dropped {
         let text = format!(
@@ -148,10 +148,10 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
         let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
         concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
     }
-    let others = losses(outcome, direction)
+    let others = losses(run, direction)
         .map_or(0, |losses| losses.doubtful.saturating_sub(came.lost_in_excess));
-    if outcome.trial.load().is_some() && 0 < others {
-        let text = match outcome.status {
+    if run.trial.load().is_some() && 0 < others {
+        let text = match run.outcome.status {
             Status::Ok => format!(
                 "up to {others} of the lost packets may have been dropped inside {sender} or \
                  {receiver}, whose queues and network cards report drops for that time"
@@ -165,7 +165,7 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
         concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
     }
     let accounted = came.received + came.late + came.lost() + came.host_dropped;
-    let disagree = half.sent.as_ref().filter(|sent| match outcome.status {
+    let disagree = one_way.sender.as_ref().filter(|sent| match run.outcome.status {
         Status::Ok => sent.sent != accounted,
         // What was under way when it was cut short is in nobody's account.
         _ => sent.sent < came.received + came.late,
@@ -194,9 +194,10 @@ const HELD_BACK_PERCENT: u64 = 10;
 const PACED_PERCENT: u64 = 98;
 
 /// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
-fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
+fn of_tcp(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     let mut concerns: Vec<Concern> = Vec::new();
-    let (Some(load), Some(sent)) = (outcome.trial.tcp(), &outcome.half(direction).tcp_sent) else {
+    let (Some(load), Some(sent)) = (run.trial.tcp(), &run.outcome.one_way(direction).tcp_sender)
+    else {
         return concerns;
     };
     let (sender, receiver) = hosts(direction);
@@ -205,7 +206,7 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     let busy_us = sent.last.busy_us.unwrap_or(0);
     let receiver_us = sent.last.receiver_limited_us.unwrap_or(0);
     let buffer_us = sent.last.buffer_limited_us.unwrap_or(0);
-    let came = outcome.half(direction).tcp_came.as_ref();
+    let came = run.outcome.one_way(direction).tcp_receiver.as_ref();
     let why = |buffer: Option<&TcpBuffer>, setting: &str, host: &str| {
         let reason = buffer.and_then(|buffer| buffer.reason.clone());
         reason.map_or_else(
@@ -226,10 +227,7 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
         let why = why(sent.buffer.as_ref(), "net.ipv4.tcp_wmem", sender);
         add(format!("for {share} % of its time TCP waited for the send buffer of {sender}. {why}"));
     }
-    let (sending, receiving) = match direction {
-        Direction::Forward => (&outcome.driver, &outcome.agent),
-        Direction::Reverse => (&outcome.agent, &outcome.driver),
-    };
+    let (sending, receiving) = run.outcome.hosts(direction);
     if 0 < sending.queue_drops || 0 < receiving.kernel_drops {
         add(format!(
             "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
@@ -239,16 +237,16 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     }
     let paced = load
         .rate(direction)
-        .map_or(0, |rate| rate.octets_in(outcome.trial.duration()).octets() / 100 * PACED_PERCENT);
-    if sent.last.bytes_sent.is_some_and(|octets| paced <= octets) {
+        .map_or(0, |rate| rate.octets_in(run.trial.duration()).octets() / 100 * PACED_PERCENT);
+    if sent.last.sent_octets.is_some_and(|octets| paced <= octets) {
         add("TCP sent as much as its pace allows, what it sent again included: ask for more, or \
              have the agent's operator raise --max-rate"
             .to_owned());
     }
-    let time_us = (outcome.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
-    let is_whole = sent.broken.is_none() && outcome.status == Status::Ok;
+    let time_us = (run.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
+    let is_whole = sent.broken.is_none() && run.outcome.status == Status::Ok;
     let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
-    let held_us = sent.held_up.nanos() / 1_000;
+    let held_us = sent.held_up_ns / 1_000;
     if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
         let share = 100 - percent(had_us, time_us);
         add(format!("for {share} % of its time {sender} was too slow to have anything to send"));
@@ -259,15 +257,15 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
             "for {share} % of its time {sender} was stopped, or too busy to run TCP's end"
         ));
     }
-    concerns.extend(of_damage(outcome, direction));
+    concerns.extend(of_damage(run, direction));
     concerns
 }
 
 /// What came otherwise than it was sent.
-fn of_damage(outcome: &Outcome, direction: Direction) -> Option<Concern> {
-    let checked = outcome.half(direction).tcp_came.as_ref()?.checked;
-    let TcpChecked { octets, damaged, stream, first_at, last_at } =
-        checked.filter(|checked| 0 < checked.damaged)?;
+fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
+    let checked = run.outcome.one_way(direction).tcp_receiver.as_ref()?.checked;
+    let TcpChecked { octets, damaged_octets: damaged, stream, first_octet, last_octet } =
+        checked.filter(|checked| 0 < checked.damaged_octets)?;
     let (sender, receiver) = hosts(direction);
     let text = format!(
         "{damaged} of {octets} octets came to {receiver} as others than {sender} sent, in stream \
@@ -275,8 +273,8 @@ fn of_damage(outcome: &Outcome, direction: Direction) -> Option<Concern> {
          the two programs rewrites data. Take out what terminates TCP on the way, and test the \
          memory of both hosts",
         stream.unwrap_or(0),
-        first_at.unwrap_or(0),
-        last_at.unwrap_or(0)
+        first_octet.unwrap_or(0),
+        last_octet.unwrap_or(0)
     );
     Some((&[Metric::TcpThroughput], Bias::Either, text))
 }
@@ -284,23 +282,24 @@ fn of_damage(outcome: &Outcome, direction: Direction) -> Option<Concern> {
 /// What probes tell.
 const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter];
 
-fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Caveat> {
+fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     let mut caveats = Vec::new();
     let mut add = |metrics: &[Metric], text| {
         let (metrics, direction) = (metrics.to_vec(), None);
         caveats.push(Caveat { metrics, direction, trial: Some(trial), bias: Bias::Either, text });
     };
-    if 0 < outcome.clock_steps {
+    if 0 < run.outcome.round_trip.clock_steps {
         add(
             &[Metric::Jitter],
             format!(
                 "the two hosts' clocks jumped against each other {} times: delay variation is told \
                  for each part alone",
-                outcome.clock_steps
+                run.outcome.round_trip.clock_steps
             ),
         );
     }
-    let wall_steps = outcome.driver.clock_steps.saturating_add(outcome.agent.clock_steps);
+    let wall_steps =
+        run.outcome.driver_host.clock_steps.saturating_add(run.outcome.agent_host.clock_steps);
     if 0 < wall_steps {
         add(
             DELAYS,
@@ -310,13 +309,15 @@ fn of_clocks(trial: usize, outcome: &Outcome) -> Vec<Caveat> {
             ),
         );
     }
-    let probes = outcome.round_trip.total() + outcome.late_probes;
-    if probes.saturating_mul(SHORT_MAX_PERCENT) < outcome.late_probes.saturating_mul(100) {
+    let probes = run.outcome.round_trip.delays.total() + run.outcome.round_trip.late_probes;
+    if probes.saturating_mul(SHORT_MAX_PERCENT)
+        < run.outcome.round_trip.late_probes.saturating_mul(100)
+    {
         add(
             DELAYS,
             format!(
                 "{} of {probes} probes left more than 5 ms late, because this host was busy",
-                outcome.late_probes
+                run.outcome.round_trip.late_probes
             ),
         );
     }

@@ -1,18 +1,17 @@
 //! Judges what was measured against what is required. Pure: the same evidence, the same verdict.
 
+use crate::account::Status;
 use crate::direction::Direction;
-use crate::flow::{Evidence, Outcome, Status};
+use crate::flow::{Evidence, TrialRun};
 use crate::metric::{Criteria, Measured, Measurement, bound, measure};
 use crate::plan::{Bound, Metric, Requirement};
 use crate::validity::{Bias, Caveat, caveats};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The outcome of one requirement, or of a run: the worst of its requirements.
-#[derive(
-    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
-)]
+/// The run of one requirement, or of a run: the worst of its requirements.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 #[must_use]
 pub enum Verdict {
@@ -129,7 +128,7 @@ pub fn findings(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
         let worst = measurements
             .iter()
             .filter(|m| m.requirement == requirement && m.direction == direction)
-            .map(|measurement| finding(measurement, &caveats, &evidence.outcomes))
+            .map(|measurement| finding(measurement, &caveats, &evidence.trials))
             .reduce(worse);
         worst.unwrap_or_else(|| nothing_measured(requirement, direction))
     };
@@ -141,7 +140,7 @@ pub fn overall(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Inconclusive)
 }
 
-fn finding(measurement: &Measurement, caveats: &[Caveat], outcomes: &[Outcome]) -> Finding {
+fn finding(measurement: &Measurement, caveats: &[Caveat], trials: &[TrialRun]) -> Finding {
     let Measurement { trial, direction, requirement, measured } = measurement.clone();
     let touching: Vec<&Caveat> = caveats
         .iter()
@@ -149,8 +148,8 @@ fn finding(measurement: &Measurement, caveats: &[Caveat], outcomes: &[Outcome]) 
         .collect();
     let bound = bound(requirement);
     let judged = judge_with_caveats(bound, &measured, &touching);
-    let outcome = trial.and_then(|trial| outcomes.get(trial));
-    let cut_short = outcome.is_some_and(|outcome| outcome.status != Status::Ok);
+    let run = trial.and_then(|trial| trials.get(trial));
+    let cut_short = run.is_some_and(|run| run.outcome.status != Status::Ok);
     let verdict = if cut_short { judged.max(Verdict::Inconclusive) } else { judged };
     let reason = match (verdict, &measured) {
         (_, Measured::Missing(why)) => why.clone(),

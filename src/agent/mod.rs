@@ -2,11 +2,13 @@
 
 mod connection;
 
+use crate::account::HostCounts;
+use crate::account::HostFacts;
 use crate::cli::AgentArgs;
 use crate::clock::{Agent, Stamp};
 use crate::dataplane::far::{FarTrial, Port};
 use crate::direction::Direction;
-use crate::flow::{FarEvent, HostLimits, Stream, TcpStream};
+use crate::flow::{FarEvent, Stream, TcpStream};
 use crate::io::egress::Egress;
 use crate::io::files::{BadOutput, StateDir, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
@@ -134,7 +136,7 @@ struct Live {
     parts: usize,
     device: Option<String>,
     before: host::Counters,
-    stamp_noise_ns: Option<u64>,
+    timestamp_noise_ns: Option<u64>,
 }
 
 /// An agent that listens.
@@ -312,13 +314,13 @@ impl Loop {
         if live.parts == 0 {
             let Some(live) = self.trials.remove(&id) else { return };
             let since = host::Counters::read(live.device.as_deref()).since(&live.before);
-            let limits = HostLimits {
+            let limits = HostCounts {
                 queue_drops: since.queue_drops,
                 kernel_drops: since.softnet_drops,
                 checksum_errors: since.checksum_errors,
                 clock_steps: live.trial.gauge().clock_steps(),
-                stamp_noise_ns: live.stamp_noise_ns,
-                card_stamps: live.trial.gauge().card_stamps(),
+                timestamp_noise_ns: live.timestamp_noise_ns,
+                hardware_timestamps: live.trial.gauge().hardware_timestamps(),
             };
             self.session.handle_trial(id, FarEvent::Host(limits));
         }
@@ -420,8 +422,8 @@ impl Loop {
         let trial = self.port.expect(keyed, tcp, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
-        let stamp_noise_ns = timestamps::noise_ns();
-        self.trials.insert(id, Live { trial, parts, device, before, stamp_noise_ns });
+        let timestamp_noise_ns = timestamps::noise_ns();
+        self.trials.insert(id, Live { trial, parts, device, before, timestamp_noise_ns });
     }
 }
 
@@ -440,6 +442,10 @@ impl Host for ThisHost {
     fn lacks(&self, trial: &Trial) -> Option<String> {
         let load = trial.tcp().filter(|load| load.directions().includes(Direction::Reverse))?;
         try_congestion_control(load.congestion().name()).err().map(|error| error.to_string())
+    }
+
+    fn facts(&self) -> HostFacts {
+        host::facts()
     }
 }
 

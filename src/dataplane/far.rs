@@ -3,12 +3,14 @@
 use super::load::{self, OpenStream, ThreadBudget};
 use super::tcp;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
+use crate::account::{
+    Excess, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts, TcpSenderCounts,
+};
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
 use crate::flow::{
-    Closing, End, Excess, FAREWELL, FarEvent as Event, Incoming, LATE_MAX, Opened, PROBE_STREAM,
-    ReceiverCounts, Reflected, Reflector, Response, SenderCounts, Stream, TcpCame, TcpSent,
-    TcpStream,
+    Closing, End, FAREWELL, FarEvent as Event, Incoming, LATE_MAX, Opened, PROBE_STREAM, Reflector,
+    Response, Stream, TcpStream,
 };
 use crate::io::clock;
 use crate::io::egress::Egress;
@@ -190,8 +192,8 @@ impl FarTrial {
         for (number, (stream, _)) in std::mem::take(&mut self.awaited) {
             // Nobody dialled it: nothing was sent, nothing came.
             (self.tell)(match stream.direction {
-                Direction::Forward => Event::TcpCame(number, TcpCame::default()),
-                Direction::Reverse => Event::TcpSent(number, TcpSent::default()),
+                Direction::Forward => Event::TcpCame(number, TcpReceiverCounts::default()),
+                Direction::Reverse => Event::TcpSent(number, TcpSenderCounts::default()),
             });
         }
         self.tell(Command::Forget(self.load.clone()));
@@ -322,7 +324,7 @@ impl Server {
             None => End::Abandoned { listened_until: clock::now() },
         };
         let drops = self.socket.drops().unwrap_or(0);
-        let reflected: Reflected = self.reflector.forget(token, end, drops);
+        let reflected: ReflectorCounts = self.reflector.forget(token, end, drops);
         (known.tell)(Event::Reflected(reflected));
     }
 

@@ -1,10 +1,11 @@
 //! One load stream over its own socket: its sending end, and its receiving end.
 
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
+use crate::account::{ReceiverCounts, SenderCounts, Waiting};
 use crate::clock::Stamp;
 use crate::flow::{
-    Arrived, BATCH_MAX, BLOCK, Ending, Next, Outgoing, PROBE_STREAM, Receiver, ReceiverCounts,
-    Sender, SenderCounts, Stream, Train, Waiting, mark, random,
+    Arrived, BATCH_MAX, BLOCK, Ending, Next, Outgoing, PROBE_STREAM, Receiver, Sender, Stream,
+    Train, mark, random,
 };
 use crate::io::udp::{Batch, Refusal, Sent, Socket, Stray};
 use crate::io::{clock, host};
@@ -458,6 +459,7 @@ mod tests {
             train: 4,
             capacity: false,
             dscp: Dscp::default(),
+            listed_max: 100,
             steady: Steady::of(Span::from_secs(1)),
         }
     }

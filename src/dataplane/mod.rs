@@ -12,8 +12,8 @@ mod load;
 mod probing;
 mod tcp;
 
+use crate::account::SenderCounts;
 use crate::clock::Stamp;
-use crate::flow::SenderCounts;
 use crate::wire::StreamNumber;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -108,7 +108,7 @@ pub struct Gauge {
     /// How often the wall clock was set while a socket of the trial received.
     pub clock_steps: AtomicU64,
     /// This host's network card stamps the probes.
-    pub card_stamps: AtomicBool,
+    pub hardware_timestamps: AtomicBool,
 }
 
 impl Gauge {
@@ -124,12 +124,12 @@ impl Gauge {
 
     /// Whether this host's network card stamps the probes, and not its kernel.
     #[must_use]
-    pub fn card_stamps(&self) -> bool {
-        self.card_stamps.load(Relaxed)
+    pub fn hardware_timestamps(&self) -> bool {
+        self.hardware_timestamps.load(Relaxed)
     }
 
     fn note_card(&self, stamps: bool) {
-        self.card_stamps.store(stamps, Relaxed);
+        self.hardware_timestamps.store(stamps, Relaxed);
     }
 
     fn hear<C>(&self, at: Stamp<C>) {

@@ -1,16 +1,16 @@
 //! The driver's probes over their own socket, and the search for the largest payload.
 
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
+use crate::account::{Excess, Marks, SenderCounts};
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::load::OpenStream;
 use crate::flow::{
-    Arrived, Closing, End, Excess, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch,
-    Probed, Prober, Receiver, SenderCounts, Stream,
+    Arrived, Closing, End, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch, Probed,
+    Prober, Receiver, Stream,
 };
 use crate::io::clock;
 use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent};
-use crate::wire::control::Marks;
 use crate::wire::probe::{LEN_MIN, Probe, Reply};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -115,7 +115,7 @@ fn read_replies(
     while let Ok(Some(received)) = open.socket.receive::<Driver>(buffer) {
         let Some(reply) = reply_of(open, &received, buffer) else { continue };
         prober.on_reply(received.at, received.by_kernel, &reply);
-        marks.on_came(open.stream.dscp.number(), received.mark);
+        marks.on_arrival(open.stream.dscp.number(), received.mark);
         let arrived = Arrived {
             sequence: reply.sequence.into(),
             due_ns: open.stream.rate.due(reply.probe_sequence.into()).nanos(),

@@ -1,11 +1,11 @@
 //! One TCP stream over its own connection: opened, then its sending end or its receiving end.
 
 use super::{Control, Gauge, LOOK_NS};
+use crate::account::{TcpChecked, TcpInfo, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::direction::Direction;
 use crate::flow::{
-    LATE_MAX, Next, Payload, PayloadCheck, TcpCame, TcpReceiver, TcpSender, TcpSent, TcpStream,
-    WRITE_MAX,
+    LATE_MAX, Next, Payload, PayloadCheck, TcpReceiver, TcpSender, TcpStream, WRITE_MAX,
 };
 use crate::io::clock;
 use crate::io::egress::Egress;
@@ -13,7 +13,6 @@ use crate::io::tcp::{Bulk, Moved};
 use crate::wire::control::RunId;
 use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
 use crate::wire::seal::Sealer;
-use crate::wire::tcp::{TcpChecked, TcpInfo};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -93,19 +92,24 @@ pub(super) fn send<C>(
     stream: &TcpStream,
     control: &Control<C>,
     gauge: &Gauge,
-) -> TcpSent {
+) -> TcpSenderCounts {
     let prepared = bulk
         .set_congestion_control(stream.congestion.name())
         .and_then(|()| if stream.is_paced() { bulk.set_rate(stream.rate) } else { Ok(()) })
         .and_then(|()| bulk.congestion_control());
     let congestion_control = match prepared {
         Ok(name) => name,
-        Err(error) => return TcpSent { refused: Some(error.to_string()), ..TcpSent::default() },
+        Err(error) => {
+            return TcpSenderCounts {
+                refused: Some(error.to_string()),
+                ..TcpSenderCounts::default()
+            };
+        }
     };
     let buffer = stream.buffer_needed().map(|needed| bulk.fit_send_buffer(needed));
     let mut payload = Payload::new(stream.token);
     let Some(start) = wait_for_start(control) else {
-        return TcpSent { congestion_control, ..TcpSent::default() };
+        return TcpSenderCounts { congestion_control, ..TcpSenderCounts::default() };
     };
     let mut sender = TcpSender::new(stream, start, congestion_control);
     if let Some(buffer) = buffer {
@@ -199,7 +203,7 @@ pub(super) fn receive<C>(
     stream: &TcpStream,
     control: &Control<C>,
     gauge: &Gauge,
-) -> TcpCame {
+) -> TcpReceiverCounts {
     let mut receiver = TcpReceiver::new(stream);
     if let Some(needed) = stream.buffer_needed() {
         receiver.on_buffer(bulk.fit_receive_buffer(needed));
@@ -228,7 +232,7 @@ pub(super) fn receive<C>(
         match sink.take(bulk, most) {
             Moved::Octets(octets) => {
                 let at = clock::now();
-                receiver.on_came(at, octets);
+                receiver.on_arrival(at, octets);
                 if let Some(checked) = sink.checked() {
                     receiver.on_checked(checked);
                 }
@@ -341,7 +345,7 @@ mod tests {
     }
 
     /// Both ends of `stream`, to their ends; stopped after `stop_ms` where that is not `None`.
-    fn run(stream: TcpStream, stop_ms: Option<u64>) -> (TcpSent, TcpCame) {
+    fn run(stream: TcpStream, stop_ms: Option<u64>) -> (TcpSenderCounts, TcpReceiverCounts) {
         let (near, far) = pair();
         let control = Arc::new(Control::<Driver>::default());
         control.start(clock::now());
@@ -365,16 +369,17 @@ mod tests {
         assert_eq!((sent.octets, sent.congestion_control.as_str()), (came.octets, "cubic"));
         assert!(came.ended && sent.broken.is_none(), "{sent:?}");
         assert_eq!(sent.samples.len(), 4, "before, each second, and after");
-        assert!(0 < sent.last.mss && 0 < sent.round_trips.measured(), "{sent:?}");
+        assert!(0 < sent.last.mss_octets && 0 < sent.round_trips.measured(), "{sent:?}");
         let octets = came.octets;
         let whole = TcpChecked { octets, ..Default::default() };
         assert_eq!(came.checked, Some(whole), "each octet is what was sent");
         // 50 Mbit/s over 1 ms are 6250 octets, which any kernel tunes by itself.
-        let needed = [&sent.buffer, &came.buffer].map(|buffer| buffer.as_ref().map(|b| b.needed));
+        let needed =
+            [&sent.buffer, &came.buffer].map(|buffer| buffer.as_ref().map(|b| b.needed_octets));
         assert_eq!(needed, [Some(12_500); 2]);
         // The pace is not exceeded; that it is kept up, only a machine without others can promise.
         let paced = BitRate::bits_per_second("50 Mbit/s".parse().expect("a rate")) / 8;
-        assert!(came.per_second.counts()[1] <= paced + paced / 10, "{came:?}");
+        assert!(came.per_second.seconds()[1] <= paced + paced / 10, "{came:?}");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use super::Error;
 use super::progress::Progress;
 use super::results::Results;
+use crate::account::{HostCounts, Status};
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::near::{NearTrial, TcpDial};
-use crate::flow::{HostLimits, NearEvent, Outcome, Status};
+use crate::flow::{NearEvent, TrialRun};
 use crate::io::egress::Egress;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tcp::connect_by;
@@ -248,6 +249,7 @@ struct Conductor<'a> {
     place: usize,
     agent: SocketAddr,
     own_key: PublicKey,
+    agent_key: PublicKey,
     limits: Option<Limits>,
     introduced: Option<Introduced>,
     own_address: String,
@@ -261,7 +263,7 @@ struct Conductor<'a> {
     searching: Option<u32>,
     device: Option<String>,
     before: host::Counters,
-    stamp_noise_ns: Option<u64>,
+    timestamp_noise_ns: Option<u64>,
     progress: Progress,
     cut_short: Option<CutShort>,
     failure: Option<Failure>,
@@ -286,6 +288,7 @@ impl<'a> Conductor<'a> {
             place: job.place,
             agent: job.agent,
             own_key: job.identity.public_key(),
+            agent_key: job.agent_key,
             limits: None,
             introduced: None,
             own_address: own_address.to_canonical().to_string(),
@@ -298,7 +301,7 @@ impl<'a> Conductor<'a> {
             trial: None,
             searching: None,
             before: host::Counters::read(device.as_deref()),
-            stamp_noise_ns: None,
+            timestamp_noise_ns: None,
             device,
             progress: Progress::new(job.watched),
             cut_short: None,
@@ -413,7 +416,7 @@ impl<'a> Conductor<'a> {
                     let step = self.campaign.handle_payload(found);
                     self.take(step)?;
                 }
-                Action::Ended(outcome) => self.end_trial(*outcome)?,
+                Action::Ended(run) => self.end_trial(*run)?,
                 Action::Failed(failure) => {
                     self.failure = Some(failure);
                     self.over = true;
@@ -449,7 +452,7 @@ impl<'a> Conductor<'a> {
             Step::Run(trial) => {
                 self.progress.begin(since_boot(now), &trial);
                 self.before = host::Counters::read(self.device.as_deref());
-                self.stamp_noise_ns = timestamps::noise_ns();
+                self.timestamp_noise_ns = timestamps::noise_ns();
                 self.session.begin(now, Task::Measure, trial);
             }
             Step::Finish | Step::Abandon(_) => {
@@ -485,22 +488,22 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn end_trial(&mut self, mut outcome: Outcome) -> Result<(), Error> {
+    fn end_trial(&mut self, mut run: TrialRun) -> Result<(), Error> {
         let since = host::Counters::read(self.device.as_deref()).since(&self.before);
         let trial = self.trial.take();
         let gauge = trial.as_ref().map(|trial| trial.gauge());
-        outcome.take_driver_host(HostLimits {
+        run.outcome.take_driver_host(HostCounts {
             queue_drops: since.queue_drops,
             kernel_drops: since.softnet_drops,
             checksum_errors: since.checksum_errors,
             clock_steps: gauge.map_or(0, |gauge| gauge.clock_steps()),
-            stamp_noise_ns: self.stamp_noise_ns,
-            card_stamps: gauge.is_some_and(|gauge| gauge.card_stamps()),
+            timestamp_noise_ns: self.timestamp_noise_ns,
+            hardware_timestamps: gauge.is_some_and(|gauge| gauge.hardware_timestamps()),
         });
-        if outcome.status == Status::Ok || outcome.status == Status::Partial {
-            outcome.began_wall_ns = Some(self.began_wall_ns);
+        if matches!(run.outcome.status, Status::Ok | Status::Partial) {
+            run.outcome.started_ns = Some(self.began_wall_ns);
         }
-        let step = self.campaign.handle_outcome(outcome);
+        let step = self.campaign.handle_outcome(run);
         let site_run = self.site_run();
         self.results.save(site_run, self.campaign.is_complete())?;
         self.take(step)
@@ -513,18 +516,21 @@ impl<'a> Conductor<'a> {
         let reason = self.cut_short.as_ref().map(ToString::to_string).or(failure);
         let evidence = self.campaign.evidence().clone();
         let introduced = self.introduced.as_ref();
-        let cut = |outcome: &Outcome| outcome.reason.clone();
+        let cut = |run: &TrialRun| run.outcome.reason.clone();
         SiteRun {
             site: site.name.clone(),
             agent: site.agent.to_string(),
             address: Some(self.agent.to_string()),
             driver_address: Some(self.own_address.clone()),
             agent_program: introduced.map(|agent| agent.program.clone()),
+            driver_key: Some(self.own_key.fingerprint()),
+            agent_key: Some(self.agent_key.fingerprint()),
+            agent_host: introduced.and_then(|agent| agent.host.clone()),
             requested_by: introduced.and_then(|agent| agent.who.clone()),
             role: introduced.and_then(|agent| agent.role.clone()),
             ip: IpVersion::of(self.agent.ip()),
             limits: self.limits,
-            reason: reason.or_else(|| evidence.outcomes.iter().find_map(cut)),
+            reason: reason.or_else(|| evidence.trials.iter().find_map(cut)),
             evidence,
         }
     }

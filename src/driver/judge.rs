@@ -24,13 +24,14 @@ pub fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
     match &args.require {
         Some(plan) => {
             let (plan, record) = read_plan(plan)?;
-            if plan.link.circuit != report.link.circuit {
+            let judged = report.links.first().and_then(|link| link.circuit.clone());
+            if plan.link.circuit != judged {
                 let name = |circuit: &Option<String>| {
                     circuit.as_ref().map_or_else(|| "no circuit".to_owned(), |id| format!("'{id}'"))
                 };
                 say(&format!(
                     "note: the report is of {}, the plan is about {}",
-                    name(&report.link.circuit),
+                    name(&judged),
                     name(&plan.link.circuit)
                 ));
             }

@@ -37,7 +37,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Error> {
         }
     }
     let (plan, assumptions) = reading.conclude()?;
-    let record = record_of(path, file.sha256);
+    let record = record_of(path, file.sha256, file.text);
     Ok(Loaded { plan, assumptions, record })
 }
 
@@ -49,13 +49,13 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Error> {
 pub(super) fn read_plan(path: &Path) -> Result<(Plan, PlanRecord), Error> {
     let file = read_text(path, FILE_OCTETS_MAX)?;
     let (plan, _) = read(path, &file.text).conclude()?;
-    Ok((plan, record_of(path, file.sha256)))
+    Ok((plan, record_of(path, file.sha256, file.text)))
 }
 
 /// A report tells the file's name as far as it can be printed.
-fn record_of(path: &Path, sha256: String) -> PlanRecord {
+fn record_of(path: &Path, sha256: String, text: String) -> PlanRecord {
     let file = path.display().to_string().chars().filter(|c| !c.is_control()).collect();
-    PlanRecord { file, sha256 }
+    PlanRecord { file, sha256, text: Some(text) }
 }
 
 /// `linkqual run`.

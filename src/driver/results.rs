@@ -2,8 +2,10 @@
 //! rendered.
 
 use super::Error;
-use crate::io::clock;
+use crate::account::Status;
+use crate::flow::TrialRun;
 use crate::io::files::{Output, ROWS, TEXT};
+use crate::io::{clock, host};
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
 use crate::report::{PlanRecord, Report, Run, SiteRun, csv, text};
@@ -105,6 +107,9 @@ impl Results {
             address: agent.map(|agent| agent.to_string()),
             driver_address: None,
             agent_program: None,
+            driver_key: None,
+            agent_key: None,
+            agent_host: None,
             requested_by: None,
             role: None,
             ip,
@@ -118,8 +123,8 @@ impl Results {
     /// Whether anything was measured on the way to any site.
     #[must_use]
     pub fn has_evidence(&self) -> bool {
-        let ran = |outcome: &crate::flow::Outcome| outcome.status != crate::flow::Status::NotRun;
-        self.site_runs.iter().any(|site_run| site_run.evidence.outcomes.iter().any(ran))
+        let ran = |run: &TrialRun| run.outcome.status != Status::NotRun;
+        self.site_runs.iter().any(|site_run| site_run.evidence.trials.iter().any(ran))
     }
 
     /// The report of all that was found out, written.
@@ -151,6 +156,7 @@ impl Results {
             ended_ns: clock::wall_ns(),
             plan: self.plan.clone(),
             file: self.file.clone(),
+            driver_host: Some(host::facts()),
             site_runs: self.site_runs.clone(),
             complete: self.complete && self.site_runs.len() == self.plan.sites.len(),
             reason: self.site_runs.iter().find_map(of_site_run),

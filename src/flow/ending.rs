@@ -1,6 +1,7 @@
 //! When a receiver is done: all has come and a copy had its time, or nothing more can count.
 
-use super::{Closing, End, LATE_MAX, LINGER, Receiver, ReceiverCounts, SenderCounts};
+use super::{Closing, End, LATE_MAX, LINGER, Receiver};
+use crate::account::{ReceiverCounts, SenderCounts};
 use crate::clock::Stamp;
 use crate::units::Span;
 

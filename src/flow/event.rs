@@ -1,12 +1,12 @@
 //! What the hands tell of a trial: parts of it that are counted, and signs of life.
 
-use super::{
-    Exchange, HandshakeFailed, HostLimits, ReceiverCounts, Reflected, SenderCounts, TcpCame,
-    TcpSent,
+use super::{Exchange, HandshakeFailed};
+use crate::account::{
+    HostCounts, Marks, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts,
+    TcpSenderCounts,
 };
 use crate::clock::{Agent, Driver, Stamp};
 use crate::wire::StreamNumber;
-use crate::wire::control::Marks;
 
 /// What happened in a trial, as the driver's hands tell it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +26,9 @@ pub enum NearEvent {
     /// A stream of the agent's has come.
     Came(StreamNumber, ReceiverCounts),
     /// A TCP stream of this end's is sent.
-    TcpSent(StreamNumber, TcpSent),
+    TcpSent(StreamNumber, TcpSenderCounts),
     /// A TCP stream of the agent's has come.
-    TcpCame(StreamNumber, TcpCame),
+    TcpCame(StreamNumber, TcpReceiverCounts),
     /// What became of the probes, once the agent has told how many replies it sent.
     Probed(Box<Probed>),
     /// Something arrived last at this time.
@@ -56,13 +56,13 @@ pub enum FarEvent {
     /// A stream of the driver's has come.
     Came(StreamNumber, ReceiverCounts),
     /// A TCP stream of the agent's is sent.
-    TcpSent(StreamNumber, TcpSent),
+    TcpSent(StreamNumber, TcpSenderCounts),
     /// A TCP stream of the driver's has come.
-    TcpCame(StreamNumber, TcpCame),
+    TcpCame(StreamNumber, TcpReceiverCounts),
     /// The probes are over.
-    Reflected(Reflected),
+    Reflected(ReflectorCounts),
     /// Something arrived last at this time.
     Heard(Stamp<Agent>),
     /// What this host reports against itself; the last word of a trial.
-    Host(HostLimits),
+    Host(HostCounts),
 }

@@ -7,39 +7,35 @@
 
 mod ending;
 mod event;
+mod evidence;
 mod handshake;
-mod outcome;
 mod payload;
 mod prober;
 mod receiver;
 mod reflector;
 mod search;
 mod sender;
-mod silences;
 mod tcp;
 mod window;
 
 pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
+pub use evidence::{Evidence, TrialRun};
 pub use handshake::{Handshake, HandshakeFailed};
-pub use outcome::{Evidence, Half, HostLimits, Outcome, PathMtu, Probing, Stamping, Status};
 pub use payload::{BLOCK, Payload, PayloadCheck, mark, random};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
-pub use receiver::{Arrival, Arrived, Closing, End, Receiver, ReceiverCounts};
-pub use reflector::{Incoming, Opened, Reflected, Reflector, Response};
+pub use receiver::{Arrival, Arrived, Closing, End, Receiver};
+pub use reflector::{Incoming, Opened, Reflector, Response};
 pub use search::PayloadSearch;
-pub use sender::{BATCH_MAX, Excess, Outgoing, Sender, SenderCounts, Train, Waiting};
-pub use silences::{Silence, Silences};
-pub use tcp::{
-    TcpCame, TcpReceiver, TcpSample, TcpSender, TcpSent, TcpStream, WRITE_MAX, tcp_streams_of,
-};
+pub use sender::{BATCH_MAX, Outgoing, Sender, Train};
+pub use tcp::{TcpReceiver, TcpSender, TcpStream, WRITE_MAX, tcp_streams_of};
 
+use crate::account::LOSS_BURSTS_MAX;
 use crate::clock::Stamp;
 use crate::direction::Direction;
 use crate::plan::{Dscp, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::{StreamNumber, Token};
-use std::ops::Range;
 
 /// How late a packet may come before it is counted as lost.
 pub const LATE_MAX: Span = Span::from_secs(2);
@@ -94,6 +90,9 @@ pub struct Stream {
     pub steady: Steady,
     /// How its packets are marked, replies to probes among them.
     pub dscp: Dscp,
+    /// How many of its loss bursts and silences an account lists one by one: its share of what is
+    /// listed for its direction.
+    pub listed_max: usize,
 }
 
 /// The steady part of a trial: all but 200 ms at each end, by when packets were due.
@@ -148,6 +147,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         capacity: false,
         steady,
         dscp: trial.dscp(),
+        listed_max: LOSS_BURSTS_MAX,
     };
     let load = trial.load().into_iter().flat_map(|load| {
         let each = move |way| std::iter::repeat_n(way, load.streams() as usize);
@@ -161,59 +161,12 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
             payload: load.payload(),
             train: load.train(direction),
             capacity: trial.is_capacity(),
+            listed_max: LOSS_BURSTS_MAX / load.streams() as usize,
             ..probes
         })
     });
     std::iter::once(probes).chain(load).collect()
 }
-
-/// The whole seconds of a trial in which packets are due.
-fn second_of(due_ns: u64) -> usize {
-    usize::try_from(due_ns / Span::from_secs(1).nanos()).unwrap_or(usize::MAX)
-}
-
-/// The highest count that is believed: beyond any trial, and sums of such counts fit 64 bit.
-pub const COUNT_MAX: u64 = 1 << 48;
-
-/// The most seconds that are counted one by one: the longest trial's.
-const SECONDS_MAX: usize = 601;
-
-/// Packets by the second in which they were due.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct PerSecond(Vec<u64>);
-
-impl PerSecond {
-    /// From the counts of each second.
-    #[must_use]
-    pub fn from_counts(mut counts: Vec<u64>) -> Self {
-        counts.truncate(SECONDS_MAX);
-        Self(counts)
-    }
-
-    /// The counts of each second.
-    #[must_use]
-    pub fn counts(&self) -> &[u64] {
-        &self.0
-    }
-
-    fn add(&mut self, due_ns: u64, count: u64) {
-        let second = second_of(due_ns).min(SECONDS_MAX - 1);
-        if self.0.len() <= second {
-            self.0.resize(second + 1, 0);
-        }
-        self.0[second] += count;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
-        }
-        self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| *sum += count);
-    }
-}
-
-/// A part of a stream's sequence numbers.
-pub type Sequences = Range<u64>;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 //! alike; TCP's its receiver can make again from the stream's token.
 
 use super::tcp::WRITE_MAX;
-use crate::wire::tcp::TcpChecked;
+use crate::account::TcpChecked;
 use crate::wire::{StreamNumber, Token};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -82,10 +82,10 @@ impl PayloadCheck {
                 let differs = |place: &usize| part[*place] != expected[*place];
                 for place in (0..part.len()).filter(differs) {
                     let at = self.checked.octets + place as u64;
-                    self.checked.damaged += 1;
+                    self.checked.damaged_octets += 1;
                     self.checked.stream.get_or_insert(self.stream);
-                    self.checked.first_at.get_or_insert(at);
-                    self.checked.last_at = Some(at);
+                    self.checked.first_octet.get_or_insert(at);
+                    self.checked.last_octet = Some(at);
                 }
             }
             self.checked.octets += part.len() as u64;
@@ -149,9 +149,14 @@ mod tests {
         let places = [1_048_575, 1_048_576, 2_500_000];
         places.into_iter().for_each(|place: usize| sent[place] ^= 1);
         for part in [1, 1_448, WRITE_MAX, sent.len()] {
-            let (stream, first_at) = (Some(4), Some(1_048_575));
-            let expected =
-                TcpChecked { octets, damaged: 3, stream, first_at, last_at: Some(2_500_000) };
+            let (stream, first_octet) = (Some(4), Some(1_048_575));
+            let expected = TcpChecked {
+                octets,
+                damaged_octets: 3,
+                stream,
+                first_octet,
+                last_octet: Some(2_500_000),
+            };
             assert_eq!(check(&sent, part), expected, "{part} at a time");
         }
     }

@@ -1,9 +1,10 @@
 //! The driver's end of the probes: open loop, so that a slow reply never delays the next probe.
 
-use super::{LATE_MAX, LINGER, Next, SenderCounts, Stream};
+use super::{LATE_MAX, LINGER, Next, Stream};
+use crate::account::{FollowUp, SenderCounts};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::pace::Schedule;
-use crate::wire::probe::{FollowUp, Probe, Reply};
+use crate::wire::probe::{Probe, Reply};
 use std::collections::VecDeque;
 
 /// Replies that a follow-up is looked for among: those of the last 5 s and their copies.
@@ -151,7 +152,7 @@ impl Prober {
         (exchange.sent, exchange.sent_by_kernel) = (at, true);
     }
 
-    /// Half a gap.
+    /// OneWayCounts a gap.
     fn late_max_ns(&self) -> u64 {
         self.stream.rate.due(1).nanos() / 2
     }

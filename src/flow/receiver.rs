@@ -1,11 +1,10 @@
 //! The receiving end of a stream: each packet counted exactly once, whatever the line does to it.
 
-use super::silences::GAP_MIN;
 use super::window::{Slot, Window};
-use super::{Excess, HEARTBEAT, LATE_MAX, PROBE_STREAM, PerSecond, Silence, Silences, Stream};
+use super::{HEARTBEAT, LATE_MAX, PROBE_STREAM, Stream};
+use crate::account::{Excess, ReceiverCounts, SILENCE_MIN, Sequences, Silence};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
-use crate::stats::loss_bursts::LossBursts;
 use crate::wire::signal::Say;
 use std::ops::Range;
 
@@ -38,94 +37,6 @@ pub enum Arrival {
     Late,
     /// Outside what was granted: not counted as anything else.
     Rejected,
-}
-
-/// What a receiver knows of a stream in the end; that of several streams is their sum.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ReceiverCounts {
-    /// Different packets that came in time.
-    pub received: u64,
-    /// Packets that came too late to count as received.
-    pub late: u64,
-    /// Further copies of packets.
-    pub duplicate: u64,
-    /// Received packets that came behind a later one.
-    pub reordered: u64,
-    /// Packets that this host dropped.
-    pub host_dropped: u64,
-    /// Drops of this host that no gap accounts for: some of the lost may be among them.
-    pub unattributed: u64,
-    /// Arrivals outside what was granted.
-    pub rejected: u64,
-    /// Received packets that were due in the steady part of the trial.
-    pub steady: u64,
-    /// Received packets that arrived in the steady part, counted from the first one's arrival.
-    pub steady_on_time: u64,
-    /// Octets of UDP payload of the received packets.
-    pub octets: u64,
-    /// Received packets by the second in which they arrived, from the first one's arrival.
-    pub per_second: PerSecond,
-    /// Lost and late packets in their periods.
-    pub periods: LossBursts,
-    /// Lost or late packets that left in a catch-up of the sender's beyond the burst bound.
-    pub lost_in_excess: u64,
-    /// When the first packet would have arrived, in nanoseconds of the receiver's clock: the
-    /// earliest of several streams.
-    pub began_ns: Option<u64>,
-    /// Times without an arrival.
-    pub gaps: Silences,
-    /// RFC 3550's jitter in nanoseconds; that of several streams is the greatest.
-    pub jitter_rfc3550_ns: Option<f64>,
-    /// Octets of the socket's receive buffer, as the kernel granted it, the least of several
-    /// streams; 0 where it is not known.
-    pub buffer: u64,
-}
-
-impl ReceiverCounts {
-    /// Packets that never came and that this host did not drop.
-    #[must_use]
-    pub const fn lost(&self) -> u64 {
-        self.periods.lost().saturating_sub(self.late)
-    }
-
-    /// Takes `corrupted` packets for the line's that this host dropped because their checksum was
-    /// wrong: the line delivered them damaged, and so did not deliver them.
-    pub fn blame_line_for(&mut self, corrupted: u64) {
-        let corrupted = corrupted.min(self.host_dropped);
-        self.host_dropped -= corrupted;
-        // Where they stood is not known; apart from each other they prove the least burstiness.
-        self.periods.add_scattered(corrupted);
-    }
-
-    /// Adds another stream of the same direction. Associative and commutative.
-    pub fn merge(&mut self, other: &Self) {
-        self.received += other.received;
-        self.late += other.late;
-        self.duplicate += other.duplicate;
-        self.reordered += other.reordered;
-        self.host_dropped += other.host_dropped;
-        self.unattributed += other.unattributed;
-        self.rejected += other.rejected;
-        self.steady += other.steady;
-        self.steady_on_time += other.steady_on_time;
-        self.octets += other.octets;
-        self.per_second.merge(&other.per_second);
-        self.periods.merge(&other.periods);
-        self.lost_in_excess += other.lost_in_excess;
-        self.began_ns = match (self.began_ns, other.began_ns) {
-            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
-            (mine, theirs) => mine.or(theirs),
-        };
-        self.gaps = self.gaps.in_common_with(&other.gaps);
-        self.jitter_rfc3550_ns = match (self.jitter_rfc3550_ns, other.jitter_rfc3550_ns) {
-            (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
-            (mine, theirs) => mine.or(theirs),
-        };
-        self.buffer = match (self.buffer, other.buffer) {
-            (0, buffer) | (buffer, 0) => buffer,
-            (mine, theirs) => mine.min(theirs),
-        };
-    }
 }
 
 /// The newest arrival of a stream, as gaps are measured from it.
@@ -161,7 +72,7 @@ impl<C> Receiver<C> {
         Self {
             stream,
             opened,
-            window: Window::new(stream.slots),
+            window: Window::of(&stream),
             newest: None,
             skipped: 0..0,
             transit_min_ns: None,
@@ -190,7 +101,7 @@ impl<C> Receiver<C> {
             Arrival::Rejected => unreachable!("refused above"),
         }
         if arrival == Arrival::Reordered && self.skipped.contains(&packet.sequence) {
-            self.counts.gaps.forgive_last();
+            self.counts.silences.forgive_last();
         }
         self.note_gap(at, packet, next..packet.sequence);
         arrival
@@ -198,7 +109,7 @@ impl<C> Receiver<C> {
 
     /// The buffer that its socket has, for its account.
     pub const fn on_ready(&mut self, buffer: u64) {
-        self.counts.buffer = buffer;
+        self.counts.buffer_octets = buffer;
     }
 
     /// The heartbeat that is due at `now`, if one is.
@@ -252,8 +163,7 @@ impl<C> Receiver<C> {
                 let next = self.window.next();
                 self.attribute_tail(closing.sent);
                 self.close_gap(&closing, next);
-                let lost_in =
-                    |range: &super::Sequences| self.window.count_not_received(range.clone());
+                let lost_in = |range: &Sequences| self.window.count_not_received(range.clone());
                 self.counts.lost_in_excess = closing.excess.iter().map(lost_in).sum();
                 closing.sent
             }
@@ -264,12 +174,16 @@ impl<C> Receiver<C> {
         };
         let host_drops_most = self.drops_pending.saturating_mul(self.packets_per_drop());
         let settled = self.window.settle(sent);
-        let lost = settled.periods.lost().saturating_sub(self.counts.late);
-        self.counts.periods = settled.periods;
+        let lost = settled.losses.lost().saturating_sub(self.counts.late);
+        self.counts.losses = settled.losses;
+        self.counts.loss_bursts = settled.bursts;
         self.counts.host_dropped = settled.host_dropped;
         self.counts.unattributed = host_drops_most.min(lost);
         self.counts.jitter_rfc3550_ns = self.jitter.jitter_ns();
-        self.counts
+        match self.stream.number {
+            PROBE_STREAM => self.counts,
+            number => self.counts.of_stream(number),
+        }
     }
 
     fn classify(&mut self, at: Stamp<C>, packet: &Arrived) -> Arrival {
@@ -319,7 +233,7 @@ impl<C> Receiver<C> {
     }
 
     /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left: a
-    /// gap that is no longer than the sender's own, within [`GAP_MIN`], is the sender's.
+    /// gap that is no longer than the sender's own, within [`SILENCE_MIN`], is the sender's.
     fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, skipped: Range<u64>) {
         let (start, newest_sent_ns) = match &self.newest {
             Some(newest) => (newest.at, newest.sent_ns),
@@ -331,9 +245,9 @@ impl<C> Receiver<C> {
         };
         let gap_ns = at.nanos_since(start);
         let sender_ns = packet.sent_ns.saturating_sub(newest_sent_ns);
-        if GAP_MIN.nanos() <= gap_ns {
+        if SILENCE_MIN.nanos() <= gap_ns {
             let packets = skipped.end.saturating_sub(skipped.start);
-            let offered = 0 < packets || sender_ns + GAP_MIN.nanos() <= gap_ns;
+            let offered = 0 < packets || sender_ns + SILENCE_MIN.nanos() <= gap_ns;
             self.push_gap(start, at, packets, offered);
             self.skipped = skipped;
         }
@@ -342,7 +256,8 @@ impl<C> Receiver<C> {
 
     fn push_gap(&mut self, start: Stamp<C>, end: Stamp<C>, packets: u64, offered: bool) {
         let (start_ns, end_ns) = (start.nanos(), end.nanos());
-        self.counts.gaps.push(Silence { start_ns, end_ns, packets, offered });
+        let silence = Silence { start_ns, end_ns, packets, offered, ..Silence::default() };
+        self.counts.silences.push(silence, self.stream.listed_max);
     }
 
     /// The gap from the last arrival to the end, which nothing ended. A load that fell silent with
@@ -457,6 +372,7 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
             dscp: crate::plan::Dscp::default(),
+            listed_max: 100,
         };
         Receiver::new(stream, Stamp::from_nanos(0))
     }
@@ -501,7 +417,7 @@ mod tests {
         (0..50).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
         let counts = receiver.finish(closing(100), 0);
         assert_eq!((counts.received, counts.lost()), (50, 50));
-        assert_eq!((counts.periods.periods(), counts.periods.longest()), (1, 50));
+        assert_eq!((counts.losses.bursts(), counts.losses.longest()), (1, 50));
     }
 
     #[test]
@@ -518,8 +434,14 @@ mod tests {
             let mut receiver = receiver();
             arrive(&mut receiver, 10, 0);
             let counts = receiver.finish(abandoned(listened_ms), 0);
-            let gap = Silence { start_ns: 10 * MS, end_ns: end_ms * MS, packets: 0, offered: true };
-            assert_eq!(counts.gaps.as_slice(), [gap]);
+            let gap = Silence {
+                start_ns: 10 * MS,
+                end_ns: end_ms * MS,
+                packets: 0,
+                offered: true,
+                ..Silence::default()
+            };
+            assert_eq!(counts.silences.as_slice(), [gap]);
         }
     }
 
@@ -532,7 +454,7 @@ mod tests {
         assert_eq!(arrive(&mut receiver, 2_014, 2), Arrival::Duplicate);
         let counts = receiver.finish(closing(4), 0);
         assert_eq!((counts.received, counts.late, counts.lost()), (2, 1, 1));
-        assert_eq!(counts.periods.lost(), 2, "a late packet counts as lost for verdicts");
+        assert_eq!(counts.losses.lost(), 2, "a late packet counts as lost for verdicts");
     }
 
     #[test]
@@ -571,12 +493,23 @@ mod tests {
         (0..100).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
         arrive(&mut receiver, 3_110, 3_100);
         let counts = receiver.finish(closing(3_101), 0);
-        let gap = Silence { start_ns: 109 * MS, end_ns: 3_110 * MS, packets: 3_000, offered: true };
-        assert_eq!(counts.gaps.outages(GAP_MIN).collect::<Vec<_>>(), [&gap]);
+        let gap = Silence {
+            start_ns: 109 * MS,
+            end_ns: 3_110 * MS,
+            packets: 3_000,
+            offered: true,
+            ..Silence::default()
+        };
+        assert_eq!(counts.silences.outages(SILENCE_MIN).collect::<Vec<_>>(), [&gap]);
         // The stream has 10 000 slots, and nothing was sent in those behind it.
-        let rest =
-            Silence { start_ns: 3_110 * MS, end_ns: 10_010 * MS, packets: 0, offered: false };
-        assert_eq!(counts.gaps.as_slice(), [gap, rest]);
+        let rest = Silence {
+            start_ns: 3_110 * MS,
+            end_ns: 10_010 * MS,
+            packets: 0,
+            offered: false,
+            ..Silence::default()
+        };
+        assert_eq!(counts.silences.as_slice(), [gap, rest]);
     }
 
     #[test]
@@ -588,8 +521,14 @@ mod tests {
             arrive(&mut receiver, 115, sequence);
         }
         let counts = receiver.finish(closing(105), 0);
-        let gap = Silence { start_ns: 10 * MS, end_ns: 111 * MS, packets: 98, offered: true };
-        assert_eq!(counts.gaps.as_slice()[0], gap);
+        let gap = Silence {
+            start_ns: 10 * MS,
+            end_ns: 111 * MS,
+            packets: 98,
+            offered: true,
+            ..Silence::default()
+        };
+        assert_eq!(counts.silences.as_slice()[0], gap);
         assert_eq!(counts.lost(), 98);
     }
 
@@ -599,7 +538,7 @@ mod tests {
         arrive(&mut receiver, 10, 0);
         let stalled = Arrived { sent_ns: 200 * MS, ..packet(1) };
         receiver.on_arrival(Stamp::from_nanos(210 * MS), &stalled, 0);
-        assert!(!receiver.finish(closing(2), 0).gaps.as_slice()[0].offered);
+        assert!(!receiver.finish(closing(2), 0).silences.as_slice()[0].offered);
     }
 
     #[test]
@@ -607,15 +546,21 @@ mod tests {
         let mut receiver = receiver();
         arrive(&mut receiver, 10, 0);
         arrive(&mut receiver, 210, 1);
-        assert!(receiver.finish(closing(2), 0).gaps.as_slice()[0].offered);
+        assert!(receiver.finish(closing(2), 0).silences.as_slice()[0].offered);
     }
 
     #[test]
     fn a_line_dead_from_the_start_is_one_gap() {
         let counts = receiver().finish(closing(1_000), 0);
         // The load was paused behind its first second: that does not end the gap.
-        let gap = Silence { start_ns: 0, end_ns: 10_000 * MS, packets: 1_000, offered: true };
-        assert_eq!(counts.gaps.as_slice(), [gap]);
+        let gap = Silence {
+            start_ns: 0,
+            end_ns: 10_000 * MS,
+            packets: 1_000,
+            offered: true,
+            ..Silence::default()
+        };
+        assert_eq!(counts.silences.as_slice(), [gap]);
         assert_eq!(counts.lost(), 1_000);
     }
 
@@ -634,9 +579,9 @@ mod tests {
         receiver.on_arrival(Stamp::from_nanos(0), &packet(5), 5);
         let mut counts = receiver.finish(closing(6), 5);
         assert_eq!((counts.host_dropped, counts.lost()), (5, 0));
-        counts.blame_line_for(3);
-        assert_eq!((counts.host_dropped, counts.lost(), counts.periods.periods()), (2, 3, 3));
-        counts.blame_line_for(9);
+        counts.blame_link_for(3);
+        assert_eq!((counts.host_dropped, counts.lost(), counts.losses.bursts()), (2, 3, 3));
+        counts.blame_link_for(9);
         assert_eq!((counts.host_dropped, counts.lost()), (0, 5));
     }
 

@@ -1,10 +1,10 @@
 //! The agent's end of every stream's opening, and of the probes: answers, one for one, whoever
 //! holds a token and has shown that it reads what is sent to its address. Nobody else is answered.
 
-use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, ReceiverCounts, Stream};
+use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, Stream};
+use crate::account::{FollowUp, Marks, ReflectorCounts};
 use crate::clock::{Agent, Stamp};
-use crate::wire::control::Marks;
-use crate::wire::probe::{self, FOLLOW_UPS, FollowUp, Probe, Reply};
+use crate::wire::probe::{self, FOLLOW_UPS, Probe, Reply};
 use crate::wire::seal::{KEY_LEN, Sealer};
 use crate::wire::signal::{self, Say, Signal};
 use crate::wire::{self, Kind, Token};
@@ -51,21 +51,6 @@ impl FollowUps {
     fn rest(self) -> Vec<FollowUp> {
         self.told.into_iter().chain(self.untold).collect()
     }
-}
-
-/// What the agent knows of a trial's probes in the end.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reflected {
-    /// The probes that came.
-    pub probes: ReceiverCounts,
-    /// How they were marked.
-    pub marks: Marks,
-    /// Replies that the agent's kernel accepted.
-    pub replies: u64,
-    /// Replies that the agent's stack refused.
-    pub refused: u64,
-    /// When the newest replies left, by the agent's kernel.
-    pub follow_ups: Vec<FollowUp>,
 }
 
 #[derive(Debug)]
@@ -154,9 +139,9 @@ impl Reflector {
 
     /// Forgets a stream; the account of its probes, where it had any, is closed: they ended as
     /// `end` says, and this host's socket has dropped `drops`.
-    pub fn forget(&mut self, token: Token, end: End<'_, Agent>, drops: u32) -> Reflected {
+    pub fn forget(&mut self, token: Token, end: End<'_, Agent>, drops: u32) -> ReflectorCounts {
         let session = self.entries.remove(&token).and_then(|entry| entry.session);
-        session.map_or_else(Reflected::default, |session| Reflected {
+        session.map_or_else(ReflectorCounts::default, |session| ReflectorCounts {
             probes: session.receiver.finish(end, drops),
             marks: session.marks,
             replies: session.replies.into(),
@@ -261,7 +246,7 @@ impl Reflector {
             sent_ns: probe.sent_ns,
             octets: u32::try_from(incoming.octets.len()).unwrap_or(u32::MAX),
         };
-        session.marks.on_came(stream.dscp.number(), incoming.mark);
+        session.marks.on_arrival(stream.dscp.number(), incoming.mark);
         let arrival = session.receiver.on_arrival(incoming.at, &arrived, incoming.drops);
         // Copies are answered too, as any reflector does: within the grant's own size.
         let all_answered = stream.slots.saturating_mul(2) <= u64::from(session.replies);

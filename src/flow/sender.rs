@@ -4,11 +4,11 @@
 //! them all. A train leaves when the last of its packets is due, so that none is ever early. At
 //! rates that a host sends packet by packet a train is one packet.
 
-use super::{HEARTBEAT, Next, PerSecond, SILENCE, Sequences, Stream, second_of};
+use super::{HEARTBEAT, Next, SILENCE, Stream};
+use crate::account::{SenderCounts, Waiting};
 use crate::clock::Stamp;
 use crate::pace::{Bucket, Schedule, Turns};
 use crate::plan::BURST_OCTETS;
-use crate::stats::delays::Delays;
 use crate::units::Span;
 use crate::wire::load::Header;
 use crate::wire::signal::Say;
@@ -35,83 +35,6 @@ pub const BATCH_MAX: u32 = 64;
 
 /// The most catch-ups that are told apart; the last one then goes on to the end.
 const EXCESS_MAX: usize = 1_024;
-
-/// Sequence numbers that left faster than a policer of the stream's rate has to let through.
-pub type Excess = Vec<Sequences>;
-
-/// The sender's account of a stream: the authority for what was sent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SenderCounts {
-    /// Packets that the sending kernel accepted.
-    pub sent: u64,
-    /// Packets that this host's stack refused.
-    pub refused: u64,
-    /// Of those: packets that the device's queue dropped, and counts itself.
-    pub queue_dropped: u64,
-    /// Packets for which the path answered with an ICMP error, twice.
-    pub unreachable: u64,
-    /// Slots that passed while the peer was silent.
-    pub paused: u64,
-    /// Slots that this host was too slow for.
-    pub skipped: u64,
-    /// Packets accepted that were due in the steady part of the trial.
-    pub steady: u64,
-    /// When the last accepted packet was due, in nanoseconds after the first.
-    pub last_due_ns: u64,
-    /// Accepted packets by the second in which they were due.
-    pub per_second: PerSecond,
-    /// Packets that left in a catch-up beyond the burst bound.
-    pub excess: Excess,
-    /// How late packets left: where they leave in trains, each train behind its last packet's time.
-    pub lateness: Delays,
-    /// Packets that were handed to the kernel in trains that it or the device cuts: all but those
-    /// that left when it would not.
-    pub segmented: u64,
-    /// The most packets that left at once.
-    pub burst: u32,
-    /// How the sender waited for each packet's time.
-    pub waiting: Waiting,
-    /// Octets of the socket's send buffer, as the kernel granted it; 0 where nothing was sent.
-    pub buffer: u64,
-}
-
-/// How a sender waits for a packet's time. Of several streams, the least precise counts.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Waiting {
-    /// It did not wait: nothing was sent, or it went as fast as it could.
-    #[default]
-    Never,
-    /// Awake for the last moment, ahead of all other threads of its processor.
-    AwakeFirst,
-    /// Awake for the last moment.
-    Awake,
-    /// Asleep: there are fewer processors than threads that send and receive.
-    Asleep,
-}
-
-impl SenderCounts {
-    /// Adds the account of another stream of the same direction. Sequence numbers are a stream's
-    /// own, so `excess` stays with the streams.
-    pub fn merge(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.refused += other.refused;
-        self.queue_dropped += other.queue_dropped;
-        self.unreachable += other.unreachable;
-        self.paused += other.paused;
-        self.skipped += other.skipped;
-        self.steady += other.steady;
-        self.last_due_ns = self.last_due_ns.max(other.last_due_ns);
-        self.per_second.merge(&other.per_second);
-        self.lateness.merge(&other.lateness);
-        self.segmented += other.segmented;
-        self.burst = self.burst.max(other.burst);
-        self.waiting = self.waiting.max(other.waiting);
-        self.buffer = match (self.buffer, other.buffer) {
-            (0, buffer) | (buffer, 0) => buffer,
-            (mine, theirs) => mine.min(theirs),
-        };
-    }
-}
 
 /// Load datagrams that leave at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -250,7 +173,8 @@ impl<C> Sender<C> {
         if !self.stream.capacity {
             self.note_excess(now, packets);
         }
-        if second_of(first_ns) == second_of(last_ns)
+        let second = |due_ns: u64| due_ns / Span::from_secs(1).nanos();
+        if second(first_ns) == second(last_ns)
             && steady.includes(first_ns) == steady.includes(last_ns)
         {
             self.counts.per_second.add(first_ns, count);
@@ -302,7 +226,7 @@ impl<C> Sender<C> {
     /// How it waits, and the buffer that it has: for its account.
     pub const fn on_ready(&mut self, waiting: Waiting, buffer: u64) {
         self.counts.waiting = waiting;
-        self.counts.buffer = buffer;
+        self.counts.buffer_octets = buffer;
     }
 
     /// The receiver said that it is alive.
@@ -407,6 +331,7 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(seconds)),
             dscp: crate::plan::Dscp::default(),
+            listed_max: 100,
         }
     }
 
@@ -439,7 +364,7 @@ mod tests {
         let counts = sender.into_counts();
         assert_eq!((counts.sent, counts.steady), (2_000, 1_600));
         assert_eq!((counts.skipped, counts.paused, counts.refused), (0, 0, 0));
-        assert_eq!(counts.per_second.counts(), [1_000, 1_000]);
+        assert_eq!(counts.per_second.seconds(), [1_000, 1_000]);
         assert!(counts.excess.is_empty());
     }
 
@@ -600,7 +525,7 @@ mod tests {
         run(&mut sender, 0, 3_000, true);
         let counts = sender.into_counts();
         assert_eq!((counts.sent, counts.steady, counts.skipped), (2_000, 1_600, 0));
-        assert_eq!(counts.per_second.counts(), [1_000, 1_000]);
+        assert_eq!(counts.per_second.seconds(), [1_000, 1_000]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Which sequence numbers have come: two bits for each, so that every packet is counted once.
 
-use super::Sequences;
+use super::Stream;
+use crate::account::Sequences;
+use crate::account::{LossBurst, LossBurstList};
 use crate::stats::loss_bursts::LossBursts;
 
 /// The most numbers that are remembered at once: 16 MiB of bits, untouched until they are needed.
@@ -27,7 +29,9 @@ pub(super) enum Slot {
 pub(super) struct Settled {
     /// Lost and late packets in their periods; a host's own drop counts as neither lost nor
     /// received.
-    pub(super) periods: LossBursts,
+    pub(super) losses: LossBursts,
+    /// The same one by one.
+    pub(super) bursts: LossBurstList,
     /// Packets that this host dropped.
     pub(super) host_dropped: u64,
 }
@@ -42,22 +46,38 @@ pub(super) struct Window {
     base: u64,
     next: u64,
     settled: Settled,
+    /// Whether no packet has arrived since the newest loss.
+    in_burst: bool,
+    /// The stream's number, and how many of its bursts are listed one by one.
+    stream: u32,
+    listed_max: usize,
 }
 
 impl Window {
-    /// A window over the numbers `0..slots`.
-    pub(super) fn new(slots: u64) -> Self {
-        Self::with_capacity(slots.clamp(WORD, CAPACITY_MAX).next_power_of_two())
+    /// A window over all numbers of `stream`.
+    pub(super) fn of(stream: &Stream) -> Self {
+        let capacity = stream.slots.clamp(WORD, CAPACITY_MAX).next_power_of_two();
+        Self::with_capacity(capacity, stream.number, stream.listed_max)
     }
 
-    fn with_capacity(capacity: u64) -> Self {
+    fn with_capacity(capacity: u64, stream: u32, listed_max: usize) -> Self {
         assert!(
             capacity.is_power_of_two() && WORD <= capacity,
             "the window is kept in words of {WORD} bits"
         );
         let words = usize::try_from(capacity / WORD).expect("2^26 fits");
         let settled = Settled::default();
-        Self { came: vec![0; words], marked: vec![0; words], capacity, base: 0, next: 0, settled }
+        Self {
+            came: vec![0; words],
+            marked: vec![0; words],
+            capacity,
+            base: 0,
+            next: 0,
+            settled,
+            in_burst: false,
+            stream,
+            listed_max,
+        }
     }
 
     /// One more than the highest number that came.
@@ -110,7 +130,7 @@ impl Window {
         while self.base < sent {
             self.settle_word(sent.min(self.base + WORD));
         }
-        self.settled.periods.close();
+        self.settled.losses.close();
         self.settled
     }
 
@@ -128,17 +148,32 @@ impl Window {
         let (came, marked) = (self.came[word], self.marked[word]);
         let len = end - self.base;
         match (came, marked) {
-            (u64::MAX, 0) if len == WORD => self.settled.periods.on_arrived(WORD),
-            (0, 0) => self.settled.periods.on_lost(len),
+            (u64::MAX, 0) if len == WORD => self.settle_arrived(WORD),
+            (0, 0) => self.settle_lost(self.base, len),
             _ => (0..len).for_each(|bit| match (came >> bit & 1, marked >> bit & 1) {
                 (0, 1) => self.settled.host_dropped += 1,
-                (1, 0) => self.settled.periods.on_arrived(1),
-                _ => self.settled.periods.on_lost(1),
+                (1, 0) => self.settle_arrived(1),
+                _ => self.settle_lost(self.base + bit, 1),
             }),
         }
         self.came[word] = 0;
         self.marked[word] = 0;
         self.base = end;
+    }
+
+    fn settle_arrived(&mut self, packets: u64) {
+        self.settled.losses.on_arrived(packets);
+        self.in_burst = false;
+    }
+
+    fn settle_lost(&mut self, sequence: u64, packets: u64) {
+        self.settled.losses.on_lost(packets);
+        if std::mem::replace(&mut self.in_burst, true) {
+            self.settled.bursts.extend_last(packets);
+        } else {
+            let burst = LossBurst { stream: self.stream, sequence, packets };
+            self.settled.bursts.push(burst, self.listed_max);
+        }
     }
 
     fn place(&self, sequence: u64) -> (usize, u64) {
@@ -153,22 +188,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A window over the numbers `0..slots`.
+    fn window(slots: u64) -> Window {
+        Window::with_capacity(slots.clamp(WORD, CAPACITY_MAX).next_power_of_two(), 1, 100)
+    }
+
     #[test]
     fn what_never_came_is_lost_to_the_last_packet() {
-        let mut window = Window::new(1_000);
+        let mut window = window(1_000);
         window.set(0, Slot::Received);
         window.set(3, Slot::Received);
         window.set(2, Slot::Late);
         window.set(5, Slot::Received);
         window.set(4, Slot::HostDropped);
         let settled = window.settle(10);
-        assert_eq!((settled.periods.lost(), settled.host_dropped), (6, 1));
-        assert_eq!((settled.periods.periods(), settled.periods.longest()), (2, 4));
+        assert_eq!((settled.losses.lost(), settled.host_dropped), (6, 1));
+        assert_eq!((settled.losses.bursts(), settled.losses.longest()), (2, 4));
     }
 
     #[test]
     fn a_number_beyond_the_window_lets_the_oldest_go() {
-        let mut window = Window::with_capacity(64);
+        let mut window = Window::with_capacity(64, 1, 100);
         window.set(0, Slot::Received);
         window.set(63, Slot::Received);
         assert_eq!(window.slot(0), Some(Slot::Received));
@@ -177,7 +217,7 @@ mod tests {
         window.set(10_000, Slot::Received);
         assert_eq!(window.slot(10_000 - 64), None);
         assert_eq!(window.slot(9_999), Some(Slot::Missing));
-        assert_eq!(window.settle(10_001).periods.lost(), 10_001 - 4);
+        assert_eq!(window.settle(10_001).losses.lost(), 10_001 - 4);
     }
 
     proptest! {
@@ -186,8 +226,8 @@ mod tests {
             came in prop::collection::btree_set(0_u64..2_000, 0..600),
             sent in 0_u64..2_000,
         ) {
-            let mut ring = Window::with_capacity(64);
-            let mut whole = Window::with_capacity(2_048);
+            let mut ring = Window::with_capacity(64, 1, 100);
+            let mut whole = Window::with_capacity(2_048, 1, 100);
             for sequence in &came {
                 ring.set(*sequence, Slot::Received);
                 whole.set(*sequence, Slot::Received);
@@ -195,7 +235,7 @@ mod tests {
             let truth = sent.max(came.last().map_or(0, |last| last + 1)) - came.len() as u64;
             let (ring, whole) = (ring.settle(sent), whole.settle(sent));
             prop_assert_eq!(&ring, &whole);
-            prop_assert_eq!(ring.periods.lost(), truth);
+            prop_assert_eq!(ring.losses.lost(), truth);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! changes nothing.
 
 use super::netlink;
+use crate::account::HostFacts;
 use std::fs;
 use std::io;
 use std::io::Read;
@@ -12,6 +13,8 @@ const DEVICES: &str = "/sys/class/net";
 const SOFTNET: &str = "/proc/net/softnet_stat";
 const SNMP: &str = "/proc/net/snmp";
 const SNMP6: &str = "/proc/net/snmp6";
+const OS_TYPE: &str = "/proc/sys/kernel/ostype";
+const OS_RELEASE: &str = "/proc/sys/kernel/osrelease";
 const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Octets of a file of counters: `softnet_stat` has 144 per CPU, and Linux at most 8192 of them.
@@ -59,6 +62,17 @@ impl Counters {
 #[must_use]
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What this host is; empty where the kernel does not say.
+#[must_use]
+pub fn facts() -> HostFacts {
+    let word = |path: &str| text(path).trim().to_owned();
+    HostFacts {
+        kernel: format!("{} {}", word(OS_TYPE), word(OS_RELEASE)),
+        machine: std::env::consts::ARCH.to_owned(),
+        processors: u32::try_from(processors()).unwrap_or(u32::MAX),
+    }
 }
 
 /// The ports that this host takes for its own ends; Linux's default where that cannot be read.

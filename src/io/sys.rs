@@ -1,7 +1,7 @@
 //! System calls that no safe crate wraps as we need them: the crate's only `unsafe`.
 #![expect(unsafe_code, reason = "system calls take raw pointers; each block says why it is sound")]
 
-use crate::wire::tcp::TcpInfo;
+use crate::account::TcpInfo;
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -454,13 +454,13 @@ pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
         rtt_us: info.tcpi_rtt.into(),
         // The kernel tells the greatest number where it has no sample.
         min_rtt_us: field!(tcpi_min_rtt).filter(|rtt_us| *rtt_us < u64::from(u32::MAX)),
-        cwnd: info.tcpi_snd_cwnd.into(),
-        mss: info.tcpi_snd_mss,
+        cwnd_segments: info.tcpi_snd_cwnd.into(),
+        mss_octets: info.tcpi_snd_mss,
         timestamps: info.tcpi_options & TCPI_OPT_TIMESTAMPS != 0,
-        retransmits: info.tcpi_total_retrans.into(),
-        bytes_sent: field!(tcpi_bytes_sent),
-        bytes_retransmitted: field!(tcpi_bytes_retrans),
-        duplicates: field!(tcpi_dsack_dups),
+        retransmitted_segments: info.tcpi_total_retrans.into(),
+        sent_octets: field!(tcpi_bytes_sent),
+        retransmitted_octets: field!(tcpi_bytes_retrans),
+        duplicate_segments: field!(tcpi_dsack_dups),
         reordered: field!(tcpi_reord_seen),
         busy_us: field!(tcpi_busy_time),
         receiver_limited_us: field!(tcpi_rwnd_limited),

@@ -3,9 +3,9 @@
 
 use super::egress::Egress;
 use super::sys;
+use crate::account::{TcpBuffer, TcpInfo};
 use crate::clock::Stamp;
 use crate::units::{BitRate, Span};
-use crate::wire::tcp::{TcpBuffer, TcpInfo};
 use socket2::{Domain, Protocol, Type};
 use std::io::{self, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -56,9 +56,9 @@ impl Buffer {
     /// Has `fd`'s buffer hold what is `needed`, where the kernel would not let it grow so far by
     /// itself; in octets as the kernel counts them.
     fn fit(&self, fd: BorrowedFd<'_>, needed: u64) -> TcpBuffer {
-        let tuned_max = setting(self.tuned);
-        if tuned_max.is_none_or(|most| needed <= most) {
-            return TcpBuffer { needed, tuned_max, ..TcpBuffer::default() };
+        let tuned_max_octets = setting(self.tuned);
+        if tuned_max_octets.is_none_or(|most| needed <= most) {
+            return TcpBuffer { needed_octets: needed, tuned_max_octets, ..TcpBuffer::default() };
         }
         // The kernel doubles what it is asked for.
         let half = libc::c_int::try_from(needed.div_ceil(2)).unwrap_or(libc::c_int::MAX);
@@ -66,21 +66,22 @@ impl Buffer {
         let is_set = set(self.force).or_else(|_| {
             // Whoever may set less than the kernel gives by itself is better off without.
             let allowed = setting(self.allowed).unwrap_or(0).saturating_mul(2);
-            if tuned_max < Some(allowed) { set(self.set) } else { Ok(()) }
+            if tuned_max_octets < Some(allowed) { set(self.set) } else { Ok(()) }
         });
         let length = sys::option::<1>(fd, libc::SOL_SOCKET, self.set).map(|[octets]| octets.into());
-        let granted = length.ok().filter(|octets| is_set.is_ok() && tuned_max < Some(*octets));
+        let granted =
+            length.ok().filter(|octets| is_set.is_ok() && tuned_max_octets < Some(*octets));
         let reason = granted.is_none_or(|granted| granted < needed).then(|| {
             format!(
                 "the {} buffer needs {needed} octets, {} ends at {}, and {} lets this program \
                  go no further (it has no CAP_NET_ADMIN): raise either on this host",
                 self.what,
                 self.tuned,
-                tuned_max.unwrap_or(0),
+                tuned_max_octets.unwrap_or(0),
                 self.allowed
             )
         });
-        TcpBuffer { needed, tuned_max, granted, reason }
+        TcpBuffer { needed_octets: needed, tuned_max_octets, granted_octets: granted, reason }
     }
 }
 
@@ -253,13 +254,13 @@ impl Bulk {
         if buffer.reason.is_some() || needed <= window {
             return buffer;
         }
-        let granted = Some(buffer.granted.unwrap_or(window).min(window));
+        let granted = Some(buffer.granted_octets.unwrap_or(window).min(window));
         let reason = format!(
             "the receive buffer needs {needed} octets, and the connection began with a window that \
              no more than {window} can fill: raise {} on this host, and start the program again",
             RECEIVE.tuned
         );
-        TcpBuffer { granted, reason: Some(reason), ..buffer }
+        TcpBuffer { granted_octets: granted, reason: Some(reason), ..buffer }
     }
 
     /// Has [`Bulk::wait_readable`] wait until so many octets are there; fewer can still be read.
@@ -373,7 +374,10 @@ mod tests {
         far.wait_readable(soon());
         assert_eq!(far.discard(60), Moved::End);
         let info = near.info().expect("a connection");
-        assert!(0 < info.mss && 0 < info.cwnd && info.bytes_sent >= Some(100), "{info:?}");
+        assert!(
+            0 < info.mss_octets && 0 < info.cwnd_segments && info.sent_octets >= Some(100),
+            "{info:?}"
+        );
     }
 
     #[test]
@@ -412,13 +416,17 @@ mod tests {
         let (near, far) = pair();
         let most = setting("net.ipv4.tcp_wmem").expect("Linux has it");
         let enough = near.fit_send_buffer(most);
-        let left = TcpBuffer { needed: most, tuned_max: Some(most), ..TcpBuffer::default() };
+        let left =
+            TcpBuffer { needed_octets: most, tuned_max_octets: Some(most), ..TcpBuffer::default() };
         assert_eq!(enough, left, "the kernel tunes it");
         for buffer in [near.fit_send_buffer(most + 2), far.fit_receive_buffer(1 << 30)] {
-            let is_short = buffer.granted.is_none_or(|granted| granted < buffer.needed);
+            let is_short =
+                buffer.granted_octets.is_none_or(|granted| granted < buffer.needed_octets);
             assert_eq!(buffer.reason.is_some(), is_short, "{buffer:?}");
-            assert!(buffer.granted.is_none_or(|granted| buffer.tuned_max < Some(granted)
-                || buffer.reason.as_ref().is_some_and(|why| why.contains("window"))));
+            assert!(
+                buffer.granted_octets.is_none_or(|granted| buffer.tuned_max_octets < Some(granted)
+                    || buffer.reason.as_ref().is_some_and(|why| why.contains("window")))
+            );
         }
     }
 

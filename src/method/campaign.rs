@@ -2,7 +2,8 @@
 //!
 //! It alone composes plan, site and method. It never decides which trial comes next.
 
-use crate::flow::{Evidence, Outcome, PathMtu, Status};
+use crate::account::{Outcome, PathMtu, Status};
+use crate::flow::{Evidence, TrialRun};
 use crate::method::qualification::{NO_LIMITS, Qualification};
 use crate::method::trials::Note;
 use crate::method::{Method, Step};
@@ -70,14 +71,14 @@ impl Campaign {
         let packet = |payload: u32| payload.saturating_add(self.ip.udp_overhead_octets());
         self.evidence.path_mtu = found.map(|found| {
             let (octets, tried) = (packet(found), packet(most));
-            PathMtu { octets, tried: tried.max(octets) }
+            PathMtu { octets, tried_octets: tried.max(octets) }
         });
         self.next()
     }
 
     /// A trial is over.
-    pub fn handle_outcome(&mut self, outcome: Outcome) -> Step {
-        self.evidence.outcomes.push(outcome);
+    pub fn handle_outcome(&mut self, run: TrialRun) -> Step {
+        self.evidence.trials.push(run);
         self.next()
     }
 
@@ -95,8 +96,11 @@ impl Campaign {
             Some(method) => method.ahead(),
             None => self.method(NO_LIMITS).ahead(),
         };
-        let nothing = |trial| Outcome::nothing(trial, Status::NotRun, reason.to_owned());
-        self.evidence.outcomes.extend(current.into_iter().chain(ahead).map(nothing));
+        let nothing = |trial| {
+            let outcome = Outcome::nothing(Status::NotRun, reason.to_owned());
+            TrialRun { trial, outcome }
+        };
+        self.evidence.trials.extend(current.into_iter().chain(ahead).map(nothing));
     }
 
     /// The plan.
@@ -114,7 +118,7 @@ impl Campaign {
     /// Whether anything was measured.
     #[must_use]
     pub fn has_evidence(&self) -> bool {
-        self.evidence.outcomes.iter().any(|outcome| outcome.status != Status::NotRun)
+        self.evidence.trials.iter().any(|run| run.outcome.status != Status::NotRun)
     }
 
     /// What was decided for the user since this was last called.
@@ -125,9 +129,9 @@ impl Campaign {
     /// Whether every trial has run to its end.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let is_whole = |outcome: &Outcome| outcome.status == Status::Ok;
+        let is_whole = |run: &TrialRun| run.outcome.status == Status::Ok;
         let is_over = matches!(self.state, State::Given(Step::Finish));
-        is_over && self.evidence.outcomes.iter().all(is_whole)
+        is_over && self.evidence.trials.iter().all(is_whole)
     }
 
     /// The method that answers the plan.
@@ -196,19 +200,19 @@ mod tests {
         assert!(!campaign.is_complete());
         assert_eq!(campaign.handle_outcome(outcome(load, Status::Ok, true)), Step::Finish);
         assert!(campaign.is_complete());
-        let path = PathMtu { octets: 1_500, tried: 1_500 };
+        let path = PathMtu { octets: 1_500, tried_octets: 1_500 };
         assert_eq!(campaign.evidence().path_mtu, Some(path));
         campaign.abandon("the connection closed after the last trial");
         assert!(campaign.is_complete());
-        assert_eq!(campaign.evidence().outcomes.len(), 2);
+        assert_eq!(campaign.evidence().trials.len(), 2);
     }
 
     #[test]
     fn what_was_never_reached_is_told_as_not_run() {
         let mut campaign = Campaign::new(plan(None), 0, IpVersion::V4, 1_500);
         campaign.abandon("nothing answers");
-        let outcomes = &campaign.evidence().outcomes;
-        assert!(outcomes.iter().all(|outcome| outcome.status == Status::NotRun));
+        let outcomes = &campaign.evidence().trials;
+        assert!(outcomes.iter().all(|run| run.outcome.status == Status::NotRun));
         assert_eq!((outcomes.len(), campaign.has_evidence()), (2, false));
         assert!(!campaign.is_complete());
     }
@@ -219,10 +223,11 @@ mod tests {
         campaign.handle_outcome(outcome(idle, Status::Ok, true));
         campaign.abandon("this host has no socket left");
         campaign.abandon("and once more");
-        let outcomes = &campaign.evidence().outcomes;
-        let told: Vec<_> = outcomes.iter().map(|it| (it.status, it.trial.is_idle())).collect();
+        let outcomes = &campaign.evidence().trials;
+        let told: Vec<_> =
+            outcomes.iter().map(|it| (it.outcome.status, it.trial.is_idle())).collect();
         assert_eq!(told, [(Status::Ok, true), (Status::NotRun, false)]);
-        assert_eq!(outcomes[1].reason.as_deref(), Some("this host has no socket left"));
+        assert_eq!(outcomes[1].outcome.reason.as_deref(), Some("this host has no socket left"));
     }
 
     #[test]
@@ -243,7 +248,7 @@ mod tests {
             let (mut campaign, idle) = running();
             let step = campaign.handle_outcome(outcome(idle, status, answered));
             assert!(matches!(step, Step::Abandon(_)), "{step:?}");
-            assert_eq!(campaign.evidence().outcomes[1].status, Status::NotRun);
+            assert_eq!(campaign.evidence().trials[1].outcome.status, Status::NotRun);
             assert!(!campaign.is_complete());
         }
     }
@@ -254,7 +259,7 @@ mod tests {
         let trial = Trial::new(None, Span::from_secs(10)).expect("a trial");
         let step = campaign.handle_outcome(outcome(trial, Status::Refused, false));
         assert_eq!(step, Step::Abandon("the trial before it was cut short"));
-        let told: Vec<_> = campaign.evidence().outcomes.iter().map(|it| it.status).collect();
+        let told: Vec<_> = campaign.evidence().trials.iter().map(|it| it.outcome.status).collect();
         assert_eq!(told, [Status::Refused, Status::NotRun, Status::NotRun]);
     }
 
@@ -275,8 +280,9 @@ mod tests {
                 let step = campaign.handle_outcome(outcome(long, Status::Ok, true));
                 assert_eq!(step, Step::Finish);
             }
-            let outcomes = campaign.evidence().outcomes.iter();
-            let told: Vec<_> = outcomes.map(|it| (it.status, it.trial.duration())).collect();
+            let outcomes = campaign.evidence().trials.iter();
+            let told: Vec<_> =
+                outcomes.map(|it| (it.outcome.status, it.trial.duration())).collect();
             let last = if ends_early { Status::NotRun } else { Status::Ok };
             assert_eq!(told, [(Status::Ok, second), (last, Span::from_secs(10))]);
             assert_eq!(campaign.is_complete(), !ends_early);

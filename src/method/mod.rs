@@ -93,7 +93,7 @@ pub enum Impossible {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::Status;
+    use crate::account::Status;
     use crate::method::qualification::tests::outcome;
     use crate::units::Span;
 
@@ -117,7 +117,7 @@ mod tests {
 
         /// Leave for all that was run, and for the trial that comes.
         fn ask(&mut self, evidence: &Evidence) -> Step {
-            let run = evidence.outcomes.iter().map(|outcome| outcome.trial.duration());
+            let run = evidence.trials.iter().map(|run| run.trial.duration());
             let duration = run.fold(self.duration, Span::plus);
             self.is_granted = true;
             Step::Request(Request { circuit: None, duration, load: None })
@@ -127,15 +127,17 @@ mod tests {
     impl Method for Lengthening {
         fn next(&mut self, evidence: &Evidence) -> Step {
             let runs = if self.is_lengthened { 2 } else { 1 };
-            match evidence.outcomes.last() {
-                Some(last) if !self.is_lengthened && last.round_trip.measured() == 0 => {
+            match evidence.trials.last() {
+                Some(last)
+                    if !self.is_lengthened && last.outcome.round_trip.delays.measured() == 0 =>
+                {
                     let trebled = self.duration.plus(self.duration).plus(self.duration);
                     self.duration = trebled.max(Span::from_secs(10));
                     self.is_lengthened = true;
                     self.ask(evidence)
                 }
                 None if !self.is_granted => self.ask(evidence),
-                _ if evidence.outcomes.len() < runs => {
+                _ if evidence.trials.len() < runs => {
                     self.is_granted = false;
                     Step::Run(self.trial())
                 }
@@ -161,7 +163,7 @@ mod tests {
             let Step::Run(trial) = method.next(&evidence) else { panic!("no trial") };
             run.push((request.duration, trial.duration()));
             let is_answered = answered <= trial.duration();
-            evidence.outcomes.push(outcome(trial, Status::Ok, is_answered));
+            evidence.trials.push(outcome(trial, Status::Ok, is_answered));
         }
         run
     }

@@ -3,7 +3,8 @@
 //!
 //! It never loads a link that answered no probe, and runs nothing after a trial that was cut short.
 
-use crate::flow::{Evidence, Outcome, Status};
+use crate::account::Status;
+use crate::flow::{Evidence, TrialRun};
 use crate::method::trials::{Composed, Note, SitePath, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::plan::{Limits, MTU_MAX, Plan, Trial, Work};
@@ -15,7 +16,7 @@ use std::collections::VecDeque;
 /// What the search for the path's MTU may take.
 const SEARCH: Span = Span::from_secs(60);
 
-/// The largest packet that is tried: beyond it no Ethernet goes.
+/// The largest packet that is tried_octets: beyond it no Ethernet goes.
 pub const PACKET_MAX: u32 = 9_216;
 
 /// What an agent would have to allow for any plan.
@@ -99,7 +100,7 @@ impl Qualification {
 
 impl Method for Qualification {
     fn next(&mut self, evidence: &Evidence) -> Step {
-        let reason = evidence.outcomes.last().and_then(last_because);
+        let reason = evidence.trials.last().and_then(last_because);
         match &mut self.state {
             State::Begun => {
                 self.state = State::AskedToSearch;
@@ -144,9 +145,11 @@ impl Method for Qualification {
 }
 
 /// Why no trial comes after this one; `None` where one may.
-fn last_because(outcome: &Outcome) -> Option<&'static str> {
-    match outcome.status {
-        Status::Ok if outcome.round_trip.measured() == 0 => Some("no probe came back before it"),
+fn last_because(run: &TrialRun) -> Option<&'static str> {
+    match run.outcome.status {
+        Status::Ok if run.outcome.round_trip.delays.measured() == 0 => {
+            Some("no probe came back before it")
+        }
         Status::Ok => None,
         Status::Partial | Status::Refused | Status::NotRun => {
             Some("the trial before it was cut short")
@@ -156,9 +159,9 @@ fn last_because(outcome: &Outcome) -> Option<&'static str> {
 
 /// The median round trip of the link when it was idle, as it was seen last.
 fn idle(evidence: &Evidence) -> Option<Span> {
-    let outcomes = evidence.outcomes.iter().rev();
-    let mut idle = outcomes.filter(|outcome| outcome.trial.is_idle());
-    match idle.find_map(|outcome| outcome.round_trip.quantile(0.5))? {
+    let trials = evidence.trials.iter().rev();
+    let mut idle = trials.filter(|run| run.trial.is_idle());
+    match idle.find_map(|run| run.outcome.round_trip.delays.quantile(0.5))? {
         Delay::Finite(nanos) => Some(Span::from_nanos(nanos)),
         Delay::Infinite => None,
     }
@@ -170,8 +173,8 @@ const _: () = assert!(PACKET_MAX <= MTU_MAX, "no packet is longer");
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::account::{Outcome, PathMtu};
     use crate::direction::Directions;
-    use crate::flow::PathMtu;
     use crate::plan::{Link, Near, Offer, Requirements, Site, TcpTest, Test, UdpTest};
 
     /// A plan of an idle trial and one of UDP both ways.
@@ -200,12 +203,12 @@ pub(super) mod tests {
         Limits { rate_max, duration_max: Span::from_secs(600) }
     }
 
-    pub(in crate::method) fn outcome(trial: Trial, status: Status, answered: bool) -> Outcome {
-        let mut outcome = Outcome::nothing(trial, status, String::new());
+    pub(in crate::method) fn outcome(trial: Trial, status: Status, answered: bool) -> TrialRun {
+        let mut outcome = Outcome::nothing(status, String::new());
         if answered {
-            outcome.round_trip.record(1_000);
+            outcome.round_trip.delays.record(1_000);
         }
-        outcome
+        TrialRun { trial, outcome }
     }
 
     /// Idle, UDP and TCP: leave, the search, leave, and the trials in their order.
@@ -222,14 +225,14 @@ pub(super) mod tests {
         let mut evidence = Evidence::default();
         assert!(matches!(method.next(&evidence), Step::Request(Request { load: None, .. })));
         assert!(matches!(method.next(&evidence), Step::FindPayload(1_472, _)));
-        evidence.path_mtu = Some(PathMtu { octets: 1_400, tried: 1_500 });
+        evidence.path_mtu = Some(PathMtu { octets: 1_400, tried_octets: 1_500 });
         assert!(matches!(method.next(&evidence), Step::Request(Request { load: Some(_), .. })));
         assert_eq!(method.ahead().len(), 3);
         let mut run = Vec::new();
         while let Step::Run(trial) = method.next(&evidence) {
             run.push(trial);
             assert_eq!(method.ahead().len(), 3 - run.len());
-            evidence.outcomes.push(outcome(trial, Status::Ok, true));
+            evidence.trials.push(outcome(trial, Status::Ok, true));
         }
         let [idle, udp, tcp] = run[..] else { panic!("{run:?}") };
         assert!(idle.is_idle());

@@ -6,6 +6,7 @@
 
 pub mod file;
 
+mod asked;
 mod dscp;
 mod link;
 mod requirement;

@@ -4,8 +4,11 @@
 //! Rates are payload (L4), the required one too, so that they can be divided by each other. What is
 //! of the whole trial, such as the round trip, stands in its first row.
 
-use super::record::{Report, SiteRecord, StatusRecord, TrialKind, TrialRecord};
+use super::record::{Report, Row};
+use crate::account::Status;
 use crate::direction::Direction;
+use crate::metric::micros;
+use crate::units::Span;
 
 /// The version of the columns: a later one only adds some.
 const SCHEMA_VERSION: u32 = 1;
@@ -37,8 +40,8 @@ pub fn csv(report: &Report) -> String {
     let mut writer = ::csv::WriterBuilder::new().from_writer(Vec::new());
     writer.write_record(COLUMNS).expect("a vector takes all octets");
     let mut shown = None;
-    for row in report.trials.iter().filter(|row| row.tested) {
-        let is_first = shown.replace(row.trial) != Some(row.trial);
+    for row in report.rows().filter(|row| row.figures().tested) {
+        let is_first = shown.replace(row.trial.trial) != Some(row.trial.trial);
         let cells = Cells { report, row, is_first };
         writer.write_record(COLUMNS.map(|column| cells.cell(column))).expect("as many as columns");
     }
@@ -49,7 +52,7 @@ pub fn csv(report: &Report) -> String {
 /// A row's cells, by their columns' names.
 struct Cells<'a> {
     report: &'a Report,
-    row: &'a TrialRecord,
+    row: Row<'a>,
     /// Whether what is of the whole trial stands here.
     is_first: bool,
 }
@@ -76,34 +79,36 @@ fn free(text: &str) -> String {
 
 impl Cells<'_> {
     fn cell(&self, column: &str) -> String {
-        let (report, row) = (self.report, self.row);
+        let (report, row) = (self.report, &self.row);
+        let (asked, outcome) = (&row.trial.asked, &row.trial.outcome);
         match column {
             "schema_version" => SCHEMA_VERSION.to_string(),
             "run_id" => report.run.clone(),
             "plan_id" => report.plan.as_ref().map_or_else(String::new, |plan| free(&plan.file)),
             "plan_sha256" => known(report.plan.as_ref().map(|plan| &plan.sha256)),
             "link" => self.link(),
-            "trial" => row.trial.to_string(),
-            "test" => match row.kind {
-                TrialKind::Idle => "idle",
-                TrialKind::Udp => "udp",
-                TrialKind::Tcp => "tcp",
+            "trial" => row.trial.trial.to_string(),
+            "test" => match (&asked.udp, &asked.tcp) {
+                (Some(_), _) => "udp",
+                (None, Some(_)) => "tcp",
+                (None, None) => "idle",
             }
             .to_owned(),
-            "proto" => if row.kind == TrialKind::Tcp { "tcp" } else { "udp" }.to_owned(),
-            "started_at" => known(row.started_at.as_ref()),
-            "ended_at" => known(row.ended_at.as_ref()),
-            "duration_s" => row.duration_s.to_string(),
-            "status" => match row.status {
-                StatusRecord::Ok => "ok",
-                StatusRecord::Partial => "partial",
-                StatusRecord::Refused => "refused",
-                StatusRecord::NotRun => "not_run",
+            "proto" => if asked.tcp.is_some() { "tcp" } else { "udp" }.to_owned(),
+            "started_at" => known(row.trial.started_at.as_ref()),
+            "ended_at" => known(row.trial.ended_at.as_ref()),
+            "duration_s" => Span::from_nanos(asked.duration_ns).as_secs().to_string(),
+            "status" => match outcome.status {
+                Status::Ok => "ok",
+                Status::Partial => "partial",
+                Status::Refused => "refused",
+                Status::NotRun => "not_run",
             }
             .to_owned(),
-            "verdict" => known(row.verdict),
+            "verdict" => known(row.figures().verdict),
             "reason" => {
-                let reason = row.reason.as_deref().or(row.verdict_reason.as_deref());
+                let reason = outcome.reason.as_ref().or(row.figures().verdict_reason.as_ref());
+                let reason = reason.map(String::as_str);
                 free(reason.unwrap_or_default())
             }
             "validity_flags" => self.flags(),
@@ -115,18 +120,13 @@ impl Cells<'_> {
 
     /// The line's name; where it has none of its own, the circuit's, or the agent's.
     fn link(&self) -> String {
-        let link = &self.report.link;
-        let agent = self.site().map(|site| &site.agent);
-        link.name.as_ref().or(link.circuit.as_ref()).or(agent).map_or_else(String::new, |n| free(n))
-    }
-
-    fn site(&self) -> Option<&SiteRecord> {
-        self.report.sites.iter().find(|site| site.site == self.row.site)
+        let (link, site) = (self.row.link, self.row.site);
+        free(link.name.as_ref().or(link.circuit.as_ref()).unwrap_or(&site.agent))
     }
 
     /// What is known of the two ends.
     fn of_ends(&self, column: &str) -> Option<String> {
-        let site = self.site()?;
+        let site = self.row.site;
         let (near, far) = match self.row.direction {
             Direction::Forward => ("src", "dst"),
             Direction::Reverse => ("dst", "src"),
@@ -139,7 +139,7 @@ impl Cells<'_> {
                     return match column {
                         "requested_by" => Some(free(site.requested_by.as_deref().unwrap_or(""))),
                         "role" => Some(free(site.role.as_deref().unwrap_or(""))),
-                        "path_mtu_bytes" => Some(known(site.path_mtu_bytes)),
+                        "path_mtu_bytes" => Some(known(site.path_mtu.map(|path| path.octets))),
                         _ => None,
                     };
                 }
@@ -158,40 +158,51 @@ impl Cells<'_> {
 
     /// What was counted of the load.
     fn of_load(&self, column: &str) -> Option<String> {
-        let row = self.row;
+        let (counts, figures) = (self.row.counts(), self.row.figures());
+        let asked = &self.row.trial.asked;
+        let (sender, receiver) = (counts.sender.as_ref(), counts.receiver.as_ref());
+        let udp =
+            asked.udp.as_ref().filter(|load| load.packets_s.get(self.row.direction).is_some());
+        let tcp =
+            asked.tcp.as_ref().filter(|load| load.payload_bit_s.get(self.row.direction).is_some());
         Some(match column {
-            "flows" => row.streams.to_string(),
-            "dscp" => row.dscp.to_string(),
-            "dscp_received" => known(row.dscp_received),
-            "packet_bytes" => {
-                let segment = row.tcp.as_ref().and_then(|tcp| tcp.info.as_ref());
-                known(row.payload_bytes.or(segment.map(|info| info.mss_bytes)))
+            "flows" => {
+                let streams = udp.map(|load| load.streams).or(tcp.map(|load| load.streams));
+                streams.unwrap_or(0).to_string()
             }
-            "retransmit_ratio" => known(row.tcp.as_ref().and_then(|tcp| tcp.retransmit_ratio)),
-            "offered_bps" => known(row.offered_bit_s),
-            "goodput_bps" => known(row.goodput_bit_s),
-            "goodput_p5_bps" => known(row.goodput_p5_bit_s),
-            "sent_pkts" => known(row.sent_packets),
-            "recv_pkts" => known(row.received_packets),
-            "lost_pkts" => known(row.lost_packets),
-            "loss_ratio" => known(row.loss_ratio),
-            "dup_pkts" => known(row.duplicate_packets),
-            "reordered_pkts" => known(row.reordered_packets),
-            "jitter_s" => seconds(row.jitter_us),
-            "required_bps" => known(row.required_bit_s),
-            "headroom_ratio" => known(row.headroom_ratio),
+            "dscp" => asked.dscp.to_string(),
+            "dscp_received" => known(counts.probes.marks.and_then(|marks| marks.other)),
+            "packet_bytes" => {
+                let segment = counts.tcp_sender.as_ref().map(|sender| sender.last.mss_octets);
+                known(udp.map(|load| load.payload_octets).or(segment))
+            }
+            "retransmit_ratio" => {
+                known(figures.tcp.as_ref().and_then(|figures| figures.retransmit_ratio))
+            }
+            "offered_bps" => known(figures.offered_bit_s),
+            "goodput_bps" => known(figures.goodput_bit_s),
+            "goodput_p5_bps" => known(figures.goodput_p5_bit_s),
+            "sent_pkts" => known(sender.map(|sender| sender.sent)),
+            "recv_pkts" => known(receiver.map(|receiver| receiver.received)),
+            "lost_pkts" => known(figures.lost),
+            "loss_ratio" => known(figures.loss_ratio),
+            "dup_pkts" => known(receiver.map(|receiver| receiver.duplicate)),
+            "reordered_pkts" => known(receiver.map(|receiver| receiver.reordered)),
+            "jitter_s" => seconds(figures.jitter_us),
+            "required_bps" => known(figures.required_bit_s),
+            "headroom_ratio" => known(figures.headroom_ratio),
             _ => return None,
         })
     }
 
     /// What was told by the probes of the whole trial; one-way delays and paths are not told.
     fn of_trial(&self, column: &str) -> String {
-        let first = self.report.trials.iter().find(|first| first.trial == self.row.trial);
-        let Some(first) = first else { return String::new() };
+        let trial = self.row.trial;
         if column == "clock_error_s" {
-            return seconds(first.clock_offset_error_us);
+            let offset = trial.outcome.round_trip.clock_offset;
+            return seconds(offset.map(|offset| micros(offset.error_ns)));
         }
-        let Some(rtt) = &first.rtt_us else { return String::new() };
+        let Some(rtt) = &trial.figures.rtt_us else { return String::new() };
         match column {
             "rtt_min_s" => seconds(rtt.min),
             "rtt_p50_s" => seconds(rtt.p50),
@@ -205,10 +216,10 @@ impl Cells<'_> {
 
     /// The metrics that are doubted here, and how far.
     fn flags(&self) -> String {
-        let row = self.row;
+        let row = &self.row;
         let here = self.report.caveats.iter().filter(|caveat| {
-            caveat.site == row.site
-                && caveat.trial == Some(row.trial)
+            caveat.site == row.site.site
+                && caveat.trial == Some(row.trial.trial)
                 && caveat.direction.is_none_or(|direction| direction == row.direction)
         });
         let flags = here.flat_map(|caveat| {

@@ -2,12 +2,12 @@
 
 use super::reading::{self, Unreadable};
 use super::record::{
-    Asked, BoundText, CaveatRecord, FindingRecord, PlanRecord, Report, RequirementRecord,
-    SiteRecord, TrialRecord,
+    Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, PlanRecord,
+    Report, RequirementRecord, SiteRecord,
 };
 use super::writing::link_record;
 use crate::direction::{Direction, PerDirection};
-use crate::flow::{Evidence, Outcome};
+use crate::flow::{Evidence, TrialRun};
 use crate::metric::{Criteria, Measured, bound, float, required_goodput, unit};
 use crate::plan::{Bound, Link, Metric, Plan, Requirements};
 use crate::stats::confidence::Confidence;
@@ -47,15 +47,18 @@ impl Report {
     pub fn question(&self) -> Result<Question, Unreadable> {
         let bad = |what: String| Unreadable::Contradiction(what);
         let rate = |bits: Option<u64>| bits.and_then(BitRate::new);
-        let (record, committed) = (&self.link, self.link.committed_bit_s);
+        let [record] = self.links.as_slice() else {
+            return Err(bad(format!("{} links, and a plan has one", self.links.len())));
+        };
+        let committed = record.committed_bit_s;
         let link = Link {
             name: record.name.clone(),
             circuit: record.circuit.clone(),
             port_rate: rate(record.port_rate_bit_s),
-            committed: PerDirection::from_fn(|way| rate(*committed.get(way))),
+            committed: PerDirection::from_fn(|direction| rate(*committed.get(direction))),
             layer: record.rate_layer,
             vlan_tags: record.vlan_tags,
-            extra_overhead_octets: record.extra_overhead_bytes,
+            extra_overhead_octets: record.extra_overhead_octets,
             probes_per_second: None,
         };
         let asked = self.asked.confidence;
@@ -84,33 +87,40 @@ impl Report {
     ///
     /// Where the evidence contradicts itself; then nothing is changed.
     pub fn judge(&mut self, question: &Question) -> Result<(), Unreadable> {
-        let site_runs = reading::evidence(self)?;
+        let mut all_findings = Vec::new();
+        let (mut finding_records, mut caveat_records) = (Vec::new(), Vec::new());
         let mut alone = Vec::new();
-        let (mut all_findings, mut records, mut all_doubts) = (Vec::new(), Vec::new(), Vec::new());
-        for site_run in &site_runs {
-            let criteria = question.criteria(site_run.site.ip);
-            let place = |trial: Option<usize>| trial.map(|trial| trial + site_run.first);
-            let found = findings(&criteria, &site_run.evidence);
-            records.extend(
-                found.iter().map(|found| finding(found, site_run.site, place(found.trial))),
-            );
-            all_findings.extend(found);
-            alone.extend(
-                site_run.evidence.outcomes.iter().flat_map(|outcome| each(&criteria, outcome)),
-            );
-            let doubted = caveats(&criteria, &site_run.evidence);
-            all_doubts.extend(doubted.iter().map(|it| caveat(it, site_run.site, place(it.trial))));
+        for (place, link) in self.links.iter().enumerate() {
+            for site in &link.sites {
+                let criteria = question.criteria(site.ip);
+                let evidence = reading::evidence(site)?;
+                let at = Place { link: place, site };
+                let found = findings(&criteria, &evidence);
+                finding_records.extend(found.iter().map(|found| at.finding(found)));
+                all_findings.extend(found);
+                let caveats = caveats(&criteria, &evidence);
+                caveat_records.extend(caveats.iter().map(|caveat| at.caveat(caveat)));
+                alone.extend(evidence.trials.iter().map(|run| each(&criteria, run)));
+            }
         }
         self.verdict = match overall(&all_findings) {
             Verdict::Pass if !self.complete => Verdict::Inconclusive,
             verdict => verdict,
         };
-        (self.findings, self.caveats) = (records, all_doubts);
-        for (row, alone) in self.trials.iter_mut().zip(alone) {
-            alone.write(row);
+        (self.findings, self.caveats) = (finding_records, caveat_records);
+        let mut alone = alone.into_iter();
+        for link in &mut self.links {
+            let trials = link.sites.iter_mut().flat_map(|site| &mut site.trials);
+            for (trial, alone) in trials.zip(&mut alone) {
+                for (direction, alone) in Direction::ALL.into_iter().zip(alone) {
+                    alone.write(trial.figures.one_way_mut(direction));
+                }
+            }
+            let (name, circuit) = (link.name.clone(), link.circuit.clone());
+            let sites = std::mem::take(&mut link.sites);
+            let asked = link_record(&Link { name, circuit, ..question.link.clone() });
+            *link = LinkRecord { sites, ..asked };
         }
-        let (name, circuit) = (self.link.name.clone(), self.link.circuit.clone());
-        self.link = link_record(&Link { name, circuit, ..question.link.clone() });
         self.asked = asked(&question.requirements);
         Ok(())
     }
@@ -139,27 +149,27 @@ struct Alone {
 }
 
 impl Alone {
-    fn write(self, row: &mut TrialRecord) {
-        (row.verdict, row.verdict_reason) = (self.verdict, self.reason);
-        row.required_bit_s = self.required_bit_s;
-        let both = self.required_bit_s.zip(row.goodput_bit_s);
-        row.headroom_ratio = both.map(|(required, came)| float(came) / float(required));
+    fn write(self, figures: &mut DirectionFigures) {
+        (figures.verdict, figures.verdict_reason) = (self.verdict, self.reason);
+        figures.required_bit_s = self.required_bit_s;
+        let both = self.required_bit_s.zip(figures.goodput_bit_s);
+        figures.headroom_ratio = both.map(|(required, carried)| float(carried) / float(required));
     }
 }
 
-fn each(criteria: &Criteria, outcome: &Outcome) -> [Alone; 2] {
-    let evidence = Evidence { path_mtu: None, outcomes: vec![outcome.clone()] };
+fn each(criteria: &Criteria, run: &TrialRun) -> [Alone; 2] {
+    let evidence = Evidence { path_mtu: None, trials: vec![run.clone()] };
     let findings = findings(criteria, &evidence);
     Direction::ALL.map(|direction| {
-        let tested = outcome.trial.covers(direction);
+        let tested = run.trial.covers(direction);
         let here = |finding: &&Finding| {
             tested
                 && finding.trial.is_some()
-                && finding.direction.is_none_or(|way| way == direction)
+                && finding.direction.is_none_or(|judged| judged == direction)
         };
         let worst = findings.iter().filter(here).max_by_key(|finding| finding.verdict);
         let why = worst.filter(|finding| finding.verdict != Verdict::Pass);
-        let required = required_goodput(criteria, &outcome.trial, direction);
+        let required = required_goodput(criteria, &run.trial, direction);
         Alone {
             verdict: worst.map(|finding| finding.verdict),
             reason: why.map(reason_of),
@@ -183,49 +193,64 @@ fn asked(requirements: &Requirements) -> Asked {
 }
 
 fn scope_name(direction: Option<Direction>) -> String {
-    direction.map_or_else(|| "round-trip".to_owned(), |way| way.to_string())
+    direction.map_or_else(|| "round-trip".to_owned(), |direction| direction.to_string())
 }
 
-fn finding(finding: &Finding, site: &SiteRecord, trial: Option<usize>) -> FindingRecord {
-    let metric = finding.requirement.metric();
-    let (value, low, high) = match &finding.measured {
-        Measured::Sampled { value, low, high, .. } => (*value, *low, *high),
-        Measured::Counted { value, .. } => (Some(*value), None, None),
-        Measured::Missing(_) => (None, None, None),
-    };
-    let bound = bound(finding.requirement);
-    FindingRecord {
-        site: site.site.clone(),
-        metric: metric.name().to_owned(),
-        direction: scope_name(finding.direction),
-        relation: match bound {
-            Bound::AtMost(_) => BoundText::AtMost,
-            Bound::AtLeast(_) => BoundText::AtLeast,
-        },
-        bound: bound.limit(),
-        value,
-        low,
-        high,
-        unit: unit(metric).to_owned(),
-        verdict: finding.verdict,
-        reason: finding.reason.clone(),
-        trial,
+/// Where a finding or a caveat stands.
+struct Place<'a> {
+    link: usize,
+    site: &'a SiteRecord,
+}
+
+impl Place<'_> {
+    /// The number in the run of the site's trial at `place`.
+    fn trial(&self, place: Option<usize>) -> Option<usize> {
+        self.site.trials.get(place?).map(|trial| trial.trial)
     }
-}
 
-fn caveat(caveat: &Caveat, site: &SiteRecord, trial: Option<usize>) -> CaveatRecord {
-    let (bias, packets) = match caveat.bias {
-        Bias::CanOnlyWorsen => ("can_only_worsen", None),
-        Bias::CanOnlyWorsenBy(packets) => ("can_only_worsen", Some(packets)),
-        Bias::Either => ("either", None),
-    };
-    CaveatRecord {
-        metrics: caveat.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
-        direction: caveat.direction,
-        site: site.site.clone(),
-        trial,
-        bias: bias.to_owned(),
-        packets,
-        text: caveat.text.clone(),
+    fn finding(&self, finding: &Finding) -> FindingRecord {
+        let metric = finding.requirement.metric();
+        let (value, low, high) = match &finding.measured {
+            Measured::Sampled { value, low, high, .. } => (*value, *low, *high),
+            Measured::Counted { value, .. } => (Some(*value), None, None),
+            Measured::Missing(_) => (None, None, None),
+        };
+        let bound = bound(finding.requirement);
+        FindingRecord {
+            link: self.link,
+            site: self.site.site.clone(),
+            metric: metric.name().to_owned(),
+            direction: scope_name(finding.direction),
+            relation: match bound {
+                Bound::AtMost(_) => BoundText::AtMost,
+                Bound::AtLeast(_) => BoundText::AtLeast,
+            },
+            bound: bound.limit(),
+            value,
+            low,
+            high,
+            unit: unit(metric).to_owned(),
+            verdict: finding.verdict,
+            reason: finding.reason.clone(),
+            trial: self.trial(finding.trial),
+        }
+    }
+
+    fn caveat(&self, caveat: &Caveat) -> CaveatRecord {
+        let (bias, packets) = match caveat.bias {
+            Bias::CanOnlyWorsen => ("can_only_worsen", None),
+            Bias::CanOnlyWorsenBy(packets) => ("can_only_worsen", Some(packets)),
+            Bias::Either => ("either", None),
+        };
+        CaveatRecord {
+            link: self.link,
+            site: self.site.site.clone(),
+            metrics: caveat.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
+            direction: caveat.direction,
+            trial: self.trial(caveat.trial),
+            bias: bias.to_owned(),
+            packets,
+            text: caveat.text.clone(),
+        }
     }
 }

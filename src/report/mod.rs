@@ -5,24 +5,25 @@
 //! report that is judged again by the same requirements says the same to the octet.
 
 mod csv;
+mod figures;
 mod judging;
 mod reading;
 mod record;
-mod tcp;
 mod text;
+mod v2;
 mod writing;
 
 pub use csv::csv;
 pub use judging::Question;
 pub use reading::Unreadable;
 pub use record::{
-    Asked, BoundText, CaveatRecord, DelaysRecord, FORMAT, FindingRecord, HostRecord, LinkRecord,
-    LossClusterRecord, LossPeriodRecord, OutageRecord, Percentiles, PlanRecord, Report,
-    RequirementRecord, SendingRecord, SilenceRecord, SiteRecord, StampMethod, StampingRecord,
-    StatusRecord, TcpInfoRecord, TcpRecord, TcpSampleRecord, TrialKind, TrialRecord, WaitingRecord,
+    Asked, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord, LinkRecord,
+    OutageRecord, Percentiles, PlanRecord, Report, RequirementRecord, Row, SiteRecord, TcpFigures,
+    TimestampMethod, TrialFigures, TrialRecord,
 };
 pub use text::text;
 
+use crate::account::HostFacts;
 use crate::flow::Evidence;
 use crate::plan::{Limits, Plan};
 use crate::units::IpVersion;
@@ -40,6 +41,8 @@ pub struct Run {
     pub plan: Plan,
     /// The plan's file, where there is one.
     pub file: Option<PlanRecord>,
+    /// The driver's host.
+    pub driver_host: Option<HostFacts>,
     /// What happened on the way to each far end, in the plan's order, as far as it came.
     pub site_runs: Vec<SiteRun>,
     /// Whether all that was to run has run to its end.
@@ -63,6 +66,12 @@ pub struct SiteRun {
     pub driver_address: Option<String>,
     /// The agent's program.
     pub agent_program: Option<String>,
+    /// The fingerprint of the driver's key towards it, where it is known.
+    pub driver_key: Option<String>,
+    /// The fingerprint of the agent's key, where it is known.
+    pub agent_key: Option<String>,
+    /// The agent's host, where it said what it is.
+    pub agent_host: Option<HostFacts>,
     /// What the agent calls the driver's key.
     pub requested_by: Option<String>,
     /// The role that it gives that key.

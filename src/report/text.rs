@@ -1,13 +1,13 @@
 //! The report for a terminal: the verdict is the first word.
 
-use super::{
-    BoundText, FindingRecord, Percentiles, Report, SendingRecord, StampMethod, StampingRecord,
-    StatusRecord, TcpInfoRecord, TcpRecord, TrialKind, TrialRecord, WaitingRecord,
+use super::{BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, TimestampMethod};
+use crate::account::{
+    AskedTcp, AskedTrial, AskedUdp, SenderCounts, Status, TcpBuffer, TcpInfo, Waiting,
 };
 use crate::direction::Direction;
 use crate::flow::Steady;
 use crate::plan::Dscp;
-use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
+use crate::units::{BitRate, Framing, Layer, PacketRate, Span};
 use crate::verdict::Verdict;
 use crate::wrap::{line, wrapped};
 
@@ -24,18 +24,22 @@ pub fn text(report: &Report) -> String {
 }
 
 fn head(out: &mut String, report: &Report) {
-    let link = match (&report.link.name, report.sites.as_slice()) {
-        (Some(name), _) => format!("link {name}"),
-        (None, [site]) => format!("line to {}", site.site),
-        (None, sites) => format!("line to {} sites", sites.len()),
-    };
-    let circuit = report.link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
-    let circuit = circuit.unwrap_or_default();
-    line!(out, "{}  {link}{circuit}, {}", report.verdict, report.started_at);
+    let links: Vec<String> = report.links.iter().map(link_text).collect();
+    line!(out, "{}  {}, {}", report.verdict, links.join("; "), report.started_at);
     if let Some(reason) = &report.reason {
         wrapped(out, "      ", &format!("not complete: {reason}"));
     }
     line!(out, "");
+}
+
+fn link_text(link: &LinkRecord) -> String {
+    let name = match (&link.name, link.sites.as_slice()) {
+        (Some(name), _) => format!("link {name}"),
+        (None, [site]) => format!("line to {}", site.site),
+        (None, sites) => format!("line to {} sites", sites.len()),
+    };
+    let circuit = link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
+    name + &circuit.unwrap_or_default()
 }
 
 fn findings(out: &mut String, report: &Report) {
@@ -49,7 +53,7 @@ fn findings(out: &mut String, report: &Report) {
     line!(out, "{:<14} {:<10} {:<16} {measured:<42} verdict", "required", "", "needed");
     let mut site = None;
     for finding in &report.findings {
-        if 1 < report.sites.len() && site != Some(&finding.site) {
+        if 1 < report.sites().count() && site != Some(&finding.site) {
             line!(out, "towards {}", finding.site);
             site = Some(&finding.site);
         }
@@ -104,41 +108,34 @@ fn value(finding: &FindingRecord) -> String {
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
     finding.value?;
     let row = row_of(report, finding)?;
-    let judged = report.link.rate_layer;
+    let judged = row.link.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
     match finding.metric.as_str() {
-        "throughput" => Some(format!("= {}", carried(report, row, layers)?)),
-        "tcp_throughput" => Some(format!("= {}", tcp_carried(report, row, layers)?)),
+        "throughput" => Some(format!("= {}", carried(&row, layers)?)),
+        "tcp_throughput" => Some(format!("= {}", tcp_carried(&row, layers)?)),
         _ => None,
     }
 }
 
 /// The median of what TCP carried, at each of `layers`.
-fn tcp_carried(
-    report: &Report,
-    row: &TrialRecord,
-    layers: impl Iterator<Item = Layer>,
-) -> Option<String> {
-    let tcp = row.tcp.as_ref()?;
-    let (goodput, info) = (BitRate::new(tcp.goodput_p50_bit_s?)?, tcp.info?);
-    let framing = framing(report, row);
+fn tcp_carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String> {
+    let goodput = BitRate::new(row.figures().tcp.as_ref()?.goodput_p50_bit_s?)?;
+    let info = row.counts().tcp_sender.as_ref()?.last;
+    let framing = framing(row);
     let at = |layer| {
-        let rate = framing.tcp_rate_at(goodput, layer, info.mss_bytes, info.timestamps);
+        let rate = framing.tcp_rate_at(goodput, layer, info.mss_octets, info.timestamps);
         rate.map(|rate| format!("{} {layer}", rate_text(rate)))
     };
     Some(layers.filter_map(at).collect::<Vec<_>>().join(", "))
 }
 
 /// What was received of a load in its steady part, at each of `layers`.
-fn carried(
-    report: &Report,
-    row: &TrialRecord,
-    layers: impl Iterator<Item = Layer>,
-) -> Option<String> {
-    let (packets, payload) = (row.steady_received_packets?, row.payload_bytes?);
-    let framing = framing(report, row);
-    let rate = PacketRate::new(row.offered_packets_s?)?.share(row.streams)?;
-    let steady = Steady::of(Span::from_nanos(nanos(row.duration_s))).span(rate);
+fn carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String> {
+    let (load, packets_s) = udp(row)?;
+    let (packets, payload) = (row.counts().receiver.as_ref()?.steady, load.payload_octets);
+    let framing = framing(row);
+    let rate = PacketRate::new(packets_s)?.share(load.streams)?;
+    let steady = Steady::of(Span::from_nanos(row.trial.asked.duration_ns)).span(rate);
     let at = |layer| {
         let rate = framing.bit_rate(packets, steady, layer, payload);
         rate.map(|rate| format!("{} {layer}", rate_text(rate)))
@@ -146,21 +143,43 @@ fn carried(
     Some(layers.filter_map(at).collect::<Vec<_>>().join(", "))
 }
 
-fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<&'a TrialRecord> {
-    let same = |row: &&TrialRecord| {
-        Some(row.trial) == finding.trial && row.direction.to_string() == finding.direction
+fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<Row<'a>> {
+    let same = |row: &Row<'_>| {
+        Some(row.trial.trial) == finding.trial && row.direction.to_string() == finding.direction
     };
-    report.trials.iter().find(same)
+    report.rows().find(same)
 }
 
 /// What stands around a payload of `row`.
-fn framing(report: &Report, row: &TrialRecord) -> Framing {
-    let site = report.sites.iter().find(|site| site.site == row.site);
+const fn framing(row: &Row<'_>) -> Framing {
     Framing {
-        ip: site.map_or(IpVersion::V4, |site| site.ip),
-        vlan_tags: report.link.vlan_tags,
-        extra_overhead_octets: report.link.extra_overhead_bytes,
+        ip: row.site.ip,
+        vlan_tags: row.link.vlan_tags,
+        extra_overhead_octets: row.link.extra_overhead_octets,
     }
+}
+
+/// The UDP load that is sent in the row's direction, and its packets per second.
+fn udp<'a>(row: &Row<'a>) -> Option<(&'a AskedUdp, u64)> {
+    let load = row.trial.asked.udp.as_ref()?;
+    Some((load, (*load.packets_s.get(row.direction))?))
+}
+
+/// The TCP load that is sent in the row's direction, and its payload in bit/s.
+fn tcp<'a>(row: &Row<'a>) -> Option<(&'a AskedTcp, u64)> {
+    let load = row.trial.asked.tcp.as_ref()?;
+    Some((load, (*load.payload_bit_s.get(row.direction))?))
+}
+
+/// Streams of the load that is sent in the row's direction.
+fn streams(row: &Row<'_>) -> u32 {
+    let udp = udp(row).map(|(load, _)| load.streams);
+    udp.or(tcp(row).map(|(load, _)| load.streams)).unwrap_or(0)
+}
+
+fn is_capacity(asked: &AskedTrial) -> bool {
+    let udp = asked.udp.as_ref().map(|load| load.capacity);
+    udp.or(asked.tcp.as_ref().map(|load| load.capacity)).unwrap_or(false)
 }
 
 fn caveats(out: &mut String, report: &Report) {
@@ -180,94 +199,98 @@ fn caveats(out: &mut String, report: &Report) {
 
 fn trials(out: &mut String, report: &Report) {
     let mut shown = None;
-    for row in report.trials.iter().filter(|row| row.tested) {
-        let kind = match row.kind {
-            TrialKind::Idle => "idle probes".to_owned(),
-            TrialKind::Udp => udp_text(report, row),
-            TrialKind::Tcp => tcp_text(report, row),
-        };
-        let status = match row.status {
-            StatusRecord::Ok => "",
-            StatusRecord::Partial => ", cut short",
-            StatusRecord::Refused => ", refused",
-            StatusRecord::NotRun => ", not run",
-        };
-        let site = if 1 < report.sites.len() { format!(" {}", row.site) } else { String::new() };
-        let duration = row.duration_s;
-        let mark = match row.dscp {
-            0 => String::new(),
-            dscp => format!(", marked {}", mark(dscp)),
-        };
-        line!(
-            out,
-            "trial {}{site} {}: {kind}{mark}, {duration} s{status}",
-            row.trial,
-            row.direction
-        );
-        if let Some(reason) = &row.reason {
+    for row in report.rows().filter(|row| row.figures().tested) {
+        trial_head(out, report, &row);
+        let outcome = &row.trial.outcome;
+        if let Some(reason) = &outcome.reason {
             wrapped(out, "    ", reason);
         }
-        if row.status == StatusRecord::NotRun || row.status == StatusRecord::Refused {
+        if matches!(outcome.status, Status::NotRun | Status::Refused) {
             continue;
         }
-        if let Some(carried) = carried(report, row, Layer::ALL.into_iter()).filter(|_| row.capacity)
-        {
+        let carried = carried(&row, Layer::ALL.into_iter());
+        if let Some(carried) = carried.filter(|_| is_capacity(&row.trial.asked)) {
             line!(out, "    came through: {carried}");
         }
-        match &row.tcp {
-            Some(tcp) => tcp_counts(out, report, row, tcp),
-            None => counts(out, row),
+        match &row.trial.asked.tcp {
+            Some(_) => tcp_counts(out, &row),
+            None => counts(out, &row),
         }
-        // What is of the whole trial stands in its first row, which may not be shown.
-        let first = report.trials.iter().find(|first| first.trial == row.trial);
-        if let Some(first) = first.filter(|_| shown != Some(row.trial)) {
-            round_trip(out, first);
-            shown = Some(row.trial);
+        if shown.replace(row.trial.trial) != Some(row.trial.trial) {
+            round_trip(out, &row);
         }
-        delays(out, row);
-        // The direction that is not loaded has a row too, which is not shown.
-        let rows = report.trials.iter().filter(|other| other.trial == row.trial);
-        let facing = rows.filter(|other| !other.tested && other.direction != row.direction);
-        std::iter::once(row).chain(facing).for_each(|row| remarked(out, row));
+        delays(out, &row);
+        // The direction that is not loaded is not shown, but what became of its marks.
+        let facing = report.rows().filter(|other| {
+            other.trial.trial == row.trial.trial
+                && !other.figures().tested
+                && other.direction != row.direction
+        });
+        std::iter::once(row).chain(facing).for_each(|row| remarked(out, &row));
     }
     line!(out, "");
 }
 
-fn udp_text(report: &Report, row: &TrialRecord) -> String {
-    let (Some(per_second), Some(payload)) = (row.offered_packets_s, row.payload_bytes) else {
-        return "UDP".to_owned();
+fn trial_head(out: &mut String, report: &Report, row: &Row<'_>) {
+    let asked = &row.trial.asked;
+    let kind = match (&asked.udp, &asked.tcp) {
+        (Some(_), _) => udp_text(row),
+        (None, Some(_)) => tcp_text(row),
+        (None, None) => "idle probes".to_owned(),
     };
-    let layer = report.link.rate_layer;
-    let rate = framing(report, row).bit_rate(per_second, Span::from_secs(1), layer, payload);
-    let rate = rate.map_or_else(String::new, rate_text);
-    let up_to = if row.capacity { "up to " } else { "" };
-    let streams = if row.streams == 1 { "stream" } else { "streams" };
-    format!("UDP {up_to}{rate} {layer}, {} {streams} of {payload} B", row.streams)
+    let status = match row.trial.outcome.status {
+        Status::Ok => "",
+        Status::Partial => ", cut short",
+        Status::Refused => ", refused",
+        Status::NotRun => ", not run",
+    };
+    let several = 1 < report.sites().count();
+    let site = if several { format!(" {}", row.site.site) } else { String::new() };
+    let duration = Span::from_nanos(asked.duration_ns).as_secs();
+    let mark = match asked.dscp {
+        0 => String::new(),
+        dscp => format!(", marked {}", mark(dscp)),
+    };
+    let (number, direction) = (row.trial.trial, row.direction);
+    line!(out, "trial {number}{site} {direction}: {kind}{mark}, {duration} s{status}");
 }
 
-fn tcp_text(report: &Report, row: &TrialRecord) -> String {
-    let Some(tcp) = &row.tcp else { return "TCP".to_owned() };
-    let (layer, framing) = (report.link.rate_layer, framing(report, row));
-    let segment = framing.ip.segment_octets(tcp.path_mtu_bytes);
-    let rate = row.offered_bit_s.and_then(BitRate::new);
+fn udp_text(row: &Row<'_>) -> String {
+    let Some((load, packets_s)) = udp(row) else { return "UDP".to_owned() };
+    let (layer, payload) = (row.link.rate_layer, load.payload_octets);
+    let rate = framing(row).bit_rate(packets_s, Span::from_secs(1), layer, payload);
+    let rate = rate.map_or_else(String::new, rate_text);
+    let up_to = if load.capacity { "up to " } else { "" };
+    let streams = if load.streams == 1 { "stream" } else { "streams" };
+    format!("UDP {up_to}{rate} {layer}, {} {streams} of {payload} B", load.streams)
+}
+
+fn tcp_text(row: &Row<'_>) -> String {
+    let Some((load, payload_bit_s)) = tcp(row) else { return "TCP".to_owned() };
+    let (layer, framing) = (row.link.rate_layer, framing(row));
+    let segment = framing.ip.segment_octets(load.path_mtu_octets);
+    let rate = BitRate::new(payload_bit_s);
     let rate = rate.and_then(|rate| framing.tcp_rate_at(rate, layer, segment, true));
     let rate = rate.map_or_else(String::new, rate_text);
-    let up_to = if row.capacity { "as fast as it can, up to " } else { "" };
-    let streams = if row.streams == 1 { "stream" } else { "streams" };
-    let control = tcp.congestion_control.as_ref().unwrap_or(&tcp.congestion_control_asked);
-    format!("TCP {up_to}{rate} {layer}, {} {streams}, {control}", row.streams)
+    let up_to = if load.capacity { "as fast as it can, up to " } else { "" };
+    let streams = if load.streams == 1 { "stream" } else { "streams" };
+    let used = row.counts().tcp_sender.as_ref().map(|sender| &sender.congestion_control);
+    let control = used.unwrap_or(&load.congestion_control);
+    format!("TCP {up_to}{rate} {layer}, {} {streams}, {control}", load.streams)
 }
 
-fn tcp_counts(out: &mut String, report: &Report, row: &TrialRecord, tcp: &TcpRecord) {
-    for why in tcp.refused.iter().chain(&tcp.broken) {
+fn tcp_counts(out: &mut String, row: &Row<'_>) {
+    let Some(figures) = &row.figures().tcp else { return };
+    let (sender, receiver) = (&row.counts().tcp_sender, &row.counts().tcp_receiver);
+    for why in sender.iter().flat_map(|sender| sender.refused.iter().chain(&sender.broken)) {
         wrapped(out, "    ", why);
     }
     if let (Some(carried), Some(seconds)) =
-        (tcp_carried(report, row, Layer::ALL.into_iter()), tcp.goodput_seconds)
+        (tcp_carried(row, Layer::ALL.into_iter()), figures.goodput_seconds)
     {
-        let warm_up = tcp.warm_up_s.unwrap_or(0.0);
+        let warm_up = figures.warm_up_s.unwrap_or(0.0);
         line!(out, "    came through: {carried}");
-        let slow = row.goodput_p5_bit_s.and_then(BitRate::new);
+        let slow = row.figures().goodput_p5_bit_s.and_then(BitRate::new);
         let slow = slow.map_or_else(|| "0 bit/s".to_owned(), rate_text);
         line!(
             out,
@@ -275,59 +298,72 @@ fn tcp_counts(out: &mut String, report: &Report, row: &TrialRecord, tcp: &TcpRec
              below {slow} (L4)"
         );
     }
-    if let Some(info) = &tcp.info {
-        let share = tcp.retransmit_ratio.map(|ratio| format!(" ({})", percent(ratio)));
-        let mut parts = vec![format!(
-            "{} segments sent again{}",
-            info.retransmitted_segments,
-            share.unwrap_or_default()
-        )];
-        if let Some(duplicates) = info.duplicate_segments.filter(|count| 0 < *count) {
-            parts.push(format!("{duplicates} of them for nothing"));
-        }
-        if let Some(reordered) = info.reordered.filter(|count| 0 < *count) {
-            parts.push(format!("reordering seen {reordered} times"));
-        }
-        line!(out, "    {}", parts.join(", "));
-        if let Some(limits) = limits_text(info, row) {
-            wrapped(out, "    ", &limits);
-        }
+    if let Some(sender) = sender {
+        tcp_info(out, row, &sender.last);
     }
-    if let Some(rtt) = &tcp.rtt_us
+    if let Some(rtt) = &figures.rtt_us
         && let (Some(min), Some(p50), Some(max)) = (rtt.min, rtt.p50, rtt.max)
     {
         let [min, p50, max] = [min, p50, max].map(|us| quantity(us / 1e6, "s"));
         line!(out, "    TCP's own round trip: {min} least, {p50} median, {max} greatest");
     }
-    for (buffer, what) in [(&tcp.send_buffer, "send"), (&tcp.receive_buffer, "receive")] {
-        let Some(buffer) = buffer else { continue };
-        match (&buffer.reason, buffer.granted_bytes) {
-            (Some(reason), _) => wrapped(out, "    ", reason),
-            (None, Some(granted)) => line!(
-                out,
-                "    {what} buffer set to {granted} octets, as {} are needed",
-                buffer.needed_bytes
-            ),
-            (None, None) => {}
+    let buffers = [
+        (sender.as_ref().and_then(|sender| sender.buffer.as_ref()), "send"),
+        (receiver.as_ref().and_then(|receiver| receiver.buffer.as_ref()), "receive"),
+    ];
+    for (buffer, what) in buffers {
+        if let Some(buffer) = buffer {
+            tcp_buffer(out, buffer, what);
         }
     }
-    match (tcp.checked_bytes, tcp.damaged_bytes) {
-        (Some(checked), Some(0)) => line!(out, "    {checked} octets compared: all as sent"),
-        (Some(checked), Some(damaged)) => {
-            line!(out, "    {damaged} of {checked} octets are DAMAGED: others than were sent");
+    if let Some(checked) = receiver.as_ref().and_then(|receiver| receiver.checked) {
+        match (checked.octets, checked.damaged_octets) {
+            (octets, 0) => line!(out, "    {octets} octets compared: all as sent"),
+            (octets, damaged) => {
+                line!(out, "    {damaged} of {octets} octets are DAMAGED: others than were sent");
+            }
         }
-        _ => {}
     }
     outages(out, row);
 }
 
+/// What the sending kernel reported in the end.
+fn tcp_info(out: &mut String, row: &Row<'_>, info: &TcpInfo) {
+    let ratio = row.figures().tcp.as_ref().and_then(|figures| figures.retransmit_ratio);
+    let share = ratio.map(|ratio| format!(" ({})", percent(ratio))).unwrap_or_default();
+    let again = info.retransmitted_segments;
+    let mut parts = vec![format!("{again} segments sent again{share}")];
+    if let Some(duplicates) = info.duplicate_segments.filter(|count| 0 < *count) {
+        parts.push(format!("{duplicates} of them for nothing"));
+    }
+    if let Some(reordered) = info.reordered.filter(|count| 0 < *count) {
+        parts.push(format!("reordering seen {reordered} times"));
+    }
+    line!(out, "    {}", parts.join(", "));
+    if let Some(limits) = limits_text(info, row) {
+        wrapped(out, "    ", &limits);
+    }
+}
+
+fn tcp_buffer(out: &mut String, buffer: &TcpBuffer, what: &str) {
+    match (&buffer.reason, buffer.granted_octets) {
+        (Some(reason), _) => wrapped(out, "    ", reason),
+        (None, Some(granted)) => line!(
+            out,
+            "    {what} buffer set to {granted} octets, as {} are needed",
+            buffer.needed_octets
+        ),
+        (None, None) => {}
+    }
+}
+
 /// What held TCP back, in percent of its time: of a trial that was cut short, of the time in which
 /// it had something to send.
-fn limits_text(info: &TcpInfoRecord, row: &TrialRecord) -> Option<String> {
+fn limits_text(info: &TcpInfo, row: &Row<'_>) -> Option<String> {
     let busy = info.busy_us.filter(|busy| 0 < *busy)?;
     let (window, buffer) = (info.receiver_limited_us?, info.buffer_limited_us?);
-    let time = match row.status {
-        StatusRecord::Ok => (nanos(row.duration_s) / 1_000).saturating_mul(row.streams.into()),
+    let time = match row.trial.outcome.status {
+        Status::Ok => (row.trial.asked.duration_ns / 1_000).saturating_mul(streams(row).into()),
         _ => 0,
     };
     let all = busy.max(time);
@@ -346,80 +382,84 @@ fn limits_text(info: &TcpInfoRecord, row: &TrialRecord) -> Option<String> {
     ))
 }
 
-fn counts(out: &mut String, row: &TrialRecord) {
+fn counts(out: &mut String, row: &Row<'_>) {
+    let (sender, receiver) = (row.counts().sender.as_ref(), row.counts().receiver.as_ref());
     let show = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
     let mut parts = vec![
-        format!("sent {}", show(row.sent_packets)),
-        format!("received {}", show(row.received_packets)),
-        format!("lost {}", show(row.lost_packets)),
+        format!("sent {}", show(sender.map(|sender| sender.sent))),
+        format!("received {}", show(receiver.map(|receiver| receiver.received))),
+        format!("lost {}", show(row.figures().lost)),
     ];
     let rest = [
-        ("late", row.late_packets),
-        ("duplicate", row.duplicate_packets),
-        ("reordered", row.reordered_packets),
-        ("dropped by the receiving host", row.host_dropped_packets),
-        ("refused by the sending host", row.refused_packets),
-        ("unreachable", row.unreachable_packets),
-        ("paused", row.paused_packets),
-        ("skipped", row.skipped_packets),
-        ("rejected", row.rejected_packets),
+        ("late", receiver.map(|receiver| receiver.late)),
+        ("duplicate", receiver.map(|receiver| receiver.duplicate)),
+        ("reordered", receiver.map(|receiver| receiver.reordered)),
+        ("dropped by the receiving host", receiver.map(|receiver| receiver.host_dropped)),
+        ("refused by the sending host", sender.map(|sender| sender.refused)),
+        ("unreachable", sender.map(|sender| sender.unreachable)),
+        ("paused", sender.map(|sender| sender.paused)),
+        ("skipped", sender.map(|sender| sender.skipped)),
+        ("rejected", receiver.map(|receiver| receiver.rejected)),
     ];
-    let some = rest.into_iter().filter(|(_, count)| count.is_some_and(|count| 0 < count));
-    parts.extend(some.map(|(what, count)| format!("{what} {}", show(count))));
+    let some = rest.into_iter().filter_map(|(what, count)| Some((what, count?)));
+    let some = some.filter(|(_, count)| 0 < *count);
+    parts.extend(some.map(|(what, count)| format!("{what} {count}")));
     line!(out, "    packets: {}", parts.join(", "));
-    if let Some(periods) = row.loss_periods.as_ref().filter(|periods| 0 < periods.count) {
-        let (count, longest) = (periods.count, periods.longest);
+    let losses = row.figures().lost.and(receiver).map(|receiver| receiver.losses);
+    if let Some(losses) = losses.filter(|losses| 0 < losses.bursts()) {
+        let (count, longest) = (losses.bursts(), losses.longest());
         let periods = if count == 1 { "period" } else { "periods" };
         line!(out, "    losses in {count} {periods}, the longest of {longest}");
     }
     outages(out, row);
     by_second(out, row);
-    if let Some(sending) = &row.sending {
-        line!(out, "    {}", sending_text(sending, row.sent_packets));
-        line!(out, "    {}", lateness_text(sending, row));
+    if let Some(burst) =
+        row.figures().burst_packets.filter(|_| sender.is_some() || receiver.is_some())
+    {
+        line!(out, "    {}", sending_text(burst, sender));
+        line!(out, "    {}", lateness_text(row));
     }
 }
 
-/// How a load left and came.
-fn sending_text(sending: &SendingRecord, sent: Option<u64>) -> String {
-    let segmented = sending.segmented_packets;
-    let mut parts = vec![match (sending.burst_packets, segmented) {
-        (1, _) => match sending.burst_packets_seen {
-            Some(seen @ 2..) => format!("sent one by one, up to {seen} handed over at once"),
-            _ => "sent one by one".to_owned(),
-        },
-        (burst, Some(segmented)) if Some(segmented) < sent => format!(
+/// How a load was sent, in bursts of up to `burst` packets.
+fn sending_text(burst: u32, sender: Option<&SenderCounts>) -> String {
+    let mut parts = vec![match (burst, sender) {
+        (1, Some(SenderCounts { burst: seen @ 2.., .. })) => {
+            format!("sent one by one, up to {seen} handed over at once")
+        }
+        (1, _) => "sent one by one".to_owned(),
+        (_, Some(SenderCounts { segmented, sent, .. })) if segmented < sent => format!(
             "sent in trains of up to {burst}, which the kernel would not cut: {segmented} packets \
              left so"
         ),
-        (burst, _) => format!("sent in trains of up to {burst} packets, which the kernel cuts"),
+        _ => format!("sent in trains of up to {burst} packets, which the kernel cuts"),
     }];
-    parts.extend(sending.waiting.map(|waiting| match waiting {
-        WaitingRecord::AwakeFirst => "timed awake, ahead of other threads".to_owned(),
-        WaitingRecord::Awake => "timed awake".to_owned(),
-        WaitingRecord::Asleep => "timed asleep, for want of processors".to_owned(),
+    parts.extend(sender.and_then(|sender| match sender.waiting {
+        Waiting::Never => None,
+        Waiting::AwakeFirst => Some("timed awake, ahead of other threads".to_owned()),
+        Waiting::Awake => Some("timed awake".to_owned()),
+        Waiting::Asleep => Some("timed asleep, for want of processors".to_owned()),
     }));
     parts.join("; ")
 }
 
 /// How late packets left, and what their sockets had room for.
-fn lateness_text(sending: &SendingRecord, row: &TrialRecord) -> String {
-    let late = row.send_lateness_us.as_ref().map(|late| {
+fn lateness_text(row: &Row<'_>) -> String {
+    let late = row.figures().send_lateness_us.as_ref().map(|late| {
         let show = |value: Option<f64>| value.map_or("?".to_owned(), |us| quantity(us, "us"));
         let (p50, p99, max) = (show(late.p50), show(late.p99), show(late.max));
         format!("packets left late by p50 {p50}, p99 {p99}, max {max}")
     });
-    let buffers = match (sending.send_buffer_bytes, sending.receive_buffer_bytes) {
-        (Some(send), Some(receive)) => {
-            Some(format!("buffers {} and {} KiB", send >> 10, receive >> 10))
-        }
-        _ => None,
-    };
+    let send = row.counts().sender.as_ref().map_or(0, |sender| sender.buffer_octets);
+    let receive = row.counts().receiver.as_ref().map_or(0, |receiver| receiver.buffer_octets);
+    let are_known = 0 < send && 0 < receive;
+    let buffers = are_known.then(|| format!("buffers {} and {} KiB", send >> 10, receive >> 10));
     [late, buffers].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-fn outages(out: &mut String, row: &TrialRecord) {
-    for outage in row.outages.iter().flatten().take(OUTAGES_SHOWN) {
+fn outages(out: &mut String, row: &Row<'_>) {
+    let outages = row.figures().outages.as_deref().unwrap_or_default();
+    for outage in outages.iter().take(OUTAGES_SHOWN) {
         line!(
             out,
             "    outage of {} at {:.3} s, {} packets of load and probes",
@@ -428,9 +468,8 @@ fn outages(out: &mut String, row: &TrialRecord) {
             outage.packets.map_or_else(|| "?".to_owned(), |packets| packets.to_string())
         );
     }
-    let outages = row.outages.as_ref().map_or(0, Vec::len);
-    if OUTAGES_SHOWN < outages {
-        line!(out, "    … and {} outages more", outages - OUTAGES_SHOWN);
+    if OUTAGES_SHOWN < outages.len() {
+        line!(out, "    … and {} outages more", outages.len() - OUTAGES_SHOWN);
     }
 }
 
@@ -438,60 +477,65 @@ fn outages(out: &mut String, row: &TrialRecord) {
 const OUTAGES_SHOWN: usize = 5;
 
 /// The least, mean and greatest second of a load: its first and last second are partial.
-fn by_second(out: &mut String, row: &TrialRecord) {
-    let whole = usize::try_from(nanos(row.duration_s) / Span::from_secs(1).nanos()).unwrap_or(0);
-    if row.received_packets.is_none() {
-        return;
-    }
-    let ran = row.sent_by_second.len().max(row.received_by_second.len());
-    let whole = if row.status == StatusRecord::Partial { whole.min(ran) } else { whole };
-    let came = |second| row.received_by_second.get(second).copied().unwrap_or(0);
-    let seconds: Vec<u64> = (1..whole.saturating_sub(1)).map(came).collect();
+fn by_second(out: &mut String, row: &Row<'_>) {
+    let duration = Span::from_nanos(row.trial.asked.duration_ns);
+    let whole = usize::try_from(duration.nanos() / Span::from_secs(1).nanos()).unwrap_or(0);
+    let Some(receiver) = &row.counts().receiver else { return };
+    let received = receiver.per_second.seconds();
+    let sent = row.counts().sender.as_ref().map_or(0, |sender| sender.per_second.seconds().len());
+    let ran = sent.max(received.len());
+    let whole = if row.trial.outcome.status == Status::Partial { whole.min(ran) } else { whole };
+    let count = |second: usize| received.get(second).copied().unwrap_or(0);
+    let seconds: Vec<u64> = (1..whole.saturating_sub(1)).map(count).collect();
     let (Some(min), Some(max)) = (seconds.iter().min(), seconds.iter().max()) else { return };
-    let Some(payload) = row.payload_bytes else { return };
+    let Some((AskedUdp { payload_octets, .. }, _)) = udp(row) else { return };
     let rate = |packets: u64| {
-        let octets = crate::units::ByteCount::new(packets.saturating_mul(payload.into()));
-        octets.per(Span::from_secs(1)).map_or_else(|| "0 bit/s".to_owned(), rate_text)
+        let octets = packets.saturating_mul(u64::from(*payload_octets));
+        let rate = crate::units::ByteCount::new(octets).per(Span::from_secs(1));
+        rate.map_or_else(|| "0 bit/s".to_owned(), rate_text)
     };
     let mean = seconds.iter().sum::<u64>() / (seconds.len() as u64).max(1);
     let (min, mean, max) = (rate(*min), rate(mean), rate(*max));
     line!(out, "    goodput by the second (L4): min {min}, mean {mean}, max {max}");
 }
 
-fn round_trip(out: &mut String, row: &TrialRecord) {
-    if let Some(rtt) = &row.rtt_us {
+fn round_trip(out: &mut String, row: &Row<'_>) {
+    let (figures, counts) = (&row.trial.figures, &row.trial.outcome.round_trip);
+    if let Some(rtt) = &figures.rtt_us {
         line!(out, "    round trip: {}", percentile_text(rtt));
     }
-    if let Some(stamping) = &row.stamping {
-        wrapped(out, "    ", &stamping_text(stamping, row));
+    if let Some(method) = figures.timestamps {
+        wrapped(out, "    ", &timestamps_text(method, row));
     }
-    if let (Some(offset), Some(error)) = (row.clock_offset_us, row.clock_offset_error_us) {
-        let (offset, error) = (quantity(offset, "us"), quantity(error, "us"));
-        line!(out, "    the agent's clock is {offset} ahead, known to {error}");
+    if let Some(offset) = counts.clock_offset {
+        let ahead = crate::metric::micros(offset.agent_ahead_ns.unsigned_abs());
+        let ahead = if offset.agent_ahead_ns < 0 { -ahead } else { ahead };
+        let error = quantity(crate::metric::micros(offset.error_ns), "us");
+        line!(out, "    the agent's clock is {} ahead, known to {error}", quantity(ahead, "us"));
     }
 }
 
-/// How the round trips were stamped, and how far stamps are to be believed.
-fn stamping_text(stamping: &StampingRecord, row: &TrialRecord) -> String {
-    let StampingRecord { method, exchanges, by_kernel, .. } = *stamping;
-    let (probe_left, reply_left) = (stamping.probe_left_by_kernel, stamping.reply_left_by_kernel);
+/// How the round trips were stamped, and how far timestamps are to be believed.
+fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
+    let outcome = &row.trial.outcome;
+    let counts = &outcome.round_trip.timestamping;
+    let (driver, agent) = (&outcome.driver_host, &outcome.agent_host);
     let mut text = match method {
-        StampMethod::Kernel => {
-            // The first row is forward: its sender is the driver.
-            let by = stampers(row.sender_host.card_stamps, row.receiver_host.card_stamps);
+        TimestampMethod::Kernel => {
+            let by = stampers(driver.hardware_timestamps, agent.hardware_timestamps);
+            let (by_kernel, exchanges) = (counts.by_kernel, counts.exchanges);
             format!("{by} transmit and receive stamps in {by_kernel} of {exchanges} exchanges")
         }
-        StampMethod::UserSpaceTransmit => {
-            let silent = [("this host", probe_left), ("the agent's host", reply_left)];
-            let silent: Vec<&str> =
-                silent.into_iter().filter(|(_, told)| *told == 0).map(|(host, _)| host).collect();
+        TimestampMethod::UserSpaceTransmit => {
+            let silent =
+                [("this host", counts.probe_sent), ("the agent's host", counts.reply_sent)];
+            let silent = silent.into_iter().filter(|(_, by_kernel)| *by_kernel == 0);
+            let silent: Vec<&str> = silent.map(|(host, _)| host).collect();
             format!("user-space transmit stamps, as {} tells no others", silent.join(" and "))
         }
     };
-    // The first row is forward: its sender is the driver.
-    let noise = [("", row.sender_host), ("agent ", row.receiver_host)];
-    let noise = noise.into_iter().filter_map(|(place, host)| {
-        let micros = crate::metric::micros(host.stamp_noise_ns?);
+    let noise = [("", driver), ("agent ", agent)].into_iter().filter_map(|(place, host)| {
+        let micros = crate::metric::micros(host.timestamp_noise_ns?);
         Some(format!("{place}{}", quantity(micros, "us")))
     });
     let noise: Vec<String> = noise.collect();
@@ -511,9 +555,10 @@ const fn stampers(driver_card: bool, agent_card: bool) -> &'static str {
     }
 }
 
-fn delays(out: &mut String, row: &TrialRecord) {
-    let jitter = row.jitter_us.map(|value| format!("jitter (PDV p99.9) {}", quantity(value, "us")));
-    let rfc = row.jitter_rfc3550_us.map(|value| format!("RFC 3550 {}", quantity(value, "us")));
+fn delays(out: &mut String, row: &Row<'_>) {
+    let (jitter, rfc) = (row.figures().jitter_us, row.figures().jitter_rfc3550_us);
+    let jitter = jitter.map(|value| format!("jitter (PDV p99.9) {}", quantity(value, "us")));
+    let rfc = rfc.map(|value| format!("RFC 3550 {}", quantity(value, "us")));
     let parts: Vec<String> = [jitter, rfc].into_iter().flatten().collect();
     if !parts.is_empty() {
         line!(out, "    {}", parts.join(", "));
@@ -526,12 +571,17 @@ fn mark(dscp: u8) -> String {
 }
 
 /// What the line made of its marks.
-fn remarked(out: &mut String, row: &TrialRecord) {
-    let changed = row.probe_remarked_packets.filter(|changed| 0 < *changed);
-    let (Some(changed), Some(other)) = (changed, row.dscp_received) else { return };
-    let of = row.probe_received_packets.map(|all| format!(" of {all}")).unwrap_or_default();
-    let (sent, other, way) = (mark(row.dscp), mark(other), row.direction);
-    line!(out, "    the line changes marks: {changed}{of} probes {way}, {sent}, came as {other}");
+fn remarked(out: &mut String, row: &Row<'_>) {
+    let probes = &row.counts().probes;
+    let Some(marks) = probes.marks.filter(|marks| 0 < marks.changed) else { return };
+    let Some(other) = marks.other else { return };
+    let of = probes.received.map(|all| format!(" of {all}")).unwrap_or_default();
+    let (sent, other, changed) = (mark(row.trial.asked.dscp), mark(other), marks.changed);
+    let direction = row.direction;
+    line!(
+        out,
+        "    the line changes marks: {changed}{of} probes {direction}, {sent}, came as {other}"
+    );
 }
 
 fn percentile_text(percentiles: &Percentiles) -> String {
@@ -547,25 +597,12 @@ fn percentile_text(percentiles: &Percentiles) -> String {
 }
 
 fn asked(out: &mut String, report: &Report) {
-    let layer = report.link.rate_layer;
-    let mut rates = format!("rates count {layer}");
-    let overhead = report.link.extra_overhead_bytes;
-    match (report.link.vlan_tags, overhead) {
-        (0, 0) => {}
-        (tags, 0) => rates += &format!(" with {tags} VLAN tags"),
-        (tags, more) => rates += &format!(" with {tags} VLAN tags and {more} octets more a packet"),
-    }
-    for direction in Direction::ALL {
-        if let Some(rate) = report.link.committed_bit_s.get(direction).and_then(BitRate::new) {
-            rates += &format!(", {rate} is committed {direction}");
-        }
-    }
-    line!(out, "{rates}");
-    for site in &report.sites {
+    report.links.iter().for_each(|link| asked_of_link(out, link));
+    for (_, site) in report.sites() {
         let granted = site.granted_rate_max_bit_s.and_then(BitRate::new);
         let mut parts = vec![format!("{} over {}", site.agent, site.ip)];
-        if let Some(octets) = site.path_mtu_bytes {
-            parts.push(format!("path MTU {octets}"));
+        if let Some(path) = site.path_mtu {
+            parts.push(format!("path MTU {}", path.octets));
         }
         if let (Some(rate), Some(seconds)) = (granted, site.granted_duration_max_s) {
             let allows = format!("{rate} (L2) in each direction, {seconds} s of load");
@@ -581,6 +618,21 @@ fn asked(out: &mut String, report: &Report) {
         line!(out, "plan {}, sha256 {}", plan.file, plan.sha256);
     }
     line!(out, "{}, run {}", report.program, report.run);
+}
+
+fn asked_of_link(out: &mut String, link: &LinkRecord) {
+    let mut rates = format!("rates count {}", link.rate_layer);
+    match (link.vlan_tags, link.extra_overhead_octets) {
+        (0, 0) => {}
+        (tags, 0) => rates += &format!(" with {tags} VLAN tags"),
+        (tags, more) => rates += &format!(" with {tags} VLAN tags and {more} octets more a packet"),
+    }
+    for direction in Direction::ALL {
+        if let Some(rate) = link.committed_bit_s.get(direction).and_then(BitRate::new) {
+            rates += &format!(", {rate} is committed {direction}");
+        }
+    }
+    line!(out, "{rates}");
 }
 
 /// A number with its unit, at four digits.
@@ -633,12 +685,6 @@ fn rate_text(rate: BitRate) -> String {
     quantity(crate::metric::float(rate.bits_per_second()), "bit/s")
 }
 
-/// Seconds of the record, which were whole nanoseconds once.
-fn nanos(seconds: f64) -> u64 {
-    u64::try_from(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e6)).as_nanos())
-        .unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -672,26 +718,15 @@ mod tests {
     }
 
     #[test]
-    fn how_a_load_left_is_told() {
-        let one_by_one = SendingRecord {
-            burst_packets: 1,
-            burst_packets_seen: Some(1),
-            segmented_packets: Some(0),
-            waiting: Some(WaitingRecord::Asleep),
-            send_buffer_bytes: None,
-            receive_buffer_bytes: None,
-        };
-        let trains = SendingRecord {
-            burst_packets: 46,
-            burst_packets_seen: Some(46),
-            segmented_packets: Some(10),
-            waiting: None,
-            ..one_by_one
-        };
-        let handed_over =
-            SendingRecord { burst_packets_seen: Some(64), waiting: None, ..one_by_one };
-        let check = |sending, sent, expected: &str| {
-            assert_eq!(sending_text(sending, Some(sent)), expected);
+    fn how_a_load_was_sent_is_shown() {
+        let one_by_one =
+            SenderCounts { burst: 1, waiting: Waiting::Asleep, ..SenderCounts::default() };
+        let trains = SenderCounts { burst: 46, segmented: 10, ..SenderCounts::default() };
+        let handed_over = SenderCounts { burst: 64, ..SenderCounts::default() };
+        let check = |counts: &SenderCounts, sent, expected: &str| {
+            let burst = if counts.burst == 46 { 46 } else { 1 };
+            let counts = SenderCounts { sent, ..counts.clone() };
+            assert_eq!(sending_text(burst, Some(&counts)), expected);
         };
         check(&one_by_one, 10, "sent one by one; timed asleep, for want of processors");
         check(&handed_over, 10, "sent one by one, up to 64 handed over at once");

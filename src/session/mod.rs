@@ -38,16 +38,11 @@
 
 pub mod agent;
 
-mod convert;
-
 pub mod driver;
 
-mod tcp;
-
-pub use convert::Inconsistent;
-
+use crate::policy;
 use crate::units::Span;
-use crate::wire::control::{Hello, LimitsMessage, PROTOCOL};
+use crate::wire::control::{Hello, LimitsMessage, PROTOCOL, Request, RunId};
 
 /// How long an answer to a message may take.
 pub const ANSWER_MAX: Span = Span::from_secs(10);
@@ -59,5 +54,15 @@ pub const QUIET_MAX: Span = Span::from_secs(1);
 #[must_use]
 pub fn hello(program: &str, limits: Option<LimitsMessage>) -> Hello {
     let program = format!("{program} {}", env!("CARGO_PKG_VERSION"));
-    Hello { protocol: PROTOCOL, program, limits, role: None, who: None }
+    Hello { protocol: PROTOCOL, program, limits, role: None, who: None, host: None }
+}
+
+/// `request` for `run`, as it is said.
+fn request(run: RunId, request: &policy::Request) -> Request {
+    Request {
+        run: run.to_string(),
+        circuit: request.circuit.clone(),
+        duration_ns: request.duration.nanos(),
+        load: request.load.map(Into::into),
+    }
 }

@@ -154,7 +154,7 @@ impl LossBursts {
 
     /// How many runs there were.
     #[must_use]
-    pub const fn periods(&self) -> u64 {
+    pub const fn bursts(&self) -> u64 {
         self.crowds[0].count
     }
 
@@ -210,10 +210,10 @@ impl LossBursts {
     /// Whether lengths from 1 to `longest`, at least one of them `longest`, can have these sums,
     /// and their clusters theirs.
     fn is_consistent(&self) -> bool {
-        if self.periods() == 0 || self.longest == 0 {
+        if self.bursts() == 0 || self.longest == 0 {
             return *self == Self::default();
         }
-        let others = u128::from(self.periods() - 1);
+        let others = u128::from(self.bursts() - 1);
         let longest = u128::from(self.longest);
         let Some(shared) = u128::from(self.lost).checked_sub(longest) else {
             return false;
@@ -299,7 +299,7 @@ mod tests {
             periods.on_arrived(3);
         });
         let half = periods.without(10);
-        assert_eq!((half.lost(), half.periods(), half.sum_of_squares()), (10, 2, 50));
+        assert_eq!((half.lost(), half.bursts(), half.sum_of_squares()), (10, 2, 50));
         // All four are one cluster of reach 4: of its 20 packets, half stays.
         assert_eq!(half.clusters(4), Clusters { count: 1, lost: 10, sum_of_squares: 200 });
         assert_eq!(periods.without(20), LossBursts::default());
@@ -352,7 +352,7 @@ mod tests {
     fn from_parts_of(periods: &LossBursts) -> Option<LossBursts> {
         let wider = periods.wider().map(|(_, clusters)| (clusters.count, clusters.sum_of_squares));
         let wider: Vec<_> = wider.collect();
-        let (lost, count, longest) = (periods.lost(), periods.periods(), periods.longest());
+        let (lost, count, longest) = (periods.lost(), periods.bursts(), periods.longest());
         LossBursts::from_parts(lost, count, longest, periods.sum_of_squares(), &wider)
     }
 
@@ -369,7 +369,7 @@ mod tests {
     #[track_caller]
     fn check(periods: LossBursts, lost: u64, count: u64, longest: u64, sum_of_squares: u128) {
         assert_eq!(periods.lost(), lost, "lost");
-        assert_eq!(periods.periods(), count, "periods");
+        assert_eq!(periods.bursts(), count, "periods");
         assert_eq!(periods.longest(), longest, "longest");
         assert_eq!(periods.sum_of_squares(), sum_of_squares, "sum of squares");
     }

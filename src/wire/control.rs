@@ -3,22 +3,25 @@
 //!
 //! Both say [`Message::Hello`] first, with the protocol's version: another version is refused
 //! before anything else is read. Fields that this version does not know are ignored, so that a
-//! later one may add some; a message that it does not know is an error. The structs here mirror
-//! what the head works with, and are checked when they are converted to it.
+//! later one may add some; a message that it does not know is an error. What an end counted is
+//! carried as it is ([`crate::account`]), as a claim: one that cannot be so leaves the message be.
 //!
 //! A run outlives its connection: [`Message::Attach`] gives it another. Whatever a driver says may
 //! be said again there, for nobody knows what the lost connection still carried: saying it twice is
 //! as saying it once.
 
+use crate::account::{
+    AskedTrial, Claim, HostCounts, HostFacts, ReceiverCounts, ReflectorCounts, SenderCounts,
+    TcpReceiverCounts, TcpSenderCounts,
+};
 use crate::wire::seal::KEY_LEN;
-use crate::wire::tcp::{TcpCameMessage, TcpSentMessage};
 use crate::wire::{StreamNumber, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// The version of this protocol, of the datagrams' too.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The longest frame: a trial's account with its histograms is a tenth of it.
 pub const FRAME_MAX: usize = 4 << 20;
@@ -110,7 +113,7 @@ pub enum Message {
         /// The stream.
         stream: StreamNumber,
         /// What was sent.
-        sent: SenderMessage,
+        sent: Claim<SenderCounts>,
     },
     /// Driver: end this trial now.
     Stop {
@@ -144,6 +147,9 @@ pub struct Hello {
     /// What it calls this driver's key; absent from a driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
+    /// The agent's host; absent from a driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Claim<HostFacts>>,
 }
 
 /// What an agent allows.
@@ -196,70 +202,8 @@ pub struct Granted {
 pub struct Prepare {
     /// Its number in the run.
     pub trial: u32,
-    /// How long packets are due.
-    pub duration_ns: u64,
-    /// How they are marked, 0 to 63.
-    #[serde(default, skip_serializing_if = "is_unmarked")]
-    pub dscp: u8,
-    /// Probes per second; absent where they are 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probes_s: Option<u64>,
-    /// Its UDP load; absent where it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub load: Option<LoadMessage>,
-    /// Its TCP load; absent where it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tcp: Option<TcpLoadMessage>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-const fn is_unmarked(dscp: &u8) -> bool {
-    *dscp == 0
-}
-
-/// The UDP load of a trial.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct LoadMessage {
-    /// Packets per second from the driver to the agent; absent where none go so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forward_packets_s: Option<u64>,
-    /// Packets per second from the agent to the driver; absent where none go so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reverse_packets_s: Option<u64>,
-    /// Streams in each direction.
-    pub streams: u32,
-    /// Octets of UDP payload.
-    pub payload: u32,
-    /// Whether the line is to carry it, or it goes as fast as the host can.
-    pub capacity: bool,
-    /// The most octets of payload of a stream at once; absent where that follows from its rate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub burst_max: Option<u32>,
-}
-
-/// The TCP load of a trial.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct TcpLoadMessage {
-    /// The most payload from the driver to the agent; absent where none goes so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forward_bit_s: Option<u64>,
-    /// The most payload from the agent to the driver; absent where none goes so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reverse_bit_s: Option<u64>,
-    /// Streams in each direction.
-    pub streams: u32,
-    /// Octets of the largest IP packet that crosses the path.
-    pub mtu: u32,
-    /// The kernel's name of the congestion control.
-    pub congestion_control: String,
-    /// Whether the line is to carry the rates, or it goes as fast as the hosts can.
-    pub capacity: bool,
-    /// Whether receivers compare what comes with what was sent.
-    #[serde(default)]
-    pub verify: bool,
-    /// The round trip of the idle line, which buffers must span; absent where it is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub round_trip_ns: Option<u64>,
+    /// What it is.
+    pub asked: AskedTrial,
 }
 
 /// A stream's secrets.
@@ -281,206 +225,24 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// A sender's account of a stream.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub struct SenderMessage {
-    /// Packets accepted by the kernel.
-    pub sent: u64,
-    /// Packets refused by the host's stack.
-    pub refused: u64,
-    /// Of those, packets dropped by the device's queue.
-    pub queue_dropped: u64,
-    /// Packets answered with ICMP errors.
-    pub unreachable: u64,
-    /// Slots passed in silence.
-    pub paused: u64,
-    /// Slots passed because the host was slow.
-    pub skipped: u64,
-    /// Packets sent in the steady part.
-    pub steady: u64,
-    /// When the last one was due.
-    pub last_due_ns: u64,
-    /// Packets sent by the second.
-    pub per_second: Vec<u64>,
-    /// First and one past the last sequence number of each catch-up beyond the burst bound.
-    pub excess: Vec<(u64, u64)>,
-    /// How late they left.
-    pub lateness: DelaysMessage,
-    /// Packets sent in trains that the kernel cut.
-    pub segmented: u64,
-    /// The most packets at once.
-    pub burst: u32,
-    /// How it waited for their times.
-    pub waiting: WaitingMessage,
-    /// Octets of its socket's buffer.
-    pub buffer: u64,
-}
-
-/// How a sender waits for a packet's time.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitingMessage {
-    /// Not at all.
-    #[default]
-    Never,
-    /// Awake, ahead of other threads.
-    AwakeFirst,
-    /// Awake.
-    Awake,
-    /// Asleep.
-    Asleep,
-}
-
-/// A receiver's account of a stream.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
-pub struct ReceiverMessage {
-    /// Different packets in time.
-    pub received: u64,
-    /// Packets too late.
-    pub late: u64,
-    /// Further copies.
-    pub duplicate: u64,
-    /// Behind a later one.
-    pub reordered: u64,
-    /// Dropped by the receiving host.
-    pub host_dropped: u64,
-    /// Drops that no gap accounts for.
-    pub unattributed: u64,
-    /// Outside the grant.
-    pub rejected: u64,
-    /// Received of those due in the steady part.
-    pub steady: u64,
-    /// Received in the steady part itself.
-    pub steady_on_time: u64,
-    /// Octets of payload received.
-    pub octets: u64,
-    /// Received by the second of their arrival.
-    pub per_second: Vec<u64>,
-    /// Lost and late packets.
-    pub lost: u64,
-    /// Periods of loss.
-    pub loss_periods: u64,
-    /// The longest of them.
-    pub loss_period_max: u64,
-    /// The sum of the squares of their lengths, as decimal digits: it may exceed 64 bit.
-    pub loss_period_squares: String,
-    /// How many clusters of loss there are, and the sum of the squares of what each lost: with less
-    /// than 2, 4, 8 and 16 arrivals between their losses. Absent or empty: as many as periods.
-    pub loss_clusters: Vec<(u64, String)>,
-    /// Lost in a catch-up of the sender's.
-    pub lost_in_excess: u64,
-    /// When the first packet would have arrived, on the receiver's clock.
-    pub began_ns: Option<u64>,
-    /// Times without arrival.
-    pub gaps: Vec<SilenceMessage>,
-    /// RFC 3550's jitter.
-    pub jitter_rfc3550_ns: Option<f64>,
-    /// Octets of its socket's buffer.
-    pub buffer: u64,
-}
-
-/// A time without arrival.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct SilenceMessage {
-    /// The last arrival before.
-    pub start_ns: u64,
-    /// The next arrival.
-    pub end_ns: u64,
-    /// Packets of it that never came.
-    pub packets: u64,
-    /// Whether anything was sent in it.
-    pub offered: bool,
-}
-
-/// A distribution of delays.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub struct DelaysMessage {
-    /// `HdrHistogram` V2, in base64; empty where there is none.
-    pub histogram: String,
-    /// Lost ones.
-    pub infinite: u64,
-    /// The least.
-    pub min_ns: Option<u64>,
-    /// The greatest.
-    pub max_ns: Option<u64>,
-}
-
-/// How probes were marked when they came.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub struct Marks {
-    /// Those whose mark the kernel told.
-    pub seen: u64,
-    /// Of those: marked otherwise than they were sent.
-    pub changed: u64,
-    /// What the last of those was marked with.
-    pub other: Option<u8>,
-}
-
-impl Marks {
-    /// One came that was sent as `sent`; how it is marked now, where the kernel told.
-    pub const fn on_came(&mut self, sent: u8, came: Option<u8>) {
-        let Some(came) = came else { return };
-        self.seen += 1;
-        if came != sent {
-            self.changed += 1;
-            self.other = Some(came);
-        }
-    }
-}
-
-/// What a host reports against itself.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub struct HostMessage {
-    /// Dropped by the interface's queue.
-    pub queue_drops: u64,
-    /// Dropped before any socket.
-    pub kernel_drops: u64,
-    /// Wrong UDP checksums.
-    pub checksum_errors: u64,
-    /// Steps of the wall clock.
-    pub clock_steps: u64,
-    /// How far apart its kernel's stamps are of a datagram that goes nowhere; absent where that was
-    /// not found out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stamp_noise_ns: Option<u64>,
-    /// Its network card stamps probes, and not its kernel.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub card_stamps: bool,
-}
-
 /// All that the agent counted in a trial.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Account {
     /// The trial.
     pub trial: u32,
-    /// The probes that came.
-    pub probes: ReceiverMessage,
-    /// Replies sent.
-    pub replies: u64,
-    /// Replies refused by the agent's stack.
-    pub replies_refused: u64,
-    /// The newest replies, by number, and when each left by the agent's kernel: what no later reply
-    /// told, or may have told in vain.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub follow_ups: Vec<(u32, u64)>,
-    /// How the probes that came were marked.
-    pub marks: Marks,
-    /// Each load stream that came to it.
-    pub counts: Vec<(StreamNumber, ReceiverMessage)>,
-    /// The TCP streams that came to it, all together.
+    /// The probes.
+    pub probes: Claim<ReflectorCounts>,
+    /// Each load stream that it received.
+    pub received: Vec<(StreamNumber, Claim<ReceiverCounts>)>,
+    /// The TCP streams that it received, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tcp_came: Option<Box<TcpCameMessage>>,
+    pub tcp_receiver: Option<Claim<TcpReceiverCounts>>,
     /// The TCP streams that it sent, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tcp_sent: Option<Box<TcpSentMessage>>,
+    pub tcp_sender: Option<Claim<TcpSenderCounts>>,
     /// Its host.
-    pub host: HostMessage,
+    pub host: Claim<HostCounts>,
 }
 
 impl Message {
@@ -610,7 +372,8 @@ mod tests {
     #[test]
     fn a_jitter_is_read_back_to_its_last_bit() {
         let jitter_rfc3550_ns = Some(1.333_333_333_333_333_3e65);
-        let probes = ReceiverMessage { jitter_rfc3550_ns, ..ReceiverMessage::default() };
+        let probes = ReceiverCounts { jitter_rfc3550_ns, ..ReceiverCounts::default() };
+        let probes = ReflectorCounts { probes, ..ReflectorCounts::default() }.into();
         let account = Message::Account(Account { probes, ..Account::default() }.into());
         assert_eq!(Message::parse(&account.emit()), Ok(account));
     }

@@ -25,8 +25,6 @@ pub mod data;
 
 pub mod record;
 
-pub mod tcp;
-
 use std::fmt;
 
 /// The first octets of a load datagram and of a signal, and their version.

@@ -34,6 +34,7 @@
 //! and carry the host's *monotonic* clock: no wall clock, which may step, enters a measurement.
 //! A reply is exactly as long as its probe.
 
+use crate::account::FollowUp;
 use crate::wire::seal::{SEAL_LEN, Sealer};
 use crate::wire::{Malformed, Token, be, be32};
 use std::ops::Range;
@@ -199,15 +200,6 @@ pub struct Reply {
     pub by_card: bool,
     /// The stream's secret.
     pub token: Token,
-}
-
-/// When an earlier reply left, by the agent's kernel or its network card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct FollowUp {
-    /// The reply.
-    pub sequence: u32,
-    /// T3 of it, in nanoseconds of the agent's clock.
-    pub sent_ns: u64,
 }
 
 impl FollowUp {

@@ -3,14 +3,15 @@
 //!
 //! It holds counts alone: no secret of a trial, which is over, and no address.
 
+use crate::account::{Claim, SenderCounts};
 use crate::wire::StreamNumber;
-use crate::wire::control::{Account, RunId, SenderMessage};
+use crate::wire::control::{Account, RunId};
 use crate::wire::key::{PublicKey, SPKI_LEN};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 /// What such a document calls itself.
-pub const FORMAT: &str = "linkqual-agent-record/1";
+pub const FORMAT: &str = "linkqual-agent-record/2";
 
 /// The account of a run's last trial, as the agent told it or would have told it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +23,7 @@ pub struct Record {
     /// Whose key that is, for people.
     pub who: String,
     /// What the agent sent, each stream.
-    pub closings: Vec<(StreamNumber, SenderMessage)>,
+    pub closings: Vec<(StreamNumber, Claim<SenderCounts>)>,
     /// What it counted; names the trial.
     pub account: Account,
 }
@@ -35,7 +36,7 @@ struct Document {
     who: String,
     /// When it was written, in nanoseconds since 1970.
     saved_ns: u64,
-    closings: Vec<(StreamNumber, SenderMessage)>,
+    closings: Vec<(StreamNumber, Claim<SenderCounts>)>,
     account: Account,
 }
 
@@ -99,8 +100,8 @@ mod tests {
             run: RunId(7),
             owner: PublicKey::from_spki(&spki).expect("a key"),
             who: "ops".to_owned(),
-            closings: vec![(2, SenderMessage { sent: 9, ..SenderMessage::default() })],
-            account: Account { trial: 3, replies: 5, ..Account::default() },
+            closings: vec![(2, Claim::of(SenderCounts { sent: 9, ..SenderCounts::default() }))],
+            account: Account { trial: 3, ..Account::default() },
         }
     }
 
@@ -113,7 +114,7 @@ mod tests {
     fn what_is_no_record_is_told_and_not_taken() {
         let text = record().emit(17);
         for (from, to, words) in [
-            ("record/1", "record/2", "its format is 'linkqual-agent-record/2'"),
+            ("record/2", "record/1", "its format is 'linkqual-agent-record/1'"),
             ("00000007", "0000000g", "is no run's name"),
             ("MCowBQ", "MCowBR", "its key is none"),
             ("saved_ns", "saved", "missing field `saved_ns`"),

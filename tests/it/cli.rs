@@ -2,7 +2,7 @@
 //! where, and what becomes of both when one of them dies.
 
 use crate::support::{
-    Agent, Ended, Keys, PATIENCE, Program, alone, await_within, check, linkqual, run,
+    Agent, Ended, Keys, PATIENCE, Program, alone, await_within, check, linkqual, run, trials,
     without_version,
 };
 use linkqual::demo::relay::Relay;
@@ -135,30 +135,22 @@ fn quiet_says_nothing_beside_the_result() {
 /// The names are an interface: scripts read them.
 const FINDING: [&str; 9] =
     ["metric", "direction", "bound", "value", "low", "high", "unit", "verdict", "reason"];
-const TRIAL: [&str; 22] = [
-    "kind",
-    "direction",
-    "streams",
-    "offered_bit_s",
-    "goodput_bit_s",
-    "sent_packets",
-    "refused_packets",
-    "received_packets",
-    "lost_packets",
-    "duplicate_packets",
-    "reordered_packets",
-    "late_packets",
-    "host_dropped_packets",
-    "unattributed_packets",
-    "paused_packets",
-    "skipped_packets",
-    "outages",
-    "rtt_us",
-    "jitter_us",
-    "jitter_rfc3550_us",
+const TRIAL: [&str; 9] = [
+    "trial",
+    "asked",
+    "started_at",
     "status",
-    "duration_s",
+    "reason",
+    "round_trip",
+    "driver_host",
+    "agent_host",
+    "figures",
 ];
+const SENDER: [&str; 4] = ["sent", "refused", "paused", "skipped"];
+const RECEIVER: [&str; 7] =
+    ["received", "losses", "duplicate", "reordered", "late", "host_dropped", "unattributed"];
+const FIGURES: [&str; 6] =
+    ["offered_bit_s", "goodput_bit_s", "lost", "outages", "jitter_us", "jitter_rfc3550_us"];
 const ROUND_TRIP: [&str; 7] = ["min", "p50", "p90", "p99", "p999", "max", "samples"];
 
 #[track_caller]
@@ -179,8 +171,8 @@ fn a_load_both_ways_passes_and_its_report_has_every_field() {
     assert_eq!(ended.out, text(&folder.join("report.json")));
     assert!(text(&folder.join("report.txt")).starts_with("PASS "));
     let report = ended.json();
-    has(&report, &["format", "verdict", "complete", "findings", "trials", "doubts"]);
-    assert_eq!(report["format"], "linkqual-report/2");
+    has(&report, &["format", "verdict", "complete", "findings", "links", "caveats"]);
+    assert_eq!(report["format"], "linkqual-report/3");
     assert_eq!((&report["verdict"], &report["complete"]), (&"PASS".into(), &true.into()));
     let findings = report["findings"].as_array().expect("a list");
     let throughput = |direction: &str| {
@@ -194,31 +186,44 @@ fn a_load_both_ways_passes_and_its_report_has_every_field() {
     throughput("forward");
     throughput("reverse");
     assert_eq!(findings.len(), 2);
-    let trials = report["trials"].as_array().expect("a list");
-    let kinds: Vec<_> = trials.iter().map(|row| (&row["kind"], &row["direction"])).collect();
-    let expected =
-        [("idle", "forward"), ("idle", "reverse"), ("udp", "forward"), ("udp", "reverse")];
-    assert_eq!(
-        format!("{kinds:?}"),
-        format!("{:?}", expected.map(|(kind, way)| (Value::from(kind), Value::from(way))))
-    );
-    for row in trials {
-        has(row, &TRIAL);
-        assert_eq!(row["status"], "ok");
-        identity_holds(row);
+    let trials = trials(&report);
+    let kinds: Vec<_> = trials.iter().map(|trial| kind(trial)).collect();
+    assert_eq!(kinds, ["idle", "udp"]);
+    for trial in &trials {
+        has(trial, &TRIAL);
+        assert_eq!(trial["status"], "ok");
+        has(&trial["asked"], &["duration_ns", "udp", "tcp"]);
+        has(&trial["figures"]["rtt_us"], &ROUND_TRIP);
+        for direction in ["forward", "reverse"] {
+            has(&trial[direction]["sender"], &SENDER);
+            has(&trial[direction]["receiver"], &RECEIVER);
+            has(&trial["figures"][direction], &FIGURES);
+            identity_holds(trial, direction);
+        }
     }
-    has(&trials[0]["rtt_us"], &ROUND_TRIP);
-    has(&trials[2]["rtt_us"], &ROUND_TRIP);
-    assert!(report["doubts"].is_array());
+    has(&trials[1]["asked"]["udp"], &["streams", "packets_s", "payload_octets"]);
+    assert!(report["caveats"].is_array());
+}
+
+/// What a trial was.
+fn kind(trial: &Value) -> &'static str {
+    match (trial["asked"]["udp"].is_null(), trial["asked"]["tcp"].is_null()) {
+        (true, true) => "idle",
+        (false, _) => "udp",
+        (true, false) => "tcp",
+    }
 }
 
 /// sent = received (each once) + lost + late + `host_dropped`.
 #[track_caller]
-fn identity_holds(row: &Value) {
-    let count = |name: &str| row[name].as_u64().unwrap_or_default();
-    let came = count("received_packets") + count("lost_packets") + count("late_packets");
-    assert!(0 < count("sent_packets"));
-    assert_eq!(count("sent_packets"), came + count("host_dropped_packets"), "{row:#}");
+fn identity_holds(trial: &Value, direction: &str) {
+    let count = |value: &Value| value.as_u64().expect("a count");
+    let (sent, receiver) =
+        (count(&trial[direction]["sender"]["sent"]), &trial[direction]["receiver"]);
+    let lost = count(&trial["figures"][direction]["lost"]);
+    let received = ["received", "late", "host_dropped"].map(|name| count(&receiver[name]));
+    assert!(0 < sent);
+    assert_eq!(sent, received.iter().sum::<u64>() + lost, "{trial:#}");
 }
 
 #[test]
@@ -611,7 +616,7 @@ impl Conversation {
 
 fn hello(protocol: u32) -> Hello {
     let program = "linkqual 9.9.9".to_owned();
-    Hello { protocol, program, limits: None, role: None, who: None }
+    Hello { protocol, program, limits: None, role: None, who: None, host: None }
 }
 
 #[test]
@@ -628,7 +633,7 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
         open.hear_fault(SOON, &["0 octets", "at least 1"]).await;
     });
     for (octets, words) in [
-        (&b"{\"type\":"[..], &["not a message of protocol version 3"][..]),
+        (&b"{\"type\":"[..], &["not a message of protocol version 4"][..]),
         (&[0xa5; 64], &["not a message"]),
         (br#"{"type":"sing"}"#, &["not a message", "sing"]),
         (br#"{"type":"finish"}"#, &["'finish' came before hello"]),
@@ -641,12 +646,15 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     }
     converse(&agent, async |open| {
         open.say(&Message::Hello(hello(PROTOCOL + 1))).await;
-        let words = ["linkqual 9.9.9", "version 4", "speaks 3", "same release at both ends"];
+        let words = ["linkqual 9.9.9", "version 5", "speaks 4", "same release at both ends"];
         open.hear_fault(SOON, &words).await;
     });
     for (octets, words) in [
         (&br#"{"type":"start","trial":1}"#[..], &["a start without its trial"][..]),
-        (br#"{"type":"prepare","trial":1,"duration_ns":1000000000}"#, &["without a grant"]),
+        (
+            br#"{"type":"prepare","trial":1,"asked":{"duration_ns":1000000000,"probe_packets_s":9}}"#,
+            &["without a grant"],
+        ),
         (br#"{"type":"request","run":"x","duration_ns":1}"#, &["run"]),
         (br#"{"type":"started","trial":1}"#, &["'started' is not a driver's to say"]),
     ] {
@@ -709,7 +717,7 @@ fn an_agent_that_breaks_the_protocol_is_told() {
     odd(&[br#"{"type":"hello","protocol":3,"program":"linkqual 9"}"#], &["it is a driver"]);
     odd(
         &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
-        &["linkqual-agent 9.9", "version 9", "speaks 3", "same release at both ends"],
+        &["linkqual-agent 9.9", "version 9", "speaks 4", "same release at both ends"],
     );
     odd(&[br#"{"type":"finish"}"#], &["broke the protocol", "finish"]);
     let limits = br#"{"type":"hello","protocol":3,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
@@ -852,8 +860,8 @@ fn is_partial(ended: &Ended) {
     assert!(matches!(ended.code, Some(1 | 3)), "exit code {:?} with {report:#}", ended.code);
     assert_ne!(report["verdict"], "PASS");
     assert!(report["reason"].is_string(), "{report:#}");
-    let rows = report["trials"].as_array().expect("a list");
-    assert_eq!((&rows[0]["kind"], &rows[0]["status"]), (&"idle".into(), &"partial".into()));
+    let trials = trials(&report);
+    assert_eq!((kind(trials[0]), &trials[0]["status"]), ("idle", &"partial".into()));
 }
 
 #[test]
@@ -873,7 +881,7 @@ fn a_driver_that_is_interrupted_tells_what_it_has() {
     is_partial(&ended);
     let report = ended.json();
     assert_eq!(report["reason"], "interrupted");
-    assert_eq!(report["trials"][2]["status"], "not_run", "{report:#}");
+    assert_eq!(trials(&report)[1]["status"], "not_run", "{report:#}");
     assert_eq!(ended.out, text(&folder.join("report.json")));
     assert!(text(&folder.join("report.txt")).starts_with("INCONCLUSIVE "));
 }

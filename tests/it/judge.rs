@@ -3,13 +3,31 @@
 use crate::support::{Agent, Ended, linkqual, run};
 use linkqual::report::Report;
 use linkqual::verdict::Verdict;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
-const SOUND: &str = include_str!("golden/sound.json");
-const BROKEN: &str = include_str!("golden/broken.json");
-const TCP: &str = include_str!("golden/tcp.json");
+/// A saved report of format 2.
+const BEFORE: &str = include_str!("golden/sound.json");
+
+static SOUND: LazyLock<String> = LazyLock::new(|| converted(BEFORE));
+static BROKEN: LazyLock<String> = LazyLock::new(|| converted(include_str!("golden/broken.json")));
+static TCP: LazyLock<String> = LazyLock::new(|| converted(include_str!("golden/tcp.json")));
+
+/// A report of format 2 in the present one.
+fn converted(report: &str) -> String {
+    Report::parse(report).expect("a report").to_json()
+}
+
+/// `report` with another value at the path `place`.
+#[track_caller]
+fn with(report: &str, place: &str, value: Value) -> String {
+    let mut report: Value = serde_json::from_str(report).expect("a report");
+    *report.pointer_mut(place).expect("it is there") = value;
+    serde_json::to_string_pretty(&report).expect("a text")
+}
 
 /// A folder with `report.json` in it, and the plan that requires `require` of it.
 fn folder(report: &str, require: &str) -> TempDir {
@@ -39,13 +57,13 @@ fn judged(report: &str, require: &str) -> (Report, Option<i32>) {
 
 #[test]
 fn judged_by_what_it_was_judged_by_a_report_says_the_same_to_the_octet() {
-    for (report, code) in [(SOUND, 0), (BROKEN, 1), (TCP, 0)] {
+    for (report, code) in [(&*SOUND, 0), (&*BROKEN, 1), (&*TCP, 0)] {
         let folder = folder(report, "");
         let ended = judge(folder.path(), &["--json", "--out", "again"]);
         ended.expect_code(code);
-        assert!(ended.out == report, "{}", ended.out);
+        assert!(ended.out == *report, "{}", ended.out);
         let kept = fs::read_to_string(folder.path().join("again/report.json")).expect("there");
-        assert!(kept == report, "{kept}");
+        assert!(kept == *report, "{kept}");
     }
 }
 
@@ -91,12 +109,12 @@ fn a_run_is_judged_again_by_its_own_plan() {
 
 #[test]
 fn other_requirements_are_judged_on_the_same_evidence() {
-    let (report, code) = judged(SOUND, "loss = '<= 0.1%'\nrtt_p99 = '<= 30 ms'");
+    let (report, code) = judged(&SOUND, "loss = '<= 0.1%'\nrtt_p99 = '<= 30 ms'");
     assert_eq!((report.verdict, code, report.findings.len()), (Verdict::Pass, Some(0), 3));
     assert!(report.plan.is_some_and(|plan| plan.file == "plan.toml" && plan.sha256.len() == 64));
-    let (report, code) = judged(SOUND, "rtt_p99 = '<= 5 ms'");
+    let (report, code) = judged(&SOUND, "rtt_p99 = '<= 5 ms'");
     assert_eq!((report.verdict, code), (Verdict::Fail, Some(1)));
-    let (report, code) = judged(SOUND, "path_mtu = '>= 1500'");
+    let (report, code) = judged(&SOUND, "path_mtu = '>= 1500'");
     assert_eq!((report.verdict, code), (Verdict::Pass, Some(0)));
 }
 
@@ -104,26 +122,25 @@ fn other_requirements_are_judged_on_the_same_evidence() {
 fn what_the_evidence_does_not_speak_to_is_inconclusive() {
     // The demo offers 20 Mbit/s, and no TCP.
     for require in ["throughput = '>= 21 Mbit/s'", "tcp_throughput = '>= 1 Mbit/s'"] {
-        let (report, code) = judged(SOUND, require);
+        let (report, code) = judged(&SOUND, require);
         assert_eq!((report.verdict, code), (Verdict::Inconclusive, Some(3)), "{require}");
     }
     // No packet above the device's MTU was tried: the tester was the limit.
-    let (report, _) = judged(SOUND, "path_mtu = '>= 9000'");
-    let verdict = if report.sites[0].path_mtu_tried_bytes < Some(9_000) {
-        Verdict::Invalid
-    } else {
-        Verdict::Fail
-    };
+    let (report, _) = judged(&SOUND, "path_mtu = '>= 9000'");
+    let tried = report.links[0].sites[0].path_mtu.map(|path| path.tried_octets);
+    let verdict = if tried < Some(9_000) { Verdict::Invalid } else { Verdict::Fail };
     assert_eq!(report.verdict, verdict, "{}", linkqual::report::text(&report));
 }
 
 /// Each packet is in one count, or the numbers are nobody's.
 #[test]
 fn counts_that_do_not_add_up_prove_nothing() {
-    let mut sly: serde_json::Value = serde_json::from_str(SOUND).expect("a report");
-    for row in sly["trials"].as_array_mut().expect("trials") {
-        if row["kind"] == "udp" {
-            row["received_packets"] = 0.into();
+    let mut sly: Value = serde_json::from_str(&SOUND).expect("a report");
+    for trial in sly["links"][0]["sites"][0]["trials"].as_array_mut().expect("trials") {
+        for direction in ["forward", "reverse"] {
+            if trial["asked"]["udp"].is_object() {
+                trial[direction]["receiver"]["received"] = 0.into();
+            }
         }
     }
     let sly = serde_json::to_string_pretty(&sly).expect("a text");
@@ -134,8 +151,34 @@ fn counts_that_do_not_add_up_prove_nothing() {
 }
 
 #[test]
+fn counts_that_no_run_has_are_refused_by_their_name() {
+    let trial = "/links/0/sites/0/trials/1";
+    for (place, name) in [
+        ("asked/probe_packets_s", "probe_packets_s"),
+        ("forward/sender/sent", "sent"),
+        ("forward/sender/per_second/seconds/0", "seconds"),
+        ("reverse/receiver/received", "received"),
+        ("reverse/receiver/losses/lost", "lost"),
+        ("reverse/probes/received", "received"),
+        ("round_trip/late_probes", "late_probes"),
+        ("round_trip/timestamping/exchanges", "exchanges"),
+        ("agent_host/kernel_drops", "kernel_drops"),
+        ("figures/forward/goodput_bit_s", "goodput_bit_s"),
+    ] {
+        for absurd in [json!(1_u64 << 63), json!((1_u64 << 48) + 1), json!(-1)] {
+            let report = with(&SOUND, &format!("{trial}/{place}"), absurd.clone());
+            let error = Report::parse(&report).expect_err(place).to_string();
+            assert!(error.contains(&format!("{name}: ")), "{place} = {absurd}: {error}");
+        }
+    }
+    let before = with(BEFORE, "/trials/2/sent_packets", json!(1_u64 << 63));
+    let error = Report::parse(&before).expect_err("absurd").to_string();
+    assert!(error.contains("trial 1: ") && error.contains("sent_packets: 9223372"), "{error}");
+}
+
+#[test]
 fn a_report_of_another_circuit_is_said_to_be_one() {
-    let folder = folder(TCP, "tcp_throughput = '>= 1 Mbit/s'");
+    let folder = folder(&TCP, "tcp_throughput = '>= 1 Mbit/s'");
     let ended = judge(folder.path(), &["--require", "plan.toml"]);
     assert!(
         ended.err.contains("note: the report is of 'EC-7', the plan is about 'demo'"),
@@ -153,17 +196,19 @@ fn what_is_no_report_is_told() {
     refused("", &["report.json: not a report of linkqual: EOF"]);
     refused("{}", &["report.json: not a report of linkqual: missing field"]);
     refused(
-        &SOUND.replace("report/2", "report/1"),
+        &SOUND.replace("report/3", "report/1"),
         &["\"linkqual-report/1\"", "this linkqual reads"],
     );
-    let lost = SOUND.replacen("\"lost_packets\": 0", "\"lost_packets\": 7", 1);
-    assert_ne!(lost, SOUND);
+    let lost = BEFORE.replacen("\"lost_packets\": 0", "\"lost_packets\": 7", 1);
+    assert_ne!(lost, BEFORE);
     refused(&lost, &["contradicts itself: trial 0: ", "loss_periods"]);
+    let lost = with(&SOUND, "/links/0/sites/0/trials/0/forward/receiver/losses/lost", 7.into());
+    refused(&lost, &["losses that do not agree with their bursts"]);
     let sly = SOUND.replacen("\"demo\"", "\"a\\u001b[31m\\nPASS  all good\"", 1);
-    assert_ne!(sly, SOUND);
+    assert_ne!(sly, *SOUND);
     refused(&sly, &["has control characters"]);
     let unsure = SOUND.replacen("\"confidence\": 0.95", "\"confidence\": 0.1", 1);
-    assert_ne!(unsure, SOUND);
+    assert_ne!(unsure, *SOUND);
     refused(&unsure, &["asked.confidence: 0.1 is not between 0.5 and 1"]);
     let missing = tempfile::tempdir().expect("a folder");
     judge(missing.path(), &[]).expect_error(2, &["report.json: cannot be read: "]);

@@ -1,9 +1,9 @@
 //! Lines of network namespaces that `scripts/lab` makes: the kernel of a router, or the emulator,
 //! knows the truth. Needs root and the tools; where they are missing the tests say so and pass.
 
-use crate::support::{Agent, Ended, alone, run as run_program};
+use crate::support::{Agent, Ended, TrialKind, TrialRow, alone, rows, run as run_program};
 use linkqual::direction::Direction;
-use linkqual::report::{Report, TrialKind, TrialRecord};
+use linkqual::report::Report;
 use linkqual::verdict::Verdict;
 use serde_json::Value;
 use std::path::Path;
@@ -167,8 +167,8 @@ fn assert_verdict(ended: &Ended, report: &Report, verdict: Verdict, code: i32) {
     ended.expect_code(code);
 }
 
-fn loaded(report: &Report) -> Vec<&TrialRecord> {
-    report.trials.iter().filter(|row| row.kind == TrialKind::Udp).collect()
+fn loaded(report: &Report) -> Vec<TrialRow> {
+    rows(report).into_iter().filter(|row| row.kind == TrialKind::Udp).collect()
 }
 
 #[test]
@@ -280,14 +280,15 @@ fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
         let asked = ["--tcp-throughput", "90 Mbit/s", "--direction", direction];
         let (ended, report) = lab.check_for("14s", &asked);
         assert_verdict(&ended, &report, verdict, code);
-        let row = report.trials.iter().find(|row| row.kind == TrialKind::Tcp && row.tested);
-        let tcp = row.unwrap().tcp.as_ref().unwrap();
+        let mut rows = rows(&report).into_iter();
+        let row = rows.find(|row| row.kind == TrialKind::Tcp && row.tested).unwrap();
+        let tcp = row.tcp.unwrap();
         let expected = mbit_s * 1e6 * 1_448.0 / 1_514.0;
-        let goodput = f64::from(u32::try_from(tcp.goodput_p50_bit_s.unwrap()).unwrap());
+        let goodput = f64::from(u32::try_from(row.goodput_p50_bit_s.unwrap()).unwrap());
         let off = goodput / expected - 1.0;
         let text = linkqual::report::text(&report);
         assert!(off.abs() < 0.005, "{goodput} is {off} off {expected}: {text}");
-        assert_eq!(tcp.congestion_control.as_deref(), Some("cubic"));
+        assert_eq!(tcp.congestion_control, "cubic");
         assert!(2 < tcp.samples.len(), "before, during and after");
     }
 }
@@ -380,7 +381,7 @@ fn a_line_that_changes_marks_one_way_shows_which() {
     lab.forbid("iifname to-driver ip dscp 46 ip dscp set cs0");
     let (_, report) = lab.check(&["--rate", "5 Mbit/s", "--dscp", "EF"]);
     let text = linkqual::report::text(&report);
-    for row in &report.trials {
+    for row in rows(&report) {
         let (changed, other) = match row.direction {
             Direction::Forward => (row.probe_received_packets, Some(0)),
             Direction::Reverse => (Some(0), None),
@@ -427,8 +428,12 @@ fn both_versions_of_ip_fill_packets_of_1500_and_of_9000_octets() {
             let asked = ["--rate", "5 Mbit/s", "--tcp-throughput", "1 Mbit/s"];
             let (_, report) = lab.check_at(agent, "3s", &asked);
             let text = linkqual::report::text(&report);
-            assert_eq!(report.sites[0].path_mtu_bytes, Some(mtu), "{agent}: {text}");
-            for row in report.trials.iter().filter(|row| row.tested) {
+            assert_eq!(
+                report.links[0].sites[0].path_mtu.map(|path| path.octets),
+                Some(mtu),
+                "{agent}: {text}"
+            );
+            for row in rows(&report).into_iter().filter(|row| row.tested) {
                 match row.kind {
                     TrialKind::Idle => {}
                     TrialKind::Udp => {
@@ -436,8 +441,8 @@ fn both_versions_of_ip_fill_packets_of_1500_and_of_9000_octets() {
                         assert_eq!(row.lost_packets, Some(0), "{agent}: {text}");
                     }
                     TrialKind::Tcp => {
-                        let info = row.tcp.as_ref().unwrap().info.unwrap();
-                        assert_eq!(info.mss_bytes, mtu - header - 32, "{agent}: {text}");
+                        let info = row.tcp.unwrap().last;
+                        assert_eq!(info.mss_octets, mtu - header - 32, "{agent}: {text}");
                     }
                 }
             }
@@ -481,7 +486,7 @@ fn a_run_leaves_by_the_address_and_the_device_that_it_is_told() {
     let asked = ["--rate", "5 Mbit/s", "--tcp-throughput", "1 Mbit/s"];
     let (_, report) = lab.check(&[&way[..], &asked].concat());
     assert!(report.complete, "{}", linkqual::report::text(&report));
-    assert_eq!(report.sites[0].driver_address.as_deref(), Some("10.77.1.9"));
+    assert_eq!(report.links[0].sites[0].driver_address.as_deref(), Some("10.77.1.9"));
     let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &["--device", "eth0"]);
     let told = |arguments: &[&str]| {
         run_program(agent.check_from(&driver).args(["--rtt-p99", "1 s"]).args(arguments))

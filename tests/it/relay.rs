@@ -2,10 +2,10 @@
 //!
 //! Peers get each of these wrong; the relay's own counts are the truth.
 
-use crate::support::{Agent, beside_others, run as run_program};
+use crate::support::{Agent, TrialKind, TrialRow, beside_others, rows, run as run_program};
 use linkqual::demo::relay::Relay;
 use linkqual::emulation::{Applies, Class, Counts, Duplicate, Loss, Reorder, Spec};
-use linkqual::report::{Report, TrialKind, TrialRecord};
+use linkqual::report::Report;
 
 const LOAD: Applies = Applies::To(Class::Load);
 
@@ -15,7 +15,7 @@ fn line(spec: Spec) -> Spec {
 }
 
 /// What was reported of a load both ways over `spec`, and what the relay did to it.
-fn run(spec: &Spec) -> (Report, Vec<(TrialRecord, Counts)>) {
+fn run(spec: &Spec) -> (Report, Vec<(TrialRow, Counts)>) {
     let _machine = beside_others();
     let agent = Agent::start();
     let relay = Relay::start(agent.address, line(spec.clone()), line(spec.clone()), 7).unwrap();
@@ -23,7 +23,7 @@ fn run(spec: &Spec) -> (Report, Vec<(TrialRecord, Counts)>) {
     let ended = run_program(agent.check_at(relay.local()).args(arguments));
     let report: Report =
         serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
-    let rows = report.trials.iter().filter(|row| row.kind == TrialKind::Udp).cloned();
+    let rows = rows(&report).into_iter().filter(|row| row.kind == TrialKind::Udp);
     let rows = rows.map(|row| {
         let counts = relay.counts(row.direction, Class::Load);
         (row, counts)
@@ -35,7 +35,7 @@ fn run(spec: &Spec) -> (Report, Vec<(TrialRecord, Counts)>) {
 
 /// Every count that both know is the same.
 #[track_caller]
-fn check_exact(spec: &Spec) -> Vec<(TrialRecord, Counts)> {
+fn check_exact(spec: &Spec) -> Vec<(TrialRow, Counts)> {
     let (report, rows) = run(spec);
     for (row, truth) in &rows {
         let direction = row.direction;
@@ -55,7 +55,7 @@ fn every_twentieth_dropped_is_lost() {
     let spec = Spec { loss: vec![(LOAD, Loss::EveryNth(20))], ..Spec::default() };
     for (row, truth) in check_exact(&spec) {
         assert_eq!(truth.lost(), truth.offered / 20);
-        assert_eq!(row.loss_periods.unwrap().longest, 1);
+        assert_eq!(row.loss_bursts.unwrap().longest(), 1);
     }
 }
 
@@ -67,7 +67,7 @@ fn the_second_half_dropped_is_lost_and_an_outage() {
         assert_eq!((truth.delivered, row.lost_packets), (825, Some(825)));
         // Probes still cross, so the line is not dead: losses, and no outage.
         assert_eq!(row.outages.unwrap().len(), 0);
-        assert_eq!(row.loss_periods.unwrap().longest, 825);
+        assert_eq!(row.loss_bursts.unwrap().longest(), 825);
     }
 }
 

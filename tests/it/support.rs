@@ -3,6 +3,12 @@
 //! Each program that is started here is ended by its handle when that is dropped. Each wait ends:
 //! what does not happen in time fails the test, which then shows all that the program has said.
 
+use linkqual::account::{Status, TcpSenderCounts};
+use linkqual::direction::Direction;
+use linkqual::report::{OutageRecord, Report, Row};
+use linkqual::stats::loss_bursts::LossBursts;
+use linkqual::verdict::Verdict;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -202,7 +208,7 @@ impl Ended {
 
     /// Its standard output as the one JSON document that it is.
     #[track_caller]
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> Value {
         let parsed = serde_json::from_str(&self.out);
         assert!(parsed.is_ok(), "not one JSON document: {}", self.out);
         parsed.expect("seen above")
@@ -355,4 +361,98 @@ pub(crate) fn without_version(text: &str) -> String {
             .expect("a String takes any text");
     }
     out
+}
+
+/// What a report says of one trial in one direction, on one level. Packets are the load's; of an
+/// idle trial, the probes'.
+#[derive(Clone, Debug)]
+pub(crate) struct TrialRow {
+    pub(crate) trial: usize,
+    pub(crate) kind: TrialKind,
+    pub(crate) direction: Direction,
+    pub(crate) tested: bool,
+    pub(crate) status: Status,
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) dscp: u8,
+    pub(crate) payload_bytes: Option<u32>,
+    pub(crate) sent_packets: Option<u64>,
+    pub(crate) paused_packets: Option<u64>,
+    pub(crate) skipped_packets: Option<u64>,
+    pub(crate) received_packets: Option<u64>,
+    pub(crate) lost_packets: Option<u64>,
+    pub(crate) late_packets: Option<u64>,
+    pub(crate) duplicate_packets: Option<u64>,
+    pub(crate) reordered_packets: Option<u64>,
+    pub(crate) host_dropped_packets: Option<u64>,
+    pub(crate) rejected_packets: Option<u64>,
+    pub(crate) loss_bursts: Option<LossBursts>,
+    pub(crate) outages: Option<Vec<OutageRecord>>,
+    pub(crate) probe_received_packets: Option<u64>,
+    pub(crate) probe_remarked_packets: Option<u64>,
+    pub(crate) dscp_received: Option<u8>,
+    /// The median goodput of TCP.
+    pub(crate) goodput_p50_bit_s: Option<u64>,
+    pub(crate) tcp: Option<TcpSenderCounts>,
+}
+
+/// What a trial was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TrialKind {
+    Idle,
+    Udp,
+    Tcp,
+}
+
+/// Every trial of `report`, forward and reverse, in their order.
+pub(crate) fn rows(report: &Report) -> Vec<TrialRow> {
+    report.rows().map(|row| TrialRow::of(&row)).collect()
+}
+
+impl TrialRow {
+    fn of(row: &Row<'_>) -> Self {
+        let (asked, outcome) = (&row.trial.asked, &row.trial.outcome);
+        let (counts, figures) = (row.counts(), row.figures());
+        let (sender, receiver) = (counts.sender.as_ref(), counts.receiver.as_ref());
+        let loaded = asked.udp.filter(|udp| udp.packets_s.get(row.direction).is_some());
+        let marks = counts.probes.marks;
+        Self {
+            trial: row.trial.trial,
+            kind: match (asked.udp, &asked.tcp) {
+                (Some(_), _) => TrialKind::Udp,
+                (None, Some(_)) => TrialKind::Tcp,
+                (None, None) => TrialKind::Idle,
+            },
+            direction: row.direction,
+            tested: figures.tested,
+            status: outcome.status,
+            verdict: figures.verdict,
+            dscp: asked.dscp,
+            payload_bytes: loaded.map(|udp| udp.payload_octets),
+            sent_packets: sender.map(|sender| sender.sent),
+            paused_packets: sender.map(|sender| sender.paused),
+            skipped_packets: sender.map(|sender| sender.skipped),
+            received_packets: receiver.map(|receiver| receiver.received),
+            lost_packets: figures.lost,
+            late_packets: receiver.map(|receiver| receiver.late),
+            duplicate_packets: receiver.map(|receiver| receiver.duplicate),
+            reordered_packets: receiver.map(|receiver| receiver.reordered),
+            host_dropped_packets: receiver.map(|receiver| receiver.host_dropped),
+            rejected_packets: receiver.map(|receiver| receiver.rejected),
+            loss_bursts: sender.and(receiver).map(|receiver| receiver.losses),
+            outages: figures.outages.clone(),
+            probe_received_packets: counts.probes.received,
+            probe_remarked_packets: marks.map(|marks| marks.changed),
+            dscp_received: marks.and_then(|marks| marks.other),
+            goodput_p50_bit_s: figures.tcp.as_ref().and_then(|tcp| tcp.goodput_p50_bit_s),
+            tcp: counts.tcp_sender.clone(),
+        }
+    }
+}
+
+/// Every trial of a report that is read as JSON, in their order.
+#[track_caller]
+pub(crate) fn trials(report: &Value) -> Vec<&Value> {
+    let sites = report["links"][0]["sites"].as_array().expect("a list");
+    let trials = sites.iter().map(|site| site["trials"].as_array().expect("a list"));
+    trials.flatten().collect()
 }

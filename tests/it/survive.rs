@@ -3,12 +3,14 @@
 
 use crate::cli::{Conversation, converse};
 use crate::support::{Agent, Ended, PATIENCE, Program, await_within, beside_others};
+use crate::support::{TrialKind, TrialRow, rows};
+use linkqual::account::{AskedTrial, Status};
 use linkqual::clock::Stamp;
 use linkqual::demo::relay::Relay;
 use linkqual::direction::Direction;
 use linkqual::emulation::{Applies, Class, Loss, Outage, Spec};
 use linkqual::io::clock;
-use linkqual::report::{FindingRecord, OutageRecord, Report, StatusRecord, TrialKind, TrialRecord};
+use linkqual::report::{FindingRecord, OutageRecord, Report};
 use linkqual::units::Span;
 use linkqual::verdict::Verdict;
 use linkqual::wire::control::{Message, Prepare, Request};
@@ -94,9 +96,9 @@ struct Told {
 }
 
 impl Told {
-    fn load(&self, direction: Direction) -> &TrialRecord {
-        let wanted = |row: &&TrialRecord| row.kind == TrialKind::Udp && row.direction == direction;
-        self.report.trials.iter().find(wanted).unwrap()
+    fn load(&self, direction: Direction) -> TrialRow {
+        let wanted = |row: &TrialRow| row.kind == TrialKind::Udp && row.direction == direction;
+        rows(&self.report).into_iter().find(wanted).unwrap()
     }
 
     fn finding(&self, metric: &str, direction: Direction) -> &FindingRecord {
@@ -108,8 +110,8 @@ impl Told {
 
     /// Outages of a second or more: others that keep this host busy make shorter ones.
     fn outages(&self, direction: Direction) -> Vec<OutageRecord> {
-        let outages = self.load(direction).outages.as_deref().unwrap();
-        outages.iter().filter(|outage| 1.0 <= outage.duration_s).cloned().collect()
+        let outages = self.load(direction).outages.unwrap();
+        outages.into_iter().filter(|outage| 1.0 <= outage.duration_s).collect()
     }
 
     /// What was sent, as far as the sender's account is here, is what the line was given; and each
@@ -138,7 +140,7 @@ impl Told {
             assert_eq!(row.received_packets, Some(truth.delivered), "received {direction}");
             assert_eq!(row.lost_packets, Some(truth.lost()), "lost {direction}");
             assert_eq!(row.duplicate_packets, Some(0), "duplicate {direction}");
-            assert_eq!(row.status, StatusRecord::Ok, "{:#?}", self.report);
+            assert_eq!(row.status, Status::Ok, "{:#?}", self.report);
         }
         assert!(self.report.complete, "{:#?}", self.report);
         assert_eq!(self.report.reason, None);
@@ -167,7 +169,7 @@ impl Told {
         let reason = self.report.reason.as_deref().unwrap();
         assert!(one_of.iter().any(|words| reason.contains(words)), "{reason}");
         for direction in Direction::ALL {
-            assert_eq!(self.load(direction).status, StatusRecord::Partial);
+            assert_eq!(self.load(direction).status, Status::Partial);
         }
         assert_ne!(self.report.verdict, Verdict::Pass);
     }
@@ -369,8 +371,9 @@ async fn count_nothing(open: &mut Conversation, run: &str) {
     let request = Request { run, circuit: None, duration_ns, load: None };
     open.say(&Message::Request(request)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Granted(_))));
-    let (duration_ns, dscp, probes_s) = (1_000_000_000, 0, None);
-    let prepare = Prepare { trial: 5, duration_ns, dscp, probes_s, load: None, tcp: None };
+    let (duration_ns, dscp, probe_packets_s) = (1_000_000_000, 0, 100);
+    let asked = AskedTrial { duration_ns, dscp, probe_packets_s, udp: None, tcp: None };
+    let prepare = Prepare { trial: 5, asked };
     open.say(&Message::Prepare(prepare)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Prepared { trial: 5, .. })));
     open.say(&Message::Stop { trial: 5 }).await;

@@ -7,7 +7,9 @@ use crate::plan::{
     STREAMS_MAX, is_circuit, is_device,
 };
 use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+#[cfg(test)]
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -46,6 +48,7 @@ macro_rules! text {
             }
         }
 
+        #[cfg(test)]
         impl JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
@@ -77,6 +80,7 @@ macro_rules! whole {
             }
         }
 
+        #[cfg(test)]
         impl JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
@@ -137,6 +141,7 @@ text! {
     SiteName(String), "vpc", r"^[^\s\p{Cc}]{1,63}$", any;
 }
 
+#[cfg(test)]
 const TIME: &str = r"^[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|min|h)$";
 
 whole! {

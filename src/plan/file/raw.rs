@@ -9,8 +9,10 @@ use super::kinds::{
     Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Source,
     Streams, Sure, Tags, Text, Whole,
 };
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::borrow::Cow;
+#[cfg(test)]
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -40,6 +42,7 @@ pub(super) fn value<T>(field: &Maybe<T>) -> Option<&T> {
     field.as_ref()?.value.as_ref()
 }
 
+#[cfg(test)]
 impl<T: JsonSchema> JsonSchema for Given<T> {
     fn inline_schema() -> bool {
         T::inline_schema()
@@ -245,8 +248,8 @@ read!(read_whole: Burst, Overhead, Size, Streams, Tags);
 /// A table: its keys, each with what is read from it.
 macro_rules! table {
     ($($(#[$doc:meta])* $name:ident { $($(#[$key_doc:meta])* $key:ident: $kind:ty,)* })*) => {$(
-        #[derive(Clone, Debug, Default, JsonSchema)]
-        #[schemars(deny_unknown_fields)]
+        #[derive(Clone, Debug, Default)]
+        #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
         $(#[$doc])*
         pub(super) struct $name {
             $($(#[$key_doc])* pub(super) $key: Maybe<$kind>,)*
@@ -276,25 +279,25 @@ macro_rules! table {
 
 table! {
     /// What will be qualified: a link, its far ends, what it must do, and the tests to run.
-    #[schemars(rename = "Plan")]
+    #[cfg_attr(test, schemars(rename = "Plan"))]
     RawPlan {
         /// The line, as its provider sells it.
         link: RawLink,
         /// The near end: where linkqual runs.
-        #[schemars(required)]
+        #[cfg_attr(test, schemars(required))]
         driver: RawDriver,
         /// The far ends, each under a name of 1 to 63 printable characters: [sites.NAME].
-        #[schemars(required)]
+        #[cfg_attr(test, schemars(required))]
         sites: RawSites,
         /// What the line must do in each direction; without any of it, nothing can pass.
         require: RawRequire,
         /// The tests, in the order in which they run towards each site: [[test]].
-        #[schemars(required, length(min = 1, max = 64))]
+        #[cfg_attr(test, schemars(required, length(min = 1, max = 64)))]
         test: RawTests,
     }
 
     /// The line, as its provider sells it.
-    #[schemars(rename = "Link")]
+    #[cfg_attr(test, schemars(rename = "Link"))]
     RawLink {
         /// What its users call it.
         name: Name,
@@ -319,18 +322,18 @@ table! {
     }
 
     /// One direction of the line.
-    #[schemars(rename = "Direction")]
+    #[cfg_attr(test, schemars(rename = "Direction"))]
     RawDirection {
         /// What the provider has committed to in this direction.
-        #[schemars(required)]
+        #[cfg_attr(test, schemars(required))]
         rate: Rate,
     }
 
     /// The near end.
-    #[schemars(rename = "Driver")]
+    #[cfg_attr(test, schemars(rename = "Driver"))]
     RawDriver {
         /// File with the driver's secret key, relative to the plan.
-        #[schemars(required)]
+        #[cfg_attr(test, schemars(required))]
         key: KeyPath,
         /// The address of this host that all is sent from; what its routes say if not given.
         source: Source,
@@ -339,18 +342,18 @@ table! {
     }
 
     /// A far end.
-    #[schemars(rename = "Site")]
+    #[cfg_attr(test, schemars(rename = "Site"))]
     RawSite {
         /// Where its agent listens, with the port where that is not 4872.
-        #[schemars(required)]
+        #[cfg_attr(test, schemars(required))]
         agent: Address,
         /// File with the agent's public key, relative to the plan.
-        #[schemars(required)]
+        #[cfg_attr(test, schemars(required))]
         key: KeyPath,
     }
 
     /// What the line must do.
-    #[schemars(rename = "Require")]
+    #[cfg_attr(test, schemars(rename = "Require"))]
     RawRequire {
         /// UDP packets carried at this rate, in each direction.
         throughput: LeastRate,
@@ -378,7 +381,7 @@ table! {
     }
 
     /// What one direction must do.
-    #[schemars(rename = "OneWay")]
+    #[cfg_attr(test, schemars(rename = "OneWay"))]
     RawOneWay {
         /// UDP packets carried at this rate.
         throughput: LeastRate,
@@ -393,10 +396,10 @@ table! {
     }
 
     /// A test.
-    #[schemars(rename = "Test")]
+    #[cfg_attr(test, schemars(rename = "Test"))]
     RawTest {
         /// idle: probes alone; udp, tcp: probes and a load beside them.
-        #[schemars(required)]
+        #[cfg_attr(test, schemars(required))]
         kind: Kind,
         /// The site that it goes to; every one if not given.
         site: SiteName,
@@ -447,6 +450,7 @@ impl Read for RawSites {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for RawSites {
     fn inline_schema() -> bool {
         true
@@ -484,6 +488,7 @@ impl Read for RawTests {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for RawTests {
     fn inline_schema() -> bool {
         true

@@ -12,8 +12,10 @@ mod records;
 
 mod run;
 
+use crate::account::HostFacts;
+use crate::account::SenderCounts;
 use crate::clock::{Agent, Stamp};
-use crate::flow::{SenderCounts, Stream, TcpStream};
+use crate::flow::{Stream, TcpStream};
 use crate::plan::Trial;
 use crate::policy::{Request, Role};
 use crate::session::agent::run::{Part, Run};
@@ -50,6 +52,9 @@ pub trait Host: Send {
 
     /// Why this host cannot carry its end of `trial`; `None` where it can.
     fn lacks(&self, trial: &Trial) -> Option<String>;
+
+    /// What it is.
+    fn facts(&self) -> HostFacts;
 }
 
 /// What the hands are to do.
@@ -134,7 +139,8 @@ impl Session {
         let role = Some(self.role.name.to_owned());
         let limits = Some(self.role.limits.into());
         let introduced = hello("linkqual-agent", limits);
-        let introduced = Hello { role, who: Some(who.clone()), ..introduced };
+        let host = Some(self.host.facts().into());
+        let introduced = Hello { role, who: Some(who.clone()), host, ..introduced };
         let peer = Peer { who, key, framing, greeted: false, run: None, idle_since: now };
         self.peers.insert(connection, peer);
         self.say(connection, Message::Hello(introduced));
@@ -164,13 +170,13 @@ impl Session {
                     self.drop_run(run);
                 }
             }
-            Message::Prepare(prepare) => match (peer.run, Trial::try_from(&prepare)) {
+            Message::Prepare(prepare) => match (peer.run, Trial::try_from(&prepare.asked)) {
                 (Some(run), Ok(trial)) => self.on_prepare(now, from, run, prepare.trial, trial),
                 (Some(_), Err(error)) => self.fault(now, from, &error.to_string()),
                 (None, _) => self.fault(now, from, "a trial without a grant"),
             },
             Message::Start { trial } => self.on_start(now, from, trial),
-            Message::Closing { trial, stream, sent } => match SenderCounts::try_from(&sent) {
+            Message::Closing { trial, stream, sent } => match sent.into_fact() {
                 Ok(sent) => self.on_closing(from, trial, stream, sent),
                 Err(error) => self.fault(now, from, &error.to_string()),
             },
@@ -278,6 +284,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::{AskedTrial, HostCounts, ReflectorCounts, SenderCounts};
     use crate::flow::FarEvent as Event;
     use crate::plan::Limits;
     use crate::units::IpVersion;
@@ -295,6 +302,10 @@ mod tests {
 
         fn lacks(&self, trial: &Trial) -> Option<String> {
             trial.tcp().map(|load| format!("no {}", load.congestion()))
+        }
+
+        fn facts(&self) -> HostFacts {
+            HostFacts::default()
         }
     }
 
@@ -346,8 +357,9 @@ mod tests {
 
     pub(super) fn prepare(seconds: u64) -> Message {
         let duration_ns = Span::from_secs(seconds).nanos();
-        let (trial, dscp, probes_s) = (1, 0, None);
-        Message::Prepare(Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: None })
+        let (dscp, probe_packets_s) = (0, 100);
+        let asked = AskedTrial { duration_ns, dscp, probe_packets_s, udp: None, tcp: None };
+        Message::Prepare(Prepare { trial: 1, asked })
     }
 
     #[track_caller]
@@ -387,8 +399,8 @@ mod tests {
         let id = TrialId { run: RunId(7), number: 1 };
         session
             .handle_trial(id, Event::Sent(2, SenderCounts { sent: 9, ..SenderCounts::default() }));
-        session.handle_trial(id, Event::Reflected(crate::flow::Reflected::default()));
-        session.handle_trial(id, Event::Host(crate::flow::HostLimits::default()));
+        session.handle_trial(id, Event::Reflected(ReflectorCounts::default()));
+        session.handle_trial(id, Event::Host(HostCounts::default()));
     }
 
     /// A trial of 10 s that started at 0 s.

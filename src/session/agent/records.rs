@@ -3,10 +3,11 @@
 
 use super::run::{Part, Phase, Run, Running};
 use super::{Action, ConnectionId, Session, TrialId};
+use crate::account::{Claim, SenderCounts};
 use crate::clock::{Agent, Stamp};
 use crate::units::Span;
 use crate::wire::StreamNumber;
-use crate::wire::control::{Message, RunId, SenderMessage};
+use crate::wire::control::{Message, RunId};
 use crate::wire::record::Record;
 
 /// Runs that are over of which a record is kept: the oldest gives way.
@@ -31,8 +32,8 @@ impl Session {
             started_at: None,
             heard: at,
             closings,
-            tcp_sent: None,
-            tcp_came: None,
+            tcp_sender: None,
+            tcp_receiver: None,
             account,
             part: Part::Counted,
         });
@@ -65,7 +66,7 @@ impl Session {
             trial: trial.map(|running| running.number),
             granted: !run.is_over(),
         };
-        let closing = |running: &Running, (stream, sent): &(StreamNumber, SenderMessage)| {
+        let closing = |running: &Running, (stream, sent): &(StreamNumber, Claim<SenderCounts>)| {
             Message::Closing { trial: running.number, stream: *stream, sent: sent.clone() }
         };
         let told = trial.into_iter().flat_map(|running| {
@@ -88,8 +89,8 @@ impl Session {
         let (owner, who, connection) = (run.owner, run.who.clone(), run.connection);
         let Some(running) = run.trial.as_mut() else { return };
         running.part = Part::Counted;
-        running.account.tcp_sent = running.tcp_sent.as_ref().map(|sent| Box::new(sent.into()));
-        running.account.tcp_came = running.tcp_came.as_ref().map(|came| Box::new(came.into()));
+        running.account.tcp_sender = running.tcp_sender.clone().map(Claim::of);
+        running.account.tcp_receiver = running.tcp_receiver.clone().map(Claim::of);
         let (closings, account) = (running.closings.clone(), running.account.clone());
         if let Some(connection) = connection {
             self.say(connection, Message::Account(Box::new(account.clone())));

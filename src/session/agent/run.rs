@@ -3,18 +3,17 @@
 //! No trial is prepared here without a grant that allows it, and none starts that outlasts it.
 
 use super::{Action, ConnectionId, Session, TrialId};
+use crate::account::Claim;
+use crate::account::{SenderCounts, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Agent, Stamp};
-use crate::flow::{
-    FarEvent as Event, LATE_MAX, SenderCounts, Stream, TcpCame, TcpSent, TcpStream, streams_of,
-    tcp_streams_of,
-};
+use crate::flow::{FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise};
 use crate::session::agent::records::RECORD_SPAN;
-use crate::session::{ANSWER_MAX, QUIET_MAX, convert};
+use crate::session::{ANSWER_MAX, QUIET_MAX};
 use crate::units::Span;
 use crate::wire::StreamNumber;
-use crate::wire::control::{Account, Message, RunId, Secrets, SenderMessage};
+use crate::wire::control::{Account, Message, RunId, Secrets};
 use crate::wire::key::PublicKey;
 
 /// How long after its last packet was due a trial whose driver says nothing is kept open: longer
@@ -50,10 +49,10 @@ pub(super) struct Running {
     pub(super) number: u32,
     pub(super) started_at: Option<Stamp<Agent>>,
     pub(super) heard: Stamp<Agent>,
-    pub(super) closings: Vec<(StreamNumber, SenderMessage)>,
+    pub(super) closings: Vec<(StreamNumber, Claim<SenderCounts>)>,
     /// The TCP streams of each way together: one by one, they would be more than a frame.
-    pub(super) tcp_sent: Option<TcpSent>,
-    pub(super) tcp_came: Option<TcpCame>,
+    pub(super) tcp_sender: Option<TcpSenderCounts>,
+    pub(super) tcp_receiver: Option<TcpReceiverCounts>,
     pub(super) account: Account,
     pub(super) part: Part,
 }
@@ -124,29 +123,25 @@ impl Session {
         match event {
             Event::Heard(at) => running.heard = running.heard.max(at),
             Event::Sent(stream, sent) => {
-                let sent: SenderMessage = (&sent).into();
+                let sent = Claim::of(sent);
                 running.closings.push((stream, sent.clone()));
                 if let Some(connection) = connection {
                     self.say(connection, Message::Closing { trial: id.number, stream, sent });
                 }
             }
             Event::Came(stream, counts) => {
-                running.account.counts.push((stream, (&counts).into()));
+                running.account.received.push((stream, counts.into()));
             }
             Event::TcpSent(_, sent) => {
-                let sum = running.tcp_sent.get_or_insert_default();
+                let sum = running.tcp_sender.get_or_insert_default();
                 sum.merge(&sent);
             }
-            Event::TcpCame(_, came) => match &mut running.tcp_came {
+            Event::TcpCame(_, came) => match &mut running.tcp_receiver {
                 Some(sum) => sum.merge(&came),
                 none => *none = Some(came),
             },
             Event::Reflected(reflected) => {
-                running.account.probes = (&reflected.probes).into();
-                running.account.marks = reflected.marks;
-                running.account.replies = reflected.replies;
-                running.account.replies_refused = reflected.refused;
-                running.account.follow_ups = convert::follow_ups(&reflected);
+                running.account.probes = reflected.into();
             }
             Event::Host(host) => {
                 running.account.host = host.into();
@@ -276,8 +271,8 @@ impl Session {
             started_at: None,
             heard: now,
             closings: Vec::new(),
-            tcp_sent: None,
-            tcp_came: None,
+            tcp_sender: None,
+            tcp_receiver: None,
             account: Account { trial: id.number, ..Account::default() },
             part: Part::Open { trial, secrets: secrets.clone(), stop_at },
         });
@@ -348,6 +343,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::{AskedTcp, AskedTrial};
+    use crate::direction::PerDirection;
     use crate::session::agent::tests::{
         DRIVER, at, check_fault, count, greeted, prepare, request, say,
     };
@@ -377,19 +374,19 @@ mod tests {
         let Message::Request(asked) = request() else { unreachable!("it is one") };
         let asked = crate::wire::control::Request { load: Some(load), ..asked };
         say(&mut session, 0, Message::Request(asked));
-        let tcp = crate::wire::control::TcpLoadMessage {
-            forward_bit_s: None,
-            reverse_bit_s: Some(1_000_000),
+        let tcp = AskedTcp {
+            payload_bit_s: PerDirection { forward: None, reverse: Some(1_000_000) },
             streams: 1,
-            mtu: 1_500,
+            path_mtu_octets: 1_500,
             congestion_control: "vegas".into(),
             capacity: false,
             verify: false,
-            round_trip_ns: None,
+            idle_round_trip_ns: None,
         };
         let duration_ns = Span::from_secs(10).nanos();
-        let (trial, dscp, probes_s) = (1, 0, None);
-        let prepare = Prepare { trial, duration_ns, dscp, probes_s, load: None, tcp: Some(tcp) };
+        let (dscp, probe_packets_s, udp) = (0, 100, None);
+        let asked = AskedTrial { duration_ns, dscp, probe_packets_s, udp, tcp: Some(tcp) };
+        let prepare = Prepare { trial: 1, asked };
         let actions = say(&mut session, 0, Message::Prepare(prepare));
         let [Action::Say(DRIVER, Message::Refused { reason })] = &actions[..] else {
             panic!("{actions:?}")
@@ -440,7 +437,7 @@ mod tests {
         let over = say(&mut session, 56, prepare(10));
         assert!(matches!(over[..], [Action::Say(_, Message::Refused { .. })]), "{over:?}");
         for closing in [true, false] {
-            let sent = (&SenderCounts::default()).into();
+            let sent = SenderCounts::default().into();
             let closing = match closing {
                 true => Message::Closing { trial: 1, stream: 1, sent },
                 false => Message::Stop { trial: 1 },

@@ -16,12 +16,13 @@ mod reconnect;
 
 mod state;
 
+use crate::account::{HostFacts, Outcome, SenderCounts, Status};
 use crate::clock::{Driver, Stamp};
-use crate::flow::{LATE_MAX, NearEvent as Event, Outcome, SenderCounts, Status, Stream, TcpStream};
+use crate::flow::{LATE_MAX, NearEvent as Event, Stream, TcpStream, TrialRun};
 use crate::plan::{Limits, Trial};
 use crate::policy::Request;
 use crate::session::driver::state::{Link, State};
-use crate::session::{ANSWER_MAX, QUIET_MAX, convert, hello};
+use crate::session::{ANSWER_MAX, QUIET_MAX, hello};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
@@ -76,6 +77,8 @@ pub struct Introduced {
     pub role: Option<String>,
     /// What it calls this driver's key.
     pub who: Option<String>,
+    /// Its host, where it said what that is.
+    pub host: Option<HostFacts>,
 }
 
 /// The longest word of an agent's that is kept.
@@ -119,7 +122,7 @@ pub enum Action {
     /// The largest payload that crosses both ways; `None` where nothing did.
     PayloadFound(Option<u32>),
     /// The trial is over.
-    Ended(Box<Outcome>),
+    Ended(Box<TrialRun>),
     /// The conversation is over.
     Failed(Failure),
 }
@@ -281,7 +284,8 @@ impl Session {
                 State::ExpectGrant { then: Some((_, trial)), .. }
                 | State::ExpectPrepared { trial, .. },
                 Message::Refused { reason },
-            ) => self.end_with(Outcome::nothing(trial, Status::Refused, reason)),
+            ) => self
+                .end_with(TrialRun { trial, outcome: Outcome::nothing(Status::Refused, reason) }),
             (
                 State::ExpectPrepared { task, trial, .. },
                 Message::Prepared { trial: number, streams },
@@ -439,7 +443,7 @@ impl Session {
 
     fn ask_for_leave(&mut self, now: Stamp<Driver>, then: Option<(Task, Trial)>) -> State {
         if let Some(request) = &self.request {
-            self.say(Message::Request(convert::request(self.run, request)));
+            self.say(Message::Request(crate::session::request(self.run, request)));
         }
         self.asked_at = now;
         State::ExpectGrant { then, until: now.after_nanos(REACH_MAX.nanos()) }
@@ -461,8 +465,8 @@ impl Session {
         State::Over
     }
 
-    fn end_with(&mut self, outcome: Outcome) -> State {
-        self.actions.push_back(Action::Ended(Box::new(outcome)));
+    fn end_with(&mut self, run: TrialRun) -> State {
+        self.actions.push_back(Action::Ended(Box::new(run)));
         State::Idle
     }
 
@@ -475,6 +479,7 @@ impl Session {
             program: word(&hello.program),
             role: hello.role.as_deref().map(word),
             who: hello.who.as_deref().map(word),
+            host: hello.host.and_then(|host| host.into_fact().ok()),
         };
         match hello.limits.map(Limits::try_from) {
             Some(Ok(limits)) => {
@@ -535,7 +540,7 @@ mod tests {
         let actions = say(&mut session, Message::Hello(other));
         let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
         let text = failure.to_string();
-        assert!(text.contains("speaks protocol version 4, this driver speaks 3"), "{text}");
+        assert!(text.contains("speaks protocol version 5, this driver speaks 4"), "{text}");
         assert!(!session.is_connected());
     }
 

@@ -8,14 +8,14 @@ use super::{Action, Failure, Opening, REACH_MAX, Session, Task, TcpOpening};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{HandshakeFailed, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::plan::Trial;
-use crate::session::{ANSWER_MAX, convert};
+use crate::session::ANSWER_MAX;
 use crate::wire::StreamNumber;
-use crate::wire::control::{Message, Secrets};
+use crate::wire::control::{Message, Prepare, Secrets};
 use std::collections::BTreeMap;
 
 impl Session {
     pub(super) fn prepare(&mut self, now: Stamp<Driver>, task: Task, trial: Trial) -> State {
-        self.say(Message::Prepare(convert::prepare(self.trials, &trial)));
+        self.say(Message::Prepare(Prepare { trial: self.trials, asked: (&trial).into() }));
         self.asked_at = now;
         State::ExpectPrepared { task, trial, until: now.after_nanos(REACH_MAX.nanos()) }
     }
@@ -56,8 +56,8 @@ impl Session {
             heard: now,
             sent: BTreeMap::new(),
             came: BTreeMap::new(),
-            tcp_sent: BTreeMap::new(),
-            tcp_came: BTreeMap::new(),
+            tcp_sender: BTreeMap::new(),
+            tcp_receiver: BTreeMap::new(),
             probed: None,
             account: None,
             stopping: None,

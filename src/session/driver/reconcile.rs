@@ -5,13 +5,13 @@
 
 use super::state::{Link, Running, State, Stopping};
 use super::{Action, Session};
+use crate::account::{
+    Claim, HostCounts, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts, SenderCounts,
+    Status, TcpReceiverCounts, TcpSenderCounts,
+};
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
-use crate::flow::{
-    Half, HostLimits, NearEvent as Event, Outcome, PROBE_STREAM, ReceiverCounts, SenderCounts,
-    Status, TcpCame, TcpSent,
-};
-use crate::session::{Inconsistent, convert};
+use crate::flow::{NearEvent as Event, PROBE_STREAM, TrialRun};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message};
@@ -21,7 +21,7 @@ impl Session {
     pub(super) fn on_trial_message(&mut self, mut running: Running, message: Message) -> Running {
         let result = match message {
             Message::Closing { trial, stream, sent } if trial == self.trials => {
-                SenderCounts::try_from(&sent).map(|sent| {
+                sent.into_fact().map(|sent| {
                     self.actions.push_back(Action::Close(stream, sent.clone()));
                     running.sent.insert(stream, sent);
                 })
@@ -29,8 +29,10 @@ impl Session {
             Message::Account(account) if account.trial == self.trials => {
                 let trial = &running.trial;
                 let last_due = trial.probe_rate().due(trial.probes().saturating_sub(1));
-                let (sent, last_due_ns) = (account.replies, last_due.nanos());
-                let replies = SenderCounts { sent, last_due_ns, ..SenderCounts::default() };
+                let replies = account.probes.fact().map_or(0, |probes| probes.replies);
+                let last_due_ns = last_due.nanos();
+                let replies =
+                    SenderCounts { sent: replies, last_due_ns, ..SenderCounts::default() };
                 self.actions.push_back(Action::Close(PROBE_STREAM, replies));
                 running.account = Some(*account);
                 Ok(())
@@ -51,8 +53,8 @@ impl Session {
                 running.sent.insert(stream, sent);
             }
             Event::Came(stream, counts) => _ = running.came.insert(stream, counts),
-            Event::TcpSent(stream, sent) => _ = running.tcp_sent.insert(stream, sent),
-            Event::TcpCame(stream, came) => _ = running.tcp_came.insert(stream, came),
+            Event::TcpSent(stream, sent) => _ = running.tcp_sender.insert(stream, sent),
+            Event::TcpCame(stream, came) => _ = running.tcp_receiver.insert(stream, came),
             Event::Probed(probed) => running.probed = Some(probed),
             Event::Heard(at) => running.heard = running.heard.max(at),
             Event::Opened(_) | Event::NotOpened(..) | Event::NotConnected(..) => {}
@@ -62,7 +64,7 @@ impl Session {
     }
 
     pub(super) fn close(&mut self, stream: StreamNumber, sent: &SenderCounts) {
-        self.say(Message::Closing { trial: self.trials, stream, sent: sent.into() });
+        self.say(Message::Closing { trial: self.trials, stream, sent: sent.clone().into() });
     }
 
     /// Ends the trial under way when both ends have counted all, or nothing more can come.
@@ -114,22 +116,22 @@ impl Session {
 }
 
 /// Puts both ends' accounts together.
-fn compose(mut running: Running) -> Outcome {
-    let mut outcome = Outcome::nothing(running.trial, Status::Ok, String::new());
+fn compose(mut running: Running) -> TrialRun {
+    let mut outcome = Outcome { status: Status::Ok, ..Outcome::default() };
     let stopping = running.stopping.take();
-    let account = running.account.take();
-    let no_account = || account.is_none().then(|| "the agent's account is missing".to_owned());
-    outcome.reason = stopping.map(|stopping| stopping.reason).or_else(no_account);
-    let (agent, broken) = match account.as_ref().map(take_account).transpose() {
-        Ok(agent) => (agent, None),
-        Err(error) => (None, Some(format!("the agent's account makes no sense: {error}"))),
+    let mut agent = running.account.take().map(AgentAccount::of);
+    let no_account = || match &mut agent {
+        None => Some("the agent's account is missing".to_owned()),
+        Some(agent) => {
+            let why = agent.invalid.take()?;
+            Some(format!("the agent's account makes no sense: {why}"))
+        }
     };
-    outcome.reason = outcome.reason.take().or(broken);
-    outcome.agent = agent.as_ref().map(|agent| agent.host).unwrap_or_default();
-    let came_to_agent = agent.as_ref().map(|agent| &agent.counts);
+    outcome.reason = stopping.map(|stopping| stopping.reason).or_else(no_account);
+    outcome.agent_host = agent.as_ref().and_then(|agent| agent.host).unwrap_or_default();
     for direction in Direction::ALL {
-        let came = match direction {
-            Direction::Forward => came_to_agent,
+        let received = match direction {
+            Direction::Forward => agent.as_ref().map(|agent| &agent.received),
             Direction::Reverse => Some(&running.came),
         };
         let mut streams = running
@@ -137,24 +139,29 @@ fn compose(mut running: Running) -> Outcome {
             .iter()
             .filter(|stream| stream.number != PROBE_STREAM && stream.direction == direction)
             .map(|stream| stream.number);
-        let half = outcome.half_mut(direction);
-        half.sent =
-            sum(streams.clone().map(|stream| running.sent.get(&stream)), SenderCounts::merge);
-        half.came = came
-            .and_then(|came| sum(streams.by_ref().map(|s| came.get(&s)), ReceiverCounts::merge));
-        half.gaps = half.came.as_ref().map(|came| came.gaps.clone()).unwrap_or_default();
+        let sent = streams.clone().map(|stream| running.sent.get(&stream));
+        let one_way = outcome.one_way_mut(direction);
+        one_way.sender = sum(sent, SenderCounts::merge);
+        one_way.receiver = received.and_then(|received| {
+            sum(streams.by_ref().map(|s| received.get(&s)), ReceiverCounts::merge)
+        });
+        let silences = one_way.receiver.as_ref().map(|receiver| receiver.silences.clone());
+        one_way.silences = silences.unwrap_or_default();
     }
     compose_tcp(&mut outcome, &running, agent.as_ref());
     let probed = running.probed.map(|probed| *probed).unwrap_or_default();
-    let reflected = agent.map(|agent| agent.reflected);
+    let reflected = agent.and_then(|agent| agent.reflected);
     let marks = reflected.as_ref().map(|reflected| reflected.marks);
-    outcome.take_probes(probed.exchanges, probed.refused, probed.replies, reflected);
-    (outcome.forward.probing.marks, outcome.reverse.probing.marks) = (marks, Some(probed.marks));
+    let mut run = TrialRun { trial: running.trial, outcome };
+    run.take_probes(probed.exchanges, probed.refused, probed.replies, reflected);
+    let outcome = &mut run.outcome;
+    (outcome.forward.probes.marks, outcome.reverse.probes.marks) = (marks, Some(probed.marks));
     if outcome.reason.is_some() {
         outcome.status = Status::Partial;
-        Direction::ALL.into_iter().for_each(|way| put_down_tail(outcome.half_mut(way)));
+        let directions = Direction::ALL.into_iter();
+        directions.for_each(|direction| put_down_tail(outcome.one_way_mut(direction)));
     }
-    outcome
+    run
 }
 
 /// Puts both ends' accounts of TCP together.
@@ -165,15 +172,21 @@ fn compose_tcp(outcome: &mut Outcome, running: &Running, agent: Option<&AgentAcc
         if numbers.is_empty() {
             continue;
         }
-        let own_sent = sum(numbers.iter().map(|n| running.tcp_sent.get(n)), TcpSent::merge);
-        let own_came = sum(numbers.iter().map(|n| running.tcp_came.get(n)), TcpCame::merge);
-        let half = outcome.half_mut(direction);
-        (half.tcp_sent, half.tcp_came) = match direction {
-            Direction::Forward => (own_sent, agent.and_then(|agent| agent.tcp_came.clone())),
-            Direction::Reverse => (agent.and_then(|agent| agent.tcp_sent.clone()), own_came),
+        let sent = numbers.iter().map(|number| running.tcp_sender.get(number));
+        let received = numbers.iter().map(|number| running.tcp_receiver.get(number));
+        let one_way = outcome.one_way_mut(direction);
+        (one_way.tcp_sender, one_way.tcp_receiver) = match direction {
+            Direction::Forward => (
+                sum(sent, TcpSenderCounts::merge),
+                agent.and_then(|agent| agent.tcp_receiver.clone()),
+            ),
+            Direction::Reverse => (
+                agent.and_then(|agent| agent.tcp_sender.clone()),
+                sum(received, TcpReceiverCounts::merge),
+            ),
         };
-        if let Some(came) = &half.tcp_came {
-            half.gaps = came.gaps.clone();
+        if let Some(receiver) = &one_way.tcp_receiver {
+            one_way.silences = receiver.silences.clone();
         }
     }
 }
@@ -181,14 +194,14 @@ fn compose_tcp(outcome: &mut Outcome, running: &Running, agent: Option<&AgentAcc
 /// Of a trial that was cut short, a receiver may have closed its account before it knew what was
 /// sent. What it never saw is lost; whether on the line, or because nobody listened any more, is
 /// not known.
-fn put_down_tail(half: &mut Half) {
-    let (Some(sent), Some(came)) = (&half.sent, &mut half.came) else { return };
-    let seen = came.received + came.lost() + came.late + came.host_dropped;
-    let tail = sent.sent.saturating_sub(seen);
-    came.periods.close();
-    came.periods.on_lost(tail);
-    came.periods.close();
-    came.unattributed += tail;
+fn put_down_tail(one_way: &mut OneWayCounts) {
+    let (Some(sender), Some(receiver)) = (&one_way.sender, &mut one_way.receiver) else { return };
+    let seen = receiver.received + receiver.lost() + receiver.late + receiver.host_dropped;
+    let tail = sender.sent.saturating_sub(seen);
+    receiver.losses.close();
+    receiver.losses.on_lost(tail);
+    receiver.losses.close();
+    receiver.unattributed += tail;
 }
 
 /// The sum of the accounts, or `None` where one is missing or there is none.
@@ -203,23 +216,51 @@ fn sum<'a, T: Clone + 'a>(
     Some(sum)
 }
 
+/// The agent's account, as far as it can be so.
 struct AgentAccount {
-    counts: BTreeMap<StreamNumber, ReceiverCounts>,
-    tcp_sent: Option<TcpSent>,
-    tcp_came: Option<TcpCame>,
-    reflected: crate::flow::Reflected,
-    host: HostLimits,
+    received: BTreeMap<StreamNumber, ReceiverCounts>,
+    tcp_sender: Option<TcpSenderCounts>,
+    tcp_receiver: Option<TcpReceiverCounts>,
+    reflected: Option<ReflectorCounts>,
+    host: Option<HostCounts>,
+    /// Why a part of it is missing: the first that cannot be so.
+    invalid: Option<String>,
 }
 
-fn take_account(account: &Account) -> Result<AgentAccount, Inconsistent> {
-    let counts = account.counts.iter().map(|(stream, counts)| Ok((*stream, counts.try_into()?)));
-    Ok(AgentAccount {
-        counts: counts.collect::<Result<_, Inconsistent>>()?,
-        tcp_sent: account.tcp_sent.as_deref().map(TryInto::try_into).transpose()?,
-        tcp_came: account.tcp_came.as_deref().map(TryInto::try_into).transpose()?,
-        reflected: convert::reflected(account)?,
-        host: account.host.into(),
-    })
+impl AgentAccount {
+    fn of(account: Account) -> Self {
+        let mut invalid = None;
+        let streams = account.received.into_iter();
+        let of_stream = |number: StreamNumber| format!("stream {number}");
+        let received = streams
+            .filter_map(|(number, claim)| {
+                Some((number, valid(claim, &of_stream(number), &mut invalid)?))
+            })
+            .collect();
+        Self {
+            received,
+            tcp_sender: account
+                .tcp_sender
+                .and_then(|claim| valid(claim, "the TCP sender", &mut invalid)),
+            tcp_receiver: account
+                .tcp_receiver
+                .and_then(|claim| valid(claim, "the TCP receiver", &mut invalid)),
+            reflected: valid(account.probes, "the probes", &mut invalid),
+            host: valid(account.host, "the host", &mut invalid),
+            invalid,
+        }
+    }
+}
+
+/// The fact that is claimed of `what`; where it cannot be so, the first reason is kept.
+fn valid<T>(claim: Claim<T>, what: &str, invalid: &mut Option<String>) -> Option<T> {
+    match claim.into_fact() {
+        Ok(fact) => Some(fact),
+        Err(why) => {
+            invalid.get_or_insert_with(|| format!("{what}: {why}"));
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -230,12 +271,14 @@ mod tests {
     /// of none.
     #[test]
     fn what_a_receiver_that_was_stopped_never_saw_is_lost_and_doubtful() {
-        let sent = Some(SenderCounts { sent: 10, ..SenderCounts::default() });
-        let mut came = ReceiverCounts { received: 6, ..ReceiverCounts::default() };
-        came.periods.on_lost(1);
-        let mut half = Half { sent, came: Some(came), ..Half::default() };
-        put_down_tail(&mut half);
-        let came = half.came.expect("it was there");
-        assert_eq!((came.lost(), came.unattributed, came.periods.longest()), (4, 3, 3));
+        let sender = Some(SenderCounts { sent: 10, ..SenderCounts::default() });
+        let mut receiver = ReceiverCounts { received: 6, ..ReceiverCounts::default() };
+        receiver.losses.on_lost(1);
+        let receiver = Some(receiver);
+        let mut one_way = OneWayCounts { sender, receiver, ..OneWayCounts::default() };
+        put_down_tail(&mut one_way);
+        let receiver = one_way.receiver.expect("it was there");
+        let ReceiverCounts { losses, unattributed, .. } = &receiver;
+        assert_eq!((receiver.lost(), *unattributed, losses.longest()), (4, 3, 3));
     }
 }

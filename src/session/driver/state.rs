@@ -2,12 +2,10 @@
 //! They never say anything: what follows a state is decided where it is consumed.
 
 use super::{REACH_MAX, Session, Task};
+use crate::account::{ReceiverCounts, SenderCounts, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
-use crate::flow::{
-    LATE_MAX, PROBE_STREAM, Probed, ReceiverCounts, SenderCounts, Stream, TcpCame, TcpSent,
-    TcpStream,
-};
+use crate::flow::{LATE_MAX, PROBE_STREAM, Probed, Stream, TcpStream};
 use crate::plan::Trial;
 use crate::session::QUIET_MAX;
 use crate::wire::StreamNumber;
@@ -74,8 +72,8 @@ pub(super) struct Running {
     pub(super) heard: Stamp<Driver>,
     pub(super) sent: BTreeMap<StreamNumber, SenderCounts>,
     pub(super) came: BTreeMap<StreamNumber, ReceiverCounts>,
-    pub(super) tcp_sent: BTreeMap<StreamNumber, TcpSent>,
-    pub(super) tcp_came: BTreeMap<StreamNumber, TcpCame>,
+    pub(super) tcp_sender: BTreeMap<StreamNumber, TcpSenderCounts>,
+    pub(super) tcp_receiver: BTreeMap<StreamNumber, TcpReceiverCounts>,
     pub(super) probed: Option<Box<Probed>>,
     pub(super) account: Option<Account>,
     pub(super) stopping: Option<Stopping>,
@@ -97,8 +95,8 @@ impl Running {
             (number, Direction::Reverse) => self.came.contains_key(&number),
         };
         let tcp_counted = |stream: &TcpStream| match stream.direction {
-            Direction::Forward => self.tcp_sent.contains_key(&stream.number),
-            Direction::Reverse => self.tcp_came.contains_key(&stream.number),
+            Direction::Forward => self.tcp_sender.contains_key(&stream.number),
+            Direction::Reverse => self.tcp_receiver.contains_key(&stream.number),
         };
         self.streams.iter().all(counted) && self.tcp.iter().all(tcp_counted)
     }

@@ -6,11 +6,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use linkqual::account::{
+    HostCounts, HostFacts, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts,
+    TcpSenderCounts,
+};
 use linkqual::clock::Stamp;
 use linkqual::direction::{Directions, PerDirection};
-use linkqual::flow::{
-    FarEvent, HostLimits, NearEvent, ReceiverCounts, Reflected, SenderCounts, TcpCame, TcpSent,
-};
+use linkqual::flow::{FarEvent, NearEvent};
 use linkqual::plan::{CongestionControl, Limits, Load, LoadKind, TcpLoad, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::{agent, driver};
@@ -71,6 +73,10 @@ impl agent::Host for Dice {
     fn lacks(&self, _: &Trial) -> Option<String> {
         None
     }
+
+    fn facts(&self) -> HostFacts {
+        HostFacts::default()
+    }
 }
 
 struct Agent(agent::Session);
@@ -108,8 +114,8 @@ impl Agent {
             if let agent::Action::Stop(id) = action {
                 let now = Stamp::from_nanos(now_ns);
                 self.0.handle_trial(id, FarEvent::Heard(now));
-                self.0.handle_trial(id, FarEvent::Reflected(Reflected::default()));
-                self.0.handle_trial(id, FarEvent::Host(HostLimits::default()));
+                self.0.handle_trial(id, FarEvent::Reflected(ReflectorCounts::default()));
+                self.0.handle_trial(id, FarEvent::Host(HostCounts::default()));
             }
         }
     }
@@ -188,9 +194,10 @@ impl Driver {
                     let sent = NearEvent::Sent(1, SenderCounts::default());
                     self.session.handle_trial(now, sent);
                     self.session.handle_trial(now, NearEvent::Came(2, ReceiverCounts::default()));
-                    let sent = NearEvent::TcpSent(1, TcpSent::default());
+                    let sent = NearEvent::TcpSent(1, TcpSenderCounts::default());
                     self.session.handle_trial(now, sent);
-                    self.session.handle_trial(now, NearEvent::TcpCame(2, TcpCame::default()));
+                    let received = NearEvent::TcpCame(2, TcpReceiverCounts::default());
+                    self.session.handle_trial(now, received);
                     self.session.handle_trial(now, NearEvent::Probed(Box::default()));
                 }
                 _ => {}

@@ -1,10 +1,10 @@
 //! Clocks that are off, drift and step, and what delays and their variation say then.
 
 use super::world::{Setup, play};
-use super::{MS, SECOND, check_truth, good, outcome, setup, trial};
+use super::{MS, SECOND, check_truth, good, outcome, setup, trial, trial_run};
 use linkqual::direction::{Direction, Directions, PerDirection};
 use linkqual::emulation::{DriftingClock, Jitter, Spec};
-use linkqual::flow::{Evidence, Outcome};
+use linkqual::flow::{Evidence, TrialRun};
 use linkqual::metric::Criteria;
 use linkqual::plan::{Metric, Requirements, Trial};
 use linkqual::stats::confidence::Confidence;
@@ -40,22 +40,22 @@ fn clocks_that_drift_and_are_hours_apart_change_no_delay() {
         let run = play(&setup);
         check_truth(&setup, &run);
         let outcome = outcome(&setup, &run);
-        assert_eq!(outcome.clock_steps, 0, "seed {}", setup.seed);
-        assert_eq!(caveats_of(outcome), [], "seed {}", setup.seed);
-        check_round_trips(&setup, &outcome.round_trip);
+        assert_eq!(outcome.round_trip.clock_steps, 0, "seed {}", setup.seed);
+        assert_eq!(caveats_of(trial_run(&setup, &run)), [], "seed {}", setup.seed);
+        check_round_trips(&setup, &outcome.round_trip.delays);
         for direction in Direction::ALL {
             // A floor through points that are each rounded by less than 2 ns.
-            let probing = &outcome.half(direction).probing;
+            let probing = &outcome.one_way(direction).probes;
             let variation_ns = probing.variation.max_ns().unwrap();
             assert!(variation_ns <= 4, "{direction}: {variation_ns} ns; seed {}", setup.seed);
         }
         let apart_ppm = f64::from(agent_ppb - driver_ppb) / 1e3;
-        let skew_ppm = outcome.forward.probing.skew_ppm.unwrap();
+        let skew_ppm = outcome.forward.probes.skew_ppm.unwrap();
         assert!((skew_ppm - apart_ppm).abs() < 0.1, "{skew_ppm} is not {apart_ppm}");
         // The agent's reading less the driver's, at some moment of the 12 s since the beginning.
-        let offset = outcome.offset.unwrap();
-        let error_ns = offset.error_ns() + 13 * 200_000;
-        assert!(offset.agent_ahead_ns().abs_diff(-offset_ns) <= error_ns, "{offset:?}");
+        let offset = outcome.round_trip.clock_offset.unwrap();
+        let error_ns = offset.error_ns + 13 * 200_000;
+        assert!(offset.agent_ahead_ns.abs_diff(-offset_ns) <= error_ns, "{offset:?}");
     }
 }
 
@@ -70,13 +70,13 @@ fn a_step_of_the_agents_clock_is_found_and_doubted() {
         let run = play(&setup);
         check_truth(&setup, &run);
         let outcome = outcome(&setup, &run);
-        assert_eq!(outcome.clock_steps, 1, "{by_ns} ns; seed {}", setup.seed);
-        check_round_trips(&setup, &outcome.round_trip);
-        let caveats = caveats_of(outcome);
+        assert_eq!(outcome.round_trip.clock_steps, 1, "{by_ns} ns; seed {}", setup.seed);
+        check_round_trips(&setup, &outcome.round_trip.delays);
+        let caveats = caveats_of(trial_run(&setup, &run));
         let [caveat] = caveats.as_slice() else { unreachable!("{caveats:?}; seed {}", setup.seed) };
         assert_eq!((caveat.metrics.as_slice(), caveat.bias), (&[Metric::Jitter][..], Bias::Either));
         for direction in Direction::ALL {
-            let variation = &outcome.half(direction).probing.variation;
+            let variation = &outcome.one_way(direction).probes.variation;
             assert!(variation.max_ns().unwrap() <= 4, "{direction}; seed {}", setup.seed);
         }
     }
@@ -108,22 +108,22 @@ fn delays_and_their_variation_are_those_of_the_line() {
         check_truth(&setup, &run);
         let outcome = outcome(&setup, &run);
         let truth_ns = |q| jitter.quantile_ns(q).unwrap();
-        check_quantiles(&setup, &outcome.round_trip, |q| 20 * MS + truth_ns(q));
+        check_quantiles(&setup, &outcome.round_trip.delays, |q| 20 * MS + truth_ns(q));
         // The least of 3000: the chance that none is below the 1 % quantile is 8e-14.
-        let floor_ns = outcome.round_trip.min_ns().unwrap();
+        let floor_ns = outcome.round_trip.delays.min_ns().unwrap();
         assert!((20 * MS..=20 * MS + truth_ns(0.01)).contains(&floor_ns), "{jitter:?}");
-        check_quantiles(&setup, &outcome.forward.probing.variation, truth_ns);
-        assert!(outcome.reverse.probing.variation.max_ns().unwrap() <= 1, "{jitter:?}");
+        check_quantiles(&setup, &outcome.forward.probes.variation, truth_ns);
+        assert!(outcome.reverse.probes.variation.max_ns().unwrap() <= 1, "{jitter:?}");
     }
 }
 
 /// The caveats about one trial, where nothing is required.
-fn caveats_of(outcome: &Outcome) -> Vec<Caveat> {
+fn caveats_of(run: &TrialRun) -> Vec<Caveat> {
     let criteria = Criteria {
         requirements: Requirements::default(),
         committed: PerDirection::default(),
         layer: Layer::L2,
         framing: Framing::plain(IpVersion::V4),
     };
-    caveats(&criteria, &Evidence { path_mtu: None, outcomes: vec![outcome.clone()] })
+    caveats(&criteria, &Evidence { path_mtu: None, trials: vec![run.clone()] })
 }

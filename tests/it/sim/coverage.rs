@@ -9,12 +9,12 @@
 //! average where it holds.
 
 use super::{MS, seed};
+use linkqual::account::{Outcome, ReceiverCounts, Status};
 use linkqual::clock::{Driver, Stamp};
 use linkqual::direction::{Direction, PerDirection};
 use linkqual::emulation::{Applies, Class, EmulatedLink, Jitter, Loss, Spec};
 use linkqual::flow::{
-    Arrived, Closing, End, Evidence, Exchange, Outcome, Receiver, ReceiverCounts, Returned, Status,
-    Steady, Stream,
+    Arrived, Closing, End, Evidence, Exchange, Receiver, Returned, Steady, Stream, TrialRun,
 };
 use linkqual::metric::{Criteria, Measured, Measurement, measure};
 use linkqual::plan::{Metric, Requirement, Requirements, Trial};
@@ -86,6 +86,7 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
         capacity: false,
         steady: Steady::of(Span::from_secs(2)),
         dscp: linkqual::plan::Dscp::default(),
+        listed_max: 100,
     };
     let spec = Spec { loss: vec![(Applies::ToAll, loss.clone())], ..Spec::default() };
     let mut line = EmulatedLink::new(spec, seed);
@@ -105,7 +106,7 @@ fn loss_coverage(loss: &Loss, truth: f64, packets: u64) -> Coverage {
     let mut coverage = Coverage::default();
     for line in 0..LINES {
         let counts = counts(loss, packets, seed().wrapping_add(u64::from(line)));
-        let bounds = bounds_of_loss(&counts.periods, packets, Confidence::P95);
+        let bounds = bounds_of_loss(&counts.losses, packets, Confidence::P95);
         let Bounds { low, high } = bounds.unwrap();
         coverage.count(Some(low), Some(high), truth);
     }
@@ -238,9 +239,10 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     };
     let exchanges: Vec<Exchange> = (0..probes).map(exchange).collect();
     let trial = Trial::new(None, Span::from_millis(probes * 10)).unwrap();
-    let mut outcome = Outcome::nothing(trial, Status::Ok, String::new());
-    outcome.take_probes(exchanges, 0, ReceiverCounts::default(), None);
-    let measurements = measure(&criteria(), &Evidence { path_mtu: None, outcomes: vec![outcome] });
+    let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
+    let mut run = TrialRun { trial, outcome };
+    run.take_probes(exchanges, 0, ReceiverCounts::default(), None);
+    let measurements = measure(&criteria(), &Evidence { path_mtu: None, trials: vec![run] });
     let sides = |metric, direction| {
         let wanted =
             |m: &&Measurement| m.requirement.metric() == metric && m.direction == direction;

@@ -2,9 +2,9 @@
 
 use super::world::{Blow, Run, Setup, play};
 use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
+use linkqual::account::{Silence, Status};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Class, Loss, Outage, Spec};
-use linkqual::flow::{Silence, Status};
 use linkqual::plan::Trial;
 use linkqual::units::Span;
 
@@ -75,7 +75,7 @@ fn a_control_connection_that_falls_silent_changes_nothing() {
 fn a_start_that_is_not_heard_is_said_again() {
     let (setup, run) = with(&[(MS, Blow::ControlStalls)]);
     super::check_truth(&setup, &run);
-    assert_eq!(outcome(&setup, &run).reverse.came.as_ref().unwrap().received, 2_000);
+    assert_eq!(outcome(&setup, &run).reverse.receiver.as_ref().unwrap().received, 2_000);
 }
 
 /// Neither end has the other's account: each half is told as far as one end knows it.
@@ -88,9 +88,9 @@ fn a_control_channel_that_is_dead_for_good_leaves_this_ends_own_half() {
     assert!(reason.contains("could not be fetched: nothing answers"), "{reason}");
     let offered = |direction| super::line(&run, direction).counts(Class::Load).offered;
     assert_eq!(Direction::ALL.map(offered), [2_000, 2_000], "seed {}", setup.seed);
-    assert_eq!(outcome.forward.sent.as_ref().unwrap().sent, 2_000);
-    assert_eq!(outcome.forward.came, None, "the agent's account cannot have come");
-    assert_eq!(outcome.reverse.came.as_ref().unwrap().received, 2_000);
+    assert_eq!(outcome.forward.sender.as_ref().unwrap().sent, 2_000);
+    assert_eq!(outcome.forward.receiver, None, "the agent's account cannot have come");
+    assert_eq!(outcome.reverse.receiver.as_ref().unwrap().received, 2_000);
     // Accounts are tried for until 20 s behind the trial's end; the last words take 3 s at most.
     let ended_ns = run.ended_ns.unwrap();
     assert!(ended_ns <= 33 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
@@ -105,11 +105,11 @@ fn an_agent_that_is_started_again_ends_the_run_soon() {
     let reason = outcome.reason.as_deref().unwrap();
     assert!(reason.contains("lost this run") && reason.contains("started again"), "{reason}");
     assert_eq!(run.others_granted, [true, true], "a new agent holds no lock");
-    let sent = outcome.forward.sent.as_ref().unwrap().sent;
+    let sent = outcome.forward.sender.as_ref().unwrap().sent;
     assert!((1_000..1_300).contains(&sent), "{sent} packets sent in 5 s, and until it was known");
-    let came = outcome.reverse.came.as_ref().unwrap();
+    let came = outcome.reverse.receiver.as_ref().unwrap();
     assert!((945..=950).contains(&came.received), "{} packets came in 4.75 s", came.received);
-    let longest = came.gaps.as_slice().iter().map(Silence::span).max();
+    let longest = came.silences.as_slice().iter().map(Silence::span).max();
     assert_eq!(longest, None, "what the agent did not send is not the line's doing");
     let ended_ns = run.ended_ns.unwrap();
     assert!(ended_ns <= 9 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
@@ -135,9 +135,9 @@ fn a_run_that_the_agent_has_ended_is_told_by_its_record() {
     check_identity(&setup, outcome);
     for direction in Direction::ALL {
         let truth = super::line(&run, direction).counts(Class::Load);
-        let half = outcome.half(direction);
-        assert_eq!(half.sent.as_ref().unwrap().sent, truth.offered, "{direction}");
-        let came = half.came.as_ref().unwrap();
+        let half = outcome.one_way(direction);
+        assert_eq!(half.sender.as_ref().unwrap().sent, truth.offered, "{direction}");
+        let came = half.receiver.as_ref().unwrap();
         assert_eq!(came.received, truth.delivered, "{direction}");
         assert_eq!(came.lost(), truth.lost(), "{direction}");
     }
@@ -210,9 +210,9 @@ fn an_interrupted_trial_tells_what_it_counted() {
     check_identity(&setup, outcome);
     for direction in Direction::ALL {
         let truth = super::line(&run, direction).counts(Class::Load);
-        let half = outcome.half(direction);
-        assert_eq!(half.sent.as_ref().unwrap().sent, truth.offered, "{direction}");
-        assert_eq!(half.came.as_ref().unwrap().received, truth.delivered, "{direction}");
+        let half = outcome.one_way(direction);
+        assert_eq!(half.sender.as_ref().unwrap().sent, truth.offered, "{direction}");
+        assert_eq!(half.receiver.as_ref().unwrap().received, truth.delivered, "{direction}");
     }
     assert!(run.last_load_ns[0] <= 5 * SECOND, "{} ns", run.last_load_ns[0]);
     check_free(&setup, &run);

@@ -94,7 +94,7 @@ fn reordering_is_no_loss_and_counted() {
         let run = play(&setup);
         for direction in Direction::ALL {
             let truth = overtaken(line(&run, direction).log());
-            let came = outcome(&setup, &run).half(direction).came.as_ref().unwrap();
+            let came = outcome(&setup, &run).one_way(direction).receiver.as_ref().unwrap();
             assert!(0 < truth, "nothing was overtaken; seed {}", setup.seed);
             assert_eq!(came.reordered, truth, "{direction}; seed {}", setup.seed);
         }
@@ -115,8 +115,8 @@ fn what_comes_two_seconds_late_is_late() {
     let outcome = outcome(&setup, &run);
     super::check_identity(&setup, outcome);
     for direction in Direction::ALL {
-        let came = outcome.half(direction).came.as_ref().unwrap();
-        assert_eq!((came.received, came.periods.lost()), (1_960, 40), "{direction}: {came:?}");
+        let came = outcome.one_way(direction).receiver.as_ref().unwrap();
+        assert_eq!((came.received, came.losses.lost()), (1_960, 40), "{direction}: {came:?}");
         assert!(38 <= came.late, "{direction}: {} late; seed {}", came.late, setup.seed);
     }
 }
@@ -172,7 +172,7 @@ fn what_a_host_refuses_was_never_sent() {
     let run = play(&setup);
     check_truth(&setup, &run);
     for direction in Direction::ALL {
-        let sent = outcome(&setup, &run).half(direction).sent.as_ref().unwrap();
+        let sent = outcome(&setup, &run).one_way(direction).sender.as_ref().unwrap();
         assert_eq!((sent.sent, sent.refused), (1_200, 200), "{direction}");
     }
 }
@@ -190,7 +190,7 @@ fn check_drops_alone(spec: &Spec) {
     let outcome = outcome(&setup, &run);
     super::check_identity(&setup, outcome);
     for direction in Direction::ALL {
-        let came = outcome.half(direction).came.as_ref().unwrap();
+        let came = outcome.one_way(direction).receiver.as_ref().unwrap();
         assert_eq!(came.received, 900, "{direction}; seed {}", setup.seed);
         let ours = came.host_dropped + came.unattributed;
         assert_eq!((ours, came.lost() - came.unattributed), (100, 0), "{direction}: {came:?}");

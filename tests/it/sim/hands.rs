@@ -1,14 +1,14 @@
 //! What `src/traffic` does with threads and sockets, as machines that are stepped: the same calls
 //! of `flow` in the same order, over the same octets.
 
+use linkqual::account::{Excess, Marks, ReceiverCounts, SenderCounts};
 use linkqual::clock::{Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::Class;
 use linkqual::flow::{
-    Arrived, Closing, End, Ending, Excess, FAREWELL, Handshake, LATE_MAX, NearEvent, Next,
-    Outgoing, Probed, Prober, Receiver, ReceiverCounts, Sender, SenderCounts, Stream,
+    Arrived, Closing, End, Ending, FAREWELL, Handshake, LATE_MAX, NearEvent, Next, Outgoing,
+    Probed, Prober, Receiver, Sender, Stream,
 };
-use linkqual::wire::control::Marks;
 use linkqual::wire::load::Header;
 use linkqual::wire::probe::{LEN_MIN, Probe, Reply};
 use linkqual::wire::seal::{KEY_LEN, Sealer};
@@ -290,7 +290,7 @@ impl Opening {
 
 enum Phase {
     ExpectStart,
-    Probing { stopped: bool },
+    ProbeCounts { stopped: bool },
     ExpectClosing { stop_by: Option<Stamp<Driver>> },
 }
 
@@ -346,7 +346,7 @@ impl Probes {
                     self.prober = Prober::new(self.stream, start);
                     let twice = Stream { slots: self.stream.slots * 2, ..self.stream };
                     self.replies = Receiver::new(twice, start);
-                    self.phase = Phase::Probing { stopped: false };
+                    self.phase = Phase::ProbeCounts { stopped: false };
                 }
                 None if orders.stopped => {
                     events.push(NearEvent::Probed(Box::default()));
@@ -355,7 +355,7 @@ impl Probes {
                 None => return Step::Wait(now.after_nanos(LOOK_NS)),
             }
         }
-        if let Phase::Probing { stopped } = &mut self.phase {
+        if let Phase::ProbeCounts { stopped } = &mut self.phase {
             if orders.stopped && !*stopped {
                 *stopped = true;
                 self.prober.stop(now);

@@ -14,9 +14,10 @@ mod timestamps;
 mod world;
 
 use hands::Host;
+use linkqual::account::{Outcome, Status};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Class, DriftingClock, EmulatedLink, Spec};
-use linkqual::flow::{Outcome, Status};
+use linkqual::flow::TrialRun;
 use linkqual::plan::{Load, LoadKind, Trial};
 use linkqual::units::{PacketRate, Span};
 use world::{Run, Setup};
@@ -68,6 +69,12 @@ const fn line(run: &Run, direction: Direction) -> &EmulatedLink {
 /// The outcome of a run that came to its end.
 #[track_caller]
 fn outcome<'a>(setup: &Setup, run: &'a Run) -> &'a Outcome {
+    &trial_run(setup, run).outcome
+}
+
+/// The trial, with what happened in it.
+#[track_caller]
+fn trial_run<'a>(setup: &Setup, run: &'a Run) -> &'a TrialRun {
     let seed = setup.seed;
     let ended = run.ended.as_ref().expect("the run has no end");
     ended.as_ref().unwrap_or_else(|failure| panicked(failure, seed))
@@ -82,8 +89,8 @@ fn panicked<T>(failure: &impl std::fmt::Display, seed: u64) -> T {
 #[track_caller]
 fn check_identity(setup: &Setup, outcome: &Outcome) {
     for direction in Direction::ALL {
-        let half = outcome.half(direction);
-        let (Some(sent), Some(came)) = (&half.sent, &half.came) else { continue };
+        let half = outcome.one_way(direction);
+        let (Some(sent), Some(came)) = (&half.sender, &half.receiver) else { continue };
         let all = came.received + came.lost() + came.late + came.host_dropped;
         assert_eq!(sent.sent, all, "{direction}: {came:?}; {setup:?}");
     }
@@ -96,25 +103,29 @@ fn check_truth(setup: &Setup, run: &Run) {
     assert_eq!(outcome.status, Status::Ok, "{:?}; {setup:?}", outcome.reason);
     check_identity(setup, outcome);
     for direction in Direction::ALL {
-        let half = outcome.half(direction);
+        let half = outcome.one_way(direction);
         let probes = line(run, direction).counts(Class::Probe);
-        assert_eq!(half.probing.sent, Some(probes.offered), "{direction} probes; {setup:?}");
-        let received = half.probing.received;
+        assert_eq!(half.probes.sent, Some(probes.offered), "{direction} probes; {setup:?}");
+        let received = half.probes.received;
         assert_eq!(received, Some(probes.delivered), "{direction} probes came; {setup:?}");
-        let loaded = outcome.trial.load().is_some_and(|load| load.directions().includes(direction));
-        let idle = outcome.trial.load().is_none();
+        let loaded = setup.trial.load().is_some_and(|load| load.directions().includes(direction));
+        let idle = setup.trial.load().is_none();
         let truth = match (loaded, idle) {
             (true, _) => line(run, direction).counts(Class::Load),
             (false, true) => probes,
             (false, false) => {
-                assert_eq!((&half.sent, &half.came), (&None, &None), "{direction}; {setup:?}");
+                assert_eq!(
+                    (&half.sender, &half.receiver),
+                    (&None, &None),
+                    "{direction}; {setup:?}"
+                );
                 continue;
             }
         };
-        let (sent, came) = (half.sent.as_ref().unwrap(), half.came.as_ref().unwrap());
+        let (sent, came) = (half.sender.as_ref().unwrap(), half.receiver.as_ref().unwrap());
         assert_eq!(sent.sent, truth.offered, "{direction} sent; {setup:?}");
         assert_eq!(came.received, truth.delivered - came.host_dropped, "{direction}; {setup:?}");
-        assert_eq!(came.periods.lost(), truth.lost(), "{direction} lost; {setup:?}");
+        assert_eq!(came.losses.lost(), truth.lost(), "{direction} lost; {setup:?}");
         assert_eq!(came.duplicate, truth.duplicated, "{direction} duplicate; {setup:?}");
         assert_eq!((came.late, came.rejected, came.unattributed), (0, 0, 0), "{direction}");
     }

@@ -2,9 +2,9 @@
 
 use super::world::{Blow, Setup, play};
 use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
+use linkqual::account::{OneWayCounts, Outcome, Silence, Status};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Loss, Outage, Spec};
-use linkqual::flow::{Half, Outcome, Silence, Status};
 use linkqual::metric::outage_min;
 use linkqual::plan::Trial;
 use linkqual::session::driver::Failure;
@@ -16,8 +16,8 @@ fn out(start_ns: u64, duration_ns: u64) -> Spec {
     Spec { loss: vec![(Applies::ToAll, outage)], ..good() }
 }
 
-fn outages(outcome: &Outcome, half: &Half) -> Vec<Silence> {
-    half.gaps.outages(outage_min(outcome)).copied().collect()
+fn outages(setup: &Setup, half: &OneWayCounts) -> Vec<Silence> {
+    half.silences.outages(outage_min(&setup.trial)).copied().collect()
 }
 
 /// The one outage of `half`, from and until within these, in nanoseconds after the first packet
@@ -30,12 +30,12 @@ fn check_outage(
     from_ns: RangeInclusive<u64>,
     until_ns: RangeInclusive<u64>,
 ) {
-    let half = outcome.half(direction);
-    let found = outages(outcome, half);
+    let half = outcome.one_way(direction);
+    let found = outages(setup, half);
     let [gap] = found.as_slice() else {
         unreachable!("{direction}: not one outage: {found:?}; seed {}", setup.seed)
     };
-    let began_ns = half.came.as_ref().unwrap().began_ns.unwrap();
+    let began_ns = half.receiver.as_ref().unwrap().began_ns.unwrap();
     let (from, until) = (gap.start_ns - began_ns, gap.end_ns - began_ns);
     assert!(from_ns.contains(&from), "{direction}: from {from} ns; seed {}", setup.seed);
     assert!(until_ns.contains(&until), "{direction}: until {until} ns; seed {}", setup.seed);
@@ -56,13 +56,13 @@ fn an_outage_is_found_once_and_its_load_paused() {
     let (start, end) = (start - 250 * MS, end - 250 * MS);
     check_outage(&setup, outcome, Direction::Reverse, start - 5 * MS..=start, end..=end + 20 * MS);
     for direction in Direction::ALL {
-        let sent = outcome.half(direction).sent.as_ref().unwrap();
+        let sent = outcome.one_way(direction).sender.as_ref().unwrap();
         // Heartbeats are 100 ms apart and 10 ms on the way: the last before the outage was heard
         // from 90 ms before to 10 ms behind its start, the first behind it within 110 ms.
         let paused = 200 * 1_990 / 1_000..=200 * 2_200 / 1_000;
         assert!(paused.contains(&sent.paused), "{direction}: {} paused", sent.paused);
         assert_eq!(sent.sent + sent.paused, 6_000, "{direction}; seed {}", setup.seed);
-        let lost = outcome.half(direction).came.as_ref().unwrap().periods.lost();
+        let lost = outcome.one_way(direction).receiver.as_ref().unwrap().losses.lost();
         assert!(lost * 100 < sent.sent * 5, "{direction}: {lost} of {} lost", sent.sent);
     }
 }
@@ -76,7 +76,7 @@ fn an_outage_of_one_direction_is_none_of_the_other() {
     let outcome = outcome(&setup, &run);
     let (start, end) = (3_750 * MS, 4_250 * MS);
     check_outage(&setup, outcome, Direction::Reverse, start - 5 * MS..=start, end..=end + 5 * MS);
-    assert_eq!(outages(outcome, &outcome.forward), [], "seed {}", setup.seed);
+    assert_eq!(outages(&setup, &outcome.forward), [], "seed {}", setup.seed);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn an_idle_trial_finds_outages_by_its_probes() {
     let outcome = outcome(&setup, &run);
     let (start, end) = (4_000 * MS, 5_000 * MS);
     check_outage(&setup, outcome, Direction::Forward, start - 10 * MS..=start, end..=end + 10 * MS);
-    assert_eq!(outages(outcome, &outcome.reverse), [], "no reply was lost; seed {}", setup.seed);
+    assert_eq!(outages(&setup, &outcome.reverse), [], "no reply was lost; seed {}", setup.seed);
 }
 
 /// The trial's last probe is due 10 ms before its end, and nothing is known behind it; its reply is
@@ -107,7 +107,7 @@ fn a_line_that_dies_for_good_is_out_to_the_end() {
     let (start, end) = (4_745 * MS..=4_750 * MS, 9_740 * MS..=9_750 * MS);
     check_outage(&setup, outcome, Direction::Reverse, start, end);
     for direction in Direction::ALL {
-        let sent = outcome.half(direction).sent.as_ref().unwrap();
+        let sent = outcome.one_way(direction).sender.as_ref().unwrap();
         assert_eq!(sent.sent + sent.paused, 2_000, "{direction}");
         assert!(200 * 3_750 / 1_000 <= sent.paused, "{direction}: {} paused", sent.paused);
     }
@@ -125,11 +125,11 @@ fn a_line_that_is_dead_from_the_start_is_one_outage_and_no_error() {
         assert_eq!(outcome.status, Status::Ok, "{:?}", outcome.reason);
         check_identity(&setup, outcome);
         let (sent, came) =
-            (outcome.forward.sent.as_ref().unwrap(), outcome.forward.came.as_ref().unwrap());
+            (outcome.forward.sender.as_ref().unwrap(), outcome.forward.receiver.as_ref().unwrap());
         assert_eq!((came.received, came.lost()), (0, sent.sent), "seed {}", setup.seed);
         check_outage(&setup, outcome, Direction::Forward, 0..=0, 4_700 * MS..=5_000 * MS);
-        assert_eq!(outcome.round_trip.measured(), 0);
-        assert_eq!(outcome.round_trip.infinite(), 500);
+        assert_eq!(outcome.round_trip.delays.measured(), 0);
+        assert_eq!(outcome.round_trip.delays.infinite(), 500);
     }
 }
 
@@ -155,6 +155,6 @@ fn a_line_that_takes_the_control_connection_with_it_is_out_all_the_same() {
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
-    let longest = outages(outcome, &outcome.reverse).iter().map(Silence::span).max();
+    let longest = outages(&setup, &outcome.reverse).iter().map(Silence::span).max();
     assert!(longest.is_some_and(|span| Span::from_secs(4) <= span), "{longest:?}");
 }

@@ -4,9 +4,9 @@
 use super::hands::Host;
 use super::world::{Run, Setup, play};
 use super::{MS, check_truth, good, line, outcome, setup, trial};
+use linkqual::account::{Outcome, Timestamping};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Class, Duplicate, Loss, Reorder, Spec};
-use linkqual::flow::{Outcome, Stamping};
 use linkqual::plan::Trial;
 use linkqual::units::Span;
 
@@ -33,7 +33,7 @@ fn slow(reverse: &Spec, driver_unstamped: u64, agent_unstamped: u64) -> Setup {
 /// The least and the greatest round trip.
 #[track_caller]
 fn check_round_trips(setup: &Setup, outcome: &Outcome, least_ns: u64, greatest_ns: u64) {
-    let delays = &outcome.round_trip;
+    let delays = &outcome.round_trip.delays;
     let extremes = (delays.min_ns(), delays.max_ns());
     assert_eq!(extremes, (Some(least_ns), Some(greatest_ns)), "seed {}", setup.seed);
 }
@@ -52,17 +52,17 @@ fn what_the_programs_take_is_in_no_delay() {
     check_truth(&setup, &run);
     let outcome = outcome(&setup, &run);
     check_round_trips(&setup, outcome, 20 * MS, 20 * MS);
-    let all = Stamping {
+    let all = Timestamping {
         exchanges: 1_000,
         by_kernel: 1_000,
-        probe_left: 1_000,
-        probe_came: 1_000,
-        reply_left: 1_000,
-        reply_came: 1_000,
+        probe_sent: 1_000,
+        probe_received: 1_000,
+        reply_sent: 1_000,
+        reply_received: 1_000,
     };
-    assert_eq!(outcome.stamping, all, "the last one's stamp is in the account");
+    assert_eq!(outcome.round_trip.timestamping, all, "the last one's stamp is in the account");
     for direction in Direction::ALL {
-        assert_eq!(outcome.half(direction).probing.variation.max_ns(), Some(0), "{direction}");
+        assert_eq!(outcome.one_way(direction).probes.variation.max_ns(), Some(0), "{direction}");
     }
 }
 
@@ -74,21 +74,27 @@ fn kernels_that_tell_nothing_leave_the_programs_time_in_and_it_is_said() {
     let outcome = outcome(&setup, &run);
     let round_trip_ns = 20 * MS + PROBE_TAKES_NS + REPLY_TAKES_NS;
     check_round_trips(&setup, outcome, round_trip_ns, round_trip_ns);
-    let Stamping { exchanges, by_kernel, probe_left, probe_came, reply_left, reply_came } =
-        outcome.stamping;
+    let Timestamping {
+        exchanges,
+        by_kernel,
+        probe_sent,
+        probe_received,
+        reply_sent,
+        reply_received,
+    } = outcome.round_trip.timestamping;
     assert_eq!((exchanges, by_kernel), (1_000, 0));
-    assert_eq!((probe_left, probe_came, reply_left, reply_came), (0, 1_000, 0, 1_000));
+    assert_eq!((probe_sent, probe_received, reply_sent, reply_received), (0, 1_000, 0, 1_000));
 }
 
 #[test]
 fn stamps_that_one_kernel_owes_are_told_by_its_end() {
     let setup = slow(&good(), 4, 10);
     let run = play(&setup);
-    let stamping = outcome(&setup, &run).stamping;
+    let stamping = outcome(&setup, &run).round_trip.timestamping;
     // Of 20 probes 5 have no stamp, and 2 replies; the 20th lacks both.
     let expected = (1_000, 700, 750, 900);
-    let Stamping { exchanges, by_kernel, probe_left, reply_left, .. } = stamping;
-    assert_eq!((exchanges, by_kernel, probe_left, reply_left), expected);
+    let Timestamping { exchanges, by_kernel, probe_sent, reply_sent, .. } = stamping;
+    assert_eq!((exchanges, by_kernel, probe_sent, reply_sent), expected);
 }
 
 /// A reply's stamp is told by the two behind it, and of the last two by the account.
@@ -108,9 +114,9 @@ fn a_stamp_is_missing_only_where_all_that_told_it_were_lost() {
         let is_told = |reply: usize| reply + 2 >= came.len() || came[reply + 1] || came[reply + 2];
         let returned: Vec<usize> = (0..came.len()).filter(|reply| came[*reply]).collect();
         let told = returned.iter().filter(|reply| is_told(**reply)).count();
-        let Stamping { exchanges, by_kernel, reply_left, .. } = outcome.stamping;
+        let Timestamping { exchanges, by_kernel, reply_sent, .. } = outcome.round_trip.timestamping;
         let expected = (returned.len() as u64, told as u64, told as u64);
-        assert_eq!((exchanges, by_kernel, reply_left), expected, "seed {}", setup.seed);
+        assert_eq!((exchanges, by_kernel, reply_sent), expected, "seed {}", setup.seed);
         let is_whole = told == returned.len();
         let greatest_ns = 20 * MS + if is_whole { 0 } else { REPLY_TAKES_NS };
         check_round_trips(&setup, outcome, 20 * MS, greatest_ns);
@@ -132,11 +138,11 @@ fn copies_and_disorder_mix_no_stamps_up() {
         let setup = Setup { forward: spec.clone(), ..slow(&spec, 0, 0) };
         let run = play(&setup);
         let outcome = outcome(&setup, &run);
-        let Stamping { exchanges, by_kernel, .. } = outcome.stamping;
+        let Timestamping { exchanges, by_kernel, .. } = outcome.round_trip.timestamping;
         assert_eq!((exchanges, by_kernel), (1_000, 1_000), "seed {}", setup.seed);
-        assert_eq!(outcome.round_trip.min_ns(), Some(20 * MS));
+        assert_eq!(outcome.round_trip.delays.min_ns(), Some(20 * MS));
         // Held back on both ways at most.
-        assert!(outcome.round_trip.max_ns() <= Some(20 * MS + 2 * 95 * MS));
+        assert!(outcome.round_trip.delays.max_ns() <= Some(20 * MS + 2 * 95 * MS));
     }
 }
 
@@ -145,6 +151,6 @@ fn stamps_are_told_beside_load_too() {
     let setup = Setup { trial: trial(Directions::Both, 2, 500, 3), ..slow(&good(), 0, 0) };
     let run = play(&setup);
     check_truth(&setup, &run);
-    let Stamping { exchanges, by_kernel, .. } = outcome(&setup, &run).stamping;
+    let Timestamping { exchanges, by_kernel, .. } = outcome(&setup, &run).round_trip.timestamping;
     assert_eq!((exchanges, by_kernel), (300, 300));
 }

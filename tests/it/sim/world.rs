@@ -2,12 +2,14 @@
 //! and a control channel, driven by one queue of events. Nothing here waits or reads a clock.
 
 use super::hands::{Host, LoadEnd, Opening, Orders, Out, Probes, Step, Told};
+use linkqual::account::HostFacts;
+use linkqual::account::{Excess, HostCounts, ReceiverCounts, SenderCounts};
 use linkqual::clock::{Agent, Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::{self, Class, DriftingClock, EmulatedLink, Spec};
 use linkqual::flow::{
-    Closing, End, Excess, FAREWELL, FarEvent, HostLimits, Incoming, LATE_MAX, NearEvent, Outcome,
-    PROBE_STREAM, ReceiverCounts, Reflector, Response, SenderCounts, Stream,
+    Closing, End, FAREWELL, FarEvent, Incoming, LATE_MAX, NearEvent, PROBE_STREAM, Reflector,
+    Response, Stream, TrialRun,
 };
 use linkqual::plan::{Limits, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
@@ -91,7 +93,7 @@ pub(super) struct Setup {
 /// What a run leaves behind. True times are nanoseconds after the driver's start of the trial.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) ended: Option<Result<Box<Outcome>, Failure>>,
+    pub(super) ended: Option<Result<Box<TrialRun>, Failure>>,
     /// When that was.
     pub(super) ended_ns: Option<u64>,
     pub(super) forward: EmulatedLink,
@@ -164,6 +166,10 @@ impl agent::Host for SeededDice {
 
     fn lacks(&self, _: &Trial) -> Option<String> {
         None
+    }
+
+    fn facts(&self) -> HostFacts {
+        HostFacts::default()
     }
 }
 
@@ -592,7 +598,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, ended: Result<Box<Outcome>, Failure>) {
+    fn end(&mut self, ended: Result<Box<TrialRun>, Failure>) {
         assert!(self.run.ended.is_none(), "the run ends twice: seed {}", self.setup.seed);
         self.run.ended = Some(ended);
         self.run.ended_ns = Some(self.since_start_ns());
@@ -849,7 +855,7 @@ impl World {
         trial.to_tell -= 1;
         if trial.to_tell == 0 {
             self.far.trials.remove(&id);
-            self.agent.handle_trial(id, FarEvent::Host(HostLimits::default()));
+            self.agent.handle_trial(id, FarEvent::Host(HostCounts::default()));
         }
         self.after_agent();
     }

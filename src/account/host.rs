@@ -1,0 +1,65 @@
+//! What a host reports of itself.
+
+use super::{Fact, Invalid};
+use serde::{Deserialize, Serialize};
+
+/// What a host reports against itself while a trial ran.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct HostCounts {
+    /// Packets that its interface's queue dropped.
+    pub queue_drops: u64,
+    /// Packets that its kernel or network card dropped before any socket.
+    pub kernel_drops: u64,
+    /// Datagrams with a wrong UDP checksum.
+    pub checksum_errors: u64,
+    /// Steps of its wall clock.
+    pub clock_steps: u64,
+    /// Noise of its timestamps: from the kernel's transmit to its receive timestamp of a datagram
+    /// that it sends itself, the 99th percentile of a hundred, in ns; null where not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp_noise_ns: Option<u64>,
+    /// Whether its network card, not its kernel, stamped the probes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hardware_timestamps: bool,
+}
+
+impl Fact for HostCounts {
+    fn check(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+/// What a host is.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct HostFacts {
+    /// Its kernel's name and release, such as `Linux 6.1.0`.
+    pub kernel: String,
+    /// Its processors' architecture, such as `x86_64`.
+    pub machine: String,
+    /// How many processors this program may use.
+    pub processors: u32,
+}
+
+impl Fact for HostFacts {
+    fn check(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::claim::tests::refuses_absurd_numbers;
+
+    #[test]
+    fn what_a_host_reports_is_read_back_whole_and_absurd_counts_are_refused() {
+        let counts = HostCounts { queue_drops: 1, timestamp_noise_ns: Some(9), ..<_>::default() };
+        refuses_absurd_numbers(&counts);
+        let kernel = "Linux 6.1.0".to_owned();
+        refuses_absurd_numbers(&HostFacts { kernel, processors: 2, ..HostFacts::default() });
+    }
+}

@@ -1,0 +1,235 @@
+//! What happened in a trial, as both ends together know it.
+
+use super::{
+    ClockOffset, Fact, HostCounts, Invalid, ProbeCounts, ReceiverCounts, SenderCounts, Silences,
+    TcpReceiverCounts, TcpSenderCounts, ThroughputEvidence, Timestamping,
+};
+use crate::direction::Direction;
+use crate::stats::delays::Delays;
+use serde::{Deserialize, Serialize};
+
+/// How far a trial came.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It ran to its end, and both ends reported what they counted.
+    Ok,
+    /// It was cut short, or one end's account is missing or cannot be so.
+    Partial,
+    /// The agent did not allow it.
+    Refused,
+    /// No packet of it was sent.
+    #[default]
+    NotRun,
+}
+
+/// One direction of a trial: of its load, or of its probes where it was idle.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct OneWayCounts {
+    /// What the sender counted; null where its account is missing.
+    pub sender: Option<SenderCounts>,
+    /// What the receiver counted; null where its account is missing.
+    pub receiver: Option<ReceiverCounts>,
+    /// What the sender counted of TCP; null where its account is missing, or there was none.
+    pub tcp_sender: Option<TcpSenderCounts>,
+    /// What the receiver counted of TCP; null likewise.
+    pub tcp_receiver: Option<TcpReceiverCounts>,
+    /// Times of 50 ms and more in which neither load nor probe arrived: what outages are made of.
+    pub silences: Silences,
+    /// What the probes showed of this direction.
+    pub probes: ProbeCounts,
+    /// What throughput is recomputed from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<ThroughputEvidence>,
+}
+
+/// The round trip of a trial's probes.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct RoundTripCounts {
+    /// Round trips of the probes, the agent's own time taken out.
+    pub delays: Delays,
+    /// Probes sent too late to read a delay from.
+    pub late_probes: u64,
+    /// What stamped the others that were answered.
+    pub timestamping: Timestamping,
+    /// How far the agent's clock is ahead; null where no probe was answered.
+    pub clock_offset: Option<ClockOffset>,
+    /// How often the two clocks' relation jumped.
+    pub clock_steps: u64,
+}
+
+/// The largest packet that crossed a path both ways unfragmented.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PathMtu {
+    /// Its octets, IP header included.
+    pub octets: u32,
+    /// Octets of the largest that was tried.
+    pub tried_octets: u32,
+}
+
+/// What happened in a trial. Which trial that was, who keeps it knows.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Outcome {
+    /// How far it came.
+    pub status: Status,
+    /// Why it came no farther.
+    pub reason: Option<String>,
+    /// When its first packet was due, in ns since 1970-01-01 UTC by the driver's wall clock; null
+    /// where none was sent.
+    pub started_ns: Option<u64>,
+    /// Driver to agent.
+    pub forward: OneWayCounts,
+    /// Agent to driver.
+    pub reverse: OneWayCounts,
+    /// Driver to agent and back.
+    pub round_trip: RoundTripCounts,
+    /// What the driver's host reported against itself.
+    pub driver_host: HostCounts,
+    /// What the agent's host reported against itself.
+    pub agent_host: HostCounts,
+}
+
+impl Outcome {
+    /// A trial of which nothing happened.
+    #[must_use]
+    pub fn nothing(status: Status, reason: String) -> Self {
+        Self { status, reason: Some(reason), ..Self::default() }
+    }
+
+    /// One direction of it.
+    #[must_use]
+    pub const fn one_way(&self, direction: Direction) -> &OneWayCounts {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Reverse => &self.reverse,
+        }
+    }
+
+    /// One direction of it, to be filled in.
+    pub const fn one_way_mut(&mut self, direction: Direction) -> &mut OneWayCounts {
+        match direction {
+            Direction::Forward => &mut self.forward,
+            Direction::Reverse => &mut self.reverse,
+        }
+    }
+
+    /// The hosts that send and receive in `direction`.
+    #[must_use]
+    pub const fn hosts(&self, direction: Direction) -> (&HostCounts, &HostCounts) {
+        match direction {
+            Direction::Forward => (&self.driver_host, &self.agent_host),
+            Direction::Reverse => (&self.agent_host, &self.driver_host),
+        }
+    }
+
+    /// Takes in what the driver's host reports against itself, the last account of a trial: now it
+    /// is known which of the packets that a host dropped had arrived damaged.
+    pub fn take_driver_host(&mut self, host: HostCounts) {
+        self.driver_host = host;
+        for direction in Direction::ALL {
+            let corrupted = self.hosts(direction).1.checksum_errors;
+            if let Some(receiver) = &mut self.one_way_mut(direction).receiver {
+                receiver.blame_link_for(corrupted);
+            }
+        }
+    }
+}
+
+impl OneWayCounts {
+    fn check(&self) -> Result<(), Invalid> {
+        self.sender.iter().try_for_each(Fact::check)?;
+        self.receiver.iter().try_for_each(Fact::check)?;
+        self.tcp_sender.iter().try_for_each(Fact::check)?;
+        self.tcp_receiver.iter().try_for_each(Fact::check)?;
+        self.silences.check()?;
+        self.probes.check()?;
+        self.throughput.iter().try_for_each(ThroughputEvidence::check)
+    }
+}
+
+impl Fact for Outcome {
+    fn check(&self) -> Result<(), Invalid> {
+        self.forward.check()?;
+        self.reverse.check()?;
+        self.round_trip.timestamping.check()?;
+        self.driver_host.check()?;
+        self.agent_host.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::claim::tests::{check, refuses_absurd_numbers};
+    use crate::account::{Silence, TransitBlock, TransitFit, TransitSample};
+
+    fn outcome() -> Outcome {
+        let silence = Silence {
+            end_ns: 60_000_000,
+            departure_gap_ns: Some(59_000_000),
+            lost_span_ns: Some(50_000_000),
+            ..Silence::default()
+        };
+        let fit = TransitFit { sent: 3, carried: 2, spread_ns: 5, ..TransitFit::default() };
+        let throughput = ThroughputEvidence {
+            window_end_ns: 9,
+            whole: fit,
+            last_third: fit,
+            blocks: vec![TransitBlock { count: 2, transit_p10_ns: Some(4) }],
+            trailing_probes: vec![TransitSample { sent_ns: 11, transit_ns: Some(3) }],
+            ..ThroughputEvidence::default()
+        };
+        let forward = OneWayCounts {
+            sender: Some(SenderCounts { sent: 3, ..SenderCounts::default() }),
+            receiver: Some(ReceiverCounts { received: 2, ..ReceiverCounts::default() }),
+            silences: Silences::from_vec(vec![silence]).expect("one"),
+            throughput: Some(throughput),
+            ..OneWayCounts::default()
+        };
+        let offset = ClockOffset { agent_ahead_ns: 0, error_ns: 4 };
+        let round_trip =
+            RoundTripCounts { clock_offset: Some(offset), ..RoundTripCounts::default() };
+        Outcome { started_ns: Some(1), forward, round_trip, ..Outcome::default() }
+    }
+
+    #[test]
+    fn an_outcome_is_read_back_whole_and_an_absurd_one_refused() {
+        check(&outcome(), true);
+        let mut negative = outcome();
+        let offset = ClockOffset { agent_ahead_ns: -5, error_ns: 4 };
+        negative.round_trip.clock_offset = Some(offset);
+        check(&negative, true);
+        let counts = outcome().forward;
+        refuses_absurd_numbers(&counts.sender.expect("it has one"));
+    }
+
+    #[test]
+    fn an_outcome_is_as_sound_as_its_parts() {
+        let mut part = outcome();
+        part.forward.throughput.as_mut().expect("it has one").whole.carried = 4;
+        check(&part, false);
+        let mut part = outcome();
+        part.forward.sender.as_mut().expect("it has one").steady = 4;
+        check(&part, false);
+        let mut part = outcome();
+        part.round_trip.timestamping.by_kernel = 1;
+        check(&part, false);
+    }
+
+    #[test]
+    fn damaged_packets_are_the_links_loss_and_not_the_hosts() {
+        let mut outcome = outcome();
+        outcome.agent_host.checksum_errors = 2;
+        outcome.forward.receiver.as_mut().expect("it has one").host_dropped = 3;
+        outcome.take_driver_host(HostCounts::default());
+        let receiver = outcome.forward.receiver.expect("it has one");
+        assert_eq!((receiver.host_dropped, receiver.lost()), (1, 2));
+    }
+}

@@ -1,0 +1,292 @@
+//! What the receiving end of UDP streams counted.
+
+use super::sender::smaller_buffer;
+use super::{Fact, Invalid, Series, Silences};
+use crate::stats::loss_bursts::LossBursts;
+use serde::{Deserialize, Serialize};
+
+/// The most loss bursts of a direction that are listed one by one.
+pub const LOSS_BURSTS_MAX: usize = 10_000;
+
+/// What the receiver counted; accounts of several streams of one direction add up
+/// ([`Self::merge`]), and `streams` keeps them apart.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct ReceiverCounts {
+    /// Packets received in time, each once.
+    pub received: u64,
+    /// Packets received more than 2 s after they were due: lost for verdicts.
+    pub late: u64,
+    /// Further copies of packets.
+    pub duplicate: u64,
+    /// Received packets that a later one had overtaken.
+    pub reordered: u64,
+    /// Packets that the receiving host dropped: not lost by the link.
+    pub host_dropped: u64,
+    /// Of the lost: packets that the receiving host may have dropped.
+    pub unattributed: u64,
+    /// Arrivals outside what was granted.
+    pub rejected: u64,
+    /// Received packets that were due in the steady part of the trial.
+    pub steady: u64,
+    /// Received packets that arrived in the steady part, counted from the first arrival.
+    pub steady_on_time: u64,
+    /// Octets of UDP payload of the received packets.
+    pub octets: u64,
+    /// Received packets, by the second of their arrival, from the first arrival.
+    pub per_second: Series,
+    /// Lost and late packets by their pattern (RFC 3357).
+    pub losses: LossBursts,
+    /// The loss bursts one by one.
+    #[serde(skip_serializing_if = "LossBurstList::is_empty")]
+    pub loss_bursts: LossBurstList,
+    /// Of the lost and late: packets that left in a catch-up beyond the burst bound.
+    pub lost_in_excess: u64,
+    /// When the first packet arrived, or would have, in ns of the receiver's clock; the earliest
+    /// of several streams. Null where none arrived.
+    pub began_ns: Option<u64>,
+    /// Times of 50 ms and more without an arrival.
+    pub silences: Silences,
+    /// RFC 3550 jitter in ns, the largest of several streams.
+    pub jitter_rfc3550_ns: Option<f64>,
+    /// Octets of the socket's receive buffer as the kernel granted it, the smallest of several
+    /// streams; 0 where it is not known.
+    pub buffer_octets: u64,
+    /// Each stream's share.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamReceived>,
+}
+
+/// One stream's share of what arrived: shows which of several paths loses.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct StreamReceived {
+    /// The stream's number in the trial, from 1: forward streams before reverse ones.
+    pub stream: u32,
+    /// Packets received in time, each once.
+    pub received: u64,
+    /// Packets that never arrived, and that the receiving host did not drop.
+    pub lost: u64,
+    /// Packets received more than 2 s after they were due.
+    pub late: u64,
+    /// Further copies of packets.
+    pub duplicate: u64,
+    /// Received packets that a later one had overtaken.
+    pub reordered: u64,
+    /// Packets that the receiving host dropped.
+    pub host_dropped: u64,
+}
+
+/// A run of consecutive losses of one stream, late packets included (RFC 3357).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LossBurst {
+    /// The stream's number in the trial.
+    pub stream: u32,
+    /// The sequence number of its first lost packet, from 0: divided by the stream's rate, when
+    /// it was sent.
+    pub sequence: u64,
+    /// How many packets it lost.
+    pub packets: u64,
+}
+
+/// Loss bursts one by one, up to [`LOSS_BURSTS_MAX`]; those beyond are summed.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct LossBurstList {
+    /// The first ones of each stream, ordered by stream and sequence number.
+    pub listed: Vec<LossBurst>,
+    /// How many more there were.
+    pub beyond: u64,
+    /// Packets that those lost.
+    pub beyond_packets: u64,
+}
+
+impl LossBurstList {
+    /// Adds a burst behind the others of its stream, of which at most `most` are listed.
+    pub fn push(&mut self, burst: LossBurst, most: usize) {
+        if self.listed.len() < most {
+            self.listed.push(burst);
+        } else {
+            self.beyond += 1;
+            self.beyond_packets += burst.packets;
+        }
+    }
+
+    /// The burst that was added last goes on by so many packets.
+    pub const fn extend_last(&mut self, packets: u64) {
+        match self.listed.as_mut_slice() {
+            [.., last] if self.beyond == 0 => last.packets += packets,
+            _ => self.beyond_packets += packets,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.listed.is_empty() && self.beyond == 0
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.listed.extend_from_slice(&other.listed);
+        self.listed.sort_unstable();
+        self.beyond += other.beyond;
+        self.beyond_packets += other.beyond_packets;
+        for burst in self.listed.split_off(self.listed.len().min(LOSS_BURSTS_MAX)) {
+            self.beyond += 1;
+            self.beyond_packets += burst.packets;
+        }
+    }
+
+    /// Packets of all of them.
+    fn packets(&self) -> u64 {
+        let listed = self.listed.iter().map(|burst| burst.packets);
+        listed.fold(self.beyond_packets, u64::saturating_add)
+    }
+}
+
+impl ReceiverCounts {
+    /// Packets that never arrived and that this host did not drop.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.losses.lost().saturating_sub(self.late)
+    }
+
+    /// Attributes `corrupted` packets to the link that this host dropped because their checksum
+    /// was wrong: the link delivered them damaged, and so did not deliver them.
+    pub fn blame_link_for(&mut self, corrupted: u64) {
+        let corrupted = corrupted.min(self.host_dropped);
+        self.host_dropped -= corrupted;
+        // Where they stood is not known; apart from each other they prove the least burstiness.
+        self.losses.add_scattered(corrupted);
+    }
+
+    /// Adds another stream of the same direction. Associative and commutative.
+    pub fn merge(&mut self, other: &Self) {
+        self.received += other.received;
+        self.late += other.late;
+        self.duplicate += other.duplicate;
+        self.reordered += other.reordered;
+        self.host_dropped += other.host_dropped;
+        self.unattributed += other.unattributed;
+        self.rejected += other.rejected;
+        self.steady += other.steady;
+        self.steady_on_time += other.steady_on_time;
+        self.octets += other.octets;
+        self.per_second.merge(&other.per_second);
+        self.losses.merge(&other.losses);
+        self.loss_bursts.merge(&other.loss_bursts);
+        self.lost_in_excess += other.lost_in_excess;
+        self.began_ns = either(self.began_ns, other.began_ns, u64::min);
+        self.silences = self.silences.in_common_with(&other.silences);
+        self.jitter_rfc3550_ns = either(self.jitter_rfc3550_ns, other.jitter_rfc3550_ns, f64::max);
+        self.buffer_octets = smaller_buffer(self.buffer_octets, other.buffer_octets);
+        self.streams.extend_from_slice(&other.streams);
+        self.streams.sort_unstable_by_key(|stream| stream.stream);
+    }
+
+    /// The same account as that of the stream `number` alone.
+    #[must_use]
+    pub fn of_stream(mut self, number: u32) -> Self {
+        let Self { received, late, duplicate, reordered, host_dropped, .. } = self;
+        let lost = self.lost();
+        let share = StreamReceived {
+            stream: number,
+            received,
+            lost,
+            late,
+            duplicate,
+            reordered,
+            host_dropped,
+        };
+        self.streams = vec![share];
+        self
+    }
+}
+
+/// What `choose` makes of two values, or the one that there is.
+pub(super) fn either<T>(a: Option<T>, b: Option<T>, choose: impl Fn(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(choose(a, b)),
+        (a, b) => a.or(b),
+    }
+}
+
+impl Fact for ReceiverCounts {
+    fn check(&self) -> Result<(), Invalid> {
+        let listed = self.loss_bursts.listed.len();
+        Invalid::unless(listed <= LOSS_BURSTS_MAX, "more loss bursts than are listed")?;
+        let ordered = self.loss_bursts.listed.windows(2).all(|pair| pair[0] < pair[1]);
+        Invalid::unless(ordered, "loss bursts out of order")?;
+        let within = self.loss_bursts.packets() <= self.losses.lost();
+        Invalid::unless(within, "loss bursts of more packets than were lost")?;
+        let shared = self.streams.iter().map(|stream| stream.received).sum::<u64>();
+        let adds_up = self.streams.is_empty() || shared == self.received;
+        Invalid::unless(adds_up, "streams that do not add up to what was received")?;
+        let jitter_ns = self.jitter_rfc3550_ns.unwrap_or(0.0);
+        Invalid::unless(jitter_ns.is_finite() && 0.0 <= jitter_ns, "a jitter that is none")?;
+        self.silences.check()?;
+        self.per_second.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::claim::tests::{check, refuses_absurd_numbers};
+
+    fn received() -> ReceiverCounts {
+        let mut counts = ReceiverCounts {
+            received: 5,
+            late: 1,
+            jitter_rfc3550_ns: Some(1.5),
+            began_ns: Some(3),
+            ..ReceiverCounts::default()
+        };
+        for arrived in [1, 3, 20] {
+            counts.losses.on_lost(4);
+            counts.losses.on_arrived(arrived);
+        }
+        counts.loss_bursts.push(LossBurst { stream: 1, sequence: 9, packets: 4 }, 1);
+        counts.loss_bursts.push(LossBurst { stream: 1, sequence: 14, packets: 4 }, 1);
+        counts.of_stream(1)
+    }
+
+    #[test]
+    fn an_account_is_read_back_whole_and_an_absurd_one_refused() {
+        refuses_absurd_numbers(&received());
+    }
+
+    #[test]
+    fn an_account_that_contradicts_itself_is_refused() {
+        check(&received(), true);
+        check(&ReceiverCounts { received: 6, ..received() }, false);
+        check(&ReceiverCounts { losses: LossBursts::default(), ..received() }, false);
+        check(&ReceiverCounts { jitter_rfc3550_ns: Some(-1.0), ..received() }, false);
+    }
+
+    #[test]
+    fn bursts_beyond_the_list_are_summed() {
+        let list = received().loss_bursts;
+        assert_eq!((list.listed.len(), list.beyond, list.beyond_packets), (1, 1, 4));
+        let mut long = LossBurstList::default();
+        for sequence in 0..LOSS_BURSTS_MAX as u64 {
+            long.push(LossBurst { stream: 2, sequence, packets: 1 }, LOSS_BURSTS_MAX);
+        }
+        long.merge(&list);
+        assert_eq!((long.listed.len(), long.beyond, long.beyond_packets), (LOSS_BURSTS_MAX, 2, 5));
+        assert_eq!(long.listed[0].stream, 1);
+    }
+
+    #[test]
+    fn the_stream_that_loses_is_seen_in_the_sum() {
+        let mut sum = received();
+        let clean = ReceiverCounts { received: 17, ..ReceiverCounts::default() };
+        sum.merge(&clean.of_stream(2));
+        let lost: Vec<_> = sum.streams.iter().map(|share| (share.stream, share.lost)).collect();
+        assert_eq!(lost, [(1, 11), (2, 0)]);
+    }
+}

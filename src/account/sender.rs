@@ -1,0 +1,184 @@
+//! What the sending end of UDP streams counted.
+
+use super::{Fact, Invalid, Series};
+use crate::stats::delays::Delays;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// A part of a stream's sequence numbers.
+pub type Sequences = Range<u64>;
+
+/// Sequence numbers that left faster than a policer of the stream's rate has to let through.
+pub type Excess = Vec<Sequences>;
+
+/// What the sender counted: the authority for what was sent.
+///
+/// Accounts of several streams of one direction add up ([`Self::merge`]); `streams` keeps them
+/// apart.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct SenderCounts {
+    /// Packets that the sending kernel accepted.
+    pub sent: u64,
+    /// Packets that this host's stack refused: never sent.
+    pub refused: u64,
+    /// Of the refused: packets that the device's queue dropped and reported.
+    pub queue_dropped: u64,
+    /// Packets for which the path answered with an ICMP error, twice: never sent.
+    pub unreachable: u64,
+    /// Packets never offered, because the far end was silent.
+    pub paused: u64,
+    /// Packets never offered, because this host was too slow.
+    pub skipped: u64,
+    /// Packets accepted that were due in the steady part of the trial.
+    pub steady: u64,
+    /// When the last accepted packet was due, in ns after the first.
+    pub last_due_ns: u64,
+    /// Packets accepted, by the second in which they were due.
+    pub per_second: Series,
+    /// First and one past the last sequence number of each catch-up beyond the burst bound. Of
+    /// several streams together it is empty, as sequence numbers are a stream's own.
+    pub excess: Excess,
+    /// How late packets left; those of a GSO batch all as late as its last.
+    pub lateness: Delays,
+    /// Packets sent in GSO batches: fewer than `sent` where the kernel or device refused to
+    /// segment.
+    pub segmented: u64,
+    /// The most packets sent at once.
+    pub burst: u32,
+    /// How the sender waited for each packet's due time.
+    pub waiting: Waiting,
+    /// Octets of the socket's send buffer as the kernel granted it, the smallest of several
+    /// streams; 0 where nothing was sent.
+    pub buffer_octets: u64,
+    /// Each stream's share.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamSent>,
+}
+
+/// One stream's share of what was sent.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct StreamSent {
+    /// The stream's number in the trial, from 1: forward streams before reverse ones.
+    pub stream: u32,
+    /// Packets that the sending kernel accepted.
+    pub sent: u64,
+    /// Packets that this host's stack refused.
+    pub refused: u64,
+    /// Packets never offered, because this host was too slow.
+    pub skipped: u64,
+}
+
+/// How a sender waits for a packet's due time. Of several streams, the least precise.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// It did not wait: nothing was sent, or it went as fast as it could.
+    #[default]
+    Never,
+    /// Busy-wait for the last 60 us, at real-time priority.
+    AwakeFirst,
+    /// Busy-wait for the last 60 us.
+    Awake,
+    /// Sleep alone: there are fewer processors than threads that send and receive.
+    Asleep,
+}
+
+impl SenderCounts {
+    /// Adds the account of another stream of the same direction. Associative and commutative.
+    pub fn merge(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.refused += other.refused;
+        self.queue_dropped += other.queue_dropped;
+        self.unreachable += other.unreachable;
+        self.paused += other.paused;
+        self.skipped += other.skipped;
+        self.steady += other.steady;
+        self.last_due_ns = self.last_due_ns.max(other.last_due_ns);
+        self.per_second.merge(&other.per_second);
+        self.excess.clear();
+        self.lateness.merge(&other.lateness);
+        self.segmented += other.segmented;
+        self.burst = self.burst.max(other.burst);
+        self.waiting = self.waiting.max(other.waiting);
+        self.buffer_octets = smaller_buffer(self.buffer_octets, other.buffer_octets);
+        self.streams.extend_from_slice(&other.streams);
+        self.streams.sort_unstable_by_key(|stream| stream.stream);
+    }
+
+    /// The same account as that of the stream `number` alone.
+    #[must_use]
+    pub fn of_stream(mut self, number: u32) -> Self {
+        let Self { sent, refused, skipped, .. } = self;
+        self.streams = vec![StreamSent { stream: number, sent, refused, skipped }];
+        self
+    }
+}
+
+/// The smaller of two buffers, where 0 is none.
+pub(super) fn smaller_buffer(a: u64, b: u64) -> u64 {
+    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
+}
+
+impl Fact for SenderCounts {
+    fn check(&self) -> Result<(), Invalid> {
+        let is_part = self.steady.max(self.segmented) <= self.sent;
+        Invalid::unless(is_part, "more packets in the steady part or in batches than were sent")?;
+        let ordered = self.excess.windows(2).all(|pair| pair[0].end <= pair[1].start);
+        let within =
+            self.excess.iter().all(|range| range.start <= range.end && range.end <= self.sent);
+        Invalid::unless(ordered && within, "catch-ups out of order, or beyond what was sent")?;
+        let shared = self.streams.iter().map(|stream| stream.sent).sum::<u64>();
+        let adds_up = self.streams.is_empty() || shared == self.sent;
+        Invalid::unless(adds_up, "streams that do not add up to what was sent")?;
+        self.per_second.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::claim::tests::{check, refuses_absurd_numbers};
+
+    fn sent() -> SenderCounts {
+        let mut sent = SenderCounts {
+            sent: 9,
+            steady: 7,
+            excess: vec![2..4, 6..9],
+            segmented: 6,
+            burst: 3,
+            waiting: Waiting::Asleep,
+            buffer_octets: 212_992,
+            ..SenderCounts::default()
+        };
+        sent.lateness.record(17);
+        sent.of_stream(2)
+    }
+
+    #[test]
+    fn an_account_is_read_back_whole_and_an_absurd_one_refused() {
+        refuses_absurd_numbers(&sent());
+    }
+
+    #[test]
+    fn an_account_that_contradicts_itself_is_refused() {
+        check(&sent(), true);
+        check(&SenderCounts { sent: 3, ..sent() }, false);
+        check(&SenderCounts { excess: vec![6..9, 2..4], ..sent() }, false);
+        check(&SenderCounts { segmented: 10, ..sent() }, false);
+        check(&SenderCounts { streams: vec![StreamSent::default()], ..sent() }, false);
+    }
+
+    #[test]
+    fn streams_stay_apart_in_their_sum() {
+        let mut sum = sent();
+        sum.merge(&SenderCounts { sent: 4, ..SenderCounts::default() }.of_stream(1));
+        let shares: Vec<_> = sum.streams.iter().map(|share| (share.stream, share.sent)).collect();
+        assert_eq!((sum.sent, shares), (13, vec![(1, 4), (2, 9)]));
+        check(&sum, true);
+    }
+}

@@ -1,0 +1,298 @@
+//! Times without an arrival, of one stream and of several together: what outages are made of.
+
+use super::Invalid;
+use crate::units::Span;
+use serde::{Deserialize, Serialize};
+
+/// The shortest time without an arrival that is kept.
+pub const SILENCE_MIN: Span = Span::from_millis(50);
+
+/// The most silences of a direction that are kept; the shortest give way to longer ones.
+pub const SILENCES_MAX: usize = 10_000;
+
+/// A time without an arrival, in nanoseconds of the receiver's clock.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Silence {
+    /// The last arrival before it, in ns of the receiver's clock.
+    pub start_ns: u64,
+    /// The next arrival, likewise.
+    pub end_ns: u64,
+    /// Packets that were sent in it and never arrived, or arrived too late.
+    pub packets: u64,
+    /// Whether anything was sent in it: without that, it is the sender's silence, not the link's.
+    pub offered: bool,
+    /// Between the departures of the two packets that bracket it, in ns; absent where not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub departure_gap_ns: Option<u64>,
+    /// From the departure of the first lost packet to that of the last, in ns; absent where not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_span_ns: Option<u64>,
+}
+
+impl Silence {
+    /// How long it lasted.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        Span::from_nanos(self.end_ns.saturating_sub(self.start_ns))
+    }
+}
+
+/// The silences of a stream, or those that several streams have in common; ordered, apart.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Silences {
+    /// The longest ones, in order; at most 10 000.
+    listed: Vec<Silence>,
+    /// The others, summed.
+    #[serde(skip_serializing_if = "SilencesBeyond::is_none")]
+    beyond: SilencesBeyond,
+}
+
+/// Silences that are not listed: each is shorter than those that are.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SilencesBeyond {
+    /// How many.
+    pub count: u64,
+    /// How long they lasted together, in ns.
+    pub sum_ns: u64,
+    /// Packets that were sent in them and never arrived, or arrived too late.
+    pub packets: u64,
+}
+
+impl SilencesBeyond {
+    const fn is_none(&self) -> bool {
+        self.count == 0
+    }
+
+    const fn add(&mut self, silence: &Silence) {
+        self.count += 1;
+        self.sum_ns = self.sum_ns.saturating_add(silence.span().nanos());
+        self.packets = self.packets.saturating_add(silence.packets);
+    }
+}
+
+impl Silences {
+    /// From silences in their order.
+    ///
+    /// # Errors
+    ///
+    /// Where they are not ordered, overlap, or are too many.
+    pub fn from_vec(listed: Vec<Silence>) -> Result<Self, Invalid> {
+        let silences = Self { listed, beyond: SilencesBeyond::default() };
+        silences.check()?;
+        Ok(silences)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        let list = &self.listed;
+        let forward = list.iter().all(|silence| silence.start_ns <= silence.end_ns);
+        let apart = list.windows(2).all(|pair| pair[0].end_ns <= pair[1].start_ns);
+        let fits = list.len() <= SILENCES_MAX;
+        Invalid::unless(forward && apart && fits, "silences that are not ordered, or not apart")
+    }
+
+    /// The listed ones, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Silence] {
+        &self.listed
+    }
+
+    /// Those that are not listed.
+    #[must_use]
+    pub const fn beyond(&self) -> &SilencesBeyond {
+        &self.beyond
+    }
+
+    /// Adds one that comes behind the others, of which at most `most` stay listed; one shorter than
+    /// [`SILENCE_MIN`] is none.
+    pub fn push(&mut self, silence: Silence, most: usize) {
+        if silence.span() < SILENCE_MIN {
+            return;
+        }
+        self.listed.push(silence);
+        if most < self.listed.len() {
+            let spans = self.listed.iter().map(Silence::span).enumerate();
+            let shortest = spans.min_by_key(|(_, span)| *span);
+            let place = shortest.map_or(0, |(place, _)| place);
+            self.beyond.add(&self.listed.remove(place));
+        }
+    }
+
+    /// A packet that the last of them counts arrived after all.
+    pub const fn forgive_last(&mut self) {
+        if let [.., last] = self.listed.as_mut_slice() {
+            last.packets = last.packets.saturating_sub(1);
+        }
+    }
+
+    /// The times in which neither stream had an arrival; something was offered where either
+    /// stream offered something.
+    #[must_use]
+    pub fn in_common_with(&self, other: &Self) -> Self {
+        let mut mine = self.listed.iter().map(Divided::new).peekable();
+        let mut theirs = other.listed.iter().map(Divided::new).peekable();
+        let mut common = Vec::new();
+        while let (Some(a), Some(b)) = (mine.peek_mut(), theirs.peek_mut()) {
+            let start_ns = a.silence.start_ns.max(b.silence.start_ns);
+            let end_ns = a.silence.end_ns.min(b.silence.end_ns);
+            if start_ns < end_ns {
+                let packets = a.take(start_ns, end_ns) + b.take(start_ns, end_ns);
+                let offered = a.silence.offered || b.silence.offered;
+                common.push(Silence { start_ns, end_ns, packets, offered, ..Silence::default() });
+            }
+            if a.silence.end_ns < b.silence.end_ns {
+                mine.next();
+            } else {
+                theirs.next();
+            }
+        }
+        // Those beyond the list are the shortest: of two streams they seldom meet.
+        common.truncate(SILENCES_MAX);
+        Self { listed: common, beyond: self.beyond }
+    }
+
+    /// Outages: silences of at least `least` in which something was offered.
+    pub fn outages(&self, least: Span) -> impl Iterator<Item = &Silence> {
+        self.listed.iter().filter(move |silence| silence.offered && least <= silence.span())
+    }
+}
+
+/// A silence whose packets fall to its parts.
+struct Divided<'a> {
+    silence: &'a Silence,
+    /// How many of them earlier parts have.
+    taken: u64,
+}
+
+impl<'a> Divided<'a> {
+    const fn new(silence: &'a Silence) -> Self {
+        Self { silence, taken: 0 }
+    }
+
+    /// The packets of a part, which comes behind those before. When they were lost nobody knows:
+    /// they are taken to stand at even distances from the silence's ends and each other, and one that
+    /// is less than half of that outside belongs to the part. So nothing is counted twice where a
+    /// long silence meets several short ones; and where the link was dead for all, the last to arrive
+    /// having been of the other stream, the part has them all.
+    fn take(&mut self, start_ns: u64, end_ns: u64) -> u64 {
+        let before = self.standing_before(start_ns, |at, half| at.saturating_sub(half));
+        let until = self.standing_before(end_ns, u128::saturating_add);
+        let from = before.max(self.taken);
+        self.taken = until.max(from);
+        self.taken - from
+    }
+
+    /// How many stand before a moment that is moved by half of their distance.
+    fn standing_before(&self, at_ns: u64, moved: impl Fn(u128, u128) -> u128) -> u64 {
+        let Silence { start_ns, packets, .. } = *self.silence;
+        let span = u128::from(self.silence.span().nanos().max(1));
+        // In units of which a distance has twice the span, so that half of it is whole.
+        let at = u128::from(at_ns.saturating_sub(start_ns)) * 2 * (u128::from(packets) + 1);
+        let reached = moved(at, span).div_ceil(2 * span);
+        u64::try_from(reached.saturating_sub(1)).unwrap_or(u64::MAX).min(packets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn silences(list: &[(u64, u64, u64, bool)]) -> Silences {
+        let mut silences = Silences::default();
+        for (start, end, packets, offered) in list.iter().copied() {
+            let (start_ns, end_ns) = (start * MS, end * MS);
+            let silence = Silence { start_ns, end_ns, packets, offered, ..Silence::default() };
+            silences.push(silence, SILENCES_MAX);
+        }
+        silences
+    }
+
+    #[test]
+    fn an_outage_is_where_no_stream_had_an_arrival() {
+        let load = silences(&[(100, 400, 30, true), (1_000, 1_100, 10, true)]);
+        let probes = silences(&[(90, 390, 29, true)]);
+        let common = load.in_common_with(&probes);
+        let outages: Vec<_> = common.outages(SILENCE_MIN).copied().collect();
+        // Of the load, the 30th of 30 stands at 390.3 ms; of the probes, the first at 100 ms.
+        let packets = 30 + 29;
+        let (start_ns, end_ns) = (100 * MS, 390 * MS);
+        let outage = Silence { start_ns, end_ns, packets, offered: true, ..Silence::default() };
+        assert_eq!(outages, [outage]);
+        assert_eq!(probes.in_common_with(&load), common);
+    }
+
+    #[test]
+    fn parts_of_a_silence_have_all_its_packets_and_none_twice() {
+        let load = silences(&[(0, 500, 850, true)]);
+        let parts = silences(&[(0, 60, 0, true), (60, 490, 0, true), (490, 500, 0, true)]);
+        let packets: Vec<u64> =
+            load.in_common_with(&parts).as_slice().iter().map(|silence| silence.packets).collect();
+        // 851 distances of 0.5875 ms: the 102nd packet stands at 59.9 ms, the 834th at 490.0.
+        assert_eq!(packets, [102, 732]);
+        // The third stands at 1.76 ms, the 850th at 499.4.
+        assert_eq!(load.in_common_with(&silences(&[(2, 499, 0, true)])).as_slice()[0].packets, 847);
+    }
+
+    #[test]
+    fn a_probe_that_is_lost_just_behind_the_last_arrival_is_of_the_outage() {
+        // Probes each 10 ms, the last that came 0.1 ms late: 50 are lost behind it. The first of
+        // them left when the last packet of the load arrived, and a moment later.
+        let silence = |start_us: u64, end_us: u64, packets| {
+            let (start_ns, end_ns) = (start_us * 1_000, end_us * 1_000);
+            let silence =
+                Silence { start_ns, end_ns, packets, offered: true, ..Silence::default() };
+            Silences::from_vec(vec![silence]).expect("one")
+        };
+        let (probes, load) = (silence(100_100, 610_000, 50), silence(110_099, 609_999, 850));
+        let packets = |a: &Silences, b: &Silences| a.in_common_with(b).as_slice()[0].packets;
+        assert_eq!(packets(&probes, &load), 900);
+        assert_eq!(packets(&load, &probes), 900);
+    }
+
+    #[test]
+    fn a_pause_of_the_load_does_not_end_an_outage_that_probes_see() {
+        let load = silences(&[(100, 3_100, 0, false)]);
+        let probes = silences(&[(95, 3_095, 300, true)]);
+        let common = load.in_common_with(&probes);
+        assert_eq!(common.outages(SILENCE_MIN).map(Silence::span).collect::<Vec<_>>().len(), 1);
+    }
+
+    #[test]
+    fn a_silent_sender_is_no_outage() {
+        let load = silences(&[(100, 400, 0, false)]);
+        let probes = silences(&[(100, 400, 0, false)]);
+        assert_eq!(load.in_common_with(&probes).outages(SILENCE_MIN).count(), 0);
+    }
+
+    #[test]
+    fn a_silence_below_fifty_milliseconds_is_none() {
+        assert_eq!(silences(&[(0, 49, 1, true)]), Silences::default());
+        assert_eq!(silences(&[(0, 50, 1, true)]).as_slice().len(), 1);
+    }
+
+    #[test]
+    fn what_overlaps_is_no_saved_list() {
+        let silence = |start_ns, end_ns| Silence { start_ns, end_ns, ..Silence::default() };
+        assert!(Silences::from_vec(vec![silence(0, 10), silence(10, 20)]).is_ok());
+        assert!(Silences::from_vec(vec![silence(0, 11), silence(10, 20)]).is_err());
+        assert!(Silences::from_vec(vec![silence(2, 1)]).is_err());
+    }
+
+    #[test]
+    fn the_shortest_are_summed_where_the_list_is_full() {
+        let mut few = Silences::default();
+        for (start, end) in [(0, 70), (100, 160), (200, 300)] {
+            let silence = Silence { start_ns: start * MS, end_ns: end * MS, ..Silence::default() };
+            few.push(silence, 2);
+        }
+        let spans: Vec<_> = few.as_slice().iter().map(Silence::span).collect();
+        assert_eq!(spans, [Span::from_millis(70), Span::from_millis(100)]);
+        assert_eq!(*few.beyond(), SilencesBeyond { count: 1, sum_ns: 60 * MS, packets: 0 });
+    }
+}

@@ -1,0 +1,184 @@
+//! A trial and what happened in it, put together: what metrics and verdicts are read from.
+
+use super::prober::{self, Exchange, Returned};
+use crate::account::{
+    Outcome, PathMtu, ProbeCounts, ReceiverCounts, ReflectorCounts, RoundTripCounts, SenderCounts,
+    Timestamping,
+};
+use crate::clock::Offset;
+use crate::direction::Direction;
+use crate::plan::Trial;
+use crate::stats::delays::Delays;
+use crate::stats::jitter::Rfc3550Jitter;
+use crate::stats::skew::{self, Transit};
+
+/// A trial, and what happened in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialRun {
+    /// What was to happen.
+    pub trial: Trial,
+    /// What happened.
+    pub outcome: Outcome,
+}
+
+/// All that was found out about the path to one site.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// The path's MTU; `None` where it was not found out.
+    pub path_mtu: Option<PathMtu>,
+    /// The trials, in their order.
+    pub trials: Vec<TrialRun>,
+}
+
+impl TrialRun {
+    /// Takes in what became of the probes: `exchanges` and `replies` as the driver saw them,
+    /// `reflected` as the agent did, where its account arrived.
+    pub fn take_probes(
+        &mut self,
+        mut exchanges: Vec<Exchange>,
+        refused: u64,
+        replies: ReceiverCounts,
+        reflected: Option<ReflectorCounts>,
+    ) {
+        for told in reflected.iter().flat_map(|reflected| &reflected.follow_ups) {
+            prober::follow_up(&mut exchanges, told);
+        }
+        let usable = || exchanges.iter().filter(|exchange| !exchange.late);
+        let returned = || usable().filter_map(|e| e.reply.map(|reply| (e, reply)));
+        let mut round_trip = RoundTripCounts::default();
+        for (exchange, reply) in returned() {
+            round_trip.delays.record(reply.round_trip_ns(exchange.sent));
+            count_timestamps(&mut round_trip.timestamping, exchange, &reply);
+        }
+        let unanswered = usable().count() - returned().count();
+        round_trip.delays.record_lost(unanswered as u64);
+        round_trip.late_probes = (exchanges.len() - usable().count()) as u64;
+        round_trip.clock_offset = returned()
+            .filter_map(|(exchange, reply)| offset_of(exchange, &reply))
+            .min_by_key(|offset| offset.error_ns())
+            .map(Into::into);
+
+        let intervals: Vec<_> =
+            returned().filter_map(|(e, reply)| interval_of(e, &reply)).collect();
+        let steps = skew::clock_steps(&intervals);
+        round_trip.clock_steps = steps.len() as u64;
+        self.outcome.round_trip = round_trip;
+        let forward: Vec<Transit> = returned().map(|(e, reply)| there(e, &reply)).collect();
+        let reverse: Vec<Transit> = returned().map(|(_, reply)| back(&reply)).collect();
+        self.outcome.forward.probes = one_way(&forward, &reverse, &steps);
+        self.outcome.reverse.probes = one_way(&reverse, &forward, &steps);
+        self.count_probes(exchanges.len() as u64, refused, replies, reflected);
+    }
+
+    fn count_probes(
+        &mut self,
+        sent: u64,
+        refused: u64,
+        replies: ReceiverCounts,
+        reflected: Option<ReflectorCounts>,
+    ) {
+        self.outcome.forward.probes.sent = Some(sent);
+        self.outcome.reverse.probes.received = Some(replies.received);
+        self.outcome.reverse.probes.variation.record_lost(replies.lost() + replies.late);
+        let mut idle = [
+            (Direction::Forward, SenderCounts { sent, refused, ..SenderCounts::default() }, None),
+            (Direction::Reverse, SenderCounts::default(), Some(replies)),
+        ];
+        if let Some(reflected) = reflected {
+            let probes = reflected.probes;
+            self.outcome.forward.probes.received = Some(probes.received);
+            self.outcome.forward.probes.variation.record_lost(probes.lost() + probes.late);
+            self.outcome.reverse.probes.sent = Some(reflected.replies);
+            idle[1].1 = SenderCounts {
+                sent: reflected.replies,
+                refused: reflected.refused,
+                ..SenderCounts::default()
+            };
+            idle[0].2 = Some(probes);
+        }
+        let agent_told = self.outcome.reverse.probes.sent.is_some();
+        for (direction, sent, came) in idle {
+            let is_idle = self.trial.is_idle();
+            let loads =
+                self.trial.directions().is_some_and(|directions| directions.includes(direction));
+            let one_way = self.outcome.one_way_mut(direction);
+            // TCP of which nothing ever came leaves its silence to the probes.
+            let loads =
+                loads && one_way.tcp_receiver.as_ref().is_none_or(|came| came.began_ns.is_some());
+            let silences = came.as_ref().map(|came| came.silences.clone());
+            one_way.silences = match (!loads, silences) {
+                (true, Some(silences)) => silences,
+                (false, Some(silences)) => one_way.silences.in_common_with(&silences),
+                (_, None) => std::mem::take(&mut one_way.silences),
+            };
+            if is_idle {
+                let sender_told = direction == Direction::Forward || agent_told;
+                one_way.sender = sender_told.then_some(sent);
+                one_way.receiver = came;
+            }
+        }
+    }
+}
+
+fn count_timestamps(counts: &mut Timestamping, exchange: &Exchange, reply: &Returned) {
+    let by_kernel = [
+        exchange.sent_by_kernel,
+        reply.seen_by_kernel,
+        reply.answered_by_kernel,
+        reply.back_by_kernel,
+    ];
+    counts.exchanges += 1;
+    counts.by_kernel += u64::from(by_kernel.iter().all(|by_kernel| *by_kernel));
+    let [probe_sent, probe_received, reply_sent, reply_received] = by_kernel.map(u64::from);
+    counts.probe_sent += probe_sent;
+    counts.probe_received += probe_received;
+    counts.reply_sent += reply_sent;
+    counts.reply_received += reply_received;
+}
+
+fn offset_of(exchange: &Exchange, reply: &Returned) -> Option<Offset> {
+    let held_ns = reply.answered.nanos_since(reply.seen);
+    let back = crate::clock::Stamp::from_nanos(reply.back.nanos().saturating_sub(held_ns));
+    Offset::from_exchange(exchange.sent, reply.seen, back)
+}
+
+/// What two stamps of one host may be wrong by against each other: a microsecond is above all that
+/// its clocks are read to, and below any step that is told.
+const STAMP_ERROR_NS: i64 = 1_000;
+
+fn interval_of(exchange: &Exchange, reply: &Returned) -> Option<skew::Exchange> {
+    let offset = offset_of(exchange, reply)?;
+    let error_ns = i64::try_from(offset.error_ns()).ok()?.saturating_add(STAMP_ERROR_NS);
+    Some(skew::Exchange {
+        sent_ns: exchange.sent.nanos(),
+        offset_low_ns: offset.agent_ahead_ns().saturating_sub(error_ns),
+        offset_high_ns: offset.agent_ahead_ns().saturating_add(error_ns),
+    })
+}
+
+fn there(exchange: &Exchange, reply: &Returned) -> Transit {
+    let sent_ns = exchange.sent.nanos();
+    Transit { sent_ns, delay_ns: reply.seen.nanos().wrapping_sub(sent_ns).cast_signed() }
+}
+
+fn back(reply: &Returned) -> Transit {
+    let sent_ns = reply.answered.nanos();
+    Transit { sent_ns, delay_ns: reply.back.nanos().wrapping_sub(sent_ns).cast_signed() }
+}
+
+fn one_way(transits: &[Transit], facing: &[Transit], steps: &[usize]) -> ProbeCounts {
+    let mut variation = Delays::default();
+    for above_floor_ns in skew::variation(transits, facing, steps) {
+        variation.record(above_floor_ns);
+    }
+    let mut jitter = Rfc3550Jitter::default();
+    for transit in transits {
+        jitter.on_arrival(transit.delay_ns);
+    }
+    ProbeCounts {
+        variation,
+        jitter_rfc3550_ns: jitter.jitter_ns(),
+        skew_ppm: skew::fit_floor(transits).map(|floor| floor.skew_ppm()),
+        ..ProbeCounts::default()
+    }
+}

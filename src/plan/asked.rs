@@ -1,0 +1,199 @@
+//! A trial and an agent's limits as wire and record carry them, and back: within this module's
+//! bounds, whoever wrote them.
+
+use super::{Dscp, Limits, Load, LoadKind, TcpLoad, Trial};
+use crate::account::{AskedTcp, AskedTrial, AskedUdp, Invalid};
+use crate::direction::PerDirection;
+use crate::units::{BitRate, Malformed, PacketRate, Span};
+use crate::wire::control::LimitsMessage;
+use std::fmt::Display;
+
+fn invalid(error: impl Display) -> Invalid {
+    Invalid::new(error.to_string())
+}
+
+impl From<&Trial> for AskedTrial {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            duration_ns: trial.duration().nanos(),
+            dscp: trial.dscp().number(),
+            probe_packets_s: trial.probe_rate().per_second(),
+            udp: trial.load().map(AskedUdp::from),
+            tcp: trial.tcp().map(AskedTcp::from),
+        }
+    }
+}
+
+impl From<&Load> for AskedUdp {
+    fn from(load: &Load) -> Self {
+        Self {
+            packets_s: PerDirection::from_fn(|direction| {
+                load.rate(direction).map(PacketRate::per_second)
+            }),
+            streams: load.streams(),
+            payload_octets: load.payload(),
+            capacity: load.kind() == LoadKind::Capacity,
+            burst_max_octets: load.burst_max(),
+        }
+    }
+}
+
+impl From<&TcpLoad> for AskedTcp {
+    fn from(load: &TcpLoad) -> Self {
+        Self {
+            payload_bit_s: PerDirection::from_fn(|direction| {
+                load.rate(direction).map(BitRate::bits_per_second)
+            }),
+            streams: load.streams(),
+            path_mtu_octets: load.mtu(),
+            congestion_control: load.congestion().to_string(),
+            capacity: load.kind() == LoadKind::Capacity,
+            verify: load.verify(),
+            idle_round_trip_ns: load.round_trip().map(Span::nanos),
+        }
+    }
+}
+
+impl TryFrom<&AskedTrial> for Trial {
+    type Error = Invalid;
+
+    fn try_from(asked: &AskedTrial) -> Result<Self, Invalid> {
+        let duration = Span::from_nanos(asked.duration_ns);
+        let trial = match (&asked.udp, &asked.tcp) {
+            (Some(_), Some(_)) => return Err(Invalid::new("a trial of UDP and of TCP")),
+            (_, Some(tcp)) => Self::with_tcp(TcpLoad::try_from(tcp)?, duration),
+            (udp, None) => Self::new(udp.as_ref().map(Load::try_from).transpose()?, duration),
+        };
+        let dscp = Dscp::new(asked.dscp);
+        let dscp = dscp.ok_or_else(|| Invalid::new(format!("dscp: {} is above 63", asked.dscp)))?;
+        let probes = PacketRate::new(asked.probe_packets_s)
+            .ok_or_else(|| Invalid::new("probe_packets_s: 0"))?;
+        trial.map_err(invalid)?.with_dscp(dscp).with_probe_rate(probes).map_err(invalid)
+    }
+}
+
+const fn kind(capacity: bool) -> LoadKind {
+    if capacity { LoadKind::Capacity } else { LoadKind::FixedRate }
+}
+
+/// The rates that are asked for; one of 0 is none.
+fn rates<T>(
+    asked: PerDirection<Option<u64>>,
+    new: impl Fn(u64) -> Option<T>,
+) -> Result<PerDirection<Option<T>>, Invalid> {
+    let rate = |asked: Option<u64>| {
+        asked.map(|rate| new(rate).ok_or_else(|| Invalid::new("a load at a rate of 0"))).transpose()
+    };
+    Ok(PerDirection { forward: rate(asked.forward)?, reverse: rate(asked.reverse)? })
+}
+
+impl TryFrom<&AskedUdp> for Load {
+    type Error = Invalid;
+
+    fn try_from(asked: &AskedUdp) -> Result<Self, Invalid> {
+        let AskedUdp { packets_s, streams, payload_octets, capacity, burst_max_octets } = *asked;
+        let rates = rates(packets_s, PacketRate::new)?;
+        let load = Self::with_rates(rates, streams, payload_octets, kind(capacity));
+        let load = load.map_err(invalid)?;
+        burst_max_octets.map_or(Ok(load), |octets| load.with_burst_max(octets).map_err(invalid))
+    }
+}
+
+impl TryFrom<&AskedTcp> for TcpLoad {
+    type Error = Invalid;
+
+    fn try_from(asked: &AskedTcp) -> Result<Self, Invalid> {
+        let AskedTcp { payload_bit_s, streams, path_mtu_octets, capacity, .. } = *asked;
+        let rates = rates(payload_bit_s, BitRate::new)?;
+        let congestion =
+            asked.congestion_control.parse().map_err(|error: Malformed| invalid(error))?;
+        let load = Self::new(rates, streams, path_mtu_octets, congestion, kind(capacity));
+        let round_trip = asked.idle_round_trip_ns.map(Span::from_nanos);
+        Ok(load.map_err(invalid)?.with_verify(asked.verify).with_round_trip(round_trip))
+    }
+}
+
+impl From<Limits> for LimitsMessage {
+    fn from(limits: Limits) -> Self {
+        let rate_max_bit_s = limits.rate_max.bits_per_second();
+        Self { rate_max_bit_s, duration_max_ns: limits.duration_max.nanos() }
+    }
+}
+
+impl TryFrom<LimitsMessage> for Limits {
+    type Error = Invalid;
+
+    fn try_from(message: LimitsMessage) -> Result<Self, Invalid> {
+        let rate_max = BitRate::new(message.rate_max_bit_s);
+        let rate_max = rate_max.ok_or_else(|| Invalid::new("rate_max_bit_s: 0"))?;
+        Ok(Self { rate_max, duration_max: Span::from_nanos(message.duration_max_ns) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::direction::Directions;
+    use crate::plan::CongestionControl;
+
+    fn udp() -> Trial {
+        let rate = PacketRate::new(1_000).expect("a rate");
+        let load = Load::new(Directions::Both, 3, 1_000, rate, LoadKind::FixedRate);
+        Trial::new(Some(load.expect("a load")), Span::from_secs(30)).expect("a trial")
+    }
+
+    fn tcp() -> Trial {
+        let rates = PerDirection { forward: BitRate::new(95_000_000), reverse: BitRate::new(1) };
+        let load = TcpLoad::new(rates, 4, 1_500, CongestionControl::CUBIC, LoadKind::Capacity);
+        Trial::with_tcp(load.expect("a load"), Span::from_secs(30)).expect("a trial")
+    }
+
+    /// Whether what was asked, once changed, is still a trial.
+    fn is_trial(trial: &Trial, change: impl Fn(&mut AskedTrial)) -> bool {
+        let mut asked = AskedTrial::from(trial);
+        change(&mut asked);
+        Trial::try_from(&asked).is_ok()
+    }
+
+    fn with_udp(change: impl Fn(&mut AskedUdp)) -> bool {
+        is_trial(&udp(), |asked| change(asked.udp.as_mut().expect("it has one")))
+    }
+
+    fn with_tcp(change: impl Fn(&mut AskedTcp)) -> bool {
+        is_trial(&tcp(), |asked| change(asked.tcp.as_mut().expect("it has one")))
+    }
+
+    #[test]
+    fn a_trial_is_read_back() {
+        for trial in [udp(), tcp(), Trial::new(None, Span::from_secs(5)).expect("a trial")] {
+            assert_eq!(Trial::try_from(&AskedTrial::from(&trial)), Ok(trial));
+        }
+        let load = *udp().load().expect("it has one");
+        let load = load.with_burst_max(9_000).expect("within bounds");
+        let trial = Trial::new(Some(load), Span::from_secs(5)).expect("a trial");
+        let slower = trial.with_probe_rate(PacketRate::new(10).expect("a rate"));
+        let trial = slower.expect("within bounds").with_dscp(Dscp::new(46).expect("EF"));
+        assert_eq!(Trial::try_from(&AskedTrial::from(&trial)), Ok(trial));
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_no_trial() {
+        assert!(with_udp(|load| load.packets_s.forward = None), "reverse alone");
+        assert!(!with_udp(|load| load.packets_s.forward = Some(0)));
+        assert!(!with_udp(|load| load.streams = 65));
+        assert!(!with_udp(|load| load.payload_octets = 3));
+        assert!(with_udp(|load| load.burst_max_octets = Some(1)));
+        assert!(!with_udp(|load| load.burst_max_octets = Some(0)));
+        assert!(!is_trial(&udp(), |asked| asked.probe_packets_s = 0));
+        assert!(!is_trial(&udp(), |asked| asked.probe_packets_s = 101));
+        assert!(!is_trial(&udp(), |asked| asked.duration_ns = u64::MAX));
+        assert!(!is_trial(&udp(), |asked| asked.dscp = 64));
+        assert!(with_tcp(|load| load.payload_bit_s.reverse = None), "forward alone");
+        assert!(!with_tcp(|load| load.payload_bit_s = PerDirection::default()));
+        assert!(!with_tcp(|load| load.path_mtu_octets = 100));
+        assert!(!with_tcp(|load| load.streams = 0));
+        assert!(!with_tcp(|load| load.congestion_control = "a b".into()));
+        let both = AskedTrial::from(&udp()).udp;
+        assert!(!is_trial(&tcp(), |asked| asked.udp = both));
+    }
+}

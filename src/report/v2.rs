@@ -1,0 +1,751 @@
+//! Reports of format 2, converted once when they are read: their flat rows become sites, trials
+//! and accounts. What that format did not keep stays unknown.
+
+use super::reading::{Unreadable, bad};
+use super::record::{
+    Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, OutageRecord,
+    Percentiles, PlanRecord, Report, RequirementRecord, SiteRecord, TcpFigures, TimestampMethod,
+    TrialFigures, TrialRecord,
+};
+use crate::account::{
+    AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, Fact as _, HostCounts, Marks,
+    OneWayCounts, Outcome, PathMtu, ProbeCounts, ReceiverCounts, RoundTripCounts, SenderCounts,
+    Series, Silence, Silences, Status, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts,
+    TcpSample, TcpSenderCounts, Timestamping, Waiting,
+};
+use crate::direction::{Direction, PerDirection};
+use crate::plan::PROBES_PER_SECOND;
+use crate::stats::delays::Delays;
+use crate::stats::loss_bursts::LossBursts;
+use crate::units::{IpVersion, Layer};
+use crate::verdict::Verdict;
+use serde::Deserialize;
+
+/// The format's name.
+pub(super) const FORMAT: &str = "linkqual-report/2";
+
+/// A report as that format has it. Only what is converted stands here and below.
+#[derive(Deserialize)]
+pub(super) struct ReportV2 {
+    verdict: Verdict,
+    complete: bool,
+    reason: Option<String>,
+    program: String,
+    run: String,
+    started_at: String,
+    ended_at: String,
+    plan: Option<PlanRecord>,
+    link: LinkV2,
+    sites: Vec<SiteV2>,
+    asked: AskedV2,
+    notes: Vec<String>,
+    findings: Vec<FindingV2>,
+    trials: Vec<RowV2>,
+    doubts: Vec<DoubtV2>,
+}
+
+#[derive(Deserialize)]
+struct LinkV2 {
+    name: Option<String>,
+    circuit: Option<String>,
+    port_rate_bit_s: Option<u64>,
+    committed_bit_s: PerDirection<Option<u64>>,
+    rate_layer: Layer,
+    vlan_tags: u8,
+    extra_overhead_bytes: u16,
+}
+
+#[derive(Deserialize)]
+struct SiteV2 {
+    site: String,
+    agent: String,
+    address: Option<String>,
+    driver_address: Option<String>,
+    agent_program: Option<String>,
+    requested_by: Option<String>,
+    role: Option<String>,
+    ip: IpVersion,
+    reason: Option<String>,
+    granted_rate_max_bit_s: Option<u64>,
+    granted_duration_max_s: Option<f64>,
+    path_mtu_bytes: Option<u32>,
+    path_mtu_tried_bytes: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct AskedV2 {
+    confidence: f64,
+    requirements: Vec<RequirementRecord>,
+}
+
+#[derive(Deserialize)]
+struct FindingV2 {
+    site: String,
+    metric: String,
+    direction: String,
+    relation: BoundText,
+    bound: f64,
+    value: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    unit: String,
+    verdict: Verdict,
+    reason: String,
+    trial: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct DoubtV2 {
+    metrics: Vec<String>,
+    direction: Option<Direction>,
+    site: String,
+    trial: Option<usize>,
+    bias: String,
+    packets: Option<u64>,
+    text: String,
+}
+
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum KindV2 {
+    Idle,
+    Udp,
+    Tcp,
+}
+
+/// A trial in one direction: what is of the whole trial stands in its forward row.
+#[derive(Deserialize)]
+struct RowV2 {
+    trial: usize,
+    site: String,
+    kind: KindV2,
+    direction: Direction,
+    tested: bool,
+    status: Status,
+    reason: Option<String>,
+    verdict: Option<Verdict>,
+    verdict_reason: Option<String>,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    duration_s: f64,
+    streams: u32,
+    payload_bytes: Option<u32>,
+    probe_packets_s: Option<u64>,
+    offered_packets_s: Option<u64>,
+    offered_bit_s: Option<u64>,
+    goodput_bit_s: Option<u64>,
+    goodput_p5_bit_s: Option<u64>,
+    required_bit_s: Option<u64>,
+    headroom_ratio: Option<f64>,
+    capacity: bool,
+    sent_packets: Option<u64>,
+    refused_packets: Option<u64>,
+    queue_dropped_packets: Option<u64>,
+    unreachable_packets: Option<u64>,
+    received_packets: Option<u64>,
+    lost_packets: Option<u64>,
+    loss_ratio: Option<f64>,
+    duplicate_packets: Option<u64>,
+    reordered_packets: Option<u64>,
+    late_packets: Option<u64>,
+    host_dropped_packets: Option<u64>,
+    unattributed_packets: Option<u64>,
+    lost_in_catch_up_packets: Option<u64>,
+    paused_packets: Option<u64>,
+    skipped_packets: Option<u64>,
+    rejected_packets: Option<u64>,
+    steady_sent_packets: Option<u64>,
+    steady_received_packets: Option<u64>,
+    steady_on_time_packets: Option<u64>,
+    loss_periods: Option<LossPeriodsV2>,
+    outages: Option<Vec<OutageRecord>>,
+    silences: Vec<Silence>,
+    tcp: Option<TcpV2>,
+    rtt_us: Option<Percentiles>,
+    jitter_us: Option<f64>,
+    jitter_rfc3550_us: Option<f64>,
+    probe_sent_packets: Option<u64>,
+    probe_received_packets: Option<u64>,
+    dscp: u8,
+    probe_remarked_packets: Option<u64>,
+    dscp_received: Option<u8>,
+    probe_late_packets: Option<u64>,
+    stamping: Option<StampingV2>,
+    clock_offset_us: Option<f64>,
+    clock_offset_error_us: Option<f64>,
+    clock_jumps: Option<u64>,
+    clock_skew_ppm: Option<f64>,
+    send_lateness_us: Option<Percentiles>,
+    sending: Option<SendingV2>,
+    sent_by_second: Vec<u64>,
+    received_by_second: Vec<u64>,
+    rtt_delays: Option<DelaysV2>,
+    variation_delays: DelaysV2,
+    sender_host: HostV2,
+    receiver_host: HostV2,
+}
+
+#[derive(Deserialize)]
+struct SendingV2 {
+    burst_packets: u32,
+    burst_packets_seen: Option<u32>,
+    segmented_packets: Option<u64>,
+    waiting: Option<Waiting>,
+    send_buffer_bytes: Option<u64>,
+    receive_buffer_bytes: Option<u64>,
+}
+
+#[derive(Deserialize)]
+enum StampMethodV2 {
+    #[serde(rename = "kernel transmit and receive stamps")]
+    Kernel,
+    #[serde(rename = "user-space transmit stamps")]
+    UserSpaceTransmit,
+}
+
+#[derive(Deserialize)]
+struct StampingV2 {
+    method: StampMethodV2,
+    exchanges: u64,
+    by_kernel: u64,
+    probe_left_by_kernel: u64,
+    probe_came_by_kernel: u64,
+    reply_left_by_kernel: u64,
+    reply_came_by_kernel: u64,
+}
+
+#[derive(Deserialize)]
+struct LossPeriodsV2 {
+    count: u64,
+    longest: u64,
+    squares: String,
+    clusters: Vec<ClusterV2>,
+}
+
+#[derive(Deserialize)]
+struct ClusterV2 {
+    count: u64,
+    squares: String,
+}
+
+#[derive(Default, Deserialize)]
+struct DelaysV2 {
+    histogram: String,
+    lost: u64,
+    min_ns: Option<u64>,
+    max_ns: Option<u64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct HostV2 {
+    queue_drops: u64,
+    kernel_drops: u64,
+    checksum_errors: u64,
+    clock_steps: u64,
+    stamp_noise_ns: Option<u64>,
+    #[serde(default)]
+    card_stamps: bool,
+}
+
+#[derive(Deserialize)]
+struct TcpV2 {
+    path_mtu_bytes: u32,
+    congestion_control_asked: String,
+    congestion_control: Option<String>,
+    sent_bytes: Option<u64>,
+    received_bytes: Option<u64>,
+    ended: Option<bool>,
+    warm_up_s: Option<f64>,
+    goodput_p50_bit_s: Option<u64>,
+    goodput_seconds: Option<u64>,
+    received_bytes_by_second: Vec<u64>,
+    began_ns: Option<u64>,
+    retransmit_ratio: Option<f64>,
+    info: Option<TcpInfoV2>,
+    samples: Vec<TcpSampleV2>,
+    rtt_us: Option<Percentiles>,
+    held_up_s: Option<f64>,
+    round_trip_us: Option<f64>,
+    send_buffer: Option<TcpBufferV2>,
+    receive_buffer: Option<TcpBufferV2>,
+    verify: bool,
+    checked_bytes: Option<u64>,
+    damaged_bytes: Option<u64>,
+    damage: Option<TcpDamageV2>,
+    broken: Option<String>,
+    refused: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TcpBufferV2 {
+    needed_bytes: u64,
+    tuned_max_bytes: Option<u64>,
+    granted_bytes: Option<u64>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TcpDamageV2 {
+    stream: u32,
+    first_byte: u64,
+    last_byte: u64,
+}
+
+#[derive(Deserialize)]
+struct TcpInfoV2 {
+    rtt_us: u64,
+    min_rtt_us: Option<u64>,
+    cwnd_segments: u64,
+    mss_bytes: u32,
+    timestamps: bool,
+    retransmitted_segments: u64,
+    sent_bytes: Option<u64>,
+    retransmitted_bytes: Option<u64>,
+    duplicate_segments: Option<u64>,
+    reordered: Option<u64>,
+    busy_us: Option<u64>,
+    receiver_limited_us: Option<u64>,
+    buffer_limited_us: Option<u64>,
+}
+
+/// Named alike in both formats.
+type TcpSampleV2 = TcpSample;
+
+/// The report in the present format, judged as it was.
+pub(super) fn convert(old: ReportV2) -> Result<Report, Unreadable> {
+    let sites = sites(old.sites, old.trials)?;
+    let LinkV2 { name, circuit, port_rate_bit_s, committed_bit_s, .. } = old.link;
+    let link = LinkRecord {
+        name,
+        circuit,
+        port_rate_bit_s,
+        committed_bit_s,
+        rate_layer: old.link.rate_layer,
+        vlan_tags: old.link.vlan_tags,
+        extra_overhead_octets: old.link.extra_overhead_bytes,
+        sites,
+    };
+    let AskedV2 { confidence, requirements } = old.asked;
+    Ok(Report {
+        format: super::FORMAT.to_owned(),
+        verdict: old.verdict,
+        complete: old.complete,
+        reason: old.reason,
+        program: old.program,
+        run: old.run,
+        started_at: old.started_at,
+        ended_at: old.ended_at,
+        plan: old.plan,
+        driver_host: None,
+        asked: Asked { confidence, requirements },
+        notes: old.notes,
+        findings: old.findings.into_iter().map(Into::into).collect(),
+        caveats: old.doubts.into_iter().map(Into::into).collect(),
+        links: vec![link],
+    })
+}
+
+impl From<FindingV2> for FindingRecord {
+    fn from(old: FindingV2) -> Self {
+        let FindingV2 { site, metric, direction, relation, bound, value, low, high, .. } = old;
+        Self {
+            link: 0,
+            site,
+            metric,
+            direction,
+            relation,
+            bound,
+            value,
+            low,
+            high,
+            unit: old.unit,
+            verdict: old.verdict,
+            reason: old.reason,
+            trial: old.trial,
+        }
+    }
+}
+
+impl From<DoubtV2> for CaveatRecord {
+    fn from(old: DoubtV2) -> Self {
+        let DoubtV2 { metrics, direction, site, trial, bias, packets, text } = old;
+        Self { link: 0, site, metrics, direction, trial, bias, packets, text }
+    }
+}
+
+/// The sites, each with its trials: a forward and a reverse row each.
+fn sites(sites: Vec<SiteV2>, rows: Vec<RowV2>) -> Result<Vec<SiteRecord>, Unreadable> {
+    let mut rows = rows.into_iter().peekable();
+    let mut number = 0;
+    let mut converted = Vec::new();
+    for old in sites {
+        let mut trials = Vec::new();
+        while let Some(forward) = rows.next_if(|row| row.site == old.site) {
+            let no_pair = || bad(format!("trials: a forward and a reverse row of trial {number}"));
+            let reverse = rows.next_if(|row| row.site == old.site).ok_or_else(no_pair)?;
+            let directions = (forward.direction, reverse.direction);
+            let is_pair = directions == (Direction::Forward, Direction::Reverse)
+                && (forward.trial, reverse.trial) == (number, number);
+            if !is_pair {
+                return Err(no_pair());
+            }
+            let of_trial = |error: Unreadable| bad(format!("trial {number}: {error}"));
+            trials.push(trial(number, &forward, &reverse).map_err(of_trial)?);
+            number += 1;
+        }
+        converted.push(site(old, trials)?);
+    }
+    match rows.next() {
+        None => Ok(converted),
+        Some(row) => Err(bad(format!("trial {} is of no site, or stands alone", row.trial))),
+    }
+}
+
+fn site(old: SiteV2, trials: Vec<TrialRecord>) -> Result<SiteRecord, Unreadable> {
+    let path_mtu = match (old.path_mtu_bytes, old.path_mtu_tried_bytes) {
+        (Some(octets), Some(tried_octets)) => Some(PathMtu { octets, tried_octets }),
+        (None, None) => None,
+        _ => return Err(bad(format!("the path MTU of site {}", old.site))),
+    };
+    let SiteV2 { site, agent, address, driver_address, agent_program, .. } = old;
+    Ok(SiteRecord {
+        site,
+        agent,
+        address,
+        driver_address,
+        agent_program,
+        driver_key: None,
+        agent_key: None,
+        agent_host: None,
+        requested_by: old.requested_by,
+        role: old.role,
+        ip: old.ip,
+        reason: old.reason,
+        granted_rate_max_bit_s: old.granted_rate_max_bit_s,
+        granted_duration_max_s: old.granted_duration_max_s,
+        path_mtu,
+        trials,
+    })
+}
+
+fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord, Unreadable> {
+    let asked = asked(forward, reverse)?;
+    let outcome = outcome(forward, reverse)?;
+    outcome.check().map_err(|error| bad(error.to_string()))?;
+    let timestamps = forward.stamping.as_ref().map(|stamping| match stamping.method {
+        StampMethodV2::Kernel => TimestampMethod::Kernel,
+        StampMethodV2::UserSpaceTransmit => TimestampMethod::UserSpaceTransmit,
+    });
+    Ok(TrialRecord {
+        trial: number,
+        asked,
+        started_at: forward.started_at.clone(),
+        ended_at: forward.ended_at.clone(),
+        outcome,
+        figures: TrialFigures {
+            forward: figures(forward),
+            reverse: figures(reverse),
+            rtt_us: forward.rtt_us.clone(),
+            timestamps,
+        },
+    })
+}
+
+fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Unreadable> {
+    let kinds = [forward, reverse].map(|row| (row.kind, row.capacity));
+    if kinds[0] != kinds[1] {
+        return Err(bad("its two rows are of different kinds"));
+    }
+    let (kind, capacity) = kinds[0];
+    let streams = forward.streams.max(reverse.streams);
+    let udp = (kind == KindV2::Udp).then(|| AskedUdp {
+        packets_s: PerDirection {
+            forward: forward.offered_packets_s,
+            reverse: reverse.offered_packets_s,
+        },
+        streams,
+        payload_octets: forward.payload_bytes.or(reverse.payload_bytes).unwrap_or(0),
+        capacity,
+        burst_max_octets: None,
+    });
+    let any = forward.tcp.as_ref().or(reverse.tcp.as_ref());
+    let tcp = match (kind, any) {
+        (KindV2::Tcp, None) => return Err(bad("a trial of TCP without it")),
+        (KindV2::Tcp, Some(tcp)) => {
+            let rate = |row: &RowV2| row.tcp.as_ref().and(row.offered_bit_s);
+            Some(AskedTcp {
+                payload_bit_s: PerDirection { forward: rate(forward), reverse: rate(reverse) },
+                streams,
+                path_mtu_octets: tcp.path_mtu_bytes,
+                congestion_control: tcp.congestion_control_asked.clone(),
+                capacity,
+                verify: tcp.verify,
+                idle_round_trip_ns: time(tcp.round_trip_us, 1e3, "tcp.round_trip_us")?,
+            })
+        }
+        _ => None,
+    };
+    let duration_ns = time(Some(forward.duration_s), 1e9, "duration_s")?.unwrap_or(0);
+    let usual = PROBES_PER_SECOND.per_second();
+    let probe_packets_s = forward.probe_packets_s.unwrap_or(usual);
+    Ok(AskedTrial { duration_ns, dscp: forward.dscp, probe_packets_s, udp, tcp })
+}
+
+/// A time of the record's, in units of so many nanoseconds.
+fn time(value: Option<f64>, unit_ns: f64, what: &str) -> Result<Option<u64>, Unreadable> {
+    let Some(value) = value else { return Ok(None) };
+    let nanos = (value * unit_ns).round();
+    if !(0.0..=1e15).contains(&nanos) {
+        return Err(bad(format!("{what}: {value}")));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within u64")]
+    let nanos = nanos as u64;
+    Ok(Some(nanos))
+}
+
+fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Unreadable> {
+    let round_trip = forward.rtt_delays.as_ref().ok_or_else(|| bad("no round trips"))?;
+    let timestamping =
+        forward.stamping.as_ref().map_or_else(Timestamping::default, |old| Timestamping {
+            exchanges: old.exchanges,
+            by_kernel: old.by_kernel,
+            probe_sent: old.probe_left_by_kernel,
+            probe_received: old.probe_came_by_kernel,
+            reply_sent: old.reply_left_by_kernel,
+            reply_received: old.reply_came_by_kernel,
+        });
+    let ahead_us = forward.clock_offset_us;
+    let ahead_ns = time(ahead_us.map(f64::abs), 1e3, "clock_offset_us")?;
+    let ahead_ns = ahead_ns.and_then(|nanos| i64::try_from(nanos).ok());
+    let error_ns = time(forward.clock_offset_error_us, 1e3, "clock_offset_error_us")?;
+    let is_behind = ahead_us.is_some_and(|us| us < 0.0);
+    let clock_offset = ahead_ns.zip(error_ns).map(|(ahead_ns, error_ns)| ClockOffset {
+        agent_ahead_ns: if is_behind { -ahead_ns } else { ahead_ns },
+        error_ns,
+    });
+    Ok(Outcome {
+        status: forward.status,
+        reason: forward.reason.clone(),
+        started_ns: None,
+        forward: one_way(forward)?,
+        reverse: one_way(reverse)?,
+        round_trip: RoundTripCounts {
+            delays: delays(round_trip)?,
+            late_probes: count(forward.probe_late_packets, "probe_late_packets")?,
+            timestamping,
+            clock_offset,
+            clock_steps: count(forward.clock_jumps, "clock_jumps")?,
+        },
+        driver_host: host(&forward.sender_host)?,
+        agent_host: host(&forward.receiver_host)?,
+    })
+}
+
+fn one_way(row: &RowV2) -> Result<OneWayCounts, Unreadable> {
+    let listed = row
+        .silences
+        .iter()
+        .map(|silence| Silence { packets: silence.packets.min(COUNT_MAX), ..*silence });
+    let silences = Silences::from_vec(listed.collect());
+    let changed = row.probe_remarked_packets;
+    let marks = changed.map(|changed| Marks { seen: changed, changed, other: row.dscp_received });
+    Ok(OneWayCounts {
+        sender: row.sent_packets.map(|sent| sender(row, sent)).transpose()?,
+        receiver: row.received_packets.map(|received| receiver(row, received)).transpose()?,
+        tcp_sender: row.tcp.as_ref().map(tcp_sender).transpose()?.flatten(),
+        tcp_receiver: row.tcp.as_ref().map(tcp_receiver).transpose()?.flatten(),
+        silences: silences.map_err(|error| bad(error.to_string()))?,
+        probes: ProbeCounts {
+            sent: row.probe_sent_packets,
+            received: row.probe_received_packets,
+            variation: delays(&row.variation_delays)?,
+            jitter_rfc3550_ns: row.jitter_rfc3550_us.map(|us| us * 1e3),
+            skew_ppm: row.clock_skew_ppm,
+            marks,
+        },
+        throughput: None,
+    })
+}
+
+fn sender(row: &RowV2, sent: u64) -> Result<SenderCounts, Unreadable> {
+    let sending = row.sending.as_ref();
+    Ok(SenderCounts {
+        sent: count(Some(sent), "sent_packets")?,
+        refused: count(row.refused_packets, "refused_packets")?,
+        queue_dropped: count(row.queue_dropped_packets, "queue_dropped_packets")?,
+        unreachable: count(row.unreachable_packets, "unreachable_packets")?,
+        paused: count(row.paused_packets, "paused_packets")?,
+        skipped: count(row.skipped_packets, "skipped_packets")?,
+        steady: count(row.steady_sent_packets, "steady_sent_packets")?,
+        per_second: Series::from_seconds(row.sent_by_second.clone()),
+        segmented: sending.and_then(|sending| sending.segmented_packets).unwrap_or(0),
+        burst: sending.and_then(|sending| sending.burst_packets_seen).unwrap_or(0),
+        waiting: sending.and_then(|sending| sending.waiting).unwrap_or_default(),
+        buffer_octets: sending.and_then(|sending| sending.send_buffer_bytes).unwrap_or(0),
+        ..SenderCounts::default()
+    })
+}
+
+fn receiver(row: &RowV2, received: u64) -> Result<ReceiverCounts, Unreadable> {
+    let sending = row.sending.as_ref();
+    let late = count(row.late_packets, "late_packets")?;
+    let lost = count(row.lost_packets, "lost_packets")? + late;
+    let losses = match &row.loss_periods {
+        Some(periods) => losses(periods, lost)?,
+        None => LossBursts::default(),
+    };
+    Ok(ReceiverCounts {
+        received: count(Some(received), "received_packets")?,
+        late,
+        duplicate: count(row.duplicate_packets, "duplicate_packets")?,
+        reordered: count(row.reordered_packets, "reordered_packets")?,
+        host_dropped: count(row.host_dropped_packets, "host_dropped_packets")?,
+        unattributed: count(row.unattributed_packets, "unattributed_packets")?,
+        rejected: count(row.rejected_packets, "rejected_packets")?,
+        steady: count(row.steady_received_packets, "steady_received_packets")?,
+        steady_on_time: count(row.steady_on_time_packets, "steady_on_time_packets")?,
+        per_second: Series::from_seconds(row.received_by_second.clone()),
+        losses,
+        lost_in_excess: count(row.lost_in_catch_up_packets, "lost_in_catch_up_packets")?,
+        buffer_octets: sending.and_then(|sending| sending.receive_buffer_bytes).unwrap_or(0),
+        ..ReceiverCounts::default()
+    })
+}
+
+fn losses(periods: &LossPeriodsV2, lost: u64) -> Result<LossBursts, Unreadable> {
+    let squares = |digits: &str| digits.parse().map_err(|_| bad("loss_periods: squares"));
+    let clusters = periods.clusters.iter();
+    let clusters = clusters.map(|cluster| Ok((cluster.count, squares(&cluster.squares)?)));
+    let clusters: Vec<(u64, u128)> = clusters.collect::<Result<_, Unreadable>>()?;
+    let squares = squares(&periods.squares)?;
+    LossBursts::from_parts(lost, periods.count, periods.longest, squares, &clusters)
+        .ok_or_else(|| bad("loss_periods: they do not agree with what was lost"))
+}
+
+fn delays(old: &DelaysV2) -> Result<Delays, Unreadable> {
+    let lost = count(Some(old.lost), "lost delays")?;
+    if old.histogram.is_empty() {
+        let mut delays = Delays::default();
+        delays.record_lost(lost);
+        return Ok(delays);
+    }
+    Delays::from_base64(&old.histogram, lost, old.min_ns, old.max_ns)
+        .map_err(|error| bad(error.to_string()))
+}
+
+/// A count that can be so; 0 where it was not known, as it then is not read either.
+fn count(value: Option<u64>, name: &str) -> Result<u64, Unreadable> {
+    match value.unwrap_or(0) {
+        absurd if COUNT_MAX < absurd => {
+            Err(bad(format!("{name}: {absurd} is more than any run counts")))
+        }
+        count => Ok(count),
+    }
+}
+
+fn host(old: &HostV2) -> Result<HostCounts, Unreadable> {
+    Ok(HostCounts {
+        queue_drops: count(Some(old.queue_drops), "queue_drops")?,
+        kernel_drops: count(Some(old.kernel_drops), "kernel_drops")?,
+        checksum_errors: count(Some(old.checksum_errors), "checksum_errors")?,
+        clock_steps: count(Some(old.clock_steps), "clock_steps")?,
+        timestamp_noise_ns: old.stamp_noise_ns,
+        hardware_timestamps: old.card_stamps,
+    })
+}
+
+/// The figures of a row, as they stand in it.
+fn figures(row: &RowV2) -> DirectionFigures {
+    DirectionFigures {
+        tested: row.tested,
+        verdict: row.verdict,
+        verdict_reason: row.verdict_reason.clone(),
+        offered_bit_s: row.offered_bit_s,
+        goodput_bit_s: row.goodput_bit_s,
+        goodput_p5_bit_s: row.goodput_p5_bit_s,
+        required_bit_s: row.required_bit_s,
+        headroom_ratio: row.headroom_ratio,
+        lost: row.lost_packets,
+        loss_ratio: row.loss_ratio,
+        outages: row.outages.clone(),
+        jitter_us: row.jitter_us,
+        jitter_rfc3550_us: row.jitter_rfc3550_us,
+        send_lateness_us: row.send_lateness_us.clone(),
+        burst_packets: row.sending.as_ref().map(|sending| sending.burst_packets),
+        tcp: row.tcp.as_ref().map(|tcp| TcpFigures {
+            warm_up_s: tcp.warm_up_s,
+            goodput_p50_bit_s: tcp.goodput_p50_bit_s,
+            goodput_seconds: tcp.goodput_seconds,
+            retransmit_ratio: tcp.retransmit_ratio,
+            rtt_us: tcp.rtt_us.clone(),
+        }),
+    }
+}
+
+fn tcp_sender(tcp: &TcpV2) -> Result<Option<TcpSenderCounts>, Unreadable> {
+    let (Some(octets), Some(info)) = (tcp.sent_bytes, &tcp.info) else { return Ok(None) };
+    Ok(Some(TcpSenderCounts {
+        octets: count(Some(octets), "tcp.sent_bytes")?,
+        congestion_control: tcp.congestion_control.clone().unwrap_or_default(),
+        last: tcp_info(info)?,
+        samples: tcp.samples.clone(),
+        held_up_ns: time(tcp.held_up_s, 1e9, "tcp.held_up_s")?.unwrap_or(0),
+        buffer: tcp.send_buffer.as_ref().map(buffer).transpose()?,
+        broken: tcp.broken.clone(),
+        refused: tcp.refused.clone(),
+        ..TcpSenderCounts::default()
+    }))
+}
+
+fn tcp_info(old: &TcpInfoV2) -> Result<TcpInfo, Unreadable> {
+    let known = |value: Option<u64>| value.map(|value| count(Some(value), "tcp.info")).transpose();
+    Ok(TcpInfo {
+        rtt_us: old.rtt_us,
+        min_rtt_us: known(old.min_rtt_us)?,
+        cwnd_segments: old.cwnd_segments,
+        mss_octets: old.mss_bytes,
+        timestamps: old.timestamps,
+        retransmitted_segments: count(Some(old.retransmitted_segments), "tcp.info")?,
+        sent_octets: known(old.sent_bytes)?,
+        retransmitted_octets: known(old.retransmitted_bytes)?,
+        duplicate_segments: known(old.duplicate_segments)?,
+        reordered: known(old.reordered)?,
+        busy_us: known(old.busy_us)?,
+        receiver_limited_us: known(old.receiver_limited_us)?,
+        buffer_limited_us: known(old.buffer_limited_us)?,
+    })
+}
+
+fn buffer(old: &TcpBufferV2) -> Result<TcpBuffer, Unreadable> {
+    let known =
+        |octets: Option<u64>| octets.map(|octets| count(Some(octets), "tcp: a buffer")).transpose();
+    Ok(TcpBuffer {
+        needed_octets: count(Some(old.needed_bytes), "tcp: a buffer")?,
+        tuned_max_octets: known(old.tuned_max_bytes)?,
+        granted_octets: known(old.granted_bytes)?,
+        reason: old.reason.clone(),
+    })
+}
+
+/// Its times without an arrival stand among the row's own.
+fn tcp_receiver(tcp: &TcpV2) -> Result<Option<TcpReceiverCounts>, Unreadable> {
+    let Some(octets) = tcp.received_bytes else { return Ok(None) };
+    for octets in &tcp.received_bytes_by_second {
+        count(Some(*octets), "tcp.received_bytes_by_second")?;
+    }
+    Ok(Some(TcpReceiverCounts {
+        octets: count(Some(octets), "tcp.received_bytes")?,
+        per_second: Series::from_seconds(tcp.received_bytes_by_second.clone()),
+        began_ns: tcp.began_ns,
+        ended: tcp.ended.unwrap_or(false),
+        checked: tcp.checked_bytes.map(|octets| TcpChecked {
+            octets,
+            damaged_octets: tcp.damaged_bytes.unwrap_or(0),
+            stream: tcp.damage.as_ref().map(|damage| damage.stream),
+            first_octet: tcp.damage.as_ref().map(|damage| damage.first_byte),
+            last_octet: tcp.damage.as_ref().map(|damage| damage.last_byte),
+        }),
+        buffer: tcp.receive_buffer.as_ref().map(buffer).transpose()?,
+        ..TcpReceiverCounts::default()
+    }))
+}
