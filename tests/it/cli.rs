@@ -519,7 +519,7 @@ fn octets_of_strangers_do_an_agent_no_harm() {
         stream.set_read_timeout(Some(SOON)).expect("above 0");
         let mut answer = Vec::new();
         if let Err(error) = stream.read_to_end(&mut answer) {
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it is not closed");
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is not closed");
         }
         assert!(answer.len() < 32, "a TLS alert at most: {answer:?}");
     }
