@@ -469,7 +469,8 @@ mod tests {
     async fn a_length_above_the_maximum_is_refused_before_it_is_allocated() {
         let (mut near, far) = duplex(64);
         let mut reader = Reader::new(far);
-        near.write_all(&(FRAME_MAX as u32 + 1).to_be_bytes()).await.unwrap();
+        let length = u32::try_from(FRAME_MAX + 1).unwrap();
+        near.write_all(&length.to_be_bytes()).await.unwrap();
         // The second time, too: nothing after it can be trusted.
         for _ in 0..2 {
             let closed = reader.next().await.unwrap_err();
