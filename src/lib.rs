@@ -36,7 +36,8 @@
 //!
 //! The *control plane* is rare and fully checked: [`session::driver`] and [`session::agent`] are
 //! machines that are handed messages, events and the time, and hand back actions;
-//! [`method`] says which step comes next. tokio, on one thread, carries them.
+//! [`method`] says which step comes next. tokio, on one thread, carries them, and
+//! [`io::channel`] carries their messages, at both ends.
 //!
 //! The *data plane* is a thread for each stream: [`dataplane`] runs a machine of [`flow`] over a
 //! socket of [`io`], without allocation, lock or queue for a packet. The two meet in channels and

@@ -1,11 +1,11 @@
 //! Control connections: who may have one, and its two directions.
 
-use crate::io::frame::{FrameError, FrameReader, write_frame};
+use crate::io::channel::{Channel, Closed, Inbox, Outbox};
 use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, TlsStream};
 use crate::policy::RUNS_MAX;
 use crate::session::agent::ConnectionId;
-use crate::wire::control::{FRAME_MAX, Message};
+use crate::wire::control::Message;
 use crate::wire::data::{FIRST_OCTET, HELLO_LEN};
 use crate::wire::key::PublicKey;
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -26,12 +26,6 @@ const STRANGERS_MAX: usize = 256;
 
 /// How long a stranger may take to show a key.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
-
-/// Messages that may wait for a driver to read them.
-const OUTBOX_MAX: usize = 256;
-
-/// How long the last messages to a driver may take.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// The first octet of TLS.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -50,7 +44,7 @@ pub(super) enum Input {
         /// Where it is.
         peer: SocketAddr,
         /// Where to put what it is to be told; dropped, the connection ends.
-        outbox: mpsc::Sender<Message>,
+        outbox: Outbox,
     },
     /// A connection that is to carry a stream's data said so.
     Data {
@@ -72,6 +66,8 @@ pub(super) enum Input {
     Closed {
         /// Which.
         connection: ConnectionId,
+        /// How.
+        closed: Closed,
     },
 }
 
@@ -127,12 +123,10 @@ impl Admission {
             let Ok(_slot) = slots.try_acquire() else {
                 return tracing::warn!(%peer, %who, "{CONNECTIONS_MAX} drivers: one more refused");
             };
-            let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
+            let Channel { outbox, inbox } = Channel::open(stream);
             let open = Input::Open { connection, who, key, peer, outbox };
             if inputs.send(open).await.is_ok() {
-                converse(connection, stream, messages, &inputs).await;
-                // The loop has ended where nobody takes this.
-                _ = inputs.send(Input::Closed { connection }).await;
+                hear(connection, inbox, &inputs).await;
             }
         });
     }
@@ -220,56 +214,20 @@ async fn data(mut stream: TcpStream, peer: SocketAddr) -> Option<Admitted> {
     }
 }
 
-/// Carries messages both ways until either end is done.
-async fn converse(
-    connection: ConnectionId,
-    stream: TlsStream<TcpStream>,
-    mut messages: mpsc::Receiver<Message>,
-    inputs: &mpsc::Sender<Input>,
-) {
-    let (reader, mut writer) = tokio::io::split(stream);
-    let mut frames = FrameReader::new(reader, FRAME_MAX);
+/// Hands on what a driver says until its connection is over, the last message to it included.
+async fn hear(connection: ConnectionId, mut inbox: Inbox, inputs: &mpsc::Sender<Input>) {
     loop {
-        tokio::select! {
-            frame = frames.next() => {
-                let parsed = match frame {
-                    Ok(Some(frame)) => Message::parse(&frame).map_err(|error| error.to_string()),
-                    Ok(None) => return,
-                    // Nobody is left to be told.
-                    Err(FrameError::Io(error)) => {
-                        return tracing::debug!(?connection, %error, "a connection broke");
-                    }
-                    Err(error) => Err(error.to_string()),
-                };
-                match parsed {
-                    Ok(message) => {
-                        let message = Box::new(message);
-                        if inputs.send(Input::Message { connection, message }).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(reason) => {
-                        tracing::warn!(?connection, %reason, "what came is no message");
-                        let fault = Message::Fault { reason }.emit();
-                        let farewell = async {
-                            _ = write_frame(&mut writer, &fault, FRAME_MAX).await;
-                            _ = writer.shutdown().await;
-                        };
-                        _ = tokio::time::timeout(FAREWELL_MAX, farewell).await;
-                        return;
-                    }
-                }
-            }
-            message = messages.recv() => {
-                let Some(message) = message else {
-                    _ = tokio::time::timeout(FAREWELL_MAX, writer.shutdown()).await;
-                    return;
-                };
-                if let Err(error) = write_frame(&mut writer, &message.emit(), FRAME_MAX).await {
-                    tracing::debug!(?connection, %error, "a message could not be sent");
-                    return;
-                }
-            }
+        let input = match inbox.next().await {
+            Ok(message) => Input::Message { connection, message: Box::new(message) },
+            Err(closed) => Input::Closed { connection, closed },
+        };
+        let is_last = matches!(input, Input::Closed { .. });
+        if inputs.send(input).await.is_err() {
+            // The loop has ended, and with it the program.
+            return;
+        }
+        if is_last {
+            return inbox.over().await;
         }
     }
 }

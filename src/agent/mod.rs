@@ -9,6 +9,7 @@ use crate::clock::{Agent, Stamp};
 use crate::dataplane::far::{FarTrial, Port};
 use crate::direction::Direction;
 use crate::flow::{FarEvent, Stream, TcpStream};
+use crate::io::channel::{Closed, Outbox, Unsaid};
 use crate::io::egress::Egress;
 use crate::io::files::{BadOutput, StateDir, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
@@ -36,7 +37,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 /// How often the agent looks whether data still comes.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
@@ -260,7 +260,7 @@ async fn accept(listener: &TcpListener) -> io::Result<(tokio::net::TcpStream, So
 struct Loop {
     session: Session,
     port: Port,
-    outboxes: BTreeMap<ConnectionId, mpsc::Sender<Message>>,
+    outboxes: BTreeMap<ConnectionId, Outbox>,
     peers: BTreeMap<ConnectionId, SocketAddr>,
     trials: BTreeMap<TrialId, Live>,
     tellers: mpsc::UnboundedSender<(TrialId, FarEvent)>,
@@ -282,11 +282,29 @@ impl Loop {
             Input::Message { connection, message } => {
                 self.session.handle_message(now, connection, *message);
             }
-            Input::Closed { connection } => {
+            Input::Closed { connection, closed } => {
+                self.part(connection, closed);
                 tracing::info!(?connection, "a driver is gone");
                 self.outboxes.remove(&connection);
                 self.peers.remove(&connection);
                 self.session.handle_closed(now, connection);
+            }
+        }
+    }
+
+    /// Logs how a connection ended; a driver that broke the protocol is sent the reason.
+    fn part(&mut self, connection: ConnectionId, closed: Closed) {
+        match closed {
+            Closed::Malformed(reason) => {
+                tracing::warn!(?connection, %reason, "what came is no message");
+                self.say(connection, Message::Fault { reason: reason.to_string() });
+            }
+            Closed::Stalled { .. } | Closed::Oversize { .. } => {
+                tracing::warn!(?connection, reason = %closed, "a driver is dropped");
+            }
+            Closed::There | Closed::Here => {}
+            Closed::Broken(_) | Closed::Refused => {
+                tracing::debug!(?connection, reason = %closed, "a connection broke");
             }
         }
     }
@@ -395,14 +413,14 @@ impl Loop {
 
     fn say(&mut self, connection: ConnectionId, message: Message) {
         let Some(outbox) = self.outboxes.get(&connection) else { return };
-        match outbox.try_send(message) {
+        match outbox.say(message) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
+            Err(Unsaid::Full) => {
                 tracing::warn!(?connection, "a driver that does not read is dropped");
                 self.outboxes.remove(&connection);
             }
-            // It is gone, which is told by itself.
-            Err(TrySendError::Closed(_)) => {}
+            // Its inbox reports how it ended.
+            Err(Unsaid::Closed) => {}
         }
     }
 

@@ -7,10 +7,10 @@ use crate::account::{HostCounts, Status};
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::near::{NearTrial, TcpDial};
 use crate::flow::{NearEvent, TrialRun};
+use crate::io::channel::{Channel, Closed, Malformed, Unsaid};
 use crate::io::egress::Egress;
-use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tcp::connect_by;
-use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
+use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
 use crate::io::udp::Socket;
 use crate::io::{clock, host, timestamps};
 use crate::method::Step;
@@ -19,7 +19,7 @@ use crate::plan::Limits;
 use crate::report::SiteRun;
 use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 use crate::units::IpVersion;
-use crate::wire::control::{FRAME_MAX, Message};
+use crate::wire::control::Message;
 use crate::wire::key::PublicKey;
 use std::io;
 use std::net::SocketAddr;
@@ -34,12 +34,6 @@ pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How often the progress line is drawn, and silence looked for.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// Messages that may wait to be sent.
-const OUTBOX_MAX: usize = 256;
-
-/// How long the last word to the agent may take.
-const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// A run to be conducted.
 #[derive(Debug)]
@@ -75,12 +69,12 @@ pub async fn conduct(
         connection = dialler.dial() => connection?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     };
-    conductor.line = Some(EmulatedLink::carrying(connection));
+    conductor.channel = Some(Channel::open(connection));
     conductor.perform()?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {
         tokio::select! {
-            heard = hear(&mut conductor.line) => conductor.hear(heard),
+            heard = hear(&mut conductor.channel) => conductor.hear(heard),
             dialled = dialled(&mut conductor.dialling) => conductor.take_connection(dialled),
             Some(event) = conductor.told.recv() => {
                 conductor.session.handle_trial(clock::now(), event);
@@ -90,33 +84,16 @@ pub async fn conduct(
         }
         conductor.perform()?;
     }
-    if let Some(EmulatedLink { outbox, inbox: _inbox, carrier }) = conductor.line.take() {
-        drop(outbox);
-        _ = tokio::time::timeout(FAREWELL_MAX, carrier).await;
+    if let Some(channel) = conductor.channel.take() {
+        channel.close().await;
     }
     conductor.conclude()
 }
 
-/// What is said and heard over one control connection.
-#[derive(Debug)]
-struct EmulatedLink {
-    outbox: mpsc::Sender<Message>,
-    inbox: mpsc::Receiver<Heard>,
-    carrier: JoinHandle<()>,
-}
-
-impl EmulatedLink {
-    fn carrying(connection: TlsStream<TcpStream>) -> Self {
-        let (outbox, said) = mpsc::channel(OUTBOX_MAX);
-        let (heard, inbox) = mpsc::channel(OUTBOX_MAX);
-        Self { outbox, inbox, carrier: tokio::spawn(carry(connection, said, heard)) }
-    }
-}
-
-/// What comes over `line`; nothing ever, where there is none.
-async fn hear(line: &mut Option<EmulatedLink>) -> Option<Heard> {
-    match line {
-        Some(line) => line.inbox.recv().await,
+/// The next message on the control connection, or how it ended; nothing ever, where there is none.
+async fn hear(channel: &mut Option<Channel>) -> Result<Message, Closed> {
+    match channel {
+        Some(channel) => channel.inbox.next().await,
         None => std::future::pending().await,
     }
 }
@@ -135,14 +112,6 @@ async fn dialled(dialling: &mut Option<Dialling>) -> Result<TlsStream<TcpStream>
     }
 }
 
-/// What comes over the control connection.
-#[derive(Debug)]
-enum Heard {
-    Message(Box<Message>),
-    /// It is closed; why, where that is known.
-    Closed(Option<CutShort>),
-}
-
 /// Why a run ends before its time, where the session cannot know it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 enum CutShort {
@@ -154,7 +123,7 @@ enum CutShort {
     NotListed,
     /// What came from the agent is no message.
     #[error("the agent broke the protocol: {0}")]
-    Broken(String),
+    Broken(Malformed),
 }
 
 /// Opens control connections to one agent.
@@ -197,50 +166,6 @@ impl Dialler {
     }
 }
 
-/// Carries messages both ways until either end is done.
-async fn carry(
-    stream: TlsStream<TcpStream>,
-    mut said: mpsc::Receiver<Message>,
-    heard: mpsc::Sender<Heard>,
-) {
-    let (reader, mut writer) = tokio::io::split(stream);
-    let mut frames = FrameReader::new(reader, FRAME_MAX);
-    let mut may_write = true;
-    let mut greeted = false;
-    let closed = loop {
-        tokio::select! {
-            frame = frames.next() => match frame {
-                Ok(Some(frame)) => match Message::parse(&frame) {
-                    Ok(message) => {
-                        greeted = true;
-                        if heard.send(Heard::Message(Box::new(message))).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => break Some(CutShort::Broken(error.to_string())),
-                },
-                Ok(None) => break None,
-                Err(FrameError::Io(error)) if !greeted && is_refusal(&error) => {
-                    break Some(CutShort::NotListed);
-                }
-                Err(FrameError::Io(_)) => break None,
-                Err(error) => break Some(CutShort::Broken(error.to_string())),
-            },
-            message = said.recv(), if may_write => {
-                let Some(message) = message else {
-                    use tokio::io::AsyncWriteExt as _;
-                    _ = writer.shutdown().await;
-                    return;
-                };
-                // A refusal is read, not written into: go on reading where writing fails.
-                may_write = write_frame(&mut writer, &message.emit(), FRAME_MAX).await.is_ok();
-            }
-        }
-    };
-    // The conductor has ended where nobody takes this.
-    _ = heard.send(Heard::Closed(closed)).await;
-}
-
 /// Matches what happens to what is to be done.
 struct Conductor<'a> {
     session: Session,
@@ -255,7 +180,7 @@ struct Conductor<'a> {
     own_address: String,
     began_wall_ns: u64,
     dialler: Dialler,
-    line: Option<EmulatedLink>,
+    channel: Option<Channel>,
     dialling: Option<Dialling>,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
@@ -294,7 +219,7 @@ impl<'a> Conductor<'a> {
             own_address: own_address.to_canonical().to_string(),
             began_wall_ns: clock::wall_ns(),
             dialler: Dialler::new(job),
-            line: None,
+            channel: None,
             dialling: None,
             teller,
             told,
@@ -310,22 +235,29 @@ impl<'a> Conductor<'a> {
         })
     }
 
-    fn hear(&mut self, heard: Option<Heard>) {
+    fn hear(&mut self, heard: Result<Message, Closed>) {
         match heard {
-            Some(Heard::Message(message)) => self.session.handle_message(clock::now(), *message),
+            Ok(message) => self.session.handle_message(clock::now(), message),
             // Whoever says what is no message, or knows this driver no more, says it again.
-            Some(Heard::Closed(Some(why))) => {
-                self.line = None;
-                self.session.handle_lost(clock::now(), &why.to_string());
-                self.cut_short.get_or_insert(why);
+            Err(Closed::Malformed(why)) => self.lose_agent(CutShort::Broken(why)),
+            Err(Closed::Refused) => self.lose_agent(CutShort::NotListed),
+            Err(why @ (Closed::Stalled { .. } | Closed::Oversize { .. })) => {
+                tracing::warn!(%why, "the control connection to the agent is dropped");
+                self.lose_connection();
             }
-            Some(Heard::Closed(None)) | None => self.lose_connection(),
+            Err(Closed::There | Closed::Here | Closed::Broken(_)) => self.lose_connection(),
         }
     }
 
     fn lose_connection(&mut self) {
-        self.line = None;
+        self.channel = None;
         self.session.handle_closed(clock::now());
+    }
+
+    fn lose_agent(&mut self, why: CutShort) {
+        self.channel = None;
+        self.session.handle_lost(clock::now(), &why.to_string());
+        self.cut_short.get_or_insert(why);
     }
 
     fn take_connection(&mut self, dialled: Result<TlsStream<TcpStream>, String>) {
@@ -333,10 +265,7 @@ impl<'a> Conductor<'a> {
             Ok(connection) => {
                 tracing::info!("the agent is reached again");
                 // The one before may be stuck: it is cut, not closed.
-                if let Some(EmulatedLink { carrier, .. }) = self.line.take() {
-                    carrier.abort();
-                }
-                self.line = Some(EmulatedLink::carrying(connection));
+                self.channel = Some(Channel::open(connection));
                 self.session.handle_connected(clock::now());
             }
             Err(why) => {
@@ -427,10 +356,14 @@ impl<'a> Conductor<'a> {
     }
 
     fn say(&mut self, message: Message) {
-        let Some(line) = &self.line else { return };
-        if line.outbox.try_send(message).is_err() {
-            // The connection is closed, or so slow that it is as good as closed.
-            self.lose_connection();
+        let Some(channel) = &self.channel else { return };
+        match channel.outbox.say(message) {
+            // Where it is closed, the inbox reports how it ended.
+            Ok(()) | Err(Unsaid::Closed) => {}
+            Err(why @ Unsaid::Full) => {
+                tracing::warn!(%why, "the control connection to the agent is dropped");
+                self.lose_connection();
+            }
         }
     }
 

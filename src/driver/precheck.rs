@@ -6,18 +6,18 @@
 use super::conversation::CONNECT_MAX;
 use crate::dataplane::near::{NearTrial, Tell};
 use crate::flow::{HandshakeFailed, NearEvent};
+use crate::io::channel::{Channel, Closed, Outbox};
 use crate::io::clock;
 use crate::io::egress::Egress;
-use crate::io::frame::{FrameError, FrameReader, write_frame};
 use crate::io::tcp::connect_by;
-use crate::io::tls::{Connector, Identity, TlsError, TlsStream, is_refusal};
+use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
 use crate::io::udp::Socket;
 use crate::method::PACKET_MAX;
 use crate::plan::Trial;
 use crate::policy::Request;
 use crate::session::driver::{Action, Failure, Session, Task};
 use crate::units::{IpVersion, Span};
-use crate::wire::control::{FRAME_MAX, Message, RunId};
+use crate::wire::control::{Message, RunId};
 use crate::wire::key::PublicKey;
 use rand::TryRng as _;
 use std::io::{self, ErrorKind};
@@ -184,24 +184,17 @@ impl<'a> Check<'a> {
     }
 
     async fn run(&mut self, stream: TlsStream<TcpStream>, steps: &mut Vec<Step>) {
-        let (reader, mut writer) = tokio::io::split(stream);
-        let mut frames = FrameReader::new(reader, FRAME_MAX);
+        let mut channel = Channel::open(stream);
         let mut look = tokio::time::interval(LOOK);
         loop {
             while let Some(action) = self.session.poll_action() {
-                if let Some(message) = self.perform(action, steps) {
-                    // What is refused is read, not written into.
-                    _ = write_frame(&mut writer, &message.emit(), FRAME_MAX).await;
-                }
+                self.perform(action, &channel.outbox, steps);
             }
             if self.over {
-                use tokio::io::AsyncWriteExt as _;
-                // All has been said.
-                _ = writer.shutdown().await;
-                return;
+                return channel.close().await;
             }
             tokio::select! {
-                frame = frames.next() => self.hear(frame, steps),
+                heard = channel.inbox.next() => self.hear(heard, steps),
                 Some(event) = self.told.recv() => {
                     if let NearEvent::NotOpened(_, why) = event {
                         self.not_opened = Some(why);
@@ -214,23 +207,24 @@ impl<'a> Check<'a> {
     }
 
     /// Something came over the control connection, or it is over.
-    fn hear(&mut self, frame: Result<Option<Vec<u8>>, FrameError>, steps: &mut Vec<Step>) {
-        match frame {
-            Ok(Some(frame)) => match Message::parse(&frame) {
-                Ok(message) => {
-                    self.greeted = true;
-                    self.session.handle_message(clock::now(), message);
-                }
-                Err(error) => {
-                    let seen = format!("what comes is no message of linkqual: {error}");
-                    self.end(steps, step("control", false, seen));
-                }
-            },
-            Err(FrameError::Io(error)) if !self.greeted && is_refusal(&error) => {
+    fn hear(&mut self, heard: Result<Message, Closed>, steps: &mut Vec<Step>) {
+        match heard {
+            Ok(message) => {
+                self.greeted = true;
+                self.session.handle_message(clock::now(), message);
+            }
+            Err(Closed::Malformed(error)) => {
+                let seen = format!("what comes is no message of linkqual: {error}");
+                self.end(steps, step("control", false, seen));
+            }
+            Err(Closed::Refused) => {
                 let not_listed = step("hello", false, self.not_listed());
                 self.end(steps, not_listed);
             }
-            Ok(None) | Err(_) => {
+            Err(closed @ (Closed::Stalled { .. } | Closed::Oversize { .. })) => {
+                self.end(steps, step("control", false, closed.to_string()));
+            }
+            Err(Closed::There | Closed::Here | Closed::Broken(_)) => {
                 let seen = match self.greeted {
                     false => "closed before the agent said anything: has it the newest release?",
                     true => "closed by the agent, or by a firewall on the way",
@@ -249,11 +243,12 @@ impl<'a> Check<'a> {
         )
     }
 
-    /// Carries out what the session wants; the message that it wants to say.
-    fn perform(&mut self, action: Action, steps: &mut Vec<Step>) -> Option<Message> {
+    /// Carries out what the session wants.
+    fn perform(&mut self, action: Action, outbox: &Outbox, steps: &mut Vec<Step>) {
         let now = clock::now();
         match action {
-            Action::Say(message) => return Some(message),
+            // Where the connection is closed, the inbox reports how it ended.
+            Action::Say(message) => _ = outbox.say(message),
             Action::Admitted(limits, _) => {
                 let seen = format!(
                     "the agent admits this driver, and allows {} (L2), {} s of load in one run",
@@ -306,7 +301,6 @@ impl<'a> Check<'a> {
             }
             Action::Close(..) | Action::Gone(_) | Action::Ended(_) => {}
         }
-        None
     }
 
     fn end(&mut self, steps: &mut Vec<Step>, last: Step) {

@@ -1,10 +1,10 @@
 //! The hands: everything that touches sockets, clocks, files and signals. Decides nothing.
 #![expect(clippy::disallowed_types, reason = "this is the one floor that touches the world")]
 
+pub mod channel;
 pub mod clock;
 pub mod egress;
 pub mod files;
-pub mod frame;
 pub mod host;
 pub mod key;
 pub mod log;

@@ -8,20 +8,19 @@ use crate::support::{
 use linkqual::demo::relay::Relay;
 use linkqual::direction::Direction;
 use linkqual::emulation::{Applies, Class, Loss, Spec};
-use linkqual::io::frame::{FrameReader, write_frame};
 use linkqual::io::key::{read_public, read_secret};
 use linkqual::io::tls::{Acceptor, Connector, Identity, TlsStream};
-use linkqual::wire::control::{FRAME_MAX, Hello, LoadRequest, Message, PROTOCOL, Request};
+use linkqual::wire::control::{Hello, LoadRequest, Message, PROTOCOL, Request};
 use serde_json::Value;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// More than any answer on loopback takes, and less than what the programs themselves wait.
 const SOON: Duration = Duration::from_secs(10);
@@ -525,7 +524,7 @@ fn octets_of_strangers_do_an_agent_no_harm() {
         stream.set_read_timeout(Some(SOON)).expect("above 0");
         let mut answer = Vec::new();
         if let Err(error) = stream.read_to_end(&mut answer) {
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it is not closed");
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is not closed");
         }
         assert!(answer.len() < 32, "a TLS alert at most: {answer:?}");
     }
@@ -563,8 +562,13 @@ pub(crate) fn converse<T>(
 
 /// A control connection of an allowed driver that may say anything.
 pub(crate) struct Conversation {
-    reader: FrameReader<tokio::io::ReadHalf<TlsStream<tokio::net::TcpStream>>>,
-    writer: tokio::io::WriteHalf<TlsStream<tokio::net::TcpStream>>,
+    stream: TlsStream<tokio::net::TcpStream>,
+}
+
+/// `body` as it stands on the wire: what the programs make of it does not come in here.
+fn frame(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).expect("a short message");
+    [&length.to_be_bytes(), body].concat()
 }
 
 impl Conversation {
@@ -573,8 +577,7 @@ impl Conversation {
         let expected = read_public(&agent.keys.path("agent.pub")).expect("a key").key();
         let stream = tokio::net::TcpStream::connect(agent.address).await.expect("it listens");
         let stream = Connector::new(&identity, expected).connect(stream, SOON).await;
-        let (reader, writer) = tokio::io::split(stream.expect("it knows this key"));
-        let mut open = Self { reader: FrameReader::new(reader, FRAME_MAX), writer };
+        let mut open = Self { stream: stream.expect("it knows this key") };
         let hello = open.hear(SOON).await;
         assert!(matches!(hello, Some(Message::Hello(_))), "{hello:?}");
         open
@@ -582,9 +585,22 @@ impl Conversation {
 
     /// The next message; `None` where the agent has closed.
     pub(crate) async fn hear(&mut self, limit: Duration) -> Option<Message> {
-        let frame = tokio::time::timeout(limit, self.reader.next()).await;
-        let frame = frame.expect("the agent is not silent").expect("the agent sends frames")?;
-        Some(Message::parse(&frame).expect("the agent sends messages"))
+        let body = tokio::time::timeout(limit, self.next_body()).await;
+        let body = body.expect("the agent is not silent")?;
+        Some(Message::parse(&body).expect("the agent sends messages"))
+    }
+
+    async fn next_body(&mut self) -> Option<Vec<u8>> {
+        let mut length = [0xa5; 4];
+        let closed = self.stream.read_exact(&mut length[..1]).await;
+        if closed.is_err_and(|error| error.kind() == ErrorKind::UnexpectedEof) {
+            return None;
+        }
+        self.stream.read_exact(&mut length[1..]).await.expect("the agent sends frames");
+        let length = usize::try_from(u32::from_be_bytes(length)).expect("64 bits");
+        let mut body = vec![0xa5; length];
+        self.stream.read_exact(&mut body).await.expect("the agent sends frames");
+        Some(body)
     }
 
     pub(crate) async fn say(&mut self, message: &Message) {
@@ -592,7 +608,12 @@ impl Conversation {
     }
 
     async fn say_octets(&mut self, octets: &[u8]) {
-        write_frame(&mut self.writer, octets, FRAME_MAX).await.expect("it is open");
+        self.say_raw(&frame(octets)).await;
+    }
+
+    async fn say_raw(&mut self, octets: &[u8]) {
+        self.stream.write_all(octets).await.expect("it is open");
+        self.stream.flush().await.expect("it is open");
     }
 
     pub(crate) async fn greet(&mut self) {
@@ -623,13 +644,11 @@ fn hello(protocol: u32) -> Hello {
 fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     let agent = Agent::start();
     converse(&agent, async |open| {
-        open.writer.write_all(&[0xff; 4]).await.expect("it is open");
-        open.writer.flush().await.expect("it is open");
+        open.say_raw(&[0xff; 4]).await;
         open.hear_fault(SOON, &["4294967295 octets", "at most 4194304"]).await;
     });
     converse(&agent, async |open| {
-        open.writer.write_all(&[0; 4]).await.expect("it is open");
-        open.writer.flush().await.expect("it is open");
+        open.say_raw(&[0; 4]).await;
         open.hear_fault(SOON, &["0 octets", "at least 1"]).await;
     });
     for (octets, words) in [
@@ -694,8 +713,9 @@ fn odd_agent(keys: &Keys, messages: &[&[u8]]) -> SocketAddr {
             let (stream, _) = listener.accept().await.expect("a driver comes");
             let (mut stream, _) = acceptor.accept(stream, SOON).await.expect("it is listed");
             for message in &messages {
-                write_frame(&mut stream, message, FRAME_MAX).await.expect("it is open");
+                stream.write_all(&frame(message)).await.expect("it is open");
             }
+            stream.flush().await.expect("it is open");
             // How the driver goes is its own affair.
             _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         });

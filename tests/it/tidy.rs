@@ -81,8 +81,8 @@ const FLOORS: &[Floor] = &{
 
         floor(Hands, "io", Only(&["units", "direction", "clock", "wire"]), &[
             "base64", "libc", "rand", "rustls", "sha2", "socket2", "thiserror", "tokio",
-            "tokio_rustls", "tracing", "tracing_subscriber", "std::env", "std::fs", "std::io",
-            "std::net", "std::os",
+            "tokio_rustls", "tokio_util", "tracing", "tracing_subscriber", "std::env", "std::fs",
+            "std::io", "std::net", "std::os",
             "std::sync", "std::thread", "std::time::Instant", "std::time::SystemTime",
         ]),
         // Dice for payloads that no line compresses.
@@ -139,6 +139,7 @@ const WORLDLY_CRATES: &[&str] = &[
     "socket2",
     "tokio",
     "tokio_rustls",
+    "tokio_util",
     "tracing",
     "tracing_subscriber",
 ];

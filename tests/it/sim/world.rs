@@ -432,7 +432,7 @@ impl World {
         }
     }
 
-    // The control channel: frames of JSON, as io::frame carries them.
+    // The control channel: frames of JSON, as io::channel carries them.
 
     fn open_at_agent(&mut self, connection: ConnectionId) {
         let framing = Framing::plain(IpVersion::V4);
