@@ -9,7 +9,7 @@
 //! Three floors, in the order of the data's way. A module names only modules that stand before it
 //! here; `tests/it/tidy.rs` holds the same table and checks it.
 //!
-//! - **Words**, values without decisions: [`units`], [`direction`], [`clock`], `wrap`, [`wire`]
+//! - **Words**, values without decisions: [`units`], [`framing`], [`direction`], [`clock`], `wrap`, [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
 //!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`validity`], [`verdict`],
 //!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`]
@@ -47,6 +47,8 @@
 //! held against the truth.
 
 pub mod units;
+
+pub mod framing;
 
 pub mod direction;
 

@@ -16,11 +16,12 @@
 
 use crate::direction::{Direction, PerDirection};
 use crate::flow::{Evidence, Half, Outcome, PathMtu, SILENCE, Silence, Status, Steady};
+use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::{Bound, Load, LoadKind, Metric, Plan, Requirement, Requirements, TcpLoad, Trial};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, quantile_ranks};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::loss_bursts::LossBursts;
-use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
+use crate::units::{BitRate, Span};
 
 /// What every computation here needs to know of the link and of the question.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -579,8 +580,9 @@ mod tests {
     use super::*;
     use crate::direction::Directions;
     use crate::flow::{PerSecond, ReceiverCounts, SenderCounts, TcpCame, TcpSent};
+    use crate::framing::IpVersion;
     use crate::plan::{CongestionControl, LoadKind, Trial};
-    use crate::units::{IpVersion, PacketRate};
+    use crate::units::PacketRate;
 
     const MS: u64 = 1_000_000;
 

@@ -7,6 +7,7 @@ use crate::clock::{Agent, Stamp};
 use crate::dataplane::far::{FarTrial, Port};
 use crate::direction::Direction;
 use crate::flow::{FarEvent, HostLimits, Stream, TcpStream};
+use crate::framing::{Framing, IpVersion};
 use crate::io::egress::Egress;
 use crate::io::files::{BadOutput, StateDir, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
@@ -18,7 +19,7 @@ use crate::policy::Role;
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
-use crate::units::{Framing, IpVersion, Span};
+use crate::units::Span;
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::key::{KeyLine, PublicKey};

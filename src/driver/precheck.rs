@@ -6,6 +6,7 @@
 use super::conversation::CONNECT_MAX;
 use crate::dataplane::near::{NearTrial, Tell};
 use crate::flow::{HandshakeFailed, NearEvent};
+use crate::framing::IpVersion;
 use crate::io::clock;
 use crate::io::egress::Egress;
 use crate::io::frame::{FrameError, FrameReader, write_frame};
@@ -16,7 +17,7 @@ use crate::method::campaign::PACKET_MAX;
 use crate::plan::Trial;
 use crate::policy::Request;
 use crate::session::driver::{Action, Failure, Session, Task};
-use crate::units::{IpVersion, Span};
+use crate::units::Span;
 use crate::wire::control::{FRAME_MAX, Message, RunId};
 use crate::wire::key::PublicKey;
 use rand::TryRng as _;

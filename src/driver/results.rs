@@ -2,12 +2,12 @@
 //! rendered.
 
 use super::Error;
+use crate::framing::IpVersion;
 use crate::io::clock;
 use crate::io::files::{Output, ROWS, TEXT};
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
 use crate::report::{PlanRecord, Report, Run, SiteRun, csv, text};
-use crate::units::IpVersion;
 use crate::wire::control::RunId;
 use rand::TryRng as _;
 use std::net::SocketAddr;

@@ -13,11 +13,12 @@ pub use provability::{Chance, Provability};
 pub use text::text;
 
 use crate::direction::{Direction, Directions, PerDirection};
+use crate::framing::{Framing, IpVersion, Layer};
 use crate::method::trials::{Composed, Note, SitePath, compose};
 use crate::metric::Criteria;
 use crate::plan::{DURATION_MAX, Limits, Offer, OutOfBounds, Plan, Test, Trial};
 use crate::policy::Request;
-use crate::units::{BitRate, ByteCount, Framing, IpVersion, Layer, Span};
+use crate::units::{BitRate, ByteCount, Span};
 use crate::wire::probe;
 
 /// The largest IP packet that a path is taken to carry: Ethernet's.

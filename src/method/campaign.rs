@@ -1,11 +1,12 @@
 //! What a run does next, given what has happened so far. It alone composes.
 
 use crate::flow::{Evidence, Outcome, PathMtu, Status};
+use crate::framing::IpVersion;
 use crate::method::trials::{Composed, Note, SitePath, compose};
 use crate::plan::{Limits, MTU_MAX, OutOfBounds, Plan, Trial, Work};
 use crate::policy::Request;
 use crate::stats::delays::Delay;
-use crate::units::{BitRate, IpVersion, Span};
+use crate::units::{BitRate, Span};
 
 /// What the search for the path's MTU may take.
 const SEARCH: Span = Span::from_secs(60);

@@ -24,8 +24,8 @@ pub use record::{
 pub use text::text;
 
 use crate::flow::Evidence;
+use crate::framing::IpVersion;
 use crate::plan::{Limits, Plan};
-use crate::units::IpVersion;
 
 /// A run, as far as it came.
 #[derive(Clone, Debug)]

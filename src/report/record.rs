@@ -1,7 +1,7 @@
 //! The record: `report.json`. Names and units here are an interface; scripts read them.
 
 use crate::direction::{Direction, PerDirection};
-use crate::units::{IpVersion, Layer};
+use crate::framing::{IpVersion, Layer};
 use crate::verdict::Verdict;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

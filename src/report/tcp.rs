@@ -7,10 +7,11 @@ use super::record::{
 use super::writing::percentiles;
 use crate::direction::{Direction, PerDirection};
 use crate::flow::{Half, Outcome, PerSecond, Silences, TcpCame, TcpSample, TcpSent};
+use crate::framing::{Framing, Layer};
 use crate::metric::{TcpCarried, float, micros};
 use crate::plan::{LoadKind, MTU_MAX, TcpLoad};
 use crate::stats::delays::Delays;
-use crate::units::{BitRate, Framing, Layer, Span};
+use crate::units::{BitRate, Span};
 use crate::wire::tcp::{TcpBuffer, TcpChecked, TcpInfo};
 
 /// What TCP did in `direction`; `None` where it was not sent.

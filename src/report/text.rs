@@ -6,8 +6,9 @@ use super::{
 };
 use crate::direction::Direction;
 use crate::flow::Steady;
+use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::Dscp;
-use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
+use crate::units::{BitRate, PacketRate, Span};
 use crate::verdict::Verdict;
 use crate::wrap::{line, wrapped};
 

@@ -12,11 +12,12 @@ use crate::flow::{
     Half, HostLimits, Outcome, PerSecond, ReceiverCounts, Silence, Stamping, Status, Steady,
     Waiting,
 };
+use crate::framing::{Framing, Layer};
 use crate::metric::{TcpCarried, float, losses, micros, outage_min};
 use crate::plan::{Link, Load, PROBES_PER_SECOND, TcpLoad, Trial};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::loss_bursts::{Clusters, LossBursts};
-use crate::units::{BitRate, Framing, Layer, Span};
+use crate::units::{BitRate, Span};
 use crate::verdict::Verdict;
 
 /// The record of `run`, not judged yet.

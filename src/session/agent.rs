@@ -10,9 +10,10 @@ use crate::flow::{
     FarEvent as Event, LATE_MAX, SenderCounts, Stream, TcpCame, TcpSent, TcpStream, streams_of,
     tcp_streams_of,
 };
+use crate::framing::Framing;
 use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Role, Usage, authorise};
-use crate::units::{Framing, Span};
+use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Hello, Message, PROTOCOL, RunId, Secrets, SenderMessage};
 use crate::wire::key::PublicKey;
@@ -720,8 +721,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::IpVersion;
     use crate::plan::Limits;
-    use crate::units::IpVersion;
     use crate::wire::Token;
     use crate::wire::control::Prepare;
 

@@ -54,7 +54,8 @@ const FLOORS: &[Floor] = &{
     use Names::{AllBefore, Only};
     use Part::{Doors, Hands, Head, Words};
     [
-        floor(Words, "units", AllBefore, &["schemars", "serde", "thiserror"]),
+        floor(Words, "units", AllBefore, &["thiserror"]),
+        floor(Words, "framing", AllBefore, &["schemars", "serde"]),
         floor(Words, "direction", AllBefore, &["schemars", "serde"]),
         floor(Words, "clock", AllBefore, &[]),
         floor(Words, "wrap", AllBefore, &[]),
@@ -90,14 +91,15 @@ const FLOORS: &[Floor] = &{
             "units", "direction", "clock", "wire", "plan", "flow", "io",
         ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
-        floor(Doors, "cli", Only(&["units", "direction", "wire", "plan", "policy"]), &["clap"]),
+        floor(Doors, "cli", Only(&["units", "framing", "direction", "wire", "plan", "policy"]),
+            &["clap"]),
         floor(Doors, "driver", AllBefore, &[
             "indicatif", "rand", "serde_json", "thiserror", "tokio", "tracing", "std::io",
             "std::process", "std::sync",
         ]),
         floor(Doors, "agent", Only(&[
-            "units", "direction", "clock", "wire", "plan", "policy", "flow", "session", "io",
-            "dataplane", "cli",
+            "units", "framing", "direction", "clock", "wire", "plan", "policy", "flow", "session",
+            "io", "dataplane", "cli",
         ]), &[
             "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",
         ]),

@@ -179,8 +179,9 @@ impl Draft<'_> {
 mod tests {
     use super::*;
     use crate::direction::{Direction, Directions};
+    use crate::framing::Layer;
     use crate::plan::{CongestionControl, Metric, Offer, TcpTest, UdpTest, Work};
-    use crate::units::{Layer, Span};
+    use crate::units::Span;
     use proptest::prelude::*;
 
     const ENDS: &str = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7:99'\n\

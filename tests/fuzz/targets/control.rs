@@ -14,7 +14,8 @@ use linkqual::flow::{
 use linkqual::plan::{CongestionControl, Limits, Load, LoadKind, TcpLoad, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::{agent, driver};
-use linkqual::units::{Framing, IpVersion, PacketRate, Span};
+use linkqual::framing::{Framing, IpVersion};
+use linkqual::units::{PacketRate, Span};
 use linkqual::wire::control::{Message, RunId, Secrets};
 use linkqual::wire::key::PublicKey;
 use linkqual::wire::{StreamNumber, Token};

@@ -16,10 +16,11 @@ use linkqual::flow::{
     Arrived, Closing, End, Evidence, Exchange, Outcome, Receiver, ReceiverCounts, Returned, Status,
     Steady, Stream,
 };
+use linkqual::framing::{Framing, IpVersion, Layer};
 use linkqual::metric::{Criteria, Measured, Measurement, measure};
 use linkqual::plan::{Metric, Requirement, Requirements, Trial};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
-use linkqual::units::{Framing, IpVersion, Layer, PacketRate, Span};
+use linkqual::units::{PacketRate, Span};
 use linkqual::wire::Token;
 use std::fmt;
 
