@@ -59,6 +59,7 @@ const FLOORS: &[Floor] = &{
         floor(Words, "direction", AllBefore, &["schemars", "serde"]),
         floor(Words, "clock", AllBefore, &[]),
         floor(Words, "wrap", AllBefore, &[]),
+        floor(Words, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
         // Seals and keys are octets of the protocol, so their arithmetic is here.
         floor(Words, "wire", AllBefore,
             &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"]),
@@ -66,7 +67,6 @@ const FLOORS: &[Floor] = &{
         floor(Head, "plan", AllBefore, &["schemars", "serde", "strsim", "thiserror", "toml"]),
         floor(Head, "policy", AllBefore, &["thiserror"]),
         floor(Head, "pace", AllBefore, &[]),
-        floor(Head, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
         floor(Head, "flow", AllBefore, &["rand", "thiserror"]),
         floor(Head, "metric", AllBefore, &[]),
         floor(Head, "validity", AllBefore, &[]),
