@@ -122,6 +122,34 @@ def delay_truth(log, probes):
     return ways, ways["forward"] + ways["reverse"]
 
 
+def peer_error(tool, line, folder):
+    """How far the floor that a peer measured over `line` is beyond what was true of it."""
+    with Lab(folder, line, apart=True) as lab:
+        try:
+            floor = tool.floor_us(lab, 5)
+        except (Untrue, TypeError, ValueError) as fault:
+            print(f"  {tool.name}: {fault}", file=sys.stderr)
+            floor = None
+        lab.truth()
+        _, own = delay_truth(lab.log(), 500)
+    return "–" if floor is None else f"{error(floor, own.floor()):+.0f}"
+
+
+def variation(name, row, true, slack, judged):
+    """The cells of one direction, and its faults; judged are the quantiles of `judged`."""
+    histogram = Histogram(row["variation_delays"])
+    cells, faults = [name], []
+    for q in (0.5, 0.99):
+        its = true.variation(q)
+        mine = (histogram.quantile(q) - (histogram.least or 0)) / 1e3
+        off = error(mine, its)
+        miss = q in judged and abs(off) > slack * max(VARIATION_SHARE * its[0], VARIATION_US)
+        cells += [between(its), f"{mine:.0f}", f"{off:+.0f}{' ✗' if miss else ''}"]
+        if miss:
+            faults.append(f"{name}: variation p{q * 100:.0f} {mine:.0f} us, not {between(its)} us")
+    return cells, faults
+
+
 def delay_tables(cases, tools, linkqual, folder, quick):
     # A machine that others use too delays packets itself: CI holds floors and medians alone, and to
     # ten times the bars.
@@ -140,34 +168,14 @@ def delay_tables(cases, tools, linkqual, folder, quick):
         errors = {at: error(told[at], true[at]) for at in true}
         if abs(errors["min"]) > slack * RTT_FLOOR_US:
             faults.append(f"{name}: RTT floor off by {errors['min']:.0f} us")
-        peers = []
-        for tool in tools:
-            with Lab(folder, both, apart=True) as lab:
-                try:
-                    floor = tool.floor_us(lab, 5)
-                except (Untrue, TypeError, ValueError) as fault:
-                    print(f"  {tool.name}: {fault}", file=sys.stderr)
-                    floor = None
-                lab.truth()
-                _, own = delay_truth(lab.log(), 500)
-            peers.append("–" if floor is None else f"{error(floor, own.floor()):+.0f}")
+        peers = [peer_error(tool, both, folder) for tool in tools]
         cells = [cell for at in true for cell in (between(true[at]), f"{errors[at]:+.0f}")]
         rtts.append([name, *cells, f"{lateness['p99'] / 1e3:.1f}", *peers])
         for row in rows:
             way = row["direction"]
-            histogram = Histogram(row["variation_delays"])
-            line = [f"{name}, {way}"]
-            for q in (0.5, 0.99):
-                its = ways[way].variation(q)
-                mine = (histogram.quantile(q) - (histogram.least or 0)) / 1e3
-                off = error(mine, its)
-                miss = q in judged and abs(off) > slack * max(VARIATION_SHARE * its[0],
-                                                              VARIATION_US)
-                line += [between(its), f"{mine:.0f}", f"{off:+.0f}{' ✗' if miss else ''}"]
-                if miss:
-                    faults.append(f"{name}, {way}: variation p{q * 100:.0f} {mine:.0f} us, "
-                                  f"not {between(its)} us")
+            line, its = variation(f"{name}, {way}", row, ways[way], slack, judged)
             variations.append(line)
+            faults += its
     text = ("## Round trips\n\nMicroseconds. The emulator knows each delay between two bounds, its "
             "own error: a packet left its host after its device was seen empty last and before it "
             "was read, and reached the other while it was written. *True* is what those bounds "
