@@ -1,6 +1,6 @@
 //! The link: its rates, and what they count.
 
-use super::Draft;
+use super::draft::Draft;
 use super::fault::Place;
 use super::kinds::Rate;
 use super::raw::{Maybe, RawDirection, RawLink, value};

@@ -1,6 +1,6 @@
 //! The tests: what each kind may say, and what it says.
 
-use super::Draft;
+use super::draft::Draft;
 use super::fault::Place;
 use super::kinds::KindOfTest;
 use super::link::LinkRates;
