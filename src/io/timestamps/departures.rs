@@ -1,19 +1,10 @@
-//! The kernel's stamps of when datagrams left: asked for with each, read back from the error queue.
-//!
-//! The kernel numbers the datagrams of a socket and tells each one's stamp by its number alone
-//! (`SOF_TIMESTAMPING_OPT_ID`, `OPT_TSONLY`). Whether a datagram that it refused took a number
-//! depends on its version, so that the numbers start anew behind each refusal; a stamp that could
-//! not be its datagram's, because it is of before the call that sent it, is dropped. Stamps are the
-//! kernel's own, taken where the device's driver takes the datagram; or a network card's, where it
-//! stamps all. A socket has either the ones or the others: they are never mixed.
+//! What a socket awaits and has been told of its datagrams' stamps.
 
-use super::sys;
-use super::udp::{Received, Sent, Socket};
 use crate::clock::{Driver, Stamp};
+use crate::io::sys;
 use crate::wire::Token;
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// Software stamps of what comes and of what leaves, the latter by number and without the datagram.
@@ -67,7 +58,7 @@ struct Awaited {
 
 /// The stamps of one socket's datagrams; without any until [`Departures::ask`].
 #[derive(Debug, Default)]
-pub(super) struct Departures {
+pub(in crate::io) struct Departures {
     /// What was asked for; 0 is nothing.
     flags: libc::c_uint,
     next: u32,
@@ -77,7 +68,7 @@ pub(super) struct Departures {
 
 impl Departures {
     /// Has the kernel stamp all that the socket sends from now on, or its network card.
-    pub(super) fn ask(&mut self, fd: BorrowedFd<'_>, by_card: bool) -> io::Result<()> {
+    pub(in crate::io) fn ask(&mut self, fd: BorrowedFd<'_>, by_card: bool) -> io::Result<()> {
         let room = AWAITED_MAX as usize;
         self.awaited.reserve_exact(room);
         self.told.reserve_exact(room);
@@ -86,7 +77,7 @@ impl Departures {
 
     /// The kernel took a datagram; a labelled one in a call that began at the time beside its
     /// label, in nanoseconds of the monotonic clock.
-    pub(super) fn on_sent(&mut self, labelled: Option<(Label, u64)>) {
+    pub(in crate::io) fn on_sent(&mut self, labelled: Option<(Label, u64)>) {
         if self.flags == 0 {
             return;
         }
@@ -98,14 +89,14 @@ impl Departures {
     }
 
     /// The kernel did not take a datagram, which may have had a number all the same.
-    pub(super) fn on_refused(&mut self, fd: BorrowedFd<'_>) {
+    pub(in crate::io) fn on_refused(&mut self, fd: BorrowedFd<'_>) {
         if self.flags != 0 && self.number_anew(fd, self.flags).is_err() {
             self.flags = 0;
         }
     }
 
     /// A datagram left: the kernel told its number, and when.
-    pub(super) fn on_left(&mut self, number: u32, at: Option<Stamp<Driver>>) {
+    pub(in crate::io) fn on_left(&mut self, number: u32, at: Option<Stamp<Driver>>) {
         let place = self.awaited.iter().position(|awaited| awaited.number == number);
         let labelled = place.and_then(|place| self.awaited.remove(place)?.labelled);
         let (Some((label, since_ns)), Some(at)) = (labelled, at) else { return };
@@ -121,7 +112,7 @@ impl Departures {
     }
 
     /// The oldest stamp that nobody has taken.
-    pub(super) fn take<C>(&mut self) -> Option<Departure<C>> {
+    pub(in crate::io) fn take<C>(&mut self) -> Option<Departure<C>> {
         let (label, at_ns) = self.told.pop_front()?;
         Some(Departure { label, at: Stamp::from_nanos(at_ns) })
     }
@@ -139,63 +130,12 @@ impl Departures {
     }
 }
 
-/// Datagrams that this host sends itself to find out how far its stamps are to be believed, and how
-/// long one of them is waited for.
-const SELF_EXCHANGES: u32 = 100;
-const SELF_WAIT_NS: u64 = 2_000_000;
-
-/// The longest that all of them may take.
-const SELF_WAIT_NS_MAX: u64 = 20_000_000;
-
-/// How far apart the kernel's two stamps are of a datagram that goes nowhere: from its leaving to
-/// its coming over this host's loopback, the 99th percentile of a hundred. `None` where the kernel
-/// stamps too few of them. No delay that this host measures is known better.
-#[must_use]
-pub fn noise_ns() -> Option<u64> {
-    let apart = self_exchanges().inspect_err(|error| {
-        tracing::debug!(%error, "the noise of the stamps cannot be measured");
-    });
-    let mut apart_ns = apart.ok()?;
-    apart_ns.sort_unstable();
-    let rank = (apart_ns.len() * 99).div_ceil(100);
-    let is_enough = SELF_EXCHANGES as usize / 2 <= apart_ns.len();
-    apart_ns.get(rank.checked_sub(1)?).copied().filter(|_| is_enough)
-}
-
-/// Of each datagram that was stamped twice, the time between.
-fn self_exchanges() -> io::Result<Vec<u64>> {
-    let mut target = Socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let mut source = Socket::connect(target.local()?)?;
-    source.stamp_departures()?;
-    let mut apart_ns = Vec::new();
-    let mut buffer = [0; 64];
-    let stop_at = super::clock::now::<Driver>().after_nanos(SELF_WAIT_NS_MAX);
-    for sequence in 0..SELF_EXCHANGES {
-        let now = super::clock::now::<Driver>();
-        if stop_at <= now {
-            break;
-        }
-        let label = Label { token: Token(0), sequence };
-        if source.send_labelled(&[0xa5; 64], label)? != Sent::Accepted {
-            continue;
-        }
-        target.wait_readable(now.after_nanos(SELF_WAIT_NS))?;
-        let received: Option<Received<Driver>> = target.receive(&mut buffer)?;
-        let left = std::iter::from_fn(|| source.departed()).find(|left| left.label == label);
-        if let (Some(Departure { at, .. }), Some(received)) = (left, received)
-            && received.by_kernel
-        {
-            apart_ns.push(received.at.nanos_since(at));
-        }
-    }
-    Ok(apart_ns)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::io::clock::now;
-    use std::net::UdpSocket;
+    use crate::io::udp::{Sent, Socket};
+    use std::net::{SocketAddr, UdpSocket};
     use std::os::fd::AsFd;
 
     fn label(sequence: u32) -> Label {
@@ -306,11 +246,5 @@ mod tests {
             let queued = sys::queued(source.as_fd());
             assert_eq!(queued.is_some(), told, "{queued:?}");
         }
-    }
-
-    #[test]
-    fn this_hosts_noise_is_a_small_number() {
-        // What loopback can promise: that there is one, and that it is no second.
-        assert!(noise_ns().is_some_and(|noise_ns| noise_ns < 1_000_000_000));
     }
 }
