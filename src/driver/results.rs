@@ -1,7 +1,7 @@
 //! What a run has found out so far, and its files: written after each trial, before anything is
 //! rendered.
 
-use super::Error;
+use super::error::Error;
 use crate::framing::IpVersion;
 use crate::io::clock;
 use crate::io::files::{Output, ROWS, TEXT};
