@@ -15,7 +15,10 @@
 //! or with the reason why there is none. Never 0 for "no result".
 
 use crate::direction::{Direction, PerDirection};
-use crate::flow::{Evidence, Half, Outcome, PathMtu, SILENCE, Silence, Status, Steady};
+use crate::flow::{
+    Evidence, Half, Outcome, PathMtu, ReceiverCounts, SILENCE, SenderCounts, Silence, Status,
+    Steady,
+};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::{Bound, Load, LoadKind, Metric, Plan, Requirement, Requirements, TcpLoad, Trial};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, quantile_ranks};
@@ -310,19 +313,7 @@ fn throughput(
     let sent_at_best = sent.steady + never_sent;
     let span = steady.span(load.stream_rate(direction)?);
     let rate = criteria.framing.bit_rate(came.steady, span, criteria.layer, load.payload());
-    let mut counts =
-        format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
-    let mut unproved = 0;
-    if 0 < sent.paused {
-        counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
-        // Where this direction itself was never silent, it was the way back that was.
-        let silent = half.gaps.outages(outage_min(outcome)).any(|gap| SILENCE <= gap.span());
-        unproved += if silent { 0 } else { sent.paused };
-    }
-    if outcome.status != Status::Ok {
-        counts += "; the trial was cut short";
-        unproved += slots.saturating_sub(sent.steady);
-    }
+    let (unproved, mut counts) = unproved(outcome, direction, (sent, came), slots);
     let lagging = came.steady.saturating_sub(came.steady_on_time);
     let lag_max = load.rate(direction)?.packets_in(LAG_MAX);
     if lag_max < lagging {
@@ -342,6 +333,31 @@ fn throughput(
         meets_at_best: meets(sent_at_best, vouched_for.min(sent_at_best)),
         counts,
     })
+}
+
+/// Packets of `slots` that were never sent through no fault of the line in `direction`, and what
+/// was sent and received, in words.
+fn unproved(
+    outcome: &Outcome,
+    direction: Direction,
+    (sent, came): (&SenderCounts, &ReceiverCounts),
+    slots: u64,
+) -> (u64, String) {
+    let mut counts =
+        format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
+    let mut unproved = 0;
+    if 0 < sent.paused {
+        counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
+        // Where this direction itself was never silent, it was the way back that was.
+        let gaps = &outcome.half(direction).gaps;
+        let silent = gaps.outages(outage_min(outcome)).any(|gap| SILENCE <= gap.span());
+        unproved += if silent { 0 } else { sent.paused };
+    }
+    if outcome.status != Status::Ok {
+        counts += "; the trial was cut short";
+        unproved += slots.saturating_sub(sent.steady);
+    }
+    (unproved, counts)
 }
 
 /// What a TCP load must be paced above what is required, in percent, so that its pace is not what

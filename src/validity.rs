@@ -2,9 +2,9 @@
 //! blamed on the line.
 
 use crate::direction::Direction;
-use crate::flow::{Evidence, Outcome, PathMtu, Status};
+use crate::flow::{Evidence, Outcome, PathMtu, ReceiverCounts, Status, TcpSent};
 use crate::metric::{Criteria, losses};
-use crate::plan::Metric;
+use crate::plan::{Metric, TcpLoad};
 use crate::wire::tcp::{TcpBuffer, TcpChecked};
 
 /// Which way a caveat may have moved a number.
@@ -127,8 +127,7 @@ fn of_sender(outcome: &Outcome, direction: Direction) -> Option<Concern> {
 
 fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
     let mut concerns: Vec<Concern> = Vec::new();
-    let half = outcome.half(direction);
-    let Some(came) = &half.came else { return concerns };
+    let Some(came) = &outcome.half(direction).came else { return concerns };
     let (sender, receiver) = hosts(direction);
     if 0 < came.host_dropped {
         let text = format!(
@@ -148,42 +147,55 @@ fn of_receiver(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
         let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
         concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
     }
-    let others = losses(outcome, direction)
-        .map_or(0, |losses| losses.doubtful.saturating_sub(came.lost_in_excess));
-    if outcome.trial.load().is_some() && 0 < others {
-        let text = match outcome.status {
-            Status::Ok => format!(
-                "up to {others} of the lost packets may have been dropped inside {sender} or \
-                 {receiver}, whose queues and network cards report drops for that time"
-            ),
-            _ => format!(
-                "up to {others} of the lost packets may have come after the trial was cut short, \
-                 or may have been dropped inside {sender} or {receiver}"
-            ),
-        };
-        let bias = Bias::CanOnlyWorsenBy(others);
-        concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
+    concerns.extend(of_losses(outcome, direction, came));
+    concerns.extend(of_disagreement(outcome, direction, came));
+    concerns
+}
+
+/// Lost packets that a host may have dropped, or that came too late to be counted.
+fn of_losses(outcome: &Outcome, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
+    outcome.trial.load()?;
+    let others = losses(outcome, direction)?.doubtful.saturating_sub(came.lost_in_excess);
+    if others == 0 {
+        return None;
     }
+    let (sender, receiver) = hosts(direction);
+    let text = match outcome.status {
+        Status::Ok => format!(
+            "up to {others} of the lost packets may have been dropped inside {sender} or \
+             {receiver}, whose queues and network cards report drops for that time"
+        ),
+        _ => format!(
+            "up to {others} of the lost packets may have come after the trial was cut short, \
+             or may have been dropped inside {sender} or {receiver}"
+        ),
+    };
+    Some((&[Metric::Throughput, Metric::Loss], Bias::CanOnlyWorsenBy(others), text))
+}
+
+/// Where what the sender counts is not what the receiver accounts for.
+fn of_disagreement(
+    outcome: &Outcome,
+    direction: Direction,
+    came: &ReceiverCounts,
+) -> Option<Concern> {
+    let (sender, receiver) = hosts(direction);
     let accounted = came.received + came.late + came.lost() + came.host_dropped;
-    let disagree = half.sent.as_ref().filter(|sent| match outcome.status {
+    let sent = outcome.half(direction).sent.as_ref().filter(|sent| match outcome.status {
         Status::Ok => sent.sent != accounted,
         // What was under way when it was cut short is in nobody's account.
         _ => sent.sent < came.received + came.late,
-    });
-    if let Some(sent) = disagree {
-        let text = format!(
-            "the ends disagree: {sender} sent {} packets; {} came, {} of them late, {} were lost, \
-             and {receiver} dropped {}",
-            sent.sent,
-            came.received + came.late,
-            came.late,
-            came.lost(),
-            came.host_dropped
-        );
-        let metrics = &[Metric::Throughput, Metric::Loss, Metric::Outage];
-        concerns.push((metrics, Bias::Either, text));
-    }
-    concerns
+    })?;
+    let text = format!(
+        "the ends disagree: {sender} sent {} packets; {} came, {} of them late, {} were lost, \
+         and {receiver} dropped {}",
+        sent.sent,
+        came.received + came.late,
+        came.late,
+        came.lost(),
+        came.host_dropped
+    );
+    Some((&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text))
 }
 
 /// The share of its time above which a TCP sender was held back by the two ends, not by the
@@ -195,13 +207,27 @@ const PACED_PERCENT: u64 = 98;
 
 /// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
 fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
-    let mut concerns: Vec<Concern> = Vec::new();
     let (Some(load), Some(sent)) = (outcome.trial.tcp(), &outcome.half(direction).tcp_sent) else {
-        return concerns;
+        return Vec::new();
     };
+    let held_back = of_windows(outcome, direction, sent)
+        .into_iter()
+        .chain(of_queues(outcome, direction))
+        .chain(of_pace(outcome, direction, load, sent))
+        .chain(of_pauses(outcome, direction, load, sent));
+    let concern = |text| -> Concern { (&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text) };
+    held_back.map(concern).chain(of_damage(outcome, direction)).collect()
+}
+
+/// `part` of `whole`; 0 of nothing.
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(0)
+}
+
+/// TCP that waited for the receive window, or for its own send buffer.
+fn of_windows(outcome: &Outcome, direction: Direction, sent: &TcpSent) -> Vec<String> {
+    let mut texts = Vec::new();
     let (sender, receiver) = hosts(direction);
-    let percent = |part: u64, whole: u64| part.saturating_mul(100).checked_div(whole).unwrap_or(0);
-    let mut add = |text| concerns.push((&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text));
     let busy_us = sent.last.busy_us.unwrap_or(0);
     let receiver_us = sent.last.receiver_limited_us.unwrap_or(0);
     let buffer_us = sent.last.buffer_limited_us.unwrap_or(0);
@@ -217,50 +243,76 @@ fn of_tcp(outcome: &Outcome, direction: Direction) -> Vec<Concern> {
         let share = percent(receiver_us, busy_us);
         let buffer = came.and_then(|came| came.buffer.as_ref());
         let why = why(buffer, "net.ipv4.tcp_rmem", receiver);
-        add(format!(
+        texts.push(format!(
             "for {share} % of its time TCP waited for the receive window of {receiver}. {why}"
         ));
     }
     if HELD_BACK_PERCENT <= percent(buffer_us, busy_us) {
         let share = percent(buffer_us, busy_us);
         let why = why(sent.buffer.as_ref(), "net.ipv4.tcp_wmem", sender);
-        add(format!("for {share} % of its time TCP waited for the send buffer of {sender}. {why}"));
+        texts.push(format!(
+            "for {share} % of its time TCP waited for the send buffer of {sender}. {why}"
+        ));
     }
+    texts
+}
+
+/// Packets that the hosts dropped themselves.
+fn of_queues(outcome: &Outcome, direction: Direction) -> Option<String> {
+    let (sender, receiver) = hosts(direction);
     let (sending, receiving) = match direction {
         Direction::Forward => (&outcome.driver, &outcome.agent),
         Direction::Reverse => (&outcome.agent, &outcome.driver),
     };
-    if 0 < sending.queue_drops || 0 < receiving.kernel_drops {
-        add(format!(
+    (0 < sending.queue_drops || 0 < receiving.kernel_drops).then(|| {
+        format!(
             "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
              TCP slows down for those as for the line's",
             sending.queue_drops, receiving.kernel_drops
-        ));
-    }
+        )
+    })
+}
+
+/// TCP that was as fast as its pace lets it be.
+fn of_pace(
+    outcome: &Outcome,
+    direction: Direction,
+    load: &TcpLoad,
+    sent: &TcpSent,
+) -> Option<String> {
     let paced = load
         .rate(direction)
         .map_or(0, |rate| rate.octets_in(outcome.trial.duration()).octets() / 100 * PACED_PERCENT);
-    if sent.last.bytes_sent.is_some_and(|octets| paced <= octets) {
-        add("TCP sent as much as its pace allows, what it sent again included: ask for more, or \
-             have the agent's operator raise --max-rate"
-            .to_owned());
-    }
+    sent.last.bytes_sent.is_some_and(|octets| paced <= octets).then(|| {
+        "TCP sent as much as its pace allows, what it sent again included: ask for more, or have \
+         the agent's operator raise --max-rate"
+            .to_owned()
+    })
+}
+
+/// A sender that had nothing to send, or did not run.
+fn of_pauses(
+    outcome: &Outcome,
+    direction: Direction,
+    load: &TcpLoad,
+    sent: &TcpSent,
+) -> Option<String> {
+    let (sender, _) = hosts(direction);
     let time_us = (outcome.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
     let is_whole = sent.broken.is_none() && outcome.status == Status::Ok;
     let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
     let held_us = sent.held_up.nanos() / 1_000;
     if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
         let share = 100 - percent(had_us, time_us);
-        add(format!("for {share} % of its time {sender} was too slow to have anything to send"));
-    } else if HELD_BACK_PERCENT <= percent(held_us, time_us) {
-        // Its buffer may have had something to send all the while, though less than TCP would take.
-        let share = percent(held_us, time_us);
-        add(format!(
-            "for {share} % of its time {sender} was stopped, or too busy to run TCP's end"
+        return Some(format!(
+            "for {share} % of its time {sender} was too slow to have anything to send"
         ));
     }
-    concerns.extend(of_damage(outcome, direction));
-    concerns
+    // Its buffer may have had something to send all the while, though less than TCP would take.
+    let share = percent(held_us, time_us);
+    (HELD_BACK_PERCENT <= share).then(|| {
+        format!("for {share} % of its time {sender} was stopped, or too busy to run TCP's end")
+    })
 }
 
 /// What came otherwise than it was sent.
