@@ -112,9 +112,6 @@ const FLOORS: &[Floor] = &{
     ]
 };
 
-/// Names against the order, each with its reason; one that is no longer needed is a fault.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[];
-
 /// What of `std` touches the world, waits or is shared between threads.
 const WORLD: &[&str] = &[
     "std::env",
@@ -163,10 +160,11 @@ const NAMELESS: &[&str] = &["common", "core", "helpers", "manager", "misc", "uti
 
 const COLUMNS_MAX: usize = 100;
 
+/// It has no exceptions, so no imports go in a circle between modules; `scripts/shape` finds those
+/// between files.
 #[test]
 fn modules_name_only_what_stands_before_them() {
     let mut faults = Vec::new();
-    let mut unneeded: BTreeSet<_> = EXCEPTIONS.iter().map(|(from, to, _)| (*from, *to)).collect();
     for source in sources() {
         let Some(place) = FLOORS.iter().position(|floor| floor.module == source.module) else {
             faults.push(format!("{}: '{}' has no floor", source.path.display(), source.module));
@@ -175,16 +173,12 @@ fn modules_name_only_what_stands_before_them() {
         for Mention { line, path, .. } in &source.mentions {
             let Some(named) = path.strip_prefix("crate::") else { continue };
             let named = named.split("::").next().expect("a split has a first part");
-            let is_exception =
-                EXCEPTIONS.iter().any(|(from, to, _)| *from == source.module && *to == named);
-            unneeded.retain(|(from, to)| *from != source.module || *to != named);
-            if named != source.module && !may_name(place, named) && !is_exception {
+            if named != source.module && !may_name(place, named) {
                 let (path, module) = (source.path.display(), &source.module);
                 faults.push(format!("{path}:{line}: '{module}' may not name '{named}'"));
             }
         }
     }
-    faults.extend(unneeded.iter().map(|(from, to)| format!("'{from}' no longer names '{to}'")));
     none(&faults);
 }
 
@@ -213,8 +207,8 @@ fn modules_use_only_what_is_granted_from_outside() {
     none(&faults);
 }
 
-/// The table itself keeps the law: nothing before goes round in a circle, and no row for the words
-/// or the head grants the world.
+/// The table itself keeps the order: what a row names stands before it, and no row for the words or
+/// the head grants the world.
 #[test]
 fn the_floors_stand_on_each_other() {
     let mut faults = Vec::new();
