@@ -1,13 +1,14 @@
 //! The arguments of both programs: what was typed, and what it means.
 
 use crate::direction::Directions;
+use crate::framing::Layer;
 use crate::plan::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Limits, Link, Near, Offer,
     PAYLOAD_MAX, PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest, Test,
     UdpTest, Work, is_circuit, is_device,
 };
 use crate::policy::Refusal;
-use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
+use crate::units::{BitRate, Malformed, Ratio, Span};
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

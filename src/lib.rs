@@ -9,10 +9,11 @@
 //! Three floors, in the order of the data's way. A module names only modules that stand before it
 //! here; `tests/it/tidy.rs` holds the same table and checks it.
 //!
-//! - **Words**, values without decisions: [`units`], [`direction`], [`clock`], `wrap`, [`wire`]
+//! - **Words**, values without decisions: [`units`], [`framing`], [`direction`], [`clock`], `wrap`,
+//!   [`stats`], [`account`], [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
-//!   [`policy`], [`pace`], [`stats`], [`flow`], [`metric`], [`validity`], [`verdict`],
-//!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`]
+//!   [`policy`], [`pace`], [`flow`], [`metric`], [`validity`], [`verdict`], [`emulation`],
+//!   [`method`], [`session`], [`forecast`], [`report`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
 //!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
 //!
@@ -49,13 +50,17 @@
 
 pub mod units;
 
+pub mod framing;
+
 pub mod direction;
 
 pub mod clock;
 
-pub mod account;
-
 mod wrap;
+
+pub mod stats;
+
+pub mod account;
 
 pub mod wire;
 
@@ -64,8 +69,6 @@ pub mod plan;
 pub mod policy;
 
 pub mod pace;
-
-pub mod stats;
 
 pub mod flow;
 

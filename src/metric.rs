@@ -14,14 +14,18 @@
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
 
-use crate::account::{OneWayCounts, PathMtu, Silence, Status, TcpReceiverCounts, TcpSenderCounts};
+use crate::account::{
+    OneWayCounts, PathMtu, ReceiverCounts, SenderCounts, Silence, Status, TcpReceiverCounts,
+    TcpSenderCounts,
+};
 use crate::direction::{Direction, PerDirection};
 use crate::flow::{Evidence, SILENCE, Steady, TrialRun};
+use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::{Bound, Load, LoadKind, Metric, Plan, Requirement, Requirements, TcpLoad, Trial};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, quantile_ranks};
 use crate::stats::delays::{Delay, Delays};
 use crate::stats::loss_bursts::LossBursts;
-use crate::units::{BitRate, Framing, IpVersion, Layer, Span};
+use crate::units::{BitRate, Span};
 
 /// What every computation here needs to know of the link and of the question.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -307,20 +311,7 @@ fn throughput(
     let sent_at_best = sent.steady + never_sent;
     let span = steady.span(load.stream_rate(direction)?);
     let rate = criteria.framing.bit_rate(came.steady, span, criteria.layer, load.payload());
-    let mut counts =
-        format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
-    let mut unproved = 0;
-    if 0 < sent.paused {
-        counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
-        // Where this direction itself was never silent, it was the way back that was.
-        let silent =
-            one_way.silences.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span());
-        unproved += if silent { 0 } else { sent.paused };
-    }
-    if run.outcome.status != Status::Ok {
-        counts += "; the trial was cut short";
-        unproved += slots.saturating_sub(sent.steady);
-    }
+    let (unproved, mut counts) = unproved(run, direction, (sent, came), slots);
     let lagging = came.steady.saturating_sub(came.steady_on_time);
     let lag_max = load.rate(direction)?.packets_in(LAG_MAX);
     if lag_max < lagging {
@@ -340,6 +331,31 @@ fn throughput(
         meets_at_best: meets(sent_at_best, vouched_for.min(sent_at_best)),
         counts,
     })
+}
+
+/// Packets of `slots` that were never sent through no fault of the line in `direction`, and what
+/// was sent and received, in words.
+fn unproved(
+    run: &TrialRun,
+    direction: Direction,
+    (sent, came): (&SenderCounts, &ReceiverCounts),
+    slots: u64,
+) -> (u64, String) {
+    let mut counts =
+        format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
+    let mut unproved = 0;
+    if 0 < sent.paused {
+        counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
+        // Where this direction itself was never silent, it was the way back that was.
+        let gaps = &run.outcome.one_way(direction).silences;
+        let silent = gaps.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span());
+        unproved += if silent { 0 } else { sent.paused };
+    }
+    if run.outcome.status != Status::Ok {
+        counts += "; the trial was cut short";
+        unproved += slots.saturating_sub(sent.steady);
+    }
+    (unproved, counts)
 }
 
 /// What a TCP load must be paced above what is required, in percent, so that its pace is not what
@@ -601,8 +617,9 @@ mod tests {
     use super::*;
     use crate::account::{Outcome, ReceiverCounts, SenderCounts, Series, Silences};
     use crate::direction::Directions;
+    use crate::framing::IpVersion;
     use crate::plan::{CongestionControl, LoadKind, Trial};
-    use crate::units::{IpVersion, PacketRate};
+    use crate::units::PacketRate;
 
     const MS: u64 = 1_000_000;
 

@@ -3,8 +3,9 @@
 use crate::account::Invalid;
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
+use crate::framing::{Framing, Layer};
 use crate::plan::{CIRCUIT_LEN_MAX, Limits, Trial, is_circuit};
-use crate::units::{BitRate, Framing, Layer, Span};
+use crate::units::{BitRate, Span};
 use crate::wire::control;
 use std::fmt;
 
@@ -333,8 +334,9 @@ fn authorise_load(
 mod tests {
     use super::*;
     use crate::direction::Directions;
+    use crate::framing::IpVersion;
     use crate::plan::{Load, LoadKind};
-    use crate::units::{IpVersion, PacketRate};
+    use crate::units::PacketRate;
 
     const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
 

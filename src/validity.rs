@@ -1,11 +1,11 @@
 //! What this tester cannot vouch for: its own limits, told as caveats, so that they are never
 //! blamed on the line.
 
-use crate::account::{PathMtu, Status, TcpBuffer, TcpChecked};
+use crate::account::{PathMtu, ReceiverCounts, Status, TcpBuffer, TcpChecked, TcpSenderCounts};
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
 use crate::metric::{Criteria, losses};
-use crate::plan::Metric;
+use crate::plan::{Metric, TcpLoad};
 
 /// Which way a caveat may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -127,8 +127,7 @@ fn of_sender(run: &TrialRun, direction: Direction) -> Option<Concern> {
 
 fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     let mut concerns: Vec<Concern> = Vec::new();
-    let one_way = run.outcome.one_way(direction);
-    let Some(came) = &one_way.receiver else { return concerns };
+    let Some(came) = &run.outcome.one_way(direction).receiver else { return concerns };
     let (sender, receiver) = hosts(direction);
     if 0 < came.host_dropped {
         let text = format!(
@@ -148,42 +147,52 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
         let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
         concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
     }
-    let others = losses(run, direction)
-        .map_or(0, |losses| losses.doubtful.saturating_sub(came.lost_in_excess));
-    if run.trial.load().is_some() && 0 < others {
-        let text = match run.outcome.status {
-            Status::Ok => format!(
-                "up to {others} of the lost packets may have been dropped inside {sender} or \
-                 {receiver}, whose queues and network cards report drops for that time"
-            ),
-            _ => format!(
-                "up to {others} of the lost packets may have come after the trial was cut short, \
-                 or may have been dropped inside {sender} or {receiver}"
-            ),
-        };
-        let bias = Bias::CanOnlyWorsenBy(others);
-        concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
-    }
-    let accounted = came.received + came.late + came.lost() + came.host_dropped;
-    let disagree = one_way.sender.as_ref().filter(|sent| match run.outcome.status {
-        Status::Ok => sent.sent != accounted,
-        // What was under way when it was cut short is in nobody's account.
-        _ => sent.sent < came.received + came.late,
-    });
-    if let Some(sent) = disagree {
-        let text = format!(
-            "the ends disagree: {sender} sent {} packets; {} came, {} of them late, {} were lost, \
-             and {receiver} dropped {}",
-            sent.sent,
-            came.received + came.late,
-            came.late,
-            came.lost(),
-            came.host_dropped
-        );
-        let metrics = &[Metric::Throughput, Metric::Loss, Metric::Outage];
-        concerns.push((metrics, Bias::Either, text));
-    }
+    concerns.extend(of_losses(run, direction, came));
+    concerns.extend(of_disagreement(run, direction, came));
     concerns
+}
+
+/// Lost packets that a host may have dropped, or that came too late to be counted.
+fn of_losses(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
+    run.trial.load()?;
+    let others = losses(run, direction)?.doubtful.saturating_sub(came.lost_in_excess);
+    if others == 0 {
+        return None;
+    }
+    let (sender, receiver) = hosts(direction);
+    let text = match run.outcome.status {
+        Status::Ok => format!(
+            "up to {others} of the lost packets may have been dropped inside {sender} or \
+             {receiver}, whose queues and network cards report drops for that time"
+        ),
+        _ => format!(
+            "up to {others} of the lost packets may have come after the trial was cut short, \
+             or may have been dropped inside {sender} or {receiver}"
+        ),
+    };
+    Some((&[Metric::Throughput, Metric::Loss], Bias::CanOnlyWorsenBy(others), text))
+}
+
+/// Where what the sender counts is not what the receiver accounts for.
+fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
+    let (sender, receiver) = hosts(direction);
+    let accounted = came.received + came.late + came.lost() + came.host_dropped;
+    let sent =
+        run.outcome.one_way(direction).sender.as_ref().filter(|sent| match run.outcome.status {
+            Status::Ok => sent.sent != accounted,
+            // What was under way when it was cut short is in nobody's account.
+            _ => sent.sent < came.received + came.late,
+        })?;
+    let text = format!(
+        "the ends disagree: {sender} sent {} packets; {} came, {} of them late, {} were lost, \
+         and {receiver} dropped {}",
+        sent.sent,
+        came.received + came.late,
+        came.late,
+        came.lost(),
+        came.host_dropped
+    );
+    Some((&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text))
 }
 
 /// The share of its time above which a TCP sender was held back by the two ends, not by the
@@ -195,14 +204,28 @@ const PACED_PERCENT: u64 = 98;
 
 /// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
 fn of_tcp(run: &TrialRun, direction: Direction) -> Vec<Concern> {
-    let mut concerns: Vec<Concern> = Vec::new();
     let (Some(load), Some(sent)) = (run.trial.tcp(), &run.outcome.one_way(direction).tcp_sender)
     else {
-        return concerns;
+        return Vec::new();
     };
+    let held_back = of_windows(run, direction, sent)
+        .into_iter()
+        .chain(of_queues(run, direction))
+        .chain(of_pace(run, direction, load, sent))
+        .chain(of_pauses(run, direction, load, sent));
+    let concern = |text| -> Concern { (&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text) };
+    held_back.map(concern).chain(of_damage(run, direction)).collect()
+}
+
+/// `part` of `whole`; 0 of nothing.
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(0)
+}
+
+/// TCP that waited for the receive window, or for its own send buffer.
+fn of_windows(run: &TrialRun, direction: Direction, sent: &TcpSenderCounts) -> Vec<String> {
+    let mut texts = Vec::new();
     let (sender, receiver) = hosts(direction);
-    let percent = |part: u64, whole: u64| part.saturating_mul(100).checked_div(whole).unwrap_or(0);
-    let mut add = |text| concerns.push((&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text));
     let busy_us = sent.last.busy_us.unwrap_or(0);
     let receiver_us = sent.last.receiver_limited_us.unwrap_or(0);
     let buffer_us = sent.last.buffer_limited_us.unwrap_or(0);
@@ -218,47 +241,73 @@ fn of_tcp(run: &TrialRun, direction: Direction) -> Vec<Concern> {
         let share = percent(receiver_us, busy_us);
         let buffer = came.and_then(|came| came.buffer.as_ref());
         let why = why(buffer, "net.ipv4.tcp_rmem", receiver);
-        add(format!(
+        texts.push(format!(
             "for {share} % of its time TCP waited for the receive window of {receiver}. {why}"
         ));
     }
     if HELD_BACK_PERCENT <= percent(buffer_us, busy_us) {
         let share = percent(buffer_us, busy_us);
         let why = why(sent.buffer.as_ref(), "net.ipv4.tcp_wmem", sender);
-        add(format!("for {share} % of its time TCP waited for the send buffer of {sender}. {why}"));
+        texts.push(format!(
+            "for {share} % of its time TCP waited for the send buffer of {sender}. {why}"
+        ));
     }
+    texts
+}
+
+/// Packets that the hosts dropped themselves.
+fn of_queues(run: &TrialRun, direction: Direction) -> Option<String> {
+    let (sender, receiver) = hosts(direction);
     let (sending, receiving) = run.outcome.hosts(direction);
-    if 0 < sending.queue_drops || 0 < receiving.kernel_drops {
-        add(format!(
+    (0 < sending.queue_drops || 0 < receiving.kernel_drops).then(|| {
+        format!(
             "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
              TCP slows down for those as for the line's",
             sending.queue_drops, receiving.kernel_drops
-        ));
-    }
+        )
+    })
+}
+
+/// TCP that was as fast as its pace lets it be.
+fn of_pace(
+    run: &TrialRun,
+    direction: Direction,
+    load: &TcpLoad,
+    sent: &TcpSenderCounts,
+) -> Option<String> {
     let paced = load
         .rate(direction)
         .map_or(0, |rate| rate.octets_in(run.trial.duration()).octets() / 100 * PACED_PERCENT);
-    if sent.last.sent_octets.is_some_and(|octets| paced <= octets) {
-        add("TCP sent as much as its pace allows, what it sent again included: ask for more, or \
-             have the agent's operator raise --max-rate"
-            .to_owned());
-    }
+    sent.last.sent_octets.is_some_and(|octets| paced <= octets).then(|| {
+        "TCP sent as much as its pace allows, what it sent again included: ask for more, or have \
+         the agent's operator raise --max-rate"
+            .to_owned()
+    })
+}
+
+/// A sender that had nothing to send, or did not run.
+fn of_pauses(
+    run: &TrialRun,
+    direction: Direction,
+    load: &TcpLoad,
+    sent: &TcpSenderCounts,
+) -> Option<String> {
+    let (sender, _) = hosts(direction);
     let time_us = (run.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
     let is_whole = sent.broken.is_none() && run.outcome.status == Status::Ok;
     let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
     let held_us = sent.held_up_ns / 1_000;
     if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
         let share = 100 - percent(had_us, time_us);
-        add(format!("for {share} % of its time {sender} was too slow to have anything to send"));
-    } else if HELD_BACK_PERCENT <= percent(held_us, time_us) {
-        // Its buffer may have had something to send all the while, though less than TCP would take.
-        let share = percent(held_us, time_us);
-        add(format!(
-            "for {share} % of its time {sender} was stopped, or too busy to run TCP's end"
+        return Some(format!(
+            "for {share} % of its time {sender} was too slow to have anything to send"
         ));
     }
-    concerns.extend(of_damage(run, direction));
-    concerns
+    // Its buffer may have had something to send all the while, though less than TCP would take.
+    let share = percent(held_us, time_us);
+    (HELD_BACK_PERCENT <= share).then(|| {
+        format!("for {share} % of its time {sender} was stopped, or too busy to run TCP's end")
+    })
 }
 
 /// What came otherwise than it was sent.

@@ -9,6 +9,7 @@ use crate::clock::{Agent, Stamp};
 use crate::dataplane::far::{FarTrial, Port};
 use crate::direction::Direction;
 use crate::flow::{FarEvent, Stream, TcpStream};
+use crate::framing::{Framing, IpVersion};
 use crate::io::channel::{Closed, Outbox, Unsaid};
 use crate::io::egress::Egress;
 use crate::io::files::{BadOutput, StateDir, print, say};
@@ -21,7 +22,7 @@ use crate::policy::Role;
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
-use crate::units::{Framing, IpVersion, Span};
+use crate::units::Span;
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::key::{KeyLine, PublicKey};

@@ -52,7 +52,7 @@ struct Known {
 enum Command {
     Expect(Vec<(Stream, [u8; KEY_LEN])>, Known),
     /// The probes are over: this was sent.
-    CloseProbes(Token, SenderCounts),
+    CloseProbes(Token, Box<SenderCounts>),
     /// The probes are over: what was sent is told soon, or never.
     StopProbes(Token),
     /// Streams that nobody opened are over.
@@ -151,7 +151,7 @@ impl FarTrial {
     pub fn close(&self, stream: StreamNumber, sent: SenderCounts) {
         match self.probes {
             Some(token) if stream == PROBE_STREAM => {
-                self.tell(Command::CloseProbes(token, sent));
+                self.tell(Command::CloseProbes(token, Box::new(sent)));
             }
             _ => self.control.close(stream, sent),
         }

@@ -27,12 +27,8 @@ pub(super) fn probe(
     mut event: impl FnMut(Event),
 ) {
     clock::tighten_timer_slack();
-    let start = loop {
-        match (control.started(), control.is_stopped()) {
-            (Some(start), _) => break start,
-            (None, true) => return event(Event::Probed(Box::default())),
-            (None, false) => clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0),
-        }
+    let Some(start) = wait_for_start(control) else {
+        return event(Event::Probed(Box::default()));
     };
     if let Err(error) = open.socket.stamp_departures() {
         tracing::debug!(%error, "the kernel does not stamp what leaves");
@@ -42,24 +38,8 @@ pub(super) fn probe(
     let slots = open.stream.slots.saturating_mul(2);
     let mut replies = Receiver::new(Stream { slots, ..open.stream }, start);
     let mut marks = Marks::default();
-    let mut buffer = vec![0; DATAGRAM_MAX];
-    let mut stopped = false;
-    loop {
-        if !stopped && control.is_stopped() {
-            stopped = true;
-            prober.stop(clock::now());
-        }
-        match prober.poll(clock::now()) {
-            Next::Done => break,
-            Next::Send(probe) => send_probe(&mut open, &probe, &mut prober),
-            Next::Wait(until) => {
-                let until = until.min(clock::now().after_nanos(STOP_LOOK_NS));
-                _ = open.socket.wait_readable(until);
-                let into = (&mut prober, &mut replies, &mut marks);
-                read_replies(&mut open, into, gauge, &mut buffer);
-            }
-        }
-    }
+    let into = (&mut prober, &mut replies, &mut marks);
+    exchange(&mut open, control, into, gauge);
     event(Event::Sent(open.stream.number, prober.counts()));
     let into = (&mut prober, &mut replies, &mut marks);
     let closing = wait_for_closing(&mut open, control, into, gauge);
@@ -80,6 +60,43 @@ pub(super) fn probe(
     }
     let exchanges = prober.into_exchanges();
     event(Event::Probed(Box::new(Probed { exchanges, refused, replies, marks })));
+}
+
+/// When the trial starts; `None` where it was stopped before.
+fn wait_for_start(control: &Control<Driver>) -> Option<Stamp<Driver>> {
+    loop {
+        match (control.started(), control.is_stopped()) {
+            (Some(start), _) => return Some(start),
+            (None, true) => return None,
+            (None, false) => clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0),
+        }
+    }
+}
+
+/// Sends probes as they fall due, and reads the replies meanwhile.
+fn exchange(
+    open: &mut OpenStream,
+    control: &Control<Driver>,
+    (prober, replies, marks): Into<'_>,
+    gauge: &Gauge,
+) {
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    let mut stopped = false;
+    loop {
+        if !stopped && control.is_stopped() {
+            stopped = true;
+            prober.stop(clock::now());
+        }
+        match prober.poll(clock::now()) {
+            Next::Done => return,
+            Next::Send(probe) => send_probe(open, &probe, prober),
+            Next::Wait(until) => {
+                let until = until.min(clock::now().after_nanos(STOP_LOOK_NS));
+                _ = open.socket.wait_readable(until);
+                read_replies(open, (prober, replies, marks), gauge, &mut buffer);
+            }
+        }
+    }
 }
 
 fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {

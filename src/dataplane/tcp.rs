@@ -93,11 +93,7 @@ pub(super) fn send<C>(
     control: &Control<C>,
     gauge: &Gauge,
 ) -> TcpSenderCounts {
-    let prepared = bulk
-        .set_congestion_control(stream.congestion.name())
-        .and_then(|()| if stream.is_paced() { bulk.set_rate(stream.rate) } else { Ok(()) })
-        .and_then(|()| bulk.congestion_control());
-    let congestion_control = match prepared {
+    let congestion_control = match prepare(bulk, stream) {
         Ok(name) => name,
         Err(error) => {
             return TcpSenderCounts {
@@ -107,7 +103,7 @@ pub(super) fn send<C>(
         }
     };
     let buffer = stream.buffer_needed().map(|needed| bulk.fit_send_buffer(needed));
-    let mut payload = Payload::new(stream.token);
+    let payload = Payload::new(stream.token);
     let Some(start) = wait_for_start(control) else {
         return TcpSenderCounts { congestion_control, ..TcpSenderCounts::default() };
     };
@@ -115,6 +111,33 @@ pub(super) fn send<C>(
     if let Some(buffer) = buffer {
         sender.on_buffer(buffer);
     }
+    send_payload(bulk, stream, payload, &mut sender, (control, gauge));
+    look(bulk, |info| sender.on_last_info(info));
+    bulk.finish();
+    if !await_end(bulk, control) {
+        // What the receiver has not taken by now is not sent to it any more.
+        bulk.abort();
+    }
+    sender.into_sent()
+}
+
+/// Sets what the stream needs of its connection; the congestion control that it has.
+fn prepare(bulk: &Bulk, stream: &TcpStream) -> io::Result<String> {
+    bulk.set_congestion_control(stream.congestion.name())?;
+    if stream.is_paced() {
+        bulk.set_rate(stream.rate)?;
+    }
+    bulk.congestion_control()
+}
+
+/// Sends until the stream's end, a stop, or the connection's.
+fn send_payload<C>(
+    bulk: &Bulk,
+    stream: &TcpStream,
+    mut payload: Payload,
+    sender: &mut TcpSender<C>,
+    (control, gauge): (&Control<C>, &Gauge),
+) {
     let mut from = 0;
     let mut is_paced = stream.is_paced();
     while !control.is_stopped() {
@@ -155,13 +178,6 @@ pub(super) fn send<C>(
             }
         }
     }
-    look(bulk, |info| sender.on_last_info(info));
-    bulk.finish();
-    if !await_end(bulk, control) {
-        // What the receiver has not taken by now is not sent to it any more.
-        bulk.abort();
-    }
-    sender.into_sent()
 }
 
 fn look(bulk: &Bulk, on_info: impl FnOnce(&TcpInfo)) {

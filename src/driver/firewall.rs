@@ -1,8 +1,9 @@
 //! `linkqual plan firewall`: what must pass, and whether it does.
 
+use super::error::Error;
 use super::planning::{Loaded, load};
 use super::precheck::{Step, Target, check};
-use super::{Error, addresses, egress_of, runtime};
+use super::runtime::{addresses, egress_of, runtime};
 use crate::cli::PlanFirewallArgs;
 use crate::forecast::{Endpoint, FirewallHosts, Forecast, nft, table};
 use crate::io::files::{print, say};

@@ -1,8 +1,9 @@
 //! `linkqual judge`: the evidence of a saved report, judged again; nothing is sent.
 
+use super::error::Error;
+use super::output::{create, show};
 use super::planning::read_plan;
 use super::results::save;
-use super::{Error, create, show};
 use crate::cli::JudgeArgs;
 use crate::io::files::{read_text, say};
 use crate::report::{Question, Report, Unreadable};

@@ -1,6 +1,7 @@
 //! Plans: read with their keys, run, checked, written.
 
-use super::{Error, run_plan};
+use super::error::Error;
+use super::running::run_plan;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
 use crate::forecast::{self, Forecast};
 use crate::io::files::{print, read_text, say, write_new};

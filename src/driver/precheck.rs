@@ -6,6 +6,7 @@
 use super::conversation::CONNECT_MAX;
 use crate::dataplane::near::{NearTrial, Tell};
 use crate::flow::{HandshakeFailed, NearEvent};
+use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Outbox};
 use crate::io::clock;
 use crate::io::egress::Egress;
@@ -13,10 +14,10 @@ use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
 use crate::io::udp::Socket;
 use crate::method::PACKET_MAX;
-use crate::plan::Trial;
+use crate::plan::{Limits, Trial};
 use crate::policy::Request;
-use crate::session::driver::{Action, Failure, Session, Task};
-use crate::units::{IpVersion, Span};
+use crate::session::driver::{Action, Failure, Opening, Session, Task};
+use crate::units::Span;
 use crate::wire::control::{Message, RunId};
 use crate::wire::key::PublicKey;
 use rand::TryRng as _;
@@ -92,6 +93,15 @@ pub(super) async fn check(target: &Target) -> Vec<Step> {
 
 const UNANSWERED: &str = "no answer within 5 s: a firewall on the way drops the connection, there \
                           or back, or no such host is up; which of them cannot be told from here";
+
+fn admitted(limits: Limits) -> Step {
+    let seen = format!(
+        "the agent admits this driver, and allows {} (L2), {} s of load in one run",
+        limits.rate_max,
+        limits.duration_max.secs_up()
+    );
+    step("hello", true, seen)
+}
 
 /// Who says no to a connection.
 fn refused(error: &io::Error) -> String {
@@ -250,12 +260,7 @@ impl<'a> Check<'a> {
             // Where the connection is closed, the inbox reports how it ended.
             Action::Say(message) => _ = outbox.say(message),
             Action::Admitted(limits, _) => {
-                let seen = format!(
-                    "the agent admits this driver, and allows {} (L2), {} s of load in one run",
-                    limits.rate_max,
-                    limits.duration_max.secs_up()
-                );
-                steps.push(step("hello", true, seen));
+                steps.push(admitted(limits));
                 let duration = Span::from_nanos(
                     u64::try_from(CONVERSATION_MAX.as_nanos()).unwrap_or(u64::MAX),
                 );
@@ -266,17 +271,8 @@ impl<'a> Check<'a> {
                 self.session.begin(now, Task::FindPayload(self.most), trial);
             }
             Action::Open(openings, _) => {
-                let streams: Vec<_> =
-                    openings.iter().map(|opening| (opening.stream, opening.key)).collect();
-                let teller = self.teller.clone();
-                // The conversation may be over before the last event.
-                let tell = Arc::new(move |event| _ = teller.send(event)) as Tell;
-                let to = (self.target.agent, &self.target.way);
-                match NearTrial::open(to, &streams, &[], Some(self.most), &tell) {
-                    Ok(trial) => self.trial = Some(trial),
-                    Err(error) => {
-                        self.end(steps, step("UDP", false, format!("this host: {error}")));
-                    }
+                if let Err(error) = self.open(&openings) {
+                    self.end(steps, step("UDP", false, format!("this host: {error}")));
                 }
             }
             Action::FindPayload(_) | Action::Start => {
@@ -301,6 +297,18 @@ impl<'a> Check<'a> {
             }
             Action::Close(..) | Action::Gone(_) | Action::Ended(_) => {}
         }
+    }
+
+    /// Opens the streams over which the path's MTU is looked for.
+    fn open(&mut self, openings: &[Opening]) -> io::Result<()> {
+        let streams: Vec<_> =
+            openings.iter().map(|opening| (opening.stream, opening.key)).collect();
+        let teller = self.teller.clone();
+        // The conversation may be over before the last event.
+        let tell = Arc::new(move |event| _ = teller.send(event)) as Tell;
+        let to = (self.target.agent, &self.target.way);
+        self.trial = Some(NearTrial::open(to, &streams, &[], Some(self.most), &tell)?);
+        Ok(())
     }
 
     fn end(&mut self, steps: &mut Vec<Step>, last: Step) {

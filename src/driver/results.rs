@@ -1,15 +1,15 @@
 //! What a run has found out so far, and its files: written after each trial, before anything is
 //! rendered.
 
-use super::Error;
+use super::error::Error;
 use crate::account::Status;
 use crate::flow::TrialRun;
+use crate::framing::IpVersion;
 use crate::io::files::{Output, ROWS, TEXT};
 use crate::io::{clock, host};
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
 use crate::report::{PlanRecord, Report, Run, SiteRun, csv, text};
-use crate::units::IpVersion;
 use crate::wire::control::RunId;
 use rand::TryRng as _;
 use std::net::SocketAddr;

@@ -30,6 +30,7 @@ mod delay;
 mod dice;
 mod disorder;
 mod loss;
+mod packet;
 mod queue;
 mod record;
 mod text;
@@ -38,6 +39,7 @@ pub use clock::{DriftingClock, Step};
 pub use delay::Jitter;
 pub use disorder::{Duplicate, Reorder};
 pub use loss::{Loss, Outage};
+pub use packet::{Applies, Cause, Class, Deliveries, Fate};
 pub use queue::{Policer, Shaper};
 pub use record::{Counts, Entry, LOG_MAX};
 
@@ -47,40 +49,6 @@ use disorder::DisorderRule;
 use loss::LossRule;
 use queue::{Bucket, Queue};
 use record::Record;
-
-/// What a packet is for: an impairment may touch one kind only.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Class {
-    /// Traffic that fills the line.
-    Load,
-    /// Packets that measure.
-    Probe,
-    /// Handshake, heartbeat, and control datagrams.
-    Signal,
-}
-
-impl Class {
-    /// Every class there is.
-    pub const ALL: [Self; 3] = [Self::Load, Self::Probe, Self::Signal];
-}
-
-/// Which packets an impairment may touch.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Applies {
-    /// Each packet.
-    ToAll,
-    /// The packets of one class; no other takes a turn or throws the dice.
-    To(Class),
-}
-
-impl Applies {
-    fn covers(self, class: Class) -> bool {
-        match self {
-            Self::ToAll => true,
-            Self::To(only) => only == class,
-        }
-    }
-}
 
 /// What one direction of a line does to packets; the default is a perfect line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,65 +75,6 @@ pub struct Spec {
     pub reorder: Vec<(Applies, Reorder)>,
     /// Who arrives twice, never more; where several rules strike, the first on the list does.
     pub duplicate: Vec<(Applies, Duplicate)>,
-}
-
-/// Why a packet never arrived.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Cause {
-    /// Longer than the MTU.
-    TooBig,
-    /// Struck by a rule of loss other than an outage.
-    Rule,
-    /// Offered during an outage.
-    Outage,
-    /// Above the committed rate.
-    Policed,
-    /// No room in the queue.
-    QueueFull,
-}
-
-/// What became of a packet.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
-    /// It arrived.
-    Delivered,
-    /// It arrived, but was held back by a rule; whether others overtook it is up to their spacing.
-    HeldBack,
-    /// It never arrived.
-    Lost(Cause),
-}
-
-/// When a packet arrives: never if lost, twice if duplicated.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Deliveries {
-    fate: Fate,
-    // Both hold a time; `count` says how many of them are meant.
-    arrivals_ns: [u64; 2],
-    count: usize,
-}
-
-impl Deliveries {
-    /// What became of the packet; lost if and only if there are no arrivals.
-    #[must_use]
-    pub const fn fate(&self) -> Fate {
-        self.fate
-    }
-
-    /// Arrival times in nanoseconds: none, one or two, never decreasing, none before the offer.
-    #[must_use]
-    pub fn arrivals_ns(&self) -> &[u64] {
-        &self.arrivals_ns[..self.count]
-    }
-
-    const fn lost(cause: Cause) -> Self {
-        Self { fate: Fate::Lost(cause), arrivals_ns: [0; 2], count: 0 }
-    }
-
-    fn arrived(fate: Fate, first_ns: u64, gap_ns: Option<u64>) -> Self {
-        let second_ns = first_ns.saturating_add(gap_ns.unwrap_or(0));
-        let count = if gap_ns.is_some() { 2 } else { 1 };
-        Self { fate, arrivals_ns: [first_ns, second_ns], count }
-    }
 }
 
 /// One direction of a line.

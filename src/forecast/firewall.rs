@@ -210,44 +210,48 @@ pub fn nft(plan: &Plan, forecast: &Forecast, ways: &FirewallHosts) -> String {
     for endpoint in &ways.endpoints {
         let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
         let idle = control_idle(site).secs_up();
-        let agent = endpoint.agent.ip().to_canonical();
         let name: String = name.chars().filter(|c| !c.is_control()).collect();
         line!(
             out,
             "        # {name}: TCP state should outlast {idle} s, UDP state {} s",
             UDP_IDLE.secs_up()
         );
-        let (family, icmp) = match agent {
-            IpAddr::V4(_) => ("ip", "icmp type destination-unreachable"),
-            IpAddr::V6(_) => ("ip6", "icmpv6 type { packet-too-big, destination-unreachable }"),
-        };
-        let driver = endpoint.driver.map(|driver| driver.to_canonical());
-        let of = |side: &str| {
-            driver.map_or_else(String::new, |driver| format!("{family} {side} {driver} "))
-        };
-        let port = endpoint.agent.port();
-        for protocol in ["tcp", "udp"] {
-            line!(
-                out,
-                "        {}{family} daddr {agent} {protocol} sport {ports} {protocol} dport {port} \
-                 ct state new,established accept",
-                of("saddr")
-            );
-            line!(
-                out,
-                "        {family} saddr {agent} {}{protocol} sport {port} {protocol} dport {ports} \
-                 ct state established accept",
-                of("daddr")
-            );
-        }
-        line!(out, "        {family} daddr {agent} {icmp} ct state related accept");
-        if driver.is_some() {
-            line!(out, "        {}{icmp} ct state related accept", of("daddr"));
-        }
+        rules(&mut out, endpoint, &ports);
     }
     line!(out, "    }}");
     line!(out, "}}");
     out
+}
+
+/// The rules of one agent's address, this host's ends at `ports`.
+fn rules(out: &mut String, endpoint: &Endpoint, ports: &str) {
+    let agent = endpoint.agent.ip().to_canonical();
+    let (family, icmp) = match agent {
+        IpAddr::V4(_) => ("ip", "icmp type destination-unreachable"),
+        IpAddr::V6(_) => ("ip6", "icmpv6 type { packet-too-big, destination-unreachable }"),
+    };
+    let driver = endpoint.driver.map(|driver| driver.to_canonical());
+    let of =
+        |side: &str| driver.map_or_else(String::new, |driver| format!("{family} {side} {driver} "));
+    let port = endpoint.agent.port();
+    for protocol in ["tcp", "udp"] {
+        line!(
+            out,
+            "        {}{family} daddr {agent} {protocol} sport {ports} {protocol} dport {port} \
+                 ct state new,established accept",
+            of("saddr")
+        );
+        line!(
+            out,
+            "        {family} saddr {agent} {}{protocol} sport {port} {protocol} dport {ports} \
+                 ct state established accept",
+            of("daddr")
+        );
+    }
+    line!(out, "        {family} daddr {agent} {icmp} ct state related accept");
+    if driver.is_some() {
+        line!(out, "        {}{icmp} ct state related accept", of("daddr"));
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 
 use crate::account::{Outcome, PathMtu, Status};
 use crate::flow::{Evidence, TrialRun};
+use crate::framing::IpVersion;
 use crate::method::qualification::{NO_LIMITS, Qualification};
 use crate::method::trials::Note;
 use crate::method::{Method, Step};
 use crate::plan::{Limits, Plan};
-use crate::units::IpVersion;
 
 /// How far a run has come.
 #[derive(Debug)]

@@ -5,12 +5,13 @@
 
 use crate::account::Status;
 use crate::flow::{Evidence, TrialRun};
+use crate::framing::IpVersion;
 use crate::method::trials::{Composed, Note, SitePath, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::plan::{Limits, MTU_MAX, Plan, Trial, Work};
 use crate::policy::Request;
 use crate::stats::delays::Delay;
-use crate::units::{BitRate, IpVersion, Span};
+use crate::units::{BitRate, Span};
 use std::collections::VecDeque;
 
 /// What the search for the path's MTU may take.

@@ -1,6 +1,7 @@
 //! The trials that a plan needs towards one far end: each as long as its proof takes.
 
 use crate::direction::{Direction, PerDirection};
+use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, TCP_SECONDS_MIN};
 use crate::plan::{
     DURATION_MAX, DURATION_MIN, Limits, Load, LoadKind, Metric, Offer, OutOfBounds, PAYLOAD_MIN,
@@ -8,7 +9,7 @@ use crate::plan::{
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::{packets_needed, samples_needed};
-use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Span};
+use crate::units::{BitRate, PacketRate, Span};
 use std::fmt;
 
 /// How long is loaded where nothing else is asked for.

@@ -2,7 +2,8 @@
 
 use super::{CongestionControl, Dscp, LoadKind, PROBES_PER_SECOND, Requirements};
 use crate::direction::{Direction, Directions, PerDirection};
-use crate::units::{BitRate, Framing, IpVersion, Layer, PacketRate, Ratio, Span};
+use crate::framing::{Framing, IpVersion, Layer};
+use crate::units::{BitRate, PacketRate, Ratio, Span};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;

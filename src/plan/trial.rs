@@ -2,7 +2,8 @@
 
 use super::Dscp;
 use crate::direction::{Direction, Directions, PerDirection};
-use crate::units::{BitRate, Framing, IpVersion, Layer, Malformed, PacketRate, Span};
+use crate::framing::{Framing, IpVersion, Layer};
+use crate::units::{BitRate, Malformed, PacketRate, Span};
 use crate::wire::load;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -6,10 +6,11 @@ use super::record::{
 use crate::account::{OneWayCounts, Series, TcpInfo, Timestamping};
 use crate::direction::Direction;
 use crate::flow::{Steady, TrialRun};
+use crate::framing::{Framing, Layer};
 use crate::metric::{TcpCarried, float, losses, micros, outage_min};
 use crate::plan::Load;
 use crate::stats::delays::{Delay, Delays};
-use crate::units::{BitRate, Framing, Layer, Span};
+use crate::units::{BitRate, Span};
 
 /// The figures of `run`, but for those that depend on what is required.
 pub(super) fn figures(run: &TrialRun, framing: Framing) -> TrialFigures {

@@ -8,10 +8,11 @@ use super::record::{
 use super::writing::link_record;
 use crate::direction::{Direction, PerDirection};
 use crate::flow::{Evidence, TrialRun};
+use crate::framing::IpVersion;
 use crate::metric::{Criteria, Measured, bound, float, required_goodput, unit};
 use crate::plan::{Bound, Link, Metric, Plan, Requirements};
 use crate::stats::confidence::Confidence;
-use crate::units::{BitRate, IpVersion, Ratio};
+use crate::units::{BitRate, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
 use crate::verdict::{Finding, Verdict, findings, overall};
 

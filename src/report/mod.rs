@@ -25,8 +25,8 @@ pub use text::text;
 
 use crate::account::HostFacts;
 use crate::flow::Evidence;
+use crate::framing::IpVersion;
 use crate::plan::{Limits, Plan};
-use crate::units::IpVersion;
 
 /// A run, as far as it came.
 #[derive(Clone, Debug)]

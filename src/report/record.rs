@@ -6,7 +6,7 @@
 
 use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
-use crate::units::{IpVersion, Layer};
+use crate::framing::{IpVersion, Layer};
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 

@@ -6,8 +6,9 @@ use crate::account::{
 };
 use crate::direction::Direction;
 use crate::flow::Steady;
+use crate::framing::{Framing, Layer};
 use crate::plan::Dscp;
-use crate::units::{BitRate, Framing, Layer, PacketRate, Span};
+use crate::units::{BitRate, PacketRate, Span};
 use crate::verdict::Verdict;
 use crate::wrap::{line, wrapped};
 

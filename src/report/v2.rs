@@ -14,10 +14,10 @@ use crate::account::{
     TcpSample, TcpSenderCounts, Timestamping, Waiting,
 };
 use crate::direction::{Direction, PerDirection};
+use crate::framing::{IpVersion, Layer};
 use crate::plan::PROBES_PER_SECOND;
 use crate::stats::delays::Delays;
 use crate::stats::loss_bursts::LossBursts;
-use crate::units::{IpVersion, Layer};
 use crate::verdict::Verdict;
 use serde::Deserialize;
 

@@ -7,8 +7,9 @@ use super::{Run, SiteRun};
 use crate::account::AskedTrial;
 use crate::direction::PerDirection;
 use crate::flow::TrialRun;
+use crate::framing::Framing;
 use crate::plan::Link;
-use crate::units::{BitRate, Framing};
+use crate::units::BitRate;
 use crate::verdict::Verdict;
 
 /// The record of `run`, not judged yet.

@@ -1,6 +1,6 @@
 //! Whether the parts of a plan can all be meant: rates that contradict each other.
 
-use super::Draft;
+use super::draft::Draft;
 use super::fault::Place;
 use super::kinds::KindOfTest;
 use super::link::{LinkRates, Rated};

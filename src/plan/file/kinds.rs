@@ -2,11 +2,12 @@
 //! example.
 
 use crate::direction::Directions;
+use crate::framing::Layer;
 use crate::plan::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
     STREAMS_MAX, is_circuit, is_device,
 };
-use crate::units::{BitRate, Layer, Malformed, Ratio, Span};
+use crate::units::{BitRate, Malformed, Ratio, Span};
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 #[cfg(test)]

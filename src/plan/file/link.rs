@@ -1,12 +1,13 @@
 //! The link: its rates, and what they count.
 
-use super::Draft;
+use super::draft::Draft;
 use super::fault::Place;
 use super::kinds::Rate;
 use super::raw::{Maybe, RawDirection, RawLink, value};
 use crate::direction::{Direction, PerDirection};
+use crate::framing::Layer;
 use crate::plan::Link;
-use crate::units::{BitRate, Layer};
+use crate::units::BitRate;
 
 /// A rate, and where it is written.
 pub(super) type Rated = Option<(BitRate, Place)>;

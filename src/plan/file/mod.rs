@@ -6,6 +6,7 @@
 //! sent are listed as assumptions.
 
 mod agreement;
+mod draft;
 mod fault;
 mod kinds;
 mod link;
@@ -14,12 +15,12 @@ mod require;
 mod site;
 mod test;
 
+pub use draft::{Assumption, Half, KeyFile};
 pub use fault::{Fault, Faults, SHOWN_MAX};
 
-use super::{Plan, Test};
-use fault::Place;
+use super::Plan;
+use draft::Draft;
 use raw::{RawLink, RawPlan, RawRequire, Reader, value};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Octets that a plan may have.
@@ -27,40 +28,6 @@ pub const FILE_OCTETS_MAX: u64 = 1 << 20;
 
 /// A plan that is right in every field, and shows each of them.
 pub const SAMPLE: &str = include_str!("../sample.toml");
-
-/// Which half of a key pair a file holds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Half {
-    /// The secret key of this end.
-    Secret,
-    /// The public key of a far end.
-    Public,
-}
-
-/// A key's file that a plan names.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeyFile {
-    /// Which half belongs there.
-    pub half: Half,
-    /// Its path, from where the program runs.
-    pub path: PathBuf,
-    place: Place,
-}
-
-/// What a plan does not say, and what is taken instead.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Assumption {
-    /// The field, by its whole name.
-    pub field: String,
-    /// What is taken.
-    pub taken: String,
-}
-
-impl fmt::Display for Assumption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.taken)
-    }
-}
 
 /// A plan's text that has been read; what is wrong with its key files can still be told.
 #[derive(Debug)]
@@ -130,57 +97,13 @@ fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
     Plan { link, key, near, sites, requirements, tests }
 }
 
-/// A plan in the making.
-struct Draft<'a> {
-    folder: &'a Path,
-    /// Where each site stands.
-    sites: Vec<Place>,
-    keys: Vec<KeyFile>,
-    assumptions: Vec<Assumption>,
-    faults: Vec<Fault>,
-}
-
-impl Draft<'_> {
-    /// `what` is wrong at `place`.
-    fn fault(&mut self, place: &Place, what: impl Into<String>) {
-        self.faults.push(Fault::new(place, what));
-    }
-
-    /// A table lacks a key: what belongs there, and an example.
-    fn missing(&mut self, table: &Place, key: &str, what: &str, example: &str) {
-        let what = format!("is missing: {what}, such as {key} = \"{example}\"");
-        self.fault(&table.field(key), what);
-    }
-
-    /// What the plan does not say is taken to be so.
-    fn assume(&mut self, place: &Place, taken: impl Into<String>) {
-        self.assumptions.push(Assumption { field: place.name.clone(), taken: taken.into() });
-    }
-
-    /// A key's file, by the path that the plan gives.
-    fn key(&mut self, half: Half, path: &Path, place: &Place) -> PathBuf {
-        let path = self.folder.join(path);
-        self.keys.push(KeyFile { half, path: path.clone(), place: place.clone() });
-        path
-    }
-
-    /// Each site is there for some test.
-    fn visit(&mut self, tests: &[Test]) {
-        for (i, place) in std::mem::take(&mut self.sites).iter().enumerate() {
-            let goes_there = |test: &Test| test.site.is_none_or(|site| site == i);
-            if !tests.iter().any(goes_there) {
-                self.fault(place, "no test goes there: take it out, or add a [[test]] for it");
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::direction::{Direction, Directions};
+    use crate::framing::Layer;
     use crate::plan::{CongestionControl, Metric, Offer, TcpTest, UdpTest, Work};
-    use crate::units::{Layer, Span};
+    use crate::units::Span;
     use proptest::prelude::*;
 
     const ENDS: &str = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7:99'\n\

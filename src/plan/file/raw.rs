@@ -429,6 +429,9 @@ table! {
     }
 }
 
+/// The most far ends of one plan.
+pub(super) const SITES_MAX: u32 = 32;
+
 /// The far ends, as they stand in the file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawSites(pub(super) Vec<(String, Given<RawSite>)>);
@@ -464,7 +467,7 @@ impl JsonSchema for RawSites {
         let mut schema = <BTreeMap<String, RawSite>>::json_schema(generator);
         schema.insert("propertyNames".into(), SiteName::json_schema(generator).to_value());
         schema.insert("minProperties".into(), 1.into());
-        schema.insert("maxProperties".into(), super::site::SITES_MAX.into());
+        schema.insert("maxProperties".into(), SITES_MAX.into());
         schema
     }
 }

@@ -1,6 +1,6 @@
 //! The requirements: of each direction, and of the round trip.
 
-use super::Draft;
+use super::draft::Draft;
 use super::fault::Place;
 use super::raw::{Given, RawOneWay, RawRequire, value};
 use crate::direction::Direction;

@@ -1,15 +1,12 @@
 //! The two ends: this host's key, and the agents with theirs.
 
+use super::draft::{Draft, Half};
 use super::fault::{Place, nearest};
-use super::raw::{Given, Maybe, RawDriver, RawSite, RawSites, value};
-use super::{Draft, Half};
+use super::raw::{Given, Maybe, RawDriver, RawSite, RawSites, SITES_MAX, value};
 use crate::plan::{Host, Near, PORT, Site};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
-
-/// The most far ends of one plan.
-pub(super) const SITES_MAX: u32 = 32;
 
 /// Names of sites that a message tells.
 const NAMES_MAX: usize = 8;

@@ -1,16 +1,17 @@
 //! The tests: what each kind may say, and what it says.
 
-use super::Draft;
+use super::draft::Draft;
 use super::fault::Place;
 use super::kinds::KindOfTest;
 use super::link::LinkRates;
 use super::raw::{Given, Maybe, RawTest, RawTests, value};
 use super::site;
 use crate::direction::{Direction, Directions};
+use crate::framing::IpVersion;
 use crate::plan::{
     CongestionControl, Link, Load, LoadKind, Offer, Site, TcpTest, Test, UdpTest, Work,
 };
-use crate::units::{BitRate, IpVersion, Ratio};
+use crate::units::{BitRate, Ratio};
 
 /// The most tests of one plan.
 const TESTS_MAX: usize = 64;

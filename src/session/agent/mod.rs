@@ -16,11 +16,12 @@ use crate::account::HostFacts;
 use crate::account::SenderCounts;
 use crate::clock::{Agent, Stamp};
 use crate::flow::{Stream, TcpStream};
+use crate::framing::Framing;
 use crate::plan::Trial;
 use crate::policy::{Request, Role};
 use crate::session::agent::run::{Part, Run};
 use crate::session::{ANSWER_MAX, hello};
-use crate::units::{Framing, Span};
+use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Hello, Message, PROTOCOL, RunId, Secrets};
 use crate::wire::key::PublicKey;
@@ -286,8 +287,8 @@ mod tests {
     use super::*;
     use crate::account::{AskedTrial, HostCounts, ReflectorCounts, SenderCounts};
     use crate::flow::FarEvent as Event;
+    use crate::framing::IpVersion;
     use crate::plan::Limits;
-    use crate::units::IpVersion;
     use crate::wire::Token;
     use crate::wire::control::Prepare;
 

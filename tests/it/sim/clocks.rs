@@ -5,11 +5,12 @@ use super::{MS, SECOND, check_truth, good, outcome, setup, trial, trial_run};
 use linkqual::direction::{Direction, Directions, PerDirection};
 use linkqual::emulation::{DriftingClock, Jitter, Spec};
 use linkqual::flow::{Evidence, TrialRun};
+use linkqual::framing::{Framing, IpVersion, Layer};
 use linkqual::metric::Criteria;
 use linkqual::plan::{Metric, Requirements, Trial};
 use linkqual::stats::confidence::Confidence;
 use linkqual::stats::delays::{Delay, Delays};
-use linkqual::units::{Framing, IpVersion, Layer, Span};
+use linkqual::units::Span;
 use linkqual::validity::{Bias, Caveat, caveats};
 
 /// The error of a clock of 100 ppm over the 20 ms of a round trip, in nanoseconds, and the rounding

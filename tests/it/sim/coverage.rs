@@ -16,10 +16,11 @@ use linkqual::emulation::{Applies, Class, EmulatedLink, Jitter, Loss, Spec};
 use linkqual::flow::{
     Arrived, Closing, End, Evidence, Exchange, Receiver, Returned, Steady, Stream, TrialRun,
 };
+use linkqual::framing::{Framing, IpVersion, Layer};
 use linkqual::metric::{Criteria, Measured, Measurement, measure};
 use linkqual::plan::{Metric, Requirement, Requirements, Trial};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
-use linkqual::units::{Framing, IpVersion, Layer, PacketRate, Span};
+use linkqual::units::{PacketRate, Span};
 use linkqual::wire::Token;
 use std::fmt;
 

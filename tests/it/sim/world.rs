@@ -11,12 +11,13 @@ use linkqual::flow::{
     Closing, End, FAREWELL, FarEvent, Incoming, LATE_MAX, NearEvent, PROBE_STREAM, Reflector,
     Response, Stream, TrialRun,
 };
+use linkqual::framing::{Framing, IpVersion};
 use linkqual::plan::{Limits, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::agent::{self, ConnectionId, TrialId};
 use linkqual::session::driver::{self, Failure, Task};
 use linkqual::session::hello;
-use linkqual::units::{BitRate, Framing, IpVersion, Span};
+use linkqual::units::{BitRate, Span};
 use linkqual::wire::control::{self, Message, RunId, Secrets};
 use linkqual::wire::key::PublicKey;
 use linkqual::wire::seal::{KEY_LEN, Sealer};

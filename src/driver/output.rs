@@ -1,0 +1,46 @@
+//! A report as it is asked for: its folder, its text, the exit code of its verdict.
+
+use super::error::Error;
+use crate::cli::OutputArgs;
+use crate::io::files::{Output, print};
+use crate::report::{Report, text};
+use crate::verdict::Verdict;
+use std::process::ExitCode;
+
+/// The output folder, where one is asked for.
+///
+/// # Errors
+///
+/// Where it cannot be written, or holds a report.
+pub fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
+    Ok(args.out.as_deref().map(Output::create).transpose()?)
+}
+
+/// Prints the report as it was asked for; its exit code.
+pub fn show(report: &Report, args: &OutputArgs) -> ExitCode {
+    print(&if args.json { report.to_json() } else { text(report) });
+    exit_code(report.verdict)
+}
+
+const fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Fail => 1,
+        Verdict::Inconclusive | Verdict::Invalid => 3,
+    }
+}
+
+fn exit_code(verdict: Verdict) -> ExitCode {
+    ExitCode::from(code(verdict))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_the_exit_code() {
+        use Verdict::{Fail, Inconclusive, Invalid, Pass};
+        assert_eq!([Pass, Fail, Inconclusive, Invalid].map(code), [0, 1, 3, 3]);
+    }
+}

@@ -1,0 +1,85 @@
+//! A plan in the making: what was read so far, what was assumed, and what is wrong.
+
+use super::fault::{Fault, Place};
+use crate::plan::Test;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Which half of a key pair a file holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Half {
+    /// The secret key of this end.
+    Secret,
+    /// The public key of a far end.
+    Public,
+}
+
+/// A key's file that a plan names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyFile {
+    /// Which half belongs there.
+    pub half: Half,
+    /// Its path, from where the program runs.
+    pub path: PathBuf,
+    pub(super) place: Place,
+}
+
+/// What a plan does not say, and what is taken instead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Assumption {
+    /// The field, by its whole name.
+    pub field: String,
+    /// What is taken.
+    pub taken: String,
+}
+
+impl fmt::Display for Assumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.taken)
+    }
+}
+
+/// A plan in the making.
+pub(super) struct Draft<'a> {
+    pub(super) folder: &'a Path,
+    /// Where each site stands.
+    pub(super) sites: Vec<Place>,
+    pub(super) keys: Vec<KeyFile>,
+    pub(super) assumptions: Vec<Assumption>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Draft<'_> {
+    /// `what` is wrong at `place`.
+    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) {
+        self.faults.push(Fault::new(place, what));
+    }
+
+    /// A table lacks a key: what belongs there, and an example.
+    pub(super) fn missing(&mut self, table: &Place, key: &str, what: &str, example: &str) {
+        let what = format!("is missing: {what}, such as {key} = \"{example}\"");
+        self.fault(&table.field(key), what);
+    }
+
+    /// What the plan does not say is taken to be so.
+    pub(super) fn assume(&mut self, place: &Place, taken: impl Into<String>) {
+        self.assumptions.push(Assumption { field: place.name.clone(), taken: taken.into() });
+    }
+
+    /// A key's file, by the path that the plan gives.
+    pub(super) fn key(&mut self, half: Half, path: &Path, place: &Place) -> PathBuf {
+        let path = self.folder.join(path);
+        self.keys.push(KeyFile { half, path: path.clone(), place: place.clone() });
+        path
+    }
+
+    /// Each site is there for some test.
+    pub(super) fn visit(&mut self, tests: &[Test]) {
+        for (i, place) in std::mem::take(&mut self.sites).iter().enumerate() {
+            let goes_there = |test: &Test| test.site.is_none_or(|site| site == i);
+            if !tests.iter().any(goes_there) {
+                self.fault(place, "no test goes there: take it out, or add a [[test]] for it");
+            }
+        }
+    }
+}
