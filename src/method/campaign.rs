@@ -264,6 +264,7 @@ mod tests {
             key: "key".into(),
             near: crate::plan::Near::default(),
             sites: vec![site],
+            idle: crate::plan::IDLE_DEFAULT,
             requirements: Requirements::default(),
             tests: vec![test(Work::Idle), test(Work::Udp(udp))],
         }
