@@ -180,6 +180,7 @@ impl Watch {
             key: PathBuf::new(),
             near: linkqual::plan::Near::default(),
             sites: vec![site],
+            idle: linkqual::plan::IDLE_DEFAULT,
             requirements: Requirements::default(),
             tests: vec![Test {
                 site: None,

@@ -3,9 +3,9 @@
 use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::plan::{
-    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Limits, Link, Near, Offer,
-    PAYLOAD_MAX, PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest, Test,
-    UdpTest, Work, is_circuit, is_device,
+    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, IDLE_DEFAULT, Limits, Link, Near,
+    Offer, PAYLOAD_MAX, PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest,
+    Test, UdpTest, Work, is_circuit, is_device,
 };
 use crate::policy::Refusal;
 use crate::units::{BitRate, Malformed, Ratio, Span};
@@ -91,6 +91,10 @@ pub struct CheckArgs {
     /// How long to load; or to probe, where there is no load: 1 s to 10 min
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub duration: Option<Span>,
+    /// How long to probe the idle line before the first load, at least: 1 s to 10 min; 10 s if not
+    /// given
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
+    pub idle: Option<Span>,
     /// forward (to the agent), reverse or both at once
     #[arg(long, default_value = "both", value_parser = parse::<Directions>)]
     pub direction: Directions,
@@ -298,6 +302,7 @@ impl CheckArgs {
             key: self.key.clone(),
             near: Near { source: self.source, device: self.device.clone() },
             sites: vec![site],
+            idle: self.idle.unwrap_or(IDLE_DEFAULT),
             requirements: self.requirements(),
             tests: self.tests(),
         }
@@ -392,5 +397,39 @@ mod tests {
     fn the_arguments_of_both_programs_are_consistent() {
         DriverArgs::command().debug_assert();
         AgentArgs::command().debug_assert();
+    }
+
+    fn check(options: &[&str]) -> Plan {
+        let ends = ["linkqual", "check", "10.0.0.7", "--key", "d", "--agent-key", "a.pub"];
+        let parsed = DriverArgs::try_parse_from(ends.iter().chain(options));
+        match parsed.expect("right").command {
+            DriverCommand::Check(args) => args.plan(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_check_of_both_protocols_is_a_plan_of_three_tests() {
+        let load = ["--rate", "5 Mbit/s", "--tcp-throughput", "1 Mbit/s", "--direction", "forward"];
+        let more = ["--dscp", "AF41", "--duration", "3s", "--idle", "2s", "--verify"];
+        let plan = check(&[&load[..], &more].concat());
+        let kinds: Vec<_> = plan.tests.iter().map(|test| test.work.offer()).collect();
+        let rate = Offer::Rate("5 Mbit/s".parse().expect("a rate"));
+        assert_eq!(kinds, [None, Some(rate), Some(Offer::Max)]);
+        let Work::Tcp(tcp) = plan.tests[2].work else { panic!("{plan:?}") };
+        assert!(tcp.verify && tcp.directions == Directions::Forward);
+        assert!(plan.tests.iter().all(|test| test.dscp == "AF41".parse().ok()));
+        let durations: Vec<_> = plan.tests.iter().map(|test| test.duration).collect();
+        let load = Some(Span::from_secs(3));
+        assert_eq!((durations, plan.idle), (vec![None, load, load], Span::from_secs(2)));
+        let required = &plan.requirements.each;
+        assert_eq!(required.forward.tcp_throughput, "1 Mbit/s".parse().ok());
+        assert_eq!(required.reverse.tcp_throughput, None);
+    }
+
+    #[test]
+    fn an_idle_line_is_probed_for_ten_seconds_unless_something_else_is_said() {
+        assert_eq!(check(&[]).idle, Span::from_secs(10));
+        assert_eq!(check(&["--idle", "600 s"]).idle, Span::from_secs(600));
     }
 }

@@ -16,7 +16,8 @@ use crate::io::egress::Egress;
 use crate::io::files::say;
 use crate::io::tls::Identity;
 use crate::plan::{
-    Host, Limits, Link, Near, Offer, Plan, Requirement, Requirements, Site, Test, UdpTest, Work,
+    Host, IDLE_DEFAULT, Limits, Link, Near, Offer, Plan, Requirement, Requirements, Site, Test,
+    UdpTest, Work,
 };
 use crate::units::Span;
 use crate::wire::key::{KeyLine, SecretKey};
@@ -84,6 +85,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
         key: PathBuf::new(),
         near: Near::default(),
         sites: vec![Site { name: "the demo's agent".into(), agent: host, key: PathBuf::new() }],
+        idle: IDLE_DEFAULT,
         requirements,
         tests: vec![test(Work::Idle, None), test(Work::Udp(udp), Some(LOAD))],
     }

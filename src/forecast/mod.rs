@@ -185,6 +185,15 @@ mod tests {
     }
 
     #[test]
+    fn the_idle_trial_is_as_long_as_the_plan_says() {
+        let load = "[[test]]\nkind = 'udp'\nrate = '10 Mbit/s'\nduration = '10 s'\n";
+        let short = Plan { idle: Span::from_secs(2), ..plan(load) };
+        let site = Forecast::of(&short).expect("within bounds").sites.remove(0);
+        assert_eq!(site.steps[0].sent.forward.probes, 200);
+        assert_eq!((site.steps.len(), site.duration()), (2, Span::from_secs(12)));
+    }
+
+    #[test]
     fn as_fast_as_possible_is_bounded_by_the_port_or_by_nothing() {
         let tcp = "[[test]]\nkind = 'tcp'\ndirection = 'forward'\nduration = '10 s'\n";
         let open = site(tcp);

@@ -190,6 +190,7 @@ pub(super) mod tests {
             key: "key".into(),
             near: Near::default(),
             sites: vec![site],
+            idle: crate::plan::IDLE_DEFAULT,
             requirements: Requirements::default(),
             tests: vec![test(Work::Idle), test(Work::Udp(udp))],
         }

@@ -15,9 +15,6 @@ use std::fmt;
 /// How long is loaded where nothing else is asked for.
 const LOAD_DEFAULT: Span = Span::from_secs(30);
 
-/// The idle trial before any load, at least.
-const IDLE_MIN: Span = Span::from_secs(10);
-
 /// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
 /// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
 pub const LOST_ALLOWED: u64 = 3;
@@ -205,8 +202,8 @@ struct Composer<'a> {
 
 impl Composer<'_> {
     fn idle(&mut self, asked: Option<Span>, before_load: bool) -> Result<Trial, OutOfBounds> {
-        let floor = if before_load { IDLE_MIN } else { DURATION_MIN };
-        let asked = asked.unwrap_or(IDLE_MIN);
+        let floor = if before_load { self.plan.idle } else { DURATION_MIN };
+        let asked = asked.unwrap_or(self.plan.idle);
         let needs = self.probing_needed(&[Metric::RttP99, Metric::Jitter]);
         let duration = self.lengthen("idle", asked.max(floor), needs, DURATION_MAX);
         if asked < floor && duration == floor {
@@ -398,7 +395,8 @@ mod tests {
         let site = Site { name: "far".into(), agent, key: "far.pub".into() };
         let tests = tests.iter().map(test).collect();
         let (link, near) = (Link::default(), crate::plan::Near::default());
-        Plan { link, key: "key".into(), near, sites: vec![site], requirements, tests }
+        let (sites, idle) = (vec![site], crate::plan::IDLE_DEFAULT);
+        Plan { link, key: "key".into(), near, sites, idle, requirements, tests }
     }
 
     /// Idle, then this rate both ways.
@@ -440,6 +438,24 @@ mod tests {
         plan.tests[0].duration = Some(Span::from_secs(3));
         assert_eq!(seconds(&composed(&plan)), [10, 30]);
         assert_eq!(composed(&plan).notes.len(), 1);
+    }
+
+    #[test]
+    fn the_idle_trial_is_as_long_as_the_plan_says_and_as_its_proof_takes() {
+        let idle = Span::from_secs(2);
+        let short = Plan { idle, ..load("500 Mbit/s", None) };
+        assert_eq!((seconds(&composed(&short)), composed(&short).notes), (vec![2, 30], vec![]));
+        let mut added = Plan { idle, ..load("500 Mbit/s", None) };
+        added.tests.remove(0);
+        assert_eq!(seconds(&composed(&added)), [2, 30]);
+        assert_eq!(composed(&added).notes, [Note::IdleAdded(idle)]);
+        let mut longer = Plan { idle, ..load("500 Mbit/s", None) };
+        longer.tests[0].duration = Some(Span::from_secs(3));
+        assert_eq!(seconds(&composed(&longer)), [3, 30]);
+        longer.tests[0].duration = Some(Span::from_secs(1));
+        assert_eq!(seconds(&composed(&longer)), [2, 30], "no load comes sooner");
+        let alone = Plan { idle, ..plan(&[Work::Idle], &[(Metric::RttP99, "<= 1 s")]) };
+        assert_eq!(seconds(&composed(&alone)), [4], "p99 takes 315 probes");
     }
 
     /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s in frames of 1518 octets are 824 packets/s.

@@ -22,6 +22,9 @@ pub fn is_circuit(name: &str) -> bool {
     (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(char::is_control)
 }
 
+/// How long an idle link is probed where nothing else is said.
+pub const IDLE_DEFAULT: Span = Span::from_secs(10);
+
 /// What is asked of a link: whether it carries what it must.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
@@ -33,6 +36,8 @@ pub struct Plan {
     pub near: Near,
     /// Its far ends; at least one.
     pub sites: Vec<Site>,
+    /// How long the idle link is probed, at least, before its first load.
+    pub idle: Span,
     /// What it must do.
     pub requirements: Requirements,
     /// What is run, in this order, towards each site.

@@ -14,8 +14,8 @@ mod trial;
 
 pub use dscp::Dscp;
 pub use link::{
-    CIRCUIT_LEN_MAX, Host, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test, UdpTest, Work,
-    is_circuit, is_device,
+    CIRCUIT_LEN_MAX, Host, IDLE_DEFAULT, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test,
+    UdpTest, Work, is_circuit, is_device,
 };
 pub use requirement::{Bound, Metric, OneWay, Requirement, Requirements, RoundTrip};
 pub use trial::{

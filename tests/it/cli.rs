@@ -2,8 +2,8 @@
 //! where, and what becomes of both when one of them dies.
 
 use crate::support::{
-    Agent, Ended, Keys, PATIENCE, Program, alone, await_within, check, linkqual, run, trials,
-    without_version,
+    Agent, Ended, Keys, PATIENCE, Program, alone, await_within, check, linkqual, run, share,
+    trials, without_version,
 };
 use linkqual::demo::relay::Relay;
 use linkqual::direction::Direction;
@@ -162,10 +162,11 @@ fn has(value: &Value, names: &[&str]) {
 /// The load, both ways: the report as JSON, and the same in its folder.
 #[test]
 fn a_load_both_ways_passes_and_its_report_has_every_field() {
+    let _machine = alone();
     let agent = Agent::start();
     let folder = agent.keys.path("runs/first");
     let load = ["--rate", "5 Mbit/s", "--duration", "2s", "--direction", "both", "--json"];
-    let ended = run(agent.check().args(load).arg("--out").arg(&folder));
+    let ended = run(agent.check().args(load).args(["--idle", "1s"]).arg("--out").arg(&folder));
     ended.expect_code(0);
     assert_eq!(ended.out, text(&folder.join("report.json")));
     assert!(text(&folder.join("report.txt")).starts_with("PASS "));
@@ -200,6 +201,8 @@ fn a_load_both_ways_passes_and_its_report_has_every_field() {
             identity_holds(trial, direction);
         }
     }
+    let seconds = [0, 1].map(|trial| trials[trial]["asked"]["duration_ns"].as_u64());
+    assert_eq!(seconds, [Some(1_000_000_000), Some(2_000_000_000)]);
     has(&trials[1]["asked"]["udp"], &["streams", "packets_s", "payload_octets"]);
     assert!(report["caveats"].is_array());
 }
@@ -283,7 +286,7 @@ fn what_is_no_share_is_refused_with_the_right_spelling() {
 #[test]
 fn what_is_no_time_is_refused_with_the_right_spelling() {
     let right = r#"a number with us, ms, s, min or h behind it, such as "20 ms""#;
-    for option in ["--rtt-p99", "--jitter", "--outage", "--duration"] {
+    for option in ["--rtt-p99", "--jitter", "--outage", "--duration", "--idle"] {
         for time in ["20", "-1 ms", "20 m", "soon"] {
             refused(&[option, time], &[&format!("'{time}'"), option, right]);
         }
@@ -292,9 +295,11 @@ fn what_is_no_time_is_refused_with_the_right_spelling() {
 
 #[test]
 fn a_duration_that_no_trial_has_is_refused_before_anybody_is_called() {
-    for duration in ["0s", "999ms", "601s", "11min", "1h"] {
-        let words = [&format!("'{duration}'"), "--duration", "from 1 s to 600 s are allowed"];
-        refused(&["--duration", duration], &words);
+    for option in ["--duration", "--idle"] {
+        for duration in ["0s", "999ms", "601s", "11min", "1h"] {
+            let words = [&format!("'{duration}'"), option, "from 1 s to 600 s are allowed"];
+            refused(&[option, duration], &words);
+        }
     }
 }
 
@@ -831,7 +836,9 @@ impl Midway {
 
 #[test]
 fn an_agent_whose_driver_is_killed_stops_sending_and_serves_the_next() {
+    let _machine = share(20);
     let load = ["--rate", "20 Mbit/s", "--direction", "reverse", "--duration", "60s"];
+    let load = [&load[..], &["--idle", "1s"]].concat();
     let mut midway = Midway::of(Class::Load, &load);
     assert!(matches!(ask_for_load(&midway.agent), Message::Refused { .. }), "the lock is held");
     midway.driver.kill();
@@ -947,7 +954,7 @@ fn the_demo_passes() {
 
 #[test]
 fn the_broken_demo_fails_and_says_why() {
-    let _machine = alone();
+    let _machine = share(40);
     let ended = run(linkqual().args(["demo", "--broken"]));
     ended.expect_code(1);
     assert!(ended.out.starts_with("FAIL "), "{}", ended.out);

@@ -2,7 +2,7 @@
 //!
 //! Peers get each of these wrong; the relay's own counts are the truth.
 
-use crate::support::{Agent, TrialKind, TrialRow, beside_others, rows, run as run_program};
+use crate::support::{Agent, TrialKind, TrialRow, rows, run as run_program, share};
 use linkqual::demo::relay::Relay;
 use linkqual::emulation::{Applies, Class, Counts, Duplicate, Loss, Reorder, Spec};
 use linkqual::report::Report;
@@ -16,11 +16,12 @@ fn line(spec: Spec) -> Spec {
 
 /// What was reported of a load both ways over `spec`, and what the relay did to it.
 fn run(spec: &Spec) -> (Report, Vec<(TrialRow, Counts)>) {
-    let _machine = beside_others();
+    let _machine = share(8);
     let agent = Agent::start();
     let relay = Relay::start(agent.address, line(spec.clone()), line(spec.clone()), 7).unwrap();
     let arguments = ["--rate", "4 Mbit/s", "--duration", "5s", "--direction", "both", "--json"];
-    let ended = run_program(agent.check_at(relay.local()).args(arguments));
+    let mut command = agent.check_at(relay.local());
+    let ended = run_program(command.args(arguments).args(["--idle", "1s"]));
     let report: Report =
         serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
     let rows = rows(&report).into_iter().filter(|row| row.kind == TrialKind::Udp);

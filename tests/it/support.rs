@@ -3,18 +3,20 @@
 //! Each program that is started here is ended by its handle when that is dropped. Each wait ends:
 //! what does not happen in time fails the test, which then shows all that the program has said.
 
-use linkqual::account::{Status, TcpSenderCounts};
+use linkqual::account::{Status, TcpReceiverCounts, TcpSenderCounts};
 use linkqual::direction::Direction;
 use linkqual::report::{OutageRecord, Report, Row};
 use linkqual::stats::loss_bursts::LossBursts;
 use linkqual::verdict::Verdict;
 use serde_json::Value;
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::Read;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -25,17 +27,76 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a wait looks.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The machine's processors, which tests that keep time need for themselves.
-static MACHINE: RwLock<()> = RwLock::new(());
+/// Mbit/s that tests may send at the same time, all of their directions together: what two shared
+/// processors carry in debug builds without packets that leave late.
+const MACHINE: u32 = 120;
 
-/// Uses the machine beside others.
-pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+/// What an agent takes of it whose test says nothing: idle probes, control connections, a start.
+const LIGHT: u32 = 2;
+
+/// What is left of [`MACHINE`].
+static FREE: Mutex<u32> = Mutex::new(MACHINE);
+
+/// Something was given back.
+static GIVEN_BACK: Condvar = Condvar::new();
+
+thread_local! {
+    /// Whether this thread's test has said what it sends.
+    static HAS_SAID: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has the machine without those that say that they use it: for packets that must leave in time.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+/// A part of the machine, until it is dropped.
+#[derive(Debug)]
+struct Part(u32);
+
+impl Part {
+    /// Waits for it. Who waits for all of it comes last, when no other test sends: the tests are
+    /// so many, and no more.
+    fn take(mbit_s: u32) -> Self {
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = GIVEN_BACK
+            .wait_while(free, |free| *free < mbit_s)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= mbit_s;
+        Self(mbit_s)
+    }
+
+    /// One for an agent, unless this thread's test has said what it sends.
+    fn light() -> Option<Self> {
+        (!HAS_SAID.get()).then(|| Self::take(LIGHT))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        *FREE.lock().unwrap_or_else(PoisonError::into_inner) += self.0;
+        GIVEN_BACK.notify_all();
+    }
+}
+
+/// What this thread's test uses of the machine, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    _part: Part,
+    /// It is this thread's.
+    _here: PhantomData<*const ()>,
+}
+
+/// Uses the machine beside others, to send `mbit_s` in all directions together.
+pub(crate) fn share(mbit_s: u32) -> Share {
+    assert!(!HAS_SAID.replace(true), "a test says once what it sends");
+    Share { _part: Part::take(mbit_s), _here: PhantomData }
+}
+
+/// Has the machine alone: where packets that leave late would change the verdict.
+pub(crate) fn alone() -> Share {
+    share(MACHINE)
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        HAS_SAID.set(false);
+    }
 }
 
 /// Waits until `look` has something to show.
@@ -258,6 +319,7 @@ pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
     /// The program.
     pub(crate) program: Program,
+    _part: Option<Part>,
 }
 
 impl Agent {
@@ -273,10 +335,11 @@ impl Agent {
 
     /// Starts one in a network namespace, to listen at `listen`.
     pub(crate) fn start_in(namespace: Option<&str>, listen: &str, args: &[&str]) -> Self {
+        let part = Part::light();
         let keys = Keys::of("alice");
         let program = Self::program(&keys, namespace, listen, args);
         let address = await_within(PATIENCE, "an agent listens", || address(&program.out()));
-        Self { keys, address, program }
+        Self { keys, address, program, _part: part }
     }
 
     fn program(keys: &Keys, namespace: Option<&str>, listen: &str, args: &[&str]) -> Program {
@@ -392,7 +455,10 @@ pub(crate) struct TrialRow {
     pub(crate) dscp_received: Option<u8>,
     /// The median goodput of TCP.
     pub(crate) goodput_p50_bit_s: Option<u64>,
+    /// How many whole seconds that is the median of.
+    pub(crate) goodput_seconds: Option<u64>,
     pub(crate) tcp: Option<TcpSenderCounts>,
+    pub(crate) tcp_received: Option<TcpReceiverCounts>,
 }
 
 /// What a trial was.
@@ -444,7 +510,9 @@ impl TrialRow {
             probe_remarked_packets: marks.map(|marks| marks.changed),
             dscp_received: marks.and_then(|marks| marks.other),
             goodput_p50_bit_s: figures.tcp.as_ref().and_then(|tcp| tcp.goodput_p50_bit_s),
+            goodput_seconds: figures.tcp.as_ref().and_then(|tcp| tcp.goodput_seconds),
             tcp: counts.tcp_sender.clone(),
+            tcp_received: counts.tcp_receiver.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! load. There is a report every time; what it counts is what the relay counts.
 
 use crate::cli::{Conversation, converse};
-use crate::support::{Agent, Ended, PATIENCE, Program, await_within, beside_others};
+use crate::support::{Agent, Ended, PATIENCE, Program, Share, await_within, share};
 use crate::support::{TrialKind, TrialRow, rows};
 use linkqual::account::{AskedTrial, Status};
 use linkqual::clock::Stamp;
@@ -33,6 +33,7 @@ fn line(dead: Option<Outage>) -> Spec {
 
 /// A driver that loads a line both ways.
 struct Loading {
+    _machine: Share,
     agent: Agent,
     relay: Relay,
     driver: Program,
@@ -43,24 +44,25 @@ struct Loading {
 impl Loading {
     /// Starts it, and waits until the load of `seconds` has begun.
     fn start(seconds: u64, dead: Option<Outage>) -> Self {
-        let mut loading = Self::announce(seconds, dead, &[]);
+        let mut loading = Self::announce(seconds, dead, &["--idle", "1s"]);
         loading.await_second(0);
         loading.relay.set_epoch(clock::now());
         loading.began = Instant::now();
         loading
     }
 
-    /// Starts it, with further requirements, and waits for nothing.
-    fn announce(seconds: u64, dead: Option<Outage>, requirements: &[&str]) -> Self {
+    /// Starts it, with further options, and waits for nothing.
+    fn announce(seconds: u64, dead: Option<Outage>, options: &[&str]) -> Self {
+        let machine = share(8);
         let agent = Agent::start();
         let relay = Relay::start(agent.address, line(dead), line(dead), 7).unwrap();
         relay.set_epoch(Stamp::from_nanos(u64::MAX));
         let out = agent.keys.path("run");
         let mut command = agent.check_at(relay.local());
         command.args(["--rate", "4 Mbit/s", "--loss", "1%", "--outage", "1s", "--json", "--out"]);
-        command.arg(out).args(["--duration", &format!("{seconds}s")]).args(requirements);
+        command.arg(out).args(["--duration", &format!("{seconds}s")]).args(options);
         let driver = Program::start(&mut command);
-        Self { agent, relay, driver, began: Instant::now(), seconds }
+        Self { _machine: machine, agent, relay, driver, began: Instant::now(), seconds }
     }
 
     /// Waits until the load has gone on for `seconds`, by what the line was given.
@@ -177,7 +179,6 @@ impl Told {
 
 /// Runs all of `cases` at the same time: each waits most of its time.
 fn side_by_side(cases: &[(&str, fn())]) {
-    let _machine = beside_others();
     let running: Vec<_> = cases
         .iter()
         .map(|(name, case)| {
@@ -300,7 +301,7 @@ fn an_agent_that_is_killed_and_started_again_is_not_the_line() {
 
 /// Nobody starts it again: what it was sent meanwhile is no loss of the line's.
 fn an_agent_that_is_killed_for_good_is_not_the_line() {
-    let mut loading = Loading::announce(8, None, &["--rtt-p99", "1s"]);
+    let mut loading = Loading::announce(8, None, &["--rtt-p99", "1s", "--idle", "1s"]);
     loading.await_second(3);
     loading.agent.program.kill();
     let told = loading.end();

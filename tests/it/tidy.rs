@@ -288,6 +288,18 @@ fn lines_fit_and_nothing_is_left_over() {
     none(&faults);
 }
 
+/// Where they differ, `scripts/check` compiles the crates of others once more for the fuzz targets.
+#[test]
+fn the_fuzz_targets_are_checked_by_the_profile_of_the_tests() {
+    let profile = |path: &str| {
+        let text = fs::read_to_string(path).expect("a manifest");
+        let from = text.find("[profile.dev]").expect("its profile");
+        let len = text[from..].find("[profile.release]").expect("stands before the next");
+        text[from..][..len].to_owned()
+    };
+    assert_eq!(profile("Cargo.toml"), profile("tests/fuzz/Cargo.toml"));
+}
+
 #[test]
 fn one_file_is_unsafe() {
     let mut faults = Vec::new();

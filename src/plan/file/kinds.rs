@@ -123,6 +123,8 @@ text! {
     Course(Directions), "both", "^(forward|reverse|both)$", form;
     /// How long.
     Length(Span), "30 s", TIME, length;
+    /// How long before the first load.
+    IdleLength(Span), "10 s", TIME, idle_length;
     /// What governs how fast TCP sends.
     Congestion(CongestionControl), "cubic", "^[0-9A-Za-z_-]{1,15}$", form;
     /// How packets are marked.
@@ -257,12 +259,20 @@ fn kind(text: &str) -> Result<KindOfTest, String> {
 }
 
 fn length(text: &str) -> Result<Span, String> {
+    trial_length(text, "a test")
+}
+
+fn idle_length(text: &str) -> Result<Span, String> {
+    trial_length(text, "the idle trial before the first load")
+}
+
+fn trial_length(text: &str, which: &str) -> Result<Span, String> {
     let span = text.parse::<Span>().map_err(|_| {
         "not a length of time: a number with s or min behind it, such as \"30 s\"".to_owned()
     })?;
     if span < DURATION_MIN || DURATION_MAX < span {
         let (least, most) = (DURATION_MIN, DURATION_MAX);
-        return Err(format!("a test takes from {least} to {most} (10 min)"));
+        return Err(format!("{which} takes from {least} to {most} (10 min)"));
     }
     Ok(span)
 }
@@ -302,6 +312,12 @@ mod tests {
         check::<Length>("999 ms", Some("from 1 s to 600 s"));
         check::<Length>("10 min", None);
         check::<Length>("601s", Some("from 1 s to 600 s"));
+        check::<IdleLength>("1 s", None);
+        check::<IdleLength>("999 ms", Some("the idle trial before the first load takes from 1 s"));
+        check::<IdleLength>("10 min", None);
+        check::<IdleLength>("601 s", Some("to 600 s (10 min)"));
+        check::<IdleLength>("0 s", Some("from 1 s to 600 s"));
+        check::<IdleLength>("soon", Some("not a length of time"));
         check::<Rate>("1000 Gbit/s", None);
         check::<Rate>("1001 Gbit/s", Some("at most 1000 Gbit/s"));
         check::<Name>(&"é".repeat(128), None);

@@ -79,6 +79,7 @@ pub fn read(file: &Path, text: &str) -> Reading {
         key: PathBuf::new(),
         near: super::Near::default(),
         sites: Vec::new(),
+        idle: super::IDLE_DEFAULT,
         requirements: super::Requirements::default(),
         tests: Vec::new(),
     });
@@ -94,7 +95,8 @@ fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
     let (requirements, demands) = require::requirements(draft, require);
     let (tests, offerings) = test::tests(draft, &raw.test, &sites, (&link, &rates));
     agreement::agree(draft, &rates, &demands, &offerings);
-    Plan { link, key, near, sites, requirements, tests }
+    let idle = value(&raw.idle).map_or(super::IDLE_DEFAULT, |idle| idle.0);
+    Plan { link, key, near, sites, idle, requirements, tests }
 }
 
 #[cfg(test)]
@@ -141,7 +143,7 @@ mod tests {
         assert_eq!(plan.link.committed.forward, "500 Mbit/s".parse().ok());
         assert_eq!((plan.link.layer, plan.link.vlan_tags), (Layer::L2, 1));
         assert_eq!(plan.requirements.iter().count(), 12);
-        assert_eq!(plan.tests.len(), 4);
+        assert_eq!((plan.tests.len(), plan.idle), (4, Span::from_secs(10)));
         assert_eq!(plan.tests[0].duration, Some(Span::from_secs(30)));
         let tcp = TcpTest {
             directions: Directions::Reverse,
@@ -255,6 +257,24 @@ mod tests {
             &["4: require.tcp_throughput = '>= 10 Mbit/s': above the rate of every tcp test \
                reverse, so that none can prove it: the fastest, test[1].rate = '90%' (line 14), \
                offers 9 Mbit/s"],
+        );
+    }
+
+    #[test]
+    fn how_long_is_probed_before_the_first_load_stands_above_the_tables() {
+        assert_eq!(taken(ENDS).0.idle, Span::from_secs(10), "nothing is said");
+        assert_eq!(taken(&format!("idle = '2 s'\n{ENDS}")).0.idle, Span::from_secs(2));
+        let short = told(&format!("idle = '999 ms'\n{ENDS}"));
+        let expected = "plan.toml:1: idle = '999 ms': the idle trial before the first load takes \
+                        from 1 s to 600 s (10 min)";
+        assert_eq!(short, expected);
+        let number = told(&format!("idle = 2\n{ENDS}"));
+        let expected =
+            "plan.toml:1: idle = 2: a whole number where a text such as \"10 s\" belongs";
+        assert_eq!(number, expected);
+        check(
+            "duration = '30 s'\nidle = '2 s'\n",
+            &["2: test[0].idle = '2 s': belongs above the plan's first table"],
         );
     }
 

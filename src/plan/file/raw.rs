@@ -5,9 +5,9 @@
 
 use super::fault::{Fault, Place, nearest, repeated};
 use super::kinds::{
-    Address, Burst, Congestion, Counts, Course, Device, KeyPath, Kind, LeastOctets, LeastRate,
-    Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size, Source,
-    Streams, Sure, Tags, Text, Whole,
+    Address, Burst, Congestion, Counts, Course, Device, IdleLength, KeyPath, Kind, LeastOctets,
+    LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size,
+    Source, Streams, Sure, Tags, Text, Whole,
 };
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -145,6 +145,10 @@ impl<'a> Reader<'a> {
                 );
                 continue;
             }
+            if !of.name.is_empty() && name == "idle" {
+                self.fault(&place, "belongs above the plan's first table: it is of all its tests");
+                continue;
+            }
             let meant = nearest(name, known.iter().copied());
             let meant = meant.map(|meant| format!(" did you mean '{meant}'?")).unwrap_or_default();
             let table = if of.name.is_empty() { "a plan" } else { &of.name };
@@ -241,8 +245,9 @@ macro_rules! read {
     )*};
 }
 
-read!(read_text: Address, Congestion, Counts, Device, Kind, KeyPath, LeastOctets, LeastRate,
-      Length, Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Source, Sure, Course);
+read!(read_text: Address, Congestion, Counts, Device, IdleLength, Kind, KeyPath, LeastOctets,
+      LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Source, Sure,
+      Course);
 read!(read_whole: Burst, Overhead, Size, Streams, Tags);
 
 /// A table: its keys, each with what is read from it.
@@ -281,6 +286,10 @@ table! {
     /// What will be qualified: a link, its far ends, what it must do, and the tests to run.
     #[cfg_attr(test, schemars(rename = "Plan"))]
     RawPlan {
+        /// How long the idle line is probed before the first load, towards each site: from 1 s to
+        /// 10 min; 10 s if not given. What the requirements need is longer, and a test of kind idle
+        /// may be. It stands above the first table.
+        idle: IdleLength,
         /// The line, as its provider sells it.
         link: RawLink,
         /// The near end: where linkqual runs.
