@@ -60,17 +60,16 @@ pub(crate) fn bounded(key: &str, value: &Value) -> Result<(), Invalid> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         Value::Number(number) => {
-            let most = if key.ends_with("_ns") { NANOS_MAX } else { COUNT_MAX };
-            let magnitude = match (number.as_u64(), number.as_i64()) {
-                (Some(count), _) => Some(count),
-                (None, Some(negative)) => Some(negative.unsigned_abs()),
-                // A ratio or a rate: finite, as JSON has no other.
-                (None, None) => None,
+            let is_time = key.ends_with("_ns");
+            let most = if is_time { NANOS_MAX } else { COUNT_MAX };
+            // What is neither is a ratio or a rate: finite, as JSON has no other.
+            let holds = match (number.as_u64(), number.as_i64()) {
+                (Some(count), _) => count <= most,
+                (None, Some(negative)) => is_time && negative.unsigned_abs() <= most,
+                (None, None) => true,
             };
-            match magnitude.filter(|magnitude| most < *magnitude) {
-                Some(_) => Err(Invalid::new(format!("{key}: {number} is above {most}"))),
-                None => Ok(()),
-            }
+            let range = if is_time { format!("-{most}") } else { "0".to_owned() };
+            Invalid::unless(holds, &format!("{key}: {number} is not from {range} to {most}"))
         }
         Value::String(text) => {
             let is_long = TEXT_MAX < text.len() && key != "histogram";

@@ -5,7 +5,6 @@ use super::record::{
     Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, PlanRecord,
     Report, RequirementRecord, SiteRecord,
 };
-use super::writing::link_record;
 use crate::direction::{Direction, PerDirection};
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
@@ -119,7 +118,7 @@ impl Report {
             }
             let (name, circuit) = (link.name.clone(), link.circuit.clone());
             let sites = std::mem::take(&mut link.sites);
-            let asked = link_record(&Link { name, circuit, ..question.link.clone() });
+            let asked = LinkRecord::of(&Link { name, circuit, ..question.link.clone() });
             *link = LinkRecord { sites, ..asked };
         }
         self.asked = asked(&question.requirements);

@@ -1,7 +1,7 @@
 //! The record, read back: anyone's text, so that nothing in it is believed before it agrees with
 //! the rest.
 
-use super::record::{FORMAT, Report, SiteRecord};
+use super::record::{FORMAT, Report, SiteRecord, TrialRecord};
 use super::v2::{self, FORMAT as FORMAT_BEFORE};
 use crate::account::{Fact as _, bounded};
 use crate::flow::{Evidence, TrialRun};
@@ -44,6 +44,7 @@ impl Report {
             Some(v2::FORMAT) => {
                 printable(&any)?;
                 v2::convert(serde_json::from_value(any).map_err(not_a_report)?)
+                    .map_err(|error| bad(error.to_string()))
             }
             Some(format) if format != FORMAT => {
                 Err(Unreadable::OtherFormat(format.chars().take(64).collect()))
@@ -100,7 +101,7 @@ pub(super) fn bad(what: impl Into<String>) -> Unreadable {
 
 /// The evidence towards one site.
 pub(super) fn evidence(site: &SiteRecord) -> Result<Evidence, Unreadable> {
-    let run = |trial: &super::TrialRecord| {
+    let run = |trial: &TrialRecord| {
         let asked = Trial::try_from(&trial.asked);
         let asked = asked.map_err(|error| bad(format!("trial {}: {error}", trial.trial)))?;
         Ok(TrialRun { trial: asked, outcome: trial.outcome.clone() })

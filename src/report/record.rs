@@ -7,6 +7,8 @@
 use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
+use crate::plan::Link;
+use crate::units::BitRate;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +141,24 @@ pub struct LinkRecord {
     pub extra_overhead_octets: u16,
     /// Its sites.
     pub sites: Vec<SiteRecord>,
+}
+
+impl LinkRecord {
+    /// The record of `link`, without its sites.
+    pub(super) fn of(link: &Link) -> Self {
+        let bits = |rate: Option<BitRate>| rate.map(BitRate::bits_per_second);
+        let committed = |direction| bits(*link.committed.get(direction));
+        Self {
+            name: link.name.clone(),
+            circuit: link.circuit.clone(),
+            port_rate_bit_s: bits(link.port_rate),
+            committed_bit_s: PerDirection::from_fn(committed),
+            rate_layer: link.layer,
+            vlan_tags: link.vlan_tags,
+            extra_overhead_octets: link.extra_overhead_octets,
+            sites: Vec::new(),
+        }
+    }
 }
 
 /// A site at the far end of the link, its agent, and what was run towards it.

@@ -1,14 +1,13 @@
 //! Reports of format 2, converted once when they are read: their flat rows become sites, trials
 //! and accounts. What that format did not keep stays unknown.
 
-use super::reading::{Unreadable, bad};
 use super::record::{
-    Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, OutageRecord,
-    Percentiles, PlanRecord, Report, RequirementRecord, SiteRecord, TcpFigures, TimestampMethod,
-    TrialFigures, TrialRecord,
+    self, Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord,
+    OutageRecord, Percentiles, PlanRecord, Report, RequirementRecord, SiteRecord, TcpFigures,
+    TimestampMethod, TrialFigures, TrialRecord,
 };
 use crate::account::{
-    AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, Fact as _, HostCounts, Marks,
+    AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, Fact as _, HostCounts, Invalid, Marks,
     OneWayCounts, Outcome, PathMtu, ProbeCounts, ReceiverCounts, RoundTripCounts, SenderCounts,
     Series, Silence, Silences, Status, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts,
     TcpSample, TcpSenderCounts, Timestamping, Waiting,
@@ -312,7 +311,7 @@ struct TcpInfoV2 {
 type TcpSampleV2 = TcpSample;
 
 /// The report in the present format, judged as it was.
-pub(super) fn convert(old: ReportV2) -> Result<Report, Unreadable> {
+pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
     let sites = sites(old.sites, old.trials)?;
     let LinkV2 { name, circuit, port_rate_bit_s, committed_bit_s, .. } = old.link;
     let link = LinkRecord {
@@ -327,7 +326,7 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Unreadable> {
     };
     let AskedV2 { confidence, requirements } = old.asked;
     Ok(Report {
-        format: super::FORMAT.to_owned(),
+        format: record::FORMAT.to_owned(),
         verdict: old.verdict,
         complete: old.complete,
         reason: old.reason,
@@ -374,14 +373,15 @@ impl From<DoubtV2> for CaveatRecord {
 }
 
 /// The sites, each with its trials: a forward and a reverse row each.
-fn sites(sites: Vec<SiteV2>, rows: Vec<RowV2>) -> Result<Vec<SiteRecord>, Unreadable> {
+fn sites(sites: Vec<SiteV2>, rows: Vec<RowV2>) -> Result<Vec<SiteRecord>, Invalid> {
     let mut rows = rows.into_iter().peekable();
     let mut number = 0;
     let mut converted = Vec::new();
     for old in sites {
         let mut trials = Vec::new();
         while let Some(forward) = rows.next_if(|row| row.site == old.site) {
-            let no_pair = || bad(format!("trials: a forward and a reverse row of trial {number}"));
+            let no_pair =
+                || Invalid::new(format!("trials: a forward and a reverse row of trial {number}"));
             let reverse = rows.next_if(|row| row.site == old.site).ok_or_else(no_pair)?;
             let directions = (forward.direction, reverse.direction);
             let is_pair = directions == (Direction::Forward, Direction::Reverse)
@@ -389,7 +389,7 @@ fn sites(sites: Vec<SiteV2>, rows: Vec<RowV2>) -> Result<Vec<SiteRecord>, Unread
             if !is_pair {
                 return Err(no_pair());
             }
-            let of_trial = |error: Unreadable| bad(format!("trial {number}: {error}"));
+            let of_trial = |error: Invalid| Invalid::new(format!("trial {number}: {error}"));
             trials.push(trial(number, &forward, &reverse).map_err(of_trial)?);
             number += 1;
         }
@@ -397,15 +397,17 @@ fn sites(sites: Vec<SiteV2>, rows: Vec<RowV2>) -> Result<Vec<SiteRecord>, Unread
     }
     match rows.next() {
         None => Ok(converted),
-        Some(row) => Err(bad(format!("trial {} is of no site, or stands alone", row.trial))),
+        Some(row) => {
+            Err(Invalid::new(format!("trial {} is of no site, or stands alone", row.trial)))
+        }
     }
 }
 
-fn site(old: SiteV2, trials: Vec<TrialRecord>) -> Result<SiteRecord, Unreadable> {
+fn site(old: SiteV2, trials: Vec<TrialRecord>) -> Result<SiteRecord, Invalid> {
     let path_mtu = match (old.path_mtu_bytes, old.path_mtu_tried_bytes) {
         (Some(octets), Some(tried_octets)) => Some(PathMtu { octets, tried_octets }),
         (None, None) => None,
-        _ => return Err(bad(format!("the path MTU of site {}", old.site))),
+        _ => return Err(Invalid::new(format!("the path MTU of site {}", old.site))),
     };
     let SiteV2 { site, agent, address, driver_address, agent_program, .. } = old;
     Ok(SiteRecord {
@@ -428,10 +430,10 @@ fn site(old: SiteV2, trials: Vec<TrialRecord>) -> Result<SiteRecord, Unreadable>
     })
 }
 
-fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord, Unreadable> {
+fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord, Invalid> {
     let asked = asked(forward, reverse)?;
     let outcome = outcome(forward, reverse)?;
-    outcome.check().map_err(|error| bad(error.to_string()))?;
+    outcome.check()?;
     let timestamps = forward.stamping.as_ref().map(|stamping| match stamping.method {
         StampMethodV2::Kernel => TimestampMethod::Kernel,
         StampMethodV2::UserSpaceTransmit => TimestampMethod::UserSpaceTransmit,
@@ -451,10 +453,10 @@ fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord,
     })
 }
 
-fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Unreadable> {
+fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Invalid> {
     let kinds = [forward, reverse].map(|row| (row.kind, row.capacity));
     if kinds[0] != kinds[1] {
-        return Err(bad("its two rows are of different kinds"));
+        return Err(Invalid::new("its two rows are of different kinds"));
     }
     let (kind, capacity) = kinds[0];
     let streams = forward.streams.max(reverse.streams);
@@ -470,7 +472,7 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Unreadable> {
     });
     let any = forward.tcp.as_ref().or(reverse.tcp.as_ref());
     let tcp = match (kind, any) {
-        (KindV2::Tcp, None) => return Err(bad("a trial of TCP without it")),
+        (KindV2::Tcp, None) => return Err(Invalid::new("a trial of TCP without it")),
         (KindV2::Tcp, Some(tcp)) => {
             let rate = |row: &RowV2| row.tcp.as_ref().and(row.offered_bit_s);
             Some(AskedTcp {
@@ -492,19 +494,19 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Unreadable> {
 }
 
 /// A time of the record's, in units of so many nanoseconds.
-fn time(value: Option<f64>, unit_ns: f64, what: &str) -> Result<Option<u64>, Unreadable> {
+fn time(value: Option<f64>, unit_ns: f64, what: &str) -> Result<Option<u64>, Invalid> {
     let Some(value) = value else { return Ok(None) };
     let nanos = (value * unit_ns).round();
     if !(0.0..=1e15).contains(&nanos) {
-        return Err(bad(format!("{what}: {value}")));
+        return Err(Invalid::new(format!("{what}: {value}")));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within u64")]
     let nanos = nanos as u64;
     Ok(Some(nanos))
 }
 
-fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Unreadable> {
-    let round_trip = forward.rtt_delays.as_ref().ok_or_else(|| bad("no round trips"))?;
+fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Invalid> {
+    let round_trip = forward.rtt_delays.as_ref().ok_or_else(|| Invalid::new("no round trips"))?;
     let timestamping =
         forward.stamping.as_ref().map_or_else(Timestamping::default, |old| Timestamping {
             exchanges: old.exchanges,
@@ -541,7 +543,7 @@ fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Unreadable> {
     })
 }
 
-fn one_way(row: &RowV2) -> Result<OneWayCounts, Unreadable> {
+fn one_way(row: &RowV2) -> Result<OneWayCounts, Invalid> {
     let listed = row
         .silences
         .iter()
@@ -554,7 +556,7 @@ fn one_way(row: &RowV2) -> Result<OneWayCounts, Unreadable> {
         receiver: row.received_packets.map(|received| receiver(row, received)).transpose()?,
         tcp_sender: row.tcp.as_ref().map(tcp_sender).transpose()?.flatten(),
         tcp_receiver: row.tcp.as_ref().map(tcp_receiver).transpose()?.flatten(),
-        silences: silences.map_err(|error| bad(error.to_string()))?,
+        silences: silences?,
         probes: ProbeCounts {
             sent: row.probe_sent_packets,
             received: row.probe_received_packets,
@@ -567,7 +569,7 @@ fn one_way(row: &RowV2) -> Result<OneWayCounts, Unreadable> {
     })
 }
 
-fn sender(row: &RowV2, sent: u64) -> Result<SenderCounts, Unreadable> {
+fn sender(row: &RowV2, sent: u64) -> Result<SenderCounts, Invalid> {
     let sending = row.sending.as_ref();
     Ok(SenderCounts {
         sent: count(Some(sent), "sent_packets")?,
@@ -586,7 +588,7 @@ fn sender(row: &RowV2, sent: u64) -> Result<SenderCounts, Unreadable> {
     })
 }
 
-fn receiver(row: &RowV2, received: u64) -> Result<ReceiverCounts, Unreadable> {
+fn receiver(row: &RowV2, received: u64) -> Result<ReceiverCounts, Invalid> {
     let sending = row.sending.as_ref();
     let late = count(row.late_packets, "late_packets")?;
     let lost = count(row.lost_packets, "lost_packets")? + late;
@@ -612,17 +614,17 @@ fn receiver(row: &RowV2, received: u64) -> Result<ReceiverCounts, Unreadable> {
     })
 }
 
-fn losses(periods: &LossPeriodsV2, lost: u64) -> Result<LossBursts, Unreadable> {
-    let squares = |digits: &str| digits.parse().map_err(|_| bad("loss_periods: squares"));
+fn losses(periods: &LossPeriodsV2, lost: u64) -> Result<LossBursts, Invalid> {
+    let squares = |digits: &str| digits.parse().map_err(|_| Invalid::new("loss_periods: squares"));
     let clusters = periods.clusters.iter();
     let clusters = clusters.map(|cluster| Ok((cluster.count, squares(&cluster.squares)?)));
-    let clusters: Vec<(u64, u128)> = clusters.collect::<Result<_, Unreadable>>()?;
+    let clusters: Vec<(u64, u128)> = clusters.collect::<Result<_, Invalid>>()?;
     let squares = squares(&periods.squares)?;
     LossBursts::from_parts(lost, periods.count, periods.longest, squares, &clusters)
-        .ok_or_else(|| bad("loss_periods: they do not agree with what was lost"))
+        .ok_or_else(|| Invalid::new("loss_periods: they do not agree with what was lost"))
 }
 
-fn delays(old: &DelaysV2) -> Result<Delays, Unreadable> {
+fn delays(old: &DelaysV2) -> Result<Delays, Invalid> {
     let lost = count(Some(old.lost), "lost delays")?;
     if old.histogram.is_empty() {
         let mut delays = Delays::default();
@@ -630,20 +632,20 @@ fn delays(old: &DelaysV2) -> Result<Delays, Unreadable> {
         return Ok(delays);
     }
     Delays::from_base64(&old.histogram, lost, old.min_ns, old.max_ns)
-        .map_err(|error| bad(error.to_string()))
+        .map_err(|error| Invalid::new(error.to_string()))
 }
 
 /// A count that can be so; 0 where it was not known, as it then is not read either.
-fn count(value: Option<u64>, name: &str) -> Result<u64, Unreadable> {
+fn count(value: Option<u64>, name: &str) -> Result<u64, Invalid> {
     match value.unwrap_or(0) {
         absurd if COUNT_MAX < absurd => {
-            Err(bad(format!("{name}: {absurd} is more than any run counts")))
+            Err(Invalid::new(format!("{name}: {absurd} is more than any run counts")))
         }
         count => Ok(count),
     }
 }
 
-fn host(old: &HostV2) -> Result<HostCounts, Unreadable> {
+fn host(old: &HostV2) -> Result<HostCounts, Invalid> {
     Ok(HostCounts {
         queue_drops: count(Some(old.queue_drops), "queue_drops")?,
         kernel_drops: count(Some(old.kernel_drops), "kernel_drops")?,
@@ -682,7 +684,7 @@ fn figures(row: &RowV2) -> DirectionFigures {
     }
 }
 
-fn tcp_sender(tcp: &TcpV2) -> Result<Option<TcpSenderCounts>, Unreadable> {
+fn tcp_sender(tcp: &TcpV2) -> Result<Option<TcpSenderCounts>, Invalid> {
     let (Some(octets), Some(info)) = (tcp.sent_bytes, &tcp.info) else { return Ok(None) };
     Ok(Some(TcpSenderCounts {
         octets: count(Some(octets), "tcp.sent_bytes")?,
@@ -697,7 +699,7 @@ fn tcp_sender(tcp: &TcpV2) -> Result<Option<TcpSenderCounts>, Unreadable> {
     }))
 }
 
-fn tcp_info(old: &TcpInfoV2) -> Result<TcpInfo, Unreadable> {
+fn tcp_info(old: &TcpInfoV2) -> Result<TcpInfo, Invalid> {
     let known = |value: Option<u64>| value.map(|value| count(Some(value), "tcp.info")).transpose();
     Ok(TcpInfo {
         rtt_us: old.rtt_us,
@@ -716,7 +718,7 @@ fn tcp_info(old: &TcpInfoV2) -> Result<TcpInfo, Unreadable> {
     })
 }
 
-fn buffer(old: &TcpBufferV2) -> Result<TcpBuffer, Unreadable> {
+fn buffer(old: &TcpBufferV2) -> Result<TcpBuffer, Invalid> {
     let known =
         |octets: Option<u64>| octets.map(|octets| count(Some(octets), "tcp: a buffer")).transpose();
     Ok(TcpBuffer {
@@ -728,7 +730,7 @@ fn buffer(old: &TcpBufferV2) -> Result<TcpBuffer, Unreadable> {
 }
 
 /// Its times without an arrival stand among the row's own.
-fn tcp_receiver(tcp: &TcpV2) -> Result<Option<TcpReceiverCounts>, Unreadable> {
+fn tcp_receiver(tcp: &TcpV2) -> Result<Option<TcpReceiverCounts>, Invalid> {
     let Some(octets) = tcp.received_bytes else { return Ok(None) };
     for octets in &tcp.received_bytes_by_second {
         count(Some(*octets), "tcp.received_bytes_by_second")?;

@@ -2,18 +2,30 @@
 //! written here: [`super::judging`] derives it from the record, now and years later.
 
 use super::figures::figures;
+use super::judging::Question;
 use super::record::{Asked, FORMAT, LinkRecord, Report, SiteRecord, TrialRecord};
-use super::{Run, SiteRun};
+use super::run::{Run, SiteRun};
 use crate::account::AskedTrial;
-use crate::direction::PerDirection;
 use crate::flow::TrialRun;
 use crate::framing::Framing;
-use crate::plan::Link;
-use crate::units::BitRate;
 use crate::verdict::Verdict;
 
+impl Run {
+    /// The record of the run, judged by what its plan requires.
+    ///
+    /// # Panics
+    ///
+    /// Never: what a run writes can be read.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = record(self);
+        report.judge(&Question::of(&self.plan)).expect("what a run writes can be read");
+        report
+    }
+}
+
 /// The record of `run`, not judged yet.
-pub(super) fn record(run: &Run) -> Report {
+fn record(run: &Run) -> Report {
     let link = &run.plan.link;
     let mut number = 0;
     let mut sites = Vec::new();
@@ -36,22 +48,7 @@ pub(super) fn record(run: &Run) -> Report {
         notes: run.notes.clone(),
         findings: Vec::new(),
         caveats: Vec::new(),
-        links: vec![LinkRecord { sites, ..link_record(link) }],
-    }
-}
-
-/// The link, without its sites.
-pub(super) fn link_record(link: &Link) -> LinkRecord {
-    let bits = |rate: Option<BitRate>| rate.map(BitRate::bits_per_second);
-    LinkRecord {
-        name: link.name.clone(),
-        circuit: link.circuit.clone(),
-        port_rate_bit_s: bits(link.port_rate),
-        committed_bit_s: PerDirection::from_fn(|direction| bits(*link.committed.get(direction))),
-        rate_layer: link.layer,
-        vlan_tags: link.vlan_tags,
-        extra_overhead_octets: link.extra_overhead_octets,
-        sites: Vec::new(),
+        links: vec![LinkRecord { sites, ..LinkRecord::of(link) }],
     }
 }
 
