@@ -166,8 +166,8 @@ impl Watch {
         // Nobody interrupts it: what ends the program ends them all.
         let (_interrupt, mut interrupts) = tokio::sync::mpsc::channel(1);
         let (identity, agent_key) = (self.identity.clone(), self.agent_key);
-        let (agent, way) = (self.agent, linkqual::io::egress::Egress::default());
-        let job = SiteJob { place: 0, agent, way, identity, agent_key, watched: false };
+        let (agent, egress) = (self.agent, linkqual::io::egress::Egress::default());
+        let job = SiteJob { place: 0, agent, egress, identity, agent_key, watched: false };
         conduct(job, &mut results, &mut interrupts).await?;
         results.conclude()
     }

@@ -84,8 +84,8 @@ pub enum Directions {
 impl Directions {
     /// The ways that are loaded; `None` where there are none.
     #[must_use]
-    pub const fn of(ways: PerDirection<bool>) -> Option<Self> {
-        match (ways.forward, ways.reverse) {
+    pub const fn of(included: PerDirection<bool>) -> Option<Self> {
+        match (included.forward, included.reverse) {
             (true, true) => Some(Self::Both),
             (true, false) => Some(Self::Forward),
             (false, true) => Some(Self::Reverse),

@@ -71,8 +71,8 @@ impl Criteria {
     #[must_use]
     pub fn is_at_ease(&self, trial: &Trial) -> bool {
         let carried = |load: &Load| {
-            let mut ways = load.directions().iter();
-            ways.all(|way| self.is_carried(load, way))
+            let mut directions = load.directions().iter();
+            directions.all(|direction| self.is_carried(load, direction))
         };
         trial.is_idle() || trial.load().is_some_and(carried)
     }

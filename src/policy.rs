@@ -158,7 +158,7 @@ impl Grant {
 /// limits are counted in. `None` where it is idle.
 #[must_use]
 pub fn frame_rate(trial: &Trial, framing: Framing) -> Option<BitRate> {
-    faster(|way| frame_rate_of(trial, way, framing, |per_second| per_second))
+    faster(|direction| frame_rate_of(trial, direction, framing, |per_second| per_second))
 }
 
 fn faster(rate: impl Fn(Direction) -> Option<BitRate>) -> Option<BitRate> {
@@ -193,7 +193,7 @@ fn is_faster(trial: &Trial, framing: Framing, granted: BitRate) -> bool {
         ..ROUNDED_MIN => per_stream,
         _ => per_stream - 1,
     };
-    let rounded_down = |way| frame_rate_of(trial, way, framing, exact);
+    let rounded_down = |direction| frame_rate_of(trial, direction, framing, exact);
     match trial.tcp() {
         Some(_) => faster(rounded_down).is_some_and(|rate| granted < rate),
         None => faster(rounded_down).is_some_and(|rate| granted <= rate),

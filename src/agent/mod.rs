@@ -234,13 +234,13 @@ impl Server {
 /// One port for both. Where the system chooses it for TCP, it may be taken for UDP: then another.
 fn listen(
     local: SocketAddr,
-    way: &Egress,
+    egress: &Egress,
     secret: &[u8; KEY_LEN],
 ) -> io::Result<(TcpListener, Port)> {
     let mut tries = 1;
     loop {
-        let listener = listen_by(local, way)?;
-        match Port::listen(listener.local_addr()?, way.clone(), secret) {
+        let listener = listen_by(local, egress)?;
+        match Port::listen(listener.local_addr()?, egress.clone(), secret) {
             Ok(port) => return Ok((listener, port)),
             Err(error) if local.port() != 0 || tries == PORT_TRIES => return Err(error),
             Err(_) => tries += 1,

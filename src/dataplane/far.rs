@@ -84,8 +84,8 @@ impl Port {
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn listen(local: SocketAddr, way: Egress, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
-        let mut socket = Socket::listen_by(local, &way)?;
+    pub fn listen(local: SocketAddr, egress: Egress, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
+        let mut socket = Socket::listen_by(local, &egress)?;
         if let Err(error) = socket.stamp_departures() {
             tracing::warn!(%error, "the kernel does not stamp what leaves");
         }
@@ -97,7 +97,7 @@ impl Port {
         }
         let pending = BTreeMap::new();
         let (probes, stopping) = (BTreeMap::new(), VecDeque::new());
-        let mut server = Server { socket, local, way, reflector, pending, probes, stopping };
+        let mut server = Server { socket, local, egress, reflector, pending, probes, stopping };
         spawn("port".into(), move || server.run(&receiver))?;
         Ok(Self { commands, local })
     }
@@ -243,7 +243,7 @@ struct Pending {
 
 struct Server {
     socket: Socket,
-    way: Egress,
+    egress: Egress,
     local: SocketAddr,
     reflector: Reflector,
     /// Load streams that are not open yet.
@@ -386,16 +386,16 @@ impl Server {
             |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let ip = opened.local.unwrap_or_else(|| self.local.ip());
         let local = canonical(SocketAddr::new(ip, self.local.port()));
-        let (socket, strays) = match Socket::connect_from(local, canonical(opened.peer), &self.way)
-        {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::warn!(%error, peer = %opened.peer, "no socket for a stream");
-                // The driver confirms again, and this is tried again.
-                self.pending.insert(opened.token, pending);
-                return;
-            }
-        };
+        let (socket, strays) =
+            match Socket::connect_from(local, canonical(opened.peer), &self.egress) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::warn!(%error, peer = %opened.peer, "no socket for a stream");
+                    // The driver confirms again, and this is tried again.
+                    self.pending.insert(opened.token, pending);
+                    return;
+                }
+            };
         if let Err(error) = socket.set_mark(pending.stream.dscp.number()) {
             tracing::warn!(%error, peer = %opened.peer, "a stream cannot be marked");
         }

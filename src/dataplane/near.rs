@@ -37,7 +37,7 @@ impl NearTrial {
     ///
     /// Where this host can start no thread.
     pub fn open(
-        (peer, way): (SocketAddr, &Egress),
+        (peer, egress): (SocketAddr, &Egress),
         streams: &[(Stream, [u8; KEY_LEN])],
         tcp: &[TcpDial],
         find_payload: Option<u32>,
@@ -46,18 +46,18 @@ impl NearTrial {
         let trial = Self { control: Arc::default(), gauge: Arc::default() };
         for dial in tcp {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
-            let (tell, dial, way) = (Arc::clone(tell), dial.clone(), way.clone());
+            let (tell, dial, egress) = (Arc::clone(tell), dial.clone(), egress.clone());
             spawn(format!("tcp {}", dial.stream.number), move || {
-                carry_tcp((peer, &way), &dial, &control, &gauge, &tell);
+                carry_tcp((peer, &egress), &dial, &control, &gauge, &tell);
             })?;
         }
         for (stream, key) in streams {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
             let (tell, stream, sealer) = (Arc::clone(tell), *stream, Sealer::new(key));
-            let way = way.clone();
+            let egress = egress.clone();
             let budget = ThreadBudget::of(&stream, streams.iter().map(|(stream, _)| stream));
             spawn(format!("stream {}", stream.number), move || {
-                let socket = match open_stream((peer, &way), stream, &sealer, &control) {
+                let socket = match open_stream((peer, &egress), stream, &sealer, &control) {
                     Ok(socket) => socket,
                     Err(NotOpen::Failed(why)) => return tell(Event::NotOpened(stream.number, why)),
                     Err(NotOpen::Host(error)) => {
@@ -140,7 +140,7 @@ pub struct TcpDial {
 
 /// Dials a TCP stream and carries it.
 fn carry_tcp(
-    (peer, way): (SocketAddr, &Egress),
+    (peer, egress): (SocketAddr, &Egress),
     dial: &TcpDial,
     control: &Control<Driver>,
     gauge: &Gauge,
@@ -148,7 +148,7 @@ fn carry_tcp(
 ) {
     let TcpDial { run, stream, key } = dial;
     let number = stream.number;
-    let bulk = match tcp::open((peer, way), *run, stream, &Sealer::new(key), control) {
+    let bulk = match tcp::open((peer, egress), *run, stream, &Sealer::new(key), control) {
         Ok(bulk) => bulk,
         Err(error) => return tell(Event::NotConnected(number, error.to_string())),
     };
@@ -167,12 +167,12 @@ enum NotOpen {
 
 /// Opens a stream by its handshake.
 fn open_stream(
-    (peer, way): (SocketAddr, &Egress),
+    (peer, egress): (SocketAddr, &Egress),
     stream: Stream,
     sealer: &Sealer,
     control: &Control<Driver>,
 ) -> Result<Socket, NotOpen> {
-    let mut socket = Socket::connect_by(peer, way).map_err(NotOpen::Host)?;
+    let mut socket = Socket::connect_by(peer, egress).map_err(NotOpen::Host)?;
     socket.set_mark(stream.dscp.number()).map_err(NotOpen::Host)?;
     if stream.number == PROBE_STREAM {
         socket.tell_marks().map_err(NotOpen::Host)?;

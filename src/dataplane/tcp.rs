@@ -31,7 +31,7 @@ const CHECKED_MAX: usize = 1 << 17;
 ///
 /// What the kernel says, or why the agent did not take it.
 pub(super) fn open(
-    (peer, way): (SocketAddr, &Egress),
+    (peer, egress): (SocketAddr, &Egress),
     run: RunId,
     stream: &TcpStream,
     sealer: &Sealer,
@@ -39,7 +39,7 @@ pub(super) fn open(
 ) -> io::Result<Bulk> {
     let is_reverse = stream.direction == Direction::Reverse;
     let receives = stream.buffer_needed().filter(|_| is_reverse);
-    let bulk = Bulk::connect(peer, way, OPEN_MAX, receives)?;
+    let bulk = Bulk::connect(peer, egress, OPEN_MAX, receives)?;
     bulk.set_mark(stream.dscp.number())?;
     let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(sealer);
     say(&bulk, &hello)?;

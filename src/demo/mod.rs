@@ -50,8 +50,8 @@ pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
         introduce(args.broken, &plan);
     }
     let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
-    let (way, watched) = (Egress::default(), !args.output.quiet);
-    let job = SiteJob { place: 0, agent, way, identity, agent_key, watched };
+    let (egress, watched) = (Egress::default(), !args.output.quiet);
+    let job = SiteJob { place: 0, agent, egress, identity, agent_key, watched };
     let mut results = Results::open(plan, None, output)?;
     let report = runtime()?.block_on(async {
         match conduct(job, &mut results, &mut interrupts()).await {

@@ -43,7 +43,7 @@ pub struct SiteJob {
     /// Where the agent is.
     pub agent: SocketAddr,
     /// How this host is left.
-    pub way: Egress,
+    pub egress: Egress,
     /// This driver.
     pub identity: Identity,
     /// The key that the agent must have.
@@ -130,14 +130,14 @@ enum CutShort {
 #[derive(Clone, Debug)]
 struct Dialler {
     agent: SocketAddr,
-    way: Egress,
+    egress: Egress,
     connector: Connector,
 }
 
 impl Dialler {
     fn new(job: &SiteJob) -> Self {
         let connector = Connector::new(&job.identity, job.agent_key);
-        Self { agent: job.agent, way: job.way.clone(), connector }
+        Self { agent: job.agent, egress: job.egress.clone(), connector }
     }
 
     async fn dial(&self) -> Result<TlsStream<TcpStream>, Error> {
@@ -146,7 +146,8 @@ impl Dialler {
             let (ip, port) = (agent.ip(), agent.port());
             Error::Unreachable { agent, ip, port, why }
         };
-        let stream = match tokio::time::timeout(CONNECT_MAX, connect_by(agent, &self.way)).await {
+        let stream = match tokio::time::timeout(CONNECT_MAX, connect_by(agent, &self.egress)).await
+        {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
             Err(_) => {
@@ -200,7 +201,7 @@ impl<'a> Conductor<'a> {
         let no_way = |error: io::Error| {
             Error::System(format!("there is no way to {} from here: {error}", job.agent))
         };
-        let socket = Socket::connect_by(job.agent, &job.way).map_err(no_way)?;
+        let socket = Socket::connect_by(job.agent, &job.egress).map_err(no_way)?;
         let device_mtu = socket.mtu().map_err(no_way)?;
         let own_address = socket.local().map_err(no_way)?.ip();
         let device = host::device_of(own_address);
@@ -406,7 +407,7 @@ impl<'a> Conductor<'a> {
         let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
         let dials: Vec<TcpDial> = tcp.into_iter().map(dial).collect();
         let trial = NearTrial::open(
-            (self.agent, &self.dialler.way),
+            (self.agent, &self.dialler.egress),
             &streams,
             &dials,
             self.searching,

@@ -32,15 +32,18 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
         return runtime.block_on(probe(&plan));
     }
     let (endpoints, unknown) = runtime.block_on(endpoints(&plan));
-    let ways = FirewallHosts { ports: host::own_ports(), endpoints };
-    let rules = nft(&plan, &forecast, &ways);
+    let hosts = FirewallHosts { ports: host::own_ports(), endpoints };
+    let rules = nft(&plan, &forecast, &hosts);
     let text = match args.nft {
         true => rules,
         false => {
-            format!("{}\nThe same as rules of nftables:\n\n{rules}", table(&plan, &forecast, &ways))
+            format!(
+                "{}\nThe same as rules of nftables:\n\n{rules}",
+                table(&plan, &forecast, &hosts)
+            )
         }
     };
-    if !ways.endpoints.is_empty() {
+    if !hosts.endpoints.is_empty() {
         print(&text);
     }
     // What is known of the other sites is told all the same.
@@ -51,11 +54,11 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
 /// Where the agents are, and the names that are nobody's.
 async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
     let (mut endpoints, mut unknown) = (Vec::new(), Vec::new());
-    let way = egress_of(plan);
+    let egress = egress_of(plan);
     for (place, site) in plan.sites.iter().enumerate() {
         match distinct_addresses(&site.agent).await {
             Ok(agents) => endpoints.extend(agents.into_iter().map(|agent| {
-                let local = Socket::connect_by(agent, &way).and_then(|socket| socket.local());
+                let local = Socket::connect_by(agent, &egress).and_then(|socket| socket.local());
                 let driver = local.ok().map(|local| local.ip());
                 Endpoint { place, agent, driver }
             })),
@@ -93,7 +96,7 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
         // The one that a run takes.
         let Some(agent) = agents.first().copied() else { continue };
         let (identity, agent_key) = (identity.clone(), read_public(&site.key)?.key());
-        let target = Target { agent, way: egress_of(plan), identity, agent_key };
+        let target = Target { agent, egress: egress_of(plan), identity, agent_key };
         for Step { what, passes, seen } in check(&target).await {
             let mark = if passes { "passes " } else { "BLOCKED" };
             print(&format!("  {mark}  {what:<10} {seen}\n"));

@@ -43,7 +43,7 @@ pub(super) struct Target {
     /// The agent.
     pub(super) agent: SocketAddr,
     /// How this host is left.
-    pub(super) way: Egress,
+    pub(super) egress: Egress,
     /// This driver.
     pub(super) identity: Identity,
     /// The key that the agent must have.
@@ -69,7 +69,8 @@ fn step(what: impl Into<String>, passes: bool, seen: impl Into<String>) -> Step 
 pub(super) async fn check(target: &Target) -> Vec<Step> {
     let port = target.agent.port();
     let began = clock::now::<crate::clock::Driver>();
-    let connected = tokio::time::timeout(CONNECT_MAX, connect_by(target.agent, &target.way)).await;
+    let connected =
+        tokio::time::timeout(CONNECT_MAX, connect_by(target.agent, &target.egress)).await;
     let stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return vec![step(format!("TCP {port}"), false, refused(&error))],
@@ -175,7 +176,7 @@ impl<'a> Check<'a> {
         let mut run = [0; 16];
         rand::rngs::SysRng.try_fill_bytes(&mut run).map_err(io::Error::other)?;
         let headers = IpVersion::of(target.agent.ip()).udp_overhead_octets();
-        let most = Socket::connect_by(target.agent, &target.way)?
+        let most = Socket::connect_by(target.agent, &target.egress)?
             .mtu()?
             .min(PACKET_MAX)
             .saturating_sub(headers);
@@ -306,7 +307,7 @@ impl<'a> Check<'a> {
         let teller = self.teller.clone();
         // The conversation may be over before the last event.
         let tell = Arc::new(move |event| _ = teller.send(event)) as Tell;
-        let to = (self.target.agent, &self.target.way);
+        let to = (self.target.agent, &self.target.egress);
         self.trial = Some(NearTrial::open(to, &streams, &[], Some(self.most), &tell)?);
         Ok(())
     }
@@ -366,7 +367,7 @@ impl<'a> Check<'a> {
 
 /// Whether datagrams to the agent are answered with ICMP errors.
 fn rejects_udp(target: &Target) -> bool {
-    let Ok(mut socket) = Socket::connect_by(target.agent, &target.way) else { return false };
+    let Ok(mut socket) = Socket::connect_by(target.agent, &target.egress) else { return false };
     let until = clock::now::<crate::clock::Driver>().after_nanos(REJECTION_MAX.nanos());
     // Nobody answers what has no seal; only what never reached the agent's socket is rejected.
     if socket.send(&[0; 16]).is_err() {

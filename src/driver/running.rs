@@ -97,8 +97,8 @@ async fn run_site(
         }
     };
     let (identity, watched) = (identity.clone(), !args.quiet);
-    let way = egress_of(results.plan());
-    let job = SiteJob { place, agent, way, identity, agent_key, watched };
+    let egress = egress_of(results.plan());
+    let job = SiteJob { place, agent, egress, identity, agent_key, watched };
     let conducted = conduct(job, results, interrupts).await;
     if let Err(error) = &conducted {
         results.miss(place, Some(agent), &error.to_string());

@@ -150,10 +150,10 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         listed_max: LOSS_BURSTS_MAX,
     };
     let load = trial.load().into_iter().flat_map(|load| {
-        let each = move |way| std::iter::repeat_n(way, load.streams() as usize);
-        let rated = move |way| load.stream_rate(way).map(|rate| (way, rate));
-        let ways = Direction::ALL.into_iter().filter_map(rated).flat_map(each);
-        ways.zip(PROBE_STREAM + 1..).map(move |((direction, rate), number)| Stream {
+        let each = move |rated| std::iter::repeat_n(rated, load.streams() as usize);
+        let rated = move |direction| load.stream_rate(direction).map(|rate| (direction, rate));
+        let directions = Direction::ALL.into_iter().filter_map(rated).flat_map(each);
+        directions.zip(PROBE_STREAM + 1..).map(move |((direction, rate), number)| Stream {
             number,
             direction,
             rate,

@@ -100,9 +100,9 @@ impl TcpStream {
 #[must_use]
 pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
     let Some(load) = trial.tcp() else { return Vec::new() };
-    let rated = |way| load.stream_rate(way).map(|rate| (way, rate));
-    let each = |way| std::iter::repeat_n(way, load.streams() as usize);
-    let ways = Direction::ALL.into_iter().filter_map(rated).flat_map(each);
+    let rated = |direction| load.stream_rate(direction).map(|rate| (direction, rate));
+    let each = |rated| std::iter::repeat_n(rated, load.streams() as usize);
+    let directions = Direction::ALL.into_iter().filter_map(rated).flat_map(each);
     let stream = |((direction, rate), number)| TcpStream {
         number,
         token: Token(0),
@@ -115,7 +115,7 @@ pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
         round_trip: load.round_trip(),
         dscp: trial.dscp(),
     };
-    ways.zip(super::PROBE_STREAM + 1..).map(stream).collect()
+    directions.zip(super::PROBE_STREAM + 1..).map(stream).collect()
 }
 
 /// The sending end of a TCP stream.
@@ -385,9 +385,9 @@ mod tests {
         let load = TcpLoad::new(rates, 2, 1_500, CongestionControl::CUBIC, LoadKind::FixedRate);
         let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(10)).expect("a trial");
         let streams = tcp_streams_of(&trial);
-        let ways: Vec<_> = streams.iter().map(|s| (s.number, s.direction)).collect();
+        let directions: Vec<_> = streams.iter().map(|s| (s.number, s.direction)).collect();
         use Direction::{Forward, Reverse};
-        assert_eq!(ways, [(1, Forward), (2, Forward), (3, Reverse), (4, Reverse)]);
+        assert_eq!(directions, [(1, Forward), (2, Forward), (3, Reverse), (4, Reverse)]);
         assert_eq!(streams[3].rate, "2 Mbit/s".parse().expect("a rate"));
         streams[0]
     }

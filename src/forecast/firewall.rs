@@ -40,13 +40,13 @@ const _: () = assert!(ANSWER_MAX.nanos() < UDP_IDLE.nanos() / 2, "an answer come
 
 /// What must pass, as a table for a change request: lines of up to 100 columns.
 #[must_use]
-pub fn table(plan: &Plan, forecast: &Forecast, ways: &FirewallHosts) -> String {
+pub fn table(plan: &Plan, forecast: &Forecast, hosts: &FirewallHosts) -> String {
     let mut out = String::new();
-    for endpoint in &ways.endpoints {
+    for endpoint in &hosts.endpoints {
         let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
         let agent = endpoint.agent.ip().to_canonical();
         line!(out, "towards {name}: the agent is {agent}, this host {}", here(endpoint));
-        for (number, flow) in (1..).zip(flows(&plan.link, endpoint, site, &ways.ports)) {
+        for (number, flow) in (1..).zip(flows(&plan.link, endpoint, site, &hosts.ports)) {
             let Flow { protocol, from, to, about } = flow;
             line!(out, "  {number}  {protocol:<6} {from} -> {to}");
             for text in about {
@@ -55,7 +55,7 @@ pub fn table(plan: &Plan, forecast: &Forecast, ways: &FirewallHosts) -> String {
         }
         line!(out, "");
     }
-    if ways.endpoints.is_empty() {
+    if hosts.endpoints.is_empty() {
         return out;
     }
     for text in REMARKS {
@@ -159,23 +159,24 @@ fn tcp(link: &Link, site: &Site) -> Vec<String> {
 }
 
 fn volume(link: &Link, site: &Site, is_tcp: bool) -> String {
-    let [forward, reverse] = Direction::ALL.map(|way| {
-        let sent = site.sent_over(is_tcp, way);
+    let [forward, reverse] = Direction::ALL.map(|direction| {
+        let sent = site.sent_over(is_tcp, direction);
         if sent.is_open {
-            return format!("as much as the agent allows {way}");
+            return format!("as much as the agent allows {direction}");
         }
         let most = if sent.is_most { "at most " } else { "" };
-        format!("{most}{} {way}", sent.octets)
+        format!("{most}{} {direction}", sent.octets)
     });
     let steps = || site.steps.iter().filter(|step| step.trial.tcp().is_some() == is_tcp);
     let is_open = steps().any(|step| step.sent.forward.is_open || step.sent.reverse.is_open);
-    let rate = |offer: Offer, way| match offer {
+    let rate = |offer: Offer, direction| match offer {
         Offer::Max => link.port_rate,
-        offer => offer.rate(link, way).map(|(rate, _)| rate),
+        offer => offer.rate(link, direction).map(|(rate, _)| rate),
     };
     let offered = steps().filter_map(|step| Some((step.offer?, step.trial.directions()?)));
-    let rates = offered
-        .flat_map(|(offer, directions)| directions.iter().filter_map(move |way| rate(offer, way)));
+    let rates = offered.flat_map(|(offer, directions)| {
+        directions.iter().filter_map(move |direction| rate(offer, direction))
+    });
     let speed = match rates.max() {
         _ if is_open => "as fast as the agent allows".to_owned(),
         None => "no load: probes alone".to_owned(),
@@ -196,7 +197,7 @@ fn icmp(endpoint: &Endpoint, driver: &str) -> Flow {
 
 /// What must pass, as a chain of nftables that a firewall on the way jumps to.
 #[must_use]
-pub fn nft(plan: &Plan, forecast: &Forecast, ways: &FirewallHosts) -> String {
+pub fn nft(plan: &Plan, forecast: &Forecast, hosts: &FirewallHosts) -> String {
     let mut out = String::new();
     line!(
         out,
@@ -206,8 +207,8 @@ pub fn nft(plan: &Plan, forecast: &Forecast, ways: &FirewallHosts) -> String {
     line!(out, "#   nft add rule inet filter forward jump linkqual");
     line!(out, "table inet filter {{");
     line!(out, "    chain linkqual {{");
-    let ports = format!("{}-{}", ways.ports.start(), ways.ports.end());
-    for endpoint in &ways.endpoints {
+    let ports = format!("{}-{}", hosts.ports.start(), hosts.ports.end());
+    for endpoint in &hosts.endpoints {
         let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
         let idle = control_idle(site).secs_up();
         let name: String = name.chars().filter(|c| !c.is_control()).collect();
@@ -266,7 +267,7 @@ mod tests {
         (plan, forecast)
     }
 
-    fn ways() -> FirewallHosts {
+    fn hosts() -> FirewallHosts {
         let endpoint = |agent: &str, driver: Option<&str>| Endpoint {
             place: 0,
             agent: agent.parse().expect("an address"),
@@ -283,7 +284,7 @@ mod tests {
     #[test]
     fn the_change_request_is_as_it_was_reviewed() {
         let (plan, forecast) = sample();
-        let text = table(&plan, &forecast, &ways());
+        let text = table(&plan, &forecast, &hosts());
         let longest = text.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(100), "a line of {longest:?} columns:\n{text}");
         insta::assert_snapshot!(text);
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn the_rules_are_as_they_were_reviewed() {
         let (plan, forecast) = sample();
-        insta::assert_snapshot!(nft(&plan, &forecast, &ways()));
+        insta::assert_snapshot!(nft(&plan, &forecast, &hosts()));
     }
 
     #[test]
@@ -300,9 +301,9 @@ mod tests {
         let (plan, forecast) = sample();
         let agent = "[::ffff:192.0.2.7]:4872".parse().expect("an address");
         let driver = "::ffff:192.0.2.1".parse().ok();
-        let ways =
-            FirewallHosts { endpoints: vec![Endpoint { place: 0, agent, driver }], ..ways() };
-        let rules = nft(&plan, &forecast, &ways);
+        let hosts =
+            FirewallHosts { endpoints: vec![Endpoint { place: 0, agent, driver }], ..hosts() };
+        let rules = nft(&plan, &forecast, &hosts);
         assert!(rules.contains("ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport"), "{rules}");
     }
 }

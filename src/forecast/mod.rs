@@ -78,7 +78,7 @@ impl Site {
         let step = |(number, trial): (usize, Trial)| {
             let test = number.checked_sub(added).and_then(|number| tests.get(number));
             let offer = test.and_then(|test| test.work.offer());
-            let sent = PerDirection::from_fn(|way| sent(plan, ip, &trial, offer, way));
+            let sent = PerDirection::from_fn(|direction| sent(plan, ip, &trial, offer, direction));
             Step { trial, offer, sent }
         };
         let steps: Vec<Step> = trials.into_iter().enumerate().map(step).collect();
@@ -134,7 +134,7 @@ impl Site {
     /// The most streams of any trial in all directions together.
     #[must_use]
     pub fn streams(&self, is_tcp: bool) -> u32 {
-        let ways = |directions: Option<Directions>| match directions {
+        let count = |directions: Option<Directions>| match directions {
             None => 0,
             Some(Directions::Both) => 2,
             Some(Directions::Forward | Directions::Reverse) => 1,
@@ -144,7 +144,7 @@ impl Site {
                 true => step.trial.tcp().map(|load| load.streams()),
                 false => step.trial.load().map(|load| load.streams()),
             };
-            streams.unwrap_or(0) * ways(step.trial.directions())
+            streams.unwrap_or(0) * count(step.trial.directions())
         };
         self.steps.iter().map(of).max().unwrap_or(0)
     }

@@ -76,39 +76,41 @@ fn judges(
     direction: Option<Direction>,
     requirement: Requirement,
 ) -> bool {
-    let carried = |way| trial.load().is_some_and(|load| criteria.is_carried(load, way));
-    let Some(way) = direction else {
+    let carried = |direction| trial.load().is_some_and(|load| criteria.is_carried(load, direction));
+    let Some(direction) = direction else {
         return match requirement {
             Requirement::RttP99(_) => criteria.is_at_ease(trial),
             Requirement::RttP99Loaded(_) => !trial.is_idle(),
             _ => false,
         };
     };
-    if !trial.covers(way) {
+    if !trial.covers(direction) {
         return false;
     }
     match requirement {
-        Requirement::Throughput(rate) => carried(way) && is_udp_at(criteria, trial, way, rate),
-        Requirement::TcpThroughput(rate) => is_tcp_at(criteria, trial, way, rate),
-        Requirement::Loss(_) => carried(way),
+        Requirement::Throughput(rate) => {
+            carried(direction) && is_udp_at(criteria, trial, direction, rate)
+        }
+        Requirement::TcpThroughput(rate) => is_tcp_at(criteria, trial, direction, rate),
+        Requirement::Loss(_) => carried(direction),
         Requirement::Jitter(_) => criteria.is_at_ease(trial),
         Requirement::Outage(_) => criteria.is_at_ease(trial) || trial.tcp().is_some(),
         _ => false,
     }
 }
 
-fn is_udp_at(criteria: &Criteria, trial: &Trial, way: Direction, least: BitRate) -> bool {
+fn is_udp_at(criteria: &Criteria, trial: &Trial, direction: Direction, least: BitRate) -> bool {
     trial.load().is_some_and(|load| {
         let packets = criteria.framing.packet_rate(least, criteria.layer, load.payload());
-        load.rate(way).is_some_and(|rate| packets <= rate)
+        load.rate(direction).is_some_and(|rate| packets <= rate)
     })
 }
 
 /// Whether TCP is not held below `least` by its own pace; how far the agent lets it go is not known
 /// yet.
-fn is_tcp_at(criteria: &Criteria, trial: &Trial, way: Direction, least: BitRate) -> bool {
+fn is_tcp_at(criteria: &Criteria, trial: &Trial, direction: Direction, least: BitRate) -> bool {
     trial.tcp().is_some_and(|load| {
-        let rate = load.rate_at(way, criteria.framing, criteria.layer);
+        let rate = load.rate_at(direction, criteria.framing, criteria.layer);
         let enough = |rate: BitRate| paced(least) <= rate.bits_per_second();
         load.kind() == LoadKind::Capacity || rate.is_some_and(enough)
     })
@@ -125,33 +127,33 @@ fn nobody_judges(
     direction: Option<Direction>,
     requirement: Requirement,
 ) -> String {
-    let way = direction.map_or_else(String::new, |way| format!(" {way}"));
-    let covers = |step: &&Step| direction.is_none_or(|way| step.trial.covers(way));
+    let named = direction.map_or_else(String::new, |direction| format!(" {direction}"));
+    let covers = |step: &&Step| direction.is_none_or(|direction| step.trial.covers(direction));
     let mut udp = steps.iter().filter(covers).filter(|step| step.trial.load().is_some());
     match requirement {
         Requirement::Throughput(rate) => {
             let is_fast = |step: &Step| {
-                direction.is_some_and(|way| is_udp_at(criteria, &step.trial, way, rate))
+                direction.is_some_and(|direction| is_udp_at(criteria, &step.trial, direction, rate))
             };
             if udp.any(is_fast) {
                 let why = "as fast as possible and above the committed rate is not judged";
-                return format!("no udp test offers{way} what the line is to carry: {why}");
+                return format!("no udp test offers{named} what the line is to carry: {why}");
             }
-            format!("no udp test loads{way} at {rate} or more")
+            format!("no udp test loads{named} at {rate} or more")
         }
         Requirement::TcpThroughput(rate) => {
             let least = BitRate::new(paced(rate)).unwrap_or(rate);
             format!(
-                "no tcp test loads{way} at {least} or more ({PACE_SPARE_PERCENT} % above, so that \
+                "no tcp test loads{named} at {least} or more ({PACE_SPARE_PERCENT} % above, so that \
                  its own pace is not what holds it below)"
             )
         }
         Requirement::Loss(_) if udp.next().is_some() => {
-            format!("no udp test loads{way} within the committed rate")
+            format!("no udp test loads{named} within the committed rate")
         }
-        Requirement::Loss(_) => format!("no udp test loads{way}"),
+        Requirement::Loss(_) => format!("no udp test loads{named}"),
         Requirement::RttP99Loaded(_) => "no test loads the line".to_owned(),
-        _ => format!("no test{way} is idle, or loads by UDP within the committed rate"),
+        _ => format!("no test{named} is idle, or loads by UDP within the committed rate"),
     }
 }
 

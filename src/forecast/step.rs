@@ -63,14 +63,14 @@ pub(super) fn sent(
     ip: IpVersion,
     trial: &Trial,
     offer: Option<Offer>,
-    way: Direction,
+    direction: Direction,
 ) -> Sent {
     let framing = plan.link.framing(ip);
     let probe = u32::try_from(probe::LEN_MIN).expect("a probe is short");
     let probes = trial.probes();
     let probing = probes.saturating_mul(framing.octets_at(Layer::L2, probe).into());
-    let (packets, octets) = load(framing, trial, way).unwrap_or_default();
-    let covered = trial.directions().is_some_and(|directions| directions.includes(way));
+    let (packets, octets) = load(framing, trial, direction).unwrap_or_default();
+    let covered = trial.directions().is_some_and(|directions| directions.includes(direction));
     let is_fast = covered && offer == Some(Offer::Max);
     Sent {
         packets,
@@ -83,17 +83,17 @@ pub(super) fn sent(
 }
 
 /// The packets of the load in one direction, and their octets at L2.
-fn load(framing: Framing, trial: &Trial, way: Direction) -> Option<(u64, u64)> {
+fn load(framing: Framing, trial: &Trial, direction: Direction) -> Option<(u64, u64)> {
     let (packets, frame) = match (trial.load(), trial.tcp()) {
         (Some(load), _) => {
             let streams = u64::from(load.streams());
-            let packets = load.stream_rate(way)?.packets_in(trial.duration());
+            let packets = load.stream_rate(direction)?.packets_in(trial.duration());
             let frame = framing.octets_at(Layer::L2, load.payload());
             (packets.saturating_mul(streams), frame)
         }
         (None, Some(load)) => {
             let segment = load.segment(framing.ip);
-            let octets = load.rate(way)?.octets_in(trial.duration()).octets();
+            let octets = load.rate(direction)?.octets_in(trial.duration()).octets();
             let frame = framing.tcp_octets_at(Layer::L2, segment, true);
             (octets.div_ceil(u64::from(segment).max(1)), frame)
         }

@@ -73,17 +73,17 @@ fn steps(out: &mut String, plan: &Plan, site: &Site) {
         "octets (L2)"
     );
     for (number, step) in site.steps.iter().enumerate() {
-        for (i, way) in Direction::ALL.into_iter().enumerate() {
-            let sent = step.sent.get(way);
+        for (i, direction) in Direction::ALL.into_iter().enumerate() {
+            let sent = step.sent.get(direction);
             let (number, kind, duration) = match i {
                 0 => (number.to_string(), step.kind(), format!("{}", step.trial.duration())),
                 _ => (String::new(), "", String::new()),
             };
             line!(
                 out,
-                "  {number:<6} {kind:<5} {way:<8} {:<14} {:>7} {duration:>8} {:>12} {:>7} {:>11}",
-                offered(plan, step, way),
-                streams(step, way),
+                "  {number:<6} {kind:<5} {direction:<8} {:<14} {:>7} {duration:>8} {:>12} {:>7} {:>11}",
+                offered(plan, step, direction),
+                streams(step, direction),
                 packets(sent),
                 sent.probes,
                 octets(sent)
@@ -93,22 +93,22 @@ fn steps(out: &mut String, plan: &Plan, site: &Site) {
     summary(out, site);
 }
 
-fn is_loaded(step: &Step, way: Direction) -> bool {
-    step.trial.directions().is_some_and(|directions| directions.includes(way))
+fn is_loaded(step: &Step, direction: Direction) -> bool {
+    step.trial.directions().is_some_and(|directions| directions.includes(direction))
 }
 
-fn offered(plan: &Plan, step: &Step, way: Direction) -> String {
-    match step.offer.filter(|_| is_loaded(step, way)) {
+fn offered(plan: &Plan, step: &Step, direction: Direction) -> String {
+    match step.offer.filter(|_| is_loaded(step, direction)) {
         None => "-".to_owned(),
         Some(Offer::Max) => "max".to_owned(),
         Some(offer) => {
-            offer.rate(&plan.link, way).map_or("-".to_owned(), |(rate, _)| rate.to_string())
+            offer.rate(&plan.link, direction).map_or("-".to_owned(), |(rate, _)| rate.to_string())
         }
     }
 }
 
-fn streams(step: &Step, way: Direction) -> String {
-    if is_loaded(step, way) { step.streams().to_string() } else { "-".to_owned() }
+fn streams(step: &Step, direction: Direction) -> String {
+    if is_loaded(step, direction) { step.streams().to_string() } else { "-".to_owned() }
 }
 
 fn packets(sent: &Sent) -> String {
@@ -128,7 +128,7 @@ fn octets(sent: &Sent) -> String {
 }
 
 fn summary(out: &mut String, site: &Site) {
-    let [forward, reverse] = Direction::ALL.map(|way| octets(&site.sent(way)));
+    let [forward, reverse] = Direction::ALL.map(|direction| octets(&site.sent(direction)));
     let (trials, most) = (spoken(site.duration()), spoken(site.request.duration));
     let acknowledgements = if site.has_tcp() { ", TCP's acknowledgements not" } else { "" };
     let text = format!(
@@ -136,7 +136,7 @@ fn summary(out: &mut String, site: &Site) {
          forward, {reverse} reverse (L2, probes included{acknowledgements})"
     );
     wrapped(out, "  ", &text);
-    let is_open = Direction::ALL.into_iter().any(|way| site.sent(way).is_open);
+    let is_open = Direction::ALL.into_iter().any(|direction| site.sent(direction).is_open);
     let Some(load) = site.request.load else { return };
     let rate = match site.steps.iter().any(|step| step.offer == Some(Offer::Max)) {
         true => "as much load as it allows".to_owned(),
@@ -179,7 +179,8 @@ fn provabilities(out: &mut String, site: &Site) {
     );
     for provability in &site.provabilities {
         let Provability { requirement, direction, judged_by, needs, chance } = provability;
-        let direction = direction.map_or("round-trip".to_owned(), |way| way.to_string());
+        let direction =
+            direction.map_or("round-trip".to_owned(), |direction| direction.to_string());
         let (verdict, why) = match chance {
             Chance::Provable => ("yes", None),
             Chance::Partly(why) => ("in part", Some(why)),

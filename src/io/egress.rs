@@ -76,8 +76,8 @@ mod tests {
     fn check(source: Option<&str>, device: Option<&str>, part: Option<&str>) {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
         let source = source.map(|source| source.parse().expect("an address"));
-        let way = Egress { source, device: device.map(str::to_owned) };
-        match (way.bind(&socket), part) {
+        let egress = Egress { source, device: device.map(str::to_owned) };
+        match (egress.bind(&socket), part) {
             (Ok(()), None) => {}
             (Err(error), Some(part)) => {
                 let text = error.to_string();

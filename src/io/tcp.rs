@@ -103,11 +103,11 @@ pub enum Moved {
 /// # Errors
 ///
 /// What the kernel says, or why it cannot be bound so.
-pub async fn connect_by(peer: SocketAddr, way: &Egress) -> io::Result<tokio::net::TcpStream> {
+pub async fn connect_by(peer: SocketAddr, egress: &Egress) -> io::Result<tokio::net::TcpStream> {
     let socket =
         socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    way.bind(&socket)?;
+    egress.bind(&socket)?;
     tokio::net::TcpSocket::from_std_stream(socket.into()).connect(peer).await
 }
 
@@ -116,12 +116,12 @@ pub async fn connect_by(peer: SocketAddr, way: &Egress) -> io::Result<tokio::net
 /// # Errors
 ///
 /// What the kernel says, or why it cannot be bound so.
-pub fn listen_by(local: SocketAddr, way: &Egress) -> io::Result<tokio::net::TcpListener> {
+pub fn listen_by(local: SocketAddr, egress: &Egress) -> io::Result<tokio::net::TcpListener> {
     let socket =
         socket2::Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
-    way.bind_device(&socket)?;
+    egress.bind_device(&socket)?;
     socket.bind(&local.into())?;
     socket.listen(BACKLOG)?;
     tokio::net::TcpListener::from_std(socket.into())
@@ -162,13 +162,13 @@ impl Bulk {
     /// What the kernel says, or that `limit` is over.
     pub fn connect(
         peer: SocketAddr,
-        way: &Egress,
+        egress: &Egress,
         limit: Duration,
         receives: Option<u64>,
     ) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
-        way.bind(&socket)?;
+        egress.bind(&socket)?;
         if let Some(needed) = receives {
             // What it comes to is told once it is connected.
             _ = RECEIVE.fit(socket.as_fd(), needed);

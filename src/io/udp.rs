@@ -112,9 +112,9 @@ impl Socket {
     /// # Errors
     ///
     /// What the kernel says, or why it cannot be bound so.
-    pub fn connect_by(peer: SocketAddr, way: &Egress) -> io::Result<Self> {
+    pub fn connect_by(peer: SocketAddr, egress: &Egress) -> io::Result<Self> {
         let socket = Self::open(peer)?;
-        way.bind(&socket.socket)?;
+        egress.bind(&socket.socket)?;
         socket.socket.connect(&peer.into())?;
         Ok(socket)
     }
@@ -133,9 +133,9 @@ impl Socket {
     /// # Errors
     ///
     /// What the kernel says, or why it cannot be bound so.
-    pub fn listen_by(local: SocketAddr, way: &Egress) -> io::Result<Self> {
+    pub fn listen_by(local: SocketAddr, egress: &Egress) -> io::Result<Self> {
         let socket = Self::open(local)?;
-        way.bind_device(&socket.socket)?;
+        egress.bind_device(&socket.socket)?;
         let fd = socket.socket.as_fd();
         sys::set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
         if local.is_ipv6() {
@@ -158,10 +158,10 @@ impl Socket {
     pub fn connect_from<C>(
         local: SocketAddr,
         peer: SocketAddr,
-        way: &Egress,
+        egress: &Egress,
     ) -> io::Result<(Self, Vec<Stray<C>>)> {
         let mut socket = Self::open(local)?;
-        way.bind_device(&socket.socket)?;
+        egress.bind_device(&socket.socket)?;
         if local.is_ipv6() {
             socket.socket.set_only_v6(false)?;
         }

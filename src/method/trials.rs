@@ -178,7 +178,8 @@ fn request(plan: &Plan, tests: &[&Test], trials: &[Trial], path: SitePath) -> Re
 fn asked_frames(plan: &Plan, test: &Test, limits: Limits) -> Option<BitRate> {
     let offer = test.work.offer()?;
     let assumed = matches!(offer, Offer::Assumed(_));
-    let rates = Direction::ALL.into_iter().filter_map(|way| offer.rate(&plan.link, way));
+    let rates =
+        Direction::ALL.into_iter().filter_map(|direction| offer.rate(&plan.link, direction));
     let frames = rates.filter(|(_, layer)| *layer == Layer::L2).map(|(rate, _)| rate).max()?;
     Some(if assumed { frames.min(limits.rate_max) } else { frames })
 }
@@ -245,17 +246,17 @@ impl Composer<'_> {
             self.notes.push(Note::RateAssumed(rate.min(limits.rate_max)));
         }
         let framing = self.criteria.framing;
-        let rates = PerDirection::from_fn(|way| {
+        let rates = PerDirection::from_fn(|direction| {
             let (rate, layer) =
-                self.rate(test.offer, way).filter(|_| test.directions.includes(way))?;
+                self.rate(test.offer, direction).filter(|_| test.directions.includes(direction))?;
             Some(framing.packet_rate(rate, layer, payload))
         });
         Load::with_rates(rates, test.streams, payload, LoadKind::FixedRate)
     }
 
     /// What is offered in one direction, and the layer that it counts.
-    fn rate(&self, offer: Offer, way: Direction) -> Option<(BitRate, Layer)> {
-        let (rate, layer) = offer.rate(&self.plan.link, way)?;
+    fn rate(&self, offer: Offer, direction: Direction) -> Option<(BitRate, Layer)> {
+        let (rate, layer) = offer.rate(&self.plan.link, direction)?;
         match offer {
             Offer::Assumed(_) => Some((rate.min(self.path.limits.rate_max), layer)),
             _ => Some((rate, layer)),
@@ -283,8 +284,9 @@ impl Composer<'_> {
         let load = self.tcp_load(test)?;
         let most = DURATION_MAX.min(self.path.limits.duration_max);
         let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
-        let required = |way: Direction| self.criteria.requirements.each.get(way).tcp_throughput;
-        let is_judged = test.directions.iter().any(|way| required(way).is_some());
+        let required =
+            |direction: Direction| self.criteria.requirements.each.get(direction).tcp_throughput;
+        let is_judged = test.directions.iter().any(|direction| required(direction).is_some());
         let seconds = is_judged.then(|| {
             let needed = Span::from_secs(TCP_SECONDS_MIN).plus(TCP_EDGES);
             (needed, format!("tcp_throughput needs {TCP_SECONDS_MIN} s behind its warm-up"))
@@ -302,11 +304,11 @@ impl Composer<'_> {
         if test.offer == Offer::Max {
             self.notes.push(Note::Capacity { what: "TCP", most: limits.rate_max });
         }
-        let rates = PerDirection::from_fn(|way| {
-            if !test.directions.includes(way) {
+        let rates = PerDirection::from_fn(|direction| {
+            if !test.directions.includes(direction) {
                 return None;
             }
-            match self.rate(test.offer, way) {
+            match self.rate(test.offer, direction) {
                 Some((rate, layer)) => framing.tcp_goodput(rate, layer, segment, true),
                 None => plain.tcp_goodput(limits.rate_max, Layer::L2, segment, true),
             }
@@ -579,7 +581,7 @@ mod tests {
         };
         let composed = composed(&plan);
         let load = composed.trials[1].load().expect("a load");
-        let per_second = |way| load.rate(way).map(PacketRate::per_second);
+        let per_second = |direction| load.rate(direction).map(PacketRate::per_second);
         assert_eq!(Direction::ALL.map(per_second), [Some(4_118), Some(824)]);
         let asked = composed.request.load.expect("load").rate;
         assert_eq!(asked, "50 Mbit/s".parse::<BitRate>().expect("a rate"));

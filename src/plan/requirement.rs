@@ -67,11 +67,11 @@ impl Metric {
 
     /// Where it is a number of: each direction, or the round trip (`None`).
     pub fn scopes(self) -> impl Iterator<Item = Option<Direction>> {
-        let ways: &[Option<Direction>] = match self.is_round_trip() {
+        let scopes: &[Option<Direction>] = match self.is_round_trip() {
             true => &[None],
             false => &[Some(Direction::Forward), Some(Direction::Reverse)],
         };
-        ways.iter().copied()
+        scopes.iter().copied()
     }
 
     /// Reads a bound on it as [`Requirement`] shows it, such as ">= 500 Mbit/s".
@@ -286,13 +286,13 @@ impl Requirements {
                 _ => None,
             };
         };
-        let way = self.each.get(direction);
+        let required = self.each.get(direction);
         match metric {
-            Metric::Throughput => way.throughput.map(Requirement::Throughput),
-            Metric::TcpThroughput => way.tcp_throughput.map(Requirement::TcpThroughput),
-            Metric::Loss => way.loss.map(Requirement::Loss),
-            Metric::Jitter => way.jitter.map(Requirement::Jitter),
-            Metric::Outage => way.outage.map(Requirement::Outage),
+            Metric::Throughput => required.throughput.map(Requirement::Throughput),
+            Metric::TcpThroughput => required.tcp_throughput.map(Requirement::TcpThroughput),
+            Metric::Loss => required.loss.map(Requirement::Loss),
+            Metric::Jitter => required.jitter.map(Requirement::Jitter),
+            Metric::Outage => required.outage.map(Requirement::Outage),
             Metric::RttP99 | Metric::RttP99Loaded | Metric::PathMtu => None,
         }
     }
@@ -302,14 +302,18 @@ impl Requirements {
     pub fn set(&mut self, direction: Option<Direction>, requirement: Requirement) {
         let mut each = |set: &dyn Fn(&mut OneWay)| match direction {
             Some(direction) => set(self.each.get_mut(direction)),
-            None => Direction::ALL.into_iter().for_each(|way| set(self.each.get_mut(way))),
+            None => {
+                Direction::ALL.into_iter().for_each(|direction| set(self.each.get_mut(direction)))
+            }
         };
         match requirement {
-            Requirement::Throughput(rate) => each(&|way| way.throughput = Some(rate)),
-            Requirement::TcpThroughput(rate) => each(&|way| way.tcp_throughput = Some(rate)),
-            Requirement::Loss(share) => each(&|way| way.loss = Some(share)),
-            Requirement::Jitter(span) => each(&|way| way.jitter = Some(span)),
-            Requirement::Outage(span) => each(&|way| way.outage = Some(span)),
+            Requirement::Throughput(rate) => each(&|required| required.throughput = Some(rate)),
+            Requirement::TcpThroughput(rate) => {
+                each(&|required| required.tcp_throughput = Some(rate))
+            }
+            Requirement::Loss(share) => each(&|required| required.loss = Some(share)),
+            Requirement::Jitter(span) => each(&|required| required.jitter = Some(span)),
+            Requirement::Outage(span) => each(&|required| required.outage = Some(span)),
             Requirement::RttP99(span) => self.round_trip.rtt_p99 = Some(span),
             Requirement::RttP99Loaded(span) => self.round_trip.rtt_p99_loaded = Some(span),
             Requirement::PathMtu(octets) => self.round_trip.path_mtu = Some(octets),
@@ -386,14 +390,14 @@ mod tests {
         let tighter = Metric::Loss.require("<= 0.1%").expect("a bound");
         requirements.set(Some(Direction::Reverse), tighter);
         let shown: Vec<_> =
-            requirements.iter().map(|(way, what)| (way, what.to_string())).collect();
+            requirements.iter().map(|(scope, what)| (scope, what.to_string())).collect();
         let expected = [
             (Some(Direction::Forward), "<= 1%"),
             (Some(Direction::Reverse), "<= 0.1%"),
             (None, "<= 5 ms"),
             (None, ">= 1500"),
         ];
-        assert_eq!(shown, expected.map(|(way, what)| (way, what.to_owned())));
+        assert_eq!(shown, expected.map(|(scope, what)| (scope, what.to_owned())));
         let reverse = requirements.loss_of_throughput(Direction::Reverse);
         assert_eq!(reverse.to_string(), "0.1%");
     }

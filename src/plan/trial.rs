@@ -102,7 +102,8 @@ impl Load {
         rate: PacketRate,
         kind: LoadKind,
     ) -> Result<Self, OutOfBounds> {
-        let rates = PerDirection::from_fn(|way| directions.includes(way).then_some(rate));
+        let rates =
+            PerDirection::from_fn(|direction| directions.includes(direction).then_some(rate));
         Self::with_rates(rates, streams, payload, kind)
     }
 
@@ -125,8 +126,8 @@ impl Load {
             let whole = rate.share(streams)?.per_second().saturating_mul(streams.into());
             PacketRate::new(whole)
         };
-        let rates = PerDirection::from_fn(|way| rates.get(way).and_then(shared));
-        let per_second = |way| rates.get(way).map(PacketRate::per_second);
+        let rates = PerDirection::from_fn(|direction| rates.get(direction).and_then(shared));
+        let per_second = |direction| rates.get(direction).map(PacketRate::per_second);
         check_rates("packets per second", Direction::ALL.map(per_second), PACKET_RATE_MAX)?;
         Ok(Self { rates, streams, payload, kind, burst_max: None })
     }
@@ -299,7 +300,7 @@ impl TcpLoad {
     ) -> Result<Self, OutOfBounds> {
         check("streams", streams.into(), 1, STREAMS_MAX.into())?;
         check("octets of path MTU", mtu.into(), MTU_MIN.into(), MTU_MAX.into())?;
-        let per_second = |way| rates.get(way).map(BitRate::bits_per_second);
+        let per_second = |direction| rates.get(direction).map(BitRate::bits_per_second);
         check_rates("bit/s", Direction::ALL.map(per_second), BitRate::MAX.bits_per_second())?;
         let (verify, round_trip) = (false, None);
         Ok(Self { rates, streams, mtu, congestion, kind, verify, round_trip })

@@ -739,7 +739,7 @@ fn odd(messages: &[&[u8]], words: &[&str]) {
 #[test]
 fn an_agent_that_breaks_the_protocol_is_told() {
     odd(&[b"{}"], &["broke the protocol", "not a message"]);
-    odd(&[br#"{"type":"hello","protocol":3,"program":"linkqual 9"}"#], &["it is a driver"]);
+    odd(&[br#"{"type":"hello","protocol":4,"program":"linkqual 9"}"#], &["it is a driver"]);
     odd(
         &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
         &["linkqual-agent 9.9", "version 9", "speaks 4", "same release at both ends"],

@@ -5,6 +5,7 @@
 
 mod cli;
 mod golden;
+mod hostile;
 mod judge;
 mod lab;
 mod plan;

@@ -18,7 +18,7 @@ pub(super) fn agree(
     offerings: &[Offering],
 ) {
     for (rate, place) in
-        Direction::ALL.into_iter().filter_map(|way| rates.committed.get(way).as_ref())
+        Direction::ALL.into_iter().filter_map(|direction| rates.committed.get(direction).as_ref())
     {
         above(draft, (*rate, place), &rates.port, "no more can be committed than the port carries");
     }

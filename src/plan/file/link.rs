@@ -38,7 +38,7 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
         name: value(&raw.name).map(|name| name.0.clone()),
         circuit: value(&raw.circuit).map(|circuit| circuit.0.clone()),
         port_rate: rate(&rates.port),
-        committed: PerDirection::from_fn(|way| rate(rates.committed.get(way))),
+        committed: PerDirection::from_fn(|direction| rate(rates.committed.get(direction))),
         layer: value(&raw.rate_layer).map_or(Layer::L2, |counts| counts.0),
         vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
@@ -51,8 +51,8 @@ fn rates(draft: &mut Draft<'_>, raw: &RawLink) -> LinkRates {
     let rated =
         |given: &Maybe<Rate>| given.as_ref()?.whole().map(|(rate, place)| (rate.0, place.clone()));
     let both = rated(&raw.rate);
-    let committed = PerDirection::from_fn(|way| {
-        let table = match way {
+    let committed = PerDirection::from_fn(|direction| {
+        let table = match direction {
             Direction::Forward => &raw.forward,
             Direction::Reverse => &raw.reverse,
         };

@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(plan.link.committed.reverse, "5 Mbit/s".parse().ok());
         let (forward, reverse) = (Some(Direction::Forward), Some(Direction::Reverse));
         let shown: Vec<_> =
-            plan.requirements.iter().map(|(way, what)| (way, what.metric())).collect();
+            plan.requirements.iter().map(|(scope, what)| (scope, what.metric())).collect();
         let expected =
             [(forward, Metric::Loss), (reverse, Metric::Loss), (reverse, Metric::Jitter)];
         assert_eq!(shown, expected);

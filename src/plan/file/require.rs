@@ -17,17 +17,20 @@ pub(super) fn requirements(draft: &mut Draft<'_>, raw: &RawRequire) -> (Requirem
         let Some((bound, place)) = written else { continue };
         if let Some(requirement) = read(draft, metric, bound, place) {
             requirements.set(None, requirement);
-            demands.extend(metric.scopes().map(|way| (way, requirement, place.clone())));
+            demands
+                .extend(metric.scopes().map(|direction| (direction, requirement, place.clone())));
         }
     }
-    for (way, table) in Direction::ALL.into_iter().zip([value(&raw.forward), value(&raw.reverse)]) {
+    for (direction, table) in
+        Direction::ALL.into_iter().zip([value(&raw.forward), value(&raw.reverse)])
+    {
         for (metric, written) in table.map(of_one).into_iter().flatten() {
             let Some((bound, place)) = written else { continue };
             let requirement = read(draft, metric, bound, place);
-            demands.retain(|(other, was, _)| *other != Some(way) || was.metric() != metric);
+            demands.retain(|(other, was, _)| *other != Some(direction) || was.metric() != metric);
             if let Some(requirement) = requirement {
-                requirements.set(Some(way), requirement);
-                demands.push((Some(way), requirement, place.clone()));
+                requirements.set(Some(direction), requirement);
+                demands.push((Some(direction), requirement, place.clone()));
             }
         }
     }

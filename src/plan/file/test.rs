@@ -101,7 +101,7 @@ fn work(
     if raw.direction.is_none() {
         draft.assume(&place.field("direction"), "both at once");
     }
-    let directions = value(&raw.direction).map_or(Directions::Both, |ways| ways.0);
+    let directions = value(&raw.direction).map_or(Directions::Both, |course| course.0);
     let offer = offer(draft, raw, kind, place)?;
     let at = raw.rate.as_ref().map_or_else(|| place.field("rate"), |given| given.place.clone());
     let told = raw.rate.as_ref().map_or(place, |given| &given.place);
@@ -116,7 +116,7 @@ fn work(
         offerings.push(Offering { kind, direction, rate, place: told.clone() });
     }
     if matches!(offer, Offer::Committed(_)) && !rates.is_wrong {
-        let lacks = |way: &Direction| rates.committed.get(*way).is_none();
+        let lacks = |direction: &Direction| rates.committed.get(*direction).is_none();
         not_committed(draft, raw, &at, &directions.iter().filter(lacks).collect::<Vec<_>>());
     }
     let streams = value(&raw.streams).map_or(1, |streams| streams.0);
@@ -151,7 +151,7 @@ fn offer(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest, place: &Place) 
 fn not_committed(draft: &mut Draft<'_>, raw: &RawTest, at: &Place, lacking: &[Direction]) {
     let (in_which, give) = match lacking {
         [] => return,
-        [way] => (format!(" {way}"), format!("link.rate, or [link.{way}] rate")),
+        [direction] => (format!(" {direction}"), format!("link.rate, or [link.{direction}] rate")),
         _ => (String::new(), "link.rate".to_owned()),
     };
     let what = match raw.rate {

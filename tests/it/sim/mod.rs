@@ -9,6 +9,7 @@ mod ends;
 mod exact;
 mod hands;
 mod silence;
+mod streams;
 mod swarm;
 mod timestamps;
 mod world;
