@@ -3,8 +3,7 @@
 //! An account that is missing or inconsistent never fails the trial: the outcome is partial, with
 //! the reason.
 
-use super::state::{Link, Running, State, Stopping};
-use super::{Action, Session};
+use super::state::{Action, Link, Running, Session, State, Stopping};
 use crate::account::{
     Claim, HostCounts, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts, SenderCounts,
     Status, TcpReceiverCounts, TcpSenderCounts,
