@@ -1,6 +1,6 @@
 //! What the receiving end of UDP streams counted.
 
-use super::sender::smaller_buffer;
+use super::sums::{either, smaller};
 use super::{Fact, Invalid, Series, Silences};
 use crate::stats::loss_bursts::LossBursts;
 use serde::{Deserialize, Serialize};
@@ -183,7 +183,7 @@ impl ReceiverCounts {
         self.began_ns = either(self.began_ns, other.began_ns, u64::min);
         self.silences = self.silences.in_common_with(&other.silences);
         self.jitter_rfc3550_ns = either(self.jitter_rfc3550_ns, other.jitter_rfc3550_ns, f64::max);
-        self.buffer_octets = smaller_buffer(self.buffer_octets, other.buffer_octets);
+        self.buffer_octets = smaller(self.buffer_octets, other.buffer_octets);
         self.streams.extend_from_slice(&other.streams);
         self.streams.sort_unstable_by_key(|stream| stream.stream);
     }
@@ -204,14 +204,6 @@ impl ReceiverCounts {
         };
         self.streams = vec![share];
         self
-    }
-}
-
-/// What `choose` makes of two values, or the one that there is.
-pub(super) fn either<T>(a: Option<T>, b: Option<T>, choose: impl Fn(T, T) -> T) -> Option<T> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(choose(a, b)),
-        (a, b) => a.or(b),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the sending end of UDP streams counted.
 
+use super::sums::smaller;
 use super::{Fact, Invalid, Series};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,7 @@ impl SenderCounts {
         self.segmented += other.segmented;
         self.burst = self.burst.max(other.burst);
         self.waiting = self.waiting.max(other.waiting);
-        self.buffer_octets = smaller_buffer(self.buffer_octets, other.buffer_octets);
+        self.buffer_octets = smaller(self.buffer_octets, other.buffer_octets);
         self.streams.extend_from_slice(&other.streams);
         self.streams.sort_unstable_by_key(|stream| stream.stream);
     }
@@ -117,11 +118,6 @@ impl SenderCounts {
         self.streams = vec![StreamSent { stream: number, sent, refused, skipped }];
         self
     }
-}
-
-/// The smaller of two buffers, where 0 is none.
-pub(super) fn smaller_buffer(a: u64, b: u64) -> u64 {
-    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
 }
 
 impl Fact for SenderCounts {

@@ -1,6 +1,6 @@
 //! What both ends of TCP streams counted, and what their kernels report.
 
-use super::receiver::either;
+use super::sums::{either, smaller};
 use super::{Fact, Invalid, Series, Silences};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
@@ -185,11 +185,6 @@ impl TcpSample {
 /// The sum of what is known.
 fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     either(a, b, |a, b| a + b)
-}
-
-/// The smaller, where 0 is none.
-fn smaller(a: u64, b: u64) -> u64 {
-    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
 }
 
 /// One TCP stream's share.
