@@ -295,7 +295,7 @@ fn sender(row: &RowV2, sent: u64) -> Result<SenderCounts, Invalid> {
         paused: count(row.paused_packets, "paused_packets")?,
         skipped: count(row.skipped_packets, "skipped_packets")?,
         steady: count(row.steady_sent_packets, "steady_sent_packets")?,
-        per_second: Series::from_seconds(row.sent_by_second.clone()),
+        per_second: series(&row.sent_by_second, "sent_by_second")?,
         segmented: sending.and_then(|sending| sending.segmented_packets).unwrap_or(0),
         burst: sending.and_then(|sending| sending.burst_packets_seen).unwrap_or(0),
         waiting: sending.and_then(|sending| sending.waiting).unwrap_or_default(),
@@ -322,7 +322,7 @@ fn receiver(row: &RowV2, received: u64) -> Result<ReceiverCounts, Invalid> {
         rejected: count(row.rejected_packets, "rejected_packets")?,
         steady: count(row.steady_received_packets, "steady_received_packets")?,
         steady_on_time: count(row.steady_on_time_packets, "steady_on_time_packets")?,
-        per_second: Series::from_seconds(row.received_by_second.clone()),
+        per_second: series(&row.received_by_second, "received_by_second")?,
         losses,
         lost_in_excess: count(row.lost_in_catch_up_packets, "lost_in_catch_up_packets")?,
         buffer_octets: sending.and_then(|sending| sending.receive_buffer_bytes).unwrap_or(0),
@@ -359,6 +359,12 @@ fn count(value: Option<u64>, name: &str) -> Result<u64, Invalid> {
         }
         count => Ok(count),
     }
+}
+
+/// The counts of each second.
+fn series(seconds: &[u64], name: &str) -> Result<Series, Invalid> {
+    let seconds = seconds.iter().map(|second| count(Some(*second), name));
+    Ok(Series::from_seconds(seconds.collect::<Result<_, _>>()?))
 }
 
 fn host(old: &HostV2) -> Result<HostCounts, Invalid> {
@@ -448,12 +454,9 @@ fn buffer(old: &TcpBufferV2) -> Result<TcpBuffer, Invalid> {
 /// Its times without an arrival stand among the row's own.
 fn tcp_receiver(tcp: &TcpV2) -> Result<Option<TcpReceiverCounts>, Invalid> {
     let Some(octets) = tcp.received_bytes else { return Ok(None) };
-    for octets in &tcp.received_bytes_by_second {
-        count(Some(*octets), "tcp.received_bytes_by_second")?;
-    }
     Ok(Some(TcpReceiverCounts {
         octets: count(Some(octets), "tcp.received_bytes")?,
-        per_second: Series::from_seconds(tcp.received_bytes_by_second.clone()),
+        per_second: series(&tcp.received_bytes_by_second, "tcp.received_bytes_by_second")?,
         began_ns: tcp.began_ns,
         ended: tcp.ended.unwrap_or(false),
         checked: tcp.checked_bytes.map(|octets| TcpChecked {
@@ -466,4 +469,30 @@ fn tcp_receiver(tcp: &TcpV2) -> Result<Option<TcpReceiverCounts>, Invalid> {
         buffer: tcp.receive_buffer.as_ref().map(buffer).transpose()?,
         ..TcpReceiverCounts::default()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_with_more_than_any_run_counts_are_no_series() {
+        assert_eq!(series(&[COUNT_MAX, 0], "x").map(|series| series.total()), Ok(COUNT_MAX));
+        assert!(series(&[0, COUNT_MAX + 1], "x").is_err());
+    }
+
+    /// The text of a report adds seconds up.
+    #[test]
+    fn a_report_with_an_absurd_second_is_refused() {
+        let sound = include_str!("../../../tests/it/golden/sound.json");
+        for name in ["sent_by_second", "received_by_second"] {
+            let mut report: serde_json::Value = serde_json::from_str(sound).expect("JSON");
+            let rows = report["trials"].as_array_mut().expect("a list");
+            let row =
+                rows.iter_mut().find(|row| row[name].as_array().is_some_and(|s| !s.is_empty()));
+            row.expect("a load")[name] = serde_json::json!([u64::MAX, 1]);
+            let error = Report::parse(&report.to_string()).expect_err("absurd").to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
 }
