@@ -1,7 +1,6 @@
 //! What was asked of a trial, as wire and record carry it: numbers and names. The head's own type,
 //! `plan::Trial`, is made of it, within the bounds of `plan`.
 
-use super::{Fact, Invalid};
 use crate::direction::PerDirection;
 use serde::{Deserialize, Serialize};
 
@@ -62,11 +61,4 @@ pub struct AskedTcp {
     /// The round trip of the idle link in ns, which buffers are to span; null where not known.
     #[serde(default)]
     pub idle_round_trip_ns: Option<u64>,
-}
-
-impl Fact for AskedTrial {
-    fn check(&self) -> Result<(), Invalid> {
-        let one = self.udp.is_none() || self.tcp.is_none();
-        Invalid::unless(one, "a trial of UDP and of TCP")
-    }
 }

@@ -18,6 +18,7 @@ mod sender;
 mod series;
 mod silences;
 mod stored;
+mod sums;
 mod tcp;
 mod throughput;
 

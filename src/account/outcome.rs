@@ -221,6 +221,9 @@ mod tests {
         let mut part = outcome();
         part.round_trip.timestamping.by_kernel = 1;
         check(&part, false);
+        let mut part = outcome();
+        part.reverse.probes.jitter_rfc3550_ns = Some(-1.0);
+        check(&part, false);
     }
 
     #[test]

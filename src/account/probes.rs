@@ -127,9 +127,11 @@ pub struct ProbeCounts {
 
 impl ProbeCounts {
     pub(super) fn check(&self) -> Result<(), Invalid> {
-        let finite = |value: Option<f64>| value.is_none_or(f64::is_finite);
-        let holds = finite(self.jitter_rfc3550_ns) && finite(self.skew_ppm);
-        Invalid::unless(holds, "probes: a jitter or a skew that is none")?;
+        let jitter_ns = self.jitter_rfc3550_ns.unwrap_or(0.0);
+        let holds = jitter_ns.is_finite() && 0.0 <= jitter_ns;
+        Invalid::unless(holds, "probes: a jitter that is none")?;
+        let holds = self.skew_ppm.is_none_or(f64::is_finite);
+        Invalid::unless(holds, "probes: a skew that is none")?;
         self.marks.iter().try_for_each(Marks::check)
     }
 }

@@ -1,6 +1,6 @@
 //! What the receiving end of UDP streams counted.
 
-use super::sender::smaller_buffer;
+use super::sums::{either, smaller, total};
 use super::{Fact, Invalid, Series, Silences};
 use crate::stats::loss_bursts::LossBursts;
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,7 @@ impl LossBurstList {
     /// Packets of all of them.
     fn packets(&self) -> u64 {
         let listed = self.listed.iter().map(|burst| burst.packets);
-        listed.fold(self.beyond_packets, u64::saturating_add)
+        total(listed.chain([self.beyond_packets]))
     }
 }
 
@@ -183,7 +183,7 @@ impl ReceiverCounts {
         self.began_ns = either(self.began_ns, other.began_ns, u64::min);
         self.silences = self.silences.in_common_with(&other.silences);
         self.jitter_rfc3550_ns = either(self.jitter_rfc3550_ns, other.jitter_rfc3550_ns, f64::max);
-        self.buffer_octets = smaller_buffer(self.buffer_octets, other.buffer_octets);
+        self.buffer_octets = smaller(self.buffer_octets, other.buffer_octets);
         self.streams.extend_from_slice(&other.streams);
         self.streams.sort_unstable_by_key(|stream| stream.stream);
     }
@@ -207,14 +207,6 @@ impl ReceiverCounts {
     }
 }
 
-/// What `choose` makes of two values, or the one that there is.
-pub(super) fn either<T>(a: Option<T>, b: Option<T>, choose: impl Fn(T, T) -> T) -> Option<T> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(choose(a, b)),
-        (a, b) => a.or(b),
-    }
-}
-
 impl Fact for ReceiverCounts {
     fn check(&self) -> Result<(), Invalid> {
         let listed = self.loss_bursts.listed.len();
@@ -223,7 +215,7 @@ impl Fact for ReceiverCounts {
         Invalid::unless(ordered, "loss bursts out of order")?;
         let within = self.loss_bursts.packets() <= self.losses.lost();
         Invalid::unless(within, "loss bursts of more packets than were lost")?;
-        let shared = self.streams.iter().map(|stream| stream.received).sum::<u64>();
+        let shared = total(self.streams.iter().map(|stream| stream.received));
         let adds_up = self.streams.is_empty() || shared == self.received;
         Invalid::unless(adds_up, "streams that do not add up to what was received")?;
         let jitter_ns = self.jitter_rfc3550_ns.unwrap_or(0.0);
@@ -266,6 +258,10 @@ mod tests {
         check(&ReceiverCounts { received: 6, ..received() }, false);
         check(&ReceiverCounts { losses: LossBursts::default(), ..received() }, false);
         check(&ReceiverCounts { jitter_rfc3550_ns: Some(-1.0), ..received() }, false);
+        // 2^16 such shares are 2^64: beyond 64 bit, they would add up again.
+        let share = StreamReceived { received: 1 << 48, ..StreamReceived::default() };
+        let streams = [vec![share; 1 << 16], received().streams].concat();
+        check(&ReceiverCounts { streams, ..received() }, false);
     }
 
     #[test]

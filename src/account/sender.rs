@@ -1,5 +1,6 @@
 //! What the sending end of UDP streams counted.
 
+use super::sums::{smaller, total};
 use super::{Fact, Invalid, Series};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,7 @@ impl SenderCounts {
         self.segmented += other.segmented;
         self.burst = self.burst.max(other.burst);
         self.waiting = self.waiting.max(other.waiting);
-        self.buffer_octets = smaller_buffer(self.buffer_octets, other.buffer_octets);
+        self.buffer_octets = smaller(self.buffer_octets, other.buffer_octets);
         self.streams.extend_from_slice(&other.streams);
         self.streams.sort_unstable_by_key(|stream| stream.stream);
     }
@@ -119,11 +120,6 @@ impl SenderCounts {
     }
 }
 
-/// The smaller of two buffers, where 0 is none.
-pub(super) fn smaller_buffer(a: u64, b: u64) -> u64 {
-    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
-}
-
 impl Fact for SenderCounts {
     fn check(&self) -> Result<(), Invalid> {
         let is_part = self.steady.max(self.segmented) <= self.sent;
@@ -132,7 +128,7 @@ impl Fact for SenderCounts {
         let within =
             self.excess.iter().all(|range| range.start <= range.end && range.end <= self.sent);
         Invalid::unless(ordered && within, "catch-ups out of order, or beyond what was sent")?;
-        let shared = self.streams.iter().map(|stream| stream.sent).sum::<u64>();
+        let shared = total(self.streams.iter().map(|stream| stream.sent));
         let adds_up = self.streams.is_empty() || shared == self.sent;
         Invalid::unless(adds_up, "streams that do not add up to what was sent")?;
         self.per_second.check()
@@ -171,6 +167,10 @@ mod tests {
         check(&SenderCounts { excess: vec![6..9, 2..4], ..sent() }, false);
         check(&SenderCounts { segmented: 10, ..sent() }, false);
         check(&SenderCounts { streams: vec![StreamSent::default()], ..sent() }, false);
+        // 2^16 such shares are 2^64: beyond 64 bit, they would add up again.
+        let share = StreamSent { sent: 1 << 48, ..StreamSent::default() };
+        let streams = [vec![share; 1 << 16], sent().streams].concat();
+        check(&SenderCounts { streams, ..sent() }, false);
     }
 
     #[test]

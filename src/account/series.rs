@@ -1,6 +1,7 @@
 //! Counts by the second, and by the minute beyond the first hour.
 
 use super::Invalid;
+use super::sums::total;
 use serde::{Deserialize, Serialize};
 
 /// Seconds that are stored one by one: the first hour.
@@ -112,7 +113,7 @@ impl Series {
     #[must_use]
     pub fn total(&self) -> u64 {
         let minutes = self.minutes.iter().map(|minute| minute.count);
-        self.seconds.iter().copied().chain(minutes).fold(0, u64::saturating_add)
+        total(self.seconds.iter().copied().chain(minutes))
     }
 
     /// Adds `count` to the second of `at_ns`, nanoseconds from the start.
@@ -162,10 +163,9 @@ mod tests {
             min: 0,
             max: 6,
         };
-        let last = Minute { min: 0, ..minute(3_720..3_725) };
-        let last = Minute { max: (3_720..3_725).map(|s| s % 7).max().unwrap_or(0), ..last };
-        let last = Minute { min: (3_720..3_725).map(|s| s % 7).min().unwrap_or(0), ..last };
-        assert_eq!(stored.minutes(), [minute(3_600..3_660), minute(3_660..3_720), last]);
+        // The last one is not whole: 3720 leaves 3, and 3 4 5 6 0 are both bounds as well.
+        let ranges = [3_600..3_660, 3_660..3_720, 3_720..3_725];
+        assert_eq!(stored.minutes(), ranges.map(minute));
         assert_eq!(stored.total(), series.total());
         assert_eq!(stored.check(), Ok(()));
     }

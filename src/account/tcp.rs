@@ -1,6 +1,6 @@
 //! What both ends of TCP streams counted, and what their kernels report.
 
-use super::receiver::either;
+use super::sums::{either, smaller, total};
 use super::{Fact, Invalid, Series, Silences};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
@@ -187,11 +187,6 @@ fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     either(a, b, |a, b| a + b)
 }
 
-/// The smaller, where 0 is none.
-fn smaller(a: u64, b: u64) -> u64 {
-    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
-}
-
 /// One TCP stream's share.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -286,7 +281,7 @@ fn shorter(a: Option<TcpBuffer>, b: Option<&TcpBuffer>) -> Option<TcpBuffer> {
 
 /// Whether streams' shares, where they are listed, make the whole.
 fn adds_up(streams: &[TcpStreamOctets], octets: u64) -> Result<(), Invalid> {
-    let shared = streams.iter().map(|stream| stream.octets).sum::<u64>();
+    let shared = total(streams.iter().map(|stream| stream.octets));
     let holds = streams.is_empty() || shared == octets;
     Invalid::unless(holds, "TCP streams that do not add up")
 }
@@ -421,6 +416,10 @@ mod tests {
         check(&sent(), true);
         let last = TcpInfo { mss_octets: u32::MAX, ..TcpInfo::default() };
         check(&TcpSenderCounts { last, ..sent() }, false);
+        // 2^16 such shares are 2^64: beyond 64 bit, they would add up again.
+        let share = TcpStreamOctets { octets: 1 << 48, ..TcpStreamOctets::default() };
+        let streams = [vec![share; 1 << 16], sent().streams].concat();
+        check(&TcpSenderCounts { streams, ..sent() }, false);
         let broken = Some("x".repeat(2_000));
         check(&TcpSenderCounts { broken, ..sent() }, false);
     }

@@ -76,7 +76,7 @@ const fn kind(capacity: bool) -> LoadKind {
     if capacity { LoadKind::Capacity } else { LoadKind::FixedRate }
 }
 
-/// The rates that are asked for; one of 0 is none.
+/// The rates that are asked for, by direction; a rate of 0 is refused.
 fn rates<T>(
     asked: PerDirection<Option<u64>>,
     new: impl Fn(u64) -> Option<T>,
@@ -195,5 +195,14 @@ mod tests {
         assert!(!with_tcp(|load| load.congestion_control = "a b".into()));
         let both = AskedTrial::from(&udp()).udp;
         assert!(!is_trial(&tcp(), |asked| asked.udp = both));
+    }
+
+    #[test]
+    fn limits_are_read_back_and_have_a_rate() {
+        let rate_max = BitRate::new(1_000).expect("a rate");
+        let limits = Limits { rate_max, duration_max: Span::from_secs(60) };
+        let message = LimitsMessage::from(limits);
+        assert_eq!(Limits::try_from(message), Ok(limits));
+        assert!(Limits::try_from(LimitsMessage { rate_max_bit_s: 0, ..message }).is_err());
     }
 }

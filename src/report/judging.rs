@@ -1,6 +1,6 @@
 //! Findings, caveats and verdict: derived from the record alone, whenever that is.
 
-use super::reading::{self, Unreadable};
+use super::reading::{Unreadable, bad, evidence};
 use super::record::{
     Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, PlanRecord,
     Report, RequirementRecord, SiteRecord,
@@ -45,7 +45,6 @@ impl Report {
     ///
     /// Where it does not say what can be required.
     pub fn question(&self) -> Result<Question, Unreadable> {
-        let bad = |what: String| Unreadable::Contradiction(what);
         let rate = |bits: Option<u64>| bits.and_then(BitRate::new);
         let [record] = self.links.as_slice() else {
             return Err(bad(format!("{} links, and a plan has one", self.links.len())));
@@ -93,7 +92,7 @@ impl Report {
         for (place, link) in self.links.iter().enumerate() {
             for site in &link.sites {
                 let criteria = question.criteria(site.ip);
-                let evidence = reading::evidence(site)?;
+                let evidence = evidence(site)?;
                 let at = Place { link: place, site };
                 let found = findings(&criteria, &evidence);
                 finding_records.extend(found.iter().map(|found| at.finding(found)));

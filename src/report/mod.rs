@@ -7,6 +7,7 @@
 mod csv;
 mod figures;
 mod judging;
+mod quantity;
 mod reading;
 mod record;
 mod run;

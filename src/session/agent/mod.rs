@@ -4,108 +4,28 @@
 //! A run is known by its name and by the key that asked for it. Its connection may go and another
 //! take its place; its grant may end, and what it counted is still told to who comes for it.
 //!
-//! This file has the connections, and hands each message to the run it is about; `run` has the
-//! grant and the trial of a run, and `records` what is kept of a run until its hour is over. The
-//! cut differs from the driver's, which has one run and one trial: here both are many.
+//! This file has the connections, and hands each message to the run it is about. `state` has what
+//! is held and until when each part of it waits, `run` the grant and the trial of a run, and
+//! `records` what is kept of a run until its hour is over. The cut differs from the driver's, which
+//! has one run and one trial: here both are many.
 
 mod records;
 
 mod run;
 
-use crate::account::HostFacts;
-use crate::account::SenderCounts;
+mod state;
+
 use crate::clock::{Agent, Stamp};
-use crate::flow::{Stream, TcpStream};
 use crate::framing::Framing;
 use crate::plan::Trial;
 use crate::policy::{Request, Role};
-use crate::session::agent::run::{Part, Run};
-use crate::session::{ANSWER_MAX, hello};
-use crate::units::Span;
-use crate::wire::StreamNumber;
-use crate::wire::control::{Hello, Message, PROTOCOL, RunId, Secrets};
+use crate::session::agent::state::{Part, Peer, Run};
+use crate::session::hello;
+use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
 use crate::wire::key::PublicKey;
-use crate::wire::record::Record;
 use std::collections::{BTreeMap, VecDeque};
 
-pub use records::{RECORD_SPAN, RECORDS_MAX};
-
-/// How long a driver that is admitted may do nothing.
-const IDLE_MAX: Span = Span::from_secs(60);
-
-/// A connection to a driver, by its number.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct ConnectionId(pub u64);
-
-/// A trial of a run.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct TrialId {
-    /// The run.
-    pub run: RunId,
-    /// The trial's number in it.
-    pub number: u32,
-}
-
-/// What the machine has to ask its host for.
-pub trait Host: Send {
-    /// Secrets for `stream` that nobody can guess: the machine has no randomness of its own.
-    fn secrets(&mut self, stream: StreamNumber) -> Secrets;
-
-    /// Why this host cannot carry its end of `trial`; `None` where it can.
-    fn lacks(&self, trial: &Trial) -> Option<String>;
-
-    /// What it is.
-    fn facts(&self) -> HostFacts;
-}
-
-/// What the hands are to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Say this.
-    Say(ConnectionId, Message),
-    /// Close this connection once all has been said.
-    Close(ConnectionId),
-    /// Expect the handshakes of these streams, from the driver of this connection, and the
-    /// connections of these TCP streams.
-    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>),
-    /// Send what is to be sent.
-    Start(TrialId),
-    /// The driver's account of a stream that comes from it.
-    Sent(TrialId, StreamNumber, SenderCounts),
-    /// End the trial now; what it has counted is still told.
-    Stop(TrialId),
-    /// Keep this beyond the program's end, in the place of what is kept of the run.
-    Keep(Box<Record>),
-    /// Nothing of this run needs to be kept any more.
-    Forget(RunId),
-    /// For the log.
-    Note(String),
-}
-
-#[derive(Debug)]
-struct Peer {
-    who: String,
-    key: PublicKey,
-    framing: Framing,
-    greeted: bool,
-    run: Option<RunId>,
-    idle_since: Stamp<Agent>,
-}
-
-/// The agent's half of all its conversations.
-pub struct Session {
-    role: Role,
-    host: Box<dyn Host>,
-    peers: BTreeMap<ConnectionId, Peer>,
-    runs: BTreeMap<RunId, Run>,
-    actions: VecDeque<Action>,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("peers", &self.peers).field("runs", &self.runs).finish()
-    }
-}
+pub use state::{Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId};
 
 impl Session {
     /// An agent that gives every driver `role`.
@@ -229,15 +149,6 @@ impl Session {
         }
     }
 
-    fn peer_until(&self, peer: &Peer) -> Option<Stamp<Agent>> {
-        let granted = || self.runs.get(&peer.run?)?.grant();
-        match peer.greeted {
-            false => Some(peer.idle_since.after_nanos(ANSWER_MAX.nanos())),
-            true if granted().is_some() => None,
-            true => Some(peer.idle_since.after_nanos(IDLE_MAX.nanos())),
-        }
-    }
-
     fn say(&mut self, to: ConnectionId, message: Message) {
         self.actions.push_back(Action::Say(to, message));
     }
@@ -285,12 +196,13 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{AskedTrial, HostCounts, ReflectorCounts, SenderCounts};
+    use crate::account::{AskedTrial, HostCounts, HostFacts, ReflectorCounts, SenderCounts};
     use crate::flow::FarEvent as Event;
     use crate::framing::IpVersion;
     use crate::plan::Limits;
-    use crate::wire::Token;
-    use crate::wire::control::Prepare;
+    use crate::units::Span;
+    use crate::wire::control::{Prepare, Secrets};
+    use crate::wire::{StreamNumber, Token};
 
     pub(super) const DRIVER: ConnectionId = ConnectionId(1);
 

@@ -1,20 +1,15 @@
 //! What is kept of a run: the counts of its last trial, sent again to a driver that is back for it,
 //! and freed when the run is finished, an hour old, or the oldest of too many.
 
-use super::run::{Part, Phase, Run, Running};
-use super::{Action, ConnectionId, Session, TrialId};
+use super::state::{
+    Action, ConnectionId, Part, Phase, RECORD_SPAN, RECORDS_MAX, Run, Running, Session, TrialId,
+};
 use crate::account::{Claim, SenderCounts};
 use crate::clock::{Agent, Stamp};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Message, RunId};
 use crate::wire::record::Record;
-
-/// Runs that are over of which a record is kept: the oldest gives way.
-pub const RECORDS_MAX: usize = 64;
-
-/// How long a record is kept.
-pub const RECORD_SPAN: Span = Span::from_secs(3_600);
 
 impl Session {
     /// A record that an earlier process kept is found, `age` old; of one that is too old nothing

@@ -2,115 +2,20 @@
 //!
 //! No trial is prepared here without a grant that allows it, and none starts that outlasts it.
 
-use super::{Action, ConnectionId, Session, TrialId};
-use crate::account::Claim;
-use crate::account::{SenderCounts, TcpReceiverCounts, TcpSenderCounts};
+use super::state::{Action, ConnectionId, Part, Phase, Run, Running, Session, TrialId};
+use crate::account::{Claim, SenderCounts};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise};
-use crate::session::agent::records::RECORD_SPAN;
-use crate::session::{ANSWER_MAX, QUIET_MAX};
+use crate::session::ANSWER_MAX;
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
-use crate::wire::key::PublicKey;
 
 /// How long after its last packet was due a trial whose driver says nothing is kept open: longer
 /// than the driver tries to come back with its accounts, which make the counts exact.
 const ABANDONED_MAX: Span = Span::from_secs(20);
-
-/// How long after its end a grant still holds its slot, for the accounts of its last trial.
-const GRACE: Span = LATE_MAX.plus(Span::from_secs(5));
-
-/// A run, and what is kept of it.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) who: String,
-    pub(super) owner: PublicKey,
-    pub(super) connection: Option<ConnectionId>,
-    pub(super) closed_at: Stamp<Agent>,
-    pub(super) spent: Span,
-    pub(super) phase: Phase,
-    pub(super) trial: Option<Running>,
-}
-
-#[derive(Debug)]
-pub(super) enum Phase {
-    /// It holds a slot.
-    Granted(Grant),
-    /// It holds nothing; what its last trial counted is kept.
-    Over { at: Stamp<Agent> },
-}
-
-/// A trial under way, or the last one of its run.
-#[derive(Debug)]
-pub(super) struct Running {
-    pub(super) number: u32,
-    pub(super) started_at: Option<Stamp<Agent>>,
-    pub(super) heard: Stamp<Agent>,
-    pub(super) closings: Vec<(StreamNumber, Claim<SenderCounts>)>,
-    /// The TCP streams of each way together: one by one, they would be more than a frame.
-    pub(super) tcp_sender: Option<TcpSenderCounts>,
-    pub(super) tcp_receiver: Option<TcpReceiverCounts>,
-    pub(super) account: Account,
-    pub(super) part: Part,
-}
-
-/// How far a trial has come.
-#[derive(Debug)]
-pub(super) enum Part {
-    /// Its threads run until all is counted, or until they are stopped.
-    Open { trial: Trial, secrets: Vec<Secrets>, stop_at: Stamp<Agent> },
-    /// Its threads have been told to end, and tell what they have counted.
-    Stopped,
-    /// All is counted.
-    Counted,
-}
-
-impl Running {
-    /// Whether packets of it are still due, or would be once it is started.
-    pub(super) fn may_send(&self, now: Stamp<Agent>) -> bool {
-        let Part::Open { trial, .. } = &self.part else { return false };
-        let ends_at = |started: Stamp<Agent>| started.after_nanos(trial.duration().nanos());
-        self.started_at.is_none_or(|started_at| now < ends_at(started_at))
-    }
-
-    pub(super) const fn stop_at(&self) -> Option<Stamp<Agent>> {
-        match &self.part {
-            Part::Open { stop_at, .. } => Some(*stop_at),
-            Part::Stopped | Part::Counted => None,
-        }
-    }
-}
-
-impl Run {
-    pub(super) const fn grant(&self) -> Option<&Grant> {
-        match &self.phase {
-            Phase::Granted(grant) => Some(grant),
-            Phase::Over { .. } => None,
-        }
-    }
-
-    pub(super) const fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over { .. })
-    }
-
-    /// When its phase ends, whoever is alive: a grant with its time, or a second after its driver
-    /// fell silent; a record with its hour.
-    pub(super) fn until(&self) -> Stamp<Agent> {
-        let grant = match &self.phase {
-            Phase::Granted(grant) => grant,
-            Phase::Over { at } => return at.after_nanos(RECORD_SPAN.nanos()),
-        };
-        let grant_end = grant.ends_at().after_nanos(GRACE.nanos());
-        if self.connection.is_some() {
-            return grant_end;
-        }
-        let heard = self.trial.as_ref().map_or(self.closed_at, |running| running.heard);
-        grant_end.min(heard.max(self.closed_at).after_nanos(QUIET_MAX.nanos()))
-    }
-}
 
 impl Session {
     /// Something happened in a trial.

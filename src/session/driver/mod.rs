@@ -5,7 +5,7 @@
 //! run is attached to it. Then all that may not have been heard is said again.
 //!
 //! This file matches each message and event with the state that expects it. `state` has the states
-//! and what each waits for, `opening` takes a trial from `Prepare` to `Start`, `reconnect` keeps
+//! and until when each waits, `opening` takes a trial from `Prepare` to `Start`, `reconnect` keeps
 //! the connection, and `reconcile` takes both ends' accounts and puts them together.
 
 mod opening;
@@ -16,173 +16,17 @@ mod reconnect;
 
 mod state;
 
-use crate::account::{HostFacts, Outcome, SenderCounts, Status};
+use crate::account::{Outcome, Status};
 use crate::clock::{Driver, Stamp};
-use crate::flow::{LATE_MAX, NearEvent as Event, Stream, TcpStream, TrialRun};
+use crate::flow::{NearEvent as Event, TrialRun};
 use crate::plan::{Limits, Trial};
 use crate::policy::Request;
-use crate::session::driver::state::{Link, State};
-use crate::session::{ANSWER_MAX, QUIET_MAX, hello};
-use crate::units::Span;
-use crate::wire::StreamNumber;
+use crate::session::driver::state::{FETCH_MAX, LAST_WORDS_MAX, Link, REACH_MAX, State};
+use crate::session::{ANSWER_MAX, hello};
 use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
-use crate::wire::seal::KEY_LEN;
 use std::collections::VecDeque;
 
-/// How long an answer may take in all, over whichever connection; shorter than the agent keeps an
-/// abandoned trial open, so that what comes at last is still exact.
-const REACH_MAX: Span = Span::from_secs(18);
-
-/// How long the record of a run is tried for that the agent has ended.
-const FETCH_MAX: Span = Span::from_secs(10);
-
-/// How long the two ends' last words on a trial that is stopped may take.
-const LAST_WORDS_MAX: Span = LATE_MAX.plus(QUIET_MAX);
-
-/// What a trial is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Task {
-    /// To measure.
-    Measure,
-    /// To find the largest payload, at most this, that crosses both ways.
-    FindPayload(u32),
-}
-
-/// A stream to be opened, and how it is sealed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Opening {
-    /// The stream, its token in it.
-    pub stream: Stream,
-    /// Its key.
-    pub key: [u8; KEY_LEN],
-}
-
-/// A TCP stream to be opened, and how its hello is sealed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TcpOpening {
-    /// The run.
-    pub run: RunId,
-    /// The stream, its token in it.
-    pub stream: TcpStream,
-    /// Its key.
-    pub key: [u8; KEY_LEN],
-}
-
-/// How an agent introduced itself, and what it calls this driver; for people.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Introduced {
-    /// Its program, with its version.
-    pub program: String,
-    /// The role that it gives this driver's key.
-    pub role: Option<String>,
-    /// What it calls this driver's key.
-    pub who: Option<String>,
-    /// Its host, where it said what that is.
-    pub host: Option<HostFacts>,
-}
-
-/// The longest word of an agent's that is kept.
-const WORD_MAX: usize = 128;
-
-/// What an agent says, as far as it is printed.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
-/// A name that an agent says.
-fn word(text: &str) -> String {
-    printable(text).chars().take(WORD_MAX).collect()
-}
-
-/// What the hands are to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Say this to the agent.
-    Say(Message),
-    /// Open these streams, each by its handshake, and these TCP streams, each by its hello.
-    Open(Vec<Opening>, Vec<TcpOpening>),
-    /// All streams are open: search, then tell [`Event::PayloadFound`].
-    FindPayload(u32),
-    /// All streams are open: send and receive.
-    Start,
-    /// The agent's account of a stream that comes from it; of the probes' stream, of its replies.
-    Close(StreamNumber, SenderCounts),
-    /// End the trial now; what it has counted is still told.
-    Stop,
-    /// The agent is gone since then: what does not come any more is not the line's doing.
-    Gone(Stamp<Driver>),
-    /// Open another connection, and tell [`Session::handle_connected`] or
-    /// [`Session::handle_unreachable`]; what is said until then goes over the old one, where that
-    /// is still open.
-    Reconnect,
-    /// The agent has admitted this driver, with these limits.
-    Admitted(Limits, Box<Introduced>),
-    /// The agent has granted the request.
-    Granted,
-    /// The largest payload that crosses both ways; `None` where nothing did.
-    PayloadFound(Option<u32>),
-    /// The trial is over.
-    Ended(Box<TrialRun>),
-    /// The conversation is over.
-    Failed(Failure),
-}
-
-/// Why a conversation is over before its time.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Failure {
-    /// The agent said no.
-    #[error("{0}")]
-    Refused(String),
-    /// The agent's version is another.
-    #[error(
-        "the agent is {program} and speaks protocol version {theirs}, this driver speaks \
-         {PROTOCOL}: install the same release at both ends"
-    )]
-    OtherVersion {
-        /// The agent, as it introduced itself.
-        program: String,
-        /// Its version of the protocol.
-        theirs: u32,
-    },
-    /// The agent said what makes no sense here.
-    #[error("the agent broke the protocol: {0}")]
-    Protocol(String),
-    /// The connection closed.
-    #[error("the agent closed the connection")]
-    Closed,
-    /// No answer came.
-    #[error("the agent did not answer within {0}")]
-    Timeout(Span),
-    /// The connection was lost, and there was no other.
-    #[error("the control connection was lost, and none could be had again within {REACH_MAX}: {0}")]
-    Unreachable(String),
-    /// The agent does not know the run any more.
-    #[error("the agent lost this run: {0}")]
-    Lost(String),
-    /// No stream could be opened.
-    #[error("{0}")]
-    NotOpened(String),
-}
-
-/// The driver's half of a conversation with one agent.
-#[derive(Debug)]
-pub struct Session {
-    run: RunId,
-    state: State,
-    trials: u32,
-    /// What leave was asked for last; asked again where the agent has ended the run meanwhile.
-    request: Option<Request>,
-    has_lapsed: bool,
-    link: Link,
-    /// When the run's connection closed, where it has no other yet.
-    closed_at: Option<Stamp<Driver>>,
-    /// Why the agent could not be reached, the last time.
-    unreachable: Option<String>,
-    dialled_at: Option<Stamp<Driver>>,
-    /// When the connection was last given something to answer.
-    asked_at: Stamp<Driver>,
-    actions: VecDeque<Action>,
-}
+pub use state::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 
 impl Session {
     /// A conversation for `run` that begins `now`: the first action says hello.
@@ -503,9 +347,23 @@ impl Session {
     }
 }
 
+/// The longest word of an agent's that is kept.
+const WORD_MAX: usize = 128;
+
+/// What an agent says, as far as it is printed.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A name that an agent says.
+fn word(text: &str) -> String {
+    printable(text).chars().take(WORD_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Span;
     use crate::wire::control::LimitsMessage;
 
     pub(super) const NOW: Stamp<Driver> = Stamp::from_nanos(1_000);

@@ -3,8 +3,9 @@
 //!
 //! Nothing is sent here before every stream is open: a trial never begins with a part of them.
 
-use super::state::{Running, State};
-use super::{Action, Failure, Opening, REACH_MAX, Session, Task, TcpOpening};
+use super::state::{
+    Action, Failure, Opening, REACH_MAX, Running, Session, State, Task, TcpOpening,
+};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{HandshakeFailed, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::plan::Trial;

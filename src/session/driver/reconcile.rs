@@ -3,8 +3,7 @@
 //! An account that is missing or inconsistent never fails the trial: the outcome is partial, with
 //! the reason.
 
-use super::state::{Link, Running, State, Stopping};
-use super::{Action, Session};
+use super::state::{Action, Link, Running, Session, State, Stopping};
 use crate::account::{
     Claim, HostCounts, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts, SenderCounts,
     Status, TcpReceiverCounts, TcpSenderCounts,
@@ -70,8 +69,8 @@ impl Session {
     /// Ends the trial under way when both ends have counted all, or nothing more can come.
     pub(super) fn settle(&mut self, now: Stamp<Driver>) {
         let State::Running(running) = &self.state else { return };
-        let agent_told = running.account.is_some() || matches!(self.link, Link::Lost);
-        if !running.is_counted() || !agent_told {
+        let has_agent_reported = running.account.is_some() || matches!(self.link, Link::Lost);
+        if !running.is_counted() || !has_agent_reported {
             return;
         }
         debug_assert!(running.heard <= now, "a trial was heard in the future");
@@ -80,23 +79,24 @@ impl Session {
         }
     }
 
-    /// Ends the trial; what either end still has to tell of it may take `most`.
+    /// Ends the trial; what either end still has to report may take `wait_max`.
     pub(super) fn stop(
         &mut self,
         now: Stamp<Driver>,
         mut running: Running,
         reason: &str,
-        most: Span,
+        wait_max: Span,
     ) -> State {
         self.actions.push_back(Action::Stop);
         self.say(Message::Stop { trial: self.trials });
-        let until = now.after_nanos(most.nanos());
+        let until = now.after_nanos(wait_max.nanos());
         let reason = reason.to_owned();
         let stopping = running.stopping.get_or_insert(Stopping { reason, until });
         stopping.until = stopping.until.min(until);
         State::Running(running)
     }
 
+    /// Why the agent's account is missing.
     pub(super) fn no_account(&mut self) -> String {
         match (&self.link, self.unreachable.take()) {
             (Link::Open, _) | (_, None) => "the agent's account did not arrive in time".to_owned(),
@@ -134,7 +134,7 @@ fn compose(mut running: Running) -> TrialRun {
             Direction::Forward => agent.as_ref().map(|agent| &agent.received),
             Direction::Reverse => Some(&running.came),
         };
-        let mut streams = running
+        let streams = running
             .streams
             .iter()
             .filter(|stream| stream.number != PROBE_STREAM && stream.direction == direction)
@@ -143,7 +143,7 @@ fn compose(mut running: Running) -> TrialRun {
         let one_way = outcome.one_way_mut(direction);
         one_way.sender = sum(sent, SenderCounts::merge);
         one_way.receiver = received.and_then(|received| {
-            sum(streams.by_ref().map(|s| received.get(&s)), ReceiverCounts::merge)
+            sum(streams.map(|stream| received.get(&stream)), ReceiverCounts::merge)
         });
         let silences = one_way.receiver.as_ref().map(|receiver| receiver.silences.clone());
         one_way.silences = silences.unwrap_or_default();
@@ -158,8 +158,9 @@ fn compose(mut running: Running) -> TrialRun {
     (outcome.forward.probes.marks, outcome.reverse.probes.marks) = (marks, Some(probed.marks));
     if outcome.reason.is_some() {
         outcome.status = Status::Partial;
-        let directions = Direction::ALL.into_iter();
-        directions.for_each(|direction| put_down_tail(outcome.one_way_mut(direction)));
+        for direction in Direction::ALL {
+            count_tail(outcome.one_way_mut(direction));
+        }
     }
     run
 }
@@ -192,9 +193,9 @@ fn compose_tcp(outcome: &mut Outcome, running: &Running, agent: Option<&AgentAcc
 }
 
 /// Of a trial that was cut short, a receiver may have closed its account before it knew what was
-/// sent. What it never saw is lost; whether on the line, or because nobody listened any more, is
-/// not known.
-fn put_down_tail(one_way: &mut OneWayCounts) {
+/// sent. What it never saw counts as lost, and as unattributed: the link may have lost it, or it
+/// arrived when the receiver had stopped.
+fn count_tail(one_way: &mut OneWayCounts) {
     let (Some(sender), Some(receiver)) = (&one_way.sender, &mut one_way.receiver) else { return };
     let seen = receiver.received + receiver.lost() + receiver.late + receiver.host_dropped;
     let tail = sender.sent.saturating_sub(seen);
@@ -216,14 +217,14 @@ fn sum<'a, T: Clone + 'a>(
     Some(sum)
 }
 
-/// The agent's account, as far as it can be so.
+/// The agent's account: what of it is valid.
 struct AgentAccount {
     received: BTreeMap<StreamNumber, ReceiverCounts>,
     tcp_sender: Option<TcpSenderCounts>,
     tcp_receiver: Option<TcpReceiverCounts>,
     reflected: Option<ReflectorCounts>,
     host: Option<HostCounts>,
-    /// Why a part of it is missing: the first that cannot be so.
+    /// Why a part of it is missing: the first that is invalid.
     invalid: Option<String>,
 }
 
@@ -252,7 +253,7 @@ impl AgentAccount {
     }
 }
 
-/// The fact that is claimed of `what`; where it cannot be so, the first reason is kept.
+/// The fact that is claimed of `what`; where it is invalid, the first reason is kept.
 fn valid<T>(claim: Claim<T>, what: &str, invalid: &mut Option<String>) -> Option<T> {
     match claim.into_fact() {
         Ok(fact) => Some(fact),
@@ -267,16 +268,16 @@ fn valid<T>(claim: Claim<T>, what: &str, invalid: &mut Option<String>) -> Option
 mod tests {
     use super::*;
 
-    /// The agent closes its account when it is stopped; behind the last packet that came it knows
-    /// of none.
+    /// The agent closes its account when it is stopped; of packets behind the last one that
+    /// arrived it knows nothing.
     #[test]
-    fn what_a_receiver_that_was_stopped_never_saw_is_lost_and_doubtful() {
+    fn what_a_receiver_that_was_stopped_never_saw_is_lost_and_unattributed() {
         let sender = Some(SenderCounts { sent: 10, ..SenderCounts::default() });
         let mut receiver = ReceiverCounts { received: 6, ..ReceiverCounts::default() };
         receiver.losses.on_lost(1);
         let receiver = Some(receiver);
         let mut one_way = OneWayCounts { sender, receiver, ..OneWayCounts::default() };
-        put_down_tail(&mut one_way);
+        count_tail(&mut one_way);
         let receiver = one_way.receiver.expect("it was there");
         let ReceiverCounts { losses, unattributed, .. } = &receiver;
         assert_eq!((receiver.lost(), *unattributed, losses.longest()), (4, 3, 3));

@@ -2,8 +2,7 @@
 //!
 //! A lost connection never ends a trial here; only an agent that lost the run does.
 
-use super::state::{Link, Running, State};
-use super::{Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Session};
+use super::state::{Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Link, Running, Session, State};
 use crate::clock::{Driver, Stamp};
 use crate::flow::LATE_MAX;
 use crate::session::hello;
@@ -212,8 +211,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::driver::state::{REACH_MAX, Task};
     use crate::session::driver::tests::{NOW, actions, after, granted, idle, names, say};
-    use crate::session::driver::{REACH_MAX, Task};
     use crate::wire::control::RunId;
 
     fn attached(trial: Option<u32>, granted: bool) -> Message {

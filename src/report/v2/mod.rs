@@ -1,314 +1,30 @@
 //! Reports of format 2, converted once when they are read: their flat rows become sites, trials
 //! and accounts. What that format did not keep stays unknown.
+//!
+//! `format` has that format's types; this file converts them.
 
-use super::record::{
-    self, Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord,
-    OutageRecord, Percentiles, PlanRecord, Report, RequirementRecord, SiteRecord, TcpFigures,
-    TimestampMethod, TrialFigures, TrialRecord,
-};
+mod format;
+
 use crate::account::{
     AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, Fact as _, HostCounts, Invalid, Marks,
     OneWayCounts, Outcome, PathMtu, ProbeCounts, ReceiverCounts, RoundTripCounts, SenderCounts,
-    Series, Silence, Silences, Status, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts,
-    TcpSample, TcpSenderCounts, Timestamping, Waiting,
+    Series, Silence, Silences, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts, TcpSenderCounts,
+    Timestamping,
 };
 use crate::direction::{Direction, PerDirection};
-use crate::framing::{IpVersion, Layer};
 use crate::plan::PROBES_PER_SECOND;
+use crate::report::record::{
+    self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteRecord,
+    TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
+};
 use crate::stats::delays::Delays;
 use crate::stats::loss_bursts::LossBursts;
-use crate::verdict::Verdict;
-use serde::Deserialize;
+use format::{
+    AskedV2, DelaysV2, DoubtV2, FindingV2, HostV2, KindV2, LinkV2, LossPeriodsV2, RowV2, SiteV2,
+    StampMethodV2, TcpBufferV2, TcpInfoV2, TcpV2,
+};
 
-/// The format's name.
-pub(super) const FORMAT: &str = "linkqual-report/2";
-
-/// A report as that format has it. Only what is converted stands here and below.
-#[derive(Deserialize)]
-pub(super) struct ReportV2 {
-    verdict: Verdict,
-    complete: bool,
-    reason: Option<String>,
-    program: String,
-    run: String,
-    started_at: String,
-    ended_at: String,
-    plan: Option<PlanRecord>,
-    link: LinkV2,
-    sites: Vec<SiteV2>,
-    asked: AskedV2,
-    notes: Vec<String>,
-    findings: Vec<FindingV2>,
-    trials: Vec<RowV2>,
-    doubts: Vec<DoubtV2>,
-}
-
-#[derive(Deserialize)]
-struct LinkV2 {
-    name: Option<String>,
-    circuit: Option<String>,
-    port_rate_bit_s: Option<u64>,
-    committed_bit_s: PerDirection<Option<u64>>,
-    rate_layer: Layer,
-    vlan_tags: u8,
-    extra_overhead_bytes: u16,
-}
-
-#[derive(Deserialize)]
-struct SiteV2 {
-    site: String,
-    agent: String,
-    address: Option<String>,
-    driver_address: Option<String>,
-    agent_program: Option<String>,
-    requested_by: Option<String>,
-    role: Option<String>,
-    ip: IpVersion,
-    reason: Option<String>,
-    granted_rate_max_bit_s: Option<u64>,
-    granted_duration_max_s: Option<f64>,
-    path_mtu_bytes: Option<u32>,
-    path_mtu_tried_bytes: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct AskedV2 {
-    confidence: f64,
-    requirements: Vec<RequirementRecord>,
-}
-
-#[derive(Deserialize)]
-struct FindingV2 {
-    site: String,
-    metric: String,
-    direction: String,
-    relation: BoundText,
-    bound: f64,
-    value: Option<f64>,
-    low: Option<f64>,
-    high: Option<f64>,
-    unit: String,
-    verdict: Verdict,
-    reason: String,
-    trial: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct DoubtV2 {
-    metrics: Vec<String>,
-    direction: Option<Direction>,
-    site: String,
-    trial: Option<usize>,
-    bias: String,
-    packets: Option<u64>,
-    text: String,
-}
-
-#[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum KindV2 {
-    Idle,
-    Udp,
-    Tcp,
-}
-
-/// A trial in one direction: what is of the whole trial stands in its forward row.
-#[derive(Deserialize)]
-struct RowV2 {
-    trial: usize,
-    site: String,
-    kind: KindV2,
-    direction: Direction,
-    tested: bool,
-    status: Status,
-    reason: Option<String>,
-    verdict: Option<Verdict>,
-    verdict_reason: Option<String>,
-    started_at: Option<String>,
-    ended_at: Option<String>,
-    duration_s: f64,
-    streams: u32,
-    payload_bytes: Option<u32>,
-    probe_packets_s: Option<u64>,
-    offered_packets_s: Option<u64>,
-    offered_bit_s: Option<u64>,
-    goodput_bit_s: Option<u64>,
-    goodput_p5_bit_s: Option<u64>,
-    required_bit_s: Option<u64>,
-    headroom_ratio: Option<f64>,
-    capacity: bool,
-    sent_packets: Option<u64>,
-    refused_packets: Option<u64>,
-    queue_dropped_packets: Option<u64>,
-    unreachable_packets: Option<u64>,
-    received_packets: Option<u64>,
-    lost_packets: Option<u64>,
-    loss_ratio: Option<f64>,
-    duplicate_packets: Option<u64>,
-    reordered_packets: Option<u64>,
-    late_packets: Option<u64>,
-    host_dropped_packets: Option<u64>,
-    unattributed_packets: Option<u64>,
-    lost_in_catch_up_packets: Option<u64>,
-    paused_packets: Option<u64>,
-    skipped_packets: Option<u64>,
-    rejected_packets: Option<u64>,
-    steady_sent_packets: Option<u64>,
-    steady_received_packets: Option<u64>,
-    steady_on_time_packets: Option<u64>,
-    loss_periods: Option<LossPeriodsV2>,
-    outages: Option<Vec<OutageRecord>>,
-    silences: Vec<Silence>,
-    tcp: Option<TcpV2>,
-    rtt_us: Option<Percentiles>,
-    jitter_us: Option<f64>,
-    jitter_rfc3550_us: Option<f64>,
-    probe_sent_packets: Option<u64>,
-    probe_received_packets: Option<u64>,
-    dscp: u8,
-    probe_remarked_packets: Option<u64>,
-    dscp_received: Option<u8>,
-    probe_late_packets: Option<u64>,
-    stamping: Option<StampingV2>,
-    clock_offset_us: Option<f64>,
-    clock_offset_error_us: Option<f64>,
-    clock_jumps: Option<u64>,
-    clock_skew_ppm: Option<f64>,
-    send_lateness_us: Option<Percentiles>,
-    sending: Option<SendingV2>,
-    sent_by_second: Vec<u64>,
-    received_by_second: Vec<u64>,
-    rtt_delays: Option<DelaysV2>,
-    variation_delays: DelaysV2,
-    sender_host: HostV2,
-    receiver_host: HostV2,
-}
-
-#[derive(Deserialize)]
-struct SendingV2 {
-    burst_packets: u32,
-    burst_packets_seen: Option<u32>,
-    segmented_packets: Option<u64>,
-    waiting: Option<Waiting>,
-    send_buffer_bytes: Option<u64>,
-    receive_buffer_bytes: Option<u64>,
-}
-
-#[derive(Deserialize)]
-enum StampMethodV2 {
-    #[serde(rename = "kernel transmit and receive stamps")]
-    Kernel,
-    #[serde(rename = "user-space transmit stamps")]
-    UserSpaceTransmit,
-}
-
-#[derive(Deserialize)]
-struct StampingV2 {
-    method: StampMethodV2,
-    exchanges: u64,
-    by_kernel: u64,
-    probe_left_by_kernel: u64,
-    probe_came_by_kernel: u64,
-    reply_left_by_kernel: u64,
-    reply_came_by_kernel: u64,
-}
-
-#[derive(Deserialize)]
-struct LossPeriodsV2 {
-    count: u64,
-    longest: u64,
-    squares: String,
-    clusters: Vec<ClusterV2>,
-}
-
-#[derive(Deserialize)]
-struct ClusterV2 {
-    count: u64,
-    squares: String,
-}
-
-#[derive(Default, Deserialize)]
-struct DelaysV2 {
-    histogram: String,
-    lost: u64,
-    min_ns: Option<u64>,
-    max_ns: Option<u64>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-struct HostV2 {
-    queue_drops: u64,
-    kernel_drops: u64,
-    checksum_errors: u64,
-    clock_steps: u64,
-    stamp_noise_ns: Option<u64>,
-    #[serde(default)]
-    card_stamps: bool,
-}
-
-#[derive(Deserialize)]
-struct TcpV2 {
-    path_mtu_bytes: u32,
-    congestion_control_asked: String,
-    congestion_control: Option<String>,
-    sent_bytes: Option<u64>,
-    received_bytes: Option<u64>,
-    ended: Option<bool>,
-    warm_up_s: Option<f64>,
-    goodput_p50_bit_s: Option<u64>,
-    goodput_seconds: Option<u64>,
-    received_bytes_by_second: Vec<u64>,
-    began_ns: Option<u64>,
-    retransmit_ratio: Option<f64>,
-    info: Option<TcpInfoV2>,
-    samples: Vec<TcpSampleV2>,
-    rtt_us: Option<Percentiles>,
-    held_up_s: Option<f64>,
-    round_trip_us: Option<f64>,
-    send_buffer: Option<TcpBufferV2>,
-    receive_buffer: Option<TcpBufferV2>,
-    verify: bool,
-    checked_bytes: Option<u64>,
-    damaged_bytes: Option<u64>,
-    damage: Option<TcpDamageV2>,
-    broken: Option<String>,
-    refused: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct TcpBufferV2 {
-    needed_bytes: u64,
-    tuned_max_bytes: Option<u64>,
-    granted_bytes: Option<u64>,
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct TcpDamageV2 {
-    stream: u32,
-    first_byte: u64,
-    last_byte: u64,
-}
-
-#[derive(Deserialize)]
-struct TcpInfoV2 {
-    rtt_us: u64,
-    min_rtt_us: Option<u64>,
-    cwnd_segments: u64,
-    mss_bytes: u32,
-    timestamps: bool,
-    retransmitted_segments: u64,
-    sent_bytes: Option<u64>,
-    retransmitted_bytes: Option<u64>,
-    duplicate_segments: Option<u64>,
-    reordered: Option<u64>,
-    busy_us: Option<u64>,
-    receiver_limited_us: Option<u64>,
-    buffer_limited_us: Option<u64>,
-}
-
-/// Named alike in both formats.
-type TcpSampleV2 = TcpSample;
+pub(super) use format::{FORMAT, ReportV2};
 
 /// The report in the present format, judged as it was.
 pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
@@ -579,7 +295,7 @@ fn sender(row: &RowV2, sent: u64) -> Result<SenderCounts, Invalid> {
         paused: count(row.paused_packets, "paused_packets")?,
         skipped: count(row.skipped_packets, "skipped_packets")?,
         steady: count(row.steady_sent_packets, "steady_sent_packets")?,
-        per_second: Series::from_seconds(row.sent_by_second.clone()),
+        per_second: series(&row.sent_by_second, "sent_by_second")?,
         segmented: sending.and_then(|sending| sending.segmented_packets).unwrap_or(0),
         burst: sending.and_then(|sending| sending.burst_packets_seen).unwrap_or(0),
         waiting: sending.and_then(|sending| sending.waiting).unwrap_or_default(),
@@ -606,7 +322,7 @@ fn receiver(row: &RowV2, received: u64) -> Result<ReceiverCounts, Invalid> {
         rejected: count(row.rejected_packets, "rejected_packets")?,
         steady: count(row.steady_received_packets, "steady_received_packets")?,
         steady_on_time: count(row.steady_on_time_packets, "steady_on_time_packets")?,
-        per_second: Series::from_seconds(row.received_by_second.clone()),
+        per_second: series(&row.received_by_second, "received_by_second")?,
         losses,
         lost_in_excess: count(row.lost_in_catch_up_packets, "lost_in_catch_up_packets")?,
         buffer_octets: sending.and_then(|sending| sending.receive_buffer_bytes).unwrap_or(0),
@@ -643,6 +359,12 @@ fn count(value: Option<u64>, name: &str) -> Result<u64, Invalid> {
         }
         count => Ok(count),
     }
+}
+
+/// The counts of each second.
+fn series(seconds: &[u64], name: &str) -> Result<Series, Invalid> {
+    let seconds = seconds.iter().map(|second| count(Some(*second), name));
+    Ok(Series::from_seconds(seconds.collect::<Result<_, _>>()?))
 }
 
 fn host(old: &HostV2) -> Result<HostCounts, Invalid> {
@@ -732,12 +454,9 @@ fn buffer(old: &TcpBufferV2) -> Result<TcpBuffer, Invalid> {
 /// Its times without an arrival stand among the row's own.
 fn tcp_receiver(tcp: &TcpV2) -> Result<Option<TcpReceiverCounts>, Invalid> {
     let Some(octets) = tcp.received_bytes else { return Ok(None) };
-    for octets in &tcp.received_bytes_by_second {
-        count(Some(*octets), "tcp.received_bytes_by_second")?;
-    }
     Ok(Some(TcpReceiverCounts {
         octets: count(Some(octets), "tcp.received_bytes")?,
-        per_second: Series::from_seconds(tcp.received_bytes_by_second.clone()),
+        per_second: series(&tcp.received_bytes_by_second, "tcp.received_bytes_by_second")?,
         began_ns: tcp.began_ns,
         ended: tcp.ended.unwrap_or(false),
         checked: tcp.checked_bytes.map(|octets| TcpChecked {
@@ -750,4 +469,30 @@ fn tcp_receiver(tcp: &TcpV2) -> Result<Option<TcpReceiverCounts>, Invalid> {
         buffer: tcp.receive_buffer.as_ref().map(buffer).transpose()?,
         ..TcpReceiverCounts::default()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_with_more_than_any_run_counts_are_no_series() {
+        assert_eq!(series(&[COUNT_MAX, 0], "x").map(|series| series.total()), Ok(COUNT_MAX));
+        assert!(series(&[0, COUNT_MAX + 1], "x").is_err());
+    }
+
+    /// The text of a report adds seconds up.
+    #[test]
+    fn a_report_with_an_absurd_second_is_refused() {
+        let sound = include_str!("../../../tests/it/golden/sound.json");
+        for name in ["sent_by_second", "received_by_second"] {
+            let mut report: serde_json::Value = serde_json::from_str(sound).expect("JSON");
+            let rows = report["trials"].as_array_mut().expect("a list");
+            let row =
+                rows.iter_mut().find(|row| row[name].as_array().is_some_and(|s| !s.is_empty()));
+            row.expect("a load")[name] = serde_json::json!([u64::MAX, 1]);
+            let error = Report::parse(&report.to_string()).expect_err("absurd").to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
 }

@@ -1,0 +1,204 @@
+//! What the agent's half of the conversation holds, and until when each part of it waits:
+//! connections, runs and their trials, and the actions that its host is to take.
+//!
+//! It never says anything: what follows a state is decided where it is consumed.
+
+use crate::account::{Claim, HostFacts, SenderCounts, TcpReceiverCounts, TcpSenderCounts};
+use crate::clock::{Agent, Stamp};
+use crate::flow::{LATE_MAX, Stream, TcpStream};
+use crate::framing::Framing;
+use crate::plan::Trial;
+use crate::policy::{Grant, Role};
+use crate::session::{ANSWER_MAX, QUIET_MAX};
+use crate::units::Span;
+use crate::wire::StreamNumber;
+use crate::wire::control::{Account, Message, RunId, Secrets};
+use crate::wire::key::PublicKey;
+use crate::wire::record::Record;
+use std::collections::{BTreeMap, VecDeque};
+
+/// How long a driver that is admitted may do nothing.
+const IDLE_MAX: Span = Span::from_secs(60);
+
+/// How long after its end a grant still holds its slot, for the accounts of its last trial.
+const GRACE: Span = LATE_MAX.plus(Span::from_secs(5));
+
+/// Runs that are over of which a record is kept: the oldest gives way.
+pub const RECORDS_MAX: usize = 64;
+
+/// How long a record is kept.
+pub const RECORD_SPAN: Span = Span::from_secs(3_600);
+
+/// A connection to a driver, by its number.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ConnectionId(pub u64);
+
+/// A trial of a run.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct TrialId {
+    /// The run.
+    pub run: RunId,
+    /// The trial's number in it.
+    pub number: u32,
+}
+
+/// What the machine has to ask its host for.
+pub trait Host: Send {
+    /// Secrets for `stream` that nobody can guess: the machine has no randomness of its own.
+    fn secrets(&mut self, stream: StreamNumber) -> Secrets;
+
+    /// Why this host cannot carry its end of `trial`; `None` where it can.
+    fn lacks(&self, trial: &Trial) -> Option<String>;
+
+    /// What it is.
+    fn facts(&self) -> HostFacts;
+}
+
+/// What the hands are to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Say this.
+    Say(ConnectionId, Message),
+    /// Close this connection once all has been said.
+    Close(ConnectionId),
+    /// Expect the handshakes of these streams, from the driver of this connection, and the
+    /// connections of these TCP streams.
+    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>),
+    /// Send what is to be sent.
+    Start(TrialId),
+    /// The driver's account of a stream that comes from it.
+    Sent(TrialId, StreamNumber, SenderCounts),
+    /// End the trial now; what it has counted is still told.
+    Stop(TrialId),
+    /// Keep this beyond the program's end, in the place of what is kept of the run.
+    Keep(Box<Record>),
+    /// Nothing of this run needs to be kept any more.
+    Forget(RunId),
+    /// For the log.
+    Note(String),
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) who: String,
+    pub(super) key: PublicKey,
+    pub(super) framing: Framing,
+    pub(super) greeted: bool,
+    pub(super) run: Option<RunId>,
+    pub(super) idle_since: Stamp<Agent>,
+}
+
+/// The agent's half of all its conversations.
+pub struct Session {
+    pub(super) role: Role,
+    pub(super) host: Box<dyn Host>,
+    pub(super) peers: BTreeMap<ConnectionId, Peer>,
+    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) actions: VecDeque<Action>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("peers", &self.peers).field("runs", &self.runs).finish()
+    }
+}
+
+/// A run, and what is kept of it.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) who: String,
+    pub(super) owner: PublicKey,
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) closed_at: Stamp<Agent>,
+    pub(super) spent: Span,
+    pub(super) phase: Phase,
+    pub(super) trial: Option<Running>,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It holds a slot.
+    Granted(Grant),
+    /// It holds nothing; what its last trial counted is kept.
+    Over { at: Stamp<Agent> },
+}
+
+/// A trial under way, or the last one of its run.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) number: u32,
+    pub(super) started_at: Option<Stamp<Agent>>,
+    pub(super) heard: Stamp<Agent>,
+    pub(super) closings: Vec<(StreamNumber, Claim<SenderCounts>)>,
+    /// The TCP streams of each way together: one by one, they would be more than a frame.
+    pub(super) tcp_sender: Option<TcpSenderCounts>,
+    pub(super) tcp_receiver: Option<TcpReceiverCounts>,
+    pub(super) account: Account,
+    pub(super) part: Part,
+}
+
+/// How far a trial has come.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Its threads run until all is counted, or until they are stopped.
+    Open { trial: Trial, secrets: Vec<Secrets>, stop_at: Stamp<Agent> },
+    /// Its threads have been told to end, and tell what they have counted.
+    Stopped,
+    /// All is counted.
+    Counted,
+}
+
+impl Running {
+    /// Whether packets of it are still due, or would be once it is started.
+    pub(super) fn may_send(&self, now: Stamp<Agent>) -> bool {
+        let Part::Open { trial, .. } = &self.part else { return false };
+        let ends_at = |started: Stamp<Agent>| started.after_nanos(trial.duration().nanos());
+        self.started_at.is_none_or(|started_at| now < ends_at(started_at))
+    }
+
+    pub(super) const fn stop_at(&self) -> Option<Stamp<Agent>> {
+        match &self.part {
+            Part::Open { stop_at, .. } => Some(*stop_at),
+            Part::Stopped | Part::Counted => None,
+        }
+    }
+}
+
+impl Run {
+    pub(super) const fn grant(&self) -> Option<&Grant> {
+        match &self.phase {
+            Phase::Granted(grant) => Some(grant),
+            Phase::Over { .. } => None,
+        }
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// When its phase ends, whoever is alive: a grant with its time, or a second after its driver
+    /// fell silent; a record with its hour.
+    pub(super) fn until(&self) -> Stamp<Agent> {
+        let grant = match &self.phase {
+            Phase::Granted(grant) => grant,
+            Phase::Over { at } => return at.after_nanos(RECORD_SPAN.nanos()),
+        };
+        let grant_end = grant.ends_at().after_nanos(GRACE.nanos());
+        if self.connection.is_some() {
+            return grant_end;
+        }
+        let heard = self.trial.as_ref().map_or(self.closed_at, |running| running.heard);
+        grant_end.min(heard.max(self.closed_at).after_nanos(QUIET_MAX.nanos()))
+    }
+}
+
+impl Session {
+    pub(super) fn peer_until(&self, peer: &Peer) -> Option<Stamp<Agent>> {
+        let granted = || self.runs.get(&peer.run?)?.grant();
+        match peer.greeted {
+            false => Some(peer.idle_since.after_nanos(ANSWER_MAX.nanos())),
+            true if granted().is_some() => None,
+            true => Some(peer.idle_since.after_nanos(IDLE_MAX.nanos())),
+        }
+    }
+}
