@@ -4,6 +4,9 @@
 //! A run has links, a link has sites, a site has trials, and a trial has what both ends counted, as
 //! they counted it ([`crate::account`]). Findings, caveats and figures follow from that.
 
+#[cfg(test)]
+mod docs;
+
 use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
@@ -447,24 +450,4 @@ pub struct Percentiles {
     pub samples: u64,
     /// Number of samples that were lost.
     pub lost: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The schema in the repository is that of the types. To accept a change of the interface:
-    /// `UPDATE_SCHEMA=1 cargo test schema`.
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
-    fn the_schema_in_the_repository_is_that_of_the_types() {
-        let schema = schemars::schema_for!(Report);
-        let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/report.schema.json");
-        if std::env::var("UPDATE_SCHEMA").is_ok() {
-            std::fs::write(path, &text).expect("the schema is writable");
-        }
-        let kept = std::fs::read_to_string(path).expect("the schema is there");
-        assert_eq!(kept, text, "report.schema.json is not that of the types");
-    }
 }
