@@ -9,19 +9,19 @@ use crate::validity::{Bias, Caveat, caveats};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The run of one requirement, or of a run: the worst of its requirements.
+/// The verdict on one requirement, or on a run: the worst of its requirements.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 #[must_use]
 pub enum Verdict {
-    /// The line meets the requirement.
+    /// The link meets the requirement.
     Pass,
-    /// The evidence is too little at the confidence asked; never counts as a pass.
+    /// There is too little evidence at the confidence level asked for; never counts as a pass.
     Inconclusive,
-    /// The tester was the limit, not the line.
+    /// The tester was the limit, not the link.
     Invalid,
-    /// The line does not meet the requirement.
+    /// The link does not meet the requirement.
     Fail,
 }
 

@@ -4,21 +4,21 @@
 use crate::direction::PerDirection;
 use serde::{Deserialize, Serialize};
 
-/// A trial: probes, and a load beside them or none.
+/// What a trial sends: probes, and at most one load (UDP or TCP) beside them.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AskedTrial {
-    /// How long packets are due, in ns.
+    /// Duration in which packets are due, in ns.
     pub duration_ns: u64,
-    /// The differentiated services code point of every packet, 0 to 63.
+    /// DSCP of every packet, a number from 0 to 63.
     #[serde(default)]
     pub dscp: u8,
-    /// Probes due each second.
+    /// Probes due per second.
     pub probe_packets_s: u64,
-    /// Its UDP load; null where it has none.
+    /// The UDP load; null if there is none.
     #[serde(default)]
     pub udp: Option<AskedUdp>,
-    /// Its TCP load; null where it has none.
+    /// The TCP load; null if there is none.
     #[serde(default)]
     pub tcp: Option<AskedTcp>,
 }
@@ -27,16 +27,18 @@ pub struct AskedTrial {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AskedUdp {
-    /// Packets due each second of all streams together, by direction; null where none are sent.
+    /// Packets due per second in all streams together, by direction; null for a direction without
+    /// load.
     pub packets_s: PerDirection<Option<u64>>,
-    /// Streams in each direction.
+    /// Number of streams in each direction.
     pub streams: u32,
-    /// Octets of UDP payload of each packet.
+    /// Octets of UDP payload per packet.
     pub payload_octets: u32,
-    /// Whether the load is sent as fast as possible, up to that rate: its loss and delay are then
-    /// not judged.
+    /// Whether the load is sent as fast as possible, up to that rate. Its loss and delay are not
+    /// judged then.
     pub capacity: bool,
-    /// The most octets of payload of a stream sent at once; null where that follows from its rate.
+    /// Maximum octets of payload that a stream sends at once; null for the default, which depends
+    /// on the rate.
     #[serde(default)]
     pub burst_max_octets: Option<u32>,
 }
@@ -45,20 +47,21 @@ pub struct AskedUdp {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AskedTcp {
-    /// The most payload of all streams together, in bit/s, by direction; null where none is sent.
+    /// Maximum payload of all streams together, in bit/s, by direction; null for a direction
+    /// without load.
     pub payload_bit_s: PerDirection<Option<u64>>,
-    /// Streams in each direction.
+    /// Number of streams in each direction.
     pub streams: u32,
     /// Octets of the largest IP packet that crosses the path.
     pub path_mtu_octets: u32,
-    /// The congestion control asked for, by the kernel's name.
+    /// The congestion control that was requested, by its name in the kernel.
     pub congestion_control: String,
     /// Whether the load is sent as fast as possible, up to that rate.
     pub capacity: bool,
     /// Whether receivers compare the payload received with the payload sent.
     #[serde(default)]
     pub verify: bool,
-    /// The round trip of the idle link in ns, which buffers are to span; null where not known.
+    /// Round-trip time of the idle link, in ns, which the buffers are sized for; null if not known.
     #[serde(default)]
     pub idle_round_trip_ns: Option<u64>,
 }

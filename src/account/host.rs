@@ -3,24 +3,25 @@
 use super::{Fact, Invalid};
 use serde::{Deserialize, Serialize};
 
-/// What a host reports against itself while a trial ran.
+/// What a host counted of its own drops, errors and clock while a trial ran.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct HostCounts {
-    /// Packets that its interface's queue dropped.
+    /// Packets that the queue of its interface dropped.
     pub queue_drops: u64,
-    /// Packets that its kernel or network card dropped before any socket.
+    /// Packets that its kernel or network card dropped before they reached a socket.
     pub kernel_drops: u64,
     /// Datagrams with a wrong UDP checksum.
     pub checksum_errors: u64,
-    /// Steps of its wall clock.
+    /// Number of times that its wall clock was stepped.
     pub clock_steps: u64,
-    /// Noise of its timestamps: from the kernel's transmit to its receive timestamp of a datagram
-    /// that it sends itself, the 99th percentile of a hundred, in ns; null where not measured.
+    /// Noise of its timestamps, in ns: from the kernel's transmit timestamp to its receive
+    /// timestamp of a datagram over its own loopback, the 99th percentile of 100; null if not
+    /// measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp_noise_ns: Option<u64>,
-    /// Whether its network card, not its kernel, stamped the probes.
+    /// Whether its network card, and not its kernel, timestamped the probes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hardware_timestamps: bool,
 }
@@ -31,16 +32,16 @@ impl Fact for HostCounts {
     }
 }
 
-/// What a host is.
+/// A host.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct HostFacts {
     /// Its kernel's name and release, such as `Linux 6.1.0`.
     pub kernel: String,
-    /// Its processors' architecture, such as `x86_64`.
+    /// Its processor architecture, such as `x86_64`.
     pub machine: String,
-    /// How many processors this program may use.
+    /// Number of processors that the program may use.
     pub processors: u32,
 }
 

@@ -8,14 +8,14 @@ use crate::direction::Direction;
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
 
-/// How far a trial came.
+/// How far a trial got.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It ran to its end, and both ends reported what they counted.
     Ok,
-    /// It was cut short, or one end's account is missing or cannot be so.
+    /// It was cut short, or the account of one end is missing or not valid.
     Partial,
     /// The agent did not allow it.
     Refused,
@@ -24,24 +24,27 @@ pub enum Status {
     NotRun,
 }
 
-/// One direction of a trial: of its load, or of its probes where it was idle.
+/// What both ends counted in one direction of a trial: of its load, or of its probes if there was
+/// no load.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct OneWayCounts {
-    /// What the sender counted; null where its account is missing.
+    /// What the sender counted; null if its account is missing.
     pub sender: Option<SenderCounts>,
-    /// What the receiver counted; null where its account is missing.
+    /// What the receiver counted; null if its account is missing.
     pub receiver: Option<ReceiverCounts>,
-    /// What the sender counted of TCP; null where its account is missing, or there was none.
+    /// What the sender of TCP counted; null if its account is missing, or there was no TCP.
     pub tcp_sender: Option<TcpSenderCounts>,
-    /// What the receiver counted of TCP; null likewise.
+    /// What the receiver of TCP counted; null if its account is missing, or there was no TCP.
     pub tcp_receiver: Option<TcpReceiverCounts>,
-    /// Times of 50 ms and more in which neither load nor probe arrived: what outages are made of.
+    /// Intervals of 50 ms or more in which neither load nor probes arrived. Outages are derived
+    /// from them.
     pub silences: Silences,
-    /// What the probes showed of this direction.
+    /// What the probes showed in this direction.
     pub probes: ProbeCounts,
-    /// What throughput is recomputed from.
+    /// The evidence that throughput is recomputed from; absent if throughput was judged by due
+    /// times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput: Option<ThroughputEvidence>,
 }
@@ -51,48 +54,48 @@ pub struct OneWayCounts {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RoundTripCounts {
-    /// Round trips of the probes, the agent's own time taken out.
+    /// Round-trip times of the probes in ns, without the time spent in the agent.
     pub delays: Delays,
-    /// Probes sent too late to read a delay from.
+    /// Probes that were sent too late for a delay measurement.
     pub late_probes: u64,
-    /// What stamped the others that were answered.
+    /// What timestamped the other probes that were answered.
     pub timestamping: Timestamping,
-    /// How far the agent's clock is ahead; null where no probe was answered.
+    /// Offset between the two clocks; null if no probe was answered.
     pub clock_offset: Option<ClockOffset>,
-    /// How often the two clocks' relation jumped.
+    /// Number of steps seen in the offset between the two clocks.
     pub clock_steps: u64,
 }
 
-/// The largest packet that crossed a path both ways unfragmented.
+/// The path MTU: the largest IP packet that crosses the path unfragmented both ways.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathMtu {
     /// Its octets, IP header included.
     pub octets: u32,
-    /// Octets of the largest that was tried.
+    /// Octets of the largest packet that was tried.
     pub tried_octets: u32,
 }
 
-/// What happened in a trial. Which trial that was, who keeps it knows.
+/// What happened in a trial. Whoever keeps it knows which trial that was.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outcome {
-    /// How far it came.
+    /// Whether it ran to its end.
     pub status: Status,
-    /// Why it came no farther.
+    /// Why the status is not `ok`; null if it is.
     pub reason: Option<String>,
     /// When its first packet was due, in ns since 1970-01-01 UTC by the driver's wall clock; null
-    /// where none was sent.
+    /// if none was sent.
     pub started_ns: Option<u64>,
-    /// Driver to agent.
+    /// Counts of the direction from driver to agent.
     pub forward: OneWayCounts,
-    /// Agent to driver.
+    /// Counts of the direction from agent to driver.
     pub reverse: OneWayCounts,
-    /// Driver to agent and back.
+    /// The round trip, from driver to agent and back.
     pub round_trip: RoundTripCounts,
-    /// What the driver's host reported against itself.
+    /// Drops, errors and clock steps of the driver's host.
     pub driver_host: HostCounts,
-    /// What the agent's host reported against itself.
+    /// Drops, errors and clock steps of the agent's host.
     pub agent_host: HostCounts,
 }
 

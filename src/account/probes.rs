@@ -11,16 +11,16 @@ const FOLLOW_UPS_MAX: usize = 1_024;
 /// The highest differentiated services code point.
 const DSCP_MAX: u8 = 63;
 
-/// How probes were marked when they arrived.
+/// DSCP of the probes when they arrived.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Marks {
-    /// Probes whose mark the kernel reported.
+    /// Probes whose DSCP the kernel reported on arrival.
     pub seen: u64,
-    /// Of those: probes that arrived with another mark than they were sent with.
+    /// Of those: probes that arrived with another DSCP than they were sent with.
     pub changed: u64,
-    /// The mark of the last of those, 0 to 63; null where there was none.
+    /// DSCP of the last of those, a number from 0 to 63; null if there was none.
     pub other: Option<u8>,
 }
 
@@ -78,22 +78,22 @@ impl Fact for ReflectorCounts {
     }
 }
 
-/// What stamped the exchanges that delays are read from, each of four times. Where the kernel gave
-/// none, the program read the clock, which makes a delay longer, never shorter.
+/// What took the four timestamps of each probe and its reply (T1 to T4). Where the kernel has none,
+/// the program reads the clock, which makes a delay longer, never shorter.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Timestamping {
     /// Probes that were answered and were not sent late.
     pub exchanges: u64,
-    /// Exchanges with all four times by the kernel, or by the network card.
+    /// Of those: probes with all four timestamps by the kernel or the network card.
     pub by_kernel: u64,
-    /// T1 by the kernel: the probe left the driver.
+    /// Probes with T1 by the kernel: the probe left the driver.
     pub probe_sent: u64,
-    /// T2 by the kernel: the probe reached the agent.
+    /// Probes with T2 by the kernel: the probe arrived at the agent.
     pub probe_received: u64,
-    /// T3 by the kernel: the reply left the agent, and a follow-up said when.
+    /// Probes with T3 by the kernel: the reply left the agent, as a follow-up reported.
     pub reply_sent: u64,
-    /// T4 by the kernel: the reply reached the driver.
+    /// Probes with T4 by the kernel: the reply arrived at the driver.
     pub reply_received: u64,
 }
 
@@ -105,23 +105,23 @@ impl Timestamping {
     }
 }
 
-/// What the probes showed of one direction.
+/// What the probes showed in one direction. In reverse, the replies are the probes.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProbeCounts {
-    /// Probes sent this way, in reverse replies; null where the end that knows did not report.
+    /// Probes sent; null if the end that counts them did not report.
     pub sent: Option<u64>,
-    /// Probes received this way, in reverse replies, each once; null likewise.
+    /// Probes received, each counted once; null if the end that counts them did not report.
     pub received: Option<u64>,
-    /// One-way delays above their minimum, clock skew removed.
+    /// One-way delays above their minimum in ns, with the clock skew removed.
     pub variation: Delays,
-    /// RFC 3550 jitter in ns.
+    /// RFC 3550 jitter in ns; null if not known.
     pub jitter_rfc3550_ns: Option<f64>,
-    /// How fast the agent's clock ran against the driver's, in parts per million, by this direction
-    /// alone.
+    /// Clock skew, estimated from this direction alone, in parts per million: how fast the agent's
+    /// clock runs against the driver's; null if not known.
     pub skew_ppm: Option<f64>,
-    /// How they were marked when they arrived; null where the end that knows did not report.
+    /// DSCP on arrival; null if the end that reads it did not report.
     pub marks: Option<Marks>,
 }
 
@@ -136,13 +136,13 @@ impl ProbeCounts {
     }
 }
 
-/// How far the agent's clock is ahead of the driver's.
+/// Offset between the two clocks, with its error bound.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ClockOffset {
-    /// How far it is ahead, in ns.
+    /// How far the agent's clock is ahead of the driver's, in ns; negative if it is behind.
     pub agent_ahead_ns: i64,
-    /// The bound of that offset's error, in ns.
+    /// Error bound of that offset, in ns: the true offset is within plus or minus this.
     pub error_ns: u64,
 }
 

@@ -8,72 +8,72 @@ use serde::{Deserialize, Serialize};
 /// The most loss bursts of a direction that are listed one by one.
 pub const LOSS_BURSTS_MAX: usize = 10_000;
 
-/// What the receiver counted; accounts of several streams of one direction add up
-/// ([`Self::merge`]), and `streams` keeps them apart.
+/// What the receiver of UDP counted, in all streams of one direction together; `streams` lists them
+/// one by one.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ReceiverCounts {
-    /// Packets received in time, each once.
+    /// Packets received in time, each counted once.
     pub received: u64,
-    /// Packets received more than 2 s after they were due: lost for verdicts.
+    /// Packets received more than 2 s after they were due: verdicts count them as lost.
     pub late: u64,
-    /// Further copies of packets.
+    /// Packets received again: further copies.
     pub duplicate: u64,
-    /// Received packets that a later one had overtaken.
+    /// Received packets that arrived after a packet that was sent later.
     pub reordered: u64,
     /// Packets that the receiving host dropped: not lost by the link.
     pub host_dropped: u64,
-    /// Of the lost: packets that the receiving host may have dropped.
+    /// Of the lost packets: those that the receiving host may have dropped.
     pub unattributed: u64,
-    /// Arrivals outside what was granted.
+    /// Packets received that were outside what the agent had granted.
     pub rejected: u64,
-    /// Received packets that were due in the steady part of the trial.
+    /// Received packets that were due in the steady part of the trial (without 200 ms at each end).
     pub steady: u64,
     /// Received packets that arrived in the steady part, counted from the first arrival.
     pub steady_on_time: u64,
-    /// Octets of UDP payload of the received packets.
+    /// Octets of UDP payload in the received packets.
     pub octets: u64,
-    /// Received packets, by the second of their arrival, from the first arrival.
+    /// Packets received, by second of arrival, from the first arrival.
     pub per_second: Series,
     /// Lost and late packets by their pattern (RFC 3357).
     pub losses: LossBursts,
-    /// The loss bursts one by one.
+    /// The loss bursts, one by one.
     #[serde(skip_serializing_if = "LossBurstList::is_empty")]
     pub loss_bursts: LossBurstList,
-    /// Of the lost and late: packets that left in a catch-up beyond the burst bound.
+    /// Of the lost and late packets: those that were sent in a catch-up beyond the burst bound.
     pub lost_in_excess: u64,
-    /// When the first packet arrived, or would have, in ns of the receiver's clock; the earliest
-    /// of several streams. Null where none arrived.
+    /// When the first packet arrived (or was expected), in ns of the receiver's clock, the earliest
+    /// of several streams; null if none arrived.
     pub began_ns: Option<u64>,
-    /// Times of 50 ms and more without an arrival.
+    /// Intervals of 50 ms or more without an arrival.
     pub silences: Silences,
-    /// RFC 3550 jitter in ns, the largest of several streams.
+    /// RFC 3550 jitter in ns, the largest of several streams; null if not known.
     pub jitter_rfc3550_ns: Option<f64>,
-    /// Octets of the socket's receive buffer as the kernel granted it, the smallest of several
-    /// streams; 0 where it is not known.
+    /// Octets of the socket's receive buffer as granted by the kernel, the smallest of several
+    /// streams; 0 if not known.
     pub buffer_octets: u64,
-    /// Each stream's share.
+    /// The counts of each stream.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamReceived>,
 }
 
-/// One stream's share of what arrived: shows which of several paths loses.
+/// What the receiver of one UDP stream counted: shows which of several paths loses.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StreamReceived {
     /// The stream's number in the trial, from 1: forward streams before reverse ones.
     pub stream: u32,
-    /// Packets received in time, each once.
+    /// Packets received in time, each counted once.
     pub received: u64,
-    /// Packets that never arrived, and that the receiving host did not drop.
+    /// Packets that never arrived and that the receiving host did not drop.
     pub lost: u64,
     /// Packets received more than 2 s after they were due.
     pub late: u64,
-    /// Further copies of packets.
+    /// Packets received again: further copies.
     pub duplicate: u64,
-    /// Received packets that a later one had overtaken.
+    /// Received packets that arrived after a packet that was sent later.
     pub reordered: u64,
     /// Packets that the receiving host dropped.
     pub host_dropped: u64,
@@ -85,23 +85,23 @@ pub struct StreamReceived {
 pub struct LossBurst {
     /// The stream's number in the trial.
     pub stream: u32,
-    /// The sequence number of its first lost packet, from 0: divided by the stream's rate, when
-    /// it was sent.
+    /// Sequence number of its first lost packet, from 0. Divided by the packet rate of the stream:
+    /// when that packet was due.
     pub sequence: u64,
-    /// How many packets it lost.
+    /// Packets lost in it.
     pub packets: u64,
 }
 
-/// Loss bursts one by one, up to [`LOSS_BURSTS_MAX`]; those beyond are summed.
+/// Loss bursts one by one, up to 10 000 per direction; the rest are summed.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct LossBurstList {
-    /// The first ones of each stream, ordered by stream and sequence number.
+    /// The first bursts of each stream, ordered by stream and sequence number.
     pub listed: Vec<LossBurst>,
-    /// How many more there were.
+    /// Number of bursts that are not listed.
     pub beyond: u64,
-    /// Packets that those lost.
+    /// Packets lost in those.
     pub beyond_packets: u64,
 }
 

@@ -12,53 +12,53 @@ pub type Sequences = Range<u64>;
 /// Sequence numbers that left faster than a policer of the stream's rate has to let through.
 pub type Excess = Vec<Sequences>;
 
-/// What the sender counted: the authority for what was sent.
-///
-/// Accounts of several streams of one direction add up ([`Self::merge`]); `streams` keeps them
-/// apart.
+/// What the sender of UDP counted, in all streams of one direction together; `streams` lists them
+/// one by one. What was sent is what this account says.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SenderCounts {
     /// Packets that the sending kernel accepted.
     pub sent: u64,
-    /// Packets that this host's stack refused: never sent.
+    /// Packets that the sending host's network stack refused: never sent.
     pub refused: u64,
-    /// Of the refused: packets that the device's queue dropped and reported.
+    /// Of the refused: packets that the queue of the device dropped and reported.
     pub queue_dropped: u64,
-    /// Packets for which the path answered with an ICMP error, twice: never sent.
+    /// Packets that were never sent because the path had answered with an ICMP error twice.
     pub unreachable: u64,
-    /// Packets never offered, because the far end was silent.
+    /// Packets never sent because the far end had stopped responding.
     pub paused: u64,
-    /// Packets never offered, because this host was too slow.
+    /// Packets never sent because the sending host was too slow.
     pub skipped: u64,
-    /// Packets accepted that were due in the steady part of the trial.
+    /// Packets sent that were due in the steady part of the trial (without 200 ms at each end).
     pub steady: u64,
-    /// When the last accepted packet was due, in ns after the first.
+    /// When the last packet sent was due, in ns after the first.
     pub last_due_ns: u64,
-    /// Packets accepted, by the second in which they were due.
+    /// Packets sent, by the second in which they were due.
     pub per_second: Series,
-    /// First and one past the last sequence number of each catch-up beyond the burst bound. Of
-    /// several streams together it is empty, as sequence numbers are a stream's own.
+    /// Sequence numbers sent in catch-ups beyond the burst bound: the first of each catch-up, and
+    /// one past its last. Empty if there are several streams, as each has sequence numbers of its
+    /// own.
     pub excess: Excess,
-    /// How late packets left; those of a GSO batch all as late as its last.
+    /// How late packets were sent (scheduling delay), in ns; packets of a GSO batch are all as late
+    /// as its last.
     pub lateness: Delays,
-    /// Packets sent in GSO batches: fewer than `sent` where the kernel or device refused to
+    /// Packets sent in GSO batches: fewer than `sent` if the kernel or the device refused to
     /// segment.
     pub segmented: u64,
-    /// The most packets sent at once.
+    /// Maximum of packets sent at once.
     pub burst: u32,
-    /// How the sender waited for each packet's due time.
+    /// How the sender waited for the due time of each packet (pacing).
     pub waiting: Waiting,
-    /// Octets of the socket's send buffer as the kernel granted it, the smallest of several
-    /// streams; 0 where nothing was sent.
+    /// Octets of the socket's send buffer as granted by the kernel, the smallest of several
+    /// streams; 0 if nothing was sent.
     pub buffer_octets: u64,
-    /// Each stream's share.
+    /// The counts of each stream.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamSent>,
 }
 
-/// One stream's share of what was sent.
+/// What the sender of one UDP stream counted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -67,25 +67,25 @@ pub struct StreamSent {
     pub stream: u32,
     /// Packets that the sending kernel accepted.
     pub sent: u64,
-    /// Packets that this host's stack refused.
+    /// Packets that the sending host's network stack refused: never sent.
     pub refused: u64,
-    /// Packets never offered, because this host was too slow.
+    /// Packets never sent because the sending host was too slow.
     pub skipped: u64,
 }
 
-/// How a sender waits for a packet's due time. Of several streams, the least precise.
+/// How a sender waits for the due time of a packet. Of several streams, the least precise.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Waiting {
-    /// It did not wait: nothing was sent, or it went as fast as it could.
+    /// It did not wait: nothing was sent, or it sent as fast as it could.
     #[default]
     Never,
     /// Busy-wait for the last 60 us, at real-time priority.
     AwakeFirst,
     /// Busy-wait for the last 60 us.
     Awake,
-    /// Sleep alone: there are fewer processors than threads that send and receive.
+    /// Sleep only: there are fewer processors than threads that send and receive.
     Asleep,
 }
 

@@ -21,14 +21,15 @@ pub struct Series {
     minutes: Vec<Minute>,
 }
 
-/// Counts by the second of a trial: 1 s rows for its first hour, 60 s rows beyond.
+/// Counts by the second of a trial: 1 s rows for the first hour, 60 s rows after it. The field that
+/// holds the series says what is counted.
 #[derive(Clone, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Series"))]
 pub(super) struct Rows {
-    /// The count of each second, from 0 s on; at most 3600.
+    /// Count of each second from 0 s on, in the unit of the series; at most 3600 rows.
     seconds: Vec<u64>,
-    /// The seconds beyond the first hour, by the minute; absent where there are none.
+    /// The time after the first hour, by the minute; absent if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     minutes: Vec<Minute>,
 }
@@ -44,15 +45,15 @@ impl schemars::JsonSchema for Series {
     }
 }
 
-/// The seconds of one minute.
+/// One minute of a series.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Minute {
-    /// The sum of its seconds.
+    /// Sum of its seconds, in the unit of the series.
     pub count: u64,
-    /// The smallest of its seconds.
+    /// Smallest of its seconds, in the unit of the series.
     pub min: u64,
-    /// The largest of its seconds.
+    /// Largest of its seconds, in the unit of the series.
     pub max: u64,
 }
 

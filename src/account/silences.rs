@@ -10,22 +10,23 @@ pub const SILENCE_MIN: Span = Span::from_millis(50);
 /// The most silences of a direction that are kept; the shortest give way to longer ones.
 pub const SILENCES_MAX: usize = 10_000;
 
-/// A time without an arrival, in nanoseconds of the receiver's clock.
+/// An interval without an arrival.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Silence {
     /// The last arrival before it, in ns of the receiver's clock.
     pub start_ns: u64,
-    /// The next arrival, likewise.
+    /// The first arrival after it, in ns of the receiver's clock.
     pub end_ns: u64,
     /// Packets that were sent in it and never arrived, or arrived too late.
     pub packets: u64,
-    /// Whether anything was sent in it: without that, it is the sender's silence, not the link's.
+    /// Whether anything was sent in it. If not, the sender was silent, not the link.
     pub offered: bool,
-    /// Between the departures of the two packets that bracket it, in ns; absent where not measured.
+    /// Time between the departures of the two packets before and after it, in ns; absent if not
+    /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub departure_gap_ns: Option<u64>,
-    /// From the departure of the first lost packet to that of the last, in ns; absent where not
+    /// Time from the departure of the first lost packet to that of the last, in ns; absent if not
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_span_ns: Option<u64>,
@@ -39,25 +40,26 @@ impl Silence {
     }
 }
 
-/// The silences of a stream, or those that several streams have in common; ordered, apart.
+/// Intervals without an arrival in a stream, or those that several streams have in common. They are
+/// ordered and do not overlap.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Silences {
-    /// The longest ones, in order; at most 10 000.
+    /// The longest ones, in order of time; at most 10 000.
     listed: Vec<Silence>,
-    /// The others, summed.
+    /// The rest, summed.
     #[serde(skip_serializing_if = "SilencesBeyond::is_none")]
     beyond: SilencesBeyond,
 }
 
-/// Silences that are not listed: each is shorter than those that are.
+/// Intervals without an arrival that are not listed; each is shorter than those that are.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SilencesBeyond {
-    /// How many.
+    /// Number of such intervals.
     pub count: u64,
-    /// How long they lasted together, in ns.
+    /// Their total duration, in ns.
     pub sum_ns: u64,
     /// Packets that were sent in them and never arrived, or arrived too late.
     pub packets: u64,

@@ -6,18 +6,18 @@ use crate::stats::loss_bursts::LossBursts;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Delays: a histogram, and what it cannot say.
+/// A distribution of delays: a histogram, and what it cannot hold.
 #[derive(Default, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 struct StoredDelays {
-    /// HdrHistogram V2 in ns, base64; empty where there is none.
+    /// HdrHistogram V2 in ns, base64; empty if there are no samples.
     histogram: String,
-    /// Packets that were lost: an infinite delay.
+    /// Packets that were lost: they count as infinite delays.
     lost: u64,
-    /// The smallest delay, exactly, in ns; null where there is none.
+    /// Exact minimum, in ns; null if there are no samples.
     min_ns: Option<u64>,
-    /// The largest delay, exactly, in ns; null where there is none.
+    /// Exact maximum, in ns; null if there are no samples.
     max_ns: Option<u64>,
 }
 
@@ -50,27 +50,30 @@ impl<'de> Deserialize<'de> for Delays {
 struct StoredLosses {
     /// Packets lost, late ones included.
     lost: u64,
-    /// Loss bursts: runs of consecutive losses.
+    /// Number of loss bursts: runs of consecutive losses.
     bursts: u64,
-    /// Packets of the longest burst.
+    /// Packets lost in the longest burst.
     longest: u64,
-    /// The sum of the squares of the bursts' lengths, in decimal digits: it may exceed 64 bit.
+    /// Sum of the squares of the burst lengths in packets, as decimal digits, because it may exceed
+    /// 64 bit.
     squares: String,
-    /// The same losses in clusters, of which bounds on loss take one for one event: those of the
-    /// greatest reach that is at most a tenth of the packets sent for each one lost.
+    /// The same losses grouped into clusters: confidence bounds on loss count a cluster as one
+    /// event. They use the largest reach that is at most a tenth of the packets sent per packet
+    /// lost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     clusters: Vec<StoredCluster>,
 }
 
-/// Losses with fewer packets that arrived between each and the next than the reach.
+/// Losses grouped by distance: two losses belong to the same cluster if fewer packets than `reach`
+/// arrived between them.
 #[derive(Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct StoredCluster {
     /// The reach, in packets.
     reach: u64,
-    /// How many clusters there are.
+    /// Number of clusters.
     count: u64,
-    /// The sum of the squares of the packets that each lost, in decimal digits.
+    /// Sum of the squares of the packets lost in each cluster, as decimal digits.
     squares: String,
 }
 

@@ -11,22 +11,22 @@ const SAMPLES_MAX: usize = 24 * 3_600 + 2;
 /// The largest segment that IP can carry.
 const SEGMENT_MAX: u32 = 65_535;
 
-/// What the sending kernel reports of a connection (`TCP_INFO`). Null where it is too old to
-/// report it. Of several streams together: times and counts summed, round trip and segment as
-/// said.
+/// What the sending kernel reports of a connection (`TCP_INFO`); null where the kernel is too old
+/// to report it. Of several streams together, times and counts are sums unless the field says
+/// otherwise.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TcpInfo {
-    /// Smoothed round trip in us; the largest of several streams.
+    /// Smoothed round-trip time, in us; the largest of several streams.
     pub rtt_us: u64,
-    /// Minimum round trip in us; the smallest of several streams.
+    /// Minimum round-trip time, in us; the smallest of several streams.
     pub min_rtt_us: Option<u64>,
     /// Congestion window, in segments.
     pub cwnd_segments: u64,
-    /// Octets of payload of a full segment; the smallest of several streams.
+    /// Octets of payload in a full segment (MSS); the smallest of several streams.
     pub mss_octets: u32,
-    /// Whether segments carry timestamps.
+    /// Whether segments carry TCP timestamps.
     pub timestamps: bool,
     /// Segments retransmitted.
     pub retransmitted_segments: u64,
@@ -34,15 +34,15 @@ pub struct TcpInfo {
     pub sent_octets: Option<u64>,
     /// Octets retransmitted.
     pub retransmitted_octets: Option<u64>,
-    /// Segments that the receiver reported as duplicates: spurious retransmissions (DSACK).
+    /// Segments that the receiver reported as duplicates (DSACK): spurious retransmissions.
     pub duplicate_segments: Option<u64>,
-    /// How often segments were seen out of order.
+    /// Number of times that segments were seen out of order.
     pub reordered: Option<u64>,
     /// Time with something to send, in us.
     pub busy_us: Option<u64>,
-    /// Of that: limited by the receiver's window, in us.
+    /// Of that: time limited by the receive window, in us.
     pub receiver_limited_us: Option<u64>,
-    /// Of that: limited by the send buffer, in us.
+    /// Of that: time limited by the send buffer, in us.
     pub buffer_limited_us: Option<u64>,
 }
 
@@ -70,22 +70,23 @@ impl TcpInfo {
     }
 }
 
-/// A buffer of one end of a connection, in octets as the kernel counts them: twice the payload.
+/// The socket buffer of one end of a connection, in octets as the kernel counts them: twice the
+/// payload.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TcpBuffer {
-    /// Octets that the rate times the round trip needs.
+    /// Octets that the bandwidth-delay product (rate times round-trip time) needs.
     pub needed_octets: u64,
-    /// How far this host's kernel tunes it by itself, in octets.
+    /// Maximum octets to which the kernel's autotuning grows it; null if not known.
     pub tuned_max_octets: Option<u64>,
-    /// Octets it was set to; null where the kernel was left to tune it.
+    /// Octets that it was set to; null if left to autotuning.
     pub granted_octets: Option<u64>,
-    /// Why it is smaller than needed; null where it is not.
+    /// Why it is smaller than needed; null if it is not.
     pub reason: Option<String>,
 }
 
-/// What a receiver found when it compared the payload received with the payload sent.
+/// Result of comparing the payload received with the payload sent.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -94,42 +95,42 @@ pub struct TcpChecked {
     pub octets: u64,
     /// Of those: octets that differ.
     pub damaged_octets: u64,
-    /// The stream in which the first difference was found.
+    /// The number of the stream with the first difference; null if there is none.
     pub stream: Option<u32>,
-    /// Octets of that stream before the first difference.
+    /// Octets of that stream before the first difference; null if there is none.
     pub first_octet: Option<u64>,
-    /// Octets of that stream before the last difference found in it.
+    /// Octets of that stream before the last difference found; null if there is none.
     pub last_octet: Option<u64>,
 }
 
-/// One second of all TCP streams of a direction, which are sampled each 100 ms.
+/// One second of all TCP streams of a direction, sampled every 100 ms.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TcpSample {
-    /// Streams sampled.
+    /// Number of streams sampled.
     pub streams: u64,
-    /// The sum of their smoothed round trips at its end, in us.
+    /// Sum of the streams' smoothed round-trip times at the end of the second, in us.
     pub rtt_us_sum: u64,
-    /// The smallest of them in it, in us; 0 where there was none.
+    /// Smallest of them in the second, in us; 0 if there was none.
     pub rtt_us_min: u64,
-    /// The largest of them in it, in us.
+    /// Largest of them in the second, in us.
     pub rtt_us_max: u64,
-    /// The sum of their congestion windows at its end, in segments.
+    /// Sum of the congestion windows at the end of the second, in segments.
     pub cwnd_segments: u64,
-    /// The sum of each one's largest congestion window in it, in segments.
+    /// Sum of each stream's largest congestion window in the second, in segments.
     pub cwnd_max_segments: u64,
     /// Segments retransmitted so far.
     pub retransmitted_segments: u64,
-    /// Of those: spurious ones (DSACK), so far.
+    /// Of those: spurious retransmissions (DSACK) so far.
     pub duplicate_segments: Option<u64>,
-    /// How often segments were seen out of order so far.
+    /// Number of times that segments were seen out of order so far.
     pub reordered: Option<u64>,
     /// Time with something to send so far, in us.
     pub busy_us: Option<u64>,
-    /// Of that: limited by the receiver's window, in us.
+    /// Of that: time limited by the receive window, in us.
     pub receiver_limited_us: Option<u64>,
-    /// Of that: limited by the send buffer, in us.
+    /// Of that: time limited by the send buffer, in us.
     pub buffer_limited_us: Option<u64>,
 }
 
@@ -187,7 +188,7 @@ fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     either(a, b, |a, b| a + b)
 }
 
-/// One TCP stream's share.
+/// Payload and retransmissions of one TCP stream.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -196,12 +197,12 @@ pub struct TcpStreamOctets {
     pub stream: u32,
     /// Octets of payload.
     pub octets: u64,
-    /// Segments retransmitted; null at a receiver, which does not know.
+    /// Segments retransmitted; null at a receiver, which cannot know.
     pub retransmitted_segments: Option<u64>,
 }
 
-/// What the sender of TCP streams counted; that of several is their sum. Retransmissions, spurious
-/// retransmissions and reordering stay apart: none of them is loss.
+/// What the sender of TCP counted, in all streams of one direction together. Retransmissions,
+/// spurious retransmissions and reordering are separate: none of them is loss.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -212,22 +213,22 @@ pub struct TcpSenderCounts {
     pub congestion_control: String,
     /// What the kernel reported at the end.
     pub last: TcpInfo,
-    /// What it reported before, each second, and after.
+    /// What the kernel reported during the trial, one row per second, and one row after it.
     pub samples: Vec<TcpSample>,
-    /// The streams' smoothed round trips, each 100 ms.
+    /// The streams' smoothed round-trip times in ns, sampled every 100 ms.
     pub round_trips: Delays,
-    /// How long the sending threads were held up, because their host was stopped or busy, in ns.
+    /// How long the sending threads were delayed because their host was stopped or busy, in ns.
     pub held_up_ns: u64,
-    /// The send buffer: of several the one that falls shortest.
+    /// The send buffer; of several streams, the one that falls shortest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer: Option<TcpBuffer>,
-    /// Why a stream ended before its time.
+    /// Why a stream ended before its time; absent if none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
-    /// Why this host could not send a stream at all.
+    /// Why this host could not send a stream at all; absent if it could.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// Each stream's share.
+    /// The counts of each stream.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<TcpStreamOctets>,
 }
@@ -295,28 +296,28 @@ impl Fact for TcpSenderCounts {
     }
 }
 
-/// What the receiver of TCP streams counted; that of several is their sum.
+/// What the receiver of TCP counted, in all streams of one direction together.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TcpReceiverCounts {
     /// Octets of payload received.
     pub octets: u64,
-    /// The same by the second, from the first arrival.
+    /// Octets of payload received, by second, from the first arrival.
     pub per_second: Series,
-    /// When the first octet arrived, in ns of the receiver's clock; null where none did.
+    /// When the first octet arrived, in ns of the receiver's clock; null if none did.
     pub began_ns: Option<u64>,
-    /// Times of 50 ms and more without an arrival.
+    /// Intervals of 50 ms or more without an arrival.
     pub silences: Silences,
     /// Whether every stream was received to its end.
     pub ended: bool,
-    /// What was compared; absent where nothing was.
+    /// Result of the payload comparison (`--verify`); absent if nothing was compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<TcpChecked>,
-    /// The receive buffer: of several the one that falls shortest.
+    /// The receive buffer; of several streams, the one that falls shortest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer: Option<TcpBuffer>,
-    /// Each stream's share.
+    /// The counts of each stream.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<TcpStreamOctets>,
 }

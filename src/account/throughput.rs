@@ -14,19 +14,20 @@ const BLOCKS_MAX: usize = 24 * 36_000;
 pub struct ThroughputEvidence {
     /// When the window opened, in ns after the first packet was due.
     pub window_start_ns: u64,
-    /// When it closed, likewise.
+    /// When it closed, in ns after the first packet was due.
     pub window_end_ns: u64,
-    /// How the transit of the load grew over the whole window.
+    /// How the transit time of the load grew over the whole window.
     pub whole: TransitFit,
     /// The same over its last third.
     pub last_third: TransitFit,
-    /// The transit of the load, by 100 ms from the window's opening.
+    /// Transit time of the load in each 100 ms of the window.
     pub blocks: Vec<TransitBlock>,
-    /// The probes sent behind the load.
+    /// The probes sent after the load.
     pub trailing_probes: Vec<TransitSample>,
 }
 
-/// How transit grew over a part of the window, and how surely that is known.
+/// Growth of the transit time over a part of the window, with its uncertainty. A load that exceeds
+/// the link's rate fills a queue, and the transit time grows.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransitFit {
@@ -34,11 +35,11 @@ pub struct TransitFit {
     pub sent: u64,
     /// Of those: packets that arrived.
     pub carried: u64,
-    /// By how much the transit rose, in ns; negative where it fell.
+    /// Rise of the transit time, in ns; negative if it fell.
     pub rise_ns: i64,
-    /// How far the transit strayed from what rose evenly: the uncertainty of the rise, in ns.
+    /// Deviation of the transit time from an even rise, in ns: the uncertainty of the rise.
     pub spread_ns: u64,
-    /// The sum of the sender's gaps beyond its schedule, in ns.
+    /// Sum of the sender's gaps beyond its schedule, in ns.
     pub held_ns: u64,
 }
 
@@ -46,20 +47,20 @@ pub struct TransitFit {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransitBlock {
-    /// Packets that arrived of those sent in it.
+    /// Packets sent in it that arrived.
     pub count: u64,
-    /// The 10th percentile of their transit above the smallest of the trial, in ns; null where none
+    /// 10th percentile of their transit times above the smallest of the trial, in ns; null if none
     /// arrived.
     pub transit_p10_ns: Option<u64>,
 }
 
-/// The transit of one probe.
+/// Transit time of one probe.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransitSample {
     /// When it was sent, in ns after the first packet of the load was due.
     pub sent_ns: u64,
-    /// Its transit above the smallest of the trial, in ns; null where it was lost.
+    /// Its transit time above the smallest of the trial, in ns; null if it was lost.
     pub transit_ns: Option<u64>,
 }
 

@@ -1,8 +1,11 @@
 //! The record: `report.json`. Names and units here are an interface; scripts, the history and
-//! certificates read them. `docs/report.md` is made of these types.
+//! certificates read them. `docs/report.md` describes every field, made of these types.
 //!
 //! A run has links, a link has sites, a site has trials, and a trial has what both ends counted, as
 //! they counted it ([`crate::account`]). Findings, caveats and figures follow from that.
+
+#[cfg(test)]
+mod docs;
 
 use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
@@ -15,37 +18,37 @@ use serde::{Deserialize, Serialize};
 /// The format's name and version: later programs of this version only add fields.
 pub const FORMAT: &str = "linkqual-report/3";
 
-/// A run's evidence and its verdict.
+/// One run: what was asked, what was measured, and the verdict.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
-    /// "linkqual-report/3".
+    /// The format and its version: "linkqual-report/3".
     pub format: String,
-    /// The worst of the findings; without any, INCONCLUSIVE.
+    /// The worst verdict of the findings; INCONCLUSIVE if there are none. Derived.
     pub verdict: Verdict,
-    /// Whether all that was to run has run to its end.
+    /// Whether everything that was planned ran to its end.
     pub complete: bool,
-    /// Why it is not complete; null where it is.
+    /// Why the run is not complete; null if it is.
     pub reason: Option<String>,
-    /// The program that wrote this, with its version.
+    /// The program that wrote the record, with its version.
     pub program: String,
-    /// The run's id, 32 hexadecimal digits.
+    /// The run's identifier, 32 hexadecimal digits.
     pub run: String,
-    /// When it began: RFC 3339, UTC.
+    /// When the run began: RFC 3339, UTC.
     pub started_at: String,
-    /// When this was written: RFC 3339, UTC.
+    /// When the record was written: RFC 3339, UTC.
     pub ended_at: String,
-    /// The plan file that was run or judged by; null where there was none.
+    /// The plan file that the run followed or was judged by; null if there was none.
     pub plan: Option<PlanRecord>,
-    /// The driver's host; null in records of before format 3.
+    /// The driver's host; null in records converted from format 2.
     pub driver_host: Option<HostFacts>,
-    /// What is required.
+    /// The requirements that the findings are judged by.
     pub asked: Asked,
-    /// What was decided for the user.
+    /// Defaults and adjustments that linkqual chose for the user, one sentence each.
     pub notes: Vec<String>,
-    /// Each requirement, judged.
+    /// Each requirement in each direction, judged. Derived.
     pub findings: Vec<FindingRecord>,
-    /// What limits the evidence, and what it touches.
+    /// What limits the evidence, and which findings it affects. Derived.
     pub caveats: Vec<CaveatRecord>,
     /// The links, with their sites and trials.
     pub links: Vec<LinkRecord>,
@@ -112,34 +115,34 @@ impl<'a> Row<'a> {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlanRecord {
-    /// Its name, as it was given.
+    /// Its file name, as given on the command line.
     pub file: String,
-    /// SHA-256 of its octets, 64 hexadecimal digits.
+    /// SHA-256 of the file, 64 hexadecimal digits.
     pub sha256: String,
-    /// Its text; null in records of before format 3.
+    /// The text of the file; null in records converted from format 2.
     #[serde(default)]
     pub text: Option<String>,
 }
 
-/// A link that a report is about.
+/// A link under test.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LinkRecord {
-    /// What its users call it.
+    /// The name of the link in the plan.
     pub name: Option<String>,
-    /// The provider's name of the circuit.
+    /// The provider's circuit ID.
     pub circuit: Option<String>,
-    /// The port rate in bit/s, at `rate_layer`.
+    /// The port rate in bit/s, at `rate_layer`; null if not given.
     pub port_rate_bit_s: Option<u64>,
-    /// The committed rate in bit/s, at `rate_layer`, by direction.
+    /// The committed rate in bit/s, at `rate_layer`, by direction; null if not given.
     pub committed_bit_s: PerDirection<Option<u64>>,
-    /// The layer at which every rate of the plan and of findings is counted.
+    /// The layer at which the rates of the plan and of the findings are counted.
     pub rate_layer: Layer,
-    /// 802.1Q tags that those rates include.
+    /// Number of 802.1Q tags per frame that those rates include.
     pub vlan_tags: u8,
-    /// Further octets of each packet that those rates include.
+    /// Further octets per packet that those rates include.
     pub extra_overhead_octets: u16,
-    /// Its sites.
+    /// The sites at the far end of the link.
     pub sites: Vec<SiteRecord>,
 }
 
@@ -161,75 +164,74 @@ impl LinkRecord {
     }
 }
 
-/// A site at the far end of the link, its agent, and what was run towards it.
+/// A site at the far end of the link: its agent, and the trials run against it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SiteRecord {
-    /// Its name; the agent's address where it has none of its own.
+    /// Its name; the agent's address if the plan gives no name.
     pub site: String,
-    /// The agent: host and port, as they were given.
+    /// The agent: host and port, as given.
     pub agent: String,
-    /// The agent's address and port; null where the name did not resolve.
+    /// The agent's IP address and port; null if the name did not resolve.
     pub address: Option<String>,
-    /// The driver's address towards it; null where nothing was sent.
+    /// The driver's IP address towards the agent; null if nothing was sent.
     pub driver_address: Option<String>,
-    /// The agent's program, with its version; null where it did not answer.
+    /// The agent's program and version; null if it did not answer.
     pub agent_program: Option<String>,
-    /// The fingerprint of the driver's key towards it, "SHA256:" and base64; null where it is not
-    /// known.
+    /// Fingerprint of the driver's key: "SHA256:" and base64; null if not known.
     pub driver_key: Option<String>,
-    /// The fingerprint of the agent's key, likewise.
+    /// Fingerprint of the agent's key, in the same form; null if not known.
     pub agent_key: Option<String>,
-    /// The agent's host; null where it is not known.
+    /// The agent's host; null if not known.
     pub agent_host: Option<HostFacts>,
-    /// What the agent calls the driver's key.
+    /// The comment that the agent has for the driver's key; null if not known.
     pub requested_by: Option<String>,
-    /// The role that it gives that key.
+    /// The role that the agent gives that key; null if not known.
     pub role: Option<String>,
-    /// The version of IP.
+    /// The IP version.
     pub ip: IpVersion,
-    /// Why nothing, or not all, was run towards it; null where all was.
+    /// Why nothing, or not everything, was run against this site; null if everything was.
     pub reason: Option<String>,
-    /// The highest rate that the agent allows in one direction, in bit/s at L2.
+    /// Maximum rate that the agent allows in one direction, in bit/s at L2; null if not known.
     pub granted_rate_max_bit_s: Option<u64>,
-    /// The longest load that the agent allows, in s.
+    /// Maximum duration of load that the agent allows in one run, in s; null if not known.
     pub granted_duration_max_s: Option<f64>,
-    /// The path MTU; null where it was not found out.
+    /// The path MTU; null if it was not measured.
     pub path_mtu: Option<PathMtu>,
     /// The trials, in the order in which they ran.
     pub trials: Vec<TrialRecord>,
 }
 
-/// What is required.
+/// The requirements that a run is judged by.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Asked {
-    /// The confidence of each one-sided bound, 0.5 to 1.
+    /// Confidence level of each one-sided bound, as a ratio: 0.5 to 1.
     pub confidence: f64,
-    /// Each requirement.
+    /// The requirements.
     pub requirements: Vec<RequirementRecord>,
 }
 
-/// One requirement, as it was written.
+/// One requirement, as written in the plan or on the command line.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RequirementRecord {
     /// The metric.
     pub metric: String,
-    /// forward, reverse or round-trip.
+    /// `forward`, `reverse` or `round-trip`.
     pub direction: String,
-    /// Its bound, such as "<= 20 ms".
+    /// The bound, such as "<= 20 ms".
     pub bound: String,
 }
 
-/// Which side of a bound is good.
+/// Which side of a bound meets the requirement.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum BoundText {
-    /// At most.
+    /// The value has to be at most the bound.
     #[serde(rename = "<=")]
     AtMost,
-    /// At least.
+    /// The value has to be at least the bound.
     #[serde(rename = ">=")]
     AtLeast,
 }
@@ -238,79 +240,83 @@ pub enum BoundText {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FindingRecord {
-    /// The link: its place in `links`, from 0.
+    /// The link: its index in `links`, from 0.
     pub link: usize,
-    /// The site.
+    /// The name of the site.
     pub site: String,
-    /// throughput, `tcp_throughput`, loss, `rtt_p99`, `rtt_p99_loaded`, jitter, outage or
+    /// `throughput`, `tcp_throughput`, `loss`, `rtt_p99`, `rtt_p99_loaded`, `jitter`, `outage` or
     /// `path_mtu`.
     pub metric: String,
-    /// forward, reverse or round-trip.
+    /// `forward`, `reverse` or `round-trip`.
     pub direction: String,
-    /// Which side of the bound is good.
+    /// Which side of the bound meets the requirement.
     pub relation: BoundText,
     /// The bound, in `unit`.
     pub bound: f64,
-    /// What was measured, in `unit`.
+    /// The measured value, in `unit`; null if not known.
     pub value: Option<f64>,
-    /// One-sided lower bound of the true value, in `unit`; null where it was counted, or is not
-    /// known.
+    /// One-sided lower confidence bound of the true value, in `unit`; null if the value was
+    /// counted, or is not known.
     pub low: Option<f64>,
-    /// One-sided upper bound of the true value, in `unit`; null likewise.
+    /// One-sided upper confidence bound of the true value, in `unit`; null if the value was
+    /// counted, or is not known.
     pub high: Option<f64>,
-    /// The unit of the four numbers.
+    /// The unit of `bound`, `value`, `low` and `high`.
     pub unit: String,
-    /// The verdict.
+    /// The verdict on this requirement.
     pub verdict: Verdict,
-    /// Why, in one sentence.
+    /// The reason for the verdict, in one sentence.
     pub reason: String,
-    /// The trial whose evidence decided; null for none alone.
+    /// The trial that decided, by its number; null if no single trial did.
     pub trial: Option<usize>,
 }
 
-/// Something that limits the evidence.
+/// Something that limits the evidence, such as a tester that was too slow.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CaveatRecord {
-    /// The link: its place in `links`, from 0.
+    /// The link: its index in `links`, from 0.
     pub link: usize,
-    /// The site.
+    /// The name of the site.
     pub site: String,
-    /// The metrics that it touches.
+    /// The metrics that it affects.
     pub metrics: Vec<String>,
-    /// The direction that it touches; null for all.
+    /// The direction that it affects; null for all.
     pub direction: Option<Direction>,
-    /// The trial that it touches; null for none alone.
+    /// The trial that it affects, by its number; null for no single one.
     pub trial: Option<usize>,
-    /// `can_only_worsen` or `either`.
+    /// `can_only_worsen`: it can only have made the link look worse. PASS stands; FAIL becomes
+    /// INVALID, unless it stands without `packets`. `either`: it may have moved the value either
+    /// way. PASS and FAIL become INVALID.
     pub bias: String,
-    /// How many packets it may explain, where that is known.
+    /// Packets that it may explain; null if not known.
     pub packets: Option<u64>,
-    /// What happened, and what to do.
+    /// What happened, and what to do about it.
     pub text: String,
 }
 
-/// One trial: what was asked, what happened, and what follows.
+/// One trial: what was asked, what both ends counted, and the figures derived from that. In an idle
+/// trial, and in a direction without load, the only packets are probes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialRecord {
-    /// Its number: its place in the run, from 0.
+    /// Its number: its index among all trials of the run, from 0.
     pub trial: usize,
-    /// What was asked.
+    /// What was to be sent, and for how long.
     pub asked: AskedTrial,
-    /// When its first packet was due: RFC 3339, UTC; null where none was sent.
+    /// When its first packet was due: RFC 3339, UTC; null if none was sent.
     pub started_at: Option<String>,
-    /// When its last packet was due, likewise.
+    /// When its last packet was due: RFC 3339, UTC; null if none was sent.
     pub ended_at: Option<String>,
     /// What happened: status, and what both ends counted of each direction and of the round trip.
     /// Of an idle trial the packets are its probes.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// What follows from that, for people and for scripts.
+    /// The figures that people and scripts want most. Derived from the counts.
     pub figures: TrialFigures,
 }
 
-/// What follows from a trial's counts.
+/// Figures derived from a trial's counts.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrialFigures {
@@ -318,9 +324,9 @@ pub struct TrialFigures {
     pub forward: DirectionFigures,
     /// Agent to driver.
     pub reverse: DirectionFigures,
-    /// The round trips of the probes; null where none was sent in time.
+    /// Round-trip times of the probes, in us; null if no probe was sent in time.
     pub rtt_us: Option<Percentiles>,
-    /// How the exchanges that delays are read from were stamped; null where none was answered.
+    /// How the probes were timestamped; null if none was answered.
     pub timestamps: Option<TimestampMethod>,
 }
 
@@ -334,131 +340,114 @@ impl TrialFigures {
     }
 }
 
-/// What follows from the counts of one direction of a trial. What is not known is null, never 0.
+/// Figures derived from the counts of one direction of a trial.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DirectionFigures {
-    /// Whether the trial tests this direction: an idle one tests both, a load those it is sent in.
-    /// Of a direction that is not tested there are only probes.
+    /// Whether the trial tests this direction: an idle trial tests both, a trial with load those
+    /// that it loads. In the others there are only probes.
     pub tested: bool,
-    /// The worst of what this trial alone shows of this direction, and of the round trip; null
-    /// where no requirement can be judged by it.
+    /// The worst verdict on this direction, and on the round trip, by the evidence of this trial
+    /// alone; null if it decides no requirement.
     pub verdict: Option<Verdict>,
-    /// Why, where that is not PASS.
+    /// The reason for that verdict; null if it is PASS or null.
     pub verdict_reason: Option<String>,
-    /// Payload (L4) that was to be sent, in bit/s.
+    /// Payload (L4) that was to be sent, in bit/s; null without load.
     pub offered_bit_s: Option<u64>,
-    /// Payload received in the trial's steady part, in bit/s; of TCP, the mean of its whole seconds.
+    /// Payload received, in bit/s; null without load. UDP: in the steady part of the trial. TCP:
+    /// the mean of the whole seconds after the warm-up.
     pub goodput_bit_s: Option<u64>,
-    /// The 5th percentile of the payload received in each whole second, in bit/s.
+    /// 5th percentile of the payload received in each whole second, in bit/s.
     pub goodput_p5_bit_s: Option<u64>,
-    /// The payload that is required of this load, in bit/s; null where none is.
+    /// Payload (L4) that is required of this load, in bit/s; null if none is.
     pub required_bit_s: Option<u64>,
-    /// Goodput divided by what is required: 1 is just enough; null where nothing is.
+    /// Goodput divided by the required payload rate: 1 is just enough; null if none is required.
     pub headroom_ratio: Option<f64>,
-    /// Packets that never arrived and that the receiving host did not drop; null where an end's
-    /// account is missing.
+    /// Packets that never arrived and that the receiving host did not drop; null if the account of
+    /// either end is missing.
     pub lost: Option<u64>,
-    /// Lost and late packets divided by those that the link had to deliver.
+    /// Lost and late packets divided by the packets that the link had to deliver.
     pub loss_ratio: Option<f64>,
-    /// Outages: times without an arrival while packets were sent; null where the receiver's account
-    /// is missing.
+    /// Outages: intervals without an arrival while packets were sent; null if the receiver's
+    /// account is missing.
     pub outages: Option<Vec<OutageRecord>>,
-    /// One-way delay variation in us: the 99.9th percentile less the minimum (ITU-T Y.1540).
+    /// One-way delay variation in us: the 99.9th percentile minus the minimum (ITU-T Y.1540).
     pub jitter_us: Option<f64>,
-    /// RFC 3550 jitter of the probes in us, which iperf calls jitter.
+    /// RFC 3550 jitter of the probes, in us: what iperf calls jitter.
     pub jitter_rfc3550_us: Option<f64>,
-    /// How late load packets were sent, in us; null for probes and TCP.
+    /// How late load packets were sent (scheduling delay), in us; null for probes and TCP.
     pub send_lateness_us: Option<Percentiles>,
-    /// The most packets of a stream that were to be sent at once: the burst bound; null for probes
-    /// and TCP.
+    /// Maximum of packets that a stream was allowed to send at once; null for probes and
+    /// TCP.
     pub burst_packets: Option<u32>,
-    /// What follows for TCP; null for UDP and probes.
+    /// Figures for TCP; null for UDP and probes.
     pub tcp: Option<TcpFigures>,
 }
 
-/// What follows from the counts of TCP in one direction.
+/// Figures derived from the counts of TCP in one direction.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TcpFigures {
-    /// What was cut off before the goodput, so that TCP could warm up, in s.
+    /// Warm-up that the goodput leaves out, in s.
     pub warm_up_s: Option<f64>,
-    /// The median of the payload received in each whole second behind the warm-up, in bit/s.
+    /// Median of the payload received in each whole second after the warm-up, in bit/s.
     pub goodput_p50_bit_s: Option<u64>,
-    /// How many seconds those were.
+    /// Number of those seconds.
     pub goodput_seconds: Option<u64>,
     /// Octets retransmitted divided by octets sent.
     pub retransmit_ratio: Option<f64>,
-    /// The streams' smoothed round trips as the sending kernel saw them, each 100 ms, in us.
+    /// The streams' smoothed round-trip times as the sending kernel reports them, every 100 ms, in
+    /// us.
     pub rtt_us: Option<Percentiles>,
 }
 
-/// How probes and replies were stamped.
+/// How probes and replies were timestamped.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TimestampMethod {
-    /// By both kernels, or network cards, at departure and arrival: what the programs take is in
-    /// no delay.
+    /// By both kernels, or network cards, at departure and arrival: no delay includes time spent in
+    /// the programs.
     Kernel,
-    /// A kernel, or its device's driver, reported no time of departure: the program read the clock
-    /// before it sent, and the time from then on is in the delay.
+    /// A kernel, or the driver of its device, reported no departure timestamp. The program read the
+    /// clock before it sent, so the delay includes the time from then on.
     UserSpaceTransmit,
 }
 
-/// A time without an arrival while packets were sent.
+/// An outage: an interval without an arrival while packets were sent.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OutageRecord {
-    /// When it began, in s after the trial's first packet arrived, or would have.
+    /// When it began, in s after the arrival of the trial's first packet (or after its expected
+    /// arrival).
     pub start_s: f64,
-    /// From the last arrival before to the first after it, in s.
+    /// From the last arrival before it to the first arrival after it, in s.
     pub duration_s: f64,
-    /// Packets lost in it; null where the sender's account is missing.
+    /// Packets lost in it; null if the sender's account is missing.
     pub packets: Option<u64>,
 }
 
-/// A distribution in microseconds, over all that was sent: a lost packet is infinitely late, so
-/// a percentile beyond the share that arrived is null.
+/// A distribution in us over everything that was sent. A lost packet counts as an infinite delay,
+/// so percentiles beyond the share that arrived are null.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Percentiles {
-    /// The minimum.
+    /// Minimum, in us.
     pub min: Option<f64>,
-    /// Half are at most this.
+    /// Median, in us.
     pub p50: Option<f64>,
-    /// 90 % are at most this.
+    /// 90th percentile, in us.
     pub p90: Option<f64>,
-    /// 95 % are at most this.
+    /// 95th percentile, in us.
     pub p95: Option<f64>,
-    /// 99 % are at most this.
+    /// 99th percentile, in us.
     pub p99: Option<f64>,
-    /// 99.9 % are at most this.
+    /// 99.9th percentile, in us.
     pub p999: Option<f64>,
-    /// The maximum of those that arrived.
+    /// Maximum of those that arrived, in us.
     pub max: Option<f64>,
-    /// How many there were, lost ones included.
+    /// Number of samples, lost ones included.
     pub samples: u64,
-    /// How many of them were lost.
+    /// Number of samples that were lost.
     pub lost: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The schema in the repository is that of the types. To accept a change of the interface:
-    /// `UPDATE_SCHEMA=1 cargo test schema`.
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
-    fn the_schema_in_the_repository_is_that_of_the_types() {
-        let schema = schemars::schema_for!(Report);
-        let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/report.schema.json");
-        if std::env::var("UPDATE_SCHEMA").is_ok() {
-            std::fs::write(path, &text).expect("the schema is writable");
-        }
-        let kept = std::fs::read_to_string(path).expect("the schema is there");
-        assert_eq!(kept, text, "report.schema.json is not that of the types");
-    }
 }

@@ -6,6 +6,7 @@ use linkqual::verdict::Verdict;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
@@ -249,4 +250,26 @@ fn what_is_no_report_is_told() {
     refused(&unsure, &["asked.confidence: 0.1 is not between 0.5 and 1"]);
     let missing = tempfile::tempdir().expect("a folder");
     judge(missing.path(), &[]).expect_error(2, &["report.json: cannot be read: "]);
+}
+
+/// The commands that `docs/report.md` shows.
+fn jq_examples() -> Vec<&'static str> {
+    let docs = include_str!("../../docs/report.md");
+    docs.lines().filter_map(|line| line.strip_prefix("$ ")).collect()
+}
+
+#[test]
+fn the_examples_of_the_docs_work() {
+    let examples = jq_examples();
+    assert!(5 <= examples.len(), "{examples:?}");
+    let folders = [&*SOUND, &*BROKEN, &*TCP].map(|report| folder(report, ""));
+    for example in examples {
+        let mut out = String::new();
+        for folder in &folders {
+            let ended = run(Command::new("sh").current_dir(folder.path()).args(["-c", example]));
+            assert_eq!(ended.code, Some(0), "{example}: {}", ended.err);
+            out += &ended.out;
+        }
+        assert!(!out.trim().is_empty(), "{example} shows nothing of any report");
+    }
 }
