@@ -7,6 +7,11 @@ import shutil
 import subprocess
 
 from comparison.machine import FAR, Fault, ROOT, run
+from report import rows_of
+
+PROGRAMS = ("linkqual", "linkqual-agent")
+# Another build of these, and the folder that it runs from.
+OTHER_BUILD, OTHER_FOLDER = "other build", "other"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,33 +81,41 @@ def printed(*command):
 
 
 class Linkqual(Tool):
+    """This build; or another one, which is that of the folder `other`. Both run in `folder`."""
+
     name = "linkqual"
     port = 4872
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.has_burst_max = "--burst-max" in run(folder / "linkqual", "check", "--help")
+    def __init__(self, folder, other=None):
+        self.folder, self.other, self.programs = folder, other, "."
+        if other is not None:
+            self.name, self.programs = OTHER_BUILD, f"./{OTHER_FOLDER}"
+        help_text = run(folder / self.programs / "linkqual", "check", "--help")
+        self.has_burst_max = "--burst-max" in help_text
 
     def is_here(self):
         return True
 
     def version(self):
+        if self.other is not None:
+            return f"the other build: {self.other}"
         commit = printed("git", "-C", ROOT, "rev-parse", "--short", "HEAD")
         return run(self.folder / "linkqual", "--version").strip() + f", commit {commit}"
 
     def server(self, setting, load):
         keys = ("--key", "agent", "--allow", "driver.pub")
         listen = ("--listen", f"{FAR}:{self.port}", "--max-rate", "400 Gbit/s")
-        return ["./linkqual-agent", *listen, *keys]
+        return [f"{self.programs}/linkqual-agent", *listen, *keys]
 
     def client(self, setting, load):
         if load.is_tcp:
-            return ["./linkqual", "run", "tcp.toml", "--json", "--quiet"]
+            return [f"{self.programs}/linkqual", "run", "tcp.toml", "--json", "--quiet"]
         return self.check("--direction", "forward", *self.asked(load))
 
     def check(self, *asked):
         keys = ("--key", "driver", "--agent-key", "agent.pub")
-        return ["./linkqual", "check", FAR, *keys, "--json", "--quiet", *asked]
+        program = f"{self.programs}/linkqual"
+        return [program, "check", FAR, *keys, "--json", "--quiet", *asked]
 
     def asked(self, load):
         rate = "max" if load.rate_bit_s is None else f"{load.rate_bit_s} bit/s"
@@ -135,21 +148,34 @@ class Linkqual(Tool):
     def row(self, client, kind):
         """The forward row of the last trial of `kind`."""
         if client.code not in (0, 1, 3):
-            raise Fault(f"linkqual: exit code {client.code}: {client.err.strip()}")
-        trials = json.loads(client.out)["trials"]
-        rows = [t for t in trials if t["kind"] == kind and t["direction"] == "forward"]
-        if not rows or rows[-1]["status"] != "ok":
-            raise Fault(f"linkqual: no whole {kind} trial: {client.err.strip()}")
+            raise Fault(f"{self.name}: exit code {client.code}: {client.err.strip()}")
+        try:
+            rows = rows_of(self.report(client))
+        except (KeyError, ValueError) as error:
+            raise Fault(f"{self.name}: no report ({error}): {client.err.strip()}") from error
+        rows = [row for row in rows if row.kind == kind and row.direction == "forward"]
+        if not rows or rows[-1].status != "ok":
+            raise Fault(f"{self.name}: no whole {kind} trial: {client.err.strip()}")
         return rows[-1]
+
+    def report(self, client):
+        """What it printed; of another build in this one's format, which `judge` converts."""
+        if self.other is None:
+            return client.out
+        command = (self.folder / "linkqual", "judge", client.paths[0], "--json")
+        ended = subprocess.run(command, capture_output=True, text=True)
+        if ended.returncode not in (0, 1, 3):
+            raise Fault(f"{self.name}: its report cannot be read: {ended.stderr.strip()}")
+        return ended.stdout
 
     def read(self, load, client, server):
         if load.is_tcp:
             row = self.row(client, "tcp")
-            sent, received = row["tcp"]["sent_bytes"], row["tcp"]["received_bytes"]
-            return Counts(sent, received, received, row["duration_s"])
+            sent, received = (row.counts[end]["octets"] for end in ("tcp_sender", "tcp_receiver"))
+            return Counts(sent, received, received, row.seconds)
         row = self.row(client, "udp")
-        sent, received = row["sent_packets"], row["received_packets"]
-        return Counts(sent, received, received * row["payload_bytes"], row["duration_s"])
+        sent, received = row.counts["sender"]["sent"], row.counts["receiver"]["received"]
+        return Counts(sent, received, received * row.asked["payload_octets"], row.seconds)
 
 
 class Iperf3(Tool):
@@ -301,7 +327,7 @@ class LinkqualIdle(Linkqual, Pinger):
         return self.check("--duration", f"{load.seconds:g} s")
 
     def percentiles(self, client):
-        rtt = self.row(client, "idle")["rtt_us"]
+        rtt = self.row(client, "idle").rtt_us
         return rtt["p50"], rtt["p99"]
 
 

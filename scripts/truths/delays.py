@@ -137,7 +137,7 @@ def peer_error(tool, line, folder):
 
 def variation(name, row, true, slack, judged):
     """The cells of one direction, and its faults; judged are the quantiles of `judged`."""
-    histogram = Histogram(row["variation_delays"])
+    histogram = Histogram(row.counts["probes"]["variation"])
     cells, faults = [name], []
     for q in (0.5, 0.99):
         its = true.variation(q)
@@ -159,11 +159,11 @@ def delay_tables(cases, tools, linkqual, folder, quick):
         print(f"- {name}", file=sys.stderr)
         both = ["--forward", words, "--reverse", words]
         with Lab(folder, both, apart=True) as lab:
-            report = linkqual.check(lab, ["--duration", f"{seconds}s"])
+            rows = linkqual.check(lab, ["--duration", f"{seconds}s"])
             lateness = lab.truth()["forward"]["lateness_ns"]
-            rows = [row for row in report["trials"] if row["kind"] == "idle"]
-            ways, trips = delay_truth(lab.log(), rows[0]["probe_sent_packets"])
-        told = rows[0]["rtt_us"]
+            rows = [row for row in rows if row.kind == "idle"]
+            ways, trips = delay_truth(lab.log(), rows[0].counts["probes"]["sent"])
+        told = rows[0].rtt_us
         true = {"min": trips.floor(), "p50": trips.quantile(0.5), "p99": trips.quantile(0.99)}
         errors = {at: error(told[at], true[at]) for at in true}
         if abs(errors["min"]) > slack * RTT_FLOOR_US:
@@ -172,7 +172,7 @@ def delay_tables(cases, tools, linkqual, folder, quick):
         cells = [cell for at in true for cell in (between(true[at]), f"{errors[at]:+.0f}")]
         rtts.append([name, *cells, f"{lateness['p99'] / 1e3:.1f}", *peers])
         for row in rows:
-            way = row["direction"]
+            way = row.direction
             line, its = variation(f"{name}, {way}", row, ways[way], slack, judged)
             variations.append(line)
             faults += its

@@ -6,7 +6,6 @@ import statistics
 import sys
 import threading
 import time
-from datetime import datetime
 
 from truths.lab import Lab, Untrue, run
 from truths.tables import table
@@ -50,9 +49,8 @@ class Meter:
 
     def seconds(self, row):
         """Bits in each second of a trial, but the first two and the last."""
-        begin = datetime.fromisoformat(row["started_at"]).timestamp()
-        whole = range(2, int(row["duration_s"]) - 1)
-        octets = [self.octets(begin + second) for second in (*whole, whole[-1] + 1)]
+        whole = range(2, int(row.seconds) - 1)
+        octets = [self.octets(row.began_s + second) for second in (*whole, whole[-1] + 1)]
         return [8 * (more - less) for less, more in itertools.pairwise(octets)]
 
 
@@ -64,18 +62,18 @@ def rate_tables(rates, tools, linkqual, folder):
         name = f"{kind} {rate[:-4]} {rate[-4:-3].upper()}bit/s"
         line = [["rate", "forward", kind, rate], ["rate", "reverse", kind, rate]]
         with Lab(folder, faults=line) as lab, Meter(lab) as meter:
-            report = linkqual.check(lab, ["--rate", "max", "--tcp-throughput", "1 kbit/s",
-                                          "--direction", "forward", "--duration", "15s"])
-        told = {row["kind"]: row for row in report["trials"] if row["tested"]}
+            found = linkqual.check(lab, ["--rate", "max", "--tcp-throughput", "1 kbit/s",
+                                         "--direction", "forward", "--duration", "15s"])
+        told = {row.kind: row for row in found if row.is_tested}
         udp, tcp = told["udp"], told["tcp"]
         # Frames of 1514 octets, of which UDP has 1472 and TCP 1448.
         for what, row, got, payload, middle in (
-            ("UDP", udp, udp["goodput_bit_s"], 1472, statistics.mean),
-            ("TCP", tcp, tcp["tcp"]["goodput_p50_bit_s"], 1448, statistics.median),
+            ("UDP", udp, udp.figures["goodput_bit_s"], 1472, statistics.mean),
+            ("TCP", tcp, tcp.figures["tcp"]["goodput_p50_bit_s"], 1448, statistics.median),
         ):
             sent = middle(meter.seconds(row))
             # Probes, in frames of 154 octets, as far as they came.
-            probes = 8 * 154 * (row["probe_received_packets"] or 0) / row["duration_s"]
+            probes = 8 * 154 * (row.counts["probes"]["received"] or 0) / row.seconds
             off = ((got or 0) * 1514 / payload + probes) / sent - 1
             miss = abs(off) > RATE_SHARE
             rows.append([f"{name}, {what}", f"{sent / 1e6:.2f}",
