@@ -303,13 +303,13 @@ impl Requirements {
         let mut each = |set: &dyn Fn(&mut OneWay)| match direction {
             Some(direction) => set(self.each.get_mut(direction)),
             None => {
-                Direction::ALL.into_iter().for_each(|direction| set(self.each.get_mut(direction)))
+                Direction::ALL.into_iter().for_each(|direction| set(self.each.get_mut(direction)));
             }
         };
         match requirement {
             Requirement::Throughput(rate) => each(&|required| required.throughput = Some(rate)),
             Requirement::TcpThroughput(rate) => {
-                each(&|required| required.tcp_throughput = Some(rate))
+                each(&|required| required.tcp_throughput = Some(rate));
             }
             Requirement::Loss(share) => each(&|required| required.loss = Some(share)),
             Requirement::Jitter(span) => each(&|required| required.jitter = Some(span)),

@@ -189,6 +189,7 @@ fn an_agents_absurd_counters_leave_a_report() {
         |message| replaced(message, "closing", "sent", "9223372036854775808"),
     ];
     thread::scope(|scope| {
-        lies.map(|lie| scope.spawn(move || _ = check(lie))).map(|run| run.join().unwrap());
+        let runs = lies.map(|lie| scope.spawn(move || _ = check(lie)));
+        runs.into_iter().for_each(|run| run.join().unwrap());
     });
 }
