@@ -22,6 +22,9 @@ pub struct ReceiverCounts {
     pub duplicate: u64,
     /// Received packets that arrived after a packet that was sent later.
     pub reordered: u64,
+    /// By how many packets a received one was behind the newest, at most: a TCP that goes by three
+    /// duplicate acknowledgements retransmits needlessly from 3 on.
+    pub reordered_by_max: u64,
     /// Packets that the receiving host dropped: not lost by the link.
     pub host_dropped: u64,
     /// Of the lost packets: those that the receiving host may have dropped.
@@ -170,6 +173,7 @@ impl ReceiverCounts {
         self.late += other.late;
         self.duplicate += other.duplicate;
         self.reordered += other.reordered;
+        self.reordered_by_max = self.reordered_by_max.max(other.reordered_by_max);
         self.host_dropped += other.host_dropped;
         self.unattributed += other.unattributed;
         self.rejected += other.rejected;
@@ -275,6 +279,15 @@ mod tests {
         long.merge(&list);
         assert_eq!((long.listed.len(), long.beyond, long.beyond_packets), (LOSS_BURSTS_MAX, 2, 5));
         assert_eq!(long.listed[0].stream, 1);
+    }
+
+    #[test]
+    fn of_several_streams_the_one_that_reorders_furthest_counts() {
+        let by = |reordered_by_max| ReceiverCounts { reordered_by_max, ..received() };
+        let mut sum = by(2);
+        sum.merge(&by(5));
+        sum.merge(&by(3));
+        assert_eq!(sum.reordered_by_max, 5);
     }
 
     #[test]

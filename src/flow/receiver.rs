@@ -100,8 +100,12 @@ impl<C> Receiver<C> {
             Arrival::Reordered | Arrival::InOrder => self.count(at, packet, arrival),
             Arrival::Rejected => unreachable!("refused above"),
         }
-        if arrival == Arrival::Reordered && self.skipped.contains(&packet.sequence) {
-            self.counts.silences.forgive_last();
+        if arrival == Arrival::Reordered {
+            let behind = (next - 1).saturating_sub(packet.sequence);
+            self.counts.reordered_by_max = self.counts.reordered_by_max.max(behind);
+            if self.skipped.contains(&packet.sequence) {
+                self.counts.silences.forgive_last();
+            }
         }
         self.note_gap(at, packet, next..packet.sequence);
         arrival
@@ -408,7 +412,7 @@ mod tests {
         );
         let counts = receiver.finish(closing(10_000), 0);
         assert_eq!((counts.received, counts.duplicate, counts.reordered), (5, 2, 1));
-        assert_eq!((counts.rejected, counts.lost()), (1, 9_995));
+        assert_eq!((counts.rejected, counts.lost(), counts.reordered_by_max), (1, 9_995, 2));
     }
 
     #[test]
