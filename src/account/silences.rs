@@ -173,11 +173,11 @@ impl<'a> Divided<'a> {
         Self { silence, taken: 0 }
     }
 
-    /// The packets of a part, which comes behind those before. When they were lost nobody knows:
-    /// they are taken to stand at even distances from the silence's ends and each other, and one that
-    /// is less than half of that outside belongs to the part. So nothing is counted twice where a
-    /// long silence meets several short ones; and where the link was dead for all, the last to arrive
-    /// having been of the other stream, the part has them all.
+    /// The packets of a part, which comes behind those before. When they were lost is not known:
+    /// they are taken to stand at even distances from the silence's ends and each other, and one
+    /// that is less than half of that outside belongs to the part. So nothing is counted twice
+    /// where a long silence meets several short ones; and where the link was dead for all, the last
+    /// to arrive having been of the other stream, the part has them all.
     fn take(&mut self, start_ns: u64, end_ns: u64) -> u64 {
         let before = self.standing_before(start_ns, |at, half| at.saturating_sub(half));
         let until = self.standing_before(end_ns, u128::saturating_add);

@@ -348,7 +348,8 @@ pub struct DirectionFigures {
     pub verdict_reason: Option<String>,
     /// Payload (L4) that was to be sent, in bit/s.
     pub offered_bit_s: Option<u64>,
-    /// Payload received in the trial's steady part, in bit/s; of TCP, the mean of its whole seconds.
+    /// Payload received in the trial's steady part, in bit/s; of TCP, the mean of its whole
+    /// seconds.
     pub goodput_bit_s: Option<u64>,
     /// The 5th percentile of the payload received in each whole second, in bit/s.
     pub goodput_p5_bit_s: Option<u64>,
