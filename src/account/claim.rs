@@ -7,6 +7,9 @@ use serde_json::Value;
 /// The highest count that is believed: beyond any trial, and sums of such counts fit 64 bit.
 pub const COUNT_MAX: u64 = 1 << 48;
 
+/// The highest sum of such counts: a record adds up the streams of a direction, at most 64.
+pub const SUM_MAX: u64 = COUNT_MAX << 6;
+
 /// The highest time that is believed, in nanoseconds: 292 years, on whichever clock.
 pub const NANOS_MAX: u64 = i64::MAX as u64;
 
@@ -49,19 +52,31 @@ pub trait Fact: DeserializeOwned + Serialize {
 /// Where a number is beyond [`COUNT_MAX`] (a time: [`NANOS_MAX`]), negative or not a number, a text
 /// is longer than [`TEXT_MAX`] or has control characters, or the fields contradict each other.
 pub fn read<T: Fact>(value: &Value) -> Result<T, Invalid> {
-    bounded("", value)?;
+    bounded("", value, COUNT_MAX)?;
     let fact = T::deserialize(value).map_err(|error| Invalid::new(error.to_string()))?;
     fact.check()?;
     Ok(fact)
 }
 
-/// Whether every number and text in `value` is within what is believed.
-pub(crate) fn bounded(key: &str, value: &Value) -> Result<(), Invalid> {
+/// Whether `fact`, which was put together of several, can be read back from a record.
+///
+/// # Errors
+///
+/// Like [`read`], where sums may reach [`SUM_MAX`].
+pub fn read_back<T: Fact>(fact: &T) -> Result<(), Invalid> {
+    let value = serde_json::to_value(fact).map_err(|error| Invalid::new(error.to_string()))?;
+    bounded("", &value, SUM_MAX)?;
+    T::deserialize(&value).map_err(|error| Invalid::new(error.to_string()))?.check()
+}
+
+/// Whether every text and number in `value`, which stands behind `key`, is within what is believed;
+/// counts up to `count_max`.
+pub(crate) fn bounded(key: &str, value: &Value, count_max: u64) -> Result<(), Invalid> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         Value::Number(number) => {
             let is_time = key.ends_with("_ns");
-            let most = if is_time { NANOS_MAX } else { COUNT_MAX };
+            let most = if is_time { NANOS_MAX } else { count_max };
             // What is neither is a ratio or a rate: finite, as JSON has no other.
             let holds = match (number.as_u64(), number.as_i64()) {
                 (Some(count), _) => count <= most,
@@ -76,8 +91,10 @@ pub(crate) fn bounded(key: &str, value: &Value) -> Result<(), Invalid> {
             let is_fit = !is_long && !text.contains(char::is_control);
             Invalid::unless(is_fit, &format!("{key}: a text that is too long or not printable"))
         }
-        Value::Array(values) => values.iter().try_for_each(|value| bounded(key, value)),
-        Value::Object(fields) => fields.iter().try_for_each(|(key, value)| bounded(key, value)),
+        Value::Array(values) => values.iter().try_for_each(|value| bounded(key, value, count_max)),
+        Value::Object(fields) => {
+            fields.iter().try_for_each(|(key, value)| bounded(key, value, count_max))
+        }
     }
 }
 

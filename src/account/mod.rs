@@ -24,7 +24,7 @@ mod throughput;
 
 pub use asked::{AskedTcp, AskedTrial, AskedUdp};
 pub(crate) use claim::bounded;
-pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, TEXT_MAX, read};
+pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, TEXT_MAX, read, read_back};
 pub use host::{HostCounts, HostFacts};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
 pub use probes::{ClockOffset, FollowUp, Marks, ProbeCounts, ReflectorCounts, Timestamping};

@@ -1,7 +1,7 @@
 //! What both ends of TCP streams counted, and what their kernels report.
 
 use super::sums::{either, smaller, total};
-use super::{Fact, Invalid, Series, Silences};
+use super::{Fact, Invalid, NANOS_MAX, Series, Silences};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
 
@@ -246,7 +246,7 @@ impl TcpSenderCounts {
         }
         self.samples.iter_mut().zip(&other.samples).for_each(|(sum, sample)| sum.merge(sample));
         self.round_trips.merge(&other.round_trips);
-        self.held_up_ns = self.held_up_ns.saturating_add(other.held_up_ns);
+        self.held_up_ns = self.held_up_ns.saturating_add(other.held_up_ns).min(NANOS_MAX);
         self.buffer = shorter(self.buffer.take(), other.buffer.as_ref());
         self.broken = self.broken.take().or_else(|| other.broken.clone());
         self.refused = self.refused.take().or_else(|| other.refused.clone());

@@ -3,7 +3,7 @@
 
 use super::record::{FORMAT, Report, SiteRecord, TrialRecord};
 use super::v2::{self, FORMAT as FORMAT_BEFORE};
-use crate::account::{Fact as _, bounded};
+use crate::account::{Fact as _, SUM_MAX, bounded};
 use crate::flow::{Evidence, TrialRun};
 use crate::plan::Trial;
 use serde_json::Value;
@@ -51,7 +51,7 @@ impl Report {
             }
             _ => {
                 printable(&any)?;
-                bounded("", any.get("links").unwrap_or(&Value::Null))
+                bounded("", any.get("links").unwrap_or(&Value::Null), SUM_MAX)
                     .map_err(|error| bad(error.to_string()))?;
                 let report: Self = serde_json::from_value(any).map_err(not_a_report)?;
                 agree(&report)?;

@@ -5,8 +5,8 @@
 
 use super::state::{Action, Link, Running, Session, State, Stopping};
 use crate::account::{
-    Claim, HostCounts, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts, SenderCounts,
-    Status, TcpReceiverCounts, TcpSenderCounts,
+    Claim, HostCounts, Invalid, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts,
+    SenderCounts, Silences, Status, TcpReceiverCounts, TcpSenderCounts, read_back,
 };
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
@@ -162,7 +162,21 @@ fn compose(mut running: Running) -> TrialRun {
             count_tail(outcome.one_way_mut(direction));
         }
     }
+    if let Err(why) = read_back(outcome) {
+        strike(outcome, &why);
+    }
     run
+}
+
+/// Valid accounts of several streams can have a sum that is not: without the agent's, what is left
+/// is this end's own.
+fn strike(outcome: &mut Outcome, why: &Invalid) {
+    (outcome.forward.receiver, outcome.forward.tcp_receiver) = (None, None);
+    (outcome.reverse.sender, outcome.reverse.tcp_sender) = (None, None);
+    outcome.forward.silences = Silences::default();
+    outcome.status = Status::Partial;
+    let reason = format!("the agent's account makes no sense: {why}");
+    outcome.reason.get_or_insert(reason);
 }
 
 /// Puts both ends' accounts of TCP together.
@@ -267,6 +281,23 @@ fn valid<T>(claim: Claim<T>, what: &str, invalid: &mut Option<String>) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::SUM_MAX;
+
+    #[test]
+    fn accounts_whose_sum_no_record_can_hold_are_missing() {
+        let outcome = |received| {
+            let receiver = Some(ReceiverCounts { received, ..ReceiverCounts::default() });
+            let forward = OneWayCounts { receiver, ..OneWayCounts::default() };
+            Outcome { status: Status::Ok, forward, ..Outcome::default() }
+        };
+        assert_eq!(read_back(&outcome(SUM_MAX)), Ok(()));
+        let mut beyond = outcome(SUM_MAX + 1);
+        let why = read_back(&beyond).expect_err("no record holds it");
+        strike(&mut beyond, &why);
+        assert_eq!(read_back(&beyond), Ok(()));
+        assert_eq!((beyond.status, beyond.forward.receiver), (Status::Partial, None));
+        assert!(beyond.reason.is_some_and(|reason| reason.contains("received")));
+    }
 
     /// The agent closes its account when it is stopped; of packets behind the last one that
     /// arrived it knows nothing.
