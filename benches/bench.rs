@@ -32,7 +32,6 @@ fn endless() -> Stream {
         capacity: false,
         steady: Steady::of(Span::from_secs(600)),
         dscp: linkqual::plan::Dscp::default(),
-        listed_max: 100,
     }
 }
 

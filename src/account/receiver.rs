@@ -109,9 +109,9 @@ pub struct LossBurstList {
 }
 
 impl LossBurstList {
-    /// Adds a burst behind the others of its stream, of which at most `most` are listed.
-    pub fn push(&mut self, burst: LossBurst, most: usize) {
-        if self.listed.len() < most {
+    /// Adds a burst behind the others of its stream.
+    pub fn push(&mut self, burst: LossBurst) {
+        if self.listed.len() < LOSS_BURSTS_MAX {
             self.listed.push(burst);
         } else {
             self.beyond += 1;
@@ -246,8 +246,8 @@ mod tests {
             counts.losses.on_lost(4);
             counts.losses.on_arrived(arrived);
         }
-        counts.loss_bursts.push(LossBurst { stream: 1, sequence: 9, packets: 4 }, 1);
-        counts.loss_bursts.push(LossBurst { stream: 1, sequence: 14, packets: 4 }, 1);
+        counts.loss_bursts.push(LossBurst { stream: 1, sequence: 9, packets: 4 });
+        counts.loss_bursts.push(LossBurst { stream: 1, sequence: 14, packets: 4 });
         counts.of_stream(1)
     }
 
@@ -271,14 +271,16 @@ mod tests {
     #[test]
     fn bursts_beyond_the_list_are_summed() {
         let list = received().loss_bursts;
-        assert_eq!((list.listed.len(), list.beyond, list.beyond_packets), (1, 1, 4));
+        assert_eq!((list.listed.len(), list.beyond, list.beyond_packets), (2, 0, 0));
         let mut long = LossBurstList::default();
         for sequence in 0..LOSS_BURSTS_MAX as u64 {
-            long.push(LossBurst { stream: 2, sequence, packets: 1 }, LOSS_BURSTS_MAX);
+            long.push(LossBurst { stream: 2, sequence, packets: 1 });
         }
         long.merge(&list);
-        assert_eq!((long.listed.len(), long.beyond, long.beyond_packets), (LOSS_BURSTS_MAX, 2, 5));
+        assert_eq!((long.listed.len(), long.beyond, long.beyond_packets), (LOSS_BURSTS_MAX, 2, 2));
         assert_eq!(long.listed[0].stream, 1);
+        long.extend_last(3);
+        assert_eq!((long.beyond, long.beyond_packets), (2, 5), "the newest is beyond the list");
     }
 
     #[test]

@@ -109,14 +109,14 @@ impl Silences {
         &self.beyond
     }
 
-    /// Adds one that comes behind the others, of which at most `most` stay listed; one shorter than
-    /// [`SILENCE_MIN`] is none.
-    pub fn push(&mut self, silence: Silence, most: usize) {
+    /// Adds one that comes behind the others, of which at most [`SILENCES_MAX`] stay listed; one
+    /// shorter than [`SILENCE_MIN`] is none.
+    pub fn push(&mut self, silence: Silence) {
         if silence.span() < SILENCE_MIN {
             return;
         }
         self.listed.push(silence);
-        if most < self.listed.len() {
+        if SILENCES_MAX < self.listed.len() {
             let spans = self.listed.iter().map(Silence::span).enumerate();
             let shortest = spans.min_by_key(|(_, span)| *span);
             let place = shortest.map_or(0, |(place, _)| place);
@@ -137,14 +137,15 @@ impl Silences {
     pub fn in_common_with(&self, other: &Self) -> Self {
         let mut mine = self.listed.iter().map(Divided::new).peekable();
         let mut theirs = other.listed.iter().map(Divided::new).peekable();
-        let mut common = Vec::new();
+        let mut common = Self::default();
         while let (Some(a), Some(b)) = (mine.peek_mut(), theirs.peek_mut()) {
             let start_ns = a.silence.start_ns.max(b.silence.start_ns);
             let end_ns = a.silence.end_ns.min(b.silence.end_ns);
             if start_ns < end_ns {
                 let packets = a.take(start_ns, end_ns) + b.take(start_ns, end_ns);
                 let offered = a.silence.offered || b.silence.offered;
-                common.push(Silence { start_ns, end_ns, packets, offered, ..Silence::default() });
+                let silence = Silence { start_ns, end_ns, packets, offered, ..Silence::default() };
+                common.push(silence);
             }
             if a.silence.end_ns < b.silence.end_ns {
                 mine.next();
@@ -152,9 +153,7 @@ impl Silences {
                 theirs.next();
             }
         }
-        // Those beyond the list are the shortest: of two streams they seldom meet.
-        common.truncate(SILENCES_MAX);
-        Self { listed: common, beyond: self.beyond }
+        common
     }
 
     /// Outages: silences of at least `least` in which something was offered.
@@ -210,7 +209,7 @@ mod tests {
         for (start, end, packets, offered) in list.iter().copied() {
             let (start_ns, end_ns) = (start * MS, end * MS);
             let silence = Silence { start_ns, end_ns, packets, offered, ..Silence::default() };
-            silences.push(silence, SILENCES_MAX);
+            silences.push(silence);
         }
         silences
     }
@@ -288,13 +287,15 @@ mod tests {
 
     #[test]
     fn the_shortest_are_summed_where_the_list_is_full() {
-        let mut few = Silences::default();
-        for (start, end) in [(0, 70), (100, 160), (200, 300)] {
-            let silence = Silence { start_ns: start * MS, end_ns: end * MS, ..Silence::default() };
-            few.push(silence, 2);
+        let mut many = Silences::default();
+        for place in 0..=SILENCES_MAX as u64 {
+            let start_ns = place * 200 * MS;
+            let length = if place == 3 { 60 } else { 70 };
+            many.push(Silence { start_ns, end_ns: start_ns + length * MS, ..Silence::default() });
         }
-        let spans: Vec<_> = few.as_slice().iter().map(Silence::span).collect();
-        assert_eq!(spans, [Span::from_millis(70), Span::from_millis(100)]);
-        assert_eq!(*few.beyond(), SilencesBeyond { count: 1, sum_ns: 60 * MS, packets: 0 });
+        assert_eq!(many.as_slice().len(), SILENCES_MAX);
+        let is_long = |silence: &Silence| silence.span() == Span::from_millis(70);
+        assert!(many.as_slice().iter().all(is_long));
+        assert_eq!(*many.beyond(), SilencesBeyond { count: 1, sum_ns: 60 * MS, packets: 0 });
     }
 }

@@ -459,7 +459,6 @@ mod tests {
             train: 4,
             capacity: false,
             dscp: Dscp::default(),
-            listed_max: 100,
             steady: Steady::of(Span::from_secs(1)),
         }
     }

@@ -30,7 +30,6 @@ pub use search::PayloadSearch;
 pub use sender::{BATCH_MAX, Outgoing, Sender, Train};
 pub use tcp::{TcpReceiver, TcpSender, TcpStream, WRITE_MAX, tcp_streams_of};
 
-use crate::account::LOSS_BURSTS_MAX;
 use crate::clock::Stamp;
 use crate::direction::Direction;
 use crate::plan::{Dscp, Trial};
@@ -90,9 +89,6 @@ pub struct Stream {
     pub steady: Steady,
     /// How its packets are marked, replies to probes among them.
     pub dscp: Dscp,
-    /// How many of its loss bursts and silences an account lists one by one: its share of what is
-    /// listed for its direction.
-    pub listed_max: usize,
 }
 
 /// The steady part of a trial: all but 200 ms at each end, by when packets were due.
@@ -147,7 +143,6 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         capacity: false,
         steady,
         dscp: trial.dscp(),
-        listed_max: LOSS_BURSTS_MAX,
     };
     let load = trial.load().into_iter().flat_map(|load| {
         let each = move |rated| std::iter::repeat_n(rated, load.streams() as usize);
@@ -161,7 +156,6 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
             payload: load.payload(),
             train: load.train(direction),
             capacity: trial.is_capacity(),
-            listed_max: LOSS_BURSTS_MAX / load.streams() as usize,
             ..probes
         })
     });

@@ -261,7 +261,7 @@ impl<C> Receiver<C> {
     fn push_gap(&mut self, start: Stamp<C>, end: Stamp<C>, packets: u64, offered: bool) {
         let (start_ns, end_ns) = (start.nanos(), end.nanos());
         let silence = Silence { start_ns, end_ns, packets, offered, ..Silence::default() };
-        self.counts.silences.push(silence, self.stream.listed_max);
+        self.counts.silences.push(silence);
     }
 
     /// The gap from the last arrival to the end, which nothing ended. A load that fell silent with
@@ -376,7 +376,6 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
             dscp: crate::plan::Dscp::default(),
-            listed_max: 100,
         };
         Receiver::new(stream, Stamp::from_nanos(0))
     }

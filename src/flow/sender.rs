@@ -331,7 +331,6 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(seconds)),
             dscp: crate::plan::Dscp::default(),
-            listed_max: 100,
         }
     }
 

@@ -3,8 +3,8 @@
 
 use super::{LATE_MAX, Next};
 use crate::account::{
-    SILENCE_MIN, SILENCES_MAX, Silence, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts,
-    TcpSample, TcpSenderCounts,
+    SILENCE_MIN, Silence, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts, TcpSample,
+    TcpSenderCounts,
 };
 use crate::clock::Stamp;
 use crate::direction::Direction;
@@ -332,7 +332,7 @@ impl<C> TcpReceiver<C> {
         if SILENCE_MIN.nanos() <= at.nanos_since(newest) {
             // Whether the other end's TCP had anything to send, this end cannot tell.
             let silence = Silence { start_ns, end_ns, ..Silence::default() };
-            self.came.silences.push(silence, SILENCES_MAX);
+            self.came.silences.push(silence);
         }
     }
 

@@ -48,19 +48,18 @@ pub(super) struct Window {
     settled: Settled,
     /// Whether no packet has arrived since the newest loss.
     in_burst: bool,
-    /// The stream's number, and how many of its bursts are listed one by one.
+    /// The stream's number.
     stream: u32,
-    listed_max: usize,
 }
 
 impl Window {
     /// A window over all numbers of `stream`.
     pub(super) fn of(stream: &Stream) -> Self {
         let capacity = stream.slots.clamp(WORD, CAPACITY_MAX).next_power_of_two();
-        Self::with_capacity(capacity, stream.number, stream.listed_max)
+        Self::with_capacity(capacity, stream.number)
     }
 
-    fn with_capacity(capacity: u64, stream: u32, listed_max: usize) -> Self {
+    fn with_capacity(capacity: u64, stream: u32) -> Self {
         assert!(
             capacity.is_power_of_two() && WORD <= capacity,
             "the window is kept in words of {WORD} bits"
@@ -76,7 +75,6 @@ impl Window {
             settled,
             in_burst: false,
             stream,
-            listed_max,
         }
     }
 
@@ -172,7 +170,7 @@ impl Window {
             self.settled.bursts.extend_last(packets);
         } else {
             let burst = LossBurst { stream: self.stream, sequence, packets };
-            self.settled.bursts.push(burst, self.listed_max);
+            self.settled.bursts.push(burst);
         }
     }
 
@@ -190,7 +188,7 @@ mod tests {
 
     /// A window over the numbers `0..slots`.
     fn window(slots: u64) -> Window {
-        Window::with_capacity(slots.clamp(WORD, CAPACITY_MAX).next_power_of_two(), 1, 100)
+        Window::with_capacity(slots.clamp(WORD, CAPACITY_MAX).next_power_of_two(), 1)
     }
 
     #[test]
@@ -208,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_number_beyond_the_window_lets_the_oldest_go() {
-        let mut window = Window::with_capacity(64, 1, 100);
+        let mut window = Window::with_capacity(64, 1);
         window.set(0, Slot::Received);
         window.set(63, Slot::Received);
         assert_eq!(window.slot(0), Some(Slot::Received));
@@ -226,8 +224,8 @@ mod tests {
             came in prop::collection::btree_set(0_u64..2_000, 0..600),
             sent in 0_u64..2_000,
         ) {
-            let mut ring = Window::with_capacity(64, 1, 100);
-            let mut whole = Window::with_capacity(2_048, 1, 100);
+            let mut ring = Window::with_capacity(64, 1);
+            let mut whole = Window::with_capacity(2_048, 1);
             for sequence in &came {
                 ring.set(*sequence, Slot::Received);
                 whole.set(*sequence, Slot::Received);

@@ -233,8 +233,9 @@ pub struct Account {
     pub trial: u32,
     /// The probes.
     pub probes: Claim<ReflectorCounts>,
-    /// Each load stream that it received.
-    pub received: Vec<(StreamNumber, Claim<ReceiverCounts>)>,
+    /// The UDP load that it received, all streams together; absent where it had none to receive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<Claim<ReceiverCounts>>,
     /// The TCP streams that it received, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_receiver: Option<Claim<TcpReceiverCounts>>,

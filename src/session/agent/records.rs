@@ -28,6 +28,7 @@ impl Session {
             heard: at,
             closings,
             tcp_sender: None,
+            receiver: None,
             tcp_receiver: None,
             account,
             part: Part::Counted,
@@ -85,6 +86,7 @@ impl Session {
         let Some(running) = run.trial.as_mut() else { return };
         running.part = Part::Counted;
         running.account.tcp_sender = running.tcp_sender.clone().map(Claim::of);
+        running.account.receiver = running.receiver.clone().map(Claim::of);
         running.account.tcp_receiver = running.tcp_receiver.clone().map(Claim::of);
         let (closings, account) = (running.closings.clone(), running.account.clone());
         if let Some(connection) = connection {

@@ -34,9 +34,10 @@ impl Session {
                     self.say(connection, Message::Closing { trial: id.number, stream, sent });
                 }
             }
-            Event::Came(stream, counts) => {
-                running.account.received.push((stream, counts.into()));
-            }
+            Event::Came(_, counts) => match &mut running.receiver {
+                Some(sum) => sum.merge(&counts),
+                none => *none = Some(counts),
+            },
             Event::TcpSent(_, sent) => {
                 let sum = running.tcp_sender.get_or_insert_default();
                 sum.merge(&sent);
@@ -177,6 +178,7 @@ impl Session {
             heard: now,
             closings: Vec::new(),
             tcp_sender: None,
+            receiver: None,
             tcp_receiver: None,
             account: Account { trial: id.number, ..Account::default() },
             part: Part::Open { trial, secrets: secrets.clone(), stop_at },

@@ -3,7 +3,9 @@
 //!
 //! It never says anything: what follows a state is decided where it is consumed.
 
-use crate::account::{Claim, HostFacts, SenderCounts, TcpReceiverCounts, TcpSenderCounts};
+use crate::account::{
+    Claim, HostFacts, ReceiverCounts, SenderCounts, TcpReceiverCounts, TcpSenderCounts,
+};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{LATE_MAX, Stream, TcpStream};
 use crate::framing::Framing;
@@ -132,6 +134,7 @@ pub(super) struct Running {
     pub(super) closings: Vec<(StreamNumber, Claim<SenderCounts>)>,
     /// The TCP streams of each way together: one by one, they would be more than a frame.
     pub(super) tcp_sender: Option<TcpSenderCounts>,
+    pub(super) receiver: Option<ReceiverCounts>,
     pub(super) tcp_receiver: Option<TcpReceiverCounts>,
     pub(super) account: Account,
     pub(super) part: Part,

@@ -14,7 +14,6 @@ use crate::flow::{NearEvent as Event, PROBE_STREAM, TrialRun};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message};
-use std::collections::BTreeMap;
 
 impl Session {
     pub(super) fn on_trial_message(&mut self, mut running: Running, message: Message) -> Running {
@@ -130,10 +129,6 @@ fn compose(mut running: Running) -> TrialRun {
     outcome.reason = stopping.map(|stopping| stopping.reason).or_else(no_account);
     outcome.agent_host = agent.as_ref().and_then(|agent| agent.host).unwrap_or_default();
     for direction in Direction::ALL {
-        let received = match direction {
-            Direction::Forward => agent.as_ref().map(|agent| &agent.received),
-            Direction::Reverse => Some(&running.came),
-        };
         let streams = running
             .streams
             .iter()
@@ -142,9 +137,12 @@ fn compose(mut running: Running) -> TrialRun {
         let sent = streams.clone().map(|stream| running.sent.get(&stream));
         let one_way = outcome.one_way_mut(direction);
         one_way.sender = sum(sent, SenderCounts::merge);
-        one_way.receiver = received.and_then(|received| {
-            sum(streams.map(|stream| received.get(&stream)), ReceiverCounts::merge)
-        });
+        one_way.receiver = match direction {
+            Direction::Forward => agent.as_ref().and_then(|agent| agent.receiver.clone()),
+            Direction::Reverse => {
+                sum(streams.map(|stream| running.came.get(&stream)), ReceiverCounts::merge)
+            }
+        };
         let silences = one_way.receiver.as_ref().map(|receiver| receiver.silences.clone());
         one_way.silences = silences.unwrap_or_default();
     }
@@ -233,7 +231,7 @@ fn sum<'a, T: Clone + 'a>(
 
 /// The agent's account: what of it is valid.
 struct AgentAccount {
-    received: BTreeMap<StreamNumber, ReceiverCounts>,
+    receiver: Option<ReceiverCounts>,
     tcp_sender: Option<TcpSenderCounts>,
     tcp_receiver: Option<TcpReceiverCounts>,
     reflected: Option<ReflectorCounts>,
@@ -245,15 +243,8 @@ struct AgentAccount {
 impl AgentAccount {
     fn of(account: Account) -> Self {
         let mut invalid = None;
-        let streams = account.received.into_iter();
-        let of_stream = |number: StreamNumber| format!("stream {number}");
-        let received = streams
-            .filter_map(|(number, claim)| {
-                Some((number, valid(claim, &of_stream(number), &mut invalid)?))
-            })
-            .collect();
         Self {
-            received,
+            receiver: account.receiver.and_then(|claim| valid(claim, "the receiver", &mut invalid)),
             tcp_sender: account
                 .tcp_sender
                 .and_then(|claim| valid(claim, "the TCP sender", &mut invalid)),
