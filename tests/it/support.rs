@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Mbit/s that tests may send at the same time, all of their directions together: what two shared
 /// processors carry in debug builds without packets that leave late.
-const MACHINE: u32 = 120;
+const MACHINE: u32 = 80;
 
 /// What an agent takes of it whose test says nothing: idle probes, control connections, a start.
 const LIGHT: u32 = 2;
