@@ -89,7 +89,8 @@ pub struct LossBurst {
     /// The stream's number in the trial.
     pub stream: u32,
     /// Sequence number of its first lost packet, from 0. Divided by the packet rate of the stream:
-    /// when that packet was due.
+    /// the earliest time at which that packet can have been due. Only packets sent are numbered, so
+    /// it was due later by the packets that were skipped, refused or paused before it.
     pub sequence: u64,
     /// Packets lost in it.
     pub packets: u64,
