@@ -273,8 +273,9 @@ pub fn losses(run: &TrialRun, direction: Direction) -> Option<Losses> {
     let lost = came.losses.lost();
     let (sender, receiver) = run.outcome.hosts(direction);
     // A queue drop that the socket was told of was refused, and so never sent.
-    let queue_drops = sender.queue_drops.saturating_sub(sent.queue_dropped);
-    let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, receiver.kernel_drops];
+    let queue_drops = sender.map_or(0, |host| host.queue_drops).saturating_sub(sent.queue_dropped);
+    let kernel_drops = receiver.map_or(0, |host| host.kernel_drops);
+    let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, kernel_drops];
     Some(Losses {
         offered: sent.sent.saturating_sub(came.host_dropped),
         lost,

@@ -93,10 +93,11 @@ pub struct Outcome {
     pub reverse: OneWayCounts,
     /// The round trip, from driver to agent and back.
     pub round_trip: RoundTripCounts,
-    /// Drops, errors and clock steps of the driver's host.
-    pub driver_host: HostCounts,
-    /// Drops, errors and clock steps of the agent's host.
-    pub agent_host: HostCounts,
+    /// Drops, errors and clock steps of the driver's host; null if not known.
+    pub driver_host: Option<HostCounts>,
+    /// Drops, errors and clock steps of the agent's host; null if it did not report them, or not
+    /// validly.
+    pub agent_host: Option<HostCounts>,
 }
 
 impl Outcome {
@@ -123,21 +124,22 @@ impl Outcome {
         }
     }
 
-    /// The hosts that send and receive in `direction`.
+    /// What the hosts that send and receive in `direction` reported; `None` where one did not.
     #[must_use]
-    pub const fn hosts(&self, direction: Direction) -> (&HostCounts, &HostCounts) {
+    pub const fn hosts(&self, direction: Direction) -> (Option<&HostCounts>, Option<&HostCounts>) {
+        let (driver, agent) = (self.driver_host.as_ref(), self.agent_host.as_ref());
         match direction {
-            Direction::Forward => (&self.driver_host, &self.agent_host),
-            Direction::Reverse => (&self.agent_host, &self.driver_host),
+            Direction::Forward => (driver, agent),
+            Direction::Reverse => (agent, driver),
         }
     }
 
     /// Takes in what the driver's host reports against itself, the last account of a trial: now it
     /// is known which of the packets that a host dropped had arrived damaged.
     pub fn take_driver_host(&mut self, host: HostCounts) {
-        self.driver_host = host;
+        self.driver_host = Some(host);
         for direction in Direction::ALL {
-            let corrupted = self.hosts(direction).1.checksum_errors;
+            let corrupted = self.hosts(direction).1.map_or(0, |host| host.checksum_errors);
             if let Some(receiver) = &mut self.one_way_mut(direction).receiver {
                 receiver.blame_link_for(corrupted);
             }
@@ -162,8 +164,7 @@ impl Fact for Outcome {
         self.forward.check()?;
         self.reverse.check()?;
         self.round_trip.timestamping.check()?;
-        self.driver_host.check()?;
-        self.agent_host.check()
+        self.driver_host.iter().chain(&self.agent_host).try_for_each(Fact::check)
     }
 }
 
@@ -232,10 +233,19 @@ mod tests {
     #[test]
     fn damaged_packets_are_the_links_loss_and_not_the_hosts() {
         let mut outcome = outcome();
-        outcome.agent_host.checksum_errors = 2;
+        outcome.agent_host = Some(HostCounts { checksum_errors: 2, ..HostCounts::default() });
         outcome.forward.receiver.as_mut().expect("it has one").host_dropped = 3;
         outcome.take_driver_host(HostCounts::default());
         let receiver = outcome.forward.receiver.expect("it has one");
         assert_eq!((receiver.host_dropped, receiver.lost()), (1, 2));
+    }
+
+    #[test]
+    fn what_a_host_did_not_report_is_null_and_never_0() {
+        let nothing = Outcome::nothing(Status::NotRun, "it was interrupted".to_owned());
+        let record = serde_json::to_value(&nothing).expect("JSON");
+        assert!(record["driver_host"].is_null() && record["agent_host"].is_null(), "{record:#}");
+        assert_eq!(nothing.hosts(Direction::Forward), (None, None));
+        check(&nothing, true);
     }
 }

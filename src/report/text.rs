@@ -3,7 +3,7 @@
 use super::quantity::{digits, percent, quantity, rate_text};
 use super::{BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, TimestampMethod};
 use crate::account::{
-    AskedTcp, AskedTrial, AskedUdp, SenderCounts, Status, TcpBuffer, TcpInfo, Waiting,
+    AskedTcp, AskedTrial, AskedUdp, HostCounts, SenderCounts, Status, TcpBuffer, TcpInfo, Waiting,
 };
 use crate::direction::Direction;
 use crate::flow::Steady;
@@ -276,7 +276,8 @@ fn tcp_text(row: &Row<'_>) -> String {
     let rate = rate.map_or_else(String::new, rate_text);
     let up_to = if load.capacity { "as fast as it can, up to " } else { "" };
     let streams = if load.streams == 1 { "stream" } else { "streams" };
-    let used = row.counts().tcp_sender.as_ref().map(|sender| &sender.congestion_control);
+    let used = row.counts().tcp_sender.as_ref();
+    let used = used.and_then(|sender| sender.congestion_control.as_ref());
     let control = used.unwrap_or(&load.congestion_control);
     format!("TCP {up_to}{rate} {layer}, {} {streams}, {control}", load.streams)
 }
@@ -452,10 +453,11 @@ fn lateness_text(row: &Row<'_>) -> String {
         let (p50, p99, max) = (show(late.p50), show(late.p99), show(late.max));
         format!("packets left late by p50 {p50}, p99 {p99}, max {max}")
     });
-    let send = row.counts().sender.as_ref().map_or(0, |sender| sender.buffer_octets);
-    let receive = row.counts().receiver.as_ref().map_or(0, |receiver| receiver.buffer_octets);
-    let are_known = 0 < send && 0 < receive;
-    let buffers = are_known.then(|| format!("buffers {} and {} KiB", send >> 10, receive >> 10));
+    let send = row.counts().sender.as_ref().and_then(|sender| sender.buffer_octets);
+    let receive = row.counts().receiver.as_ref().and_then(|receiver| receiver.buffer_octets);
+    let buffers = send.zip(receive);
+    let buffers =
+        buffers.map(|(send, receive)| format!("buffers {} and {} KiB", send >> 10, receive >> 10));
     [late, buffers].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -524,7 +526,9 @@ fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
     let (driver, agent) = (&outcome.driver_host, &outcome.agent_host);
     let mut text = match method {
         TimestampMethod::Kernel => {
-            let by = stampers(driver.hardware_timestamps, agent.hardware_timestamps);
+            let by_card =
+                |host: &Option<HostCounts>| host.is_some_and(|host| host.hardware_timestamps);
+            let by = stampers(by_card(driver), by_card(agent));
             let (by_kernel, exchanges) = (counts.by_kernel, counts.exchanges);
             format!("{by} transmit and receive stamps in {by_kernel} of {exchanges} exchanges")
         }
@@ -537,7 +541,7 @@ fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
         }
     };
     let noise = [("", driver), ("agent ", agent)].into_iter().filter_map(|(place, host)| {
-        let micros = crate::metric::micros(host.timestamp_noise_ns?);
+        let micros = crate::metric::micros(host.as_ref()?.timestamp_noise_ns?);
         Some(format!("{place}{}", quantity(micros, "us")))
     });
     let noise: Vec<String> = noise.collect();
