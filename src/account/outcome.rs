@@ -84,9 +84,14 @@ pub struct Outcome {
     pub status: Status,
     /// Why the status is not `ok`; null if it is.
     pub reason: Option<String>,
-    /// When its first packet was due, in ns since 1970-01-01 UTC by the driver's wall clock; null
-    /// if none was sent.
+    /// When its first packet was due, in ns since 1970-01-01 UTC by the driver's wall clock; `None`
+    /// if none was sent. A record has it as `started_at`.
+    #[serde(skip)]
     pub started_ns: Option<u64>,
+    /// When its last packet was due, or when it was cut short, by the same clock. A record has it
+    /// as `ended_at`.
+    #[serde(skip)]
+    pub ended_ns: Option<u64>,
     /// Counts of the direction from driver to agent.
     pub forward: OneWayCounts,
     /// Counts of the direction from agent to driver.
@@ -105,6 +110,15 @@ impl Outcome {
     #[must_use]
     pub fn nothing(status: Status, reason: String) -> Self {
         Self { status, reason: Some(reason), ..Self::default() }
+    }
+
+    /// Notes that it began at `started_ns` by the driver's wall clock, was to last `duration_ns`,
+    /// and is over at `now_ns`.
+    pub fn set_times(&mut self, started_ns: u64, duration_ns: u64, now_ns: u64) {
+        let due_ns = started_ns.saturating_add(duration_ns);
+        self.started_ns = Some(started_ns);
+        // A wall clock that was set back meanwhile gives no end before the start.
+        self.ended_ns = Some(now_ns.clamp(started_ns, due_ns));
     }
 
     /// One direction of it.
@@ -200,7 +214,7 @@ mod tests {
         let offset = ClockOffset { agent_ahead_ns: 0, error_ns: 4 };
         let round_trip =
             RoundTripCounts { clock_offset: Some(offset), ..RoundTripCounts::default() };
-        Outcome { started_ns: Some(1), forward, round_trip, ..Outcome::default() }
+        Outcome { forward, round_trip, ..Outcome::default() }
     }
 
     #[test]
@@ -228,6 +242,16 @@ mod tests {
         let mut part = outcome();
         part.reverse.probes.jitter_rfc3550_ns = Some(-1.0);
         check(&part, false);
+    }
+
+    #[test]
+    fn a_trial_ends_when_its_last_packet_was_due_or_when_it_was_cut_short() {
+        let ended_ns = |now_ns| {
+            let mut outcome = Outcome::default();
+            outcome.set_times(10, 5, now_ns);
+            outcome.ended_ns
+        };
+        assert_eq!([12, 15, 18, 3].map(ended_ns), [12, 15, 15, 10].map(Some));
     }
 
     #[test]

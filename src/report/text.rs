@@ -1,14 +1,16 @@
 //! The report for a terminal: the verdict is the first word.
 
 use super::quantity::{digits, percent, quantity, rate_text};
-use super::{BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, TimestampMethod};
+use super::{
+    BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, Scope, TimestampMethod,
+};
 use crate::account::{
     AskedTcp, AskedTrial, AskedUdp, HostCounts, SenderCounts, Status, TcpBuffer, TcpInfo, Waiting,
 };
 use crate::direction::Direction;
 use crate::flow::Steady;
 use crate::framing::{Framing, Layer};
-use crate::plan::Dscp;
+use crate::plan::{Dscp, Metric};
 use crate::units::{BitRate, PacketRate, Span};
 use crate::verdict::Verdict;
 use crate::wrap::{line, wrapped};
@@ -112,9 +114,9 @@ fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
     let row = row_of(report, finding)?;
     let judged = row.link.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
-    match finding.metric.as_str() {
-        "throughput" => Some(format!("= {}", carried(&row, layers)?)),
-        "tcp_throughput" => Some(format!("= {}", tcp_carried(&row, layers)?)),
+    match finding.metric {
+        Metric::Throughput => Some(format!("= {}", carried(&row, layers)?)),
+        Metric::TcpThroughput => Some(format!("= {}", tcp_carried(&row, layers)?)),
         _ => None,
     }
 }
@@ -147,7 +149,8 @@ fn carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String>
 
 fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<Row<'a>> {
     let same = |row: &Row<'_>| {
-        Some(row.trial.trial) == finding.trial && row.direction.to_string() == finding.direction
+        Some(row.trial.trial) == finding.trial
+            && Scope::from(Some(row.direction)) == finding.direction
     };
     report.rows().find(same)
 }
@@ -192,7 +195,8 @@ fn caveats(out: &mut String, report: &Report) {
         let direction = caveat.direction.map(|direction| format!(" {direction}"));
         let direction = direction.unwrap_or_default();
         let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
-        let metrics = caveat.metrics.join(", ");
+        let metrics: Vec<&str> = caveat.metrics.iter().map(|metric| metric.name()).collect();
+        let metrics = metrics.join(", ");
         let caveat = format!("caveat on {metrics}{direction}{trial}: {}", caveat.text);
         wrapped(out, "", &caveat);
     }

@@ -12,6 +12,7 @@ use crate::account::{
     TcpSample, TcpSenderCounts, Timestamping, read_back,
 };
 use crate::direction::{Direction, PerDirection};
+use crate::metric::unit;
 use crate::plan::PROBES_PER_SECOND;
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteRecord,
@@ -73,7 +74,7 @@ impl From<FindingV2> for FindingRecord {
             value,
             low,
             high,
-            unit: old.unit,
+            unit: unit(metric).to_owned(),
             verdict: old.verdict,
             reason: old.reason,
             trial: old.trial,
@@ -158,7 +159,8 @@ fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord,
         trial: number,
         asked,
         started_at: forward.started_at.clone(),
-        ended_at: forward.ended_at.clone(),
+        // That format has the planned end, whatever happened.
+        ended_at: forward.ended_at.clone().filter(|_| outcome.status == Status::Ok),
         outcome,
         figures: TrialFigures {
             forward: figures(forward),
@@ -245,6 +247,7 @@ fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Invalid> {
         status: forward.status,
         reason: forward.reason.clone(),
         started_ns: None,
+        ended_ns: None,
         forward: one_way(forward)?,
         reverse: one_way(reverse)?,
         round_trip: RoundTripCounts {
