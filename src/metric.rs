@@ -9,7 +9,7 @@
 //! | rtt_p99_loaded | us | the same beside any load, TCP and overshoot included | |
 //! | jitter | us | one-way delay variation, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
 //! | outage | s | the longest time without an arrival while packets were sent | |
-//! | path_mtu | B | the largest IP packet that crosses both ways in one piece | RFC 8899 |
+//! | path_mtu | octets | the largest IP packet that crosses both ways in one piece | RFC 8899 |
 //!
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
@@ -135,7 +135,7 @@ pub const fn unit(metric: Metric) -> &'static str {
         Metric::Loss => "ratio",
         Metric::RttP99 | Metric::RttP99Loaded | Metric::Jitter => "us",
         Metric::Outage => "s",
-        Metric::PathMtu => "B",
+        Metric::PathMtu => "octets",
     }
 }
 
@@ -273,8 +273,9 @@ pub fn losses(run: &TrialRun, direction: Direction) -> Option<Losses> {
     let lost = came.losses.lost();
     let (sender, receiver) = run.outcome.hosts(direction);
     // A queue drop that the socket was told of was refused, and so never sent.
-    let queue_drops = sender.queue_drops.saturating_sub(sent.queue_dropped);
-    let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, receiver.kernel_drops];
+    let queue_drops = sender.map_or(0, |host| host.queue_drops).saturating_sub(sent.queue_dropped);
+    let kernel_drops = receiver.map_or(0, |host| host.kernel_drops);
+    let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, kernel_drops];
     Some(Losses {
         offered: sent.sent.saturating_sub(came.host_dropped),
         lost,

@@ -259,11 +259,17 @@ fn of_windows(run: &TrialRun, direction: Direction, sent: &TcpSenderCounts) -> V
 fn of_queues(run: &TrialRun, direction: Direction) -> Option<String> {
     let (sender, receiver) = hosts(direction);
     let (sending, receiving) = run.outcome.hosts(direction);
-    (0 < sending.queue_drops || 0 < receiving.kernel_drops).then(|| {
+    let queue_drops = sending.map(|host| host.queue_drops);
+    let kernel_drops = receiving.map(|host| host.kernel_drops);
+    let count = |drops: Option<u64>| {
+        drops.map_or_else(|| "an unknown number of".to_owned(), |drops| drops.to_string())
+    };
+    [queue_drops, kernel_drops].into_iter().flatten().any(|drops| 0 < drops).then(|| {
         format!(
             "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
              TCP slows down for those as for the line's",
-            sending.queue_drops, receiving.kernel_drops
+            count(queue_drops),
+            count(kernel_drops)
         )
     })
 }
@@ -347,8 +353,8 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
             ),
         );
     }
-    let wall_steps =
-        run.outcome.driver_host.clock_steps.saturating_add(run.outcome.agent_host.clock_steps);
+    let hosts = [run.outcome.driver_host, run.outcome.agent_host].into_iter().flatten();
+    let wall_steps = hosts.map(|host| host.clock_steps).fold(0, u64::saturating_add);
     if 0 < wall_steps {
         add(
             DELAYS,

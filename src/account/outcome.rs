@@ -84,19 +84,25 @@ pub struct Outcome {
     pub status: Status,
     /// Why the status is not `ok`; null if it is.
     pub reason: Option<String>,
-    /// When its first packet was due, in ns since 1970-01-01 UTC by the driver's wall clock; null
-    /// if none was sent.
+    /// When its first packet was due, in ns since 1970-01-01 UTC by the driver's wall clock; `None`
+    /// if none was sent. A record has it as `started_at`.
+    #[serde(skip)]
     pub started_ns: Option<u64>,
+    /// When its last packet was due, or when it was cut short, by the same clock. A record has it
+    /// as `ended_at`.
+    #[serde(skip)]
+    pub ended_ns: Option<u64>,
     /// Counts of the direction from driver to agent.
     pub forward: OneWayCounts,
     /// Counts of the direction from agent to driver.
     pub reverse: OneWayCounts,
     /// The round trip, from driver to agent and back.
     pub round_trip: RoundTripCounts,
-    /// Drops, errors and clock steps of the driver's host.
-    pub driver_host: HostCounts,
-    /// Drops, errors and clock steps of the agent's host.
-    pub agent_host: HostCounts,
+    /// Drops, errors and clock steps of the driver's host; null if not known.
+    pub driver_host: Option<HostCounts>,
+    /// Drops, errors and clock steps of the agent's host; null if it did not report them, or not
+    /// validly.
+    pub agent_host: Option<HostCounts>,
 }
 
 impl Outcome {
@@ -104,6 +110,15 @@ impl Outcome {
     #[must_use]
     pub fn nothing(status: Status, reason: String) -> Self {
         Self { status, reason: Some(reason), ..Self::default() }
+    }
+
+    /// Notes that it began at `started_ns` by the driver's wall clock, was to last `duration_ns`,
+    /// and is over at `now_ns`.
+    pub fn set_times(&mut self, started_ns: u64, duration_ns: u64, now_ns: u64) {
+        let due_ns = started_ns.saturating_add(duration_ns);
+        self.started_ns = Some(started_ns);
+        // A wall clock that was set back meanwhile gives no end before the start.
+        self.ended_ns = Some(now_ns.clamp(started_ns, due_ns));
     }
 
     /// One direction of it.
@@ -123,21 +138,22 @@ impl Outcome {
         }
     }
 
-    /// The hosts that send and receive in `direction`.
+    /// What the hosts that send and receive in `direction` reported; `None` where one did not.
     #[must_use]
-    pub const fn hosts(&self, direction: Direction) -> (&HostCounts, &HostCounts) {
+    pub const fn hosts(&self, direction: Direction) -> (Option<&HostCounts>, Option<&HostCounts>) {
+        let (driver, agent) = (self.driver_host.as_ref(), self.agent_host.as_ref());
         match direction {
-            Direction::Forward => (&self.driver_host, &self.agent_host),
-            Direction::Reverse => (&self.agent_host, &self.driver_host),
+            Direction::Forward => (driver, agent),
+            Direction::Reverse => (agent, driver),
         }
     }
 
     /// Takes in what the driver's host reports against itself, the last account of a trial: now it
     /// is known which of the packets that a host dropped had arrived damaged.
     pub fn take_driver_host(&mut self, host: HostCounts) {
-        self.driver_host = host;
+        self.driver_host = Some(host);
         for direction in Direction::ALL {
-            let corrupted = self.hosts(direction).1.checksum_errors;
+            let corrupted = self.hosts(direction).1.map_or(0, |host| host.checksum_errors);
             if let Some(receiver) = &mut self.one_way_mut(direction).receiver {
                 receiver.blame_link_for(corrupted);
             }
@@ -162,8 +178,7 @@ impl Fact for Outcome {
         self.forward.check()?;
         self.reverse.check()?;
         self.round_trip.timestamping.check()?;
-        self.driver_host.check()?;
-        self.agent_host.check()
+        self.driver_host.iter().chain(&self.agent_host).try_for_each(Fact::check)
     }
 }
 
@@ -199,7 +214,7 @@ mod tests {
         let offset = ClockOffset { agent_ahead_ns: 0, error_ns: 4 };
         let round_trip =
             RoundTripCounts { clock_offset: Some(offset), ..RoundTripCounts::default() };
-        Outcome { started_ns: Some(1), forward, round_trip, ..Outcome::default() }
+        Outcome { forward, round_trip, ..Outcome::default() }
     }
 
     #[test]
@@ -230,12 +245,31 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_ends_when_its_last_packet_was_due_or_when_it_was_cut_short() {
+        let ended_ns = |now_ns| {
+            let mut outcome = Outcome::default();
+            outcome.set_times(10, 5, now_ns);
+            outcome.ended_ns
+        };
+        assert_eq!([12, 15, 18, 3].map(ended_ns), [12, 15, 15, 10].map(Some));
+    }
+
+    #[test]
     fn damaged_packets_are_the_links_loss_and_not_the_hosts() {
         let mut outcome = outcome();
-        outcome.agent_host.checksum_errors = 2;
+        outcome.agent_host = Some(HostCounts { checksum_errors: 2, ..HostCounts::default() });
         outcome.forward.receiver.as_mut().expect("it has one").host_dropped = 3;
         outcome.take_driver_host(HostCounts::default());
         let receiver = outcome.forward.receiver.expect("it has one");
         assert_eq!((receiver.host_dropped, receiver.lost()), (1, 2));
+    }
+
+    #[test]
+    fn what_a_host_did_not_report_is_null_and_never_0() {
+        let nothing = Outcome::nothing(Status::NotRun, "it was interrupted".to_owned());
+        let record = serde_json::to_value(&nothing).expect("JSON");
+        assert!(record["driver_host"].is_null() && record["agent_host"].is_null(), "{record:#}");
+        assert_eq!(nothing.hosts(Direction::Forward), (None, None));
+        check(&nothing, true);
     }
 }

@@ -12,16 +12,23 @@ const FOLLOW_UPS_MAX: usize = 1_024;
 const DSCP_MAX: u8 = 63;
 
 /// DSCP of the probes when they arrived.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default)]
 pub struct Marks {
-    /// Probes whose DSCP the kernel reported on arrival.
-    pub seen: u64,
+    /// Probes whose DSCP the kernel reported on arrival; null in records converted from format 2.
+    pub seen: Option<u64>,
     /// Of those: probes that arrived with another DSCP than they were sent with.
+    #[serde(default)]
     pub changed: u64,
     /// DSCP of the last of those, a number from 0 to 63; null if there was none.
     pub other: Option<u8>,
+}
+
+impl Default for Marks {
+    /// No probe has arrived yet.
+    fn default() -> Self {
+        Self { seen: Some(0), changed: 0, other: None }
+    }
 }
 
 impl Marks {
@@ -29,7 +36,8 @@ impl Marks {
     /// it.
     pub const fn on_arrival(&mut self, sent: u8, arrived: Option<u8>) {
         let Some(arrived) = arrived else { return };
-        self.seen += 1;
+        let Some(seen) = &mut self.seen else { return };
+        *seen += 1;
         if arrived != sent {
             self.changed += 1;
             self.other = Some(arrived);
@@ -37,7 +45,8 @@ impl Marks {
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        let holds = self.changed <= self.seen && self.other.is_none_or(|mark| mark <= DSCP_MAX);
+        let is_part = self.seen.is_none_or(|seen| self.changed <= seen);
+        let holds = is_part && self.other.is_none_or(|mark| mark <= DSCP_MAX);
         Invalid::unless(holds, "marks of more probes than arrived, or above 63")
     }
 }
@@ -163,7 +172,7 @@ mod tests {
         [Some(46), None, Some(0)].into_iter().for_each(|mark| marks.on_arrival(46, mark));
         let follow_ups = vec![FollowUp { sequence: 7, sent_ns: 9 }];
         let sound = ReflectorCounts { marks, replies: 3, follow_ups, ..Default::default() };
-        assert_eq!((marks.seen, marks.changed, marks.other), (2, 1, Some(0)));
+        assert_eq!((marks.seen, marks.changed, marks.other), (Some(2), 1, Some(0)));
         refuses_absurd_numbers(&sound);
         check(&ReflectorCounts { marks: Marks { changed: 3, ..marks }, ..sound.clone() }, false);
         check(&ReflectorCounts { marks: Marks { other: Some(64), ..marks }, ..sound }, false);

@@ -1,6 +1,6 @@
 //! What the receiving end of UDP streams counted.
 
-use super::sums::{either, smaller, total};
+use super::sums::{either, total};
 use super::{Fact, Invalid, Series, Silences};
 use crate::stats::loss_bursts::LossBursts;
 use serde::{Deserialize, Serialize};
@@ -54,8 +54,8 @@ pub struct ReceiverCounts {
     /// RFC 3550 jitter in ns, the largest of several streams; null if not known.
     pub jitter_rfc3550_ns: Option<f64>,
     /// Octets of the socket's receive buffer as granted by the kernel, the smallest of several
-    /// streams; 0 if not known.
-    pub buffer_octets: u64,
+    /// streams; null if not known.
+    pub buffer_octets: Option<u64>,
     /// The counts of each stream.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamReceived>,
@@ -89,7 +89,8 @@ pub struct LossBurst {
     /// The stream's number in the trial.
     pub stream: u32,
     /// Sequence number of its first lost packet, from 0. Divided by the packet rate of the stream:
-    /// when that packet was due.
+    /// the earliest time at which that packet can have been due. Only packets sent are numbered, so
+    /// it was due later by the packets that were skipped, refused or paused before it.
     pub sequence: u64,
     /// Packets lost in it.
     pub packets: u64,
@@ -187,7 +188,7 @@ impl ReceiverCounts {
         self.began_ns = either(self.began_ns, other.began_ns, u64::min);
         self.silences = self.silences.in_common_with(&other.silences);
         self.jitter_rfc3550_ns = either(self.jitter_rfc3550_ns, other.jitter_rfc3550_ns, f64::max);
-        self.buffer_octets = smaller(self.buffer_octets, other.buffer_octets);
+        self.buffer_octets = either(self.buffer_octets, other.buffer_octets, u64::min);
         self.streams.extend_from_slice(&other.streams);
         self.streams.sort_unstable_by_key(|stream| stream.stream);
     }

@@ -1,6 +1,6 @@
 //! What the sending end of UDP streams counted.
 
-use super::sums::{smaller, total};
+use super::sums::{either, total};
 use super::{Fact, Invalid, Series};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,8 @@ pub struct SenderCounts {
     /// How the sender waited for the due time of each packet (pacing).
     pub waiting: Waiting,
     /// Octets of the socket's send buffer as granted by the kernel, the smallest of several
-    /// streams; 0 if nothing was sent.
-    pub buffer_octets: u64,
+    /// streams; null if not known.
+    pub buffer_octets: Option<u64>,
     /// The counts of each stream.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamSent>,
@@ -106,7 +106,7 @@ impl SenderCounts {
         self.segmented += other.segmented;
         self.burst = self.burst.max(other.burst);
         self.waiting = self.waiting.max(other.waiting);
-        self.buffer_octets = smaller(self.buffer_octets, other.buffer_octets);
+        self.buffer_octets = either(self.buffer_octets, other.buffer_octets, u64::min);
         self.streams.extend_from_slice(&other.streams);
         self.streams.sort_unstable_by_key(|stream| stream.stream);
     }
@@ -148,7 +148,7 @@ mod tests {
             segmented: 6,
             burst: 3,
             waiting: Waiting::Asleep,
-            buffer_octets: 212_992,
+            buffer_octets: Some(212_992),
             ..SenderCounts::default()
         };
         sent.lateness.record(17);
@@ -177,6 +177,7 @@ mod tests {
     fn streams_stay_apart_in_their_sum() {
         let mut sum = sent();
         sum.merge(&SenderCounts { sent: 4, ..SenderCounts::default() }.of_stream(1));
+        assert_eq!(sum.buffer_octets, Some(212_992), "that of the stream that knows it");
         let shares: Vec<_> = sum.streams.iter().map(|share| (share.stream, share.sent)).collect();
         assert_eq!((sum.sent, shares), (13, vec![(1, 4), (2, 9)]));
         check(&sum, true);

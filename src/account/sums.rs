@@ -8,11 +8,6 @@ pub(super) fn either<T>(a: Option<T>, b: Option<T>, choose: impl Fn(T, T) -> T) 
     }
 }
 
-/// The smaller, where 0 is none.
-pub(super) fn smaller(a: u64, b: u64) -> u64 {
-    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
-}
-
 /// The sum of counts that anyone may have written, in a list of any length: no sum that is believed
 /// is as high as the highest number, at which it stays.
 pub(super) fn total(counts: impl IntoIterator<Item = u64>) -> u64 {

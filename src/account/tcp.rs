@@ -1,6 +1,6 @@
 //! What both ends of TCP streams counted, and what their kernels report.
 
-use super::sums::{either, smaller, total};
+use super::sums::{either, total};
 use super::{Fact, Invalid, NANOS_MAX, Series, Silences};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
@@ -112,8 +112,8 @@ pub struct TcpSample {
     pub streams: u64,
     /// Sum of the streams' smoothed round-trip times at the end of the second, in us.
     pub rtt_us_sum: u64,
-    /// Smallest of them in the second, in us; 0 if there was none.
-    pub rtt_us_min: u64,
+    /// Smallest of them in the second, in us; null if there was none.
+    pub rtt_us_min: Option<u64>,
     /// Largest of them in the second, in us.
     pub rtt_us_max: u64,
     /// Sum of the congestion windows at the end of the second, in segments.
@@ -141,7 +141,8 @@ impl TcpSample {
         Self {
             streams: 1,
             rtt_us_sum: info.rtt_us,
-            rtt_us_min: info.rtt_us,
+            // A kernel that has not measured one yet reports 0.
+            rtt_us_min: if info.rtt_us == 0 { None } else { Some(info.rtt_us) },
             rtt_us_max: info.rtt_us,
             cwnd_segments: info.cwnd_segments,
             cwnd_max_segments: info.cwnd_segments,
@@ -158,7 +159,7 @@ impl TcpSample {
     #[must_use]
     pub fn after(self, before: &Self) -> Self {
         Self {
-            rtt_us_min: smaller(self.rtt_us_min, before.rtt_us_min),
+            rtt_us_min: either(self.rtt_us_min, before.rtt_us_min, u64::min),
             rtt_us_max: self.rtt_us_max.max(before.rtt_us_max),
             cwnd_max_segments: self.cwnd_max_segments.max(before.cwnd_max_segments),
             ..self
@@ -169,7 +170,7 @@ impl TcpSample {
         *self = Self {
             streams: self.streams + other.streams,
             rtt_us_sum: self.rtt_us_sum + other.rtt_us_sum,
-            rtt_us_min: smaller(self.rtt_us_min, other.rtt_us_min),
+            rtt_us_min: either(self.rtt_us_min, other.rtt_us_min, u64::min),
             rtt_us_max: self.rtt_us_max.max(other.rtt_us_max),
             cwnd_segments: self.cwnd_segments + other.cwnd_segments,
             cwnd_max_segments: self.cwnd_max_segments + other.cwnd_max_segments,
@@ -209,8 +210,8 @@ pub struct TcpStreamOctets {
 pub struct TcpSenderCounts {
     /// Octets of payload that the sending kernel accepted.
     pub octets: u64,
-    /// The congestion control that the kernel used; empty where there was no stream.
-    pub congestion_control: String,
+    /// The congestion control that the kernel used; null if there was no stream.
+    pub congestion_control: Option<String>,
     /// What the kernel reported at the end.
     pub last: TcpInfo,
     /// What the kernel reported during the trial, one row per second, and one row after it.
@@ -237,7 +238,7 @@ impl TcpSenderCounts {
     /// Adds the account of another stream of the same direction.
     pub fn merge(&mut self, other: &Self) {
         self.octets += other.octets;
-        if self.congestion_control.is_empty() {
+        if self.congestion_control.is_none() {
             self.congestion_control.clone_from(&other.congestion_control);
         }
         self.last = self.last.merged(&other.last);
@@ -389,7 +390,7 @@ mod tests {
         let last = TcpInfo { rtt_us: 5, busy_us: Some(9), timestamps: true, ..TcpInfo::default() };
         TcpSenderCounts {
             octets: 7,
-            congestion_control: "cubic".into(),
+            congestion_control: Some("cubic".into()),
             last,
             samples: vec![TcpSample { streams: 1, rtt_us_sum: 5, ..TcpSample::default() }],
             held_up_ns: 70_000_000,
@@ -450,7 +451,7 @@ mod tests {
         };
         let sent = |info: TcpInfo| TcpSenderCounts {
             octets: 5,
-            congestion_control: "cubic".into(),
+            congestion_control: Some("cubic".into()),
             last: info,
             samples: vec![TcpSample::of(&info)],
             ..TcpSenderCounts::default()
@@ -462,5 +463,17 @@ mod tests {
         assert_eq!((sum.last.busy_us, sum.last.receiver_limited_us), (Some(200), Some(80)));
         let sample = sum.samples[0];
         assert_eq!((sample.streams, sample.rtt_us_sum, sample.rtt_us_max), (2, 800, 500));
+        assert_eq!(
+            (sample.rtt_us_min, sum.congestion_control.as_deref()),
+            (Some(300), Some("cubic"))
+        );
+    }
+
+    #[test]
+    fn a_round_trip_that_no_kernel_has_measured_is_not_the_smallest() {
+        let none = TcpSample::of(&TcpInfo::default());
+        assert_eq!(none.rtt_us_min, None);
+        let some = TcpSample::of(&TcpInfo { rtt_us: 300, ..TcpInfo::default() });
+        assert_eq!(some.after(&none).rtt_us_min, Some(300));
     }
 }

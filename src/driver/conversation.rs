@@ -435,7 +435,8 @@ impl<'a> Conductor<'a> {
             hardware_timestamps: gauge.is_some_and(|gauge| gauge.hardware_timestamps()),
         });
         if matches!(run.outcome.status, Status::Ok | Status::Partial) {
-            run.outcome.started_ns = Some(self.began_wall_ns);
+            let duration_ns = run.trial.duration().nanos();
+            run.outcome.set_times(self.began_wall_ns, duration_ns, clock::wall_ns());
         }
         let step = self.campaign.handle_outcome(run);
         let site_run = self.site_run();

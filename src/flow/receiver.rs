@@ -113,7 +113,7 @@ impl<C> Receiver<C> {
 
     /// The buffer that its socket has, for its account.
     pub const fn on_ready(&mut self, buffer: u64) {
-        self.counts.buffer_octets = buffer;
+        self.counts.buffer_octets = Some(buffer);
     }
 
     /// The heartbeat that is due at `now`, if one is.

@@ -226,7 +226,7 @@ impl<C> Sender<C> {
     /// How it waits, and the buffer that it has: for its account.
     pub const fn on_ready(&mut self, waiting: Waiting, buffer: u64) {
         self.counts.waiting = waiting;
-        self.counts.buffer_octets = buffer;
+        self.counts.buffer_octets = Some(buffer);
     }
 
     /// The receiver said that it is alive.

@@ -141,6 +141,7 @@ impl<C> TcpSender<C> {
     #[must_use]
     pub fn new(stream: &TcpStream, start: Stamp<C>, congestion_control: String) -> Self {
         let until = start.after_nanos(stream.duration.nanos());
+        let congestion_control = Some(congestion_control);
         let sent = TcpSenderCounts { congestion_control, ..TcpSenderCounts::default() };
         Self {
             rate: stream.rate,
@@ -411,7 +412,7 @@ mod tests {
         let TcpSample {
             rtt_us_sum, rtt_us_min, rtt_us_max, cwnd_segments, cwnd_max_segments, ..
         } = sent.samples[1];
-        assert_eq!([rtt_us_sum, rtt_us_min, rtt_us_max], [300, 100, 900]);
+        assert_eq!((rtt_us_sum, rtt_us_min, rtt_us_max), (300, Some(100), 900));
         assert_eq!([cwnd_segments, cwnd_max_segments], [25, 30]);
         assert_eq!(sent.round_trips.measured(), 4);
     }

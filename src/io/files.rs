@@ -108,10 +108,10 @@ pub struct StateDir {
     _lock: File,
 }
 
-/// The longest text that is read from a state_dir.
+/// The longest text that is read from a state directory.
 const TEXT_MAX: u64 = 16 << 20;
 
-/// Files of a state_dir that are looked at.
+/// Files of a state directory that are looked at.
 const FILES_MAX: usize = 4_096;
 
 /// What stands behind a text's name.

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 /// What the search for the path's MTU may take.
 const SEARCH: Span = Span::from_secs(60);
 
-/// The largest packet that is tried_octets: beyond it no Ethernet goes.
+/// The largest packet that is tried: beyond it no Ethernet goes.
 pub const PACKET_MAX: u32 = 9_216;
 
 /// What an agent would have to allow for any plan.

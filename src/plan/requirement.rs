@@ -2,10 +2,13 @@
 
 use crate::direction::{Direction, PerDirection};
 use crate::units::{BitRate, Malformed, Ratio, Span};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What can be required; metric.rs says what each is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// UDP packets carried at a rate.
     Throughput,
@@ -51,12 +54,6 @@ impl Metric {
             Self::Outage => "outage",
             Self::PathMtu => "path_mtu",
         }
-    }
-
-    /// The metric of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
     /// Whether it is a number of the round trip, and not of each direction.
@@ -354,6 +351,16 @@ mod tests {
         check(Metric::Jitter, "<=250us", "<= 250 us");
         check(Metric::Outage, "<= 1s", "<= 1 s");
         check(Metric::PathMtu, ">= 1500", ">= 1500");
+    }
+
+    #[test]
+    fn a_record_has_each_metric_by_its_name() {
+        for metric in Metric::ALL {
+            let record = serde_json::to_value(metric).expect("a name");
+            assert_eq!(record, metric.name());
+            assert_eq!(serde_json::from_value::<Metric>(record).expect("a metric"), metric);
+        }
+        assert!(serde_json::from_str::<Metric>("\"speed\"").is_err());
     }
 
     #[test]

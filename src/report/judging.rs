@@ -2,14 +2,14 @@
 
 use super::reading::{Unreadable, bad, evidence};
 use super::record::{
-    Asked, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, PlanRecord,
-    Report, RequirementRecord, SiteRecord,
+    Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord,
+    PlanRecord, Report, RequirementRecord, Scope, SiteRecord,
 };
 use crate::direction::{Direction, PerDirection};
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
 use crate::metric::{Criteria, Measured, bound, float, required_goodput, unit};
-use crate::plan::{Bound, Link, Metric, Plan, Requirements};
+use crate::plan::{Bound, Link, Plan, Requirements};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
@@ -66,13 +66,11 @@ impl Report {
             .ok_or_else(|| bad(format!("asked.confidence: {asked} is not between 0.5 and 1")))?;
         let mut requirements = Requirements { confidence, ..Requirements::default() };
         for RequirementRecord { metric, direction, bound } in &self.asked.requirements {
-            let named = Metric::named(metric)
-                .ok_or_else(|| bad(format!("asked.requirements: no metric is called {metric}")))?;
-            let scope = named.scopes().find(|scope| scope_name(*scope) == *direction);
+            let scope = metric.scopes().find(|scope| Scope::from(*scope) == *direction);
             let scope = scope.ok_or_else(|| {
                 bad(format!("asked.requirements: {metric} is not of '{direction}'"))
             })?;
-            let requirement = named
+            let requirement = metric
                 .require(bound)
                 .map_err(|error| bad(format!("asked.requirements: {metric}: {error}")))?;
             requirements.set(scope, requirement);
@@ -183,16 +181,12 @@ fn reason_of(finding: &Finding) -> String {
 
 fn asked(requirements: &Requirements) -> Asked {
     let record = |(scope, requirement): (_, crate::plan::Requirement)| RequirementRecord {
-        metric: requirement.metric().name().to_owned(),
-        direction: scope_name(scope),
+        metric: requirement.metric(),
+        direction: Scope::from(scope),
         bound: requirement.to_string(),
     };
     let confidence = requirements.confidence.as_fraction();
     Asked { confidence, requirements: requirements.iter().map(record).collect() }
-}
-
-fn scope_name(direction: Option<Direction>) -> String {
-    direction.map_or_else(|| "round-trip".to_owned(), |direction| direction.to_string())
 }
 
 /// Where a finding or a caveat stands.
@@ -218,8 +212,8 @@ impl Place<'_> {
         FindingRecord {
             link: self.link,
             site: self.site.site.clone(),
-            metric: metric.name().to_owned(),
-            direction: scope_name(finding.direction),
+            metric,
+            direction: finding.direction.into(),
             relation: match bound {
                 Bound::AtMost(_) => BoundText::AtMost,
                 Bound::AtLeast(_) => BoundText::AtLeast,
@@ -237,17 +231,17 @@ impl Place<'_> {
 
     fn caveat(&self, caveat: &Caveat) -> CaveatRecord {
         let (bias, packets) = match caveat.bias {
-            Bias::CanOnlyWorsen => ("can_only_worsen", None),
-            Bias::CanOnlyWorsenBy(packets) => ("can_only_worsen", Some(packets)),
-            Bias::Either => ("either", None),
+            Bias::CanOnlyWorsen => (BiasRecord::CanOnlyWorsen, None),
+            Bias::CanOnlyWorsenBy(packets) => (BiasRecord::CanOnlyWorsen, Some(packets)),
+            Bias::Either => (BiasRecord::Either, None),
         };
         CaveatRecord {
             link: self.link,
             site: self.site.site.clone(),
-            metrics: caveat.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
+            metrics: caveat.metrics.clone(),
             direction: caveat.direction,
             trial: self.trial(caveat.trial),
-            bias: bias.to_owned(),
+            bias,
             packets,
             text: caveat.text.clone(),
         }

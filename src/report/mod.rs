@@ -19,9 +19,9 @@ pub use csv::csv;
 pub use judging::Question;
 pub use reading::Unreadable;
 pub use record::{
-    Asked, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord, LinkRecord,
-    OutageRecord, Percentiles, PlanRecord, Report, RequirementRecord, Row, SiteRecord, TcpFigures,
-    TimestampMethod, TrialFigures, TrialRecord,
+    Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord,
+    LinkRecord, OutageRecord, Percentiles, PlanRecord, Report, RequirementRecord, Row, Scope,
+    SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
 };
 pub use run::{Run, SiteRun};
 pub use text::text;

@@ -3,7 +3,8 @@
 
 use super::record::{FORMAT, Report, SiteRecord, TrialRecord};
 use super::v2::{self, FORMAT as FORMAT_BEFORE};
-use crate::account::{Fact as _, SUM_MAX, bounded};
+use super::writing::wall_ns;
+use crate::account::{Fact as _, Outcome, SUM_MAX, bounded};
 use crate::flow::{Evidence, TrialRun};
 use crate::plan::Trial;
 use serde_json::Value;
@@ -104,7 +105,14 @@ pub(super) fn evidence(site: &SiteRecord) -> Result<Evidence, Unreadable> {
     let run = |trial: &TrialRecord| {
         let asked = Trial::try_from(&trial.asked);
         let asked = asked.map_err(|error| bad(format!("trial {}: {error}", trial.trial)))?;
-        Ok(TrialRun { trial: asked, outcome: trial.outcome.clone() })
+        let wall = |text: &Option<String>| {
+            let Some(text) = text else { return Ok(None) };
+            let not_a_time = || bad(format!("trial {}: {text} is not a time", trial.trial));
+            wall_ns(text).map(Some).ok_or_else(not_a_time)
+        };
+        let (started_ns, ended_ns) = (wall(&trial.started_at)?, wall(&trial.ended_at)?);
+        let outcome = Outcome { started_ns, ended_ns, ..trial.outcome.clone() };
+        Ok(TrialRun { trial: asked, outcome })
     };
     let path_mtu = site.path_mtu;
     if path_mtu.is_some_and(|path| path.tried_octets < path.octets) {

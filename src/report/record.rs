@@ -10,12 +10,17 @@ mod docs;
 use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
-use crate::plan::Link;
+use crate::plan::{Link, Metric};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The format's name and version: later programs of this version only add fields.
+///
+/// A record of this version has to be readable for ever. A field that is added later is an `Option`
+/// or has a serde default, because the records written before lack it: those in `tests/it/golden/v3`
+/// are never made anew, and every build reads them.
 pub const FORMAT: &str = "linkqual-report/3";
 
 /// One run: what was asked, what was measured, and the verdict.
@@ -217,11 +222,66 @@ pub struct Asked {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RequirementRecord {
     /// The metric.
-    pub metric: String,
-    /// `forward`, `reverse` or `round-trip`.
-    pub direction: String,
+    pub metric: Metric,
+    /// What of the link it is required of.
+    pub direction: Scope,
     /// The bound, such as "<= 20 ms".
     pub bound: String,
+}
+
+/// A direction, or the round trip. Where a record has something of each direction and of the round
+/// trip, their keys are `forward`, `reverse` and `round_trip`; as a value, the word has a hyphen.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Driver to agent.
+    Forward,
+    /// Agent to driver.
+    Reverse,
+    /// From the driver to the agent and back.
+    RoundTrip,
+}
+
+impl From<Option<Direction>> for Scope {
+    fn from(direction: Option<Direction>) -> Self {
+        match direction {
+            Some(Direction::Forward) => Self::Forward,
+            Some(Direction::Reverse) => Self::Reverse,
+            None => Self::RoundTrip,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
+            Self::RoundTrip => "round-trip",
+        })
+    }
+}
+
+/// Which way a caveat may have moved a value.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BiasRecord {
+    /// It can only have made the link look worse. PASS stands; FAIL becomes INVALID, unless it
+    /// stands without `packets`.
+    CanOnlyWorsen,
+    /// It may have moved the value either way. PASS and FAIL become INVALID.
+    Either,
+}
+
+impl fmt::Display for BiasRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::CanOnlyWorsen => "can_only_worsen",
+            Self::Either => "either",
+        })
+    }
 }
 
 /// Which side of a bound meets the requirement.
@@ -244,11 +304,10 @@ pub struct FindingRecord {
     pub link: usize,
     /// The name of the site.
     pub site: String,
-    /// `throughput`, `tcp_throughput`, `loss`, `rtt_p99`, `rtt_p99_loaded`, `jitter`, `outage` or
-    /// `path_mtu`.
-    pub metric: String,
-    /// `forward`, `reverse` or `round-trip`.
-    pub direction: String,
+    /// The metric.
+    pub metric: Metric,
+    /// What of the link was judged.
+    pub direction: Scope,
     /// Which side of the bound meets the requirement.
     pub relation: BoundText,
     /// The bound, in `unit`.
@@ -261,7 +320,7 @@ pub struct FindingRecord {
     /// One-sided upper confidence bound of the true value, in `unit`; null if the value was
     /// counted, or is not known.
     pub high: Option<f64>,
-    /// The unit of `bound`, `value`, `low` and `high`.
+    /// The unit of `bound`, `value`, `low` and `high`: `bit/s`, `ratio`, `us`, `s` or `octets`.
     pub unit: String,
     /// The verdict on this requirement.
     pub verdict: Verdict,
@@ -280,15 +339,13 @@ pub struct CaveatRecord {
     /// The name of the site.
     pub site: String,
     /// The metrics that it affects.
-    pub metrics: Vec<String>,
+    pub metrics: Vec<Metric>,
     /// The direction that it affects; null for all.
     pub direction: Option<Direction>,
     /// The trial that it affects, by its number; null for no single one.
     pub trial: Option<usize>,
-    /// `can_only_worsen`: it can only have made the link look worse. PASS stands; FAIL becomes
-    /// INVALID, unless it stands without `packets`. `either`: it may have moved the value either
-    /// way. PASS and FAIL become INVALID.
-    pub bias: String,
+    /// Which way it may have moved the value.
+    pub bias: BiasRecord,
     /// Packets that it may explain; null if not known.
     pub packets: Option<u64>,
     /// What happened, and what to do about it.
@@ -304,9 +361,10 @@ pub struct TrialRecord {
     pub trial: usize,
     /// What was to be sent, and for how long.
     pub asked: AskedTrial,
-    /// When its first packet was due: RFC 3339, UTC; null if none was sent.
+    /// When its first packet was due: RFC 3339, UTC, to the ms; null if none was sent.
     pub started_at: Option<String>,
-    /// When its last packet was due: RFC 3339, UTC; null if none was sent.
+    /// When its last packet was due, or when it was cut short: RFC 3339, UTC, to the ms; null if
+    /// none was sent. Of a trial that was cut short, records converted from format 2 have null.
     pub ended_at: Option<String>,
     /// What happened: status, and what both ends counted of each direction and of the round trip.
     /// Of an idle trial the packets are its probes.

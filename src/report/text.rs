@@ -1,14 +1,16 @@
 //! The report for a terminal: the verdict is the first word.
 
 use super::quantity::{digits, percent, quantity, rate_text};
-use super::{BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, TimestampMethod};
+use super::{
+    BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, Scope, TimestampMethod,
+};
 use crate::account::{
-    AskedTcp, AskedTrial, AskedUdp, SenderCounts, Status, TcpBuffer, TcpInfo, Waiting,
+    AskedTcp, AskedTrial, AskedUdp, HostCounts, SenderCounts, Status, TcpBuffer, TcpInfo, Waiting,
 };
 use crate::direction::Direction;
 use crate::flow::Steady;
 use crate::framing::{Framing, Layer};
-use crate::plan::Dscp;
+use crate::plan::{Dscp, Metric};
 use crate::units::{BitRate, PacketRate, Span};
 use crate::verdict::Verdict;
 use crate::wrap::{line, wrapped};
@@ -112,9 +114,9 @@ fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
     let row = row_of(report, finding)?;
     let judged = row.link.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
-    match finding.metric.as_str() {
-        "throughput" => Some(format!("= {}", carried(&row, layers)?)),
-        "tcp_throughput" => Some(format!("= {}", tcp_carried(&row, layers)?)),
+    match finding.metric {
+        Metric::Throughput => Some(format!("= {}", carried(&row, layers)?)),
+        Metric::TcpThroughput => Some(format!("= {}", tcp_carried(&row, layers)?)),
         _ => None,
     }
 }
@@ -147,7 +149,8 @@ fn carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String>
 
 fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<Row<'a>> {
     let same = |row: &Row<'_>| {
-        Some(row.trial.trial) == finding.trial && row.direction.to_string() == finding.direction
+        Some(row.trial.trial) == finding.trial
+            && Scope::from(Some(row.direction)) == finding.direction
     };
     report.rows().find(same)
 }
@@ -192,7 +195,8 @@ fn caveats(out: &mut String, report: &Report) {
         let direction = caveat.direction.map(|direction| format!(" {direction}"));
         let direction = direction.unwrap_or_default();
         let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
-        let metrics = caveat.metrics.join(", ");
+        let metrics: Vec<&str> = caveat.metrics.iter().map(|metric| metric.name()).collect();
+        let metrics = metrics.join(", ");
         let caveat = format!("caveat on {metrics}{direction}{trial}: {}", caveat.text);
         wrapped(out, "", &caveat);
     }
@@ -276,7 +280,8 @@ fn tcp_text(row: &Row<'_>) -> String {
     let rate = rate.map_or_else(String::new, rate_text);
     let up_to = if load.capacity { "as fast as it can, up to " } else { "" };
     let streams = if load.streams == 1 { "stream" } else { "streams" };
-    let used = row.counts().tcp_sender.as_ref().map(|sender| &sender.congestion_control);
+    let used = row.counts().tcp_sender.as_ref();
+    let used = used.and_then(|sender| sender.congestion_control.as_ref());
     let control = used.unwrap_or(&load.congestion_control);
     format!("TCP {up_to}{rate} {layer}, {} {streams}, {control}", load.streams)
 }
@@ -452,10 +457,11 @@ fn lateness_text(row: &Row<'_>) -> String {
         let (p50, p99, max) = (show(late.p50), show(late.p99), show(late.max));
         format!("packets left late by p50 {p50}, p99 {p99}, max {max}")
     });
-    let send = row.counts().sender.as_ref().map_or(0, |sender| sender.buffer_octets);
-    let receive = row.counts().receiver.as_ref().map_or(0, |receiver| receiver.buffer_octets);
-    let are_known = 0 < send && 0 < receive;
-    let buffers = are_known.then(|| format!("buffers {} and {} KiB", send >> 10, receive >> 10));
+    let send = row.counts().sender.as_ref().and_then(|sender| sender.buffer_octets);
+    let receive = row.counts().receiver.as_ref().and_then(|receiver| receiver.buffer_octets);
+    let buffers = send.zip(receive);
+    let buffers =
+        buffers.map(|(send, receive)| format!("buffers {} and {} KiB", send >> 10, receive >> 10));
     [late, buffers].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -524,7 +530,9 @@ fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
     let (driver, agent) = (&outcome.driver_host, &outcome.agent_host);
     let mut text = match method {
         TimestampMethod::Kernel => {
-            let by = stampers(driver.hardware_timestamps, agent.hardware_timestamps);
+            let by_card =
+                |host: &Option<HostCounts>| host.is_some_and(|host| host.hardware_timestamps);
+            let by = stampers(by_card(driver), by_card(agent));
             let (by_kernel, exchanges) = (counts.by_kernel, counts.exchanges);
             format!("{by} transmit and receive stamps in {by_kernel} of {exchanges} exchanges")
         }
@@ -537,7 +545,7 @@ fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
         }
     };
     let noise = [("", driver), ("agent ", agent)].into_iter().filter_map(|(place, host)| {
-        let micros = crate::metric::micros(host.timestamp_noise_ns?);
+        let micros = crate::metric::micros(host.as_ref()?.timestamp_noise_ns?);
         Some(format!("{place}{}", quantity(micros, "us")))
     });
     let noise: Vec<String> = noise.collect();

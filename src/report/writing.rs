@@ -5,7 +5,7 @@ use super::figures::figures;
 use super::judging::Question;
 use super::record::{Asked, FORMAT, LinkRecord, Report, SiteRecord, TrialRecord};
 use super::run::{Run, SiteRun};
-use crate::account::AskedTrial;
+use crate::account::{AskedTrial, Outcome};
 use crate::flow::TrialRun;
 use crate::framing::Framing;
 use crate::verdict::Verdict;
@@ -75,23 +75,28 @@ fn site(site_run: &SiteRun, first: usize, framing: Framing) -> SiteRecord {
 }
 
 fn trial(number: usize, run: &TrialRun, framing: Framing) -> TrialRecord {
-    let duration = run.trial.duration();
-    let started_ns = run.outcome.started_ns;
+    let Outcome { started_ns, ended_ns, .. } = run.outcome;
     TrialRecord {
         trial: number,
         asked: AskedTrial::from(&run.trial),
         started_at: started_ns.map(date),
-        ended_at: started_ns.map(|started_ns| date(started_ns.saturating_add(duration.nanos()))),
-        outcome: run.outcome.clone(),
+        ended_at: ended_ns.map(date),
+        outcome: Outcome { started_ns: None, ended_ns: None, ..run.outcome.clone() },
         figures: figures(run, framing),
     }
 }
 
-/// RFC 3339, UTC, to the second.
+/// RFC 3339, UTC, to the millisecond.
 fn date(wall_ns: u64) -> String {
-    let seconds = i64::try_from(wall_ns / 1_000_000_000).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds)
-        .map_or_else(|_| "unknown".to_owned(), |date| date.to_string())
+    let millis = i64::try_from(wall_ns / 1_000_000).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| "unknown".to_owned(), |date| format!("{date:.3}"))
+}
+
+/// The time that [`date`] wrote, in ns since 1970; `None` where `text` is none.
+pub(super) fn wall_ns(text: &str) -> Option<u64> {
+    let date: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(date.as_nanosecond()).ok()
 }
 
 #[cfg(test)]
@@ -100,7 +105,10 @@ mod tests {
 
     #[test]
     fn a_date_is_rfc_3339() {
-        assert_eq!(date(0), "1970-01-01T00:00:00Z");
-        assert_eq!(date(1_767_225_600_500_000_000), "2026-01-01T00:00:00Z");
+        assert_eq!(date(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(date(1_767_225_600_500_999_999), "2026-01-01T00:00:00.500Z");
+        assert_eq!(wall_ns("2026-01-01T00:00:00.500Z"), Some(1_767_225_600_500_000_000));
+        assert_eq!(wall_ns("2026-01-01T00:00:00Z"), Some(1_767_225_600_000_000_000));
+        assert_eq!([wall_ns("yesterday"), wall_ns("1969-01-01T00:00:00Z")], [None, None]);
     }
 }

@@ -10,7 +10,7 @@ use linkqual::demo::relay::Relay;
 use linkqual::direction::Direction;
 use linkqual::emulation::{Applies, Class, Loss, Outage, Spec};
 use linkqual::io::clock;
-use linkqual::report::{FindingRecord, OutageRecord, Report};
+use linkqual::report::{FindingRecord, OutageRecord, Report, Scope};
 use linkqual::units::Span;
 use linkqual::verdict::Verdict;
 use linkqual::wire::control::{Message, Prepare, Request};
@@ -105,7 +105,7 @@ impl Told {
 
     fn finding(&self, metric: &str, direction: Direction) -> &FindingRecord {
         let wanted = |finding: &&FindingRecord| {
-            finding.metric == metric && finding.direction == direction.to_string()
+            finding.metric.name() == metric && finding.direction == Scope::from(Some(direction))
         };
         self.report.findings.iter().find(wanted).unwrap()
     }

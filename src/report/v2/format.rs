@@ -3,7 +3,10 @@
 use crate::account::{Silence, Status, TcpSample, Waiting};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
-use crate::report::record::{BoundText, OutageRecord, Percentiles, PlanRecord, RequirementRecord};
+use crate::plan::Metric;
+use crate::report::record::{
+    BiasRecord, BoundText, OutageRecord, Percentiles, PlanRecord, RequirementRecord, Scope,
+};
 use crate::verdict::Verdict;
 use serde::Deserialize;
 
@@ -67,14 +70,13 @@ pub(super) struct AskedV2 {
 #[derive(Deserialize)]
 pub(super) struct FindingV2 {
     pub(super) site: String,
-    pub(super) metric: String,
-    pub(super) direction: String,
+    pub(super) metric: Metric,
+    pub(super) direction: Scope,
     pub(super) relation: BoundText,
     pub(super) bound: f64,
     pub(super) value: Option<f64>,
     pub(super) low: Option<f64>,
     pub(super) high: Option<f64>,
-    pub(super) unit: String,
     pub(super) verdict: Verdict,
     pub(super) reason: String,
     pub(super) trial: Option<usize>,
@@ -82,11 +84,11 @@ pub(super) struct FindingV2 {
 
 #[derive(Deserialize)]
 pub(super) struct DoubtV2 {
-    pub(super) metrics: Vec<String>,
+    pub(super) metrics: Vec<Metric>,
     pub(super) direction: Option<Direction>,
     pub(super) site: String,
     pub(super) trial: Option<usize>,
-    pub(super) bias: String,
+    pub(super) bias: BiasRecord,
     pub(super) packets: Option<u64>,
     pub(super) text: String,
 }

@@ -6,12 +6,13 @@
 mod format;
 
 use crate::account::{
-    AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, Fact as _, HostCounts, Invalid, Marks,
+    AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, HostCounts, Invalid, Marks,
     OneWayCounts, Outcome, PathMtu, ProbeCounts, ReceiverCounts, RoundTripCounts, SenderCounts,
-    Series, Silence, Silences, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts, TcpSenderCounts,
-    Timestamping,
+    Series, Silence, Silences, Status, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts,
+    TcpSample, TcpSenderCounts, Timestamping, read_back,
 };
 use crate::direction::{Direction, PerDirection};
+use crate::metric::unit;
 use crate::plan::PROBES_PER_SECOND;
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteRecord,
@@ -73,7 +74,7 @@ impl From<FindingV2> for FindingRecord {
             value,
             low,
             high,
-            unit: old.unit,
+            unit: unit(metric).to_owned(),
             verdict: old.verdict,
             reason: old.reason,
             trial: old.trial,
@@ -149,7 +150,7 @@ fn site(old: SiteV2, trials: Vec<TrialRecord>) -> Result<SiteRecord, Invalid> {
 fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord, Invalid> {
     let asked = asked(forward, reverse)?;
     let outcome = outcome(forward, reverse)?;
-    outcome.check()?;
+    read_back(&outcome)?;
     let timestamps = forward.stamping.as_ref().map(|stamping| match stamping.method {
         StampMethodV2::Kernel => TimestampMethod::Kernel,
         StampMethodV2::UserSpaceTransmit => TimestampMethod::UserSpaceTransmit,
@@ -158,7 +159,8 @@ fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord,
         trial: number,
         asked,
         started_at: forward.started_at.clone(),
-        ended_at: forward.ended_at.clone(),
+        // That format has the planned end, whatever happened.
+        ended_at: forward.ended_at.clone().filter(|_| outcome.status == Status::Ok),
         outcome,
         figures: TrialFigures {
             forward: figures(forward),
@@ -245,6 +247,7 @@ fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Invalid> {
         status: forward.status,
         reason: forward.reason.clone(),
         started_ns: None,
+        ended_ns: None,
         forward: one_way(forward)?,
         reverse: one_way(reverse)?,
         round_trip: RoundTripCounts {
@@ -254,8 +257,8 @@ fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Invalid> {
             clock_offset,
             clock_steps: count(forward.clock_jumps, "clock_jumps")?,
         },
-        driver_host: host(&forward.sender_host)?,
-        agent_host: host(&forward.receiver_host)?,
+        driver_host: host(&forward.sender_host, forward.status)?,
+        agent_host: host(&forward.receiver_host, forward.status)?,
     })
 }
 
@@ -266,7 +269,7 @@ fn one_way(row: &RowV2) -> Result<OneWayCounts, Invalid> {
         .map(|silence| Silence { packets: silence.packets.min(COUNT_MAX), ..*silence });
     let silences = Silences::from_vec(listed.collect());
     let changed = row.probe_remarked_packets;
-    let marks = changed.map(|changed| Marks { seen: changed, changed, other: row.dscp_received });
+    let marks = changed.map(|changed| Marks { seen: None, changed, other: row.dscp_received });
     Ok(OneWayCounts {
         sender: row.sent_packets.map(|sent| sender(row, sent)).transpose()?,
         receiver: row.received_packets.map(|received| receiver(row, received)).transpose()?,
@@ -299,7 +302,7 @@ fn sender(row: &RowV2, sent: u64) -> Result<SenderCounts, Invalid> {
         segmented: sending.and_then(|sending| sending.segmented_packets).unwrap_or(0),
         burst: sending.and_then(|sending| sending.burst_packets_seen).unwrap_or(0),
         waiting: sending.and_then(|sending| sending.waiting).unwrap_or_default(),
-        buffer_octets: sending.and_then(|sending| sending.send_buffer_bytes).unwrap_or(0),
+        buffer_octets: known(sending.and_then(|sending| sending.send_buffer_bytes)),
         ..SenderCounts::default()
     })
 }
@@ -325,7 +328,7 @@ fn receiver(row: &RowV2, received: u64) -> Result<ReceiverCounts, Invalid> {
         per_second: series(&row.received_by_second, "received_by_second")?,
         losses,
         lost_in_excess: count(row.lost_in_catch_up_packets, "lost_in_catch_up_packets")?,
-        buffer_octets: sending.and_then(|sending| sending.receive_buffer_bytes).unwrap_or(0),
+        buffer_octets: known(sending.and_then(|sending| sending.receive_buffer_bytes)),
         ..ReceiverCounts::default()
     })
 }
@@ -361,21 +364,29 @@ fn count(value: Option<u64>, name: &str) -> Result<u64, Invalid> {
     }
 }
 
+/// A number of which that format has 0 where it is not known.
+fn known(value: Option<u64>) -> Option<u64> {
+    value.filter(|value| 0 < *value)
+}
+
 /// The counts of each second.
 fn series(seconds: &[u64], name: &str) -> Result<Series, Invalid> {
     let seconds = seconds.iter().map(|second| count(Some(*second), name));
     Ok(Series::from_seconds(seconds.collect::<Result<_, _>>()?))
 }
 
-fn host(old: &HostV2) -> Result<HostCounts, Invalid> {
-    Ok(HostCounts {
+/// What a host reported. Where it reported nothing, that format has zeros: of a trial that did not
+/// run to its end, those are not known.
+fn host(old: &HostV2, status: Status) -> Result<Option<HostCounts>, Invalid> {
+    let counts = HostCounts {
         queue_drops: count(Some(old.queue_drops), "queue_drops")?,
         kernel_drops: count(Some(old.kernel_drops), "kernel_drops")?,
         checksum_errors: count(Some(old.checksum_errors), "checksum_errors")?,
         clock_steps: count(Some(old.clock_steps), "clock_steps")?,
         timestamp_noise_ns: old.stamp_noise_ns,
         hardware_timestamps: old.card_stamps,
-    })
+    };
+    Ok(Some(counts).filter(|counts| status == Status::Ok || *counts != HostCounts::default()))
 }
 
 /// The figures of a row, as they stand in it.
@@ -410,9 +421,13 @@ fn tcp_sender(tcp: &TcpV2) -> Result<Option<TcpSenderCounts>, Invalid> {
     let (Some(octets), Some(info)) = (tcp.sent_bytes, &tcp.info) else { return Ok(None) };
     Ok(Some(TcpSenderCounts {
         octets: count(Some(octets), "tcp.sent_bytes")?,
-        congestion_control: tcp.congestion_control.clone().unwrap_or_default(),
+        congestion_control: tcp.congestion_control.clone().filter(|name| !name.is_empty()),
         last: tcp_info(info)?,
-        samples: tcp.samples.clone(),
+        samples: tcp
+            .samples
+            .iter()
+            .map(|sample| TcpSample { rtt_us_min: known(sample.rtt_us_min), ..*sample })
+            .collect(),
         held_up_ns: time(tcp.held_up_s, 1e9, "tcp.held_up_s")?.unwrap_or(0),
         buffer: tcp.send_buffer.as_ref().map(buffer).transpose()?,
         broken: tcp.broken.clone(),

@@ -127,7 +127,7 @@ fn compose(mut running: Running) -> TrialRun {
         }
     };
     outcome.reason = stopping.map(|stopping| stopping.reason).or_else(no_account);
-    outcome.agent_host = agent.as_ref().and_then(|agent| agent.host).unwrap_or_default();
+    outcome.agent_host = agent.as_ref().and_then(|agent| agent.host);
     for direction in Direction::ALL {
         let streams = running
             .streams
