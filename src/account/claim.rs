@@ -17,16 +17,47 @@ pub const NANOS_MAX: u64 = i64::MAX as u64;
 /// of its own.
 pub const TEXT_MAX: usize = 1_024;
 
+/// The longest text of the other side that is shown or kept, in characters.
+const SPOKEN_MAX: usize = 256;
+
+/// The same in octets: a sentence around it is still no longer than [`TEXT_MAX`].
+const SPOKEN_OCTETS_MAX: usize = TEXT_MAX / 2;
+
+/// The longest name of a field, in characters.
+const KEY_MAX: usize = 64;
+
+/// What the other side says, as far as it is shown and kept: at most 256 characters, and none that
+/// controls a terminal or turns the direction of the text around it.
+#[must_use]
+pub fn spoken(text: &str) -> String {
+    let mut kept = String::new();
+    for c in text.chars().filter(|c| !is_control(*c)).take(SPOKEN_MAX) {
+        if SPOKEN_OCTETS_MAX < kept.len() + c.len_utf8() {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+/// Whether `c` writes more than itself on a terminal: a control character, or one that sets the
+/// direction of text (Unicode UAX #9).
+fn is_control(c: char) -> bool {
+    let sets_direction = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || sets_direction
+}
+
 /// Why something that another wrote cannot be so.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(String);
 
 impl Invalid {
-    /// `what` is wrong, with the value and what is allowed.
+    /// `what` is wrong, with the value and what is allowed. The value may be anyone's.
     #[must_use]
-    pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+    pub fn new(what: impl AsRef<str>) -> Self {
+        Self(spoken(what.as_ref()))
     }
 
     /// An error unless `holds`.
@@ -52,7 +83,7 @@ pub trait Fact: DeserializeOwned + Serialize {
 /// Where a number is beyond [`COUNT_MAX`] (a time: [`NANOS_MAX`]), negative or not a number, a text
 /// is longer than [`TEXT_MAX`] or has control characters, or the fields contradict each other.
 pub fn read<T: Fact>(value: &Value) -> Result<T, Invalid> {
-    bounded("", value, COUNT_MAX)?;
+    bounded("", value, COUNT_MAX, None)?;
     let fact = T::deserialize(value).map_err(|error| Invalid::new(error.to_string()))?;
     fact.check()?;
     Ok(fact)
@@ -65,13 +96,18 @@ pub fn read<T: Fact>(value: &Value) -> Result<T, Invalid> {
 /// Like [`read`], where sums may reach [`SUM_MAX`].
 pub fn read_back<T: Fact>(fact: &T) -> Result<(), Invalid> {
     let value = serde_json::to_value(fact).map_err(|error| Invalid::new(error.to_string()))?;
-    bounded("", &value, SUM_MAX)?;
+    bounded("", &value, SUM_MAX, None)?;
     T::deserialize(&value).map_err(|error| Invalid::new(error.to_string()))?.check()
 }
 
 /// Whether every text and number in `value`, which stands behind `key`, is within what is believed;
-/// counts up to `count_max`.
-pub(crate) fn bounded(key: &str, value: &Value, count_max: u64) -> Result<(), Invalid> {
+/// counts up to `count_max`. What stands behind a key `but` is not looked at.
+pub(crate) fn bounded(
+    key: &str,
+    value: &Value,
+    count_max: u64,
+    but: Option<&str>,
+) -> Result<(), Invalid> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         Value::Number(number) => {
@@ -91,10 +127,16 @@ pub(crate) fn bounded(key: &str, value: &Value, count_max: u64) -> Result<(), In
             let is_fit = !is_long && !text.contains(char::is_control);
             Invalid::unless(is_fit, &format!("{key}: a text that is too long or not printable"))
         }
-        Value::Array(values) => values.iter().try_for_each(|value| bounded(key, value, count_max)),
-        Value::Object(fields) => {
-            fields.iter().try_for_each(|(key, value)| bounded(key, value, count_max))
+        Value::Array(values) => {
+            values.iter().try_for_each(|value| bounded(key, value, count_max, but))
         }
+        Value::Object(fields) => fields.iter().try_for_each(|(key, value)| {
+            // Every reason below names its key.
+            let is_name = (1..=KEY_MAX).contains(&key.len())
+                && key.bytes().all(|octet| octet.is_ascii_graphic());
+            Invalid::unless(is_name, "a field whose name is not 1 to 64 ASCII characters")?;
+            if but == Some(key.as_str()) { Ok(()) } else { bounded(key, value, count_max, but) }
+        }),
     }
 }
 
@@ -237,6 +279,35 @@ pub(super) mod tests {
         check(&Two { name: "x".repeat(TEXT_MAX), ..two(1, 1) }, true);
         check(&Two { name: "x".repeat(TEXT_MAX + 1), ..two(1, 1) }, false);
         check(&Two { name: "\u{1b}[2J".to_owned(), ..two(1, 1) }, false);
+    }
+
+    #[test]
+    fn a_field_has_a_short_plain_name_whether_it_is_known_or_not() {
+        let with = |key: &str| {
+            let mut value = serde_json::to_value(two(1, 2)).expect("JSON");
+            value[key] = json!(-1);
+            value
+        };
+        let longest = "k".repeat(KEY_MAX);
+        let error = read::<Two>(&with(&longest)).expect_err("-1 is no count").to_string();
+        assert!(error.starts_with(&longest), "{error}");
+        let long = "k".repeat(KEY_MAX + 1);
+        for key in ["", "\u{1b}[2J", "a b", "\u{202e}", "\u{e9}", &long] {
+            let error = read::<Two>(&with(key)).expect_err("no name").to_string();
+            assert_eq!(error, "a field whose name is not 1 to 64 ASCII characters", "{key:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_other_side_says_is_short_and_writes_nothing_but_itself() {
+        assert_eq!(
+            spoken("a\u{1b}[2J\nb\u{202e}c\u{2066}\u{61c}\u{200f}d \u{e9}"),
+            "a[2Jbcd \u{e9}"
+        );
+        assert_eq!(spoken(&"x".repeat(1_000)), "x".repeat(256));
+        assert_eq!(spoken(&"\u{1f600}".repeat(1_000)).len(), SPOKEN_OCTETS_MAX);
+        let invalid = Invalid::new(format!("unknown variant `\u{9b}{}`", "\n".repeat(1_000)));
+        assert_eq!(invalid.to_string(), "unknown variant ``");
     }
 
     #[test]

@@ -24,7 +24,9 @@ mod throughput;
 
 pub use asked::{AskedTcp, AskedTrial, AskedUdp};
 pub(crate) use claim::bounded;
-pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, TEXT_MAX, read, read_back};
+pub use claim::{
+    COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, TEXT_MAX, read, read_back, spoken,
+};
 pub use host::{HostCounts, HostFacts};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
 pub use probes::{ClockOffset, FollowUp, Marks, ProbeCounts, ReflectorCounts, Timestamping};

@@ -1,7 +1,7 @@
 //! What the receiving end of UDP streams counted.
 
 use super::sums::{either, total};
-use super::{Fact, Invalid, Series, Silences};
+use super::{Fact, Invalid, SUM_MAX, Series, Silences};
 use crate::stats::loss_bursts::LossBursts;
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +220,15 @@ impl Fact for ReceiverCounts {
         Invalid::unless(ordered, "loss bursts out of order")?;
         let within = self.loss_bursts.packets() <= self.losses.lost();
         Invalid::unless(within, "loss bursts of more packets than were lost")?;
+        let part = self.steady.max(self.steady_on_time).max(self.reordered);
+        Invalid::unless(part <= self.received, "more packets of one kind than were received")?;
+        // Records that were converted from format 2 may have no series.
+        let in_seconds = self.per_second.total();
+        let adds_up = self.per_second == Series::default() || in_seconds == self.received;
+        Invalid::unless(adds_up, "seconds that do not add up to what was received")?;
+        // What the host dropped may become the link's loss: that is one sum.
+        let missing = total([self.losses.lost(), self.host_dropped]);
+        Invalid::unless(missing <= SUM_MAX, "more packets lost and dropped than any run sends")?;
         let shared = total(self.streams.iter().map(|stream| stream.received));
         let adds_up = self.streams.is_empty() || shared == self.received;
         Invalid::unless(adds_up, "streams that do not add up to what was received")?;
@@ -234,11 +243,16 @@ impl Fact for ReceiverCounts {
 mod tests {
     use super::*;
     use crate::account::claim::tests::{check, refuses_absurd_numbers};
+    use crate::account::read_back;
 
     fn received() -> ReceiverCounts {
         let mut counts = ReceiverCounts {
             received: 5,
             late: 1,
+            steady: 5,
+            steady_on_time: 4,
+            reordered: 3,
+            per_second: Series::from_seconds(vec![2, 3]),
             jitter_rfc3550_ns: Some(1.5),
             began_ns: Some(3),
             ..ReceiverCounts::default()
@@ -263,10 +277,32 @@ mod tests {
         check(&ReceiverCounts { received: 6, ..received() }, false);
         check(&ReceiverCounts { losses: LossBursts::default(), ..received() }, false);
         check(&ReceiverCounts { jitter_rfc3550_ns: Some(-1.0), ..received() }, false);
+        check(&ReceiverCounts { steady: 6, ..received() }, false);
+        check(&ReceiverCounts { steady_on_time: 6, ..received() }, false);
+        check(&ReceiverCounts { reordered: 6, ..received() }, false);
+        let per_second = Series::from_seconds(vec![2, 2]);
+        check(&ReceiverCounts { per_second, ..received() }, false);
+        check(&ReceiverCounts { per_second: Series::default(), ..received() }, true);
         // 2^16 such shares are 2^64: beyond 64 bit, they would add up again.
         let share = StreamReceived { received: 1 << 48, ..StreamReceived::default() };
         let streams = [vec![share; 1 << 16], received().streams].concat();
         check(&ReceiverCounts { streams, ..received() }, false);
+    }
+
+    /// The last word on a trial is what of its host's drops is the link's loss.
+    #[test]
+    fn an_account_that_can_be_recorded_still_can_when_the_link_is_to_blame() {
+        let of = |lost, host_dropped| {
+            let mut counts = ReceiverCounts { host_dropped, ..ReceiverCounts::default() };
+            counts.losses.on_lost(lost);
+            counts
+        };
+        assert!(read_back(&of(SUM_MAX, 1)).is_err());
+        let mut most = of(SUM_MAX - 1, 1);
+        assert_eq!(read_back(&most), Ok(()));
+        most.blame_link_for(u64::MAX);
+        assert_eq!((most.lost(), most.host_dropped), (SUM_MAX, 0));
+        assert_eq!(read_back(&most), Ok(()));
     }
 
     #[test]

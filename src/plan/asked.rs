@@ -125,7 +125,10 @@ impl TryFrom<LimitsMessage> for Limits {
 
     fn try_from(message: LimitsMessage) -> Result<Self, Invalid> {
         let rate_max = BitRate::new(message.rate_max_bit_s);
-        let rate_max = rate_max.ok_or_else(|| Invalid::new("rate_max_bit_s: 0"))?;
+        let rate_max = rate_max.filter(|rate| *rate <= BitRate::MAX).ok_or_else(|| {
+            let (rate, most) = (message.rate_max_bit_s, BitRate::MAX.bits_per_second());
+            Invalid::new(format!("rate_max_bit_s: {rate} is not from 1 to {most}"))
+        })?;
         Ok(Self { rate_max, duration_max: Span::from_nanos(message.duration_max_ns) })
     }
 }
@@ -198,11 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_back_and_have_a_rate() {
+    fn limits_are_read_back_and_have_a_rate_that_a_link_can_have() {
         let rate_max = BitRate::new(1_000).expect("a rate");
         let limits = Limits { rate_max, duration_max: Span::from_secs(60) };
         let message = LimitsMessage::from(limits);
         assert_eq!(Limits::try_from(message), Ok(limits));
-        assert!(Limits::try_from(LimitsMessage { rate_max_bit_s: 0, ..message }).is_err());
+        let most = BitRate::MAX.bits_per_second();
+        for (rate_max_bit_s, holds) in [(0, false), (1, true), (most, true), (most + 1, false)] {
+            let message = LimitsMessage { rate_max_bit_s, ..message };
+            assert_eq!(Limits::try_from(message).is_ok(), holds, "{rate_max_bit_s}");
+        }
     }
 }

@@ -12,6 +12,10 @@ use serde_json::Value;
 /// The longest text that is taken for a report: the longest run's is a hundredth of it.
 const TEXT_MAX: usize = 1 << 28;
 
+/// What follows from a trial's counts. A rate may be higher than any count, and nothing is judged
+/// by it; that it is finite JSON itself sees to.
+const FIGURES: &str = "figures";
+
 /// Why a text is no report, or none that can be judged.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unreadable {
@@ -52,7 +56,8 @@ impl Report {
             }
             _ => {
                 printable(&any)?;
-                bounded("", any.get("links").unwrap_or(&Value::Null), SUM_MAX)
+                let links = any.get("links").unwrap_or(&Value::Null);
+                bounded("", links, SUM_MAX, Some(FIGURES))
                     .map_err(|error| bad(error.to_string()))?;
                 let report: Self = serde_json::from_value(any).map_err(not_a_report)?;
                 agree(&report)?;

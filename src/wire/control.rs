@@ -12,7 +12,7 @@
 
 use crate::account::{
     AskedTrial, Claim, HostCounts, HostFacts, ReceiverCounts, ReflectorCounts, SenderCounts,
-    TcpReceiverCounts, TcpSenderCounts,
+    TcpReceiverCounts, TcpSenderCounts, spoken,
 };
 use crate::wire::seal::KEY_LEN;
 use crate::wire::{StreamNumber, Token};
@@ -263,7 +263,7 @@ impl Message {
     ///
     /// Says what is wrong with the octets; never panics.
     pub fn parse(frame: &[u8]) -> Result<Self, MalformedMessage> {
-        serde_json::from_slice(frame).map_err(|error| MalformedMessage(error.to_string()))
+        serde_json::from_slice(frame).map_err(|error| MalformedMessage(spoken(&error.to_string())))
     }
 
     /// Its name, for errors and logs.
@@ -359,6 +359,8 @@ mod tests {
         assert_eq!(Message::parse(later), Ok(Message::Start { trial: 2 }));
         assert!(Message::parse(br#"{"type":"sing"}"#).is_err());
         assert!(Message::parse(br#"{"type":"start"}"#).is_err());
+        let sly = Message::parse(b"{\"type\":\"\\u001b[2Jsing\"}").expect_err("it is unknown");
+        assert!(sly.to_string().contains("`[2Jsing`"), "{sly}");
     }
 
     #[test]

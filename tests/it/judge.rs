@@ -173,7 +173,11 @@ fn counts_that_do_not_add_up_prove_nothing() {
     for trial in sly["links"][0]["sites"][0]["trials"].as_array_mut().expect("trials") {
         for direction in ["forward", "reverse"] {
             if trial["asked"]["udp"].is_object() {
-                trial[direction]["receiver"]["received"] = 0.into();
+                let receiver = &mut trial[direction]["receiver"];
+                for count in ["received", "steady", "steady_on_time", "reordered"] {
+                    receiver[count] = 0.into();
+                }
+                receiver["per_second"] = json!({"seconds": []});
             }
         }
     }
@@ -198,7 +202,6 @@ fn counts_that_no_run_has_are_refused_by_their_name() {
         ("round_trip/late_probes", "late_probes"),
         ("round_trip/timestamping/exchanges", "exchanges"),
         ("agent_host/kernel_drops", "kernel_drops"),
-        ("figures/forward/goodput_bit_s", "goodput_bit_s"),
     ] {
         for absurd in [json!(1_u64 << 63), json!((1_u64 << 54) + 1), json!(-1)] {
             let report = with(&SOUND, &format!("{trial}/{place}"), absurd.clone());
@@ -209,6 +212,15 @@ fn counts_that_no_run_has_are_refused_by_their_name() {
         }
     }
     assert!(nameless.is_empty(), "{}", nameless.join("\n"));
+    // What follows from counts is higher than any count where few octets took little time.
+    let goodput = format!("{trial}/figures/forward/goodput_bit_s");
+    assert!(Report::parse(&with(&SOUND, &goodput, json!(u64::MAX))).is_ok());
+    assert!(Report::parse(&with(&SOUND, &goodput, json!(-1))).is_err());
+    let jitter = with(&SOUND, &format!("{trial}/figures/forward/jitter_us"), json!(1.5));
+    assert!(Report::parse(&jitter).is_ok());
+    assert!(
+        Report::parse(&jitter.replacen("\"jitter_us\": 1.5", "\"jitter_us\": 1e999", 1)).is_err()
+    );
     let before = with(BEFORE, "/trials/2/sent_packets", json!(1_u64 << 63));
     let error = Report::parse(&before).expect_err("absurd").to_string();
     assert!(error.contains("trial 1: ") && error.contains("sent_packets: 9223372"), "{error}");

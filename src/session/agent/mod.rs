@@ -15,6 +15,7 @@ mod run;
 
 mod state;
 
+use crate::account::spoken;
 use crate::clock::{Agent, Stamp};
 use crate::framing::Framing;
 use crate::plan::Trial;
@@ -103,7 +104,7 @@ impl Session {
             },
             Message::Stop { trial } => self.on_stop(from, trial),
             Message::Fault { reason } => {
-                self.note(format!("{from:?}: the driver says: {reason}"));
+                self.note(format!("{from:?}: the driver says: {}", spoken(&reason)));
                 self.close(now, from);
             }
             other => self.fault(now, from, &format!("'{}' is not a driver's to say", other.name())),
@@ -184,7 +185,8 @@ impl Session {
                 let reason = format!(
                     "{} speaks protocol version {}, this agent speaks {PROTOCOL}: install the same \
                      release at both ends",
-                    hello.program, hello.protocol
+                    spoken(&hello.program),
+                    hello.protocol
                 );
                 self.fault(now, from, &reason);
             }
@@ -300,11 +302,13 @@ mod tests {
     fn another_version_is_told_what_to_install() {
         let mut session = greeted();
         open(&mut session, 0, ConnectionId(2), key(1));
-        let other = Hello { protocol: PROTOCOL + 1, ..hello("linkqual", None) };
+        let program = "\u{202e}linkqual 9".to_owned();
+        let other = Hello { protocol: PROTOCOL + 1, program, ..hello("linkqual", None) };
         session.handle_message(at(0), ConnectionId(2), Message::Hello(other));
         let text =
             format!("{:?}", std::iter::from_fn(|| session.poll_action()).collect::<Vec<_>>());
         assert!(text.contains("install the same release at both ends"), "{text}");
+        assert!(text.contains("\"linkqual 9 speaks"), "{text}");
     }
 
     /// What its threads tell of trial 1 of run 7 in the end.

@@ -16,7 +16,7 @@ mod reconnect;
 
 mod state;
 
-use crate::account::{Outcome, Status};
+use crate::account::{Outcome, Status, spoken};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{NearEvent as Event, TrialRun};
 use crate::plan::{Limits, Trial};
@@ -102,8 +102,8 @@ impl Session {
             return;
         }
         let message = match message {
-            Message::Refused { reason } => Message::Refused { reason: printable(&reason) },
-            Message::Fault { reason } => Message::Fault { reason: printable(&reason) },
+            Message::Refused { reason } => Message::Refused { reason: spoken(&reason) },
+            Message::Fault { reason } => Message::Fault { reason: spoken(&reason) },
             message => message,
         };
         let message = match &self.link {
@@ -316,13 +316,13 @@ impl Session {
 
     fn on_hello(&mut self, hello: Hello) -> State {
         if hello.protocol != PROTOCOL {
-            let (program, theirs) = (hello.program, hello.protocol);
+            let (program, theirs) = (spoken(&hello.program), hello.protocol);
             return self.fail(Failure::OtherVersion { program, theirs });
         }
         let introduced = Introduced {
-            program: word(&hello.program),
-            role: hello.role.as_deref().map(word),
-            who: hello.who.as_deref().map(word),
+            program: spoken(&hello.program),
+            role: hello.role.as_deref().map(spoken),
+            who: hello.who.as_deref().map(spoken),
             host: hello.host.and_then(|host| host.into_fact().ok()),
         };
         match hello.limits.map(Limits::try_from) {
@@ -345,19 +345,6 @@ impl Session {
             }
         }
     }
-}
-
-/// The longest word of an agent's that is kept.
-const WORD_MAX: usize = 128;
-
-/// What an agent says, as far as it is printed.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
-/// A name that an agent says.
-fn word(text: &str) -> String {
-    printable(text).chars().take(WORD_MAX).collect()
 }
 
 #[cfg(test)]
@@ -394,10 +381,13 @@ mod tests {
     #[test]
     fn another_version_is_told_with_both_numbers() {
         let mut session = Session::new(RunId(7), NOW);
-        let other = Hello { protocol: PROTOCOL + 1, ..hello("linkqual-agent", None) };
+        let hello = hello("linkqual-agent", None);
+        let program = format!("\u{1b}[2J\u{202e}{}", hello.program);
+        let other = Hello { protocol: PROTOCOL + 1, program, ..hello };
         let actions = say(&mut session, Message::Hello(other));
         let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
         let text = failure.to_string();
+        assert!(text.starts_with("the agent is [2Jlinkqual-agent"), "{text:?}");
         assert!(text.contains("speaks protocol version 5, this driver speaks 4"), "{text}");
         assert!(!session.is_connected());
     }

@@ -5,21 +5,26 @@
 
 use super::state::{Action, Link, Running, Session, State, Stopping};
 use crate::account::{
-    Claim, HostCounts, Invalid, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts,
-    SenderCounts, Silences, Status, TcpReceiverCounts, TcpSenderCounts, read_back,
+    HostCounts, Invalid, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts, SenderCounts,
+    Status, TcpReceiverCounts, TcpSenderCounts, read_back, spoken,
 };
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
-use crate::flow::{NearEvent as Event, PROBE_STREAM, TrialRun};
+use crate::flow::{NearEvent as Event, PROBE_STREAM, Stream, TrialRun};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message};
+use std::fmt::Display;
 
 impl Session {
     pub(super) fn on_trial_message(&mut self, mut running: Running, message: Message) -> Running {
         let result = match message {
             Message::Closing { trial, stream, sent } if trial == self.trials => {
-                sent.into_fact().map(|sent| {
+                let sent = sent.into_fact().and_then(|sent| match running.is_sent_there(stream) {
+                    true => Ok(sent),
+                    false => Err(Invalid::new(format!("stream {stream} is not its to close"))),
+                });
+                sent.map(|sent| {
                     self.actions.push_back(Action::Close(stream, sent.clone()));
                     running.sent.insert(stream, sent);
                 })
@@ -114,19 +119,42 @@ impl Session {
     }
 }
 
-/// Puts both ends' accounts together.
+/// Puts both ends' accounts together, such that the outcome can be read back from a record. Valid
+/// accounts can have a sum that is not: then what is left is this end's own, and nothing where even
+/// that holds what the agent said, in its replies.
 fn compose(mut running: Running) -> TrialRun {
-    let mut outcome = Outcome { status: Status::Ok, ..Outcome::default() };
-    let stopping = running.stopping.take();
-    let mut agent = running.account.take().map(AgentAccount::of);
-    let no_account = || match &mut agent {
+    let account = running.account.take();
+    let mut agent = account.map(|account| AgentAccount::of(account, &running.streams));
+    let no_account = match &mut agent {
         None => Some("the agent's account is missing".to_owned()),
-        Some(agent) => {
-            let why = agent.invalid.take()?;
-            Some(format!("the agent's account makes no sense: {why}"))
-        }
+        Some(agent) => agent.invalid.take().map(|why| makes_no_sense(&why)),
     };
-    outcome.reason = stopping.map(|stopping| stopping.reason).or_else(no_account);
+    let stopped = running.stopping.take().map(|stopping| stopping.reason);
+    let run = put_together(&running, agent, stopped.clone().or(no_account));
+    let Err(why) = read_back(&run.outcome) else { return run };
+    let reason = stopped.unwrap_or_else(|| makes_no_sense(&why));
+    let Running { streams, sent, .. } = &mut running;
+    let is_own = |stream: &&Stream| Running::is_sent_here(stream);
+    sent.retain(|number, _| streams.iter().filter(is_own).any(|own| own.number == *number));
+    let run = put_together(&running, None, Some(reason.clone()));
+    if read_back(&run.outcome).is_ok() {
+        return run;
+    }
+    let outcome = Outcome::nothing(Status::Partial, spoken(&reason));
+    TrialRun { trial: running.trial, outcome }
+}
+
+fn makes_no_sense(why: &impl Display) -> String {
+    format!("the agent's account makes no sense: {why}")
+}
+
+/// Puts both ends' accounts together; the outcome is partial where there is a `reason`.
+fn put_together(
+    running: &Running,
+    agent: Option<AgentAccount>,
+    reason: Option<String>,
+) -> TrialRun {
+    let mut outcome = Outcome { status: Status::Ok, reason, ..Outcome::default() };
     outcome.agent_host = agent.as_ref().and_then(|agent| agent.host);
     for direction in Direction::ALL {
         let streams = running
@@ -146,8 +174,8 @@ fn compose(mut running: Running) -> TrialRun {
         let silences = one_way.receiver.as_ref().map(|receiver| receiver.silences.clone());
         one_way.silences = silences.unwrap_or_default();
     }
-    compose_tcp(&mut outcome, &running, agent.as_ref());
-    let probed = running.probed.map(|probed| *probed).unwrap_or_default();
+    compose_tcp(&mut outcome, running, agent.as_ref());
+    let probed = running.probed.as_deref().cloned().unwrap_or_default();
     let reflected = agent.and_then(|agent| agent.reflected);
     let marks = reflected.as_ref().map(|reflected| reflected.marks);
     let mut run = TrialRun { trial: running.trial, outcome };
@@ -160,21 +188,7 @@ fn compose(mut running: Running) -> TrialRun {
             count_tail(outcome.one_way_mut(direction));
         }
     }
-    if let Err(why) = read_back(outcome) {
-        strike(outcome, &why);
-    }
     run
-}
-
-/// Valid accounts of several streams can have a sum that is not: without the agent's, what is left
-/// is this end's own.
-fn strike(outcome: &mut Outcome, why: &Invalid) {
-    (outcome.forward.receiver, outcome.forward.tcp_receiver) = (None, None);
-    (outcome.reverse.sender, outcome.reverse.tcp_sender) = (None, None);
-    outcome.forward.silences = Silences::default();
-    outcome.status = Status::Partial;
-    let reason = format!("the agent's account makes no sense: {why}");
-    outcome.reason.get_or_insert(reason);
 }
 
 /// Puts both ends' accounts of TCP together.
@@ -241,26 +255,35 @@ struct AgentAccount {
 }
 
 impl AgentAccount {
-    fn of(account: Account) -> Self {
+    /// What is valid of `account`, in a trial of `streams`.
+    fn of(account: Account, streams: &[Stream]) -> Self {
         let mut invalid = None;
+        let receiver = account.receiver.map(|claim| {
+            claim.into_fact().and_then(|counts| fits_load(&counts, streams).map(|()| counts))
+        });
+        let probes = streams.iter().find(|stream| stream.number == PROBE_STREAM);
+        let reflected = account
+            .probes
+            .into_fact()
+            .and_then(|reflected| fits(&reflected.probes, probes).map(|()| reflected));
         Self {
-            receiver: account.receiver.and_then(|claim| valid(claim, "the receiver", &mut invalid)),
+            receiver: receiver.and_then(|counts| valid(counts, "the receiver", &mut invalid)),
             tcp_sender: account
                 .tcp_sender
-                .and_then(|claim| valid(claim, "the TCP sender", &mut invalid)),
+                .and_then(|claim| valid(claim.into_fact(), "the TCP sender", &mut invalid)),
             tcp_receiver: account
                 .tcp_receiver
-                .and_then(|claim| valid(claim, "the TCP receiver", &mut invalid)),
-            reflected: valid(account.probes, "the probes", &mut invalid),
-            host: valid(account.host, "the host", &mut invalid),
+                .and_then(|claim| valid(claim.into_fact(), "the TCP receiver", &mut invalid)),
+            reflected: valid(reflected, "the probes", &mut invalid),
+            host: valid(account.host.into_fact(), "the host", &mut invalid),
             invalid,
         }
     }
 }
 
 /// The fact that is claimed of `what`; where it is invalid, the first reason is kept.
-fn valid<T>(claim: Claim<T>, what: &str, invalid: &mut Option<String>) -> Option<T> {
-    match claim.into_fact() {
+fn valid<T>(claim: Result<T, Invalid>, what: &str, invalid: &mut Option<String>) -> Option<T> {
+    match claim {
         Ok(fact) => Some(fact),
         Err(why) => {
             invalid.get_or_insert_with(|| format!("{what}: {why}"));
@@ -269,25 +292,182 @@ fn valid<T>(claim: Claim<T>, what: &str, invalid: &mut Option<String>) -> Option
     }
 }
 
+/// Whether the agent's account of the load that it receives has each of its streams, once, and no
+/// other, and none of them more packets than were sent.
+fn fits_load(counts: &ReceiverCounts, streams: &[Stream]) -> Result<(), Invalid> {
+    let is_received =
+        |stream: &&Stream| stream.number != PROBE_STREAM && stream.direction == Direction::Forward;
+    let slots = streams.iter().filter(is_received).map(|stream| (stream.number, stream.slots));
+    let shares = &counts.streams;
+    let named = shares.iter().map(|share| share.stream);
+    if !named.eq(slots.clone().map(|(number, _)| number)) {
+        return Err(Invalid::new("streams: not those that the agent receives"));
+    }
+    for (share, (number, slots)) in shares.iter().zip(slots) {
+        let arrived = share.received.saturating_add(share.late);
+        if slots < arrived {
+            let why =
+                format!("stream {number}: {arrived} packets arrived, at most {slots} were sent");
+            return Err(Invalid::new(why));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `stream` can have had as many packets as arrived of it, or is none that the agent
+/// receives.
+fn fits(counts: &ReceiverCounts, stream: Option<&Stream>) -> Result<(), Invalid> {
+    let Some(stream) = stream else {
+        return Err(Invalid::new("the agent receives no such stream"));
+    };
+    let (arrived, slots) = (counts.received.saturating_add(counts.late), stream.slots);
+    match arrived <= slots {
+        true => Ok(()),
+        false => Err(Invalid::new(format!("{arrived} packets arrived, at most {slots} were sent"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::SUM_MAX;
+    use crate::account::COUNT_MAX;
+    use crate::clock::Agent;
+    use crate::direction::PerDirection;
+    use crate::flow::{Exchange, Probed, Returned, streams_of};
+    use crate::plan::{Load, LoadKind, Trial};
+    use crate::session::driver::tests::{NOW, actions, admitted, idle};
+    use crate::units::PacketRate;
+    use std::collections::BTreeMap;
+
+    /// A trial with a load both ways: stream 1 forward, stream 2 reverse, 1 000 packets each.
+    fn loaded() -> Trial {
+        let rates = PerDirection::from_fn(|_| PacketRate::new(100));
+        let load = Load::with_rates(rates, 1, 200, LoadKind::FixedRate).expect("a load");
+        Trial::new(Some(load), Span::from_secs(10)).expect("a trial")
+    }
+
+    fn running(trial: Trial) -> Running {
+        Running {
+            streams: streams_of(&trial),
+            trial,
+            tcp: Vec::new(),
+            opened: 0,
+            started: true,
+            ends_at: NOW,
+            heard: NOW,
+            sent: BTreeMap::new(),
+            came: BTreeMap::new(),
+            tcp_sender: BTreeMap::new(),
+            tcp_receiver: BTreeMap::new(),
+            probed: None,
+            account: None,
+            stopping: None,
+        }
+    }
+
+    /// A probe that came back, by the agent's stamps `seen_ns` and a microsecond later.
+    fn exchange(seen_ns: u64) -> Exchange {
+        let seen = Stamp::<Agent>::from_nanos(seen_ns);
+        let reply = Returned {
+            sequence: 0,
+            seen,
+            seen_by_kernel: true,
+            answered: seen.after_nanos(1_000),
+            answered_by_kernel: true,
+            back: NOW.after_nanos(9_000),
+            back_by_kernel: true,
+        };
+        Exchange { due: NOW, sent: NOW, sent_by_kernel: true, late: false, reply: Some(reply) }
+    }
+
+    fn probed(seen_ns: &[u64]) -> Option<Box<Probed>> {
+        let exchanges = seen_ns.iter().copied().map(exchange).collect();
+        Some(Box::new(Probed { exchanges, ..Probed::default() }))
+    }
+
+    /// A valid account of so many packets that were lost and late.
+    fn counts(lost: u64, late: u64) -> ReceiverCounts {
+        let mut counts = ReceiverCounts { late, ..ReceiverCounts::default() };
+        counts.losses.on_lost(lost);
+        assert_eq!(read_back(&counts), Ok(()));
+        counts
+    }
+
+    fn reflected(probes: ReceiverCounts) -> Option<Account> {
+        let probes = ReflectorCounts { probes, ..ReflectorCounts::default() };
+        Some(Account { probes: probes.into(), ..Account::default() })
+    }
+
+    /// What is composed can be read back from the record, and is partial, because of `words`.
+    #[track_caller]
+    fn composed(running: Running, words: &str) -> Outcome {
+        let outcome = compose(running).outcome;
+        assert_eq!((read_back(&outcome), outcome.status), (Ok(()), Status::Partial));
+        let reason = outcome.reason.as_deref().expect("it is partial");
+        assert!(reason.contains(words), "{reason}");
+        outcome
+    }
+
+    /// Each account is valid; what they add up to no record can hold.
+    #[test]
+    fn without_an_account_that_no_record_can_hold_this_ends_own_is_left() {
+        let mut running = running(loaded());
+        running.probed = probed(&[500]);
+        running.sent = [1, 2].map(|number| (number, SenderCounts::default())).into();
+        running.came = [(2, counts(3, 0))].into();
+        running.account = reflected(counts(COUNT_MAX, 0))
+            .map(|account| Account { receiver: Some(counts(1, 0).of_stream(1).into()), ..account });
+        let outcome = composed(running, "the agent's account makes no sense: saved delays: more");
+        let Outcome { forward, reverse, round_trip, .. } = outcome;
+        assert_eq!((round_trip.delays.total(), forward.sender.is_some()), (1, true));
+        assert_eq!(reverse.receiver.map(|receiver| receiver.lost()), Some(3));
+        assert_eq!((forward.receiver, forward.probes.received, reverse.sender), (None, None, None));
+    }
+
+    /// The agent's replies are in this end's account: without its own they are still there.
+    #[test]
+    fn of_a_trial_whose_replies_no_record_can_hold_nothing_is_left() {
+        let mut running = running(idle());
+        let replies = counts(COUNT_MAX, 0);
+        running.probed = probed(&[500]).map(|probed| Box::new(Probed { replies, ..*probed }));
+        running.account = reflected(ReceiverCounts::default());
+        let outcome = composed(running, "the agent's account makes no sense: ");
+        let reason = outcome.reason.clone().unwrap_or_default();
+        assert_eq!(outcome, Outcome::nothing(Status::Partial, reason));
+    }
 
     #[test]
-    fn accounts_whose_sum_no_record_can_hold_are_missing() {
-        let outcome = |received| {
-            let receiver = Some(ReceiverCounts { received, ..ReceiverCounts::default() });
-            let forward = OneWayCounts { receiver, ..OneWayCounts::default() };
-            Outcome { status: Status::Ok, forward, ..Outcome::default() }
-        };
-        assert_eq!(read_back(&outcome(SUM_MAX)), Ok(()));
-        let mut beyond = outcome(SUM_MAX + 1);
-        let why = read_back(&beyond).expect_err("no record holds it");
-        strike(&mut beyond, &why);
-        assert_eq!(read_back(&beyond), Ok(()));
-        assert_eq!((beyond.status, beyond.forward.receiver), (Status::Partial, None));
-        assert!(beyond.reason.is_some_and(|reason| reason.contains("received")));
+    fn more_arrivals_than_a_stream_has_slots_are_missing() {
+        for (number, late, words) in [
+            (1, COUNT_MAX, "stream 1: 281474976710656 packets arrived, at most 1000 were sent"),
+            (2, 1, "the receiver: streams: not those that the agent receives"),
+            (PROBE_STREAM, 1, "the receiver: streams: not those that the agent receives"),
+            (9, 1, "the receiver: streams: not those that the agent receives"),
+        ] {
+            let mut running = running(loaded());
+            let receiver = Some(counts(0, late).of_stream(number).into());
+            running.account = Some(Account { receiver, ..Account::default() });
+            assert_eq!(composed(running, words).forward.receiver, None);
+        }
+        let mut running = running(idle());
+        running.account = reflected(counts(0, COUNT_MAX));
+        composed(running, "the probes: 281474976710656 packets arrived, at most 1000 were sent");
+    }
+
+    #[test]
+    fn the_agent_closes_the_streams_that_it_sends_and_no_other() {
+        for (stream, holds) in [(2, true), (1, false), (PROBE_STREAM, false), (3, false)] {
+            let mut session = admitted();
+            let sent = SenderCounts { sent: 7, ..SenderCounts::default() };
+            let closing = Message::Closing { trial: 0, stream, sent: sent.into() };
+            let running = session.on_trial_message(running(loaded()), closing);
+            assert_eq!(running.sent.contains_key(&stream), holds, "stream {stream}");
+            let reason = running.stopping.map(|stopping| stopping.reason);
+            let expected =
+                format!("the agent broke the protocol: stream {stream} is not its to close");
+            assert_eq!(reason, (!holds).then_some(expected));
+            assert_eq!(actions(&mut session).len(), usize::from(holds));
+        }
     }
 
     /// The agent closes its account when it is stopped; of packets behind the last one that

@@ -3,6 +3,7 @@
 //! A lost connection never ends a trial here; only an agent that lost the run does.
 
 use super::state::{Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Link, Running, Session, State};
+use crate::account::spoken;
 use crate::clock::{Driver, Stamp};
 use crate::flow::LATE_MAX;
 use crate::session::hello;
@@ -109,7 +110,7 @@ impl Session {
         match message {
             Message::Hello(hello) if hello.protocol == PROTOCOL => {}
             Message::Hello(hello) => {
-                let (program, theirs) = (hello.program, hello.protocol);
+                let (program, theirs) = (spoken(&hello.program), hello.protocol);
                 let why = Failure::OtherVersion { program, theirs }.to_string();
                 self.handle_lost(now, &why);
             }

@@ -258,6 +258,12 @@ impl Running {
         self.ends_at.after_nanos(LATE_MAX.plus(REACH_MAX).nanos())
     }
 
+    /// Whether the agent sends the load stream `number`, and so closes its account.
+    pub(super) fn is_sent_there(&self, number: StreamNumber) -> bool {
+        let mut others = self.streams.iter().filter(|stream| !Self::is_sent_here(stream));
+        others.any(|stream| stream.number == number)
+    }
+
     /// Whether this end sends `stream`, and so closes its account.
     pub(super) fn is_sent_here(stream: &Stream) -> bool {
         stream.number == PROBE_STREAM || stream.direction == Direction::Forward
