@@ -5,7 +5,7 @@ use crate::units::{BitRate, Malformed, Ratio, Span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What can be required; metric.rs says what each is.
+/// What can be required.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

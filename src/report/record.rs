@@ -19,8 +19,8 @@ use std::fmt;
 /// The format's name and version: later programs of this version only add fields.
 ///
 /// A record of this version has to be readable for ever. A field that is added later is an `Option`
-/// or has a serde default, because the records written before lack it: those in `tests/it/golden/v3`
-/// are never made anew, and every build reads them.
+/// or has a serde default, because the records written before lack it: those in
+/// `tests/it/golden/v3` are never made anew, and every build reads them.
 pub const FORMAT: &str = "linkqual-report/3";
 
 /// One run: what was asked, what was measured, and the verdict.
