@@ -144,8 +144,8 @@ fn nobody_judges(
         Requirement::TcpThroughput(rate) => {
             let least = BitRate::new(paced(rate)).unwrap_or(rate);
             format!(
-                "no tcp test loads{named} at {least} or more ({PACE_SPARE_PERCENT} % above, so that \
-                 its own pace is not what holds it below)"
+                "no tcp test loads{named} at {least} or more ({PACE_SPARE_PERCENT} % above, so \
+                 that its own pace is not what holds it below)"
             )
         }
         Requirement::Loss(_) if udp.next().is_some() => {

@@ -81,7 +81,8 @@ fn steps(out: &mut String, plan: &Plan, site: &Site) {
             };
             line!(
                 out,
-                "  {number:<6} {kind:<5} {direction:<8} {:<14} {:>7} {duration:>8} {:>12} {:>7} {:>11}",
+                "  {number:<6} {kind:<5} {direction:<8} {:<14} {:>7} {duration:>8} {:>12} {:>7} \
+                 {:>11}",
                 offered(plan, step, direction),
                 streams(step, direction),
                 packets(sent),

@@ -5,6 +5,7 @@
 //! report that is judged again by the same requirements says the same to the octet.
 
 mod csv;
+mod date;
 mod figures;
 mod judging;
 mod quantity;

@@ -1,9 +1,9 @@
 //! The record, read back: anyone's text, so that nothing in it is believed before it agrees with
 //! the rest.
 
+use super::date::wall_ns;
 use super::record::{FORMAT, Report, SiteRecord, TrialRecord};
 use super::v2::{self, FORMAT as FORMAT_BEFORE};
-use super::writing::wall_ns;
 use crate::account::{Fact as _, Outcome, SUM_MAX, bounded};
 use crate::flow::{Evidence, TrialRun};
 use crate::plan::Trial;

@@ -1,6 +1,7 @@
 //! A run as its record: what happened, as it was counted. What follows from requirements is not
 //! written here: [`super::judging`] derives it from the record, now and years later.
 
+use super::date::date;
 use super::figures::figures;
 use super::judging::Question;
 use super::record::{Asked, FORMAT, LinkRecord, Report, SiteRecord, TrialRecord};
@@ -83,32 +84,5 @@ fn trial(number: usize, run: &TrialRun, framing: Framing) -> TrialRecord {
         ended_at: ended_ns.map(date),
         outcome: Outcome { started_ns: None, ended_ns: None, ..run.outcome.clone() },
         figures: figures(run, framing),
-    }
-}
-
-/// RFC 3339, UTC, to the millisecond.
-fn date(wall_ns: u64) -> String {
-    let millis = i64::try_from(wall_ns / 1_000_000).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .map_or_else(|_| "unknown".to_owned(), |date| format!("{date:.3}"))
-}
-
-/// The time that [`date`] wrote, in ns since 1970; `None` where `text` is none.
-pub(super) fn wall_ns(text: &str) -> Option<u64> {
-    let date: jiff::Timestamp = text.parse().ok()?;
-    u64::try_from(date.as_nanosecond()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_is_rfc_3339() {
-        assert_eq!(date(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(date(1_767_225_600_500_999_999), "2026-01-01T00:00:00.500Z");
-        assert_eq!(wall_ns("2026-01-01T00:00:00.500Z"), Some(1_767_225_600_500_000_000));
-        assert_eq!(wall_ns("2026-01-01T00:00:00Z"), Some(1_767_225_600_000_000_000));
-        assert_eq!([wall_ns("yesterday"), wall_ns("1969-01-01T00:00:00Z")], [None, None]);
     }
 }
