@@ -382,6 +382,23 @@ mod tests {
     }
 
     #[test]
+    fn the_fuzzers_start_from_lines_that_are_messages() {
+        let agent = include_str!("../../tests/fuzz/seeds/control/agent");
+        let driver = include_str!("../../tests/fuzz/seeds/control/driver");
+        for line in agent.lines().chain(driver.lines()) {
+            let holds = match Message::parse(line.as_bytes()).expect(line) {
+                Message::Closing { sent, .. } => sent.fact().is_ok(),
+                Message::Account(account) => {
+                    let received = account.receiver.is_none_or(|claim| claim.fact().is_ok());
+                    account.probes.fact().is_ok() && account.host.fact().is_ok() && received
+                }
+                _ => true,
+            };
+            assert!(holds, "{line}");
+        }
+    }
+
+    #[test]
     fn a_run_has_a_name_of_32_digits() {
         assert_eq!(RunId(7).to_string().parse(), Ok(RunId(7)));
         for text in ["", "7", "+0000000000000000000000000000007", &"g".repeat(32)] {
