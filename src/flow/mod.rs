@@ -2,8 +2,8 @@
 //!
 //! Each part is a machine that is handed time and octets and hands back what to do: [`Sender`]
 //! faces [`Receiver`], [`Prober`] faces [`Reflector`], and a [`Handshake`] opens each stream. None
-//! reads a clock, touches a socket or waits. What they leave behind is an [`Outcome`]: counts,
-//! never verdicts.
+//! reads a clock, touches a socket or waits. What they leave behind is an
+//! [`Outcome`](crate::account::Outcome): counts, never verdicts.
 
 mod ending;
 mod event;

@@ -210,7 +210,7 @@ fn one_percent_dropped_fails_and_is_counted_exactly() {
     for way in ["forward", "reverse"] {
         lab.tell("lose", &[way, "load", "random", "100"]);
     }
-    let (ended, report) = lab.check(&["--rate", "40 Mbit/s", "--loss", "0.01%"]);
+    let (ended, report) = lab.check(&["--rate", "40 Mbit/s", "--loss", "0.1%"]);
     assert_verdict(&ended, &report, Verdict::Fail, 1);
     let truth = lab.truth();
     for row in loaded(&report) {

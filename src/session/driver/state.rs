@@ -76,7 +76,7 @@ pub enum Action {
     Say(Message),
     /// Open these streams, each by its handshake, and these TCP streams, each by its hello.
     Open(Vec<Opening>, Vec<TcpOpening>),
-    /// All streams are open: search, then tell [`Event::PayloadFound`].
+    /// All streams are open: search, then tell [`NearEvent::PayloadFound`](crate::flow::NearEvent).
     FindPayload(u32),
     /// All streams are open: send and receive.
     Start,
