@@ -56,8 +56,8 @@ def loaded(line, tool, load, folder):
     if counts.octets <= 0 or counts.seconds <= 0:
         raise Fault(f"{tool.name}: nothing came")
     if ended.device_octets < counts.octets:
-        told, seen = counts.octets, ended.device_octets
-        raise Fault(f"{tool.name}: tells {told} octets, and the device has counted {seen}")
+        reported, seen = counts.octets, ended.device_octets
+        raise Fault(f"{tool.name}: reports {reported} octets, but the device counted {seen}")
     return {
         "goodput_bit_s": counts.octets * 8 / counts.seconds,
         "packets_s": counts.received / counts.seconds,
@@ -124,9 +124,9 @@ def paced(line, tool, load, folder):
         # What the kernel has not handed over for a second, it hands over then.
         time.sleep(1.5)
         observer.stop(signal.SIGINT)
-    told = re.findall(r"(\d+) packets? (captured|received|dropped)", observer.err)
-    told = {what: int(count) for count, what in told}
-    if told.get("dropped") != 0 or told.get("captured") != told.get("received"):
+    reported = re.findall(r"(\d+) packets? (captured|received|dropped)", observer.err)
+    reported = {what: int(count) for count, what in reported}
+    if reported.get("dropped") != 0 or reported.get("captured") != reported.get("received"):
         raise Fault(f"tcpdump has not seen all: {observer.err}")
     arrivals = load_of(departures(pcap, load.payload))
     pcap.unlink()

@@ -289,7 +289,7 @@ class Irtt(Tool):
         return " ".join(printed("irtt", "version").splitlines()[0].split()[::2])
 
     def server(self, setting, load):
-        # Its least interval is 10 ms unless it is told otherwise, and its longest packet short.
+        # Its least interval is 10 ms unless set otherwise, and its longest packet short.
         return ["irtt", "server", "-b", FAR, "-i", "0", "-l", "0"]
 
     def client(self, setting, load):

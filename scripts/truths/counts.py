@@ -1,4 +1,4 @@
-"""Losses, copies, order and outages: what was told, and what was true."""
+"""Losses, copies, order and outages: what was reported, and what was true."""
 
 import re
 import subprocess
@@ -96,19 +96,19 @@ def exact_truth(lab, case):
     return found
 
 
-def judge_counts(told, true):
-    """What linkqual told that is not so."""
+def judge_counts(reported, true):
+    """What linkqual reported that is not so."""
     faults = []
     for what in ("sent", "lost", "duplicated", "reordered", "periods"):
-        if what in true and told[what] != true[what]:
-            faults.append(f"{what} {shown(told[what])}, not {shown(true[what])}")
-    if told["host_dropped"] or told["unattributed"]:
-        faults.append(f"{told['host_dropped']} dropped and {told['unattributed']} perhaps dropped "
-                      "by this host")
+        if what in true and reported[what] != true[what]:
+            faults.append(f"{what} {shown(reported[what])}, not {shown(true[what])}")
+    if reported["host_dropped"] or reported["unattributed"]:
+        faults.append(f"{reported['host_dropped']} dropped and {reported['unattributed']} perhaps "
+                      "dropped by this host")
     if "outages" in true:
-        if len(told["outages"]) != len(true["outages"]):
-            faults.append(f"{len(told['outages'])} outages, not {len(true['outages'])}")
-        for mine, its in zip(told["outages"], true["outages"]):
+        if len(reported["outages"]) != len(true["outages"]):
+            faults.append(f"{len(reported['outages'])} outages, not {len(true['outages'])}")
+        for mine, its in zip(reported["outages"], true["outages"]):
             errors = [abs(mine[place] - its[place]) * 1e6 for place in (0, 1)]
             if mine[2] != its[2] or max(errors) > OUTAGE_US:
                 faults.append(f"outage {mine}, not {its}")
@@ -133,7 +133,7 @@ def own_drops(lab, case):
 
 
 def count(case, tools, folder):
-    """Each tool over a line of its own, the same for all: what it told, and what was true."""
+    """Each tool over a line of its own, the same for all: what it reported, and what was true."""
     print(f"- {case.name}", file=sys.stderr)
     results = []
     for tool in tools:
@@ -142,12 +142,12 @@ def count(case, tools, folder):
             continue
         with case.lab(folder) as lab:
             try:
-                told = tool.counts(lab, case)
+                reported = tool.counts(lab, case)
             except (Untrue, KeyError, ValueError, subprocess.TimeoutExpired) as error:
                 print(f"  {tool.name}: {error}", file=sys.stderr)
-                told = {}
-            told["own"] = own_drops(lab, case)
-            results.append((tool, told, exact_truth(lab, case)))
+                reported = {}
+            reported["own"] = own_drops(lab, case)
+            results.append((tool, reported, exact_truth(lab, case)))
     return results
 
 
@@ -158,24 +158,24 @@ def count_tables(cases, tools, folder):
         counted = list(pool.map(lambda case: count(case, tools, folder), cases))
     for case, results in zip(cases, counted):
         cells = {"lost": [], "reordered": []}
-        for tool, told, true in results:
+        for tool, reported, true in results:
             for what, row in cells.items():
-                if what in told and what in true:
-                    right = "" if told[what] == true[what] else " ✗"
-                    dropped = f" (own host: {told['own']})" if right and told["own"] else ""
-                    row.append(f"{told[what]} of {true[what]}{right}{dropped}")
+                if what in reported and what in true:
+                    right = "" if reported[what] == true[what] else " ✗"
+                    dropped = f" (own host: {reported['own']})" if right and reported["own"] else ""
+                    row.append(f"{reported[what]} of {true[what]}{right}{dropped}")
                 else:
                     row.append("–")
             if tool.name != Linkqual.name:
                 continue
-            if "lost" not in told:
-                faults.append(f"{case.name}: nothing was told")
+            if "lost" not in reported:
+                faults.append(f"{case.name}: nothing was reported")
                 continue
-            faults += [f"{case.name}: {fault}" for fault in judge_counts(told, true)]
-            own = [f"{told['duplicated']} of {true['duplicated']}"]
+            faults += [f"{case.name}: {fault}" for fault in judge_counts(reported, true)]
+            own = [f"{reported['duplicated']} of {true['duplicated']}"]
             if "periods" in true:
-                own += [f"{shown(told['periods'])}; {shown(true['periods'])}"]
-                for mine, its in zip(told["outages"], true["outages"]):
+                own += [f"{shown(reported['periods'])}; {shown(true['periods'])}"]
+                for mine, its in zip(reported["outages"], true["outages"]):
                     # Hosts that stand still make gaps too; those are of no interest here.
                     if "dead" not in case.name:
                         break
@@ -186,19 +186,20 @@ def count_tables(cases, tools, folder):
         lost.append([case.name, *cells["lost"]])
         order.append([case.name, *own, *cells["reordered"]])
     names = [tool.name for tool in tools]
-    text = ("## Losses\n\nPackets told lost *of* those that the line lost; ✗ where the two "
+    text = ("## Losses\n\nPackets reported lost *of* those that the line lost; ✗ where the two "
             "differ, with what the receiving host's own sockets dropped meanwhile. "
             "UDP of 20 Mbit/s for 5 s, or for 8 s where the line is dead for 3 s.\n\n")
     text += table(["line", *names], lost)
     text += ("\n## Copies, patterns and order\n\nTold *of* true. Loss periods are runs of losses: "
              "their number, and the longest. Copies and periods are linkqual's alone; the kernel's "
              "router knows no order.\n\n")
-    text += table(["line", "copies", "loss periods: told; true",
+    text += table(["line", "copies", "loss periods: reported; true",
                    *[f"reordered: {name}" for name in names[:3]]],
                   [row[:6] for row in order])
     if dead:
         text += ("\n## Outages\n\nSeconds behind the first arrival, and length, from the last "
                  "arrival before to the first behind it; packets of load and probes that it "
-                 "swallowed. None of the peers tells any.\n\n")
-        text += table(["line", "start told", "true", "length told", "true", "packets"], dead)
+                 "swallowed. None of the peers reports any.\n\n")
+        head = ["line", "start reported", "true", "length reported", "true", "packets"]
+        text += table(head, dead)
     return text, faults

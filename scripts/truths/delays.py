@@ -1,4 +1,4 @@
-"""Round trips and their variation: what was told, and what was true."""
+"""Round trips and their variation: what was reported, and what was true."""
 
 import base64
 import struct
@@ -99,10 +99,10 @@ class Bounds:
         return max(0, low - most), high - least
 
 
-def error(told, true):
-    """How far `told` is beyond the bounds `true`."""
+def error(reported, true):
+    """How far `reported` is beyond the bounds `true`."""
     low, high = true
-    return min(told - low, 0) + max(told - high, 0)
+    return min(reported - low, 0) + max(reported - high, 0)
 
 
 def between(true):
@@ -163,9 +163,9 @@ def delay_tables(cases, tools, linkqual, folder, quick):
             lateness = lab.truth()["forward"]["lateness_ns"]
             rows = [row for row in rows if row.kind == "idle"]
             ways, trips = delay_truth(lab.log(), rows[0].counts["probes"]["sent"])
-        told = rows[0].rtt_us
+        reported = rows[0].rtt_us
         true = {"min": trips.floor(), "p50": trips.quantile(0.5), "p99": trips.quantile(0.99)}
-        errors = {at: error(told[at], true[at]) for at in true}
+        errors = {at: error(reported[at], true[at]) for at in true}
         if abs(errors["min"]) > slack * RTT_FLOOR_US:
             faults.append(f"{name}: RTT floor off by {errors['min']:.0f} us")
         peers = [peer_error(tool, both, folder) for tool in tools]
@@ -187,6 +187,7 @@ def delay_tables(cases, tools, linkqual, folder, quick):
                                  for head in (f"true {at}", "error")], "late"]
     text += table([*heads, *[tool.name for tool in tools]], rtts)
     text += ("\n## Variation\n\nMicroseconds above the least one-way delay, of the same probes: "
-             "true, told, and the error; ✗ beyond both 5 % and 20 us.\n\n")
-    text += table(["line", "true p50", "told", "error", "true p99", "told", "error"], variations)
+             "true, reported, and the error; ✗ beyond both 5 % and 20 us.\n\n")
+    head = ["line", "true p50", "reported", "error", "true p99", "reported", "error"]
+    text += table(head, variations)
     return text, faults

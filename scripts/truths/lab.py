@@ -21,7 +21,7 @@ PATIENCE_S = 120
 
 
 class Untrue(Exception):
-    """A tool told nothing."""
+    """A tool reported nothing."""
 
 
 def run(command, timeout=PATIENCE_S, check=True):

@@ -1,4 +1,4 @@
-"""Throughput: what was told, and what a router's device counted."""
+"""Throughput: what was reported, and what a router's device counted."""
 
 import itertools
 import json
@@ -64,8 +64,8 @@ def rate_tables(rates, tools, linkqual, folder):
         with Lab(folder, faults=line) as lab, Meter(lab) as meter:
             found = linkqual.check(lab, ["--rate", "max", "--tcp-throughput", "1 kbit/s",
                                          "--direction", "forward", "--duration", "15s"])
-        told = {row.kind: row for row in found if row.is_tested}
-        udp, tcp = told["udp"], told["tcp"]
+        reported = {row.kind: row for row in found if row.is_tested}
+        udp, tcp = reported["udp"], reported["tcp"]
         # Frames of 1514 octets, of which UDP has 1472 and TCP 1448.
         for what, row, got, payload, middle in (
             ("UDP", udp, udp.figures["goodput_bit_s"], 1472, statistics.mean),
@@ -89,7 +89,7 @@ def rate_tables(rates, tools, linkqual, folder):
     text = ("## Throughput\n\nThe router's kernel shapes frames, without their check sequence: of "
             "1514 octets 1472 are UDP payload, and 1448 TCP's. *Sent* is what the router's device "
             "counted each second, in Mbit/s, the mean of UDP's seconds and the median of TCP's, "
-            "as linkqual tells them; then how far that is from what the shaper is set to. "
+            "as linkqual reports them; then how far that is from what the shaper is set to. "
             "linkqual's error is that of its payload's rate, with frames and probes, against what "
             "was sent; ✗ beyond 0.5 %. Its UDP goes as fast as possible (`--rate max`). Peers "
             "measure TCP (cubic; 6 s): their error against the rate that is set.\n\n")

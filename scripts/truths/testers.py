@@ -96,7 +96,7 @@ class Iperf2:
         lost = re.search(r"ms +(-?\d+)/ *\d+ \(", said)
         disorder = re.search(r"(\d+) datagrams received out-of-order", said)
         if not lost:
-            raise Untrue("iperf told no server's report")
+            raise Untrue("iperf printed no report of its server")
         return {"lost": int(lost[1]), "reordered": int(disorder[1]) if disorder else 0}
 
     def goodput(self, lab, seconds):
@@ -120,7 +120,7 @@ class Nuttcp:
                               + ["-r"] * (case.way == "reverse") + [AGENT[4]]))
         lost = re.search(r"drop=(-?\d+)", said)
         if not lost:
-            raise Untrue("nuttcp told no losses")
+            raise Untrue("nuttcp printed no loss figure")
         return {"lost": int(lost[1])}
 
     def goodput(self, lab, seconds):
