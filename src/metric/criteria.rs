@@ -1,0 +1,114 @@
+//! What a metric is computed by: the question, and the form of its answer.
+
+use crate::account::{OneWayCounts, Status};
+use crate::direction::{Direction, PerDirection};
+use crate::flow::TrialRun;
+use crate::framing::{Framing, IpVersion, Layer};
+use crate::plan::{Load, LoadKind, Plan, Requirements, Trial};
+use crate::stats::confidence::Confidence;
+use crate::units::BitRate;
+
+/// What every computation here needs to know of the link and of the question.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Criteria {
+    /// What is required.
+    pub requirements: Requirements,
+    /// What the provider has committed to; load above it is overshoot.
+    pub committed: PerDirection<Option<BitRate>>,
+    /// The layer that rates count.
+    pub layer: Layer,
+    /// What stands around a payload.
+    pub framing: Framing,
+}
+
+impl Criteria {
+    /// What `plan` asks of a line over `ip`.
+    #[must_use]
+    pub const fn of(plan: &Plan, ip: IpVersion) -> Self {
+        let (requirements, link) = (plan.requirements, &plan.link);
+        let framing = link.framing(ip);
+        Self { requirements, committed: link.committed, layer: link.layer, framing }
+    }
+
+    /// The confidence of each one-sided bound.
+    #[must_use]
+    pub fn confidence(&self) -> Confidence {
+        Confidence::new(self.requirements.confidence.as_fraction()).unwrap_or_default()
+    }
+
+    /// Whether `load` is what the line is to carry in `direction`: not as fast as can be, and not
+    /// above what is committed.
+    #[must_use]
+    pub fn is_carried(&self, load: &Load, direction: Direction) -> bool {
+        let Some(rate) = load.rate(direction) else { return false };
+        let committed = self.committed.get(direction);
+        let within = committed.is_none_or(|committed| {
+            rate <= self.framing.packet_rate(committed, self.layer, load.payload())
+        });
+        load.kind() == LoadKind::FixedRate && within
+    }
+
+    /// Whether delays of `trial` are those of a line that is idle, or carries no more than it must.
+    #[must_use]
+    pub fn is_at_ease(&self, trial: &Trial) -> bool {
+        let carried = |load: &Load| {
+            let mut directions = load.directions().iter();
+            directions.all(|direction| self.is_carried(load, direction))
+        };
+        trial.is_idle() || trial.load().is_some_and(carried)
+    }
+}
+
+/// A number that was measured, or why it was not. "No packet was lost" is not "no packet was sent".
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measured {
+    /// Sampled: the true value is at least `low`, and at most `high`, each at the confidence asked.
+    Sampled {
+        /// The best guess; `None` where it is infinite (a lost probe has no end to its delay).
+        value: Option<f64>,
+        /// One-sided lower bound; `None` where the samples are too few for one, or it is infinite.
+        low: Option<f64>,
+        /// One-sided upper bound; `None` likewise.
+        high: Option<f64>,
+        /// The lower bound if all that this tester cannot vouch for had gone the line's way.
+        low_at_best: Option<f64>,
+        /// Whether `low` is missing because it is infinite.
+        unbounded: bool,
+        /// How many samples there were.
+        samples: u64,
+    },
+    /// Counted exactly.
+    Counted {
+        /// The number.
+        value: f64,
+        /// Whether the counts meet the requirement; `None` where they prove neither.
+        meets: Option<bool>,
+        /// Whether they would if all that this tester cannot vouch for had gone the line's way.
+        meets_at_best: Option<bool>,
+        /// The counts, in words.
+        counts: String,
+    },
+    /// No number: the reason, as the report tells it.
+    Missing(String),
+}
+
+pub(super) fn account_missing(run: &TrialRun, one_way: &OneWayCounts) -> Measured {
+    if run.outcome.status == Status::NotRun || run.outcome.status == Status::Refused {
+        let reason = run.outcome.reason.as_deref().unwrap_or("it was not reached");
+        return Measured::Missing(format!("the trial was not run: {reason}"));
+    }
+    let has_come = one_way.receiver.is_some() || one_way.tcp_receiver.is_some();
+    let whose = if has_come { "sender" } else { "receiver" };
+    Measured::Missing(format!("the {whose}'s account did not arrive"))
+}
+
+/// Microseconds.
+#[must_use]
+pub fn micros(nanos: u64) -> f64 {
+    float(nanos) / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit in a report")]
+pub(crate) const fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,295 @@
+//! The metrics: what each is, its unit, and how it follows from what happened in a trial.
+//!
+//! | metric | unit | what it is | source |
+//! |---|---|---|---|
+//! | throughput | bit/s | received rate of a fixed-rate UDP load in the trial's steady part | RFC 2544, 26.1; Y.1564, CIR test |
+//! | tcp_throughput | bit/s | median of the whole seconds that TCP's receiver got after its warm-up | RFC 6349; RFC 9097, 1 s intervals |
+//! | loss | ratio | UDP load packets lost or later than 2 s, of those sent | RFC 7680 |
+//! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
+//! | rtt_p99_loaded | us | the same beside any load, TCP and overshoot included | |
+//! | jitter | us | one-way delay variation, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
+//! | outage | s | the longest time without an arrival while packets were sent | |
+//! | path_mtu | octets | the largest IP packet that crosses both ways in one piece | RFC 8899 |
+//!
+//! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
+//! or with the reason why there is none. Never 0 for "no result".
+
+mod criteria;
+mod loss;
+mod outage;
+mod tcp_throughput;
+mod throughput;
+
+pub(crate) use criteria::float;
+pub use criteria::{Criteria, Measured, micros};
+pub use loss::{Losses, losses};
+pub use outage::outage_min;
+pub use tcp_throughput::{PACE_SPARE_PERCENT, TCP_SECONDS_MIN, TcpCarried};
+
+use crate::account::PathMtu;
+use crate::direction::Direction;
+use crate::flow::{Evidence, TrialRun};
+use crate::plan::{Bound, Metric, Requirement, Trial};
+use crate::stats::confidence::Confidence;
+use crate::stats::delays::{Delay, Delays};
+use crate::units::BitRate;
+use loss::loss;
+use outage::longest_outage;
+use tcp_throughput::tcp_throughput;
+use throughput::throughput;
+
+/// One metric of one trial and direction, beside what is required of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// The trial: its place among those of its site; `None` where it is of no single trial.
+    pub trial: Option<usize>,
+    /// The direction; `None` for the round trip.
+    pub direction: Option<Direction>,
+    /// What is required.
+    pub requirement: Requirement,
+    /// What was measured.
+    pub measured: Measured,
+}
+
+/// The unit of a metric's numbers in reports.
+#[must_use]
+pub const fn unit(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Throughput | Metric::TcpThroughput => "bit/s",
+        Metric::Loss => "ratio",
+        Metric::RttP99 | Metric::RttP99Loaded | Metric::Jitter => "us",
+        Metric::Outage => "s",
+        Metric::PathMtu => "octets",
+    }
+}
+
+/// A requirement as a bound in its metric's unit.
+#[must_use]
+pub fn bound(requirement: Requirement) -> Bound {
+    match requirement {
+        Requirement::Throughput(rate) | Requirement::TcpThroughput(rate) => {
+            Bound::AtLeast(float(rate.bits_per_second()))
+        }
+        Requirement::Loss(ratio) => Bound::AtMost(ratio.as_fraction()),
+        Requirement::RttP99(span) | Requirement::RttP99Loaded(span) | Requirement::Jitter(span) => {
+            Bound::AtMost(micros(span.nanos()))
+        }
+        Requirement::Outage(span) => Bound::AtMost(span.as_secs()),
+        Requirement::PathMtu(octets) => Bound::AtLeast(octets.into()),
+    }
+}
+
+/// All that `evidence` has to say to the requirements, trial by trial.
+#[must_use]
+pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
+    let mut measurements = Vec::new();
+    for (direction, requirement) in criteria.requirements.iter() {
+        let mut add = |trial, measured| {
+            measurements.push(Measurement { trial, direction, requirement, measured });
+        };
+        if let (Requirement::PathMtu(octets), Some(path)) = (requirement, evidence.path_mtu) {
+            add(None, path_mtu(path, octets));
+        }
+        for (trial, run) in evidence.trials.iter().enumerate() {
+            let measured = match direction {
+                None => of_round_trip(criteria, requirement, run),
+                Some(direction) => of_direction(criteria, requirement, run, direction),
+            };
+            if let Some(measured) = measured {
+                add(Some(trial), measured);
+            }
+        }
+    }
+    measurements
+}
+
+fn path_mtu(path: PathMtu, needed: u32) -> Measured {
+    let meets = Some(needed <= path.octets);
+    let counts =
+        format!("{} octets cross both ways, of {} that were tried", path.octets, path.tried_octets);
+    Measured::Counted { value: path.octets.into(), meets, meets_at_best: meets, counts }
+}
+
+/// `None` where the trial does not speak to the requirement.
+fn of_round_trip(
+    criteria: &Criteria,
+    requirement: Requirement,
+    run: &TrialRun,
+) -> Option<Measured> {
+    let speaks = match requirement.metric() {
+        Metric::RttP99 => criteria.is_at_ease(&run.trial),
+        Metric::RttP99Loaded => !run.trial.is_idle(),
+        _ => false,
+    };
+    speaks.then(|| percentile(&run.outcome.round_trip.delays, 0.99, criteria.confidence()))
+}
+
+/// `None` where the trial does not speak to the requirement in this direction.
+fn of_direction(
+    criteria: &Criteria,
+    requirement: Requirement,
+    run: &TrialRun,
+    direction: Direction,
+) -> Option<Measured> {
+    let one_way = run.outcome.one_way(direction);
+    let carried = || run.trial.load().filter(|load| criteria.is_carried(load, direction));
+    let at_ease = criteria.is_at_ease(&run.trial);
+    if !run.trial.covers(direction) {
+        return None;
+    }
+    match requirement {
+        Requirement::Throughput(rate) => throughput(criteria, run, carried()?, direction, rate),
+        Requirement::TcpThroughput(rate) => {
+            tcp_throughput(criteria, run, run.trial.tcp()?, direction, rate)
+        }
+        Requirement::Loss(_) => carried().map(|_| loss(criteria, run, direction)),
+        Requirement::Jitter(_) => {
+            at_ease.then(|| percentile(&one_way.probes.variation, 0.999, criteria.confidence()))
+        }
+        Requirement::Outage(most) => {
+            // A queue that TCP fills delays and drops; it does not fall silent.
+            let speaks = at_ease || run.trial.tcp().is_some();
+            speaks.then(|| longest_outage(run, one_way, most))
+        }
+        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) | Requirement::PathMtu(_) => None,
+    }
+}
+
+/// The payload that the requirements ask of the load of `trial` in `direction`; `None` where they
+/// ask none of it.
+#[must_use]
+pub fn required_goodput(
+    criteria: &Criteria,
+    trial: &Trial,
+    direction: Direction,
+) -> Option<BitRate> {
+    let required = criteria.requirements.each.get(direction);
+    let (framing, layer) = (criteria.framing, criteria.layer);
+    if !trial.directions()?.includes(direction) {
+        return None;
+    }
+    match (trial.load(), trial.tcp()) {
+        (Some(load), _) => framing.goodput(required.throughput?, layer, load.payload()),
+        (None, Some(load)) => {
+            let segment = load.segment(framing.ip);
+            framing.tcp_goodput(required.tcp_throughput?, layer, segment, true)
+        }
+        (None, None) => None,
+    }
+}
+
+fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measured {
+    let Some(value) = delays.quantile(quantile) else {
+        return Measured::Missing("no probe left in time to be measured".into());
+    };
+    let (low, high) = delays.bounds(quantile, confidence);
+    let finite = |delay: Delay| match delay {
+        Delay::Finite(nanos) => Some(micros(nanos)),
+        Delay::Infinite => None,
+    };
+    Measured::Sampled {
+        value: finite(value),
+        low: low.and_then(finite),
+        high: high.and_then(finite),
+        low_at_best: low.and_then(finite),
+        unbounded: low == Some(Delay::Infinite),
+        samples: delays.total(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{OneWayCounts, Status};
+    use crate::account::{Outcome, ReceiverCounts, SenderCounts, Silence, Silences};
+    use crate::direction::Directions;
+    use crate::direction::PerDirection;
+    use crate::framing::{Framing, IpVersion, Layer};
+    use crate::plan::{Load, LoadKind, Requirements};
+    use crate::units::PacketRate;
+    use crate::units::Span;
+
+    const MS: u64 = 1_000_000;
+
+    /// 10 Mbit/s in frames of 1518 octets are 824 packets/s: 7911 in the steady 9.6 s of 10.
+    pub(super) const SLOTS: u64 = 7_911;
+
+    pub(super) fn criteria() -> Criteria {
+        let mut requirements = Requirements::default();
+        requirements.set(None, throughput());
+        requirements.set(None, Requirement::Outage(Span::from_secs(1)));
+        let (committed, framing) = (PerDirection::default(), Framing::plain(IpVersion::V4));
+        Criteria { requirements, committed, layer: Layer::L2, framing }
+    }
+
+    /// A trial that sent and received all, changed by `change`.
+    pub(super) fn outcome(change: impl FnOnce(&mut TrialRun)) -> TrialRun {
+        let rate = PacketRate::new(824).expect("a rate");
+        let load =
+            Load::new(Directions::Forward, 1, 1_472, rate, LoadKind::FixedRate).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
+        let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
+        let mut run = TrialRun { trial, outcome };
+        let sent = SenderCounts { sent: 8_240, steady: SLOTS, ..SenderCounts::default() };
+        let counts = ReceiverCounts {
+            received: 8_240,
+            steady: SLOTS,
+            steady_on_time: SLOTS,
+            ..ReceiverCounts::default()
+        };
+        run.outcome.forward =
+            OneWayCounts { sender: Some(sent), receiver: Some(counts), ..OneWayCounts::default() };
+        change(&mut run);
+        run
+    }
+
+    pub(super) fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> Silences {
+        let (start_ns, end_ns) = (start_ms * MS, end_ms * MS);
+        let gap = Silence { start_ns, end_ns, offered, ..Silence::default() };
+        Silences::from_vec(vec![gap]).expect("one gap")
+    }
+
+    #[track_caller]
+    pub(super) fn check(requirement: Requirement, run: &TrialRun, expected: Option<bool>) {
+        let measured = of_direction(&criteria(), requirement, run, Direction::Forward);
+        let Some(Measured::Counted { meets, counts, .. }) = measured else {
+            panic!("not counted: {measured:?}")
+        };
+        assert_eq!(meets, expected, "{counts}");
+    }
+
+    pub(super) fn throughput() -> Requirement {
+        Requirement::Throughput("10 Mbit/s".parse().expect("a rate"))
+    }
+
+    pub(super) fn came(run: &mut TrialRun) -> &mut ReceiverCounts {
+        run.outcome.forward.receiver.as_mut().expect("it has one")
+    }
+
+    pub(super) fn sent(run: &mut TrialRun) -> &mut SenderCounts {
+        run.outcome.forward.sender.as_mut().expect("it has one")
+    }
+
+    #[test]
+    fn what_is_offered_too_slowly_or_above_what_is_committed_says_nothing() {
+        let measured = |criteria: &Criteria, rate: &str| {
+            let required = Requirement::Throughput(rate.parse().expect("a rate"));
+            of_direction(criteria, required, &outcome(|_| {}), Direction::Forward)
+        };
+        let mut criteria = criteria();
+        assert!(measured(&criteria, "10 Mbit/s").is_some());
+        assert_eq!(measured(&criteria, "10.1 Mbit/s"), None, "824 packets/s are offered, not 832");
+        criteria.committed.forward = Some("10 Mbit/s".parse().expect("a rate"));
+        assert!(measured(&criteria, "10 Mbit/s").is_some());
+        criteria.committed.forward = Some("9.9 Mbit/s".parse().expect("a rate"));
+        assert_eq!(measured(&criteria, "9.9 Mbit/s"), None, "overshoot");
+        let outage = Requirement::Outage(Span::from_secs(1));
+        assert_eq!(of_direction(&criteria, outage, &outcome(|_| {}), Direction::Forward), None);
+        assert!(
+            of_round_trip(&criteria, Requirement::RttP99(Span::default()), &outcome(|_| {}))
+                .is_none()
+        );
+        let loaded = Requirement::RttP99Loaded(Span::default());
+        assert!(of_round_trip(&criteria, loaded, &outcome(|_| {})).is_some());
+    }
+}
