@@ -361,17 +361,20 @@ mod tests {
         (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
     }
 
-    /// Both ends of `stream`, to their ends; stopped after `stop_ms` where that is not `None`.
-    fn run(stream: TcpStream, stop_ms: Option<u64>) -> (TcpSenderCounts, TcpReceiverCounts) {
+    /// Both ends of `stream`, to their ends; stopped as soon as something was sent where `stops`.
+    fn run(stream: TcpStream, stops: bool) -> (TcpSenderCounts, TcpReceiverCounts) {
         let (near, far) = pair();
         let control = Arc::new(Control::<Driver>::default());
         control.start(clock::now());
-        let sender = Arc::clone(&control);
-        let sending = std::thread::spawn(move || send(&near, &stream, &sender, &Gauge::default()));
-        if let Some(ms) = stop_ms {
+        let gauge = Arc::new(Gauge::default());
+        let (sender, sender_gauge) = (Arc::clone(&control), Arc::clone(&gauge));
+        let sending = std::thread::spawn(move || send(&near, &stream, &sender, &sender_gauge));
+        if stops {
             let control = Arc::clone(&control);
             std::thread::spawn(move || {
-                clock::wait_until(clock::now::<Driver>().after_nanos(ms * 1_000_000), 0);
+                while gauge.sent.load(Relaxed) == 0 {
+                    clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS), 0);
+                }
                 control.stop();
             });
         }
@@ -382,7 +385,7 @@ mod tests {
 
     #[test]
     fn all_that_is_sent_comes_and_both_ends_know_it() {
-        let (sent, came) = run(stream("50 Mbit/s", 3), None);
+        let (sent, came) = run(stream("50 Mbit/s", 3), false);
         let used = sent.congestion_control.as_deref();
         assert_eq!((sent.octets, used), (came.octets, Some("cubic")));
         assert!(came.ended && sent.broken.is_none(), "{sent:?}");
@@ -403,7 +406,7 @@ mod tests {
     #[test]
     fn a_stopped_stream_ends_and_tells() {
         let began: Stamp<Driver> = clock::now();
-        let (sent, came) = run(stream("10 Mbit/s", 60), Some(200));
+        let (sent, came) = run(stream("10 Mbit/s", 60), true);
         assert!(clock::now::<Driver>().nanos_since(began) < 10_000_000_000, "it was stopped");
         assert!(0 < sent.octets && !came.ended);
     }
