@@ -342,7 +342,7 @@ fn summary(watch: &Watch, watched: &[Watched], all: &Delays, samples: &[Sample])
     let mut line = |what: &str, value: String| {
         writeln!(text, "| {what} | {value} |").expect("a String takes any text");
     };
-    line("sessions", format!("{}, {} probes/s each", watch.sessions, watch.probes.per_second()));
+    line("sessions", format!("{}, {} probes/s each", watch.sessions, watch.probes));
     line("---", "---".to_owned());
     line("watched", format!("{} in runs of {}", watch.duration, watch.run));
     let beside = watched.iter().map(|one| one.beside_s).fold(0.0, f64::max);

@@ -194,7 +194,7 @@ impl Framing {
         rate.scaled(segment, self.tcp_octets_at(layer, segment, timestamps))
     }
 
-    /// The least whole packet rate at which datagrams of `payload` octets carry `rate` at `layer`.
+    /// The packet rate at which datagrams of `payload` octets carry `rate` at `layer`.
     #[must_use]
     pub fn packet_rate(self, rate: BitRate, layer: Layer, payload: u32) -> PacketRate {
         rate.packet_rate(self.octets_at(layer, payload))
@@ -220,7 +220,10 @@ mod tests {
             Layer::ALL.iter().map(|layer| framing.octets_at(*layer, 1472)).collect();
         assert_eq!(octets, [1538, 1518, 1500, 1472]);
         let line = BitRate::new(1_000_000_000).expect("a rate");
-        assert_eq!(framing.packet_rate(line, Layer::L1, 1472).per_second(), 81_275);
+        assert_eq!(
+            framing.packet_rate(line, Layer::L1, 1472).packets_in(Span::from_secs(1)),
+            81_275
+        );
         let tagged = Framing { vlan_tags: 1, ..framing };
         assert_eq!(tagged.octets_at(Layer::L2, 1472), 1522);
         assert_eq!(Framing::plain(IpVersion::V6).octets_at(Layer::L2, 1452), 1518);

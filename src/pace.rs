@@ -65,22 +65,21 @@ impl<C> Schedule<C> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Turns {
     due_ns: u64,
+    /// What `due_ns` rounds off, in parts of which `packets` are one nanosecond.
     remainder: u64,
     gap_ns: u64,
     gap_remainder: u64,
-    per_second: u64,
+    packets: u64,
 }
 
 impl Turns {
     fn new(rate: PacketRate, slot: u64) -> Self {
-        let (second_ns, per_second) = (Span::from_secs(1).nanos(), rate.per_second());
-        let remainder = u128::from(slot) * u128::from(second_ns) % u128::from(per_second);
         Self {
             due_ns: rate.due(slot).nanos(),
-            remainder: u64::try_from(remainder).expect("less than a rate"),
-            gap_ns: second_ns / per_second,
-            gap_remainder: second_ns % per_second,
-            per_second,
+            remainder: rate.due_remainder(slot),
+            gap_ns: rate.due(1).nanos(),
+            gap_remainder: rate.due_remainder(1),
+            packets: rate.packets(),
         }
     }
 }
@@ -91,8 +90,8 @@ impl Iterator for Turns {
     fn next(&mut self) -> Option<u64> {
         let due_ns = self.due_ns;
         let remainder = self.remainder + self.gap_remainder;
-        let carry = u64::from(self.per_second <= remainder);
-        self.remainder = remainder - carry * self.per_second;
+        let carry = u64::from(self.packets <= remainder);
+        self.remainder = remainder - carry * self.packets;
         self.due_ns = due_ns.saturating_add(self.gap_ns + carry);
         Some(due_ns)
     }
@@ -203,10 +202,12 @@ mod tests {
     proptest! {
         #[test]
         fn turns_are_what_the_schedule_says(
-            per_second in 1..2_000_000_000_u64,
-            slot in 0..1_u64 << 40,
+            packets in 1..2_000_000_000_u64,
+            seconds in 1..1_u64 << 20,
+            slot in 0..1_u64 << 32,
         ) {
-            let schedule = schedule(per_second, u64::MAX);
+            let rate = PacketRate::of(packets, seconds).expect("a rate");
+            let schedule = Schedule::<Driver>::new(Stamp::from_nanos(500), rate, u64::MAX);
             for (turn, slot) in schedule.turns(slot).take(100).zip(slot..) {
                 prop_assert_eq!(turn, schedule.due_after_start(slot).nanos());
             }

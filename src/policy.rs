@@ -147,7 +147,7 @@ impl Grant {
         if granted.duration < trial.duration().plus(spent) {
             return Err(Refusal::BeyondGrant("it would load for longer"));
         }
-        if is_faster(trial, framing, granted.rate) {
+        if frame_rate(trial, framing).is_some_and(|rate| granted.rate < rate) {
             return Err(Refusal::BeyondGrant("it would load faster"));
         }
         Ok(())
@@ -158,46 +158,12 @@ impl Grant {
 /// limits are counted in. `None` where it is idle.
 #[must_use]
 pub fn frame_rate(trial: &Trial, framing: Framing) -> Option<BitRate> {
-    faster(|direction| frame_rate_of(trial, direction, framing, |per_second| per_second))
-}
-
-fn faster(rate: impl Fn(Direction) -> Option<BitRate>) -> Option<BitRate> {
-    Direction::ALL.into_iter().filter_map(rate).max()
-}
-
-/// The rate of `trial` in one direction, where each UDP stream has the packets per second that
-/// `of_stream` makes of its own.
-fn frame_rate_of(
-    trial: &Trial,
-    direction: Direction,
-    framing: Framing,
-    of_stream: impl Fn(u64) -> u64,
-) -> Option<BitRate> {
     let plain = Framing::plain(framing.ip);
-    if let Some(load) = trial.load() {
-        let per_stream = of_stream(load.stream_rate(direction)?.per_second());
-        let packets = per_stream.saturating_mul(load.streams().into());
-        return plain.bit_rate(packets, Span::from_secs(1), Layer::L2, load.payload());
-    }
-    trial.tcp()?.rate_at(direction, plain, Layer::L2)
-}
-
-/// Packets per second of a stream from which on rounding up to whole ones is forgiven: it is a
-/// tenth of the rate at most, however many streams there are.
-const ROUNDED_MIN: u64 = 10;
-
-/// Whether `trial` loads faster than `granted` by more than rounding up to whole packets per second
-/// and stream, which is what [`Load::stream_rate`](crate::plan::Load::stream_rate) does.
-fn is_faster(trial: &Trial, framing: Framing, granted: BitRate) -> bool {
-    let exact = |per_stream: u64| match per_stream {
-        ..ROUNDED_MIN => per_stream,
-        _ => per_stream - 1,
+    let rate = |direction| {
+        let udp = || trial.load()?.rate_at(direction, plain, Layer::L2);
+        udp().or_else(|| trial.tcp()?.rate_at(direction, plain, Layer::L2))
     };
-    let rounded_down = |direction| frame_rate_of(trial, direction, framing, exact);
-    match trial.tcp() {
-        Some(_) => faster(rounded_down).is_some_and(|rate| granted < rate),
-        None => faster(rounded_down).is_some_and(|rate| granted <= rate),
-    }
+    Direction::ALL.into_iter().filter_map(rate).max()
 }
 
 /// Why a request was refused; told to the driver, and logged.
@@ -336,7 +302,6 @@ mod tests {
     use crate::direction::Directions;
     use crate::framing::IpVersion;
     use crate::plan::{Load, LoadKind};
-    use crate::units::PacketRate;
 
     const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
 
@@ -418,7 +383,6 @@ mod tests {
         let grant = grant.expect("within limits");
         let trial = |mbit_s, seconds| {
             let packets = framing.packet_rate(rate(mbit_s), Layer::L2, 1_472);
-            let packets = PacketRate::new(packets.per_second() - 1).expect("above zero");
             let load = Load::new(Directions::Both, 1, 1_472, packets, LoadKind::FixedRate)
                 .expect("a load");
             Trial::new(Some(load), Span::from_secs(seconds)).expect("a trial")
@@ -433,33 +397,27 @@ mod tests {
         assert!(allows(&idle, 0).is_err(), "it would outlast the grant");
     }
 
-    /// A driver that asks for just what its role may send is not refused for whole packets.
+    /// A driver that asks for just what its role may send gets it, to the bit, however few packets
+    /// that is.
     #[test]
-    fn a_rate_is_granted_as_it_is_rounded_up_and_no_faster() {
+    fn a_rate_is_granted_as_it_is_asked_and_not_a_bit_faster() {
         let framing = Framing::plain(IpVersion::V4);
-        for streams in [1, 7] {
-            let per_stream = framing.packet_rate(rate(100), Layer::L2, 1_472).share(streams);
-            let per_stream = per_stream.expect("above zero").per_second();
-            let load = |per_stream| {
-                let packets = PacketRate::new(per_stream * u64::from(streams)).expect("above zero");
+        for text in ["64 kbit/s", "100 Mbit/s", "999.999999 Mbit/s"] {
+            let asked: BitRate = text.parse().expect("a rate");
+            for (streams, payload) in [(1, 1_472), (7, 1_472), (64, 200)] {
+                let packets = framing.packet_rate(asked, Layer::L2, payload);
                 let load =
-                    Load::new(Directions::Both, streams, 1_472, packets, LoadKind::FixedRate);
-                Trial::new(load.ok(), Span::from_secs(30)).expect("a trial")
-            };
-            assert!(!is_faster(&load(per_stream), framing, rate(100)), "{streams} streams");
-            assert!(is_faster(&load(per_stream + 1), framing, rate(100)), "{streams} streams");
+                    Load::new(Directions::Both, streams, payload, packets, LoadKind::FixedRate);
+                let trial = Trial::new(load.ok(), Span::from_secs(30)).expect("a trial");
+                assert_eq!(frame_rate(&trial, framing), Some(asked), "{streams} x {payload}");
+                let below = BitRate::new(asked.bits_per_second() - 1).expect("above zero");
+                let granted = |rate| {
+                    let load = Some(LoadRequest { rate, duration: Span::from_secs(30) });
+                    let grant = Grant { circuit: None, ends_at: NOW.after_nanos(1 << 40), load };
+                    grant.allows(&trial, framing, NOW, Span::default()).is_ok()
+                };
+                assert_eq!((granted(asked), granted(below)), (true, false));
+            }
         }
-    }
-
-    /// A packet per second of each of many streams is many times a low limit.
-    #[test]
-    fn many_slow_streams_are_not_granted_as_rounding() {
-        let framing = Framing::plain(IpVersion::V4);
-        let one = PacketRate::new(1).expect("above zero");
-        let load = Load::new(Directions::Forward, 64, 1_472, one, LoadKind::FixedRate);
-        let trial = Trial::new(load.ok(), Span::from_secs(10)).expect("a trial");
-        let limit = |text: &str| text.parse().expect("a rate");
-        assert!(is_faster(&trial, framing, limit("20 kbit/s")));
-        assert!(!is_faster(&trial, framing, limit("800 kbit/s")));
     }
 }

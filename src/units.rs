@@ -2,6 +2,10 @@
 //!
 //! All scales are decimal, as circuits are sold, and all text is read in exact integer arithmetic.
 
+mod packet_rate;
+
+pub use packet_rate::PacketRate;
+
 use std::{fmt, str::FromStr};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -50,11 +54,14 @@ impl BitRate {
         Self::new(u64::try_from(bits.checked_div(u128::from(whole))?).ok()?)
     }
 
-    /// The least whole packet rate at which packets of `octets` octets, never zero, carry this
-    /// rate.
+    /// The packet rate at which packets of `octets` octets, never zero, carry this rate: exact. Of a
+    /// rate that no link has, the fastest packet rate.
     #[must_use]
     pub const fn packet_rate(self, octets: u32) -> PacketRate {
-        PacketRate { per_second: self.bits_per_second.div_ceil(8 * octets as u64) }
+        match PacketRate::of(self.bits_per_second, 8 * octets as u64) {
+            Some(rate) => rate,
+            None => PacketRate::MAX,
+        }
     }
 
     /// The octets that this rate carries in `span`, rounded down.
@@ -309,61 +316,6 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// Packets per second; never zero.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct PacketRate {
-    per_second: u64,
-}
-
-impl PacketRate {
-    /// A rate of `per_second` packets per second; `None` for zero.
-    #[must_use]
-    pub const fn new(per_second: u64) -> Option<Self> {
-        match per_second {
-            0 => None,
-            _ => Some(Self { per_second }),
-        }
-    }
-
-    /// Packets per second; never zero.
-    #[must_use]
-    pub const fn per_second(self) -> u64 {
-        self.per_second
-    }
-
-    /// How many packets are due in `span` when the first is due at its start: rounded up.
-    #[must_use]
-    pub fn packets_in(self, span: Span) -> u64 {
-        let packets = u128::from(self.per_second) * u128::from(span.nanos);
-        u64::try_from(packets.div_ceil(u128::from(NANOS_PER_SECOND))).unwrap_or(u64::MAX)
-    }
-
-    /// When packet `number` is due after packet 0, rounded down to 1 ns; exact, so no error adds
-    /// up.
-    #[must_use]
-    pub fn due(self, number: u64) -> Span {
-        let nanos = u128::from(number) * u128::from(NANOS_PER_SECOND) / u128::from(self.per_second);
-        Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    /// The time that `packets` take at this rate, rounded up.
-    #[must_use]
-    pub fn span_of(self, packets: u64) -> Span {
-        let nanos = u128::from(packets) * u128::from(NANOS_PER_SECOND);
-        let nanos = nanos.div_ceil(u128::from(self.per_second));
-        Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    /// The share of one of `streams` equal streams, rounded up; `None` for no stream.
-    #[must_use]
-    pub fn share(self, streams: u32) -> Option<Self> {
-        match streams {
-            0 => None,
-            _ => Self::new(self.per_second.div_ceil(u64::from(streams))),
-        }
-    }
-}
-
 /// The text is not the quantity that is asked for.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("\"{given}\": not {form}")]
@@ -499,16 +451,6 @@ mod tests {
         assert!(ratio.holds(1, 10_000));
         assert!(!ratio.holds(1, 9_999));
         assert!(!ratio.holds(2, 10_000));
-    }
-
-    #[test]
-    fn due_times_never_drift() {
-        let rate = PacketRate::new(3).expect("a rate");
-        assert_eq!(rate.due(1), Span::from_nanos(333_333_333));
-        assert_eq!(rate.due(3_000_000), Span::from_secs(1_000_000));
-        assert_eq!(rate.packets_in(Span::from_secs(2)), 6);
-        assert_eq!(rate.packets_in(Span::from_nanos(1)), 1);
-        assert_eq!(rate.packets_in(Span::default()), 0);
     }
 
     proptest! {

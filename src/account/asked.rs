@@ -13,8 +13,8 @@ pub struct AskedTrial {
     /// DSCP of every packet, a number from 0 to 63.
     #[serde(default)]
     pub dscp: u8,
-    /// Probes due per second.
-    pub probe_packets_s: u64,
+    /// Rate of the probes.
+    pub probe_rate: AskedRate,
     /// The UDP load; null if there is none.
     #[serde(default)]
     pub udp: Option<AskedUdp>,
@@ -23,13 +23,22 @@ pub struct AskedTrial {
     pub tcp: Option<AskedTcp>,
 }
 
+/// A packet rate as an exact fraction: so many packets are due in so many seconds.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct AskedRate {
+    /// Packets due in `seconds`.
+    pub packets: u64,
+    /// Seconds in which `packets` are due.
+    pub seconds: u64,
+}
+
 /// The UDP load of a trial.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AskedUdp {
-    /// Packets due per second in all streams together, by direction; null for a direction without
-    /// load.
-    pub packets_s: PerDirection<Option<u64>>,
+    /// Packet rate of all streams together, by direction; null for a direction without load.
+    pub rate: PerDirection<Option<AskedRate>>,
     /// Number of streams in each direction.
     pub streams: u32,
     /// Octets of UDP payload per packet.

@@ -22,7 +22,7 @@ mod sums;
 mod tcp;
 mod throughput;
 
-pub use asked::{AskedTcp, AskedTrial, AskedUdp};
+pub use asked::{AskedRate, AskedTcp, AskedTrial, AskedUdp};
 pub(crate) use claim::bounded;
 pub use claim::{
     COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, TEXT_MAX, read, read_back, spoken,

@@ -178,7 +178,7 @@ mod tests {
             streams.iter().map(|stream| (stream.number, stream.direction)).collect();
         use Direction::{Forward, Reverse};
         assert_eq!(shape, [(0, Forward), (1, Forward), (2, Forward), (3, Reverse), (4, Reverse)]);
-        assert_eq!((streams[0].slots, streams[1].slots), (1_000, 510));
+        assert_eq!((streams[0].slots, streams[1].slots), (1_000, 505));
     }
 
     #[test]

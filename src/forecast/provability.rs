@@ -279,7 +279,7 @@ mod tests {
         unprovable(&udp, "no tcp test loads forward");
     }
 
-    /// 824 packets/s for at most 600 s are 494 400; none lost of 299 572 proves 0.001 %.
+    /// 10 Mbit/s for at most 600 s are 494 072 packets; none lost of 299 572 proves 0.001 %.
     #[test]
     fn a_loss_is_proved_by_packets() {
         let required = |loss: &str| {
@@ -290,7 +290,7 @@ mod tests {
         let (_, chance) = only(&required("0.001%"));
         let Chance::Partly(why) = chance else { panic!("{chance:?}") };
         assert!(
-            why.contains("494400 packets prove it only where at most 1 of them are lost"),
+            why.contains("494072 packets prove it only where at most 1 of them are lost"),
             "{why}"
         );
         unprovable(&required("0.0001%"), "that takes");

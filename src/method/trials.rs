@@ -5,11 +5,11 @@ use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, TCP_SECONDS_MIN};
 use crate::plan::{
     DURATION_MAX, DURATION_MIN, Limits, Load, LoadKind, Metric, Offer, OutOfBounds, PAYLOAD_MIN,
-    PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial, UdpTest, Work,
+    Plan, Requirement, TcpLoad, TcpTest, Test, Trial, UdpTest, Work,
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::{packets_needed, samples_needed};
-use crate::units::{BitRate, PacketRate, Span};
+use crate::units::{BitRate, Span};
 use std::fmt;
 
 /// How long is loaded where nothing else is asked for.
@@ -148,40 +148,22 @@ pub fn compose(plan: &Plan, place: usize, path: SitePath) -> Result<Composed, Ou
     }
     let probed = trials.into_iter().map(|trial| trial.with_probe_rate(plan.link.probe_rate()));
     let trials: Vec<Trial> = probed.collect::<Result<_, _>>()?;
-    let request = request(plan, &tests, &trials, path);
+    let request = request(plan, &trials, path);
     Ok(Composed { trials, request, notes: composer.notes })
 }
 
 /// What the trials together ask of the agent.
-fn request(plan: &Plan, tests: &[&Test], trials: &[Trial], path: SitePath) -> Request {
-    let limits = path.limits;
+fn request(plan: &Plan, trials: &[Trial], path: SitePath) -> Request {
     let total = |trials: &mut dyn Iterator<Item = &Trial>| {
         trials.fold(Span::default(), |sum, trial| sum.plus(trial.duration()))
     };
     let overhead = trials.iter().fold(Span::default(), |sum, _| sum.plus(TRIAL_OVERHEAD));
     let load_time = total(&mut trials.iter().filter(|trial| !trial.is_idle()));
     let loads = trials.iter().filter(|trial| !trial.is_idle());
-    let rates = loads.zip(tests.iter().filter(|test| test.work != Work::Idle));
-    let rate = rates.filter_map(|(trial, test)| {
-        let rate = frame_rate(trial, Framing::plain(path.ip))?;
-        // What the user asked for, not what it is rounded up to: the agent's limit may be just
-        // that.
-        Some(asked_frames(plan, test, limits).map_or(rate, |asked| asked.min(rate)))
-    });
-    let rate = rate.max();
+    let rate = loads.filter_map(|trial| frame_rate(trial, Framing::plain(path.ip))).max();
     let duration = total(&mut trials.iter()).plus(overhead).min(load_time.plus(PROBING_MAX));
     let load = rate.map(|rate| LoadRequest { rate, duration: load_time });
     Request { circuit: plan.link.circuit.clone(), duration, load }
-}
-
-/// The rate that a test asks for in Ethernet frames; `None` where it asks in something else.
-fn asked_frames(plan: &Plan, test: &Test, limits: Limits) -> Option<BitRate> {
-    let offer = test.work.offer()?;
-    let assumed = matches!(offer, Offer::Assumed(_));
-    let rates =
-        Direction::ALL.into_iter().filter_map(|direction| offer.rate(&plan.link, direction));
-    let frames = rates.filter(|(_, layer)| *layer == Layer::L2).map(|(rate, _)| rate).max()?;
-    Some(if assumed { frames.min(limits.rate_max) } else { frames })
 }
 
 /// A length of time that a proof needs, and which proof.
@@ -263,21 +245,11 @@ impl Composer<'_> {
         }
     }
 
-    /// The most that the role allows, rounded down to what its streams can share.
+    /// The most that the role allows.
     fn capacity(&self, test: &UdpTest, payload: u32) -> Result<Load, OutOfBounds> {
-        let (limits, plain) = (self.path.limits, Framing::plain(self.path.ip));
-        let at_most = |per_second: u64| {
-            let rate = PacketRate::new(per_second.max(1)).unwrap_or(PROBES_PER_SECOND);
-            Load::new(test.directions, test.streams, payload, rate, LoadKind::Capacity)
-        };
-        let per_second = plain.packet_rate(limits.rate_max, Layer::L2, payload).per_second();
-        let streams = u64::from(test.streams.max(1));
-        let load = at_most(per_second / streams * streams)?;
-        let rate = frame_rate(&Trial::new(Some(load), DURATION_MIN)?, plain);
-        if rate.is_none_or(|rate| limits.rate_max < rate) {
-            return at_most((per_second / streams).saturating_sub(1) * streams);
-        }
-        Ok(load)
+        let plain = Framing::plain(self.path.ip);
+        let rate = plain.packet_rate(self.path.limits.rate_max, Layer::L2, payload);
+        Load::new(test.directions, test.streams, payload, rate, LoadKind::Capacity)
     }
 
     fn tcp(&mut self, test: &TcpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
@@ -329,8 +301,7 @@ impl Composer<'_> {
             let quantile = if metric == Metric::Jitter { 0.999 } else { 0.99 };
             let probes = samples_needed(quantile, confidence);
             let probes = probes.saturating_add(probes / 100 * PROBES_SPARE_PERCENT + 1);
-            let per_second = probe_rate.per_second();
-            let because = format!("{metric} {requirement} needs {probes} probes at {per_second}/s");
+            let because = format!("{metric} {requirement} needs {probes} probes at {probe_rate}/s");
             Some((probe_rate.span_of(probes), because))
         };
         self.criteria.requirements.iter().map(need).fold(None, longest)
@@ -581,8 +552,11 @@ mod tests {
         };
         let composed = composed(&plan);
         let load = composed.trials[1].load().expect("a load");
-        let per_second = |direction| load.rate(direction).map(PacketRate::per_second);
-        assert_eq!(Direction::ALL.map(per_second), [Some(4_118), Some(824)]);
+        let rate = |direction| load.rate_at(direction, framing(), Layer::L2).expect("it is loaded");
+        assert_eq!(
+            Direction::ALL.map(|direction| rate(direction).to_string()),
+            ["50 Mbit/s", "10 Mbit/s"]
+        );
         let asked = composed.request.load.expect("load").rate;
         assert_eq!(asked, "50 Mbit/s".parse::<BitRate>().expect("a rate"));
     }

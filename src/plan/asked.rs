@@ -2,7 +2,7 @@
 //! bounds, whoever wrote them.
 
 use super::{Dscp, Limits, Load, LoadKind, TcpLoad, Trial};
-use crate::account::{AskedTcp, AskedTrial, AskedUdp, Invalid};
+use crate::account::{AskedRate, AskedTcp, AskedTrial, AskedUdp, Invalid};
 use crate::direction::PerDirection;
 use crate::units::{BitRate, Malformed, PacketRate, Span};
 use crate::wire::control::LimitsMessage;
@@ -17,7 +17,7 @@ impl From<&Trial> for AskedTrial {
         Self {
             duration_ns: trial.duration().nanos(),
             dscp: trial.dscp().number(),
-            probe_packets_s: trial.probe_rate().per_second(),
+            probe_rate: trial.probe_rate().into(),
             udp: trial.load().map(AskedUdp::from),
             tcp: trial.tcp().map(AskedTcp::from),
         }
@@ -27,9 +27,7 @@ impl From<&Trial> for AskedTrial {
 impl From<&Load> for AskedUdp {
     fn from(load: &Load) -> Self {
         Self {
-            packets_s: PerDirection::from_fn(|direction| {
-                load.rate(direction).map(PacketRate::per_second)
-            }),
+            rate: PerDirection::from_fn(|direction| load.rate(direction).map(AskedRate::from)),
             streams: load.streams(),
             payload_octets: load.payload(),
             capacity: load.kind() == LoadKind::Capacity,
@@ -66,8 +64,7 @@ impl TryFrom<&AskedTrial> for Trial {
         };
         let dscp = Dscp::new(asked.dscp);
         let dscp = dscp.ok_or_else(|| Invalid::new(format!("dscp: {} is above 63", asked.dscp)))?;
-        let probes = PacketRate::new(asked.probe_packets_s)
-            .ok_or_else(|| Invalid::new("probe_packets_s: 0"))?;
+        let probes = PacketRate::try_from(asked.probe_rate)?;
         trial.map_err(invalid)?.with_dscp(dscp).with_probe_rate(probes).map_err(invalid)
     }
 }
@@ -76,23 +73,37 @@ const fn kind(capacity: bool) -> LoadKind {
     if capacity { LoadKind::Capacity } else { LoadKind::FixedRate }
 }
 
-/// The rates that are asked for, by direction; a rate of 0 is refused.
-fn rates<T>(
-    asked: PerDirection<Option<u64>>,
-    new: impl Fn(u64) -> Option<T>,
+/// The rates that are asked for, by direction.
+fn rates<A, T>(
+    asked: PerDirection<Option<A>>,
+    new: impl Fn(A) -> Result<T, Invalid>,
 ) -> Result<PerDirection<Option<T>>, Invalid> {
-    let rate = |asked: Option<u64>| {
-        asked.map(|rate| new(rate).ok_or_else(|| Invalid::new("a load at a rate of 0"))).transpose()
-    };
+    let rate = |asked: Option<A>| asked.map(&new).transpose();
     Ok(PerDirection { forward: rate(asked.forward)?, reverse: rate(asked.reverse)? })
+}
+
+impl From<PacketRate> for AskedRate {
+    fn from(rate: PacketRate) -> Self {
+        Self { packets: rate.packets(), seconds: rate.seconds() }
+    }
+}
+
+impl TryFrom<AskedRate> for PacketRate {
+    type Error = Invalid;
+
+    fn try_from(asked: AskedRate) -> Result<Self, Invalid> {
+        let AskedRate { packets, seconds } = asked;
+        let rate = Self::of(packets, seconds);
+        rate.ok_or_else(|| Invalid::new(format!("a rate of {packets} packets in {seconds} s")))
+    }
 }
 
 impl TryFrom<&AskedUdp> for Load {
     type Error = Invalid;
 
     fn try_from(asked: &AskedUdp) -> Result<Self, Invalid> {
-        let AskedUdp { packets_s, streams, payload_octets, capacity, burst_max_octets } = *asked;
-        let rates = rates(packets_s, PacketRate::new)?;
+        let AskedUdp { rate, streams, payload_octets, capacity, burst_max_octets } = *asked;
+        let rates = rates(rate, PacketRate::try_from)?;
         let load = Self::with_rates(rates, streams, payload_octets, kind(capacity));
         let load = load.map_err(invalid)?;
         burst_max_octets.map_or(Ok(load), |octets| load.with_burst_max(octets).map_err(invalid))
@@ -104,7 +115,9 @@ impl TryFrom<&AskedTcp> for TcpLoad {
 
     fn try_from(asked: &AskedTcp) -> Result<Self, Invalid> {
         let AskedTcp { payload_bit_s, streams, path_mtu_octets, capacity, .. } = *asked;
-        let rates = rates(payload_bit_s, BitRate::new)?;
+        let rates = rates(payload_bit_s, |bit_s| {
+            BitRate::new(bit_s).ok_or_else(|| Invalid::new("a load at a rate of 0"))
+        })?;
         let congestion =
             asked.congestion_control.parse().map_err(|error: Malformed| invalid(error))?;
         let load = Self::new(rates, streams, path_mtu_octets, congestion, kind(capacity));
@@ -140,7 +153,7 @@ mod tests {
     use crate::plan::CongestionControl;
 
     fn udp() -> Trial {
-        let rate = PacketRate::new(1_000).expect("a rate");
+        let rate = PacketRate::of(625_000, 759).expect("a rate");
         let load = Load::new(Directions::Both, 3, 1_000, rate, LoadKind::FixedRate);
         Trial::new(Some(load.expect("a load")), Span::from_secs(30)).expect("a trial")
     }
@@ -181,14 +194,19 @@ mod tests {
 
     #[test]
     fn what_is_out_of_bounds_is_no_trial() {
-        assert!(with_udp(|load| load.packets_s.forward = None), "reverse alone");
-        assert!(!with_udp(|load| load.packets_s.forward = Some(0)));
+        assert!(with_udp(|load| load.rate.forward = None), "reverse alone");
+        let rate = |packets, seconds| Some(AskedRate { packets, seconds });
+        assert!(with_udp(|load| load.rate.forward = rate(12, 10)), "in no lowest terms");
+        for (packets, seconds) in [(0, 1), (1, 0), (1, 11), (u64::MAX, 1), (1, u64::MAX)] {
+            let asked = rate(packets, seconds);
+            assert!(!with_udp(|load| load.rate.forward = asked), "{packets} in {seconds} s");
+        }
         assert!(!with_udp(|load| load.streams = 65));
         assert!(!with_udp(|load| load.payload_octets = 3));
         assert!(with_udp(|load| load.burst_max_octets = Some(1)));
         assert!(!with_udp(|load| load.burst_max_octets = Some(0)));
-        assert!(!is_trial(&udp(), |asked| asked.probe_packets_s = 0));
-        assert!(!is_trial(&udp(), |asked| asked.probe_packets_s = 101));
+        assert!(!is_trial(&udp(), |asked| asked.probe_rate.packets = 0));
+        assert!(!is_trial(&udp(), |asked| asked.probe_rate.packets = 101));
         assert!(!is_trial(&udp(), |asked| asked.duration_ns = u64::MAX));
         assert!(!is_trial(&udp(), |asked| asked.dscp = 64));
         assert!(with_tcp(|load| load.payload_bit_s.reverse = None), "forward alone");

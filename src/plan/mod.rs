@@ -7,22 +7,24 @@
 pub mod file;
 
 mod asked;
+mod bounds;
 mod dscp;
 mod link;
 mod requirement;
 mod trial;
 
+pub use bounds::{
+    BURST_OCTETS, DURATION_MAX, DURATION_MIN, MTU_MAX, MTU_MIN, OutOfBounds, PACKET_RATE_MAX,
+    PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND, PROBES_PER_SECOND_MIN,
+    ROUND_TRIP_MAX, STREAMS_MAX,
+};
 pub use dscp::Dscp;
 pub use link::{
     CIRCUIT_LEN_MAX, Host, IDLE_DEFAULT, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test,
     UdpTest, Work, is_circuit, is_device,
 };
 pub use requirement::{Bound, Metric, OneWay, Requirement, Requirements, RoundTrip};
-pub use trial::{
-    BURST_OCTETS, CongestionControl, DURATION_MAX, DURATION_MIN, Load, LoadKind, MTU_MAX, MTU_MIN,
-    OutOfBounds, PACKET_RATE_MAX, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND,
-    PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, STREAMS_MAX, TcpLoad, Trial,
-};
+pub use trial::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
 
 use crate::units::{BitRate, Span};
 

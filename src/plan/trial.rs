@@ -1,72 +1,17 @@
 //! What is put on the line at once: probes, and a load beside them or none.
 
 use super::Dscp;
+use super::bounds::{
+    BURST_OCTETS, BURST_SPAN, BURST_SPAN_MAX, DURATION_MAX, DURATION_MIN, MTU_MAX, MTU_MIN,
+    OutOfBounds, PACKET_RATE_MAX, PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND,
+    PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, SINGLY_MAX, STREAMS_MAX, TRAIN_MAX, TRAIN_OCTETS_MAX,
+    check, check_loaded, check_rate,
+};
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::units::{BitRate, Malformed, PacketRate, Span};
-use crate::wire::load;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
-
-/// The most streams of one direction of a trial.
-pub const STREAMS_MAX: u32 = 64;
-
-/// The longest trial.
-pub const DURATION_MAX: Span = Span::from_secs(600);
-
-/// The shortest trial: less is all edge.
-pub const DURATION_MIN: Span = Span::from_secs(1);
-
-/// The largest payload of a UDP datagram over IPv4.
-pub const PAYLOAD_MAX: u32 = 65_507;
-
-/// The smallest payload of a load datagram.
-pub const PAYLOAD_MIN: u32 = 36;
-
-const _: () = assert!(PAYLOAD_MIN as usize == load::HEADER_LEN, "it holds the header alone");
-
-/// The smallest packet that every IPv4 host takes whole.
-pub const MTU_MIN: u32 = 576;
-
-/// The largest packet that IP can name.
-pub const MTU_MAX: u32 = 65_535;
-
-/// The highest packet rate that is a rate at all: 400 Gbit/s of the smallest frames.
-pub const PACKET_RATE_MAX: u64 = 600_000_000;
-
-/// The longest round trip that buffers are made for.
-pub const ROUND_TRIP_MAX: Span = Span::from_secs(2);
-
-/// Probes per second where nothing else is asked for, and the most: probes hold no load lock, so
-/// that more of them would be load without one.
-pub const PROBES_PER_SECOND: PacketRate = match PacketRate::new(100) {
-    Some(rate) => rate,
-    None => unreachable!(),
-};
-
-/// What a line's policer is taken to let pass at once at least: leased lines' often hold 8 to 64
-/// KiB.
-pub const BURST_OCTETS: u64 = 8 << 10;
-
-/// The longest burst of a load that is to be carried, by time.
-const BURST_SPAN_MAX: Span = Span::from_nanos(250_000);
-
-/// The burst that a fast line is taken to let pass, by time.
-const BURST_SPAN: Span = Span::from_nanos(50_000);
-
-/// Packets per second of a direction that leave one by one: a host has 20 us for each.
-const SINGLY_MAX: u64 = 50_000;
-
-/// The most datagrams that every kernel cuts one send into, and the octets that those may have.
-const TRAIN_MAX: u64 = 64;
-const TRAIN_OCTETS_MAX: u64 = PAYLOAD_MAX as u64;
-
-/// The fewest probes per second: of fewer, two or three that are lost make a second without any,
-/// which is what silence is.
-pub const PROBES_PER_SECOND_MIN: PacketRate = match PacketRate::new(5) {
-    Some(rate) => rate,
-    None => unreachable!(),
-};
 
 /// Whether a load's rate is to be met, or is only as far as it may go.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -108,8 +53,7 @@ impl Load {
     }
 
     /// The same, at a rate of its own in each direction; none where a direction is not loaded.
-    /// Rates are rounded up to what the streams share evenly, so that the load's rate is what is
-    /// sent.
+    /// Streams share it evenly, so that together they send the load's rate exactly.
     ///
     /// # Errors
     ///
@@ -122,13 +66,12 @@ impl Load {
     ) -> Result<Self, OutOfBounds> {
         check("streams", streams.into(), 1, STREAMS_MAX.into())?;
         check("size", payload.into(), PAYLOAD_MIN.into(), PAYLOAD_MAX.into())?;
-        let shared = |rate: PacketRate| {
-            let whole = rate.share(streams)?.per_second().saturating_mul(streams.into());
-            PacketRate::new(whole)
-        };
-        let rates = PerDirection::from_fn(|direction| rates.get(direction).and_then(shared));
-        let per_second = |direction| rates.get(direction).map(PacketRate::per_second);
-        check_rates("packets per second", Direction::ALL.map(per_second), PACKET_RATE_MAX)?;
+        check_loaded(rates.forward.is_some() || rates.reverse.is_some())?;
+        for rate in [rates.forward, rates.reverse].into_iter().flatten() {
+            let finest = PacketRate::SECONDS_MAX / u64::from(streams);
+            check("seconds of a packet rate", rate.seconds(), 1, finest)?;
+            check_rate("packets per second", rate, PACKET_RATE_MIN, PACKET_RATE_MAX)?;
+        }
         Ok(Self { rates, streams, payload, kind, burst_max: None })
     }
 
@@ -158,7 +101,7 @@ impl Load {
     #[must_use]
     pub fn train(&self, direction: Direction) -> u32 {
         let Some(rate) = self.stream_rate(direction) else { return 1 };
-        let whole = self.rate(direction).map_or(0, PacketRate::per_second);
+        let whole = self.rate(direction).unwrap_or(rate);
         let payload = u64::from(self.payload);
         let most = TRAIN_MAX.min(TRAIN_OCTETS_MAX / payload);
         let asked = self.burst_max.map(|octets| u64::from(octets) / payload);
@@ -166,8 +109,8 @@ impl Load {
             (LoadKind::Capacity, asked) => asked.unwrap_or(most),
             (LoadKind::FixedRate, None) if whole <= SINGLY_MAX => 1,
             (LoadKind::FixedRate, asked) => {
-                let held = (BURST_OCTETS / payload).max(whole_packets(rate, BURST_SPAN));
-                asked.unwrap_or(held).min(whole_packets(rate, BURST_SPAN_MAX))
+                let held = (BURST_OCTETS / payload).max(rate.whole_packets_in(BURST_SPAN));
+                asked.unwrap_or(held).min(rate.whole_packets_in(BURST_SPAN_MAX))
             }
         };
         u32::try_from(packets.clamp(1, most.max(1))).unwrap_or(1)
@@ -211,6 +154,12 @@ impl Load {
     #[must_use]
     pub fn stream_rate(&self, direction: Direction) -> Option<PacketRate> {
         self.rate(direction).map(|rate| rate.share(self.streams).unwrap_or(rate))
+    }
+
+    /// The rate of `direction` as its datagrams take it at `layer`, rounded up to 1 bit/s.
+    #[must_use]
+    pub fn rate_at(&self, direction: Direction, framing: Framing, layer: Layer) -> Option<BitRate> {
+        self.rate(direction)?.bit_rate(framing.octets_at(layer, self.payload))
     }
 
     /// What its rate is for.
@@ -300,8 +249,10 @@ impl TcpLoad {
     ) -> Result<Self, OutOfBounds> {
         check("streams", streams.into(), 1, STREAMS_MAX.into())?;
         check("octets of path MTU", mtu.into(), MTU_MIN.into(), MTU_MAX.into())?;
-        let per_second = |direction| rates.get(direction).map(BitRate::bits_per_second);
-        check_rates("bit/s", Direction::ALL.map(per_second), BitRate::MAX.bits_per_second())?;
+        check_loaded(rates.forward.is_some() || rates.reverse.is_some())?;
+        for rate in [rates.forward, rates.reverse].into_iter().flatten() {
+            check("bit/s", rate.bits_per_second(), 1, BitRate::MAX.bits_per_second())?;
+        }
         let (verify, round_trip) = (false, None);
         Ok(Self { rates, streams, mtu, congestion, kind, verify, round_trip })
     }
@@ -388,26 +339,8 @@ impl TcpLoad {
     }
 }
 
-/// The whole packets that `rate` has in `span`.
-fn whole_packets(rate: PacketRate, span: Span) -> u64 {
-    let packets = u128::from(rate.per_second()) * u128::from(span.nanos());
-    u64::try_from(packets / u128::from(Span::from_secs(1).nanos())).unwrap_or(u64::MAX)
-}
-
 const fn directions_of(forward: bool, reverse: bool) -> Directions {
     Directions::of(PerDirection { forward, reverse }).expect("a load goes some way")
-}
-
-fn check_rates(
-    what: &'static str,
-    [forward, reverse]: [Option<u64>; 2],
-    most: u64,
-) -> Result<(), OutOfBounds> {
-    if forward.is_none() && reverse.is_none() {
-        return check("loaded directions", 0, 1, 2);
-    }
-    let rates = [forward, reverse].into_iter().flatten();
-    rates.into_iter().try_for_each(|rate| check(what, rate, 1, most))
 }
 
 /// What a trial puts on the line beside its probes.
@@ -459,8 +392,7 @@ impl Trial {
     ///
     /// Where `rate` is outside [`PROBES_PER_SECOND_MIN`] to [`PROBES_PER_SECOND`].
     pub fn with_probe_rate(self, rate: PacketRate) -> Result<Self, OutOfBounds> {
-        let (min, max) = (PROBES_PER_SECOND_MIN.per_second(), PROBES_PER_SECOND.per_second());
-        check("probes per second", rate.per_second(), min, max)?;
+        check_rate("probes per second", rate, PROBES_PER_SECOND_MIN, PROBES_PER_SECOND)?;
         Ok(Self { probe_rate: rate, ..self })
     }
 
@@ -557,23 +489,6 @@ impl Trial {
     }
 }
 
-/// A number of a trial is outside its bounds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{value} {what}: from {min} to {max} are allowed")]
-pub struct OutOfBounds {
-    what: &'static str,
-    value: u64,
-    min: u64,
-    max: u64,
-}
-
-const fn check(what: &'static str, value: u64, min: u64, max: u64) -> Result<(), OutOfBounds> {
-    if min <= value && value <= max {
-        return Ok(());
-    }
-    Err(OutOfBounds { what, value, min, max })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -586,13 +501,13 @@ mod tests {
     #[test]
     fn a_load_is_within_its_bounds() {
         assert!(load(1, 36, 1).is_ok());
-        assert!(load(64, 65_507, PACKET_RATE_MAX).is_ok());
+        assert!(load(64, 65_507, 600_000_000).is_ok());
         assert!(load(0, 36, 1).is_err());
         assert!(load(65, 36, 1).is_err());
         assert!(load(1, 35, 1).is_err());
         assert!(load(1, 65_508, 1).is_err());
-        let error = load(1, 36, PACKET_RATE_MAX + 1).expect_err("too fast").to_string();
-        assert_eq!(error, "600000001 packets per second: from 1 to 600000000 are allowed");
+        let error = load(1, 36, 600_000_001).expect_err("too fast").to_string();
+        assert_eq!(error, "600000001 packets per second: from 0.1 to 600000000 are allowed");
     }
 
     #[test]
@@ -604,12 +519,24 @@ mod tests {
     }
 
     #[test]
-    fn the_streams_together_are_never_slower_than_the_load() {
+    fn the_streams_together_send_the_loads_rate_exactly() {
         let load = load(3, 36, 100).expect("a load");
-        let rate = load.stream_rate(Direction::Forward).expect("it is loaded");
-        assert_eq!(rate.per_second(), 34);
-        let whole = load.rate(Direction::Forward).expect("it is loaded");
-        assert_eq!(whole.per_second(), 102, "it is told as it is sent");
+        assert_eq!(load.stream_rate(Direction::Forward), PacketRate::of(100, 3));
+        assert_eq!(load.rate(Direction::Forward), PacketRate::new(100));
+    }
+
+    #[test]
+    fn a_rate_so_low_that_nothing_is_sent_or_so_fine_that_no_share_holds_it_is_refused() {
+        let load = |packets, seconds| {
+            let rate = PacketRate::of(packets, seconds).expect("a rate");
+            Load::new(Directions::Both, 64, 36, rate, LoadKind::FixedRate)
+        };
+        assert!(load(1, 10).is_ok());
+        let error = load(1, 11).expect_err("too slow").to_string();
+        assert_eq!(error, "0.09 packets per second: from 0.1 to 600000000 are allowed");
+        let finest = PacketRate::SECONDS_MAX / 64;
+        assert!(load(finest - 1, finest).is_ok());
+        assert!(load(finest, finest + 1).is_err());
     }
 
     fn train(rate: u64, payload: u32, kind: LoadKind, burst_max: Option<u32>) -> u32 {

@@ -161,8 +161,7 @@ impl Cells<'_> {
         let (counts, figures) = (self.row.counts(), self.row.figures());
         let asked = &self.row.trial.asked;
         let (sender, receiver) = (counts.sender.as_ref(), counts.receiver.as_ref());
-        let udp =
-            asked.udp.as_ref().filter(|load| load.packets_s.get(self.row.direction).is_some());
+        let udp = asked.udp.as_ref().filter(|load| load.rate.get(self.row.direction).is_some());
         let tcp =
             asked.tcp.as_ref().filter(|load| load.payload_bit_s.get(self.row.direction).is_some());
         Some(match column {

@@ -71,16 +71,14 @@ fn udp_rates(load: &Load, run: &TrialRun, direction: Direction, framing: Framing
     let rate = |packets, span| {
         framing.bit_rate(packets, span, Layer::L4, load.payload()).map(BitRate::bits_per_second)
     };
-    let (Some(all), Some(each)) = (load.rate(direction), load.stream_rate(direction)) else {
-        return Rates::default();
-    };
+    let Some(each) = load.stream_rate(direction) else { return Rates::default() };
     let duration = run.trial.duration();
     let steady = Steady::of(duration).span(each);
     let receiver = run.outcome.one_way(direction).receiver.as_ref();
     let second = Span::from_secs(1);
     let slow = receiver.and_then(|receiver| slow_second(&receiver.per_second, duration));
     Rates {
-        offered_bit_s: rate(all.per_second(), second),
+        offered_bit_s: load.rate_at(direction, framing, Layer::L4).map(BitRate::bits_per_second),
         goodput_bit_s: receiver.map(|receiver| rate(receiver.steady, steady).unwrap_or(0)),
         goodput_p5_bit_s: slow.map(|packets| rate(packets, second).unwrap_or(0)),
     }

@@ -135,10 +135,10 @@ fn tcp_carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<Str
 
 /// What was received of a load in its steady part, at each of `layers`.
 fn carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String> {
-    let (load, packets_s) = udp(row)?;
+    let (load, rate) = udp(row)?;
     let (packets, payload) = (row.counts().receiver.as_ref()?.steady, load.payload_octets);
     let framing = framing(row);
-    let rate = PacketRate::new(packets_s)?.share(load.streams)?;
+    let rate = rate.share(load.streams)?;
     let steady = Steady::of(Span::from_nanos(row.trial.asked.duration_ns)).span(rate);
     let at = |layer| {
         let rate = framing.bit_rate(packets, steady, layer, payload);
@@ -165,9 +165,9 @@ const fn framing(row: &Row<'_>) -> Framing {
 }
 
 /// The UDP load that is sent in the row's direction, and its packets per second.
-fn udp<'a>(row: &Row<'a>) -> Option<(&'a AskedUdp, u64)> {
+fn udp<'a>(row: &Row<'a>) -> Option<(&'a AskedUdp, PacketRate)> {
     let load = row.trial.asked.udp.as_ref()?;
-    Some((load, (*load.packets_s.get(row.direction))?))
+    Some((load, PacketRate::try_from((*load.rate.get(row.direction))?).ok()?))
 }
 
 /// The TCP load that is sent in the row's direction, and its payload in bit/s.
@@ -262,9 +262,9 @@ fn trial_head(out: &mut String, report: &Report, row: &Row<'_>) {
 }
 
 fn udp_text(row: &Row<'_>) -> String {
-    let Some((load, packets_s)) = udp(row) else { return "UDP".to_owned() };
+    let Some((load, rate)) = udp(row) else { return "UDP".to_owned() };
     let (layer, payload) = (row.link.rate_layer, load.payload_octets);
-    let rate = framing(row).bit_rate(packets_s, Span::from_secs(1), layer, payload);
+    let rate = rate.bit_rate(framing(row).octets_at(layer, payload));
     let rate = rate.map_or_else(String::new, rate_text);
     let up_to = if load.capacity { "up to " } else { "" };
     let streams = if load.streams == 1 { "stream" } else { "streams" };

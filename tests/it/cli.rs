@@ -203,7 +203,7 @@ fn a_load_both_ways_passes_and_its_report_has_every_field() {
     }
     let seconds = [0, 1].map(|trial| trials[trial]["asked"]["duration_ns"].as_u64());
     assert_eq!(seconds, [Some(1_000_000_000), Some(2_000_000_000)]);
-    has(&trials[1]["asked"]["udp"], &["streams", "packets_s", "payload_octets"]);
+    has(&trials[1]["asked"]["udp"], &["streams", "rate", "payload_octets"]);
     assert!(report["caveats"].is_array());
 }
 
@@ -676,7 +676,7 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     for (octets, words) in [
         (&br#"{"type":"start","trial":1}"#[..], &["a start without its trial"][..]),
         (
-            br#"{"type":"prepare","trial":1,"asked":{"duration_ns":1000000000,"probe_packets_s":9}}"#,
+            br#"{"type":"prepare","trial":1,"asked":{"duration_ns":1000000000,"probe_rate":{"packets":9,"seconds":1}}}"#,
             &["without a grant"],
         ),
         (br#"{"type":"request","run":"x","duration_ns":1}"#, &["run"]),

@@ -193,7 +193,7 @@ fn counts_that_no_run_has_are_refused_by_their_name() {
     let trial = "/links/0/sites/0/trials/1";
     let mut nameless = Vec::new();
     for (place, name) in [
-        ("asked/probe_packets_s", "probe_packets_s"),
+        ("asked/probe_rate", "probe_rate"),
         ("forward/sender/sent", "sent"),
         ("forward/sender/per_second/seconds/0", "seconds"),
         ("reverse/receiver/received", "received"),

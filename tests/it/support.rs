@@ -479,7 +479,7 @@ impl TrialRow {
         let (asked, outcome) = (&row.trial.asked, &row.trial.outcome);
         let (counts, figures) = (row.counts(), row.figures());
         let (sender, receiver) = (counts.sender.as_ref(), counts.receiver.as_ref());
-        let loaded = asked.udp.filter(|udp| udp.packets_s.get(row.direction).is_some());
+        let loaded = asked.udp.filter(|udp| udp.rate.get(row.direction).is_some());
         let marks = counts.probes.marks;
         Self {
             trial: row.trial.trial,

@@ -4,7 +4,7 @@
 use crate::cli::{Conversation, converse};
 use crate::support::{Agent, Ended, PATIENCE, Program, Share, await_within, share};
 use crate::support::{TrialKind, TrialRow, rows};
-use linkqual::account::{AskedTrial, Status};
+use linkqual::account::{AskedRate, AskedTrial, Status};
 use linkqual::clock::Stamp;
 use linkqual::demo::relay::Relay;
 use linkqual::direction::Direction;
@@ -372,8 +372,9 @@ async fn count_nothing(open: &mut Conversation, run: &str) {
     let request = Request { run, circuit: None, duration_ns, load: None };
     open.say(&Message::Request(request)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Granted(_))));
-    let (duration_ns, dscp, probe_packets_s) = (1_000_000_000, 0, 100);
-    let asked = AskedTrial { duration_ns, dscp, probe_packets_s, udp: None, tcp: None };
+    let (duration_ns, dscp) = (1_000_000_000, 0);
+    let probe_rate = AskedRate { packets: 100, seconds: 1 };
+    let asked = AskedTrial { duration_ns, dscp, probe_rate, udp: None, tcp: None };
     let prepare = Prepare { trial: 5, asked };
     open.say(&Message::Prepare(prepare)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Prepared { trial: 5, .. })));

@@ -6,7 +6,7 @@
 mod format;
 
 use crate::account::{
-    AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, HostCounts, Invalid, Marks,
+    AskedRate, AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, HostCounts, Invalid, Marks,
     OneWayCounts, Outcome, PathMtu, ProbeCounts, ReceiverCounts, RoundTripCounts, SenderCounts,
     Series, Silence, Silences, Status, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts,
     TcpSample, TcpSenderCounts, Timestamping, read_back,
@@ -179,9 +179,9 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Invalid> {
     let (kind, capacity) = kinds[0];
     let streams = forward.streams.max(reverse.streams);
     let udp = (kind == KindV2::Udp).then(|| AskedUdp {
-        packets_s: PerDirection {
-            forward: forward.offered_packets_s,
-            reverse: reverse.offered_packets_s,
+        rate: PerDirection {
+            forward: forward.offered_packets_s.map(per_second),
+            reverse: reverse.offered_packets_s.map(per_second),
         },
         streams,
         payload_octets: forward.payload_bytes.or(reverse.payload_bytes).unwrap_or(0),
@@ -206,9 +206,13 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Invalid> {
         _ => None,
     };
     let duration_ns = time(Some(forward.duration_s), 1e9, "duration_s")?.unwrap_or(0);
-    let usual = PROBES_PER_SECOND.per_second();
-    let probe_packets_s = forward.probe_packets_s.unwrap_or(usual);
-    Ok(AskedTrial { duration_ns, dscp: forward.dscp, probe_packets_s, udp, tcp })
+    let probe_rate = forward.probe_packets_s.map_or(PROBES_PER_SECOND.into(), per_second);
+    Ok(AskedTrial { duration_ns, dscp: forward.dscp, probe_rate, udp, tcp })
+}
+
+/// Format 2 had whole packets per second.
+const fn per_second(packets: u64) -> AskedRate {
+    AskedRate { packets, seconds: 1 }
 }
 
 /// A time of the record's, in units of so many nanoseconds.

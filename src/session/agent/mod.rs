@@ -198,7 +198,9 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{AskedTrial, HostCounts, HostFacts, ReflectorCounts, SenderCounts};
+    use crate::account::{
+        AskedRate, AskedTrial, HostCounts, HostFacts, ReflectorCounts, SenderCounts,
+    };
     use crate::flow::FarEvent as Event;
     use crate::framing::IpVersion;
     use crate::plan::Limits;
@@ -272,8 +274,8 @@ mod tests {
 
     pub(super) fn prepare(seconds: u64) -> Message {
         let duration_ns = Span::from_secs(seconds).nanos();
-        let (dscp, probe_packets_s) = (0, 100);
-        let asked = AskedTrial { duration_ns, dscp, probe_packets_s, udp: None, tcp: None };
+        let (dscp, probe_rate) = (0, AskedRate { packets: 100, seconds: 1 });
+        let asked = AskedTrial { duration_ns, dscp, probe_rate, udp: None, tcp: None };
         Message::Prepare(Prepare { trial: 1, asked })
     }
 

@@ -250,7 +250,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{AskedTcp, AskedTrial};
+    use crate::account::{AskedRate, AskedTcp, AskedTrial};
     use crate::direction::PerDirection;
     use crate::session::agent::tests::{
         DRIVER, at, check_fault, count, greeted, prepare, request, say,
@@ -291,8 +291,9 @@ mod tests {
             idle_round_trip_ns: None,
         };
         let duration_ns = Span::from_secs(10).nanos();
-        let (dscp, probe_packets_s, udp) = (0, 100, None);
-        let asked = AskedTrial { duration_ns, dscp, probe_packets_s, udp, tcp: Some(tcp) };
+        let probe_rate = AskedRate { packets: 100, seconds: 1 };
+        let (dscp, udp) = (0, None);
+        let asked = AskedTrial { duration_ns, dscp, probe_rate, udp, tcp: Some(tcp) };
         let prepare = Prepare { trial: 1, asked };
         let actions = say(&mut session, 0, Message::Prepare(prepare));
         let [Action::Say(DRIVER, Message::Refused { reason })] = &actions[..] else {
