@@ -29,6 +29,7 @@ fn endless() -> Stream {
         slots: 1 << 50,
         payload: 1_472,
         train: 1,
+        burst: 3,
         capacity: false,
         steady: Steady::of(Span::from_secs(600)),
         dscp: linkqual::plan::Dscp::default(),

@@ -9,8 +9,30 @@ use std::ops::Range;
 /// A part of a stream's sequence numbers.
 pub type Sequences = Range<u64>;
 
-/// Sequence numbers that left faster than a policer of the stream's rate has to let through.
-pub type Excess = Vec<Sequences>;
+/// The catch-ups of a stream that left faster than a policer of its rate has to let through, in
+/// their order.
+pub type Excess = Vec<CatchUp>;
+
+/// Packets sent late and faster than the stream's rate, because the sender had been held up.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CatchUp {
+    /// Sequence number of the first packet beyond the burst bound.
+    pub start: u64,
+    /// One past the sequence number of the last late packet.
+    pub end: u64,
+    /// Packets that a policer of the stream's rate and burst bound would have dropped of them. No
+    /// more of them can be lost because of the catch-up.
+    pub beyond_packets: u64,
+}
+
+impl CatchUp {
+    /// The packets of it that were sent, all told, within the first `sent` of the stream.
+    #[must_use]
+    pub fn sequences(&self, sent: u64) -> Sequences {
+        self.start..self.end.min(sent)
+    }
+}
 
 /// What the sender of UDP counted, in all streams of one direction together; `streams` lists them
 /// one by one. What was sent is what this account says.
@@ -36,9 +58,8 @@ pub struct SenderCounts {
     pub last_due_ns: u64,
     /// Packets sent, by the second in which they were due.
     pub per_second: Series,
-    /// Sequence numbers sent in catch-ups beyond the burst bound: the first of each catch-up, and
-    /// one past its last. Empty if there are several streams, as each has sequence numbers of its
-    /// own.
+    /// Catch-ups beyond the burst bound. Empty if there are several streams, as each has sequence
+    /// numbers of its own.
     pub excess: Excess,
     /// How late packets were sent (scheduling delay), in ns; packets of a GSO batch are all as late
     /// as its last.
@@ -125,8 +146,11 @@ impl Fact for SenderCounts {
         let is_part = self.steady.max(self.segmented) <= self.sent;
         Invalid::unless(is_part, "more packets in the steady part or in batches than were sent")?;
         let ordered = self.excess.windows(2).all(|pair| pair[0].end <= pair[1].start);
-        let within =
-            self.excess.iter().all(|range| range.start <= range.end && range.end <= self.sent);
+        let within = self.excess.iter().all(|catch_up| {
+            let packets = catch_up.end.checked_sub(catch_up.start);
+            packets.is_some_and(|packets| catch_up.beyond_packets <= packets)
+                && catch_up.end <= self.sent
+        });
         Invalid::unless(ordered && within, "catch-ups out of order, or beyond what was sent")?;
         let shared = total(self.streams.iter().map(|stream| stream.sent));
         let adds_up = self.streams.is_empty() || shared == self.sent;
@@ -140,11 +164,15 @@ mod tests {
     use super::*;
     use crate::account::claim::tests::{check, refuses_absurd_numbers};
 
+    fn catch_up(start: u64, end: u64, beyond_packets: u64) -> CatchUp {
+        CatchUp { start, end, beyond_packets }
+    }
+
     fn sent() -> SenderCounts {
         let mut sent = SenderCounts {
             sent: 9,
             steady: 7,
-            excess: vec![2..4, 6..9],
+            excess: vec![catch_up(2, 4, 1), catch_up(6, 9, 3)],
             segmented: 6,
             burst: 3,
             waiting: Waiting::Asleep,
@@ -164,7 +192,10 @@ mod tests {
     fn an_account_that_contradicts_itself_is_refused() {
         check(&sent(), true);
         check(&SenderCounts { sent: 3, ..sent() }, false);
-        check(&SenderCounts { excess: vec![6..9, 2..4], ..sent() }, false);
+        let excess = |excess| SenderCounts { excess, ..sent() };
+        check(&excess(vec![catch_up(6, 9, 1), catch_up(2, 4, 1)]), false);
+        check(&excess(vec![catch_up(6, 10, 1)]), false);
+        check(&excess(vec![catch_up(6, 9, 4)]), false);
         check(&SenderCounts { segmented: 10, ..sent() }, false);
         check(&SenderCounts { streams: vec![StreamSent::default()], ..sent() }, false);
         // 2^16 such shares are 2^64: beyond 64 bit, they would add up again.

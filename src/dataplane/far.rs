@@ -142,9 +142,9 @@ impl std::fmt::Debug for FarTrial {
 }
 
 impl FarTrial {
-    /// Sends what is to be sent, from `start` on.
-    pub fn start(&self, start: Stamp<Agent>) {
-        self.control.start(start);
+    /// Sends what is to be sent, from a moment after `now` on.
+    pub fn start(&self, now: Stamp<Agent>) {
+        self.control.start(now);
     }
 
     /// The driver's account of a stream that comes from it.

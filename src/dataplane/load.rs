@@ -104,12 +104,13 @@ pub(super) fn send<C>(
 ) -> SenderCounts {
     clock::tighten_timer_slack();
     let mut buffer = vec![0; DATAGRAM_MAX];
+    // All is ready before the start: made behind it, the payload alone would make packets late.
+    let mut loader = Loader::new(&open);
+    let waiting = waiting(&open.stream, budget);
     let Some(start) = wait_for_start(&mut open, control, &mut buffer) else {
         return SenderCounts::default();
     };
     let mut sender = Sender::new(open.stream, staggered(start, &open.stream, budget.streams));
-    let mut loader = Loader::new(&open);
-    let waiting = waiting(&open.stream, budget);
     let spin_ns = if waiting == Waiting::Asleep { 0 } else { SPIN_NS };
     sender.on_ready(waiting, open.socket.buffers().map_or(0, |(_, send)| send));
     let mut look_at = start;
@@ -457,6 +458,7 @@ mod tests {
             slots: 1_000_000,
             payload: 3_000,
             train: 4,
+            burst: 8,
             capacity: false,
             dscp: Dscp::default(),
             steady: Steady::of(Span::from_secs(1)),

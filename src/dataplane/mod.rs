@@ -14,6 +14,7 @@ mod tcp;
 
 use crate::account::SenderCounts;
 use crate::clock::Stamp;
+use crate::units::Span;
 use crate::wire::StreamNumber;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -21,6 +22,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How often a thread that waits for something else looks at its [`Control`].
 const LOOK_NS: u64 = 10_000_000;
+
+/// How long behind the word to start the first packet is due, so that no thread that is still being
+/// woken, or makes its payload, is late for it.
+const START_LEAD: Span = Span::from_millis(50);
 
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 1 << 16;
@@ -42,10 +47,10 @@ impl<C> Default for Control<C> {
 }
 
 impl<C> Control<C> {
-    /// Streams that are open begin at `start`.
-    pub fn start(&self, start: Stamp<C>) {
+    /// Streams that are open begin [`START_LEAD`] after `now`.
+    pub fn start(&self, now: Stamp<C>) {
         // A second start of the same trial changes nothing.
-        _ = self.start.set(start);
+        _ = self.start.set(now.after_nanos(START_LEAD.nanos()));
     }
 
     /// All threads of the trial end, and tell what they have counted.

@@ -75,9 +75,9 @@ impl NearTrial {
         Ok(trial)
     }
 
-    /// Sends and receives from `start` on.
-    pub fn start(&self, start: Stamp<Driver>) {
-        self.control.start(start);
+    /// Sends and receives from a moment after `now` on.
+    pub fn start(&self, now: Stamp<Driver>) {
+        self.control.start(now);
     }
 
     /// What the threads are told.

@@ -208,7 +208,10 @@ fn wait_for_start<C>(control: &Control<C>) -> Option<Stamp<C>> {
     loop {
         match (control.started(), control.is_stopped()) {
             (_, true) => return None,
-            (Some(start), false) => return Some(start),
+            (Some(start), false) => {
+                clock::wait_until(start, 0);
+                return Some(start);
+            }
             (None, false) => clock::wait_until(clock::now::<C>().after_nanos(LOOK_NS / 10), 0),
         }
     }

@@ -83,6 +83,9 @@ pub struct Stream {
     /// The most packets that leave at once, at least 1: where it is more, they are sent and
     /// received as trains that the kernel cuts and joins.
     pub train: u32,
+    /// Packets that a policer of the stream's rate lets through at once, at least: a catch-up that
+    /// is faster is in excess.
+    pub burst: u32,
     /// It goes as fast as its host can, up to its rate.
     pub capacity: bool,
     /// The steady part of its trial.
@@ -140,6 +143,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         slots: trial.probes(),
         payload: 0,
         train: 1,
+        burst: 1,
         capacity: false,
         steady,
         dscp: trial.dscp(),
@@ -155,6 +159,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
             slots: rate.packets_in(trial.duration()),
             payload: load.payload(),
             train: load.train(direction),
+            burst: load.burst(direction),
             capacity: trial.is_capacity(),
             ..probes
         })

@@ -2,7 +2,7 @@
 
 use super::window::{Slot, Window};
 use super::{HEARTBEAT, LATE_MAX, PROBE_STREAM, Stream};
-use crate::account::{Excess, ReceiverCounts, SILENCE_MIN, Sequences, Silence};
+use crate::account::{CatchUp, Excess, ReceiverCounts, SILENCE_MIN, Silence};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::wire::signal::Say;
@@ -170,9 +170,9 @@ impl<C> Receiver<C> {
                 let next = self.window.next();
                 self.attribute_tail(closing.sent);
                 self.close_gap(&closing, next);
-                let lost_in = |range: &Sequences| {
-                    let range = range.start..range.end.min(closing.sent);
-                    self.window.count_not_received(range)
+                let lost_in = |catch_up: &CatchUp| {
+                    let lost = self.window.count_not_received(catch_up.sequences(closing.sent));
+                    lost.min(catch_up.beyond_packets)
                 };
                 self.counts.lost_in_excess = closing.excess.iter().map(lost_in).sum();
                 closing.sent
@@ -380,6 +380,7 @@ mod tests {
             slots: 10_000,
             payload: 100,
             train: 1,
+            burst: 8,
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
             dscp: crate::plan::Dscp::default(),
@@ -578,9 +579,10 @@ mod tests {
     fn losses_within_a_catch_up_are_told_apart() {
         let mut receiver = receiver();
         [0, 1, 5, 9].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
-        let excess = vec![2..4, 8..10];
+        let catch_up = |start, end, beyond_packets| CatchUp { start, end, beyond_packets };
+        let excess = vec![catch_up(2, 4, 1), catch_up(8, 10, 2)];
         let closing = Closing { sent: 10, last_due_ns: 9 * MS, excess: &excess };
-        assert_eq!(receiver.finish(End::Closed(closing), 0).lost_in_excess, 3);
+        assert_eq!(receiver.finish(End::Closed(closing), 0).lost_in_excess, 2);
     }
 
     /// Walked number by number, this many would take days.
@@ -588,7 +590,8 @@ mod tests {
     fn a_sender_that_claims_more_than_its_slots_does_not_hold_up_the_end() {
         let mut receiver = receiver();
         (0..9_990).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
-        let excess = vec![9_000..COUNT_MAX / 2, COUNT_MAX / 2..COUNT_MAX];
+        let catch_up = |start, end| CatchUp { start, end, beyond_packets: end - start };
+        let excess = vec![catch_up(9_000, COUNT_MAX / 2), catch_up(COUNT_MAX / 2, COUNT_MAX)];
         let closing = Closing { sent: COUNT_MAX, last_due_ns: 0, excess: &excess };
         let counts = receiver.finish(End::Closed(closing), 3);
         assert_eq!((counts.host_dropped, counts.lost(), counts.lost_in_excess), (3, 7, 7));

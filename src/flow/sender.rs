@@ -5,19 +5,15 @@
 //! rates that a host sends packet by packet a train is one packet.
 
 use super::{HEARTBEAT, Next, SILENCE, Stream};
-use crate::account::{SenderCounts, Waiting};
+use crate::account::{CatchUp, SenderCounts, Waiting};
 use crate::clock::Stamp;
 use crate::pace::{Bucket, Schedule, Turns};
-use crate::plan::BURST_OCTETS;
 use crate::units::Span;
 use crate::wire::load::Header;
 use crate::wire::signal::Say;
 
 /// How far behind its schedule a sender catches up; what is due longer is skipped.
 const CATCH_UP_MAX: Span = Span::from_millis(50);
-
-/// What a line's policer is taken to hold at least: [`BURST_OCTETS`], or 50 us at the rate.
-const BURST_SPAN: Span = Span::from_nanos(50_000);
 
 /// A sender that is less far behind catches up by gaps that are shorter by an [`EASE`]th: the
 /// stream stays even. It has to be awake for that: each sleep ends late by more.
@@ -92,6 +88,8 @@ pub struct Sender<C> {
     heard: Stamp<C>,
     heartbeat_at: Stamp<C>,
     paced: Bucket<C>,
+    /// The train before left so late that the next is in a catch-up.
+    was_late: bool,
     policed: Bucket<C>,
     in_excess: bool,
     counts: SenderCounts,
@@ -102,9 +100,7 @@ impl<C> Sender<C> {
     #[must_use]
     pub fn new(stream: Stream, start: Stamp<C>) -> Self {
         let schedule = Schedule::new(start, stream.rate, stream.slots);
-        let octets = u64::from(stream.payload).max(1);
         let train = u64::from(stream.train).max(1);
-        let policed = (BURST_OCTETS / octets).max(stream.rate.packets_in(BURST_SPAN)).max(train);
         // Who goes as fast as it can is never on time: what it hands over at once is no burst.
         let train_max = match (stream.capacity, train) {
             (true, 1) => BATCH_MAX.into(),
@@ -121,7 +117,8 @@ impl<C> Sender<C> {
             heard: start,
             heartbeat_at: start,
             paced: Bucket::new(gap_ns / HURRY, train_max),
-            policed: Bucket::new(gap_ns, policed),
+            was_late: false,
+            policed: Bucket::new(gap_ns, stream.burst.into()),
             in_excess: false,
             counts: SenderCounts::default(),
         }
@@ -190,11 +187,29 @@ impl<C> Sender<C> {
         self.counts.segmented += count * u64::from(segmented);
         self.counts.burst = self.counts.burst.max(packets);
         self.counts.sent += count;
+        let planned = self.schedule.due(last).max(self.paced.room_at(self.train));
         self.slot += count;
-        self.paced.fill(now, self.gap_behind(now) * count);
+        self.pace(now, planned, count);
     }
 
-    /// The shortest gap behind a packet that leaves `now`.
+    /// Sets the earliest time of the next train, behind `count` packets that left `now` and were to
+    /// leave when `planned`.
+    ///
+    /// A sender that sleeps wakes up late each time. In a catch-up the next gap therefore counts
+    /// from when the train was to leave: counted from when it left, each gap would lose the time
+    /// that it overslept, and at short gaps never catch up. That credit is never more than what a
+    /// policer holds, and the first late train has none.
+    fn pace(&mut self, now: Stamp<C>, planned: Stamp<C>, count: u64) {
+        let gap_ns = self.gap_behind(now);
+        let held = u64::from(self.stream.burst).saturating_sub(self.train);
+        let credited = Stamp::from_nanos(now.nanos().saturating_sub(gap_ns.saturating_mul(held)));
+        let from = if self.was_late { planned.max(credited).min(now) } else { now };
+        let span_ns = gap_ns.saturating_mul(count);
+        self.paced.fill(from, span_ns);
+        self.was_late = self.schedule.due(self.slot + self.train - 1) < now.after_nanos(span_ns);
+    }
+
+    /// The shortest gap behind a packet that leaves `now`, in a catch-up.
     fn gap_behind(&self, now: Stamp<C>) -> u64 {
         let gap_ns = self.stream.rate.due(1).nanos();
         let late_ns = now.nanos_since(self.schedule.due(self.slot + self.train - 1));
@@ -283,26 +298,31 @@ impl<C> Sender<C> {
     }
 
     /// A catch-up is in excess from the first packet that the policer has no room for to the last
-    /// that leaves late by more than its gap and its train: what the line drops in it may be the
-    /// sender's doing.
+    /// that leaves late by more than its gap and its train: of what the link drops in it, as many
+    /// as the policer has no room for may be the sender's doing.
     fn note_excess(&mut self, now: Stamp<C>, packets: u32) {
         let since_start_ns = now.nanos_since(self.start);
         let late_ns = self.stream.rate.due(self.train).nanos();
         let turns = self.schedule.turns(self.slot).take(packets as usize);
         for (sequence, due_ns) in (self.counts.sent..).zip(turns) {
             let is_late = late_ns < since_start_ns.saturating_sub(due_ns);
-            self.in_excess = !self.policed.take(now) || self.in_excess && is_late;
+            let is_beyond = !self.policed.take(now);
+            self.in_excess = is_beyond || self.in_excess && is_late;
             if self.in_excess {
-                self.add_excess(sequence);
+                self.add_excess(sequence, is_beyond);
             }
         }
     }
 
-    fn add_excess(&mut self, sequence: u64) {
+    fn add_excess(&mut self, sequence: u64, is_beyond: bool) {
         let full = self.counts.excess.len() == EXCESS_MAX;
+        let (end, beyond_packets) = (sequence + 1, u64::from(is_beyond));
         match self.counts.excess.last_mut() {
-            Some(last) if last.end == sequence || full => last.end = sequence + 1,
-            _ => self.counts.excess.push(sequence..sequence + 1),
+            Some(last) if last.end == sequence || full => {
+                last.end = end;
+                last.beyond_packets += beyond_packets;
+            }
+            _ => self.counts.excess.push(CatchUp { start: sequence, end, beyond_packets }),
         }
     }
 }
@@ -328,6 +348,7 @@ mod tests {
             slots: per_second * seconds,
             payload: 1_000,
             train: 1,
+            burst: 8,
             capacity: false,
             steady: Steady::of(Span::from_secs(seconds)),
             dscp: crate::plan::Dscp::default(),
@@ -422,6 +443,101 @@ mod tests {
             let (first, last) = (&counts.excess[0], &counts.excess[counts.excess.len() - 1]);
             assert!(100 < first.start && first.start < 120, "8 of 1000 octets conform: {first:?}");
             assert!(last.end <= most, "caught up by then, {waiting:?}: {last:?}");
+        }
+    }
+
+    /// Sends for `until_ms` from a host that wakes `oversleeps_us` late from each wait, and stalls
+    /// for so long at each of `stalls`, both in ms.
+    fn run_on_host(
+        sender: &mut Sender<Driver>,
+        oversleeps_us: u64,
+        stalls: &[(u64, u64)],
+        until_ms: u64,
+    ) -> Vec<u64> {
+        let (mut now, mut stalls, mut left) = (0, stalls.iter().peekable(), Vec::new());
+        while now < until_ms * MS {
+            if let Some((_, for_ms)) = stalls.next_if(|(at_ms, _)| at_ms * MS <= now) {
+                now += for_ms * MS;
+            }
+            sender.on_heard(Stamp::from_nanos(now));
+            match sender.poll(Stamp::from_nanos(now)) {
+                Next::Send(Outgoing::Load(train)) => {
+                    sender.on_sent(Stamp::from_nanos(now), train.packets(), false);
+                    left.push(now);
+                    // What a system call takes.
+                    now += 1_000;
+                }
+                Next::Send(Outgoing::Signal(_)) => panic!("it was heard"),
+                Next::Wait(until) => now = until.nanos() + oversleeps_us * 1_000,
+                Next::Done => break,
+            }
+        }
+        left
+    }
+
+    /// 250 Mbit/s in full frames are 20 587 packets a second, a gap of 48.6 us, and this host
+    /// oversleeps by 30 us. Counted from when each packet left, a catch-up by half gaps would be
+    /// slower than the schedule.
+    #[test]
+    fn a_sender_that_sleeps_recovers_above_17_000_packets_a_second() {
+        for waiting in [Waiting::Asleep, Waiting::Awake, Waiting::AwakeFirst] {
+            let rate = PacketRate::of(250_000_000, 8 * 1_518).expect("a rate");
+            let slots = rate.packets_in(Span::from_secs(2));
+            let stream = Stream { rate, slots, burst: 5, ..stream(1, 2) };
+            let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+            sender.on_ready(waiting, 0);
+            run_on_host(&mut sender, 30, &[(200, 20), (900, 40)], 3_000);
+            let counts = sender.into_counts();
+            assert_eq!((counts.sent, counts.skipped), (slots, 0), "{waiting:?}");
+            // Of 2 s, it is held up for 60 ms, and even gaps catch up 5 of them in 80.
+            let p80 = counts.lateness.quantile(0.8);
+            let Some(crate::stats::delays::Delay::Finite(p80_ns)) = p80 else { panic!("{p80:?}") };
+            assert!(p80_ns < 100_000, "{waiting:?}: late by {p80_ns} ns");
+            let beyond: u64 = counts.excess.iter().map(|one| one.beyond_packets).sum();
+            let late: u64 = counts.excess.iter().map(|one| one.end - one.start).sum();
+            assert!(0 < beyond && beyond <= late / 2 + 10, "{waiting:?}: {beyond} of {late}");
+        }
+    }
+
+    /// No more leaves at once than the policer holds, whatever the time that was overslept.
+    #[test]
+    fn a_catch_up_never_bursts_beyond_what_a_policer_holds() {
+        let stream = Stream { burst: 5, ..stream(20_000, 2) };
+        let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+        sender.on_ready(Waiting::Asleep, 0);
+        let left = run_on_host(&mut sender, 400, &[(200, 20), (215, 2), (225, 2)], 1_000);
+        let at_once = left.windows(7).map(|seven| seven[6] - seven[0]).min();
+        assert!(Some(12_500) <= at_once, "7 packets in {at_once:?} ns");
+    }
+
+    /// The host that oversleeps and is never held up keeps its schedule, as even as it wakes.
+    #[test]
+    fn a_sender_that_oversleeps_stays_on_schedule() {
+        let mut sender = sender(20_000, 1);
+        sender.on_ready(Waiting::Asleep, 0);
+        let left = run_on_host(&mut sender, 30, &[], 1_100);
+        assert_eq!(left.len(), 20_000);
+        let counts = sender.into_counts();
+        assert!(counts.lateness.max_ns() <= Some(60_000), "{:?}", counts.lateness.max_ns());
+        assert!(counts.excess.is_empty());
+    }
+
+    /// By gaps 1/16 shorter 1 packet in 16 can be in excess, at half gaps 1 in 2; a link that loses
+    /// more has lost it itself.
+    #[test]
+    fn a_catch_up_counts_no_more_than_a_policer_would_drop() {
+        for (waiting, stall_ms, share) in [(Waiting::Awake, 4, 16), (Waiting::Asleep, 40, 2)] {
+            let mut sender = Sender::<Driver>::new(
+                Stream { burst: 3, ..stream(10_000, 2) },
+                Stamp::from_nanos(0),
+            );
+            sender.on_ready(waiting, 0);
+            run_on_host(&mut sender, 0, &[(200, stall_ms)], 2_100);
+            let counts = sender.into_counts();
+            let packets: u64 = counts.excess.iter().map(|one| one.end - one.start).sum();
+            let beyond: u64 = counts.excess.iter().map(|one| one.beyond_packets).sum();
+            let expected = packets / share - 3..=packets / share + 2;
+            assert!(expected.contains(&beyond), "{waiting:?}: {:?}", counts.excess);
         }
     }
 

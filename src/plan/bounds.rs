@@ -44,6 +44,9 @@ pub const PROBES_PER_SECOND: PacketRate = PacketRate::new(100).expect("above zer
 /// KiB.
 pub const BURST_OCTETS: u64 = 8 << 10;
 
+/// Packets that a policer is taken to let pass at once at least, however long they are.
+pub(super) const BURST_PACKETS_MIN: u32 = 3;
+
 /// The longest burst of a load that is to be carried, by time.
 pub(super) const BURST_SPAN_MAX: Span = Span::from_nanos(250_000);
 

@@ -2,10 +2,10 @@
 
 use super::Dscp;
 use super::bounds::{
-    BURST_OCTETS, BURST_SPAN, BURST_SPAN_MAX, DURATION_MAX, DURATION_MIN, MTU_MAX, MTU_MIN,
-    OutOfBounds, PACKET_RATE_MAX, PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND,
-    PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, SINGLY_MAX, STREAMS_MAX, TRAIN_MAX, TRAIN_OCTETS_MAX,
-    check, check_loaded, check_rate,
+    BURST_OCTETS, BURST_PACKETS_MIN, BURST_SPAN, BURST_SPAN_MAX, DURATION_MAX, DURATION_MIN,
+    MTU_MAX, MTU_MIN, OutOfBounds, PACKET_RATE_MAX, PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN,
+    PROBES_PER_SECOND, PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, SINGLY_MAX, STREAMS_MAX, TRAIN_MAX,
+    TRAIN_OCTETS_MAX, check, check_loaded, check_rate,
 };
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
@@ -114,6 +114,21 @@ impl Load {
             }
         };
         u32::try_from(packets.clamp(1, most.max(1))).unwrap_or(1)
+    }
+
+    /// Datagrams of a stream in `direction` that a policer of its rate is taken to let through at
+    /// once: what was asked for, else 8 KiB or 50 us of the rate; 3 at least, so that a moment's
+    /// delay of one packet puts none in excess, and never less than what leaves at once.
+    #[must_use]
+    pub fn burst(&self, direction: Direction) -> u32 {
+        let payload = u64::from(self.payload);
+        let rate = self.stream_rate(direction);
+        let usual = || {
+            let fast = rate.map_or(0, |rate| rate.whole_packets_in(BURST_SPAN));
+            (BURST_OCTETS / payload).max(fast)
+        };
+        let held = self.burst_max.map_or_else(usual, |octets| u64::from(octets) / payload);
+        u32::try_from(held).unwrap_or(u32::MAX).max(BURST_PACKETS_MIN).max(self.train(direction))
     }
 
     /// Which ways it goes.
@@ -568,6 +583,19 @@ mod tests {
         let load = Load::new(Directions::Forward, 2, 1_400, rate, FixedRate).expect("a load");
         assert_eq!(load.train(Direction::Forward), 5);
         assert_eq!(load.train(Direction::Reverse), 1, "it does not go that way");
+    }
+
+    /// 9000 octets of MTU: 8 KiB hold no packet of it, and a bucket of one would put nearly all of
+    /// a catch-up in excess.
+    #[test]
+    fn a_policer_is_taken_to_hold_three_packets_at_least() {
+        let burst = |payload, burst_max: Option<u32>| {
+            let load = load(1, payload, 1_000).expect("a load");
+            let load = burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets));
+            load.expect("a burst").burst(Direction::Forward)
+        };
+        assert_eq!((burst(8_972, None), burst(1_472, None)), (3, 5));
+        assert_eq!((burst(1_472, Some(14_720)), burst(1_472, Some(1))), (10, 3));
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
         slots: packets,
         payload: 200,
         train: 1,
+        burst: 3,
         capacity: false,
         steady: Steady::of(Span::from_secs(2)),
         dscp: linkqual::plan::Dscp::default(),

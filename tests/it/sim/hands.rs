@@ -1,7 +1,7 @@
 //! What `src/traffic` does with threads and sockets, as machines that are stepped: the same calls
 //! of `flow` in the same order, over the same octets.
 
-use linkqual::account::{Excess, Marks, ReceiverCounts, SenderCounts};
+use linkqual::account::{Excess, Marks, ReceiverCounts, SenderCounts, Waiting};
 use linkqual::clock::{Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::Class;
@@ -35,6 +35,29 @@ pub(super) struct Host {
     pub(super) wakes_ns: u64,
     /// Its kernel stamps all probes, or replies, that leave but each n-th.
     pub(super) unstamped_nth: u64,
+    /// How a load sender waits.
+    pub(super) waiting: Waiting,
+    /// How late a load sender wakes from each wait.
+    pub(super) oversleeps_ns: u64,
+    /// When a load sender does not run.
+    pub(super) stall: Option<Stall>,
+}
+
+/// Times in which a program does not run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stall {
+    /// How often, the first time this long after the clock began.
+    pub(super) each_ns: u64,
+    /// For how long.
+    pub(super) for_ns: u64,
+}
+
+impl Stall {
+    /// Until when the program does not run; `None` where it does at `now_ns`.
+    const fn until(self, now_ns: u64) -> Option<u64> {
+        let into_ns = now_ns % self.each_ns;
+        if into_ns < self.for_ns { Some(now_ns - into_ns + self.for_ns) } else { None }
+    }
 }
 
 impl Host {
@@ -171,7 +194,9 @@ impl<C> LoadEnd<C> {
     ) -> Step<C, Told> {
         if let (Part::ExpectStart, Some(start)) = (&self.part, orders.start) {
             let start = staggered(start, &self.stream, self.siblings);
-            self.part = Part::Sending(Box::new(Sender::new(self.stream, start)));
+            let mut sender = Sender::new(self.stream, start);
+            sender.on_ready(self.host.waiting, 0);
+            self.part = Part::Sending(Box::new(sender));
         }
         match std::mem::replace(&mut self.part, Part::Over) {
             Part::ExpectStart if orders.stopped => Step::Over(Told::Sent(SenderCounts::default())),
@@ -198,11 +223,16 @@ impl<C> LoadEnd<C> {
             if orders.stopped {
                 break;
             }
+            let stall = self.host.stall.and_then(|stall| stall.until(now.nanos()));
+            if let Some(until_ns) = stall {
+                self.part = Part::Sending(sender);
+                return Step::Wait(Stamp::from_nanos(until_ns));
+            }
             match sender.poll(now) {
                 Next::Done => break,
                 Next::Wait(until) => {
                     self.part = Part::Sending(sender);
-                    return Step::Wait(until);
+                    return Step::Wait(until.after_nanos(self.host.oversleeps_ns));
                 }
                 Next::Send(Outgoing::Signal(say)) => self.say(say, out),
                 Next::Send(Outgoing::Load(train)) => {

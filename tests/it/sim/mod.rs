@@ -3,6 +3,7 @@
 //!
 //! Everything follows from the seed. A failure prints it; `SEED=n cargo test sim` plays it again.
 
+mod catch_up;
 mod clocks;
 mod coverage;
 mod ends;
