@@ -169,7 +169,8 @@ impl Watch {
         let (agent, egress) = (self.agent, linkqual::io::egress::Egress::default());
         let job = SiteJob { place: 0, agent, egress, identity, agent_key, watched: false };
         conduct(job, &mut results, &mut interrupts).await?;
-        results.conclude()
+        let (report, saved) = results.conclude();
+        saved.map(|()| report)
     }
 
     fn plan(&self) -> Plan {

@@ -55,7 +55,8 @@ pub struct KeygenArgs {
 /// `linkqual check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Exit code: 0 PASS, 1 FAIL, 2 wrong usage, 3 INCONCLUSIVE or INVALID, 4 nothing could be run.
+Exit code: 0 PASS, 1 FAIL, 2 wrong usage, 3 INCONCLUSIVE or INVALID, 4 nothing could be run,
+5 output could not be written.
 
 Rates are bit/s, kbit/s, Mbit/s or Gbit/s, and count Ethernet frames (L2) unless --layer says
 otherwise. Times are us, ms, s or min. Each requirement is judged for itself; without any, the
@@ -154,7 +155,7 @@ pub struct OutputArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Exit code: 0 PASS, 1 FAIL, 2 the plan or its keys are wrong, 3 INCONCLUSIVE or INVALID, 4 nothing
-could be run.")]
+could be run, 5 output could not be written.")]
 pub struct RunArgs {
     /// The plan; `linkqual plan init` writes one
     #[arg(value_name = "PLAN.toml")]
@@ -193,11 +194,11 @@ pub enum PlanCommand {
 
 const CHECK_CODES: &str = "\
 Nothing is sent. Exit code: 0, also where something cannot be proved; 2 the plan or its keys are
-wrong.";
+wrong; 5 output could not be written.";
 
 const FIREWALL_CODES: &str = "\
-Exit code: 0; 2 the plan or its keys are wrong, or a name is nobody's; with --probe 4 where
-something did not pass.";
+Exit code: 0; 2 the plan or its keys are wrong, or a name does not resolve; 4 no name server answers,
+or with --probe something did not pass; 5 output could not be written.";
 
 /// `linkqual plan check`.
 #[derive(Args, Debug)]
@@ -386,6 +387,30 @@ fn parse_offer(text: &str) -> Result<Offer, String> {
         "max" => Ok(Offer::Max),
         _ => parse(text).map(Offer::Rate),
     }
+}
+
+/// What was said in the place of a command: help, a version, or what is wrong with the arguments.
+#[derive(Debug)]
+pub struct Answered {
+    /// The exit code.
+    pub code: u8,
+    /// Why the answer could not be written.
+    pub lost: Option<String>,
+}
+
+/// What was typed.
+///
+/// # Errors
+///
+/// Where it was no command: it has been answered then.
+pub fn typed<A: Parser>() -> Result<A, Answered> {
+    A::try_parse().map_err(|error| match error.print() {
+        Err(lost) if !error.use_stderr() => {
+            let lost = format!("could not write to the standard output: {lost}");
+            Answered { code: 5, lost: Some(lost) }
+        }
+        _ => Answered { code: u8::try_from(error.exit_code()).unwrap_or(2), lost: None },
+    })
 }
 
 #[cfg(test)]

@@ -20,13 +20,12 @@ mod silences;
 mod stored;
 mod sums;
 mod tcp;
+mod text;
 mod throughput;
 
 pub use asked::{AskedRate, AskedTcp, AskedTrial, AskedUdp};
 pub(crate) use claim::bounded;
-pub use claim::{
-    COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, TEXT_MAX, read, read_back, spoken,
-};
+pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, TEXT_MAX, read, read_back};
 pub use host::{HostCounts, HostFacts};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
 pub use probes::{ClockOffset, FollowUp, Marks, ProbeCounts, ReflectorCounts, Timestamping};
@@ -37,4 +36,5 @@ pub use silences::{SILENCE_MIN, SILENCES_MAX, Silence, Silences, SilencesBeyond}
 pub use tcp::{
     TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts, TcpSample, TcpSenderCounts, TcpStreamOctets,
 };
+pub use text::{is_control, plain, sets_direction, spoken};
 pub use throughput::{ThroughputEvidence, TransitBlock, TransitFit, TransitSample};

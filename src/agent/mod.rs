@@ -3,7 +3,7 @@
 mod connection;
 
 use crate::account::HostCounts;
-use crate::account::HostFacts;
+use crate::account::{HostFacts, plain};
 use crate::cli::AgentArgs;
 use crate::clock::{Agent, Stamp};
 use crate::dataplane::far::{FarTrial, Port};
@@ -97,7 +97,9 @@ pub fn main(args: &AgentArgs) -> ExitCode {
                 return fail(&format!("cannot listen on {listen}: {error}. {advice}"), 4);
             }
         };
-        print(&agent.introduction());
+        if let Err(error) = print(&agent.introduction()) {
+            return fail(&error.to_string(), 5);
+        }
         agent.serve(ended()).await;
         ExitCode::SUCCESS
     })
@@ -398,7 +400,9 @@ impl Loop {
                     let age = Span::from_nanos(wall_ns.saturating_sub(saved_ns));
                     self.session.restore(now, record, age);
                 }
-                Err(error) => tracing::warn!(%name, %error, "a record in --state is left alone"),
+                Err(error) => {
+                    tracing::warn!(name = plain(&name), %error, "a record in --state is left alone")
+                }
             }
         }
     }

@@ -1,9 +1,16 @@
 //! The agent's executable: arguments in, exit code out.
 
-use clap::Parser as _;
+use linkqual::cli::{Answered, typed};
+use linkqual::io::{files::say, log};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    linkqual::io::log::start("info");
-    linkqual::agent::main(&linkqual::cli::AgentArgs::parse())
+    log::start("info");
+    match typed() {
+        Ok(args) => linkqual::agent::main(&args),
+        Err(Answered { code, lost }) => {
+            lost.iter().for_each(|why| say(&format!("error: {why}")));
+            ExitCode::from(code)
+        }
+    }
 }

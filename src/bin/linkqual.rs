@@ -1,14 +1,20 @@
 //! The driver's executable: arguments in, exit code out.
 
-use clap::Parser as _;
-use linkqual::cli::{DriverArgs, DriverCommand};
-use linkqual::io::log;
+use linkqual::cli::{Answered, DriverArgs, DriverCommand, typed};
+use linkqual::io::{files::say, log};
 use linkqual::{demo, driver};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     log::start("warn");
-    driver::exit(match &DriverArgs::parse().command {
+    let args: DriverArgs = match typed() {
+        Ok(args) => args,
+        Err(Answered { code, lost }) => {
+            lost.iter().for_each(|why| say(&format!("error: {why}")));
+            return ExitCode::from(code);
+        }
+    };
+    driver::exit(match &args.command {
         DriverCommand::Keygen(args) => driver::keygen(args),
         DriverCommand::Check(args) => driver::check(args),
         DriverCommand::Run(args) => driver::run(args),

@@ -53,14 +53,14 @@ pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
     let (egress, watched) = (Egress::default(), !args.output.quiet);
     let job = SiteJob { place: 0, agent, egress, identity, agent_key, watched };
     let mut results = Results::open(plan, None, output)?;
-    let report = runtime()?.block_on(async {
+    let (report, saved) = runtime()?.block_on(async {
         match conduct(job, &mut results, &mut interrupts()).await {
             Err(Error::Interrupted) if results.has_evidence() => {}
             conducted => conducted?,
         }
-        results.conclude()
+        Ok::<_, Error>(results.conclude())
     })?;
-    Ok(show(&report, &args.output))
+    show(&report, saved, &args.output)
 }
 
 /// What a modest migration asks of its line.

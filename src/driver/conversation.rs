@@ -440,7 +440,10 @@ impl<'a> Conductor<'a> {
         }
         let step = self.campaign.handle_outcome(run);
         let site_run = self.site_run();
-        self.results.save(site_run, self.campaign.is_complete())?;
+        if let Err(error) = self.results.save(site_run, self.campaign.is_complete()) {
+            // What is measured is not given up for that: there is the standard output too.
+            self.progress.say(&format!("warning: {error}. The run goes on, and tries again later"));
+        }
         self.take(step)
     }
 

@@ -68,11 +68,17 @@ pub enum Error {
     Interrupted,
 }
 
+/// The exit code of output that could not be written.
+const LOST: u8 = 5;
+
 impl Error {
-    /// 2 where the user must change what was asked, 4 where nothing could be run.
+    /// 2 where the user must change what was asked, 4 where nothing could be run, 5 where output was
+    /// lost.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
+            Self::Key(KeyFileError::Unwritten { .. }) => LOST,
+            Self::Output(output) if output.is_lost() => LOST,
             Self::Key(_)
             | Self::Output(_)
             | Self::Input(_)

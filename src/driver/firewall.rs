@@ -44,7 +44,7 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
         }
     };
     if !hosts.endpoints.is_empty() {
-        print(&text);
+        print(&text)?;
     }
     // What is known of the other sites is told all the same.
     unknown.iter().for_each(|error| say(&format!("error: {error}")));
@@ -84,11 +84,11 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
     let identity = Identity::new(&read_secret(&plan.key)?);
     let mut passed = true;
     for site in &plan.sites {
-        print(&format!("{} ({})\n", site.name, site.agent));
+        print(&format!("{} ({})\n", site.name, site.agent))?;
         let agents = match distinct_addresses(&site.agent).await {
             Ok(agents) => agents,
             Err(error) => {
-                print(&format!("  BLOCKED  name       {error}\n"));
+                print(&format!("  BLOCKED  name       {error}\n"))?;
                 passed = false;
                 continue;
             }
@@ -99,7 +99,7 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
         let target = Target { agent, egress: egress_of(plan), identity, agent_key };
         for Step { what, passes, seen } in check(&target).await {
             let mark = if passes { "passes " } else { "BLOCKED" };
-            print(&format!("  {mark}  {what:<10} {seen}\n"));
+            print(&format!("  {mark}  {what:<10} {seen}\n"))?;
             passed &= passes;
         }
     }

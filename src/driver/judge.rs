@@ -43,8 +43,9 @@ pub fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
             report.judge(&question).map_err(unreadable)?;
         }
     }
-    if let Some(mut output) = create(&args.output)? {
-        save(&mut output, &report)?;
-    }
-    Ok(show(&report, &args.output))
+    let saved = match create(&args.output)? {
+        Some(mut output) => save(&mut output, &report),
+        None => Ok(()),
+    };
+    show(&report, saved, &args.output)
 }

@@ -20,6 +20,7 @@ pub use planning::run;
 pub use results::Results;
 pub use runtime::{interrupts, runtime};
 
+use crate::account::plain;
 use crate::cli::{CheckArgs, KeygenArgs, PlanCommand};
 use crate::io::files::{print, say};
 use crate::io::key::generate;
@@ -32,7 +33,7 @@ pub fn exit(result: Result<ExitCode, Error>) -> ExitCode {
     result.unwrap_or_else(|error| {
         // A plan's faults are told together, a line each.
         for line in error.to_string().lines() {
-            say(&format!("error: {line}"));
+            say(&format!("error: {}", plain(line)));
         }
         ExitCode::from(error.exit_code())
     })
@@ -50,7 +51,7 @@ pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
         "{path} is secret: it stays on this host, readable by its owner alone.\n\
          {path}.pub is for the other end: {}\n",
         line.key()
-    ));
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use crate::cli::OutputArgs;
-use crate::io::files::{Output, print};
+use crate::io::files::{Output, print, say};
 use crate::report::{Report, text};
 use crate::verdict::Verdict;
 use std::process::ExitCode;
@@ -16,10 +16,28 @@ pub fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
     Ok(args.out.as_deref().map(Output::create).transpose()?)
 }
 
-/// Prints the report as it was asked for; its exit code.
-pub fn show(report: &Report, args: &OutputArgs) -> ExitCode {
-    print(&if args.json { report.to_json() } else { text(report) });
-    exit_code(report.verdict)
+/// Prints the report as it was asked for; the exit code of its verdict. Where it could not be
+/// `saved`, or cannot be printed, the verdict goes to the standard error.
+///
+/// # Errors
+///
+/// Where it is not saved or printed.
+pub fn show(
+    report: &Report,
+    saved: Result<(), Error>,
+    args: &OutputArgs,
+) -> Result<ExitCode, Error> {
+    let printed = print(&if args.json { report.to_json() } else { text(report) });
+    let lost = match (saved, printed.map_err(Error::from)) {
+        (Ok(()), Ok(())) => return Ok(exit_code(report.verdict)),
+        (Err(first), Err(second)) => {
+            say(&format!("error: {first}"));
+            second
+        }
+        (Err(lost), Ok(())) | (Ok(()), Err(lost)) => lost,
+    };
+    say(&format!("verdict: {}", report.verdict));
+    Err(lost)
 }
 
 const fn code(verdict: Verdict) -> u8 {

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::running::run_plan;
+use crate::account::plain;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
 use crate::forecast::{self, Forecast};
 use crate::io::files::{print, read_text, say, write_new};
@@ -55,7 +56,7 @@ pub(super) fn read_plan(path: &Path) -> Result<(Plan, PlanRecord), Error> {
 
 /// A report tells the file's name as far as it can be printed.
 fn record_of(path: &Path, sha256: String, text: String) -> PlanRecord {
-    let file = path.display().to_string().chars().filter(|c| !c.is_control()).collect();
+    let file = plain(&path.display().to_string());
     PlanRecord { file, sha256, text: Some(text) }
 }
 
@@ -81,7 +82,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Error> {
 pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
     let Loaded { plan, assumptions, .. } = load(&args.plan)?;
     let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
-    print(&forecast::text(&plan, &forecast, &assumptions));
+    print(&forecast::text(&plan, &forecast, &assumptions))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,7 +94,7 @@ pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
 pub(super) fn init(args: &PlanInitArgs) -> Result<ExitCode, Error> {
     match &args.file {
         Some(path) => write_new(path, SAMPLE)?,
-        None => print(SAMPLE),
+        None => print(SAMPLE)?,
     }
     Ok(ExitCode::SUCCESS)
 }

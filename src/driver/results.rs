@@ -74,12 +74,12 @@ impl Results {
     ///
     /// # Errors
     ///
-    /// Where the files cannot be written.
+    /// Where the files cannot be written now; they are written again later.
     pub(super) fn save(&mut self, site_run: SiteRun, is_complete: bool) -> Result<(), Error> {
         self.site_runs.push(site_run);
         let before = self.complete;
         self.complete &= is_complete;
-        let saved = self.write().map(drop);
+        let (_, saved) = self.write();
         self.complete = before;
         self.site_runs.pop();
         saved
@@ -127,21 +127,16 @@ impl Results {
         self.site_runs.iter().any(|site_run| site_run.evidence.trials.iter().any(ran))
     }
 
-    /// The report of all that was found out, written.
-    ///
-    /// # Errors
-    ///
-    /// Where the files cannot be written.
-    pub fn conclude(mut self) -> Result<Report, Error> {
+    /// The report of all that was found out, and whether it could be written.
+    #[must_use]
+    pub fn conclude(mut self) -> (Report, Result<(), Error>) {
         self.write()
     }
 
-    fn write(&mut self) -> Result<Report, Error> {
+    fn write(&mut self) -> (Report, Result<(), Error>) {
         let report = self.report();
-        if let Some(output) = &mut self.output {
-            save(output, &report)?;
-        }
-        Ok(report)
+        let saved = self.output.as_mut().map_or(Ok(()), |output| save(output, &report));
+        (report, saved)
     }
 
     fn report(&self) -> Report {

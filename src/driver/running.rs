@@ -36,7 +36,7 @@ pub(super) fn run_plan(
     let keys = keys.collect::<Result<Vec<PublicKey>, Error>>()?;
     let mut results = Results::open(plan, file, create(args)?)?;
     results.note(notes);
-    let report = runtime()?.block_on(async {
+    let (report, saved) = runtime()?.block_on(async {
         let mut interrupts = interrupts();
         let mut first_error = None;
         let sites = keys.len();
@@ -44,7 +44,7 @@ pub(super) fn run_plan(
             let result = run_site(place, agent_key, &identity, &mut results, &mut interrupts, args);
             match result.await {
                 Ok(()) => {}
-                Err(error @ (Error::Output(_) | Error::Interrupted)) => {
+                Err(error @ Error::Interrupted) => {
                     (place + 1..sites).for_each(|rest| results.miss(rest, None, "interrupted"));
                     first_error.get_or_insert(error);
                     break;
@@ -53,13 +53,11 @@ pub(super) fn run_plan(
             }
         }
         match first_error {
-            Some(error) if !results.has_evidence() || matches!(error, Error::Output(_)) => {
-                Err(error)
-            }
-            _ => results.conclude(),
+            Some(error) if !results.has_evidence() => Err(error),
+            _ => Ok(results.conclude()),
         }
     })?;
-    Ok(show(&report, args))
+    show(&report, saved, args)
 }
 
 /// What this host cannot send is found out before anything is loaded.

@@ -3,6 +3,7 @@
 
 use super::text::spoken;
 use super::{Forecast, Site};
+use crate::account::plain;
 use crate::direction::Direction;
 use crate::method::trials::TRIAL_OVERHEAD;
 use crate::plan::{Link, Offer, Plan};
@@ -211,7 +212,7 @@ pub fn nft(plan: &Plan, forecast: &Forecast, hosts: &FirewallHosts) -> String {
     for endpoint in &hosts.endpoints {
         let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
         let idle = control_idle(site).secs_up();
-        let name: String = name.chars().filter(|c| !c.is_control()).collect();
+        let name = plain(name);
         line!(
             out,
             "        # {name}: TCP state should outlast {idle} s, UDP state {} s",

@@ -1,9 +1,12 @@
 //! The files that a run reads and leaves, and what is said on the terminal.
 
+pub use super::bad_output::BadOutput;
+
+use rand::{TryRng as _, rngs};
 use sha2::{Digest as _, Sha256};
 use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The record's name in the output folder.
@@ -23,28 +26,6 @@ pub struct Output {
     saved: bool,
 }
 
-/// The output cannot be written there.
-#[derive(Debug, thiserror::Error)]
-pub enum BadOutput {
-    /// Another run's report is there.
-    #[error("{0} exists: it is another run's report. Give an --out of its own to each run")]
-    Exists(PathBuf),
-    /// A file of that name is there.
-    #[error("{0} exists, and is not overwritten. Name another file")]
-    Named(PathBuf),
-    /// Another process keeps its texts there.
-    #[error("{0} is in use by another process. Give a --state of its own to each agent")]
-    Taken(PathBuf),
-    /// The system says no.
-    #[error("cannot write {path}: {source}")]
-    Unwritable {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
 impl Output {
     /// Makes `folder` and the record's file in it.
     ///
@@ -56,16 +37,18 @@ impl Output {
             |path: &Path, source| BadOutput::Unwritable { path: path.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
         let record = folder.join(RECORD);
-        match OpenOptions::new().write(true).create_new(true).open(&record) {
-            Ok(_) => Ok(Self { folder: folder.to_owned(), saved: false }),
+        // Made on success alone: dropped, it removes the record.
+        let output = || Self { folder: folder.to_owned(), saved: false };
+        let error = match OpenOptions::new().write(true).create_new(true).open(&record) {
+            Ok(_) => return Ok(output()),
+            Err(error) => error,
+        };
+        match std::fs::symlink_metadata(&record) {
             // A run that was killed before it had a record left an empty one.
-            Err(_) if std::fs::metadata(&record).is_ok_and(|file| file.len() == 0) => {
-                Ok(Self { folder: folder.to_owned(), saved: false })
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(BadOutput::Exists(record))
-            }
-            Err(source) => Err(unwritable(&record, source)),
+            Ok(there) if there.is_file() && there.len() == 0 => Ok(output()),
+            Ok(there) if there.is_file() => Err(BadOutput::Exists(record)),
+            Ok(_) => Err(BadOutput::NotRegular(record)),
+            Err(_) => Err(unwritable(&record, error)),
         }
     }
 
@@ -86,7 +69,7 @@ impl Output {
     ///
     /// Where it cannot be written; the one before it stands.
     pub fn save(&self, name: &str, text: &str) -> Result<(), BadOutput> {
-        replace(&self.folder, name, text, &mut OpenOptions::new())
+        replace(&self.folder, name, text, MODE_SHARED)
     }
 }
 
@@ -128,11 +111,20 @@ impl StateDir {
             |path: &Path, source| BadOutput::Unwritable { path: path.to_owned(), source };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|source| unwritable(folder, source))?;
+        let place = std::fs::metadata(folder).map_err(|source| unwritable(folder, source))?;
+        let mode = place.permissions().mode() & 0o7777;
+        if mode & MODE_OTHERS_WRITE != 0 {
+            return Err(BadOutput::Exposed { path: folder.to_owned(), mode });
+        }
         let path = folder.join(".lock");
-        let file = private(OpenOptions::new().write(true).create(true).truncate(false)).open(&path);
-        let lock = file.map_err(|source| unwritable(&path, source))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(MODE_PRIVATE);
+        let lock = open_regular(&path, &mut options).map_err(|source| unwritable(&path, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Ok(()) => {
+                remove_drafts(folder);
+                Ok(Self { folder: folder.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(BadOutput::Taken(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(unwritable(&path, source)),
         }
@@ -160,7 +152,7 @@ impl StateDir {
     }
 
     fn read_one(&self, name: &str) -> io::Result<String> {
-        let file = File::open(self.path(name))?;
+        let file = open_regular(&self.path(name), OpenOptions::new().read(true))?;
         if TEXT_MAX < file.metadata()?.len() {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
@@ -178,7 +170,7 @@ impl StateDir {
     ///
     /// Where it cannot be written; what was there before stands.
     pub fn keep(&self, name: &str, text: &str) -> Result<(), BadOutput> {
-        replace(&self.folder, &format!("{name}{SUFFIX}"), text, private(&mut OpenOptions::new()))
+        replace(&self.folder, &format!("{name}{SUFFIX}"), text, MODE_PRIVATE)
     }
 
     /// Forgets `name`; true where there was something to forget.
@@ -192,26 +184,59 @@ impl StateDir {
 }
 
 /// Readable and writable by the owner alone.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options.mode(0o600)
+const MODE_PRIVATE: u32 = 0o600;
+
+/// Readable by all whom the umask does not keep out.
+const MODE_SHARED: u32 = 0o666;
+
+/// The permission bits by which others than the owner could plant files in a folder.
+const MODE_OTHERS_WRITE: u32 = 0o022;
+
+/// What every draft's name ends in; it begins with a dot.
+const DRAFT: &str = ".draft";
+
+/// Opens the regular file `path`, and nothing else: no link is followed, and a pipe or a device
+/// that has its name is not waited for.
+fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
 }
 
 /// Writes the file `name` in `folder`, whole or not at all.
-fn replace(
-    folder: &Path,
-    name: &str,
-    text: &str,
-    options: &mut OpenOptions,
-) -> Result<(), BadOutput> {
+///
+/// The draft has a name that nobody can foresee, and is made new, so that nothing that was planted
+/// in the folder is written to. The file itself is replaced by renaming, which follows no link.
+fn replace(folder: &Path, name: &str, text: &str, mode: u32) -> Result<(), BadOutput> {
     let path = folder.join(name);
-    let draft = folder.join(format!(".{name}.draft"));
-    let mut write = || {
-        let mut file = options.write(true).create(true).truncate(true).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &path)
+    let write = || {
+        let mut unforeseen = [0; 8];
+        rngs::SysRng.try_fill_bytes(&mut unforeseen).map_err(io::Error::other)?;
+        let draft = format!(".{name}.{:016x}{DRAFT}", u64::from_ne_bytes(unforeseen));
+        let draft = folder.join(draft);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        written.and_then(|()| std::fs::rename(&draft, &path)).inspect_err(|_| {
+            // The error that led here is the one to report.
+            _ = std::fs::remove_file(&draft);
+        })
     };
-    write().map_err(|source| BadOutput::Unwritable { path, source })
+    write().map_err(|source| BadOutput::Unwritten { path, source })
+}
+
+/// Removes the drafts that a process left which was killed while it wrote.
+fn remove_drafts(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.take(FILES_MAX).flatten() {
+        let name = entry.file_name();
+        let is_draft =
+            name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(DRAFT));
+        if is_draft {
+            _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// A text that was read, and its fingerprint.
@@ -274,23 +299,30 @@ pub fn read_text(path: &Path, octets_max: u64) -> Result<TextFile, BadInput> {
     Ok(TextFile { text, sha256 })
 }
 
-/// Writes `text` to the new file `path`.
+/// Writes `text` to the new file `path`; nothing is left there where that fails.
 ///
 /// # Errors
 ///
 /// Where it exists, or cannot be written.
 pub fn write_new(path: &Path, text: &str) -> Result<(), BadOutput> {
-    let unwritable = |source| BadOutput::Unwritable { path: path.to_owned(), source };
-    let mut file = File::create_new(path).map_err(|error| match error.kind() {
+    let mut file = File::create_new(path).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => BadOutput::Named(path.to_owned()),
-        _ => unwritable(error),
+        _ => BadOutput::Unwritable { path: path.to_owned(), source },
     })?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unwritable)
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
+        _ = std::fs::remove_file(path);
+        BadOutput::Unwritten { path: path.to_owned(), source }
+    })
 }
 
-/// Writes a result to the standard output. Whoever reads it may have gone: that is no error.
-pub fn print(text: &str) {
-    _ = io::stdout().lock().write_all(text.as_bytes());
+/// Writes a result to the standard output.
+///
+/// # Errors
+///
+/// Where it is full, or whoever read it has gone: nobody heard the result.
+pub fn print(text: &str) -> Result<(), BadOutput> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(BadOutput::Stdout)
 }
 
 /// Writes talk to the standard error.
@@ -307,7 +339,12 @@ pub fn is_watched() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::symlink;
+
+    fn make_fifo(path: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.is_ok_and(|status| status.success()), "a pipe at {}", path.display());
+    }
 
     #[test]
     fn a_report_is_never_overwritten_by_another_run() {
@@ -369,7 +406,7 @@ mod tests {
         state_dir.keep("a", "1").expect("writable");
         state_dir.keep("a", "2").expect("writable");
         state_dir.keep("b", "3").expect("writable");
-        std::fs::write(path.join(".c.json.draft"), "cut short").expect("writable");
+        std::fs::write(path.join(".c.json.0123456789abcdef.draft"), "cut short").expect("writable");
         std::fs::write(path.join("d.json"), [0xff]).expect("writable");
         assert!(state_dir.forget("b") && !state_dir.forget("b"));
         drop(state_dir);
@@ -377,9 +414,103 @@ mod tests {
         let texts: Vec<_> =
             kept.iter().map(|(name, text)| (&name[..], text.as_deref().ok())).collect();
         assert_eq!(texts, [("a", Some("2")), ("d", None)]);
+        let names = std::fs::read_dir(&path).expect("a folder").count();
+        assert_eq!(names, 3, "a.json, d.json and .lock: drafts of the dead are removed");
         for (path, mode) in [(path.join("a.json"), 0o600), (path, 0o700)] {
             let metadata = std::fs::metadata(path).expect("there");
             assert_eq!(metadata.permissions().mode() & 0o777, mode);
         }
+    }
+
+    /// What another user could plant in the place of any file that is written: nothing is written
+    /// to it, and nothing waits for it.
+    #[test]
+    fn what_was_planted_in_the_place_of_an_output_is_never_written_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (victim, out) = (folder.path().join("victim"), folder.path().join("out"));
+        let check = || assert_eq!(std::fs::read_to_string(&victim).expect("there"), "");
+        std::fs::write(&victim, "").expect("writable");
+        std::fs::create_dir(&out).expect("writable");
+        for name in [".report.json.draft", ".report.txt.draft", TEXT, ROWS] {
+            symlink(&victim, out.join(name)).expect("writable");
+        }
+        let mut output = Output::create(&out).expect("the record's own place is free");
+        output.save_record("{}").expect("writable");
+        output.save(TEXT, "PASS").expect("a link is replaced, not followed");
+        output.save(ROWS, "row").expect("a link is replaced, not followed");
+        check();
+        assert!(std::fs::symlink_metadata(out.join(TEXT)).expect("there").is_file());
+        let record = |name: &str| {
+            let out = folder.path().join(name);
+            std::fs::create_dir(&out).expect("writable");
+            (out.join(RECORD), out)
+        };
+        let (planted, out) = record("linked");
+        symlink(&victim, &planted).expect("writable");
+        assert!(
+            matches!(Output::create(&out), Err(BadOutput::NotRegular(path)) if path == planted)
+        );
+        check();
+        let (planted, out) = record("piped");
+        make_fifo(&planted);
+        assert!(matches!(Output::create(&out), Err(BadOutput::NotRegular(_))));
+        symlink(&victim, folder.path().join("plan.toml")).expect("writable");
+        let named = write_new(&folder.path().join("plan.toml"), "text");
+        assert!(matches!(named, Err(BadOutput::Named(_))));
+        check();
+    }
+
+    #[test]
+    fn a_state_directory_takes_no_link_and_no_pipe_for_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (victim, state) = (folder.path().join("victim"), folder.path().join("state"));
+        std::fs::write(&victim, "secret").expect("writable");
+        let state_dir = StateDir::open(&state).expect("writable");
+        symlink(&victim, state.join("a.json")).expect("writable");
+        make_fifo(&state.join("b.json"));
+        let kept = state_dir.read();
+        assert!(kept.len() == 2 && kept.iter().all(|(_, text)| text.is_err()), "{kept:?}");
+        state_dir.keep("a", "1").expect("a link is replaced, not followed");
+        assert_eq!(std::fs::read_to_string(&victim).expect("there"), "secret");
+        drop(state_dir);
+        std::fs::remove_file(state.join(".lock")).expect("there");
+        symlink(folder.path().join("new"), state.join(".lock")).expect("writable");
+        assert!(matches!(StateDir::open(&state), Err(BadOutput::Unwritable { .. })));
+        assert!(!folder.path().join("new").exists());
+        std::fs::remove_file(state.join(".lock")).expect("there");
+        make_fifo(&state.join(".lock"));
+        assert!(matches!(StateDir::open(&state), Err(BadOutput::Unwritable { .. })));
+    }
+
+    #[test]
+    fn a_state_directory_that_others_can_write_to_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (mode, is_right) in [(0o700, true), (0o750, true), (0o770, false), (0o1777, false)] {
+            let open = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), open).expect("it is this test's");
+            match StateDir::open(folder.path()) {
+                Ok(_) => assert!(is_right, "{mode:o}"),
+                Err(error) => {
+                    assert!(!is_right && error.to_string().contains("chmod 700"), "{error}")
+                }
+            }
+        }
+    }
+
+    /// `/dev/full` in the place of each: the system takes nothing.
+    #[test]
+    fn what_is_lost_for_lack_of_space_is_told_apart_from_a_wrong_place() {
+        let lost = BadOutput::Stdout(io::ErrorKind::StorageFull.into());
+        assert!(lost.is_lost());
+        let wrong = Output::create(Path::new("/proc/nothing/here")).expect_err("not writable");
+        assert!(!wrong.is_lost());
+        let folder = tempfile::tempdir().expect("a folder");
+        let output = Output::create(folder.path()).expect("writable");
+        std::fs::create_dir(folder.path().join("taken")).expect("writable");
+        std::fs::write(folder.path().join("taken/by"), "another").expect("writable");
+        let unwritten = output.save("taken", "text").expect_err("a folder is there");
+        assert!(unwritten.is_lost(), "{unwritten}");
+        let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 2, "no draft is left beside the record and that folder");
     }
 }

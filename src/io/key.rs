@@ -115,7 +115,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), KeyFileError> {
     })?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
         discard(path);
-        KeyFileError::Unwritable { path: path.to_owned(), source }
+        KeyFileError::Unwritten { path: path.to_owned(), source }
     })
 }
 
@@ -155,6 +155,14 @@ pub enum KeyFileError {
     /// The file cannot be created or written.
     #[error("{}: cannot be written: {source}", .path.display())]
     Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file was created, and could not be written, such as for lack of space.
+    #[error("{}: could not be written: {source}", .path.display())]
+    Unwritten {
         /// The file.
         path: PathBuf,
         /// The system's reason.

@@ -1,6 +1,7 @@
 //! The hands: everything that touches sockets, clocks, files and signals. Decides nothing.
 #![expect(clippy::disallowed_types, reason = "this is the one floor that touches the world")]
 
+mod bad_output;
 pub mod channel;
 pub mod clock;
 pub mod egress;

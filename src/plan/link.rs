@@ -1,6 +1,7 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
 use super::{CongestionControl, Dscp, LoadKind, PROBES_PER_SECOND, Requirements};
+use crate::account::is_control;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::units::{BitRate, PacketRate, Ratio, Span};
@@ -19,7 +20,7 @@ pub const CIRCUIT_LEN_MAX: usize = 128;
 #[must_use]
 pub fn is_circuit(name: &str) -> bool {
     let len = name.chars().count();
-    (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(char::is_control)
+    (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(is_control)
 }
 
 /// How long an idle link is probed where nothing else is said.

@@ -4,7 +4,7 @@
 use super::date::wall_ns;
 use super::record::{FORMAT, Report, SiteRecord, TrialRecord};
 use super::v2::{self, FORMAT as FORMAT_BEFORE};
-use crate::account::{Fact as _, Outcome, SUM_MAX, bounded};
+use crate::account::{Fact as _, Outcome, SUM_MAX, bounded, plain, sets_direction, spoken};
 use crate::flow::{Evidence, TrialRun};
 use crate::plan::Trial;
 use serde_json::Value;
@@ -43,19 +43,20 @@ impl Report {
         if TEXT_MAX < text.len() {
             return Err(Unreadable::TooLong(text.len()));
         }
-        let not_a_report = |error: serde_json::Error| Unreadable::NotAReport(error.to_string());
-        let any: Value = serde_json::from_str(text).map_err(not_a_report)?;
+        let not_a_report =
+            |error: serde_json::Error| Unreadable::NotAReport(spoken(&error.to_string()));
+        let mut any: Value = serde_json::from_str(text).map_err(not_a_report)?;
         match any.get("format").and_then(Value::as_str) {
             Some(v2::FORMAT) => {
-                printable(&any)?;
+                printable(&mut any)?;
                 v2::convert(serde_json::from_value(any).map_err(not_a_report)?)
                     .map_err(|error| bad(error.to_string()))
             }
             Some(format) if format != FORMAT => {
-                Err(Unreadable::OtherFormat(format.chars().take(64).collect()))
+                Err(Unreadable::OtherFormat(plain(format).chars().take(64).collect()))
             }
             _ => {
-                printable(&any)?;
+                printable(&mut any)?;
                 let links = any.get("links").unwrap_or(&Value::Null);
                 bounded("", links, SUM_MAX, Some(FIGURES))
                     .map_err(|error| bad(error.to_string()))?;
@@ -79,25 +80,33 @@ fn agree(report: &Report) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// Whether no text in `report` writes more than itself on a terminal, but for the plan's own text,
-/// which is never shown.
-fn printable(report: &Value) -> Result<(), Unreadable> {
-    fn check(value: &Value) -> Result<(), Unreadable> {
+/// Takes from every text in `report` what sets the direction of text, which earlier releases let
+/// into names; refuses control characters, which no release ever wrote. The plan's own text, which
+/// is never shown, stays as it is.
+fn printable(report: &mut Value) -> Result<(), Unreadable> {
+    fn clean(value: &mut Value) -> Result<(), Unreadable> {
         match value {
             Value::String(text) if text.contains(char::is_control) => {
                 Err(bad(format!("{text:?} has control characters, and no report has")))
             }
-            Value::Array(values) => values.iter().try_for_each(check),
-            Value::Object(fields) => fields.values().try_for_each(check),
+            Value::String(text) => {
+                if text.contains(sets_direction) {
+                    *text = plain(text);
+                }
+                Ok(())
+            }
+            Value::Array(values) => values.iter_mut().try_for_each(clean),
+            Value::Object(fields) => fields.values_mut().try_for_each(clean),
             _ => Ok(()),
         }
     }
-    let Value::Object(fields) = report else { return check(report) };
-    fields.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
+    let Value::Object(fields) = report else { return clean(report) };
+    fields.iter_mut().try_for_each(|(key, value)| match (key.as_str(), value) {
         ("plan", Value::Object(plan)) => {
-            plan.iter().filter(|(key, _)| *key != "text").try_for_each(|(_, value)| check(value))
+            let mut fields = plan.iter_mut().filter(|(key, _)| *key != "text");
+            fields.try_for_each(|(_, value)| clean(value))
         }
-        _ => check(value),
+        (_, value) => clean(value),
     })
 }
 

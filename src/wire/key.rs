@@ -19,6 +19,7 @@
 //! Never computes with a key: the public key of a secret one is found in `io`. Never puts octets of
 //! a secret key into an error or a debug print.
 
+use crate::account::is_control;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
@@ -211,14 +212,14 @@ impl KeyLine {
     ///
     /// # Errors
     ///
-    /// A comment of more than [`COMMENT_CHARS_MAX`] characters, or with a control character.
+    /// A comment of more than [`COMMENT_CHARS_MAX`] characters, or with a control or direction character.
     pub fn new(key: PublicKey, comment: &str) -> Result<Self, MalformedKey> {
         let comment = comment.trim_matches(BLANKS);
         let chars = comment.chars().count();
         if COMMENT_CHARS_MAX < chars {
             return Err(MalformedKey::CommentTooLong { chars });
         }
-        if let Some(control) = comment.chars().find(|c| c.is_control()) {
+        if let Some(control) = comment.chars().find(|c| is_control(*c)) {
             return Err(MalformedKey::CommentControl { control });
         }
         Ok(Self { key, comment: comment.to_owned() })

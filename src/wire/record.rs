@@ -3,7 +3,7 @@
 //!
 //! It holds counts alone: no secret of a trial, which is over, and no address.
 
-use crate::account::{Claim, SenderCounts};
+use crate::account::{Claim, SenderCounts, spoken};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, RunId};
 use crate::wire::key::{PublicKey, SPKI_LEN};
@@ -66,7 +66,7 @@ impl Record {
     ///
     /// Says what is wrong with it; never panics.
     pub fn parse(text: &str) -> Result<(Self, u64), MalformedRecord> {
-        let malformed = |why: String| MalformedRecord(why);
+        let malformed = |why: String| MalformedRecord(spoken(&why));
         let document: Document =
             serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
         let Document { format, run, key, who, saved_ns, closings, account } = document;
@@ -77,6 +77,7 @@ impl Record {
         let spki = STANDARD.decode(&key).ok().filter(|spki| spki.len() == SPKI_LEN);
         let owner = spki.and_then(|spki| PublicKey::from_spki(&spki).ok());
         let owner = owner.ok_or_else(|| malformed("its key is none".to_owned()))?;
+        let who = spoken(&who);
         Ok((Self { run, owner, who, closings, account }, saved_ns))
     }
 }

@@ -3,6 +3,7 @@
 use super::draft::{Draft, Half};
 use super::fault::{Place, nearest};
 use super::raw::{Given, Maybe, RawDriver, RawSite, RawSites, SITES_MAX, value};
+use crate::account::is_control;
 use crate::plan::{Host, Near, PORT, Site};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -58,7 +59,7 @@ pub(super) fn sites(draft: &mut Draft<'_>, raw: &Maybe<RawSites>) -> Vec<Site> {
 }
 
 fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
-    let is_allowed = |c: char| !c.is_control() && !c.is_whitespace();
+    let is_allowed = |c: char| !is_control(c) && !c.is_whitespace();
     if !(1..=NAME_LEN_MAX).contains(&name.chars().count()) || !name.chars().all(is_allowed) {
         let what =
             format!("not a site's name: 1 to {NAME_LEN_MAX} printable characters without a space");

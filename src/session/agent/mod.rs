@@ -15,7 +15,7 @@ mod run;
 
 mod state;
 
-use crate::account::spoken;
+use crate::account::{plain, spoken};
 use crate::clock::{Agent, Stamp};
 use crate::framing::Framing;
 use crate::plan::Trial;
@@ -155,7 +155,8 @@ impl Session {
     }
 
     fn note(&mut self, text: String) {
-        self.actions.push_back(Action::Note(text));
+        // A driver can have put its own words into it.
+        self.actions.push_back(Action::Note(plain(&text)));
     }
 
     fn fault(&mut self, now: Stamp<Agent>, connection: ConnectionId, reason: &str) {

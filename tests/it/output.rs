@@ -1,0 +1,169 @@
+//! Nobody hears: what becomes of a result that cannot be written. Each command of both programs is
+//! run with a standard output that takes nothing, and with one that nobody reads.
+
+use crate::support::{Agent, Keys, PATIENCE, Program, linkqual};
+use std::fs::{self, File, OpenOptions};
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
+const SOUND: &str = include_str!("golden/v3/sound.json");
+
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+/// The end of a pipe that nobody reads.
+fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[track_caller]
+fn lost(command: &mut Command) -> String {
+    let mut said = String::new();
+    for (out, why) in [(Stdio::from(full()), "No space left"), (unread(), "Broken pipe")] {
+        let Output { status, stderr, .. } =
+            command.stdin(Stdio::null()).stdout(out).output().unwrap();
+        said = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(5), "{command:?}: {said}");
+        let told = format!("error: could not write to the standard output: {why}");
+        assert!(said.contains(&told) && !said.contains("panicked"), "{command:?}: {said}");
+    }
+    said
+}
+
+fn plan(keys: &Keys) -> std::path::PathBuf {
+    let path = keys.path("plan.toml");
+    let text = "[driver]\nkey = 'driver'\n[sites.far]\nagent = '127.0.0.1:9'\n\
+                key = 'agent.pub'\n[[test]]\nkind = 'idle'\n";
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn help_and_versions_that_nobody_hears_are_told() {
+    for args in [&["--help"][..], &["--version"], &["check", "--help"], &["help", "plan"]] {
+        lost(linkqual().args(args));
+    }
+    lost(Command::new(AGENT).arg("--help"));
+    lost(Command::new(AGENT).arg("--version"));
+}
+
+#[test]
+fn a_plan_or_a_report_that_nobody_hears_is_told() {
+    let keys = Keys::of("alice");
+    let (plan, report) = (plan(&keys), keys.path("report.json"));
+    fs::write(&report, SOUND).unwrap();
+    lost(linkqual().args(["plan", "init"]));
+    lost(linkqual().args(["plan", "check"]).arg(&plan));
+    lost(linkqual().args(["plan", "firewall"]).arg(&plan));
+    lost(linkqual().args(["plan", "firewall", "--nft"]).arg(&plan));
+    lost(linkqual().args(["plan", "firewall", "--probe"]).arg(&plan));
+    for json in [&[][..], &["--json"]] {
+        let said = lost(linkqual().arg("judge").arg(&report).args(json));
+        assert!(said.starts_with("verdict: PASS\n"), "the verdict is not lost: {said}");
+    }
+}
+
+#[test]
+fn a_key_that_is_made_and_not_announced_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, out) in [("full", Stdio::from(full())), ("unread", unread())] {
+        let path = folder.path().join(name);
+        let made = linkqual().args(["keygen", "--out"]).arg(&path).stdout(out).output().unwrap();
+        assert_eq!(made.status.code(), Some(5), "{made:?}");
+        assert!(path.exists(), "the key itself is there");
+    }
+}
+
+#[test]
+fn a_run_that_nobody_hears_says_its_verdict_on_the_standard_error() {
+    let agent = Agent::start();
+    let folder = agent.keys.path("run");
+    let mut command = agent.check();
+    command.args(["--duration", "1s", "--rtt-p99", "0.001us", "--out"]).arg(&folder);
+    let ended = command.stdin(Stdio::null()).stdout(full()).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(
+        said.contains("verdict: FAIL\nerror: could not write to the standard output"),
+        "{said}"
+    );
+    assert!(fs::read_to_string(folder.join("report.txt")).unwrap().starts_with("FAIL "));
+}
+
+/// The folder is taken away while the run goes on.
+#[test]
+fn a_run_whose_folder_is_lost_goes_on_and_prints_its_report() {
+    let agent = Agent::start();
+    let folder = agent.keys.path("run");
+    let mut command = agent.check();
+    command.args(["--duration", "2s", "--rtt-p99", "0.001us", "--out"]).arg(&folder);
+    let driver = Program::start(&mut command);
+    crate::support::await_within(PATIENCE, "the record's place is taken", || {
+        folder.join("report.json").exists().then_some(())
+    });
+    fs::rename(&folder, agent.keys.path("elsewhere")).unwrap();
+    let ended = driver.ended(PATIENCE);
+    ended.expect_code(5);
+    assert!(ended.out.starts_with("FAIL "), "{}", ended.out);
+    for words in ["warning: could not write ", "report.json: ", "The run goes on", "verdict: FAIL"]
+    {
+        assert!(ended.err.contains(words), "{words:?} is not said: {}", ended.err);
+    }
+}
+
+#[test]
+fn a_saved_report_whose_folder_takes_nothing_is_told_before_it_is_judged() {
+    let keys = Keys::of("alice");
+    let report = keys.path("report.json");
+    fs::write(&report, SOUND).unwrap();
+    let judged = |out: &Path| linkqual().arg("judge").arg(&report).arg("--out").arg(out).output();
+    let wrong = judged(Path::new("/proc/nothing/here")).unwrap();
+    assert_eq!((wrong.status.code(), &wrong.stdout[..]), (Some(2), &b""[..]));
+    let planted = keys.path("planted");
+    fs::create_dir(&planted).unwrap();
+    symlink(keys.path("victim"), planted.join("report.json")).unwrap();
+    let refused = judged(&planted).unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is not a regular file"));
+    assert!(!keys.path("victim").exists());
+}
+
+fn agent(keys: &Keys) -> Command {
+    let mut command = Command::new(AGENT);
+    command.args(["--listen", "127.0.0.1:0", "--key"]).arg(keys.path("agent"));
+    command.arg("--allow").arg(keys.path("driver.pub")).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn an_agent_whose_introduction_nobody_hears_does_not_start() {
+    lost(&mut agent(&Keys::of("alice")));
+}
+
+/// The disk that holds its log is full: it serves all the same.
+#[test]
+fn an_agent_whose_log_takes_nothing_serves_on() {
+    let keys = Keys::of("alice");
+    let mut child = agent(&keys).stdout(Stdio::piped()).stderr(full()).spawn().unwrap();
+    let mut first = String::new();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut lines, &mut first).unwrap();
+    let address = first.split(' ').nth(4).unwrap();
+    for _ in 0..3 {
+        let mut stranger = TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(&mut stranger, b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        _ = std::io::Read::read(&mut stranger, &mut [0; 64]);
+    }
+    let (driver, public) = (keys.path("driver"), keys.path("agent.pub"));
+    let mut check = crate::support::check(address, &driver, &public);
+    let ended = crate::support::run(check.args(["--duration", "1s"]));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ended.expect_code(3);
+}
