@@ -142,7 +142,7 @@ fn emulate(args: &Args) -> Result<(), Box<dyn Error>> {
     if let Some(log) = log {
         write(log, emulator.log())?;
     }
-    print(&(serde_json::to_string_pretty(&summary(&emulator))? + "\n"));
+    print(&(serde_json::to_string_pretty(&summary(&emulator))? + "\n"))?;
     ran.map_err(|error| format!("a TUN device is gone: {error}").into())
 }
 

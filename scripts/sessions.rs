@@ -167,7 +167,8 @@ impl Watch {
         let (_interrupt, mut interrupts) = tokio::sync::mpsc::channel(1);
         let (identity, agent_key) = (self.identity.clone(), self.agent_key);
         let (agent, egress) = (self.agent, linkqual::io::egress::Egress::default());
-        let job = SiteJob { place: 0, agent, egress, identity, agent_key, watched: false };
+        let agents = vec![agent];
+        let job = SiteJob { place: 0, agents, egress, identity, agent_key, watched: false };
         conduct(job, &mut results, &mut interrupts).await?;
         let (report, saved) = results.conclude();
         saved.map(|()| report)
@@ -305,7 +306,7 @@ fn measure(args: &Args) -> Result<bool, Box<dyn Error>> {
     let id = agent.child.id().to_string();
     let (watched, all, samples) = linkqual::driver::runtime()?
         .block_on(async { LocalSet::new().run_until(sampled(&watch, &id)).await })?;
-    print(&summary(&watch, &watched, &all, &samples));
+    print(&summary(&watch, &watched, &all, &samples))?;
     Ok(!watched.iter().any(Watched::is_starved))
 }
 

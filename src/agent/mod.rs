@@ -11,7 +11,7 @@ use crate::direction::Direction;
 use crate::flow::{FarEvent, Stream, TcpStream};
 use crate::framing::{Framing, IpVersion};
 use crate::io::channel::{Closed, Outbox, Unsaid};
-use crate::io::egress::Egress;
+use crate::io::egress::{Egress, listen_at};
 use crate::io::files::{BadOutput, StateDir, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
@@ -162,7 +162,8 @@ impl Server {
     pub async fn bind(config: Config) -> io::Result<Self> {
         let mut secret = [0; KEY_LEN];
         fill(&mut secret);
-        let (listener, port) = listen(config.listen, &Egress::by(config.device), &secret)?;
+        let egress = Egress::by(config.device);
+        let (listener, port) = listen_at(config.listen, |local| listen(local, &egress, &secret))?;
         let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
         let allowed = config.allowed.iter().map(line).collect();
         let role = Role::qualifier(config.limits);

@@ -13,7 +13,7 @@ use crate::flow::{
     Response, Stream, TcpStream,
 };
 use crate::io::clock;
-use crate::io::egress::Egress;
+use crate::io::egress::{Egress, beside, canonical};
 use crate::io::tcp::Bulk;
 use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent, Socket, Stray};
@@ -381,11 +381,8 @@ impl Server {
     /// Gives a stream a socket of its own, which says that it is accepted.
     fn open(&mut self, opened: &Opened) {
         let Some(pending) = self.pending.remove(&opened.token) else { return };
-        // A listener for both versions of IP names IPv4 addresses in IPv6's form.
-        let canonical =
-            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let ip = opened.local.unwrap_or_else(|| self.local.ip());
-        let local = canonical(SocketAddr::new(ip, self.local.port()));
+        let local = canonical(beside(ip, self.local.port(), opened.peer));
         let (socket, strays) =
             match Socket::connect_from(local, canonical(opened.peer), &self.egress) {
                 Ok(opened) => opened,

@@ -51,7 +51,8 @@ pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
     }
     let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
     let (egress, watched) = (Egress::default(), !args.output.quiet);
-    let job = SiteJob { place: 0, agent, egress, identity, agent_key, watched };
+    let agents = vec![agent];
+    let job = SiteJob { place: 0, agents, egress, identity, agent_key, watched };
     let mut results = Results::open(plan, None, output)?;
     let (report, saved) = runtime()?.block_on(async {
         match conduct(job, &mut results, &mut interrupts()).await {

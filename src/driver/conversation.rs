@@ -1,6 +1,7 @@
 //! One run against one agent: its control connection, its trials, its record.
 
 use super::Error;
+use super::dialling::{Dialler, Reached, no_way};
 use super::progress::Progress;
 use super::results::Results;
 use crate::account::{HostCounts, Status};
@@ -10,8 +11,7 @@ use crate::flow::{NearEvent, TrialRun};
 use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Malformed, Unsaid};
 use crate::io::egress::Egress;
-use crate::io::tcp::connect_by;
-use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
+use crate::io::tls::{Identity, TlsStream};
 use crate::io::udp::Socket;
 use crate::io::{clock, host, timestamps};
 use crate::method::Step;
@@ -29,9 +29,6 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How long a connection may take, and then its TLS handshake.
-pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
-
 /// How often the progress line is drawn, and silence looked for.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -40,8 +37,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct SiteJob {
     /// The site that it goes to: its place in the plan.
     pub place: usize,
-    /// Where the agent is.
-    pub agent: SocketAddr,
+    /// Where the agent may be: each address of its name, in the order of preference.
+    pub agents: Vec<SocketAddr>,
     /// How this host is left.
     pub egress: Egress,
     /// This driver.
@@ -63,13 +60,13 @@ pub async fn conduct(
     results: &mut Results,
     interrupts: &mut mpsc::Receiver<()>,
 ) -> Result<(), Error> {
-    let mut conductor = Conductor::new(&job, results)?;
-    let dialler = conductor.dialler.clone();
-    let connection = tokio::select! {
-        connection = dialler.dial() => connection?,
+    let host = results.plan().sites[job.place].agent.clone();
+    let dialler = Dialler::new(&job.egress, &job.identity, job.agent_key);
+    let reached = tokio::select! {
+        reached = dialler.reach(&host, &job.agents) => reached?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     };
-    conductor.channel = Some(Channel::open(connection));
+    let mut conductor = Conductor::new(&job, dialler, reached, results)?;
     conductor.perform()?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {
@@ -126,47 +123,6 @@ enum CutShort {
     Broken(Malformed),
 }
 
-/// Opens control connections to one agent.
-#[derive(Clone, Debug)]
-struct Dialler {
-    agent: SocketAddr,
-    egress: Egress,
-    connector: Connector,
-}
-
-impl Dialler {
-    fn new(job: &SiteJob) -> Self {
-        let connector = Connector::new(&job.identity, job.agent_key);
-        Self { agent: job.agent, egress: job.egress.clone(), connector }
-    }
-
-    async fn dial(&self) -> Result<TlsStream<TcpStream>, Error> {
-        let agent = self.agent;
-        let unreachable = |why: String| {
-            let (ip, port) = (agent.ip(), agent.port());
-            Error::Unreachable { agent, ip, port, why }
-        };
-        let stream = match tokio::time::timeout(CONNECT_MAX, connect_by(agent, &self.egress)).await
-        {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unreachable(error.to_string())),
-            Err(_) => {
-                return Err(unreachable(format!("no answer within {} s", CONNECT_MAX.as_secs())));
-            }
-        };
-        // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
-        _ = stream.set_nodelay(true);
-        self.connector.connect(stream, CONNECT_MAX).await.map_err(|error| match error {
-            TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
-                "the agent at {agent} has another key: {got}, where --agent-key says {expected}. \
-                 Is it the right host? Compare with the key that linkqual-agent prints when it \
-                 starts"
-            )),
-            error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
-        })
-    }
-}
-
 /// Matches what happens to what is to be done.
 struct Conductor<'a> {
     session: Session,
@@ -197,30 +153,37 @@ struct Conductor<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    fn new(job: &SiteJob, results: &'a mut Results) -> Result<Self, Error> {
-        let no_way = |error: io::Error| {
-            Error::System(format!("there is no way to {} from here: {error}", job.agent))
-        };
-        let socket = Socket::connect_by(job.agent, &job.egress).map_err(no_way)?;
+    fn new(
+        job: &SiteJob,
+        dialler: Dialler,
+        reached: Reached,
+        results: &'a mut Results,
+    ) -> Result<Self, Error> {
+        let Reached { agent, connection, note } = reached;
+        let no_way = |error: io::Error| no_way(agent, &error);
+        let socket = Socket::connect_by(agent, &job.egress).map_err(no_way)?;
         let device_mtu = socket.mtu().map_err(no_way)?;
         let own_address = socket.local().map_err(no_way)?.ip();
         let device = host::device_of(own_address);
-        let ip = IpVersion::of(job.agent.ip());
+        let ip = IpVersion::of(agent.ip());
         let (teller, told) = mpsc::unbounded_channel();
+        let progress = Progress::new(job.watched);
+        note.iter().for_each(|note| progress.say(&format!("note: {note}")));
+        results.note(note);
         Ok(Self {
             session: Session::new(results.run_towards(job.place), clock::now()),
             campaign: Campaign::new(results.plan().clone(), job.place, ip, device_mtu),
             results,
             place: job.place,
-            agent: job.agent,
+            agent,
             own_key: job.identity.public_key(),
             agent_key: job.agent_key,
             limits: None,
             introduced: None,
             own_address: own_address.to_canonical().to_string(),
             began_wall_ns: clock::wall_ns(),
-            dialler: Dialler::new(job),
-            channel: None,
+            dialler,
+            channel: Some(Channel::open(connection)),
             dialling: None,
             teller,
             told,
@@ -229,7 +192,7 @@ impl<'a> Conductor<'a> {
             before: host::Counters::read(device.as_deref()),
             timestamp_noise_ns: None,
             device,
-            progress: Progress::new(job.watched),
+            progress,
             cut_short: None,
             failure: None,
             over: false,
@@ -277,8 +240,8 @@ impl<'a> Conductor<'a> {
     }
 
     fn reconnect(&mut self) {
-        let dialler = self.dialler.clone();
-        let task = tokio::spawn(async move { dialler.dial().await });
+        let (dialler, agent) = (self.dialler.clone(), self.agent);
+        let task = tokio::spawn(async move { dialler.dial(agent).await });
         if let Some(before) = self.dialling.replace(task) {
             before.abort();
         }

@@ -54,6 +54,29 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+    /// No name server answers, so that nobody knows where the agent is.
+    #[error(
+        "{host}: its name could not be resolved: {why}. No name server answered: check this host's \
+         /etc/resolv.conf and the way to its name servers, or give an address"
+    )]
+    Unresolved {
+        /// As it was given.
+        host: Host,
+        /// What the resolver says.
+        why: String,
+    },
+    /// None of the addresses of a name answers.
+    #[error(
+        "nothing answers at any address of {host}: {tried}. Is linkqual-agent running there, and \
+         is TCP port {} open?",
+        .host.port
+    )]
+    NoneAnswers {
+        /// As it was given.
+        host: Host,
+        /// Each address, and why not.
+        tried: String,
+    },
     /// The agent does not let this driver in, or is not the one that was meant.
     #[error("{0}")]
     NotAdmitted(String),
@@ -88,6 +111,8 @@ impl Error {
             | Self::NoCongestionControl(_)
             | Self::NoSuchHost { .. } => 2,
             Self::Unreachable { .. }
+            | Self::Unresolved { .. }
+            | Self::NoneAnswers { .. }
             | Self::NotAdmitted(_)
             | Self::Agent(_)
             | Self::System(_)

@@ -12,12 +12,8 @@ use crate::io::key::{read_public, read_secret};
 use crate::io::tls::Identity;
 use crate::io::udp::Socket;
 use crate::method::Impossible;
-use crate::plan::{Host, Plan};
-use std::net::SocketAddr;
+use crate::plan::Plan;
 use std::process::ExitCode;
-
-/// Addresses of one name that are looked at.
-const ADDRESSES_MAX: usize = 8;
 
 /// `linkqual plan firewall`.
 ///
@@ -56,7 +52,8 @@ async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
     let (mut endpoints, mut unknown) = (Vec::new(), Vec::new());
     let egress = egress_of(plan);
     for (place, site) in plan.sites.iter().enumerate() {
-        match distinct_addresses(&site.agent).await {
+        // A firewall has to know each, as a run may take any.
+        match addresses(&site.agent).await {
             Ok(agents) => endpoints.extend(agents.into_iter().map(|agent| {
                 let local = Socket::connect_by(agent, &egress).and_then(|socket| socket.local());
                 let driver = local.ok().map(|local| local.ip());
@@ -68,24 +65,13 @@ async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
     (endpoints, unknown)
 }
 
-/// Every address of `host`: a firewall has to know each, as a run may take any.
-async fn distinct_addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
-    let mut agents: Vec<SocketAddr> = Vec::new();
-    for agent in addresses(host).await?.into_iter().take(ADDRESSES_MAX) {
-        if !agents.contains(&agent) {
-            agents.push(agent);
-        }
-    }
-    Ok(agents)
-}
-
 /// Tries each agent as a run would, without load, and says what was seen.
 async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
     let identity = Identity::new(&read_secret(&plan.key)?);
     let mut passed = true;
     for site in &plan.sites {
         print(&format!("{} ({})\n", site.name, site.agent))?;
-        let agents = match distinct_addresses(&site.agent).await {
+        let agents = match addresses(&site.agent).await {
             Ok(agents) => agents,
             Err(error) => {
                 print(&format!("  BLOCKED  name       {error}\n"))?;

@@ -1,6 +1,7 @@
 //! The driver's program: carries out what [`crate::method`] and [`crate::session::driver`] say.
 
 mod conversation;
+mod dialling;
 mod error;
 mod firewall;
 mod judge;

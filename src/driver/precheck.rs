@@ -3,7 +3,7 @@
 //! It sends no load: a connection, a handshake on each port, and the probes that find the path's
 //! MTU. It stops at the first thing that does not pass.
 
-use super::conversation::CONNECT_MAX;
+use super::dialling::CONNECT_MAX;
 use crate::dataplane::near::{NearTrial, Tell};
 use crate::flow::{HandshakeFailed, NearEvent};
 use crate::framing::IpVersion;

@@ -13,7 +13,7 @@ use crate::io::tls::Identity;
 use crate::plan::{Plan, Test, Work};
 use crate::report::PlanRecord;
 use crate::wire::key::PublicKey;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 /// Runs a plan, read from `file`, towards each of its sites, one after the other; the exit code of
@@ -80,26 +80,29 @@ async fn run_site(
     args: &OutputArgs,
 ) -> Result<(), Error> {
     let host = results.plan().sites[place].agent.clone();
-    let agent = match addresses(&host).await {
-        Ok(agents) => {
-            // Of an agent with several addresses, one that the source can speak to.
-            let source = results.plan().near.source;
-            let fits = |agent: &&SocketAddr| {
-                source.is_none_or(|source| source.is_ipv6() == agent.is_ipv6())
-            };
-            agents.iter().find(fits).copied().unwrap_or(agents[0])
-        }
+    let agents = match addresses(&host).await {
+        Ok(agents) => fitting(agents, results.plan().near.source),
         Err(error) => {
             results.miss(place, None, &error.to_string());
             return Err(error);
         }
     };
+    // Of several that all fail the reason names each.
+    let only = agents.first().copied().filter(|_| agents.len() == 1);
     let (identity, watched) = (identity.clone(), !args.quiet);
     let egress = egress_of(results.plan());
-    let job = SiteJob { place, agent, egress, identity, agent_key, watched };
+    let job = SiteJob { place, agents, egress, identity, agent_key, watched };
     let conducted = conduct(job, results, interrupts).await;
     if let Err(error) = &conducted {
-        results.miss(place, Some(agent), &error.to_string());
+        results.miss(place, only, &error.to_string());
     }
     conducted
+}
+
+/// Of an agent's addresses those that `source` can speak to; all where that is none, so that the
+/// reason is told.
+fn fitting(agents: Vec<SocketAddr>, source: Option<IpAddr>) -> Vec<SocketAddr> {
+    let fits = |agent: &SocketAddr| source.is_none_or(|source| source.is_ipv6() == agent.is_ipv6());
+    let fitting: Vec<_> = agents.iter().copied().filter(fits).collect();
+    if fitting.is_empty() { agents } else { fitting }
 }

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use crate::io::egress::Egress;
+use crate::io::resolve::{self, Lookup, Unresolved};
 use crate::plan::{Host, Near, Plan};
 use std::net::SocketAddr;
 
@@ -21,15 +22,41 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     runtime.map_err(|error| Error::System(error.to_string()))
 }
 
-/// Every address of `host`, one at least.
+/// Addresses of one name that are looked at.
+const ADDRESSES_MAX: usize = 8;
+
+/// Every address of `host`, each once; one at least, and the first [`ADDRESSES_MAX`].
+///
+/// # Errors
+///
+/// Where it has none, or no name server says.
 pub(super) async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
+    addresses_by(resolve::system, host).await
+}
+
+async fn addresses_by(lookup: Lookup, host: &Host) -> Result<Vec<SocketAddr>, Error> {
+    let (name, port) = (host.name.clone(), host.port);
+    let found = tokio::task::spawn_blocking(move || lookup(&name, port)).await;
+    let found = found.map_err(|error| Error::System(error.to_string()))?;
     let no_such_host = |why: String| Error::NoSuchHost { host: host.clone(), why };
-    let found = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
-    let found: Vec<_> = found.map_err(|error| no_such_host(error.to_string()))?.collect();
-    if found.is_empty() {
+    let found = found.map_err(|unresolved| match unresolved {
+        Unresolved::NoSuchHost(why) => no_such_host(match host.zone() {
+            Some(zone) => format!("{why}: this host may have no device '{zone}'"),
+            None => why,
+        }),
+        Unresolved::NoAnswer(why) => Error::Unresolved { host: host.clone(), why },
+        Unresolved::Host(why) => Error::System(why),
+    })?;
+    let mut agents: Vec<SocketAddr> = Vec::new();
+    for agent in found {
+        if agents.len() < ADDRESSES_MAX && !agents.contains(&agent) {
+            agents.push(agent);
+        }
+    }
+    if agents.is_empty() {
         return Err(no_such_host("it has no address".into()));
     }
-    Ok(found)
+    Ok(agents)
 }
 
 /// Counts the user's wishes to end: Ctrl-C, or a SIGTERM.
@@ -54,4 +81,48 @@ pub fn interrupts() -> tokio::sync::mpsc::Receiver<()> {
         }
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(lookup: Lookup) -> Result<Vec<SocketAddr>, Error> {
+        let host = "agent.example:99".parse().expect("a host");
+        runtime().expect("a runtime").block_on(addresses_by(lookup, &host))
+    }
+
+    fn at(octet: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, octet], 99))
+    }
+
+    #[track_caller]
+    fn refused(lookup: Lookup, code: u8, words: &str) {
+        let error = resolved(lookup).expect_err("no address");
+        assert_eq!(error.exit_code(), code, "{error}");
+        assert!(error.to_string().starts_with("agent.example:99: "), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+
+    #[test]
+    fn a_name_server_that_does_not_answer_is_no_wrong_name() {
+        let words = "could not be resolved: try again. No name server answered";
+        refused(|_, _| Err(Unresolved::NoAnswer("try again".into())), 4, words);
+        let words = "no such host: unknown. Check the spelling";
+        refused(|_, _| Err(Unresolved::NoSuchHost("unknown".into())), 2, words);
+        refused(|_, _| Ok(Vec::new()), 2, "no such host: it has no address");
+        let host = resolved(|_, _| Err(Unresolved::Host("no memory".into()))).expect_err("none");
+        assert_eq!((host.exit_code(), host.to_string().contains("no memory")), (4, true));
+    }
+
+    #[test]
+    fn every_address_is_looked_at_once_and_in_order() {
+        let twice = resolved(|name, port| {
+            assert_eq!((name, port), ("agent.example", 99));
+            Ok(vec![at(2), at(1), at(2)])
+        });
+        assert_eq!(twice.expect("addresses"), [at(2), at(1)]);
+        let many = resolved(|_, _| Ok((1..=20).map(at).collect())).expect("addresses");
+        assert_eq!(many.len(), ADDRESSES_MAX);
+    }
 }

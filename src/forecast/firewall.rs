@@ -45,8 +45,9 @@ pub fn table(plan: &Plan, forecast: &Forecast, hosts: &FirewallHosts) -> String 
     let mut out = String::new();
     for endpoint in &hosts.endpoints {
         let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
+        let zone = zone(plan, endpoint).map(|zone| format!(" on {zone}")).unwrap_or_default();
         let agent = endpoint.agent.ip().to_canonical();
-        line!(out, "towards {name}: the agent is {agent}, this host {}", here(endpoint));
+        line!(out, "towards {name}: the agent is {agent}{zone}, this host {}", here(endpoint));
         for (number, flow) in (1..).zip(flows(&plan.link, endpoint, site, &hosts.ports)) {
             let Flow { protocol, from, to, about } = flow;
             line!(out, "  {number}  {protocol:<6} {from} -> {to}");
@@ -75,6 +76,11 @@ const REMARKS: [&str; 4] = [
      probing; what is rejected is then seen later, as silence.",
     "Try it: linkqual plan firewall --probe",
 ];
+
+/// The zone of a link-local agent: the device that it is reached by, as the plan names it.
+fn zone<'a>(plan: &'a Plan, endpoint: &Endpoint) -> Option<&'a str> {
+    plan.sites[endpoint.place].agent.zone()
+}
 
 fn here(endpoint: &Endpoint) -> String {
     endpoint.driver.map_or_else(
@@ -295,6 +301,21 @@ mod tests {
     fn the_rules_are_as_they_were_reviewed() {
         let (plan, forecast) = sample();
         insta::assert_snapshot!(nft(&plan, &forecast, &hosts()));
+    }
+
+    #[test]
+    fn the_zone_of_a_link_local_agent_is_named() {
+        let (mut plan, forecast) = sample();
+        plan.sites[0].agent = "[fe80::7%eth1]:4872".parse().expect("a host");
+        let agent = "[fe80::7%3]:4872".parse().expect("an address");
+        let endpoints = vec![Endpoint { place: 0, agent, driver: "fe80::1".parse().ok() }];
+        let hosts = FirewallHosts { endpoints, ..hosts() };
+        let text = table(&plan, &forecast, &hosts);
+        assert!(text.contains("the agent is fe80::7 on eth1, this host fe80::1"), "{text}");
+        assert!(
+            nft(&plan, &forecast, &hosts).contains("ip6 daddr fe80::7 tcp"),
+            "no zone in rules"
+        );
     }
 
     #[test]

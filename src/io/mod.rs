@@ -11,6 +11,7 @@ pub mod key;
 pub mod log;
 mod netlink;
 mod phc;
+pub mod resolve;
 mod sys;
 pub mod tcp;
 pub mod timestamps;

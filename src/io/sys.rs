@@ -1,6 +1,8 @@
 //! System calls that no safe crate wraps as we need them: the crate's only `unsafe`.
 #![expect(unsafe_code, reason = "system calls take raw pointers; each block says why it is sound")]
 
+pub(super) mod names;
+
 use crate::account::TcpInfo;
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};

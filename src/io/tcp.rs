@@ -107,7 +107,7 @@ pub async fn connect_by(peer: SocketAddr, egress: &Egress) -> io::Result<tokio::
     let socket =
         socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    egress.bind(&socket)?;
+    egress.bind(&socket, peer)?;
     tokio::net::TcpSocket::from_std_stream(socket.into()).connect(peer).await
 }
 
@@ -122,6 +122,10 @@ pub fn listen_by(local: SocketAddr, egress: &Egress) -> io::Result<tokio::net::T
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     egress.bind_device(&socket)?;
+    if local.is_ipv6() {
+        // Whatever net.ipv6.bindv6only says: one listener serves both versions of IP.
+        socket.set_only_v6(false)?;
+    }
     socket.bind(&local.into())?;
     socket.listen(BACKLOG)?;
     tokio::net::TcpListener::from_std(socket.into())
@@ -168,7 +172,7 @@ impl Bulk {
     ) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
-        egress.bind(&socket)?;
+        egress.bind(&socket, peer)?;
         if let Some(needed) = receives {
             // What it comes to is told once it is connected.
             _ = RECEIVE.fit(socket.as_fd(), needed);

@@ -114,7 +114,7 @@ impl Socket {
     /// What the kernel says, or why it cannot be bound so.
     pub fn connect_by(peer: SocketAddr, egress: &Egress) -> io::Result<Self> {
         let socket = Self::open(peer)?;
-        egress.bind(&socket.socket)?;
+        egress.bind(&socket.socket, peer)?;
         socket.socket.connect(&peer.into())?;
         Ok(socket)
     }

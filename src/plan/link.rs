@@ -6,7 +6,7 @@ use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::units::{BitRate, PacketRate, Ratio, Span};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -247,26 +247,42 @@ impl FromStr for Host {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        const NOT_A_HOST: &str = "not a host: a name or an address, such as 10.0.0.7, \
+                                  10.0.0.7:4872, [2001:db8::7]:4872, [fe80::7%eth0]:4872 or \
+                                  vpc-agent.example";
         let host = |name: &str, port| Self { name: name.to_owned(), port };
-        if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        if is_ipv6(text) {
             return Ok(host(text, PORT));
         }
-        if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-            return Ok(host(inner, PORT));
-        }
-        let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (text, None),
+        let (name, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
+            // What stands in brackets is an IPv6 address.
+            Some(Some((inner, ""))) if is_ipv6(inner) => return Ok(host(inner, PORT)),
+            Some(Some((inner, rest))) if is_ipv6(inner) => (inner, rest.strip_prefix(':')),
+            Some(_) => return Err(NOT_A_HOST.to_owned()),
+            None => text.rsplit_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
         };
-        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let is_name = !name.is_empty() && name.chars().all(allowed);
         let is_path = port.is_some_and(|port| port.starts_with('/'));
-        if name.is_empty() || !name.chars().all(allowed) || is_path {
-            return Err("not a host: a name or an address, such as 10.0.0.7, 10.0.0.7:4872, \
-                        [2001:db8::7]:4872 or vpc-agent.example"
-                .to_owned());
+        if is_path || !(is_name || is_ipv6(name)) {
+            return Err(NOT_A_HOST.to_owned());
         }
         Ok(host(name, port.map_or(Ok(PORT), parse_port)?))
+    }
+}
+
+/// Whether `text` is an IPv6 address, with or without its zone: the device that it is reached by
+/// (RFC 4007, section 11).
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').map_or((text, None), |(a, zone)| (a, Some(zone)));
+    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_device)
+}
+
+impl Host {
+    /// The zone of an IPv6 address: the name or the number of the device that it is reached by.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.name.split_once('%').map(|(_, zone)| zone)
     }
 }
 
@@ -305,8 +321,25 @@ mod tests {
     }
 
     #[test]
+    fn a_host_may_have_a_zone() {
+        for text in ["fe80::1%eth0", "[fe80::1%eth0]", "[fe80::1%eth0]:4872"] {
+            host(text, "fe80::1%eth0", PORT);
+        }
+        host("[fe80::1%3]:99", "fe80::1%3", 99);
+        host("fe80::1%br-lan.100", "fe80::1%br-lan.100", PORT);
+        let zone = |text: &str| text.parse::<Host>().expect("a host").zone().map(str::to_owned);
+        assert_eq!(zone("[fe80::1%eth0]:99").as_deref(), Some("eth0"));
+        assert_eq!(zone("fe80::1"), None);
+        let shown = "[fe80::1%eth0]:99".parse::<Host>().expect("a host").to_string();
+        assert_eq!(shown, "[fe80::1%eth0]:99");
+    }
+
+    #[test]
     fn what_is_no_host_is_refused() {
-        for text in ["", ":99", "host:0", "host:65536", "host:x", "a b", "http://host"] {
+        let others =
+            ["[host]", "[\u{1b}[2J]", "[::1]x", "fe80::1%", "fe80::1%a/b", "10.0.0.1%eth0", "[::1"];
+        let names = ["", ":99", "host:0", "host:65536", "host:x", "a b", "http://host"];
+        for text in names.into_iter().chain(others) {
             assert!(text.parse::<Host>().is_err(), "{text:?} was taken for a host");
         }
     }

@@ -45,6 +45,7 @@ impl Report {
         }
         let not_a_report =
             |error: serde_json::Error| Unreadable::NotAReport(spoken(&error.to_string()));
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut any: Value = serde_json::from_str(text).map_err(not_a_report)?;
         match any.get("format").and_then(Value::as_str) {
             Some(v2::FORMAT) => {

@@ -99,7 +99,7 @@ impl SecretKey {
     ///
     /// Says which other kind of key the text is, where it can be told.
     pub fn from_pem(text: &str) -> Result<Self, MalformedKey> {
-        let text = text.trim_matches(BLANKS);
+        let text = without_mark(text).trim_matches(BLANKS);
         if text.is_empty() {
             return Err(MalformedKey::Empty);
         }
@@ -254,7 +254,7 @@ impl FromStr for KeyLine {
 
     /// Reads one line, with or without blanks and newlines around it.
     fn from_str(text: &str) -> Result<Self, MalformedKey> {
-        let text = text.trim_matches(BLANKS);
+        let text = without_mark(text).trim_matches(BLANKS);
         if text.is_empty() {
             return Err(MalformedKey::Empty);
         }
@@ -273,6 +273,11 @@ impl FromStr for KeyLine {
         let spki = STANDARD.decode(base64).map_err(|_| MalformedKey::NotBase64)?;
         Self::new(PublicKey::from_spki(&spki)?, comment)
     }
+}
+
+/// `text` without the byte order mark that some editors put in front.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// The first word, and what follows it without the blanks between.

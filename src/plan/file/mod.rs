@@ -67,7 +67,8 @@ impl Reading {
 /// Reads the text of the plan `file`; what its paths are relative to is the folder of that.
 #[must_use]
 pub fn read(file: &Path, text: &str) -> Reading {
-    let mut reader = Reader::new(text);
+    // Some editors put a byte order mark in front.
+    let mut reader = Reader::new(text.strip_prefix('\u{feff}').unwrap_or(text));
     let raw = reader.plan();
     let folder = file.parent().unwrap_or(Path::new(""));
     let (keys, assumptions, faults) = (Vec::new(), Vec::new(), reader.faults);

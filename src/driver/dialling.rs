@@ -1,0 +1,260 @@
+//! How an agent is reached: every address of its name is tried in turn, until one answers.
+
+use super::error::Error;
+use crate::io::egress::{Egress, explain};
+use crate::io::tcp::connect_by;
+use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
+use crate::io::udp::Socket;
+use crate::plan::Host;
+use crate::wire::key::PublicKey;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long a connection may take, and then its TLS handshake.
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// How long one address is waited for before the next is tried beside it (RFC 8305 has the idea;
+/// this program is in less of a hurry).
+const STAGGER: Duration = Duration::from_secs(1);
+
+/// Opens control connections to one agent.
+#[derive(Clone, Debug)]
+pub(super) struct Dialler {
+    pub(super) egress: Egress,
+    connector: Connector,
+}
+
+/// A connection, the address that it is to, and what became of the addresses before it.
+#[derive(Debug)]
+pub(super) struct Reached {
+    pub(super) agent: SocketAddr,
+    pub(super) connection: TlsStream<TcpStream>,
+    /// Where the name has more addresses than one: which was taken, and why no other.
+    pub(super) note: Option<String>,
+}
+
+impl Dialler {
+    pub(super) fn new(egress: &Egress, identity: &Identity, agent_key: PublicKey) -> Self {
+        Self { egress: egress.clone(), connector: Connector::new(identity, agent_key) }
+    }
+
+    /// Connects to the first of `agents`, the addresses of `host`, that answers as the agent.
+    ///
+    /// # Errors
+    ///
+    /// Where none does.
+    pub(super) async fn reach(&self, host: &Host, agents: &[SocketAddr]) -> Result<Reached, Error> {
+        let dial = |agent| {
+            let dialler = self.clone();
+            async move { dialler.dial(agent).await }
+        };
+        match first(agents, STAGGER, dial).await {
+            Ok(First { address: agent, value: connection, passed_over }) => {
+                let note = (1 < agents.len()).then(|| taken(host, agent, &passed_over));
+                Ok(Reached { agent, connection, note })
+            }
+            Err(failed) => Err(none_of(host, failed)),
+        }
+    }
+
+    /// Connects to `agent`.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer, or not as the agent that is meant.
+    pub(super) async fn dial(&self, agent: SocketAddr) -> Result<TlsStream<TcpStream>, Error> {
+        // What this host itself lacks is told apart from what does not answer.
+        Socket::connect_by(agent, &self.egress).map_err(|error| no_way(agent, &error))?;
+        let unreachable = |why: String| {
+            let (ip, port) = (agent.ip(), agent.port());
+            Error::Unreachable { agent, ip, port, why }
+        };
+        let connecting = connect_by(agent, &self.egress);
+        let stream = match tokio::time::timeout(CONNECT_MAX, connecting).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unreachable(explain(&error))),
+            Err(_) => {
+                return Err(unreachable(format!("no answer within {} s", CONNECT_MAX.as_secs())));
+            }
+        };
+        // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
+        _ = stream.set_nodelay(true);
+        self.connector.connect(stream, CONNECT_MAX).await.map_err(|error| match error {
+            TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
+                "the agent at {agent} has another key: {got}, where --agent-key says {expected}. \
+                 Is it the right host? Compare with the key that linkqual-agent prints when it \
+                 starts"
+            )),
+            error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
+        })
+    }
+}
+
+/// This host has no route, address, device or version of IP towards `agent`.
+pub(super) fn no_way(agent: SocketAddr, error: &io::Error) -> Error {
+    Error::System(format!("there is no way to {agent} from here: {}", explain(error)))
+}
+
+/// The note of which address was taken.
+fn taken(host: &Host, agent: SocketAddr, passed_over: &[(SocketAddr, Option<Error>)]) -> String {
+    let mut text = format!("{host} has several addresses; {agent} is used");
+    for (address, error) in passed_over {
+        let why = error.as_ref().map_or_else(|| "no answer yet".to_owned(), why);
+        text += &format!("; {address}: {why}");
+    }
+    text
+}
+
+/// Why an address did not serve, for a list of several.
+fn why(error: &Error) -> String {
+    match error {
+        Error::Unreachable { why, .. } => why.clone(),
+        error => error.to_string(),
+    }
+}
+
+/// The one error of several: that of an agent that answered and did not fit, else all of them.
+fn none_of(host: &Host, mut failed: Vec<(SocketAddr, Error)>) -> Error {
+    let answered = |(_, error): &(SocketAddr, Error)| matches!(error, Error::NotAdmitted(_));
+    let place = failed.iter().position(answered);
+    match (place, failed.len()) {
+        (Some(place), _) => failed.swap_remove(place).1,
+        (None, 1) => failed.swap_remove(0).1,
+        (None, _) => {
+            let tried = failed.iter().map(|(agent, error)| format!("{agent}: {}", why(error)));
+            let tried = tried.collect::<Vec<_>>().join("; ");
+            Error::NoneAnswers { host: host.clone(), tried }
+        }
+    }
+}
+
+/// What was first, and what was tried before it and failed, or has not answered.
+#[derive(Debug)]
+struct First<T, E> {
+    address: SocketAddr,
+    value: T,
+    passed_over: Vec<(SocketAddr, Option<E>)>,
+}
+
+/// Tries `addresses` in turn: the next where one fails, and beside one that takes longer than
+/// `stagger`. The first that succeeds; or why each did not.
+async fn first<T, E, Trying>(
+    addresses: &[SocketAddr],
+    stagger: Duration,
+    attempt: impl Fn(SocketAddr) -> Trying,
+) -> Result<First<T, E>, Vec<(SocketAddr, E)>>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    Trying: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let (mut tries, mut failed) = (JoinSet::new(), Vec::new());
+    let mut begun: Vec<SocketAddr> = Vec::new();
+    let mut waiting = addresses.iter().copied();
+    loop {
+        if let Some(address) = waiting.next() {
+            begun.push(address);
+            let trying = attempt(address);
+            tries.spawn(async move { (address, trying.await) });
+        }
+        let is_last = waiting.len() == 0;
+        let ended = match tokio::time::timeout(stagger, tries.join_next()).await {
+            Ok(ended) => ended,
+            Err(_) if is_last => tries.join_next().await,
+            Err(_) => continue,
+        };
+        match ended {
+            Some(Ok((address, Ok(value)))) => {
+                let mut passed_over: Vec<_> =
+                    failed.into_iter().map(|(address, error)| (address, Some(error))).collect();
+                let is_open = |other: &SocketAddr| {
+                    *other != address && passed_over.iter().all(|(passed, _)| passed != other)
+                };
+                let open: Vec<_> = begun.into_iter().filter(is_open).collect();
+                passed_over.extend(open.into_iter().map(|address| (address, None)));
+                return Ok(First { address, value, passed_over });
+            }
+            Some(Ok((address, Err(error)))) => failed.push((address, error)),
+            // A try neither panics nor is cancelled.
+            Some(Err(_)) => {}
+            None if is_last => return Err(failed),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAGGER: Duration = Duration::from_millis(40);
+
+    fn address(octet: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, octet], 4872))
+    }
+
+    /// Address 1 is refused, 2 never answers, 3 and 4 answer at once.
+    async fn attempt(address: SocketAddr) -> Result<u16, &'static str> {
+        match address.to_string().as_str() {
+            "192.0.2.1:4872" => Err("refused"),
+            "192.0.2.2:4872" => std::future::pending().await,
+            _ => Ok(address.port()),
+        }
+    }
+
+    fn tried(octets: &[u8]) -> Result<First<u16, &'static str>, Vec<(SocketAddr, &'static str)>> {
+        let addresses: Vec<_> = octets.iter().copied().map(address).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(first(&addresses, STAGGER, attempt))
+    }
+
+    #[test]
+    fn a_dead_first_address_is_passed_over() {
+        for (octets, passed_over) in [
+            (&[3, 4][..], vec![]),
+            (&[1, 3], vec![(address(1), Some("refused"))]),
+            (&[2, 3], vec![(address(2), None)]),
+            (&[2, 1, 3], vec![(address(1), Some("refused")), (address(2), None)]),
+        ] {
+            let found = tried(octets).expect("one answers");
+            assert_eq!((found.address, found.value), (address(3), 4872), "{octets:?}");
+            assert_eq!(found.passed_over, passed_over, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn where_none_answers_each_is_told() {
+        assert_eq!(tried(&[1]).expect_err("none"), [(address(1), "refused")]);
+        assert_eq!(tried(&[]).expect_err("none"), []);
+        let host = Host { name: "agent.example".into(), port: 4872 };
+        let unreachable = |octet, why: &str| {
+            let agent = address(octet);
+            let (ip, port, why) = (agent.ip(), agent.port(), why.to_owned());
+            (agent, Error::Unreachable { agent, ip, port, why })
+        };
+        let failed = vec![unreachable(1, "refused"), unreachable(2, "no answer within 5 s")];
+        let error = none_of(&host, failed);
+        assert_eq!(error.exit_code(), 4);
+        let text = error.to_string();
+        let each = "192.0.2.1:4872: refused; 192.0.2.2:4872: no answer within 5 s";
+        assert!(text.contains("agent.example:4872") && text.contains(each), "{text}");
+        let other_key = (address(2), Error::NotAdmitted("another key".into()));
+        let error = none_of(&host, vec![unreachable(1, "refused"), other_key]);
+        assert_eq!(error.to_string(), "another key", "whoever answered is the one to look at");
+    }
+
+    #[test]
+    fn the_report_says_which_address_was_taken_and_why() {
+        let host = Host { name: "agent.example".into(), port: 4872 };
+        let passed_over =
+            [(address(1), Some(Error::System("no route".into()))), (address(2), None)];
+        assert_eq!(
+            taken(&host, address(3), &passed_over),
+            "agent.example:4872 has several addresses; 192.0.2.3:4872 is used; 192.0.2.1:4872: this \
+             host cannot do it: no route; 192.0.2.2:4872: no answer yet"
+        );
+    }
+}
