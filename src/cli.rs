@@ -197,8 +197,8 @@ Nothing is sent. Exit code: 0, also where something cannot be proved; 2 the plan
 wrong; 5 output could not be written.";
 
 const FIREWALL_CODES: &str = "\
-Exit code: 0; 2 the plan or its keys are wrong, or a name does not resolve; 4 no name server answers,
-or with --probe something did not pass; 5 output could not be written.";
+Exit code: 0; 2 the plan or its keys are wrong, or a name does not resolve; 4 no name server
+answers, or with --probe something did not pass; 5 output could not be written.";
 
 /// `linkqual plan check`.
 #[derive(Args, Debug)]

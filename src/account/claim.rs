@@ -54,7 +54,8 @@ pub trait Fact: DeserializeOwned + Serialize {
 /// # Errors
 ///
 /// Where a number is beyond [`COUNT_MAX`] (a time: [`NANOS_MAX`]), negative or not a number, a text
-/// is longer than [`TEXT_MAX`] or has control or direction characters, or the fields contradict each other.
+/// is longer than [`TEXT_MAX`] or has control or direction characters, or the fields contradict
+/// each other.
 pub fn read<T: Fact>(value: &Value) -> Result<T, Invalid> {
     bounded("", value, COUNT_MAX, None)?;
     let fact = T::deserialize(value).map_err(|error| Invalid::new(error.to_string()))?;

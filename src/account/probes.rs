@@ -73,6 +73,9 @@ pub struct ReflectorCounts {
     pub replies: u64,
     /// Replies that the agent's stack refused.
     pub refused: u64,
+    /// Handshake datagrams that arrived for those of the trial's streams that never opened: whether
+    /// UDP is blocked on the way there, or on the way back.
+    pub unopened_hellos: u64,
     /// When the newest replies left: what no later reply carried, or may have carried in vain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 /// Where the threads of a trial tell what happened in it.
@@ -306,6 +307,10 @@ impl Server {
             }
             Command::CloseProbes(token, sent) => self.close_probes(token, Some(&sent)),
             Command::StopProbes(token) => {
+                if !self.reflector.is_opened(token) {
+                    // No probe came, and none is under way.
+                    return self.close_probes(token, None);
+                }
                 let until = clock::now::<Agent>().after_nanos(HOLD_NS);
                 self.stopping.push_back((until, token));
             }
@@ -324,14 +329,20 @@ impl Server {
             None => End::Abandoned { listened_until: clock::now() },
         };
         let drops = self.socket.drops().unwrap_or(0);
-        let reflected: ReflectorCounts = self.reflector.forget(token, end, drops);
+        let own_hellos = self.reflector.unopened_hellos(token);
+        let others = known.gauge.unopened_hellos.load(Relaxed);
+        let unopened_hellos = own_hellos.saturating_add(others);
+        let reflected = self.reflector.forget(token, end, drops);
+        let reflected = ReflectorCounts { unopened_hellos, ..reflected };
         (known.tell)(Event::Reflected(reflected));
     }
 
     /// A stream that nobody opened: nothing was sent, nothing came.
     fn forget(&mut self, token: Token) {
+        let hellos = self.reflector.unopened_hellos(token);
         self.reflector.forget(token, End::Abandoned { listened_until: clock::now() }, 0);
         let Some(Pending { stream, known, .. }) = self.pending.remove(&token) else { return };
+        known.gauge.unopened_hellos.fetch_add(hellos, Relaxed);
         (known.tell)(match stream.direction {
             Direction::Forward => Event::Came(stream.number, ReceiverCounts::default()),
             Direction::Reverse => Event::Sent(stream.number, SenderCounts::default()),

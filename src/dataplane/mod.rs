@@ -112,6 +112,8 @@ pub struct Gauge {
     pub heard_ns: AtomicU64,
     /// How often the wall clock was set while a socket of the trial received.
     pub clock_steps: AtomicU64,
+    /// Handshake datagrams that came for streams that were never opened.
+    pub unopened_hellos: AtomicU64,
     /// This host's network card stamps the probes.
     pub hardware_timestamps: AtomicBool,
 }

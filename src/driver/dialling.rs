@@ -253,8 +253,8 @@ mod tests {
             [(address(1), Some(Error::System("no route".into()))), (address(2), None)];
         assert_eq!(
             taken(&host, address(3), &passed_over),
-            "agent.example:4872 has several addresses; 192.0.2.3:4872 is used; 192.0.2.1:4872: this \
-             host cannot do it: no route; 192.0.2.2:4872: no answer yet"
+            "agent.example:4872 has several addresses; 192.0.2.3:4872 is used; 192.0.2.1:4872: \
+             this host cannot do it: no route; 192.0.2.2:4872: no answer yet"
         );
     }
 }

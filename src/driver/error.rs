@@ -95,8 +95,8 @@ pub enum Error {
 const LOST: u8 = 5;
 
 impl Error {
-    /// 2 where the user must change what was asked, 4 where nothing could be run, 5 where output was
-    /// lost.
+    /// 2 where the user must change what was asked, 4 where nothing could be run, 5 where output
+    /// was lost.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

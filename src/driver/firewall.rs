@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::planning::{Loaded, load};
 use super::precheck::{Step, Target, check};
+use super::running::fitting;
 use super::runtime::{addresses, egress_of, runtime};
 use crate::cli::PlanFirewallArgs;
 use crate::forecast::{Endpoint, FirewallHosts, Forecast, nft, table};
@@ -69,25 +70,36 @@ async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
 async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
     let identity = Identity::new(&read_secret(&plan.key)?);
     let mut passed = true;
-    for site in &plan.sites {
+    for (place, site) in plan.sites.iter().enumerate() {
         print(&format!("{} ({})\n", site.name, site.agent))?;
         let agents = match addresses(&site.agent).await {
-            Ok(agents) => agents,
+            Ok(agents) => fitting(agents, plan.near.source),
             Err(error) => {
                 print(&format!("  BLOCKED  name       {error}\n"))?;
                 passed = false;
                 continue;
             }
         };
-        // The one that a run takes.
-        let Some(agent) = agents.first().copied() else { continue };
-        let (identity, agent_key) = (identity.clone(), read_public(&site.key)?.key());
-        let target = Target { agent, egress: egress_of(plan), identity, agent_key };
-        for Step { what, passes, seen } in check(&target).await {
-            let mark = if passes { "passes " } else { "BLOCKED" };
-            print(&format!("  {mark}  {what:<10} {seen}\n"))?;
-            passed &= passes;
+        let (agent_key, mut reached) = (read_public(&site.key)?.key(), false);
+        // A run takes the first that answers.
+        for agent in &agents {
+            if 1 < agents.len() {
+                print(&format!("  at {agent}\n"))?;
+            }
+            let (identity, agent) = (identity.clone(), *agent);
+            let egress = egress_of(plan);
+            let target = Target { plan, place, agent, egress, identity, agent_key };
+            reached = true;
+            for Step { what, passes, seen } in check(&target).await {
+                let mark = if passes { "passes " } else { "BLOCKED" };
+                print(&format!("  {mark}  {what:<10} {seen}\n"))?;
+                reached &= passes;
+            }
+            if reached {
+                break;
+            }
         }
+        passed &= reached;
     }
     Ok(ExitCode::from(if passed { 0 } else { 4 }))
 }

@@ -10,6 +10,7 @@ mod planning;
 mod precheck;
 mod progress;
 mod results;
+mod rounds;
 mod running;
 mod runtime;
 

@@ -1,26 +1,31 @@
 //! The pre-check: port by port, what a run does before it loads, and which side is in its way.
 //!
-//! It sends no load: a connection, a handshake on each port, and the probes that find the path's
-//! MTU. It stops at the first thing that does not pass.
+//! It opens every kind of flow that the run will open, with the run's marks, sizes and protocols,
+//! and sends no load: connections, handshakes, and the probes that find the path's MTU. It stops at
+//! the first thing that does not pass.
 
 use super::dialling::CONNECT_MAX;
-use crate::dataplane::near::{NearTrial, Tell};
+use super::rounds::Round;
+use crate::clock::{Driver, Stamp};
+use crate::dataplane::near::{NearTrial, TcpDial, Tell};
 use crate::flow::{HandshakeFailed, NearEvent};
 use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Outbox};
 use crate::io::clock;
-use crate::io::egress::Egress;
+use crate::io::egress::{Egress, explain};
 use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
 use crate::io::udp::Socket;
-use crate::method::PACKET_MAX;
-use crate::plan::{Limits, Trial};
-use crate::policy::Request;
-use crate::session::driver::{Action, Failure, Opening, Session, Task};
-use crate::units::Span;
+use crate::method::most_payload;
+use crate::plan::{Dscp, Limits, Plan, Work};
+use crate::policy::{LoadRequest, Request};
+use crate::session::driver::{Action, Blocked, Failure, Opening, Session, Task, TcpOpening};
+use crate::units::{BitRate, Span};
 use crate::wire::control::{Message, RunId};
 use crate::wire::key::PublicKey;
+use crate::wire::probe::LEN_MIN;
 use rand::TryRng as _;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,8 +33,21 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-/// How long all that comes after it may take.
+/// How long all that comes after it may take, and as much again for each further kind of flow.
 const CONVERSATION_MAX: Duration = Duration::from_secs(60);
+const ROUND_MAX: Duration = Duration::from_secs(10);
+
+/// The longest that several rounds may take, whatever the plan.
+const ROUNDS_MAX: Duration = Duration::from_secs(600);
+
+/// The load that is asked for, so that its flows may be opened; none of it is sent.
+const LOAD_RATE: BitRate = match BitRate::new(1_000_000) {
+    Some(rate) => rate,
+    None => unreachable!(),
+};
+
+/// How much of that load in all.
+const LOAD_DURATION: Span = Span::from_secs(60);
 
 /// How often deadlines are looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -39,7 +57,11 @@ const REJECTION_MAX: Span = Span::from_millis(500);
 
 /// Where to, and as whom.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct Target<'a> {
+    /// What will be run.
+    pub(super) plan: &'a Plan,
+    /// The site: its place in the plan.
+    pub(super) place: usize,
     /// The agent.
     pub(super) agent: SocketAddr,
     /// How this host is left.
@@ -66,9 +88,9 @@ fn step(what: impl Into<String>, passes: bool, seen: impl Into<String>) -> Step 
 }
 
 /// Tries each thing that a run needs, up to the first that does not pass.
-pub(super) async fn check(target: &Target) -> Vec<Step> {
+pub(super) async fn check(target: &Target<'_>) -> Vec<Step> {
     let port = target.agent.port();
-    let began = clock::now::<crate::clock::Driver>();
+    let began = clock::now::<Driver>();
     let connected =
         tokio::time::timeout(CONNECT_MAX, connect_by(target.agent, &target.egress)).await;
     let stream = match connected {
@@ -76,7 +98,7 @@ pub(super) async fn check(target: &Target) -> Vec<Step> {
         Ok(Err(error)) => return vec![step(format!("TCP {port}"), false, refused(&error))],
         Err(_) => return vec![step(format!("TCP {port}"), false, UNANSWERED)],
     };
-    let took = Span::from_nanos(clock::now::<crate::clock::Driver>().nanos_since(began));
+    let took = Span::from_nanos(clock::now::<Driver>().nanos_since(began));
     let micros = Span::from_nanos(took.nanos() / 1_000 * 1_000);
     let mut steps = vec![step(format!("TCP {port}"), true, format!("connected within {micros}"))];
     // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
@@ -121,7 +143,7 @@ fn refused(error: &io::Error) -> String {
         ErrorKind::TimedOut => UNANSWERED,
         _ => "this host cannot connect",
     };
-    format!("{side} ({error})")
+    format!("{side} ({})", explain(error))
 }
 
 /// Who says no to TLS, where TCP passes.
@@ -143,43 +165,55 @@ fn not_tls(error: &TlsError) -> String {
 }
 
 /// All that is said over the control connection, and what is tried over UDP meanwhile.
-async fn converse(target: &Target, stream: TlsStream<TcpStream>, steps: &mut Vec<Step>) {
+async fn converse(target: &Target<'_>, stream: TlsStream<TcpStream>, steps: &mut Vec<Step>) {
     let mut check = match Check::new(target) {
         Ok(check) => check,
         Err(error) => return steps.push(step("UDP", false, format!("this host: {error}"))),
     };
+    let limit = check.limit;
     let conversation = check.run(stream, steps);
-    let in_time = tokio::time::timeout(CONVERSATION_MAX, conversation).await;
+    let in_time = tokio::time::timeout(limit, conversation).await;
     if in_time.is_err() {
-        let seen = format!("not over within {} s", CONVERSATION_MAX.as_secs());
+        let seen = format!("not over within {} s", limit.as_secs());
         steps.push(step("control", false, seen));
     }
 }
 
 /// A conversation that asks for leave to probe, and probes.
 struct Check<'a> {
-    target: &'a Target,
+    target: &'a Target<'a>,
     session: Session,
     trial: Option<NearTrial>,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
-    /// The largest payload that this host's device carries.
+    /// How long all of it may take.
+    limit: Duration,
+    /// The largest payload that a run tries.
     most: u32,
-    not_opened: Option<HandshakeFailed>,
+    limits: Option<Limits>,
+    rounds: VecDeque<Round>,
+    /// The round under way.
+    round: Option<Round>,
+    /// The largest payload that passed, once that is known.
+    found: Option<u32>,
+    may_load: bool,
+    /// The largest payload of the search under way.
+    searched: u32,
     /// Whether the agent has said anything.
     greeted: bool,
     over: bool,
 }
 
 impl<'a> Check<'a> {
-    fn new(target: &'a Target) -> io::Result<Self> {
+    fn new(target: &'a Target<'a>) -> io::Result<Self> {
         let mut run = [0; 16];
         rand::rngs::SysRng.try_fill_bytes(&mut run).map_err(io::Error::other)?;
-        let headers = IpVersion::of(target.agent.ip()).udp_overhead_octets();
-        let most = Socket::connect_by(target.agent, &target.egress)?
-            .mtu()?
-            .min(PACKET_MAX)
-            .saturating_sub(headers);
+        let ip = IpVersion::of(target.agent.ip());
+        let device_mtu = Socket::connect_by(target.agent, &target.egress)?.mtu()?;
+        let most = most_payload(target.plan, target.place, ip, device_mtu);
+        let rounds: VecDeque<_> = Round::all(target.plan, target.place).into();
+        let further = u32::try_from(rounds.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let limit = ROUND_MAX.saturating_mul(further).saturating_add(CONVERSATION_MAX);
         let (teller, told) = mpsc::unbounded_channel();
         Ok(Self {
             target,
@@ -188,7 +222,13 @@ impl<'a> Check<'a> {
             teller,
             told,
             most,
-            not_opened: None,
+            limits: None,
+            rounds,
+            limit: limit.min(ROUNDS_MAX),
+            round: None,
+            found: None,
+            may_load: false,
+            searched: most,
             greeted: false,
             over: false,
         })
@@ -207,9 +247,6 @@ impl<'a> Check<'a> {
             tokio::select! {
                 heard = channel.inbox.next() => self.hear(heard, steps),
                 Some(event) = self.told.recv() => {
-                    if let NearEvent::NotOpened(_, why) = event {
-                        self.not_opened = Some(why);
-                    }
                     self.session.handle_trial(clock::now(), event);
                 }
                 _ = look.tick() => self.session.handle_timeout(clock::now()),
@@ -262,18 +299,16 @@ impl<'a> Check<'a> {
             Action::Say(message) => _ = outbox.say(message),
             Action::Admitted(limits, _) => {
                 steps.push(admitted(limits));
-                let duration = Span::from_nanos(
-                    u64::try_from(CONVERSATION_MAX.as_nanos()).unwrap_or(u64::MAX),
-                );
-                self.session.request(now, &Request { circuit: None, duration, load: None });
+                self.limits = Some(limits);
+                self.request(now, None);
             }
             Action::Granted => {
-                let trial = Trial::new(None, Span::from_secs(10)).expect("10 s are within bounds");
-                self.session.begin(now, Task::FindPayload(self.most), trial);
+                self.may_load = self.round.is_some_and(Round::is_load);
+                self.next(now, steps);
             }
-            Action::Open(openings, _) => {
-                if let Err(error) = self.open(&openings) {
-                    self.end(steps, step("UDP", false, format!("this host: {error}")));
+            Action::Open(openings, tcp) => {
+                if let Err(error) = self.open(&openings, tcp) {
+                    self.end(steps, step("UDP", false, format!("this host: {}", explain(&error))));
                 }
             }
             Action::FindPayload(_) | Action::Start => {
@@ -283,9 +318,18 @@ impl<'a> Check<'a> {
             }
             Action::Stop => self.trial = None,
             Action::PayloadFound(found) => {
-                self.session.finish();
-                let found = self.found(found);
-                self.end(steps, found);
+                let passed = self.passed(found);
+                match passed.passes {
+                    true => {
+                        steps.push(passed);
+                        self.round = None;
+                        self.next(now, steps);
+                    }
+                    false => {
+                        self.session.finish();
+                        self.end(steps, passed);
+                    }
+                }
             }
             Action::Failed(failure) => {
                 let failed = self.failed(&failure);
@@ -300,15 +344,57 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Opens the streams over which the path's MTU is looked for.
-    fn open(&mut self, openings: &[Opening]) -> io::Result<()> {
+    /// Asks for leave, as a run does: first to probe, then to load.
+    fn request(&mut self, now: Stamp<Driver>, load: Option<LoadRequest>) {
+        let duration = Span::from_secs(self.limit.as_secs());
+        let circuit = load.and_then(|_| self.target.plan.link.circuit.clone());
+        self.session.request(now, &Request { circuit, duration, load });
+    }
+
+    /// The load that is asked for: within what the agent allows.
+    fn load(&self) -> LoadRequest {
+        let (most, duration) = (self.limits.map(|limits| limits.rate_max), LOAD_DURATION);
+        let duration = duration.min(self.limits.map_or(duration, |limits| limits.duration_max));
+        LoadRequest { rate: most.map_or(LOAD_RATE, |most| most.min(LOAD_RATE)), duration }
+    }
+
+    /// Begins the next round, once the agent has granted what it takes.
+    fn next(&mut self, now: Stamp<Driver>, steps: &mut Vec<Step>) {
+        let Some(round) = self.round.take().or_else(|| self.rounds.pop_front()) else {
+            self.session.finish();
+            self.over = true;
+            return;
+        };
+        self.round = Some(round);
+        let load = self.load();
+        if round.is_load() && !self.may_load {
+            return self.request(now, Some(load));
+        }
+        let trial = match round.trial(load.rate) {
+            Ok(trial) => trial,
+            Err(error) => {
+                return self.end(steps, step(self.name(), false, format!("this plan: {error}")));
+            }
+        };
+        let most = match round {
+            Round::Probes(_) => self.found.unwrap_or(self.most),
+            Round::Udp(..) | Round::Tcp(..) => u32::try_from(LEN_MIN).expect("a probe is short"),
+        };
+        self.searched = most;
+        self.session.begin(now, Task::FindPayload(most), trial);
+    }
+
+    /// Opens the streams of a round.
+    fn open(&mut self, openings: &[Opening], tcp: Vec<TcpOpening>) -> io::Result<()> {
         let streams: Vec<_> =
             openings.iter().map(|opening| (opening.stream, opening.key)).collect();
+        let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
+        let dials: Vec<TcpDial> = tcp.into_iter().map(dial).collect();
         let teller = self.teller.clone();
         // The conversation may be over before the last event.
         let tell = Arc::new(move |event| _ = teller.send(event)) as Tell;
         let to = (self.target.agent, &self.target.egress);
-        self.trial = Some(NearTrial::open(to, &streams, &[], Some(self.most), &tell)?);
+        self.trial = Some(NearTrial::open(to, &streams, &dials, Some(self.searched), &tell)?);
         Ok(())
     }
 
@@ -317,65 +403,160 @@ impl<'a> Check<'a> {
         self.over = true;
     }
 
-    fn udp(&self) -> String {
-        format!("UDP {}", self.target.agent.port())
+    /// What the round under way tries.
+    fn name(&self) -> String {
+        let port = self.target.agent.port();
+        let (what, mark) = match self.round {
+            Some(Round::Udp(mark, _)) => ("UDP load".to_owned(), mark),
+            Some(Round::Tcp(mark, ..)) => ("TCP load".to_owned(), mark),
+            Some(Round::Probes(mark)) => (format!("UDP {port}"), mark),
+            None => (format!("UDP {port}"), Dscp::default()),
+        };
+        if mark == Dscp::default() { what } else { format!("{what} {mark}") }
     }
 
-    fn found(&self, found: Option<u32>) -> Step {
-        match found {
-            Some(payload) => {
-                let packet = payload + IpVersion::of(self.target.agent.ip()).udp_overhead_octets();
+    fn packet(&self, payload: u32) -> u32 {
+        payload + IpVersion::of(self.target.agent.ip()).udp_overhead_octets()
+    }
+
+    /// The round under way opened all of its flows, and a payload of `found` passes both ways.
+    fn passed(&mut self, found: Option<u32>) -> Step {
+        const CUT: &str = "the handshake passes both ways, and no probe after it: a firewall on \
+                           the way cuts the flow once it is open";
+        let name = self.name();
+        let mark = self.round.map(Round::mark).filter(|mark| *mark != Dscp::default());
+        let payload = match (found, mark) {
+            (Some(payload), _) => payload,
+            (None, None) => return step(name, false, CUT),
+            (None, Some(mark)) => {
+                // The handshake's own datagrams are marked on the way there, its answers are not.
                 let seen = format!(
-                    "handshake and probes pass both ways, in IP packets of up to {packet} octets"
+                    "the handshake marked {mark} passes, and no reply with that mark comes back, \
+                     while unmarked ones do: the path drops this class on the way back from the \
+                     agent. Have it let {mark} pass, or take dscp out of the plan"
                 );
-                step(self.udp(), true, seen)
+                return step(name, false, seen);
             }
-            None => step(
-                self.udp(),
-                false,
-                "the handshake passes both ways, and no probe after it: a firewall on the way cuts \
-                 the flow once it is open",
-            ),
+        };
+        let packet = self.packet(payload);
+        match (self.round, self.found) {
+            (Some(Round::Udp(_, flows)), _) => {
+                step(name, true, format!("{flows} at once pass, no load sent"))
+            }
+            (Some(Round::Tcp(_, flows, _)), _) => {
+                let what = if flows == 1 { "connection" } else { "connections at once" };
+                step(name, true, format!("{flows} {what} without TLS pass, no load sent"))
+            }
+            // What the run sends with this mark is as long as what passes without.
+            (_, Some(unmarked)) if payload < unmarked => {
+                let unmarked = self.packet(unmarked);
+                let seen = format!(
+                    "packets of {unmarked} octets pass unmarked, and only up to {packet} with this \
+                     mark: the path treats the class differently"
+                );
+                step(name, false, seen)
+            }
+            (_, Some(_)) => step(name, true, format!("passes both ways, up to {packet} octets")),
+            (_, None) => {
+                self.found = Some(payload);
+                match self.longest_size().filter(|size| payload < *size) {
+                    Some(size) => step(
+                        name,
+                        false,
+                        format!(
+                            "IP packets of up to {packet} octets pass both ways, and the plan's tests \
+                         send {}: give them a smaller size, or have the path's MTU raised",
+                            self.packet(size)
+                        ),
+                    ),
+                    None => step(
+                        name,
+                        true,
+                        format!(
+                            "handshake and probes pass both ways, in IP packets of up to {packet} \
+                             octets"
+                        ),
+                    ),
+                }
+            }
         }
     }
 
+    /// The longest payload that a test of the plan asks for.
+    fn longest_size(&self) -> Option<u32> {
+        let sizes =
+            self.target.plan.tests_of(self.target.place).filter_map(|test| match test.work {
+                Work::Udp(udp) => udp.payload,
+                Work::Idle | Work::Tcp(_) => None,
+            });
+        sizes.max()
+    }
+
     fn failed(&self, failure: &Failure) -> Step {
-        match self.not_opened {
-            Some(HandshakeFailed::NoAnswer) if rejects_udp(self.target) => step(
-                self.udp(),
-                false,
-                "rejected: an ICMP error comes back, from the far host or from a firewall that \
-                 rejects in its name, while TCP to the same port passes",
+        match failure {
+            Failure::Blocked(blocked) => step(self.name(), false, self.blocked(blocked)),
+            // Somebody else holds the line now: nothing is in the way.
+            Failure::Refused(why) if self.round.is_some_and(Round::is_load) => step(
+                self.name(),
+                true,
+                format!("not tried, as the agent grants no load now: {why}"),
             ),
-            Some(HandshakeFailed::NoAnswer) => step(
-                self.udp(),
-                false,
+            Failure::NotOpened(why) => step(self.name(), false, why.clone()),
+            failure => step("control", false, failure.to_string()),
+        }
+    }
+
+    /// A stream of UDP that could not be opened, though TCP passes: where it is blocked.
+    fn blocked(&self, blocked: &Blocked) -> String {
+        let marked = (blocked.dscp != Dscp::default()).then_some(blocked.dscp);
+        match (blocked.why, marked) {
+            (HandshakeFailed::NotAccepted, _) => {
+                "one datagram passes each way, and none after it: a firewall on the way cuts the \
+                 flow after its first packets"
+                    .to_owned()
+            }
+            (HandshakeFailed::NoAnswer, Some(mark)) => {
+                let way = match blocked.received {
+                    None => "",
+                    Some(0) => " on the way to the agent",
+                    Some(_) => " on the way back from the agent",
+                };
+                format!(
+                    "no answer within 5 s to datagrams marked {mark}, while unmarked ones pass: \
+                     the path drops this class{way}. Have it let {mark} pass, or take dscp out \
+                     of the plan"
+                )
+            }
+            (HandshakeFailed::NoAnswer, None) if rejects_udp(self.target) => {
+                "rejected: an ICMP error comes back, from the far host or from a firewall that \
+                 rejects in its name, while TCP to the same port passes"
+                    .to_owned()
+            }
+            (HandshakeFailed::NoAnswer, None) if blocked.received.is_none() => {
                 "no answer within 5 s, while TCP to the same port passes: UDP is dropped on the \
                  way there or on the way back; which of them cannot be told from here. Look for it \
-                 at the agent's host: tcpdump -n udp",
-            ),
-            Some(HandshakeFailed::NotAccepted) => step(
-                self.udp(),
-                false,
-                "one datagram passes each way, and none after it: a firewall on the way cuts the \
-                 flow after its first packets",
-            ),
-            None => step("control", false, failure.to_string()),
+                 at the agent's host: tcpdump -n udp"
+                    .to_owned()
+            }
+            (HandshakeFailed::NoAnswer, None) => {
+                let direction = blocked.direction();
+                format!("no answer within 5 s, while TCP to the same port passes. {direction}")
+            }
         }
     }
 }
 
 /// Whether datagrams to the agent are answered with ICMP errors.
-fn rejects_udp(target: &Target) -> bool {
+fn rejects_udp(target: &Target<'_>) -> bool {
     let Ok(mut socket) = Socket::connect_by(target.agent, &target.egress) else { return false };
-    let until = clock::now::<crate::clock::Driver>().after_nanos(REJECTION_MAX.nanos());
+    let until = clock::now::<Driver>().after_nanos(REJECTION_MAX.nanos());
     // Nobody answers what has no seal; only what never reached the agent's socket is rejected.
     if socket.send(&[0; 16]).is_err() {
         return false;
     }
     _ = socket.wait_readable(until);
     let mut buffer = [0; 64];
-    _ = socket.receive::<crate::clock::Driver>(&mut buffer);
+    _ = socket.receive::<Driver>(&mut buffer);
     0 < socket.icmp_errors()
 }
 

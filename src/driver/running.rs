@@ -101,7 +101,7 @@ async fn run_site(
 
 /// Of an agent's addresses those that `source` can speak to; all where that is none, so that the
 /// reason is told.
-fn fitting(agents: Vec<SocketAddr>, source: Option<IpAddr>) -> Vec<SocketAddr> {
+pub(super) fn fitting(agents: Vec<SocketAddr>, source: Option<IpAddr>) -> Vec<SocketAddr> {
     let fits = |agent: &SocketAddr| source.is_none_or(|source| source.is_ipv6() == agent.is_ipv6());
     let fitting: Vec<_> = agents.iter().copied().filter(fits).collect();
     if fitting.is_empty() { agents } else { fitting }

@@ -58,6 +58,8 @@ struct Entry {
     stream: Stream,
     sealer: Sealer,
     peer: Option<SocketAddr>,
+    /// Handshake datagrams that came for it.
+    hellos: u64,
     session: Option<ReflectorSession>,
 }
 
@@ -134,7 +136,7 @@ impl Reflector {
             refused: 0,
             follow_ups: FollowUps::default(),
         });
-        self.entries.insert(stream.token, Entry { stream, sealer, peer: None, session });
+        self.entries.insert(stream.token, Entry { stream, sealer, peer: None, hellos: 0, session });
     }
 
     /// Forgets a stream; the account of its probes, where it had any, is closed: they ended as
@@ -146,8 +148,22 @@ impl Reflector {
             marks: session.marks,
             replies: session.replies.into(),
             refused: session.refused,
+            unopened_hellos: 0,
             follow_ups: session.follow_ups.rest(),
         })
+    }
+
+    /// Whether the stream of `token` was opened, or is not known any more.
+    #[must_use]
+    pub fn is_opened(&self, token: Token) -> bool {
+        self.entries.get(&token).is_none_or(|entry| entry.peer.is_some())
+    }
+
+    /// Handshake datagrams that came for `token`, where it was never opened.
+    #[must_use]
+    pub fn unopened_hellos(&self, token: Token) -> u64 {
+        let entry = self.entries.get(&token).filter(|entry| entry.peer.is_none());
+        entry.map_or(0, |entry| entry.hellos)
     }
 
     /// When the newest probe of `token` came.
@@ -215,7 +231,10 @@ impl Reflector {
             _ => return Response::Ignore,
         };
         let answer = match signal.say {
-            Say::Hello => Say::Challenge { cookie },
+            Say::Hello => {
+                entry.hellos += 1;
+                Say::Challenge { cookie }
+            }
             Say::Confirm { cookie: read } if read == cookie => {
                 entry.peer = Some(incoming.peer);
                 if entry.session.is_none() {
@@ -232,7 +251,7 @@ impl Reflector {
     fn handle_probe(&mut self, incoming: &Incoming<'_>) -> Response {
         let entry =
             probe::claimed(incoming.octets).ok().and_then(|token| self.entries.get_mut(&token));
-        let Some(Entry { stream, sealer, peer, session: Some(session) }) = entry else {
+        let Some(Entry { stream, sealer, peer, session: Some(session), .. }) = entry else {
             return Response::Ignore;
         };
         if *peer != Some(incoming.peer) {
@@ -321,6 +340,21 @@ mod tests {
             Say::Challenge { cookie } => cookie,
             other => panic!("no challenge: {other:?}"),
         }
+    }
+
+    #[test]
+    fn hellos_are_counted_until_a_stream_is_open() {
+        let mut reflector = reflector();
+        let hellos = |reflector: &Reflector| TOKENS.map(|token| reflector.unopened_hellos(token));
+        assert_eq!(hellos(&reflector), [0, 0]);
+        assert!(!reflector.is_opened(TOKENS[0]));
+        say(&mut reflector, 1, 0, Say::Hello);
+        say(&mut reflector, 1, 0, Say::Hello);
+        assert_eq!(hellos(&reflector), [2, 0]);
+        open(&mut reflector, 1, 0);
+        assert_eq!(hellos(&reflector), [0, 0], "it is open");
+        assert!(reflector.is_opened(TOKENS[0]));
+        assert_eq!(reflector.unopened_hellos(Token(99)), 0, "nobody's");
     }
 
     fn open(reflector: &mut Reflector, port: u16, stream: u32) -> Response {

@@ -7,16 +7,25 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum BadOutput {
     /// Another run's report is there.
-    #[error("{} exists: it is another run's report. Give an --out of its own to each run", .0.display())]
+    #[error(
+        "{} exists: it is another run's report. Give an --out of its own to each run",
+        .0.display()
+    )]
     Exists(PathBuf),
     /// A file of that name is there.
     #[error("{} exists, and is not overwritten. Name another file", .0.display())]
     Named(PathBuf),
     /// Something other than a file has that name: a link, a pipe, a device.
-    #[error("{} is not a regular file, and is not used. Remove it, or name another place", .0.display())]
+    #[error(
+        "{} is not a regular file, and is not used. Remove it, or name another place",
+        .0.display()
+    )]
     NotRegular(PathBuf),
     /// Another process keeps its texts there.
-    #[error("{} is in use by another process. Give a --state of its own to each agent", .0.display())]
+    #[error(
+        "{} is in use by another process. Give a --state of its own to each agent",
+        .0.display()
+    )]
     Taken(PathBuf),
     /// Other users of this host can put files there.
     #[error(

@@ -339,13 +339,6 @@ pub fn is_watched() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
-
-    fn make_fifo(path: &Path) {
-        let made = std::process::Command::new("mkfifo").arg(path).status();
-        assert!(made.is_ok_and(|status| status.success()), "a pipe at {}", path.display());
-    }
-
     #[test]
     fn a_report_is_never_overwritten_by_another_run() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -420,66 +413,6 @@ mod tests {
             let metadata = std::fs::metadata(path).expect("there");
             assert_eq!(metadata.permissions().mode() & 0o777, mode);
         }
-    }
-
-    /// What another user could plant in the place of any file that is written: nothing is written
-    /// to it, and nothing waits for it.
-    #[test]
-    fn what_was_planted_in_the_place_of_an_output_is_never_written_to() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (victim, out) = (folder.path().join("victim"), folder.path().join("out"));
-        let check = || assert_eq!(std::fs::read_to_string(&victim).expect("there"), "");
-        std::fs::write(&victim, "").expect("writable");
-        std::fs::create_dir(&out).expect("writable");
-        for name in [".report.json.draft", ".report.txt.draft", TEXT, ROWS] {
-            symlink(&victim, out.join(name)).expect("writable");
-        }
-        let mut output = Output::create(&out).expect("the record's own place is free");
-        output.save_record("{}").expect("writable");
-        output.save(TEXT, "PASS").expect("a link is replaced, not followed");
-        output.save(ROWS, "row").expect("a link is replaced, not followed");
-        check();
-        assert!(std::fs::symlink_metadata(out.join(TEXT)).expect("there").is_file());
-        let record = |name: &str| {
-            let out = folder.path().join(name);
-            std::fs::create_dir(&out).expect("writable");
-            (out.join(RECORD), out)
-        };
-        let (planted, out) = record("linked");
-        symlink(&victim, &planted).expect("writable");
-        assert!(
-            matches!(Output::create(&out), Err(BadOutput::NotRegular(path)) if path == planted)
-        );
-        check();
-        let (planted, out) = record("piped");
-        make_fifo(&planted);
-        assert!(matches!(Output::create(&out), Err(BadOutput::NotRegular(_))));
-        symlink(&victim, folder.path().join("plan.toml")).expect("writable");
-        let named = write_new(&folder.path().join("plan.toml"), "text");
-        assert!(matches!(named, Err(BadOutput::Named(_))));
-        check();
-    }
-
-    #[test]
-    fn a_state_directory_takes_no_link_and_no_pipe_for_a_file() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (victim, state) = (folder.path().join("victim"), folder.path().join("state"));
-        std::fs::write(&victim, "secret").expect("writable");
-        let state_dir = StateDir::open(&state).expect("writable");
-        symlink(&victim, state.join("a.json")).expect("writable");
-        make_fifo(&state.join("b.json"));
-        let kept = state_dir.read();
-        assert!(kept.len() == 2 && kept.iter().all(|(_, text)| text.is_err()), "{kept:?}");
-        state_dir.keep("a", "1").expect("a link is replaced, not followed");
-        assert_eq!(std::fs::read_to_string(&victim).expect("there"), "secret");
-        drop(state_dir);
-        std::fs::remove_file(state.join(".lock")).expect("there");
-        symlink(folder.path().join("new"), state.join(".lock")).expect("writable");
-        assert!(matches!(StateDir::open(&state), Err(BadOutput::Unwritable { .. })));
-        assert!(!folder.path().join("new").exists());
-        std::fs::remove_file(state.join(".lock")).expect("there");
-        make_fifo(&state.join(".lock"));
-        assert!(matches!(StateDir::open(&state), Err(BadOutput::Unwritable { .. })));
     }
 
     #[test]

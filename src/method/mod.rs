@@ -36,7 +36,7 @@ use crate::plan::{OutOfBounds, Trial};
 use crate::policy::Request;
 use std::fmt::Debug;
 
-pub use qualification::PACKET_MAX;
+pub use qualification::{PACKET_MAX, most_payload};
 
 /// A procedure towards one site, on the terms of the module's docs.
 pub trait Method: Debug + Send {

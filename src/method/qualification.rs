@@ -84,19 +84,25 @@ impl Qualification {
         u32::try_from(least).expect("a probe is short").min(self.most_payload())
     }
 
-    /// The largest payload to try: what the device carries; where every load has a size of its own,
-    /// the largest of those, so that nothing larger is ever sent.
     fn most_payload(&self) -> u32 {
-        let carried = self.device_mtu.min(PACKET_MAX).saturating_sub(self.ip.udp_overhead_octets());
-        let size = |work: Work| match work {
-            Work::Idle => Some(0),
-            Work::Udp(udp) => udp.payload,
-            Work::Tcp(_) => None,
-        };
-        let sizes = self.plan.tests_of(self.place).map(|test| size(test.work));
-        let largest = sizes.collect::<Option<Vec<u32>>>().and_then(|sizes| sizes.into_iter().max());
-        largest.filter(|largest| 0 < *largest).unwrap_or(carried)
+        most_payload(&self.plan, self.place, self.ip, self.device_mtu)
     }
+}
+
+/// The largest payload that is tried towards the site at `place`: what a device of `device_mtu`
+/// carries; where every load has a size of its own, the largest of those, so that nothing larger is
+/// ever sent.
+#[must_use]
+pub fn most_payload(plan: &Plan, place: usize, ip: IpVersion, device_mtu: u32) -> u32 {
+    let carried = device_mtu.min(PACKET_MAX).saturating_sub(ip.udp_overhead_octets());
+    let size = |work: Work| match work {
+        Work::Idle => Some(0),
+        Work::Udp(udp) => udp.payload,
+        Work::Tcp(_) => None,
+    };
+    let sizes = plan.tests_of(place).map(|test| size(test.work));
+    let largest = sizes.collect::<Option<Vec<u32>>>().and_then(|sizes| sizes.into_iter().max());
+    largest.filter(|largest| 0 < *largest).unwrap_or(carried)
 }
 
 impl Method for Qualification {

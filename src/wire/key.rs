@@ -212,7 +212,8 @@ impl KeyLine {
     ///
     /// # Errors
     ///
-    /// A comment of more than [`COMMENT_CHARS_MAX`] characters, or with a control or direction character.
+    /// A comment of more than [`COMMENT_CHARS_MAX`] characters, or with a control or direction
+    /// character.
     pub fn new(key: PublicKey, comment: &str) -> Result<Self, MalformedKey> {
         let comment = comment.trim_matches(BLANKS);
         let chars = comment.chars().count();

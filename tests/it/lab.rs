@@ -94,11 +94,16 @@ impl Lab {
 
     /// What the pre-check of a plan for the agent says, and its exit code.
     fn precheck(&self, code: i32) -> String {
+        self.precheck_of("[[test]]\nkind = \"idle\"\n", code)
+    }
+
+    /// The same of a plan with these tests.
+    fn precheck_of(&self, tests: &str, code: i32) -> String {
         let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &[]);
         let (plan, driver) = (agent.keys.path("plan.toml"), self.name("driver"));
         let text = format!(
             "[driver]\nkey = \"driver\"\n[sites.far]\nagent = \"{AGENT}\"\n\
-                            key = \"agent.pub\"\n[[test]]\nkind = \"idle\"\n"
+                            key = \"agent.pub\"\n{tests}"
         );
         std::fs::write(&plan, text).unwrap();
         let probe = [env!("CARGO_BIN_EXE_linkqual"), "plan", "firewall", "--probe"];
@@ -359,6 +364,23 @@ fn the_pre_check_passes_an_open_way() {
     let Some(lab) = Lab::new() else { return };
     let told = lab.precheck(0);
     assert!(told.contains("IP packets of up to 1500 octets"), "{told}");
+}
+
+/// The run's own marks are tried: a class that the path drops is named, and which way.
+#[test]
+fn the_pre_check_names_a_class_that_the_path_drops() {
+    let test = "[[test]]\nkind = 'idle'\ndscp = 'CS6'\n";
+    for (rule, way) in [
+        ("udp dport 4872 ip dscp cs6 drop", "drops this class on the way to the agent"),
+        ("udp sport 4872 ip dscp cs6 drop", "drops this class on the way back"),
+    ] {
+        let Some(lab) = Lab::new() else { return };
+        lab.forbid(rule);
+        let told = lab.precheck_of(test, 4);
+        for part in ["passes   UDP 4872  ", "BLOCKED  UDP 4872 CS6", way] {
+            assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod judge;
 mod lab;
+mod names;
 mod output;
 mod plan;
 mod relay;

@@ -2,6 +2,7 @@
 //! run with a standard output that takes nothing, and with one that nobody reads.
 
 use crate::support::{Agent, Keys, PATIENCE, Program, linkqual};
+use linkqual::io::files::{BadOutput, Output as Folder, RECORD, ROWS, StateDir, TEXT, write_new};
 use std::fs::{self, File, OpenOptions};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
@@ -133,6 +134,72 @@ fn a_saved_report_whose_folder_takes_nothing_is_told_before_it_is_judged() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is not a regular file"));
     assert!(!keys.path("victim").exists());
 }
+
+// ---- What another user of the host can plant.
+
+fn make_fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// What another user could plant in the place of any file that is written: nothing is written
+/// to it, and nothing waits for it.
+#[test]
+fn what_was_planted_in_the_place_of_an_output_is_never_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (victim, out) = (folder.path().join("victim"), folder.path().join("out"));
+    let check = || assert_eq!(fs::read_to_string(&victim).unwrap(), "");
+    fs::write(&victim, "").unwrap();
+    fs::create_dir(&out).unwrap();
+    for name in [".report.json.draft", ".report.txt.draft", TEXT, ROWS] {
+        symlink(&victim, out.join(name)).unwrap();
+    }
+    let mut output = Folder::create(&out).unwrap();
+    output.save_record("{}").unwrap();
+    output.save(TEXT, "PASS").unwrap();
+    output.save(ROWS, "row").unwrap();
+    check();
+    assert!(fs::symlink_metadata(out.join(TEXT)).unwrap().is_file());
+    let record = |name: &str| {
+        let out = folder.path().join(name);
+        fs::create_dir(&out).unwrap();
+        (out.join(RECORD), out)
+    };
+    let (planted, out) = record("linked");
+    symlink(&victim, &planted).unwrap();
+    assert!(matches!(Folder::create(&out), Err(BadOutput::NotRegular(path)) if path == planted));
+    check();
+    let (planted, out) = record("piped");
+    make_fifo(&planted);
+    assert!(matches!(Folder::create(&out), Err(BadOutput::NotRegular(_))));
+    symlink(&victim, folder.path().join("plan.toml")).unwrap();
+    let named = write_new(&folder.path().join("plan.toml"), "text");
+    assert!(matches!(named, Err(BadOutput::Named(_))));
+    check();
+}
+
+#[test]
+fn a_state_directory_takes_no_link_and_no_pipe_for_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (victim, state) = (folder.path().join("victim"), folder.path().join("state"));
+    fs::write(&victim, "secret").unwrap();
+    let state_dir = StateDir::open(&state).unwrap();
+    symlink(&victim, state.join("a.json")).unwrap();
+    make_fifo(&state.join("b.json"));
+    let kept = state_dir.read();
+    assert!(kept.len() == 2 && kept.iter().all(|(_, text)| text.is_err()), "{kept:?}");
+    state_dir.keep("a", "1").unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "secret");
+    drop(state_dir);
+    fs::remove_file(state.join(".lock")).unwrap();
+    symlink(folder.path().join("new"), state.join(".lock")).unwrap();
+    assert!(matches!(StateDir::open(&state), Err(BadOutput::Unwritable { .. })));
+    assert!(!folder.path().join("new").exists());
+    fs::remove_file(state.join(".lock")).unwrap();
+    make_fifo(&state.join(".lock"));
+    assert!(matches!(StateDir::open(&state), Err(BadOutput::Unwritable { .. })));
+}
+
+// ---- The agent.
 
 fn agent(keys: &Keys) -> Command {
     let mut command = Command::new(AGENT);

@@ -26,7 +26,7 @@ use crate::session::{ANSWER_MAX, hello};
 use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
 use std::collections::VecDeque;
 
-pub use state::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
+pub use state::{Action, Blocked, Failure, Introduced, Opening, Session, Task, TcpOpening};
 
 impl Session {
     /// A conversation for `run` that begins `now`: the first action says hello.
@@ -140,6 +140,11 @@ impl Session {
                 self.actions.push_back(Action::PayloadFound(found));
                 State::Idle
             }
+            (State::ExpectReceived { blocked, .. }, Message::Account(account))
+                if account.trial == self.trials =>
+            {
+                self.on_received(blocked, &account)
+            }
             (state @ (State::ExpectStarted { .. } | State::Running(_)), message) => {
                 self.on_message_of_trial(now, state, message)
             }
@@ -190,7 +195,7 @@ impl Session {
                 }
             }
             (State::Opening { running, .. }, Event::NotOpened(stream, why)) => {
-                self.on_not_opened(&running, stream, why)
+                self.on_not_opened(now, &running, stream, why)
             }
             (State::Opening { running, .. }, Event::NotConnected(stream, why)) => {
                 self.on_not_connected(&running, stream, &why)
@@ -236,6 +241,7 @@ impl Session {
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match state {
             State::ExpectHello { .. } => self.fail(Failure::Timeout(ANSWER_MAX)),
+            State::ExpectReceived { blocked, .. } => self.fail(Failure::Blocked(blocked)),
             State::ExpectGrant { .. }
             | State::ExpectPrepared { .. }
             | State::ExpectAccount { .. } => {

@@ -4,15 +4,15 @@
 //! Nothing is sent here before every stream is open: a trial never begins with a part of them.
 
 use super::state::{
-    Action, Failure, Opening, REACH_MAX, Running, Session, State, Task, TcpOpening,
+    Action, Blocked, Failure, Opening, REACH_MAX, RECEIVED_MAX, Running, Session, State, Task,
+    TcpOpening,
 };
 use crate::clock::{Driver, Stamp};
 use crate::flow::{HandshakeFailed, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::plan::Trial;
 use crate::session::ANSWER_MAX;
 use crate::wire::StreamNumber;
-use crate::wire::control::{Message, Prepare, Secrets};
-use std::collections::BTreeMap;
+use crate::wire::control::{Account, Message, Prepare, Secrets};
 
 impl Session {
     pub(super) fn prepare(&mut self, now: Stamp<Driver>, task: Task, trial: Trial) -> State {
@@ -47,22 +47,7 @@ impl Session {
             return self.fail(Failure::Protocol("a TCP stream without its secrets".into()));
         };
         self.actions.push_back(Action::Open(openings, tcp_openings));
-        let running = Running {
-            trial,
-            streams,
-            tcp,
-            opened: 0,
-            started: false,
-            ends_at: now,
-            heard: now,
-            sent: BTreeMap::new(),
-            came: BTreeMap::new(),
-            tcp_sender: BTreeMap::new(),
-            tcp_receiver: BTreeMap::new(),
-            probed: None,
-            account: None,
-            stopping: None,
-        };
+        let running = Running::new(trial, (streams, tcp), now);
         State::Opening { task, running }
     }
 
@@ -88,23 +73,27 @@ impl Session {
         }
     }
 
+    /// A UDP stream could not be opened: whether the agent received anything of it says which way
+    /// it is blocked.
     pub(super) fn on_not_opened(
         &mut self,
+        now: Stamp<Driver>,
         running: &Running,
         stream: StreamNumber,
         why: HandshakeFailed,
     ) -> State {
-        let what = match why {
-            HandshakeFailed::NoAnswer => "no UDP datagram came back from the agent's port",
-            HandshakeFailed::NotAccepted => {
-                "the agent's first UDP datagram came back, and none after it"
-            }
-        };
-        self.give_up(format!(
-            "stream {stream} of {} could not be opened: {what} within 5 s. Does a firewall let UDP \
-             to that port pass, both ways?",
-            running.streams.len()
-        ))
+        let (streams, dscp) = (running.streams.len(), running.trial.dscp());
+        let blocked = Blocked { stream, streams, why, dscp, received: None };
+        self.actions.push_back(Action::Stop);
+        self.say(Message::Stop { trial: self.trials });
+        self.asked_at = now;
+        State::ExpectReceived { blocked, until: now.after_nanos(RECEIVED_MAX.nanos()) }
+    }
+
+    /// The agent's account of a trial of which a stream could not be opened.
+    pub(super) fn on_received(&mut self, blocked: Blocked, account: &Account) -> State {
+        let received = account.probes.fact().ok().map(|probes| probes.unopened_hellos);
+        self.fail(Failure::Blocked(Blocked { received, ..blocked }))
     }
 
     pub(super) fn on_not_connected(
@@ -125,5 +114,61 @@ impl Session {
         self.actions.push_back(Action::Stop);
         self.say(Message::Stop { trial: self.trials });
         self.fail(Failure::NotOpened(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::ReflectorCounts;
+    use crate::session::driver::tests::{NOW, actions, after, granted, idle, names, say};
+    use crate::wire::control::Account;
+
+    /// A driver whose only stream got no answer.
+    fn unanswered() -> Session {
+        let mut session = granted();
+        session.begin(NOW, Task::FindPayload(1_472), idle());
+        let secrets = Secrets { stream: 0, token: crate::wire::Token(7), key: [1; 32] };
+        let prepared = Message::Prepared { trial: 1, streams: vec![secrets] };
+        assert!(matches!(say(&mut session, prepared).last(), Some(Action::Open(..))));
+        session.handle_trial(NOW, crate::flow::NearEvent::NotOpened(0, HandshakeFailed::NoAnswer));
+        let asked = actions(&mut session);
+        assert!(asked.contains(&Action::Stop) && names(&asked) == ["stop"], "{asked:?}");
+        session
+    }
+
+    #[track_caller]
+    fn blocked(actions: &[Action], received: Option<u64>, words: &str) {
+        let Some(Action::Failed(Failure::Blocked(blocked))) = actions.last() else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(blocked.received, received);
+        let text = blocked.to_string();
+        let start = "stream 0 of 1 could not be opened: no UDP datagram came back from the agent's";
+        assert!(text.starts_with(start) && text.contains(words), "{text}");
+    }
+
+    #[test]
+    fn the_agent_says_which_way_udp_is_blocked() {
+        for (unopened_hellos, words) in
+            [(0, "UDP is blocked on the way to it"), (9, "received 9 of them and answered each")]
+        {
+            let mut session = unanswered();
+            let probes = ReflectorCounts { unopened_hellos, ..ReflectorCounts::default() };
+            let account = Account { trial: 1, probes: probes.into(), ..Account::default() };
+            let said = say(&mut session, Message::Account(Box::new(account)));
+            blocked(&said, Some(unopened_hellos), words);
+        }
+    }
+
+    #[test]
+    fn an_agent_that_does_not_say_is_not_waited_for() {
+        let mut session = unanswered();
+        session.handle_timeout(after(RECEIVED_MAX));
+        blocked(
+            &actions(&mut session),
+            None,
+            "Does a firewall let UDP to that port pass, both ways?",
+        );
     }
 }

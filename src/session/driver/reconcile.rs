@@ -337,7 +337,6 @@ mod tests {
     use crate::plan::{Load, LoadKind, Trial};
     use crate::session::driver::tests::{NOW, actions, admitted, idle};
     use crate::units::PacketRate;
-    use std::collections::BTreeMap;
 
     /// A trial with a load both ways: stream 1 forward, stream 2 reverse, 1 000 packets each.
     fn loaded() -> Trial {
@@ -347,22 +346,7 @@ mod tests {
     }
 
     fn running(trial: Trial) -> Running {
-        Running {
-            streams: streams_of(&trial),
-            trial,
-            tcp: Vec::new(),
-            opened: 0,
-            started: true,
-            ends_at: NOW,
-            heard: NOW,
-            sent: BTreeMap::new(),
-            came: BTreeMap::new(),
-            tcp_sender: BTreeMap::new(),
-            tcp_receiver: BTreeMap::new(),
-            probed: None,
-            account: None,
-            stopping: None,
-        }
+        Running { started: true, ..Running::new(trial, (streams_of(&trial), Vec::new()), NOW) }
     }
 
     /// A probe that came back, by the agent's stamps `seen_ns` and a microsecond later.

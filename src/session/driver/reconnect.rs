@@ -67,6 +67,7 @@ impl Session {
                 self.lose(now, running, why)
             }
             State::Over => State::Over,
+            State::ExpectReceived { blocked, .. } => self.fail(Failure::Blocked(blocked)),
             _ => self.fail(Failure::Closed),
         };
         self.settle(now);
@@ -88,7 +89,13 @@ impl Session {
             (Link::Open, State::Running(running)) => {
                 overdue(self.asked_at.max(running.ends_at.after_nanos(LATE_MAX.nanos())))
             }
-            (Link::Open, State::Idle | State::Opening { .. } | State::Searching) => None,
+            (
+                Link::Open,
+                State::Idle
+                | State::Opening { .. }
+                | State::Searching
+                | State::ExpectReceived { .. },
+            ) => None,
         }
     }
 
@@ -155,6 +162,12 @@ impl Session {
             State::ExpectStarted { running, .. } | State::Running(running) => {
                 self.lose(now, running, "the agent has no record of this trial")
             }
+            State::ExpectReceived { blocked, until } => {
+                if is_known {
+                    self.say(Message::Stop { trial: self.trials });
+                }
+                State::ExpectReceived { blocked, until }
+            }
             state @ (State::ExpectHello { .. } | State::Idle | State::Over) => state,
         };
     }
@@ -192,6 +205,10 @@ impl Session {
             State::Opening { .. } | State::Searching | State::ExpectAccount { .. } => {
                 self.actions.push_back(Action::Stop);
                 self.state = self.fail(Failure::Lost(reason.to_owned()));
+                return;
+            }
+            State::ExpectReceived { blocked, .. } => {
+                self.state = self.fail(Failure::Blocked(blocked));
                 return;
             }
             State::ExpectHello { .. } | State::Over => return,

@@ -7,8 +7,8 @@
 use crate::account::{HostFacts, ReceiverCounts, SenderCounts, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
-use crate::flow::{LATE_MAX, PROBE_STREAM, Probed, Stream, TcpStream, TrialRun};
-use crate::plan::{Limits, Trial};
+use crate::flow::{HandshakeFailed, LATE_MAX, PROBE_STREAM, Probed, Stream, TcpStream, TrialRun};
+use crate::plan::{Dscp, Limits, Trial};
 use crate::policy::Request;
 use crate::session::QUIET_MAX;
 use crate::units::Span;
@@ -16,6 +16,7 @@ use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, PROTOCOL, RunId};
 use crate::wire::seal::KEY_LEN;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 /// How long an answer may take in all, over whichever connection; shorter than the agent keeps an
 /// abandoned trial open, so that what comes at last is still exact.
@@ -23,6 +24,9 @@ pub(super) const REACH_MAX: Span = Span::from_secs(18);
 
 /// How long the record of a run is tried for that the agent has ended.
 pub(super) const FETCH_MAX: Span = Span::from_secs(10);
+
+/// How long the agent is given to say what it received of a stream that did not open.
+pub(super) const RECEIVED_MAX: Span = Span::from_secs(3);
 
 /// How long the two ends' last words on a trial that is stopped may take.
 pub(super) const LAST_WORDS_MAX: Span = LATE_MAX.plus(QUIET_MAX);
@@ -137,6 +141,68 @@ pub enum Failure {
     /// No stream could be opened.
     #[error("{0}")]
     NotOpened(String),
+    /// A UDP stream could not be opened, while the control connection works.
+    #[error("{0}")]
+    Blocked(Blocked),
+}
+
+/// A UDP stream that could not be opened, and what both ends saw of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Blocked {
+    /// Its number.
+    pub stream: StreamNumber,
+    /// How many streams the trial has.
+    pub streams: usize,
+    /// How far it came, as this end saw it.
+    pub why: HandshakeFailed,
+    /// How its packets are marked.
+    pub dscp: Dscp,
+    /// Datagrams of it that the agent says it has received; `None` where it did not say.
+    pub received: Option<u64>,
+}
+
+impl Blocked {
+    /// Which way the block is, and what can cause it; in sentences.
+    #[must_use]
+    pub fn direction(&self) -> String {
+        let marked = match self.dscp == Dscp::default() {
+            true => String::new(),
+            false => format!(
+                " The packets are marked {}: a path that drops this class looks the same.",
+                self.dscp
+            ),
+        };
+        let direction = match self.received {
+            None => "Does a firewall let UDP to that port pass, both ways?".to_owned(),
+            Some(0) => "The agent received none of them: UDP is blocked on the way to it, by a \
+                        firewall or an access list, or it goes to another agent than TCP does. A \
+                        load balancer or a Kubernetes Service has to send TCP and UDP of this port \
+                        to the same agent; the other one logs handshakes of a run it does not know."
+                .to_owned(),
+            Some(received) => format!(
+                "The agent received {received} of them and answered each: UDP is blocked on the \
+                 way back, from the agent's port to this host. Does a firewall let the answers pass?"
+            ),
+        };
+        direction + &marked
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, streams, .. } = self;
+        let seen = match self.why {
+            HandshakeFailed::NoAnswer => "no UDP datagram came back from the agent's port",
+            HandshakeFailed::NotAccepted => {
+                "the agent's first UDP datagram came back, and none after it"
+            }
+        };
+        write!(
+            f,
+            "stream {stream} of {streams} could not be opened: {seen} within 5 s. {}",
+            self.direction()
+        )
+    }
 }
 
 /// The driver's half of a conversation with one agent.
@@ -185,6 +251,11 @@ pub(super) enum State {
     },
     Running(Running),
     Searching,
+    /// A stream could not be opened; the agent may say what it has received.
+    ExpectReceived {
+        blocked: Blocked,
+        until: Stamp<Driver>,
+    },
     ExpectAccount {
         found: Option<u32>,
         until: Stamp<Driver>,
@@ -234,6 +305,30 @@ pub(super) struct Stopping {
 }
 
 impl Running {
+    /// `trial`, whose streams are opened from `now` on.
+    pub(super) fn new(
+        trial: Trial,
+        (streams, tcp): (Vec<Stream>, Vec<TcpStream>),
+        now: Stamp<Driver>,
+    ) -> Self {
+        Self {
+            trial,
+            streams,
+            tcp,
+            opened: 0,
+            started: false,
+            ends_at: now,
+            heard: now,
+            sent: BTreeMap::new(),
+            came: BTreeMap::new(),
+            tcp_sender: BTreeMap::new(),
+            tcp_receiver: BTreeMap::new(),
+            probed: None,
+            account: None,
+            stopping: None,
+        }
+    }
+
     /// Whether this end has nothing more to count.
     pub(super) fn is_counted(&self) -> bool {
         let counted = |stream: &Stream| match (stream.number, stream.direction) {
@@ -277,6 +372,7 @@ impl Session {
             | State::ExpectGrant { until, .. }
             | State::ExpectPrepared { until, .. }
             | State::ExpectStarted { until, .. }
+            | State::ExpectReceived { until, .. }
             | State::ExpectAccount { until, .. } => Some(*until),
             State::Running(running) => Some(self.running_until(running)),
             State::Opening { .. } | State::Searching | State::Idle | State::Over => None,
