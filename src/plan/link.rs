@@ -257,7 +257,9 @@ impl FromStr for Host {
         let (name, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
             // What stands in brackets is an IPv6 address.
             Some(Some((inner, ""))) if is_ipv6(inner) => return Ok(host(inner, PORT)),
-            Some(Some((inner, rest))) if is_ipv6(inner) => (inner, rest.strip_prefix(':')),
+            Some(Some((inner, rest))) if is_ipv6(inner) && rest.starts_with(':') => {
+                (inner, rest.strip_prefix(':'))
+            }
             Some(_) => return Err(NOT_A_HOST.to_owned()),
             None => text.rsplit_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
         };
