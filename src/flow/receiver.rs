@@ -236,7 +236,9 @@ impl<C> Receiver<C> {
         self.counts.octets += u64::from(packet.octets);
         self.counts.steady += u64::from(self.stream.steady.includes(packet.due_ns));
         let began_ns = self.counts.began_ns.unwrap_or(at.nanos().saturating_sub(packet.due_ns));
-        let arrived_ns = at.nanos().saturating_sub(began_ns);
+        // What the packet says of its time makes the account no longer than its trial.
+        let over_ns = self.stream.rate.due(self.stream.slots).nanos() + LATE_MAX.nanos();
+        let arrived_ns = at.nanos().saturating_sub(began_ns).min(over_ns);
         self.counts.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
         self.counts.per_second.add(arrived_ns, 1);
         self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
