@@ -119,7 +119,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// A socket that anyone may send to, and that others may share the port of.
+    /// A socket that anyone may send to, and that others of this user may share the port of.
     ///
     /// # Errors
     ///
@@ -144,8 +144,9 @@ impl Socket {
         }
         socket.tell_marks()?;
         socket.socket.bind(&local.into())?;
-        // Only now: a port that another listener has must be refused, and taken from nobody.
-        socket.socket.set_reuse_address(true)?;
+        // Only now: a port that another listener has must be refused, and taken from nobody. From
+        // now on sockets of this user share it, and nobody else's, as SO_REUSEADDR would allow.
+        socket.socket.set_reuse_port(true)?;
         Ok(socket)
     }
 
@@ -165,7 +166,7 @@ impl Socket {
         if local.is_ipv6() {
             socket.socket.set_only_v6(false)?;
         }
-        socket.socket.set_reuse_address(true)?;
+        socket.socket.set_reuse_port(true)?;
         socket.socket.bind(&local.into())?;
         socket.socket.connect(&peer.into())?;
         let mut strays = Vec::new();
@@ -656,6 +657,26 @@ mod tests {
         let listener = Socket::listen(loopback("127.0.0.1:0")).expect("a listener");
         let second = Socket::listen(listener.local().expect("bound"));
         assert_eq!(second.expect_err("taken").kind(), io::ErrorKind::AddrInUse);
+    }
+
+    /// With SO_REUSEADDR at both, Linux would give the port's datagrams to whoever bound it last.
+    #[test]
+    fn nobody_else_takes_the_datagrams_of_a_port() {
+        let (mut listener, mut socket) = pair("127.0.0.1:0");
+        let local = listener.local().expect("bound");
+        assert!(!listener.socket.reuse_address().expect("an option"));
+        let other = socket2::Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP));
+        let other = other.expect("a socket");
+        other.set_reuse_address(true).expect("anyone may");
+        let bound = other.bind(&local.into()).expect_err("it is taken");
+        assert_eq!(bound.kind(), io::ErrorKind::AddrInUse);
+        // Beside a socket of its own, strangers' datagrams still reach the listener.
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let _own = Socket::connect_from::<Driver>(local, peer, &Egress::default()).expect("ours");
+        for _ in 0..20 {
+            socket.send(b"mine").expect("send");
+            assert!(read(&mut listener, &mut [0; 8]).is_some());
+        }
     }
 
     #[test]
