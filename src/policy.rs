@@ -16,6 +16,22 @@ pub const PROBING_MAX: Span = Span::from_secs(15 * 60);
 /// probe, whose probes are all one thread's, and as many that end while the next ones begin.
 pub const RUNS_MAX: usize = 1_024;
 
+/// The most runs of one key at once: drivers with other keys always find a quarter of them free.
+pub const KEY_RUNS_MAX: usize = RUNS_MAX / 4 * 3;
+
+/// What a run that only probes counts for in each direction, as Ethernet frames: 100 probes per
+/// second of 112 octets of UDP payload over IPv6. Of a lower limit than ten times that it counts a
+/// tenth.
+pub const PROBING_RATE: BitRate = match BitRate::new(100 * 8 * (112 + 48 + 18)) {
+    Some(rate) => rate,
+    None => unreachable!(),
+};
+const PROBING_PART: u32 = 10;
+
+/// How long after its first a driver may say a request again, that of all that the role may: it has
+/// lost a connection, and does not know whether it was heard.
+const SAID_AGAIN_MAX: Span = Span::from_secs(60);
+
 /// A set of limits that a key is given: today the built-in `qualifier` alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Role {
@@ -83,6 +99,8 @@ pub struct Holder {
     pub who: String,
     /// What it holds; the whole agent where there is none.
     pub circuit: Option<String>,
+    /// The rate of its load, as Ethernet frames in one direction.
+    pub rate: BitRate,
     /// When its grant ends.
     pub until: Stamp<Agent>,
 }
@@ -92,8 +110,29 @@ pub struct Holder {
 pub struct Usage {
     /// Runs that it serves.
     pub runs: usize,
+    /// Those of them whose key is the one that asks.
+    pub own_runs: usize,
     /// Those of them that hold a load lock.
     pub holders: Vec<Holder>,
+    /// Since when the run that asks has held a load lock without a break.
+    pub locked_since: Option<Stamp<Agent>>,
+}
+
+impl Usage {
+    /// Bits per second that are granted in each direction, of an agent whose limit is `rate_max`:
+    /// all loads, and what the runs count for that only probe.
+    #[must_use]
+    pub fn granted(&self, rate_max: BitRate) -> u64 {
+        let probing = self.runs.saturating_sub(self.holders.len()) as u64;
+        let loads = self.holders.iter().map(|holder| holder.rate.bits_per_second());
+        let probing = probing.saturating_mul(probing_rate(rate_max).bits_per_second());
+        loads.fold(probing, u64::saturating_add)
+    }
+}
+
+/// What a run that only probes counts for at an agent whose limit is `rate_max`.
+fn probing_rate(rate_max: BitRate) -> BitRate {
+    rate_max.share(PROBING_PART).map_or(PROBING_RATE, |part| part.min(PROBING_RATE))
 }
 
 /// Proof that the policy allowed a request: only [`authorise`] makes one, and traffic needs one.
@@ -171,6 +210,28 @@ pub fn frame_rate(trial: &Trial, framing: Framing) -> Option<BitRate> {
 pub enum Refusal {
     /// The agent serves as many runs as it can.
     Full,
+    /// It serves as many runs of this key as it does of any.
+    KeyFull,
+    /// More was asked for than is left of what the agent may send and accept in all.
+    RateTaken {
+        /// What was asked for.
+        asked: BitRate,
+        /// What all runs together have been granted.
+        granted: u64,
+        /// What they may have.
+        max: BitRate,
+        /// The load that has most of it.
+        holder: Option<Holder>,
+        /// How long its grant still has.
+        remaining: Span,
+    },
+    /// The run would hold its load lock for longer than the role may.
+    LockedTooLong {
+        /// The role.
+        role: &'static str,
+        /// How long it may.
+        max: Span,
+    },
     /// The circuit's name is too long or not plain text.
     BadCircuit,
     /// More was asked for than the role may send.
@@ -208,6 +269,35 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => write!(f, "it serves {RUNS_MAX} runs already. Try again in a minute"),
+            Self::KeyFull => write!(
+                f,
+                "it serves {KEY_RUNS_MAX} runs of this key already, and keeps room for others. \
+                 Try again in a minute"
+            ),
+            Self::RateTaken { asked, granted, max, holder, remaining } => {
+                write!(f, "{asked} (L2) was asked, ")?;
+                match BitRate::new(max.bits_per_second().saturating_sub(*granted)) {
+                    Some(free) => write!(f, "{free} of {max} is free")?,
+                    None => write!(f, "nothing of {max} is free")?,
+                }
+                match holder {
+                    Some(Holder { who, rate, .. }) => write!(
+                        f,
+                        ": a run of {who} holds {rate} for at most {} s more",
+                        remaining.secs_up()
+                    )?,
+                    None => write!(f, ": runs that probe hold the rest")?,
+                }
+                write!(
+                    f,
+                    ". Ask for less, try again later, or have the agent's operator raise --max-rate"
+                )
+            }
+            Self::LockedTooLong { role, max } => write!(
+                f,
+                "role '{role}' may hold the load lock for at most {max} in one run. Start another \
+                 run, so that others have their turn"
+            ),
             Self::BadCircuit => {
                 write!(f, "the circuit's name must be 1 to {CIRCUIT_LEN_MAX} printable characters")
             }
@@ -251,6 +341,9 @@ pub fn authorise(
     if RUNS_MAX <= usage.runs {
         return Err(Refusal::Full);
     }
+    if KEY_RUNS_MAX <= usage.own_runs {
+        return Err(Refusal::KeyFull);
+    }
     if request.circuit.as_deref().is_some_and(|name| !is_circuit(name)) {
         return Err(Refusal::BadCircuit);
     }
@@ -263,11 +356,34 @@ pub fn authorise(
     if let Some(load) = request.load {
         authorise_load(role, load, request.circuit.as_deref(), usage, now)?;
     }
-    Ok(Grant {
-        circuit: request.circuit.clone(),
-        ends_at: now.after_nanos(request.duration.nanos()),
-        load: request.load,
-    })
+    let ends_at = now.after_nanos(request.duration.nanos());
+    authorise_rate(role, request, usage, now)?;
+    let locked_max = role.limits.duration_max.plus(PROBING_MAX);
+    let locked_since = usage.locked_since.filter(|_| request.load.is_some()).unwrap_or(now);
+    let locked_until = locked_since.after_nanos(locked_max.plus(SAID_AGAIN_MAX).nanos());
+    if locked_until < ends_at {
+        return Err(Refusal::LockedTooLong { role: role.name, max: locked_max });
+    }
+    Ok(Grant { circuit: request.circuit.clone(), ends_at, load: request.load })
+}
+
+/// All grants together stay within what the agent may send and accept.
+fn authorise_rate(
+    role: &Role,
+    request: &Request,
+    usage: &Usage,
+    now: Stamp<Agent>,
+) -> Result<(), Refusal> {
+    let max = role.limits.rate_max;
+    let asked = request.load.map_or_else(|| probing_rate(max), |load| load.rate);
+    let granted = usage.granted(max);
+    if granted.saturating_add(asked.bits_per_second()) <= max.bits_per_second() {
+        return Ok(());
+    }
+    let holder = usage.holders.iter().max_by_key(|holder| holder.rate).cloned();
+    let remaining = holder.as_ref().map_or(0, |holder| holder.until.nanos_since(now));
+    let remaining = Span::from_nanos(remaining);
+    Err(Refusal::RateTaken { asked, granted, max, holder, remaining })
 }
 
 fn authorise_load(
@@ -326,7 +442,8 @@ mod tests {
     fn held(circuit: Option<&str>) -> Usage {
         let until = NOW.after_nanos(Span::from_secs(30).nanos());
         let circuit = circuit.map(str::to_owned);
-        Usage { runs: 1, holders: vec![Holder { who: "ops@idc".into(), circuit, until }] }
+        let holder = Holder { who: "ops@idc".into(), circuit, rate: rate(100), until };
+        Usage { runs: 1, holders: vec![holder], ..Usage::default() }
     }
 
     fn refusal(request: &Request, usage: &Usage) -> String {
@@ -364,6 +481,7 @@ mod tests {
         refusal(&request(1, 1, Some("EC-1")), &held(None));
     }
 
+    /// But for the lock, there must be room for it.
     #[test]
     fn probing_is_never_locked() {
         let probing = Request { circuit: None, duration: Span::from_secs(60), load: None };
@@ -372,8 +490,68 @@ mod tests {
 
     #[test]
     fn a_full_agent_says_so() {
-        let usage = Usage { runs: RUNS_MAX, holders: Vec::new() };
+        let usage = Usage { runs: RUNS_MAX, ..Usage::default() };
         assert!(refusal(&request(1, 1, None), &usage).contains("1024 runs already"));
+        let usage = Usage { runs: KEY_RUNS_MAX, own_runs: KEY_RUNS_MAX, ..Usage::default() };
+        assert!(refusal(&request(1, 1, None), &usage).contains("768 runs of this key"));
+        let usage = Usage { own_runs: KEY_RUNS_MAX - 1, ..usage };
+        assert!(authorise(&role(), &request(1, 1, None), &usage, NOW).is_ok());
+    }
+
+    /// The first release let each of 20 circuits have all of the limit.
+    #[test]
+    fn all_grants_together_stay_within_the_limit() {
+        let usage = held(Some("EC-1"));
+        let asked = |mbit_s| request(mbit_s, 1, Some("EC-2"));
+        assert!(authorise(&role(), &asked(900), &usage, NOW).is_ok());
+        let text = refusal(&asked(901), &usage);
+        let words = "901 Mbit/s (L2) was asked, 900 Mbit/s of 1 Gbit/s is free: a run of ops@idc \
+                     holds 100 Mbit/s for at most 30 s more";
+        assert!(text.contains(words), "{text}");
+        // Nine runs that probe are 1.2816 Mbit/s.
+        let usage = Usage { runs: 10, ..usage };
+        assert!(refusal(&asked(899), &usage).contains("898.7184 Mbit/s of 1 Gbit/s is free"));
+        assert!(authorise(&role(), &asked(898), &usage, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_run_that_probes_counts_too() {
+        let probing = Request { circuit: None, duration: Span::from_secs(60), load: None };
+        let mut usage = held(None);
+        usage.holders[0].rate = rate(1_000);
+        let text = refusal(&probing, &usage);
+        assert!(text.contains("nothing of 1 Gbit/s is free: a run of ops@idc holds"), "{text}");
+        let slow = Role::qualifier(Limits {
+            rate_max: "64 kbit/s".parse().expect("a rate"),
+            ..role().limits
+        });
+        let usage = |runs| Usage { runs, ..Usage::default() };
+        assert!(authorise(&slow, &probing, &usage(9), NOW).is_ok());
+        let refused = authorise(&slow, &probing, &usage(10), NOW).expect_err("10 have it all");
+        assert!(refused.to_string().contains("runs that probe hold the rest"), "{refused}");
+    }
+
+    #[test]
+    fn a_load_lock_is_not_renewed_for_ever() {
+        let since = |seconds| {
+            let locked_since = Some(Stamp::from_nanos(0));
+            let now = Stamp::from_nanos(Span::from_secs(seconds).nanos());
+            authorise(
+                &role(),
+                &request(1, 1, None),
+                &Usage { locked_since, ..Usage::default() },
+                now,
+            )
+        };
+        // 61 s each, of 1560.
+        assert!(since(1_499).is_ok());
+        let text = since(1_500).expect_err("too long").to_string();
+        assert!(text.contains("load lock for at most 1500 s in one run"), "{text}");
+        let locked_since = Some(Stamp::from_nanos(0));
+        let probing = Request { circuit: None, duration: Span::from_secs(60), load: None };
+        let now = Stamp::from_nanos(Span::from_secs(9_000).nanos());
+        let usage = Usage { locked_since, ..Usage::default() };
+        assert!(authorise(&role(), &probing, &usage, now).is_ok(), "probing holds no lock");
     }
 
     #[test]

@@ -117,9 +117,16 @@ fn of_sender(run: &TrialRun, direction: Direction) -> Option<Concern> {
     let slots = sent.sent + sent.unreachable + sent.paused + missing;
     let short = slots.saturating_mul(SHORT_MAX_PERCENT) < missing.saturating_mul(100);
     let bias = if short { Bias::Either } else { Bias::CanOnlyWorsenBy(missing) };
+    let metered = match sent.metered {
+        0 => String::new(),
+        metered => format!(
+            "; its limit for all that it sends (--max-rate) stopped {metered} of these: other runs \
+             or answers took part of it"
+        ),
+    };
     let text = format!(
         "{sender} sent {} of {slots} packets: its own stack or queue refused {}, it was too slow \
-         for {}. Ask for less, use a faster host, or look for a limit on its device",
+         for {}{metered}. Ask for less, use a faster host, or look for a limit on its device",
         sent.sent, sent.refused, sent.skipped
     );
     Some((&[Metric::Throughput], bias, text))

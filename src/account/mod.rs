@@ -30,7 +30,7 @@ pub use host::{HostCounts, HostFacts};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
 pub use probes::{ClockOffset, FollowUp, Marks, ProbeCounts, ReflectorCounts, Timestamping};
 pub use receiver::{LOSS_BURSTS_MAX, LossBurst, LossBurstList, ReceiverCounts, StreamReceived};
-pub use sender::{CatchUp, Excess, SenderCounts, Sequences, StreamSent, Waiting};
+pub use sender::{CatchUp, EXCESS_MAX, Excess, SenderCounts, Sequences, StreamSent, Waiting};
 pub use series::{Minute, Series};
 pub use silences::{SILENCE_MIN, SILENCES_MAX, Silence, Silences, SilencesBeyond};
 pub use tcp::{

@@ -34,6 +34,12 @@ impl CatchUp {
     }
 }
 
+/// The most catch-ups that are told apart.
+pub const EXCESS_MAX: usize = 1_024;
+
+/// The most streams of a direction.
+const STREAMS_MAX: usize = 64;
+
 /// What the sender of UDP counted, in all streams of one direction together; `streams` lists them
 /// one by one. What was sent is what this account says.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -52,6 +58,10 @@ pub struct SenderCounts {
     pub paused: u64,
     /// Packets never sent because the sending host was too slow.
     pub skipped: u64,
+    /// Of the refused and the skipped: packets that the agent's meter stopped, as all that the agent
+    /// sends together reached its `--max-rate`; absent if none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub metered: u64,
     /// Packets sent that were due in the steady part of the trial (without 200 ms at each end).
     pub steady: u64,
     /// When the last packet sent was due, in ns after the first.
@@ -110,6 +120,11 @@ pub enum Waiting {
     Asleep,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl SenderCounts {
     /// Adds the account of another stream of the same direction. Associative and commutative.
     pub fn merge(&mut self, other: &Self) {
@@ -119,6 +134,7 @@ impl SenderCounts {
         self.unreachable += other.unreachable;
         self.paused += other.paused;
         self.skipped += other.skipped;
+        self.metered += other.metered;
         self.steady += other.steady;
         self.last_due_ns = self.last_due_ns.max(other.last_due_ns);
         self.per_second.merge(&other.per_second);
@@ -145,6 +161,10 @@ impl Fact for SenderCounts {
     fn check(&self) -> Result<(), Invalid> {
         let is_part = self.steady.max(self.segmented) <= self.sent;
         Invalid::unless(is_part, "more packets in the steady part or in batches than were sent")?;
+        let is_part = self.metered <= self.refused.saturating_add(self.skipped);
+        Invalid::unless(is_part, "more packets stopped by the meter than were not sent")?;
+        let is_short = self.excess.len() <= EXCESS_MAX && self.streams.len() <= STREAMS_MAX;
+        Invalid::unless(is_short, "more than 1024 catch-ups, or more than 64 streams")?;
         let ordered = self.excess.windows(2).all(|pair| pair[0].end <= pair[1].start);
         let within = self.excess.iter().all(|catch_up| {
             let packets = catch_up.end.checked_sub(catch_up.start);
@@ -197,6 +217,10 @@ mod tests {
         check(&excess(vec![catch_up(6, 10, 1)]), false);
         check(&excess(vec![catch_up(6, 9, 4)]), false);
         check(&SenderCounts { segmented: 10, ..sent() }, false);
+        check(&SenderCounts { refused: 1, skipped: 2, metered: 3, ..sent() }, true);
+        check(&SenderCounts { refused: 1, skipped: 2, metered: 4, ..sent() }, false);
+        check(&SenderCounts { excess: vec![catch_up(2, 2, 0); 1_024], ..sent() }, true);
+        check(&SenderCounts { excess: vec![catch_up(2, 2, 0); 1_025], ..sent() }, false);
         check(&SenderCounts { streams: vec![StreamSent::default()], ..sent() }, false);
         // 2^16 such shares are 2^64: beyond 64 bit, they would add up again.
         let share = StreamSent { sent: 1 << 48, ..StreamSent::default() };

@@ -1,28 +1,22 @@
 //! Control connections: who may have one, and its two directions.
 
+use super::strangers::{Budget, Slots, Strangers};
 use crate::io::channel::{Channel, Closed, Inbox, Outbox};
+use crate::io::log::stranger;
 use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, TlsStream};
-use crate::policy::RUNS_MAX;
 use crate::session::agent::ConnectionId;
 use crate::wire::control::Message;
 use crate::wire::data::{FIRST_OCTET, HELLO_LEN};
 use crate::wire::key::PublicKey;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-
-/// Connections of admitted drivers that may be open at once: each run has one.
-const CONNECTIONS_MAX: usize = RUNS_MAX;
-
-/// Connections that may be open at once before they have shown a key. One more takes the place of
-/// the oldest: a driver shows its key at once, so strangers that dawdle cannot keep it out.
-const STRANGERS_MAX: usize = 256;
+use tokio::sync::mpsc;
 
 /// How long a stranger may take to show a key.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -76,8 +70,8 @@ pub(super) struct Admission {
     acceptor: Acceptor,
     allowed: Arc<BTreeMap<PublicKey, String>>,
     inputs: mpsc::Sender<Input>,
-    slots: Arc<Semaphore>,
-    strangers: VecDeque<oneshot::Sender<()>>,
+    slots: Slots,
+    strangers: Strangers,
     next: u64,
 }
 
@@ -86,9 +80,10 @@ impl Admission {
         acceptor: Acceptor,
         allowed: BTreeMap<PublicKey, String>,
         inputs: mpsc::Sender<Input>,
+        budget: Budget,
     ) -> Self {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let (allowed, strangers) = (Arc::new(allowed), VecDeque::new());
+        let slots = Slots::new(budget.connections);
+        let (allowed, strangers) = (Arc::new(allowed), Strangers::new(budget.strangers));
         Self { acceptor, allowed, inputs, slots, strangers, next: 1 }
     }
 
@@ -97,13 +92,13 @@ impl Admission {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             // Such as too many open files: the next accept may find one.
-            Err(error) => return tracing::warn!(%error, "a connection was not accepted"),
+            Err(error) => return stranger("a connection was not accepted", error),
         };
         let connection = ConnectionId(self.next);
         self.next += 1;
-        let displaced = self.stranger();
+        let displaced = self.strangers.place(peer.ip());
         let (acceptor, allowed) = (self.acceptor.clone(), Arc::clone(&self.allowed));
-        let (inputs, slots) = (self.inputs.clone(), Arc::clone(&self.slots));
+        let (inputs, slots) = (self.inputs.clone(), self.slots.clone());
         tokio::spawn(async move {
             let admitted = tokio::select! {
                 admitted = handshake(stream, peer, &acceptor, &allowed) => admitted,
@@ -120,8 +115,11 @@ impl Admission {
                 }
                 None => return,
             };
-            let Ok(_slot) = slots.try_acquire() else {
-                return tracing::warn!(%peer, %who, "{CONNECTIONS_MAX} drivers: one more refused");
+            let _slot = match slots.take(key) {
+                Ok(slot) => slot,
+                Err(full) => {
+                    return stranger("a driver is refused", format!("{peer} {who}: {full}"));
+                }
             };
             let Channel { outbox, inbox } = Channel::open(stream);
             let open = Input::Open { connection, who, key, peer, outbox };
@@ -129,18 +127,6 @@ impl Admission {
                 hear(connection, inbox, &inputs).await;
             }
         });
-    }
-
-    /// A place for one more stranger; what is returned resolves when another takes it.
-    fn stranger(&mut self) -> oneshot::Receiver<()> {
-        self.strangers.retain(|place| !place.is_closed());
-        if self.strangers.len() == STRANGERS_MAX {
-            // Dropped, it resolves.
-            self.strangers.pop_front();
-        }
-        let (place, displaced) = oneshot::channel();
-        self.strangers.push_back(place);
-        displaced
     }
 }
 
@@ -166,7 +152,7 @@ async fn handshake(
         Ok(Ok(1)) if first[0] == TLS_HANDSHAKE => {}
         Ok(Ok(1)) if first[0] == FIRST_OCTET => return data(stream, peer).await,
         Ok(Ok(1)) => {
-            tracing::warn!(%peer, "what came is not TLS: is it another program?");
+            stranger("what came is not TLS: is it another program?", peer);
             return None;
         }
         Ok(Ok(_)) => return None,
@@ -175,7 +161,7 @@ async fn handshake(
             return None;
         }
         Err(_) => {
-            tracing::warn!(%peer, "a connection said nothing");
+            stranger("a connection said nothing", peer);
             return None;
         }
     }
@@ -185,7 +171,7 @@ async fn handshake(
             Some(Admitted::Driver(Box::new(stream), who, key))
         }
         Err(error) => {
-            tracing::warn!(%peer, %error, "not admitted");
+            stranger("a driver is not admitted", format!("{peer}: {error}"));
             None
         }
     }
@@ -201,14 +187,14 @@ async fn data(mut stream: TcpStream, peer: SocketAddr) -> Option<Admitted> {
             return None;
         }
         Err(_) => {
-            tracing::warn!(%peer, "a data connection did not say what it is");
+            stranger("a data connection did not say what it is", peer);
             return None;
         }
     }
     match Bulk::taken(stream) {
         Ok(bulk) => Some(Admitted::Data(bulk, hello)),
         Err(error) => {
-            tracing::error!(%peer, %error, "a data connection could not be taken over");
+            stranger("a data connection could not be taken over", format!("{peer}: {error}"));
             None
         }
     }

@@ -2,22 +2,27 @@
 
 mod connection;
 
+mod strangers;
+
 use crate::account::HostCounts;
 use crate::account::{HostFacts, plain};
 use crate::cli::AgentArgs;
 use crate::clock::{Agent, Stamp};
+use crate::dataplane::crew::{Crew, Pool, Shortage};
 use crate::dataplane::far::{FarTrial, Port};
+use crate::dataplane::meter::Meter;
 use crate::direction::Direction;
-use crate::flow::{FarEvent, Stream, TcpStream};
+use crate::flow::{FarEvent, Frames, PROBE_STREAM, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::framing::{Framing, IpVersion};
 use crate::io::channel::{Closed, Outbox, Unsaid};
 use crate::io::egress::{Egress, listen_at};
 use crate::io::files::{BadOutput, StateDir, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
+use crate::io::log::{stranger, sum_up};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::tls::{Acceptor, Identity};
 use crate::io::{clock, host, timestamps};
-use crate::plan::{Limits, Trial};
+use crate::plan::{Limits, TcpLoad, Trial};
 use crate::policy::Role;
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
@@ -35,7 +40,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use strangers::Budget;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -151,6 +157,7 @@ pub struct Server {
     allowed: BTreeMap<PublicKey, String>,
     role: Role,
     state: Option<StateDir>,
+    meter: Arc<Meter>,
 }
 
 impl Server {
@@ -162,13 +169,15 @@ impl Server {
     pub async fn bind(config: Config) -> io::Result<Self> {
         let mut secret = [0; KEY_LEN];
         fill(&mut secret);
+        let meter = Arc::new(Meter::new::<Agent>(config.limits.rate_max, clock::now()));
         let egress = Egress::by(config.device);
-        let (listener, port) = listen_at(config.listen, |local| listen(local, &egress, &secret))?;
+        let listen_there = |local| listen(local, &egress, &secret, &meter);
+        let (listener, port) = listen_at(config.listen, listen_there)?;
         let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
         let allowed = config.allowed.iter().map(line).collect();
         let role = Role::qualifier(config.limits);
         let (identity, state) = (config.identity, config.state);
-        Ok(Self { listener, port, identity, allowed, role, state })
+        Ok(Self { listener, port, identity, allowed, role, state, meter })
     }
 
     /// Where it listens, TCP and UDP alike.
@@ -183,7 +192,8 @@ impl Server {
         let Limits { rate_max, duration_max } = self.role.limits;
         let mut text = format!(
             "linkqual-agent {} listens on {} (TCP and UDP), key {}\nrole '{}': probes at any time, \
-             load up to {rate_max} (L2) in each direction for up to {duration_max}\n",
+             load up to {rate_max} (L2) in each direction, all drivers together, for up to \
+             {duration_max}\n",
             env!("CARGO_PKG_VERSION"),
             self.local(),
             self.identity.public_key(),
@@ -206,9 +216,14 @@ impl Server {
         let (inputs, mut input) = mpsc::channel(QUEUE_MAX);
         let (tellers, mut told) = mpsc::unbounded_channel();
         let acceptor = Acceptor::new(&self.identity, self.allowed.keys().copied());
-        let mut admission = Admission::new(acceptor, self.allowed, inputs);
+        let budget = Budget::of(host::descriptors());
+        let mut admission = Admission::new(acceptor, self.allowed, inputs, budget);
+        let hired = Hired::default();
+        let this_host = ThisHost { pool: Pool::new(budget.streams), hired: Arc::clone(&hired) };
         let mut loops = Loop {
-            session: Session::new(self.role, Box::new(ThisHost)),
+            session: Session::new(self.role, Box::new(this_host)),
+            hired,
+            meter: self.meter,
             port: self.port,
             outboxes: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -239,11 +254,12 @@ fn listen(
     local: SocketAddr,
     egress: &Egress,
     secret: &[u8; KEY_LEN],
+    meter: &Arc<Meter>,
 ) -> io::Result<(TcpListener, Port)> {
     let mut tries = 1;
     loop {
         let listener = listen_by(local, egress)?;
-        match Port::listen(listener.local_addr()?, egress.clone(), secret) {
+        match Port::listen(listener.local_addr()?, egress.clone(), secret, Arc::clone(meter)) {
             Ok(port) => return Ok((listener, port)),
             Err(error) if local.port() != 0 || tries == PORT_TRIES => return Err(error),
             Err(_) => tries += 1,
@@ -269,7 +285,12 @@ struct Loop {
     trials: BTreeMap<TrialId, Live>,
     tellers: mpsc::UnboundedSender<(TrialId, FarEvent)>,
     state: Option<StateDir>,
+    hired: Hired,
+    meter: Arc<Meter>,
 }
+
+/// The threads of the trial that was allowed last, until it is expected.
+type Hired = Arc<Mutex<Option<Crew>>>;
 
 impl Loop {
     fn take(&mut self, input: Input) {
@@ -321,10 +342,10 @@ impl Loop {
             trials.find(|(id, live)| id.run == hello.run && live.trial.awaits(hello.stream))
         });
         let Some((_, live)) = trial else {
-            return tracing::warn!(%peer, "a data connection of no trial");
+            return stranger("a data connection of no trial", peer);
         };
         if let Err(error) = live.trial.dialled(bulk, hello) {
-            tracing::warn!(%peer, %error, "a data connection is not taken");
+            stranger("a data connection is not taken", format!("{peer}: {error}"));
         }
     }
 
@@ -352,7 +373,11 @@ impl Loop {
         for (id, live) in &self.trials {
             let heard: Stamp<Agent> = live.trial.gauge().heard();
             self.session.handle_trial(*id, FarEvent::Heard(heard));
+            if let Some(at) = live.trial.exceeded() {
+                self.session.handle_trial(*id, FarEvent::Exceeded(at));
+            }
         }
+        sum_up();
         self.session.handle_timeout(clock::now());
     }
 
@@ -419,6 +444,10 @@ impl Loop {
 
     fn say(&mut self, connection: ConnectionId, message: Message) {
         let Some(outbox) = self.outboxes.get(&connection) else { return };
+        if let Some(peer) = self.peers.get(&connection) {
+            let octets = message.emit().len() as u64;
+            self.meter.charge_control::<Agent>(clock::now(), Frames::of(peer.ip()), octets);
+        }
         match outbox.say(message) {
             Ok(()) => {}
             Err(Unsaid::Full) => {
@@ -443,7 +472,11 @@ impl Loop {
         let tell = Arc::new(move |event| _ = teller.send((id, event)));
         let keyed = streams.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
         let tcp = tcp.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
-        let trial = self.port.expect(keyed, tcp, tell);
+        let hired = self.hired.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(crew) = hired else {
+            return tracing::error!("a trial without threads that were set aside for it");
+        };
+        let trial = self.port.expect(keyed, tcp, crew, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
         let timestamp_noise_ns = timestamps::noise_ns();
@@ -453,7 +486,20 @@ impl Loop {
 
 /// The system's randomness, and what its kernel can do.
 #[derive(Debug)]
-struct ThisHost;
+struct ThisHost {
+    pool: Arc<Pool>,
+    hired: Hired,
+}
+
+impl ThisHost {
+    /// Sets aside the threads and descriptors of a trial's load.
+    fn hire(&self, trial: &Trial) -> Result<(), Shortage> {
+        let udp = streams_of(trial).iter().filter(|stream| stream.number != PROBE_STREAM).count();
+        let crew = self.pool.hire(udp + tcp_streams_of(trial).len())?;
+        *self.hired.lock().unwrap_or_else(PoisonError::into_inner) = Some(crew);
+        Ok(())
+    }
+}
 
 impl Host for ThisHost {
     fn secrets(&mut self, stream: StreamNumber) -> Secrets {
@@ -464,8 +510,12 @@ impl Host for ThisHost {
     }
 
     fn lacks(&self, trial: &Trial) -> Option<String> {
-        let load = trial.tcp().filter(|load| load.directions().includes(Direction::Reverse))?;
-        try_congestion_control(load.congestion().name()).err().map(|error| error.to_string())
+        let is_reverse = |load: &&TcpLoad| load.directions().includes(Direction::Reverse);
+        let load = trial.tcp().filter(is_reverse);
+        let lacks = load.and_then(|load| try_congestion_control(load.congestion().name()).err());
+        lacks
+            .map(|error| error.to_string())
+            .or_else(|| self.hire(trial).err().map(|shortage| shortage.to_string()))
     }
 
     fn facts(&self) -> HostFacts {

@@ -1,6 +1,8 @@
 //! The agent's end of all trials: the thread of its UDP port, and a thread for each load stream.
 
+use super::crew::Crew;
 use super::load::{self, OpenStream, ThreadBudget};
+use super::meter::{Meter, Toll};
 use super::tcp;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use crate::account::{
@@ -9,16 +11,18 @@ use crate::account::{
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
 use crate::flow::{
-    Closing, End, FAREWELL, FarEvent as Event, Incoming, LATE_MAX, Opened, PROBE_STREAM, Reflector,
-    Response, Stream, TcpStream,
+    Closing, End, FAREWELL, FarEvent as Event, Frames, Incoming, LATE_MAX, Opened, PROBE_STREAM,
+    Reflector, Response, Stream, TcpStream,
 };
 use crate::io::clock;
 use crate::io::egress::{Egress, beside, canonical};
+use crate::io::log::stranger;
 use crate::io::tcp::Bulk;
 use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent, Socket, Stray};
 use crate::wire::data::{DataHello, HELLO_LEN};
 use crate::wire::seal::{KEY_LEN, Sealer};
+use crate::wire::signal::Signal;
 use crate::wire::{Malformed, StreamNumber, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -48,6 +52,8 @@ struct Known {
     tell: Tell,
     /// All streams of the trial.
     streams: Arc<[Stream]>,
+    /// The threads of its load.
+    crew: Arc<Crew>,
 }
 
 enum Command {
@@ -65,6 +71,7 @@ enum Command {
 pub struct Port {
     commands: Sender<Command>,
     local: SocketAddr,
+    meter: Arc<Meter>,
 }
 
 /// A trial on the port; dropped, its threads stop.
@@ -77,15 +84,22 @@ pub struct FarTrial {
     tell: Tell,
     /// TCP streams that nobody has dialled yet.
     awaited: BTreeMap<StreamNumber, (TcpStream, [u8; KEY_LEN])>,
+    crew: Arc<Crew>,
 }
 
 impl Port {
-    /// Listens at `local`, on the device of `way` alone; `secret` makes the cookies.
+    /// Listens at `local`, on the device of `way` alone; `secret` makes the cookies, and all that
+    /// it sends passes `meter`.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn listen(local: SocketAddr, egress: Egress, secret: &[u8; KEY_LEN]) -> io::Result<Self> {
+    pub fn listen(
+        local: SocketAddr,
+        egress: Egress,
+        secret: &[u8; KEY_LEN],
+        meter: Arc<Meter>,
+    ) -> io::Result<Self> {
         let mut socket = Socket::listen_by(local, &egress)?;
         if let Err(error) = socket.stamp_departures() {
             tracing::warn!(%error, "the kernel does not stamp what leaves");
@@ -98,9 +112,11 @@ impl Port {
         }
         let pending = BTreeMap::new();
         let (probes, stopping) = (BTreeMap::new(), VecDeque::new());
-        let mut server = Server { socket, local, egress, reflector, pending, probes, stopping };
+        let own = Arc::clone(&meter);
+        let mut server =
+            Server { socket, local, egress, reflector, pending, probes, stopping, meter: own };
         spawn("port".into(), move || server.run(&receiver))?;
-        Ok(Self { commands, local })
+        Ok(Self { commands, local, meter })
     }
 
     /// Where it listens.
@@ -109,15 +125,19 @@ impl Port {
         self.local
     }
 
-    /// Expects `streams` of a trial to be opened, and the TCP streams to be dialled.
+    /// Expects `streams` of a trial to be opened, and the TCP streams to be dialled; `crew` carries
+    /// the load.
     #[must_use]
     pub fn expect(
         &self,
         streams: Vec<(Stream, [u8; KEY_LEN])>,
         tcp: Vec<(TcpStream, [u8; KEY_LEN])>,
+        crew: Crew,
         tell: Tell,
     ) -> FarTrial {
-        let (control, gauge) = (Arc::<Control<Agent>>::default(), Arc::<Gauge>::default());
+        let crew = Arc::new(crew);
+        let control = Arc::new(Control::<Agent>::metered(Arc::clone(&self.meter)));
+        let gauge = Arc::<Gauge>::default();
         let token = |(stream, _): &(Stream, _)| stream.token;
         let (probes, load): (Vec<_>, Vec<_>) =
             streams.iter().partition(|(stream, _)| stream.number == PROBE_STREAM);
@@ -129,9 +149,10 @@ impl Port {
             load: load.iter().copied().map(token).collect(),
             tell: Arc::clone(&tell),
             awaited: tcp.into_iter().map(|(stream, key)| (stream.number, (stream, key))).collect(),
+            crew: Arc::clone(&crew),
         };
         let all = streams.iter().map(|(stream, _)| *stream).collect();
-        trial.tell(Command::Expect(streams, Known { control, gauge, tell, streams: all }));
+        trial.tell(Command::Expect(streams, Known { control, gauge, tell, streams: all, crew }));
         trial
     }
 }
@@ -180,9 +201,10 @@ impl FarTrial {
         tcp::accept(&bulk, &stream, hello, &sealer)?;
         let (control, gauge) = (Arc::clone(&self.control), Arc::clone(&self.gauge));
         let tell = Arc::clone(&self.tell);
-        spawn(format!("tcp {}", stream.number), move || {
-            tell(tcp::carry(&bulk, &stream, &control, &gauge));
-        })?;
+        let carries = move || tell(tcp::carry(&bulk, &stream, &control, &gauge));
+        if !self.crew.put_to_work(carries) {
+            return Err(Stranger::Host(io::Error::other("no thread waits for the stream")));
+        }
         self.awaited.remove(&claimed.stream);
         Ok(())
     }
@@ -201,6 +223,12 @@ impl FarTrial {
         if let Some(token) = self.probes {
             self.tell(Command::StopProbes(token));
         }
+    }
+
+    /// Since when it is certain that the driver has sent far more than it was granted.
+    #[must_use]
+    pub fn exceeded(&self) -> Option<Stamp<Agent>> {
+        self.control.exceeded()
     }
 
     /// Its counters.
@@ -253,6 +281,7 @@ struct Server {
     probes: BTreeMap<Token, (Known, u64)>,
     /// Probes that are over, and until when the driver's count of them is waited for.
     stopping: VecDeque<(Stamp<Agent>, Token)>,
+    meter: Arc<Meter>,
 }
 
 impl Server {
@@ -355,9 +384,17 @@ impl Server {
         let octets = &buffer[..received.len];
         let incoming = Incoming { at, by_kernel, peer, local, drops, mark, octets };
         let response = self.reflector.handle(&incoming);
+        let toll = Toll::new(Arc::clone(&self.meter), Frames::of(peer.ip()));
         match response {
-            Response::Ignore => {}
-            Response::Signal(signal) => _ = self.send(&signal, received),
+            Response::Ignore => self.note_unknown(peer, octets),
+            Response::Signal(signal) if toll.answer::<Agent>(clock::now(), signal.len()) => {
+                _ = self.send(&signal, received);
+            }
+            // It is said again.
+            Response::Signal(_) => {}
+            Response::Reply(reply) if !toll.answer::<Agent>(clock::now(), received.len) => {
+                self.reflector.on_refused(reply.token);
+            }
             Response::Reply(reply) => {
                 self.read_departures();
                 let datagram = &mut buffer[..received.len];
@@ -375,6 +412,15 @@ impl Server {
                 }
             }
             Response::Open(opened) => self.open(&opened),
+        }
+    }
+
+    /// A handshake of a run that is not known here, which may be meant for another agent, is worth
+    /// a line.
+    fn note_unknown(&self, peer: SocketAddr, octets: &[u8]) {
+        let claimed = Signal::claimed(octets);
+        if claimed.is_ok_and(|(_, token)| !self.reflector.knows(token)) {
+            stranger("a handshake over UDP of a run that is not known here", peer);
         }
     }
 
@@ -410,12 +456,11 @@ impl Server {
         let (early, others): (Vec<Stray<Agent>>, Vec<_>) =
             strays.into_iter().partition(|stray| stray.peer == Some(canonical(opened.peer)));
         let Pending { stream, key, known } = pending;
-        let open = OpenStream { stream, sealer: Sealer::new(&key), socket };
-        let name = format!("stream {}", stream.number);
-        let (number, direction) = (stream.number, stream.direction);
-        let body = move || carry(open, &early, &known);
-        if let Err(error) = spawn(name, body) {
-            tracing::error!(%error, stream = number, ?direction, "no thread for a stream");
+        let toll = Some(Toll::new(Arc::clone(&self.meter), Frames::of(opened.peer.ip())));
+        let open = OpenStream { stream, sealer: Sealer::new(&key), socket, toll };
+        let crew = Arc::clone(&known.crew);
+        if !crew.put_to_work(move || carry(open, &early, &known)) {
+            tracing::error!(stream = stream.number, "no thread waits for a stream");
         }
         self.hand_back(others, ip);
     }

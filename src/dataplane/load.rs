@@ -1,17 +1,18 @@
 //! One load stream over its own socket: its sending end, and its receiving end.
 
+use super::meter::Toll;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::account::{ReceiverCounts, SenderCounts, Waiting};
-use crate::clock::Stamp;
+use crate::clock::{Agent, Stamp};
 use crate::flow::{
-    Arrived, BATCH_MAX, BLOCK, Ending, Next, Outgoing, PROBE_STREAM, Receiver, Sender, Stream,
-    Train, mark, random,
+    Arrived, BATCH_MAX, BLOCK, Ending, Intake, Next, Outgoing, PROBE_STREAM, Receiver, Sender,
+    Stream, Train, mark, random,
 };
 use crate::io::udp::{Batch, Refusal, Sent, Socket, Stray};
 use crate::io::{clock, host};
 use crate::wire::load::Header;
 use crate::wire::seal::Sealer;
-use crate::wire::signal::{Say, Signal};
+use crate::wire::signal::{self, Say, Signal};
 use crate::wire::{self, Kind};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,6 +38,8 @@ pub(super) struct OpenStream {
     pub(super) stream: Stream,
     pub(super) sealer: Sealer,
     pub(super) socket: Socket,
+    /// What it pays to send; nothing at the driver, which nobody but its user limits.
+    pub(super) toll: Option<Toll>,
 }
 
 impl OpenStream {
@@ -47,10 +50,20 @@ impl OpenStream {
 
     fn say(&mut self, say: Say) {
         let signal = Signal { stream: self.stream.number, token: self.stream.token, say };
+        let may = |toll: &Toll| toll.answer::<Agent>(clock::now(), signal::LEN);
+        if !self.toll.as_ref().is_none_or(may) {
+            return;
+        }
         // A signal that is refused is said again soon.
         if let Err(error) = self.socket.send(&signal.emit(&self.sealer)) {
             tracing::debug!(%error, "a signal could not be sent");
         }
+    }
+
+    /// Whether the agent's meter lets `packets` of load leave at `now`.
+    fn may_load<C>(&self, now: Stamp<C>, packets: u32) -> bool {
+        let payload = self.stream.payload;
+        self.toll.as_ref().is_none_or(|toll| toll.load(now, payload, packets))
     }
 
     /// What the other end says in `datagram`; a repeated confirmation is accepted again.
@@ -124,6 +137,9 @@ pub(super) fn send<C>(
             Next::Done => break,
             Next::Wait(until) => clock::wait_until(until.min(look_at), spin_ns),
             Next::Send(Outgoing::Signal(say)) => open.say(say),
+            Next::Send(Outgoing::Load(train)) if !open.may_load(now, train.packets()) => {
+                sender.on_metered(now, train.packets());
+            }
             Next::Send(Outgoing::Load(train)) => {
                 loader.send(&mut open.socket, &train, now, &mut sender, gauge);
             }
@@ -267,7 +283,8 @@ fn wait_for_start<C>(
 }
 
 /// Receives a stream until its sender's account is here and its packets too, or until stopped.
-/// `early` came before the socket was the stream's own.
+/// `early` came before the socket was the stream's own. Of a sender that sends far more than it was
+/// granted, the control takes note.
 pub(super) fn receive<C>(
     mut open: OpenStream,
     early: &[Stray<C>],
@@ -275,13 +292,15 @@ pub(super) fn receive<C>(
     gauge: &Gauge,
 ) -> ReceiverCounts {
     clock::tighten_timer_slack();
-    let mut receiver = Receiver::new(open.stream, clock::now());
+    let opened = clock::now();
+    let mut receiver = Receiver::new(open.stream, opened);
+    let mut intake = Intake::new(open.stream, opened);
     let room = open.socket.buffers().map_or(0, |(receive, _)| receive);
     receiver.on_ready(room);
     let joins = 1 < open.stream.train && open.socket.join().is_ok();
     let mut batch = if joins { Batch::joined() } else { Batch::fronts() };
     for Stray { octets, at, .. } in early {
-        take(&mut open, &mut receiver, *at, 0, octets, octets.len());
+        take(&mut open, (&mut receiver, &mut intake), *at, 0, octets, octets.len());
     }
     let mut ending = Ending::default();
     let mut coalescing = ReadCoalescing::new(room, clock::now());
@@ -290,7 +309,11 @@ pub(super) fn receive<C>(
         if let Some(say) = receiver.poll_heartbeat(now) {
             open.say(say);
         }
-        let flooded = read_all(&mut open, &mut receiver, gauge, &mut batch, &mut coalescing);
+        let receiving = (&mut receiver, &mut intake);
+        let flooded = read_all(&mut open, receiving, gauge, &mut batch, &mut coalescing);
+        if intake.is_exceeded() {
+            control.note_exceeded(now);
+        }
         if flooded && !control.is_stopped() {
             continue;
         }
@@ -306,13 +329,15 @@ pub(super) fn receive<C>(
     }
     gauge.note_clock_steps(open.socket.clock_steps());
     let drops = open.socket.drops().unwrap_or(0);
-    ending.finish(receiver, drops, control.listened_until())
+    let mut counts = ending.finish(receiver, drops, control.listened_until());
+    counts.rejected = counts.rejected.saturating_add(intake.refused());
+    counts
 }
 
 /// Reads what is here, up to a bound; whether there may be more.
 fn read_all<C>(
     open: &mut OpenStream,
-    receiver: &mut Receiver<C>,
+    (receiver, intake): (&mut Receiver<C>, &mut Intake<C>),
     gauge: &Gauge,
     batch: &mut Batch<C>,
     coalescing: &mut ReadCoalescing<C>,
@@ -326,7 +351,8 @@ fn read_all<C>(
         }
         for arrivals in batch.arrivals() {
             for (octets, len) in arrivals.datagrams() {
-                if take(open, receiver, arrivals.at, arrivals.drops, octets, len) {
+                let receiving = (&mut *receiver, &mut *intake);
+                if take(open, receiving, arrivals.at, arrivals.drops, octets, len) {
                     gauge.hear(arrivals.at);
                 }
             }
@@ -347,7 +373,7 @@ fn read_all<C>(
 /// Takes a datagram of `len` octets, of which `octets` were read; whether it is the stream's.
 fn take<C>(
     open: &mut OpenStream,
-    receiver: &mut Receiver<C>,
+    (receiver, intake): (&mut Receiver<C>, &mut Intake<C>),
     at: Stamp<C>,
     drops: u32,
     octets: &[u8],
@@ -365,8 +391,11 @@ fn take<C>(
                 sent_ns: header.due_ns.saturating_add(header.lateness_ns.into()),
                 octets: u32::try_from(len).unwrap_or(u32::MAX),
             };
-            receiver.on_arrival(at, &arrived, drops);
-            true
+            let is_taken = 0 < intake.take(at, 1);
+            if is_taken {
+                receiver.on_arrival(at, &arrived, drops);
+            }
+            is_taken
         }
         Some(Kind::Signal) => open.hear(octets).is_some(),
         Some(Kind::Probe) | None => false,
@@ -472,7 +501,7 @@ mod tests {
         let (sealer, socket) = (Sealer::new(&[1; 32]), near.expect("a socket"));
         // No kernel cuts a send into more than 128.
         let stream = Stream { train: 200, payload: 100, ..stream() };
-        let mut open = OpenStream { stream, sealer, socket };
+        let mut open = OpenStream { stream, sealer, socket, toll: None };
         let mut loader = Loader::new(&open);
         let mut sender = Sender::<Driver>::new(stream, at(0));
         let train = train(&mut sender, at(300));
@@ -489,7 +518,7 @@ mod tests {
         let near = Socket::connect(far.local().expect("bound"));
         let (sealer, socket) = (Sealer::new(&[1; 32]), near.expect("a socket"));
         let stream = Stream { slots: 9, payload: 100, ..stream() };
-        let mut open = OpenStream { stream, sealer, socket };
+        let mut open = OpenStream { stream, sealer, socket, toll: None };
         let mut loader = Loader::new(&open);
         let mut sender = Sender::<Driver>::new(stream, at(0));
         for now in [4, 8, 12] {
@@ -511,7 +540,7 @@ mod tests {
     fn each_datagram_has_its_header_and_its_number_and_the_rest_stays_random() {
         let socket = Socket::connect("127.0.0.1:9".parse().expect("an address"));
         let (sealer, socket) = (Sealer::new(&[1; 32]), socket.expect("a socket"));
-        let open = OpenStream { stream: stream(), sealer, socket };
+        let open = OpenStream { stream: stream(), sealer, socket, toll: None };
         let mut loader = Loader::new(&open);
         let before = loader.octets.clone();
         let mut sender = Sender::<Driver>::new(open.stream, at(0));

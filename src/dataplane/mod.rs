@@ -8,17 +8,23 @@ pub mod near;
 
 pub mod far;
 
+pub mod crew;
+
+pub mod meter;
+
 mod load;
 mod probing;
 mod tcp;
 
 use crate::account::SenderCounts;
 use crate::clock::Stamp;
+use crate::flow::Frames;
 use crate::units::Span;
 use crate::wire::StreamNumber;
+use meter::{Meter, TcpToll, Toll};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How often a thread that waits for something else looks at its [`Control`].
 const LOOK_NS: u64 = 10_000_000;
@@ -37,16 +43,42 @@ pub struct Control<C> {
     stop: AtomicBool,
     gone: OnceLock<Stamp<C>>,
     closings: Mutex<BTreeMap<StreamNumber, SenderCounts>>,
+    exceeded: OnceLock<Stamp<C>>,
+    /// What all that is sent and accepted passes; nothing at the driver's end.
+    meter: Option<Arc<Meter>>,
 }
 
 impl<C> Default for Control<C> {
     fn default() -> Self {
         let (start, stop, gone) = (OnceLock::new(), AtomicBool::new(false), OnceLock::new());
-        Self { start, stop, gone, closings: Mutex::default() }
+        let (closings, exceeded) = (Mutex::default(), OnceLock::new());
+        Self { start, stop, gone, closings, exceeded, meter: None }
     }
 }
 
 impl<C> Control<C> {
+    /// That of a trial at an agent's end.
+    #[must_use]
+    pub fn metered(meter: Arc<Meter>) -> Self {
+        Self { meter: Some(meter), ..Self::default() }
+    }
+
+    /// The other end has sent far more than it was granted.
+    fn note_exceeded(&self, at: Stamp<C>) {
+        // Once is enough.
+        _ = self.exceeded.set(at);
+    }
+
+    fn exceeded(&self) -> Option<Stamp<C>> {
+        self.exceeded.get().copied()
+    }
+
+    /// What a TCP connection with `peer` pays; nothing at the driver's end.
+    fn tcp_toll(&self, peer: std::io::Result<std::net::SocketAddr>) -> Option<TcpToll> {
+        let (meter, peer) = (self.meter.as_ref()?, peer.ok()?);
+        Some(TcpToll::new(Toll::new(Arc::clone(meter), Frames::of(peer.ip()))))
+    }
+
     /// Streams that are open begin [`START_LEAD`] after `now`.
     pub fn start(&self, now: Stamp<C>) {
         // A second start of the same trial changes nothing.

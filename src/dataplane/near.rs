@@ -68,7 +68,7 @@ impl NearTrial {
                     Err(NotOpen::Stopped) => return,
                 };
                 tell(Event::Opened(stream.number));
-                let open = OpenStream { stream, sealer, socket };
+                let open = OpenStream { stream, sealer, socket, toll: None };
                 run(open, budget, find_payload, &control, &gauge, &tell);
             })?;
         }

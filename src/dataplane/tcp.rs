@@ -5,7 +5,7 @@ use crate::account::{TcpChecked, TcpInfo, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::direction::Direction;
 use crate::flow::{
-    LATE_MAX, Next, Payload, PayloadCheck, TcpReceiver, TcpSender, TcpStream, WRITE_MAX,
+    Frames, LATE_MAX, Next, Payload, PayloadCheck, TcpReceiver, TcpSender, TcpStream, WRITE_MAX,
 };
 use crate::io::clock;
 use crate::io::egress::Egress;
@@ -126,10 +126,21 @@ pub(super) fn send<C>(
 fn prepare(bulk: &Bulk, stream: &TcpStream) -> io::Result<String> {
     bulk.set_congestion_control(stream.congestion.name())?;
     if stream.is_paced() {
-        bulk.set_rate(stream.rate)?;
+        pace(bulk, stream)?;
     }
     bulk.congestion_control()
 }
+
+/// Has the kernel pace the stream so that its frames take no more than was granted, in segments of
+/// the length that it uses now.
+fn pace(bulk: &Bulk, stream: &TcpStream) -> io::Result<()> {
+    let (info, frames) = (bulk.info()?, Frames::of(bulk.peer()?.ip()));
+    let segment = (info.mss_octets, info.timestamps);
+    bulk.set_rate(frames.tcp_payload(stream.rate, stream.mtu, segment))
+}
+
+/// How long a stream waits that the agent's meter stops, before it looks again.
+const METERED_NS: u64 = 1_000_000;
 
 /// Sends until the stream's end, a stop, or the connection's.
 fn send_payload<C>(
@@ -141,17 +152,26 @@ fn send_payload<C>(
 ) {
     let mut from = 0;
     let mut is_paced = stream.is_paced();
+    let mut toll = control.tcp_toll(bulk.peer());
     while !control.is_stopped() {
         let now = clock::now();
         if sender.wants_look(now) {
             look(bulk, |info| sender.on_info(now, info));
+            if is_paced {
+                // Segments may have become shorter. Where it fails, the pace before still holds.
+                _ = pace(bulk, stream);
+            }
+        }
+        if !toll.as_mut().is_none_or(|toll| toll.may_send(bulk, now)) && !sender.is_over(now) {
+            clock::wait_until(now.after_nanos(METERED_NS), 0);
+            continue;
         }
         let most = match sender.poll(now) {
             Next::Send(most) => most,
             Next::Wait(until) => {
                 if !is_paced {
                     // Where it fails, the machine's own limit still holds.
-                    _ = bulk.set_rate(stream.rate);
+                    _ = pace(bulk, stream);
                     is_paced = true;
                 }
                 clock::wait_until(until, 0);
@@ -229,6 +249,7 @@ pub(super) fn receive<C>(
         receiver.on_buffer(bulk.fit_receive_buffer(needed));
     }
     let mut sink = Sink::of(stream);
+    let mut toll = control.tcp_toll(bulk.peer());
     loop {
         let now = clock::now();
         if control.is_stopped() {
@@ -239,6 +260,15 @@ pub(super) fn receive<C>(
         }
         if let Some(octets) = receiver.gathers(now) {
             gather(bulk, octets);
+        }
+        if let Some(toll) = &mut toll
+            && !toll.may_accept(bulk, now)
+        {
+            if toll.is_broken(now) {
+                control.note_exceeded(now);
+            }
+            clock::wait_until(now.after_nanos(METERED_NS), 0);
+            continue;
         }
         let look = receiver.wait_until(now).unwrap_or_else(|| now.after_nanos(LOOK_NS));
         let most = match receiver.poll(now) {
@@ -349,6 +379,7 @@ mod tests {
             direction: Direction::Forward,
             rate: rate.parse().expect("a rate"),
             duration: Span::from_secs(seconds),
+            mtu: 1_500,
             congestion: CongestionControl::CUBIC,
             kind: LoadKind::FixedRate,
             verify: true,

@@ -51,6 +51,8 @@ pub struct Probed {
 /// What happened in a trial, as the agent's hands tell it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FarEvent {
+    /// The driver has sent far more than it was granted: at this time that was certain.
+    Exceeded(Stamp<Agent>),
     /// A stream of the agent's is sent.
     Sent(StreamNumber, SenderCounts),
     /// A stream of the driver's has come.

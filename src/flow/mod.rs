@@ -5,10 +5,13 @@
 //! reads a clock, touches a socket or waits. What they leave behind is an
 //! [`Outcome`](crate::account::Outcome): counts, never verdicts.
 
+mod allowance;
 mod ending;
 mod event;
 mod evidence;
+mod frames;
 mod handshake;
+mod intake;
 mod payload;
 mod prober;
 mod receiver;
@@ -18,10 +21,13 @@ mod sender;
 mod tcp;
 mod window;
 
+pub use allowance::Allowance;
 pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
 pub use evidence::{Evidence, TrialRun};
+pub use frames::Frames;
 pub use handshake::{Handshake, HandshakeFailed};
+pub use intake::Intake;
 pub use payload::{BLOCK, Payload, PayloadCheck, mark, random};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver};
@@ -92,6 +98,14 @@ pub struct Stream {
     pub steady: Steady,
     /// How its packets are marked, replies to probes among them.
     pub dscp: Dscp,
+}
+
+impl Stream {
+    /// Whether the driver sends its packets, and so has its account to give.
+    #[must_use]
+    pub fn is_sent_by_driver(&self) -> bool {
+        self.direction == Direction::Forward
+    }
 }
 
 /// The steady part of a trial: all but 200 ms at each end, by when packets were due.

@@ -166,6 +166,12 @@ impl Reflector {
         entry.map_or(0, |entry| entry.hellos)
     }
 
+    /// Whether a stream of `token` is expected, or open.
+    #[must_use]
+    pub fn knows(&self, token: Token) -> bool {
+        self.entries.contains_key(&token)
+    }
+
     /// When the newest probe of `token` came.
     #[must_use]
     pub fn newest_at(&self, token: Token) -> Option<Stamp<Agent>> {

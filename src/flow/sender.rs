@@ -5,7 +5,7 @@
 //! rates that a host sends packet by packet a train is one packet.
 
 use super::{HEARTBEAT, Next, SILENCE, Stream};
-use crate::account::{CatchUp, SenderCounts, Waiting};
+use crate::account::{CatchUp, EXCESS_MAX, SenderCounts, Waiting};
 use crate::clock::Stamp;
 use crate::pace::{Bucket, Schedule, Turns};
 use crate::units::Span;
@@ -28,9 +28,6 @@ const HURRY: u64 = 2;
 
 /// Packets that a capacity trial hands to the kernel in one call, where they are no train.
 pub const BATCH_MAX: u32 = 64;
-
-/// The most catch-ups that are told apart; the last one then goes on to the end.
-const EXCESS_MAX: usize = 1_024;
 
 /// Load datagrams that leave at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -231,6 +228,22 @@ impl<C> Sender<C> {
         self.on_refused(packets);
     }
 
+    /// The agent's meter stopped the next `packets` of the train that was polled at `now`: with
+    /// them, all that the agent sends would exceed its limit. A catch-up was not due any more, and
+    /// is skipped.
+    pub fn on_metered(&mut self, now: Stamp<C>, packets: u32) {
+        let last = (self.slot + u64::from(packets)).saturating_sub(1);
+        let is_late =
+            self.stream.rate.due(self.train).nanos() < now.nanos_since(self.schedule.due(last));
+        self.counts.metered += u64::from(packets);
+        if is_late {
+            self.counts.skipped += u64::from(packets);
+            self.slot += u64::from(packets);
+        } else {
+            self.on_refused(packets);
+        }
+    }
+
     /// The path answered the next `packets` of the train with an ICMP error, and did so again when
     /// the send was repeated.
     pub fn on_unreachable(&mut self, packets: u32) {
@@ -315,6 +328,7 @@ impl<C> Sender<C> {
     }
 
     fn add_excess(&mut self, sequence: u64, is_beyond: bool) {
+        // The last catch-up that is told apart then goes on to the end.
         let full = self.counts.excess.len() == EXCESS_MAX;
         let (end, beyond_packets) = (sequence + 1, u64::from(is_beyond));
         match self.counts.excess.last_mut() {
@@ -374,6 +388,16 @@ mod tests {
                 Next::Done => return,
             }
         }
+    }
+
+    /// 1000 packets a second; the meter stops one on time, and one that is 2 ms late.
+    #[test]
+    fn what_the_meter_stops_is_refused_or_if_late_skipped() {
+        let mut sender = Sender::<Driver>::new(stream(1_000, 1), Stamp::from_nanos(0));
+        sender.on_metered(Stamp::from_nanos(MS), 1);
+        sender.on_metered(Stamp::from_nanos(3 * MS + 1), 1);
+        let counts = sender.into_counts();
+        assert_eq!((counts.refused, counts.skipped, counts.metered), (1, 1, 2));
     }
 
     #[test]

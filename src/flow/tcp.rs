@@ -64,6 +64,8 @@ pub struct TcpStream {
     pub rate: BitRate,
     /// How long it sends.
     pub duration: Span,
+    /// The largest IP packet that crosses the path, whose segments the grant is counted in.
+    pub mtu: u32,
     /// What governs how fast it sends.
     pub congestion: CongestionControl,
     /// Whether its rate is to be met, or is only as far as it may go.
@@ -109,6 +111,7 @@ pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
         direction,
         rate,
         duration: trial.duration(),
+        mtu: load.mtu(),
         congestion: load.congestion(),
         kind: load.kind(),
         verify: load.verify(),
@@ -221,6 +224,12 @@ impl<C> TcpSender<C> {
             None | Some(0) => Next::Wait(now.after_nanos(AHEAD.nanos() / 10)),
             Some(room) => Next::Send(usize::try_from(room).unwrap_or(WRITE_MAX).min(WRITE_MAX)),
         }
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: Stamp<C>) -> bool {
+        self.until <= now
     }
 
     /// Until when a wait for room may last.

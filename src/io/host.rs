@@ -64,6 +64,13 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Descriptors that this process may have, once its limit is raised as far as it may be; Linux's
+/// default where the kernel does not say.
+#[must_use]
+pub fn descriptors() -> u64 {
+    super::sys::raise_descriptors().unwrap_or(1_024)
+}
+
 /// What this host is; empty where the kernel does not say.
 #[must_use]
 pub fn facts() -> HostFacts {

@@ -470,6 +470,33 @@ pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     })
 }
 
+/// Octets and segments that a TCP connection has sent and received until now, retransmissions and
+/// segments without payload among them, in the order of [`super::tcp::Carried`]; 0 for what the
+/// kernel is too old to tell.
+pub(super) fn tcp_carried(fd: BorrowedFd<'_>) -> io::Result<[u64; 4]> {
+    // SAFETY: all of `tcp_info` may be zero.
+    let mut info: libc::tcp_info = unsafe { zeroed() };
+    let mut len = socklen(size_of::<libc::tcp_info>());
+    let target = (&raw mut info).cast();
+    // SAFETY: `info` is alive and as long as `len` says; the kernel writes no more than that.
+    checked(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, target, &raw mut len)
+    })?;
+    let [sent, received] = [info.tcpi_bytes_sent, info.tcpi_bytes_received];
+    Ok([sent, info.tcpi_segs_out.into(), received, info.tcpi_segs_in.into()])
+}
+
+/// The soft limit of open files, raised to the hard one where that is higher.
+pub(super) fn raise_descriptors() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is alive.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+    // SAFETY: `raised` is alive.
+    let is_raised = checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) });
+    Ok(if is_raised.is_ok() { raised.rlim_cur } else { limit.rlim_cur })
+}
+
 /// The largest window that a TCP connection can ever offer, in octets (RFC 7323, section 2.2).
 pub(super) fn window_max(fd: BorrowedFd<'_>) -> io::Result<u64> {
     // Two scales of four bits each behind six octets: the sender's, and this end's.

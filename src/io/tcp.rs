@@ -85,6 +85,20 @@ impl Buffer {
     }
 }
 
+/// What a connection has sent and received until now, by its kernel: retransmissions, and segments
+/// without payload, among them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Carried {
+    /// Octets of payload that left.
+    pub sent_octets: u64,
+    /// Segments that left.
+    pub sent_segments: u64,
+    /// Octets of payload that came.
+    pub received_octets: u64,
+    /// Segments that came.
+    pub received_segments: u64,
+}
+
 /// What became of a write or a read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Moved {
@@ -326,6 +340,26 @@ impl Bulk {
     pub fn finish(&self) {
         // A connection that is gone has finished already.
         _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Where its other end is.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, such as that it is gone.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// What it has sent and received until now.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn carried(&self) -> io::Result<Carried> {
+        let [sent_octets, sent_segments, received_octets, received_segments] =
+            sys::tcp_carried(self.stream.as_fd())?;
+        Ok(Carried { sent_octets, sent_segments, received_octets, received_segments })
     }
 
     /// What the kernel knows of it.

@@ -9,7 +9,9 @@ use crate::clock::{Agent, Stamp};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Message, RunId};
+use crate::wire::key::PublicKey;
 use crate::wire::record::Record;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Session {
     /// A record that an earlier process kept is found, `age` old; of one that is too old nothing
@@ -26,6 +28,7 @@ impl Session {
             number,
             started_at: None,
             heard: at,
+            awaited: BTreeSet::new(),
             closings,
             tcp_sender: None,
             receiver: None,
@@ -34,7 +37,8 @@ impl Session {
             part: Part::Counted,
         });
         let (connection, spent, phase) = (None, Span::default(), Phase::Over { at });
-        let run = Run { who, owner, connection, closed_at: at, spent, phase, trial };
+        let (closed_at, locked_since) = (at, None);
+        let run = Run { who, owner, connection, closed_at, locked_since, spent, phase, trial };
         self.runs.insert(id, run);
         self.bound_records();
     }
@@ -134,17 +138,25 @@ impl Session {
         }
     }
 
-    /// The oldest records give way.
+    /// Records give way: the oldest one of the key that has most of them, so that no key's runs
+    /// displace what is kept of another's.
     pub(super) fn bound_records(&mut self) {
         loop {
             let over = self.runs.iter().filter_map(|(id, run)| match run.phase {
-                Phase::Over { at } => Some((at, *id)),
+                Phase::Over { at } => Some((run.owner, at, *id)),
                 Phase::Granted(_) => None,
             });
-            let over: Vec<(Stamp<Agent>, RunId)> = over.collect();
-            let oldest = over.iter().min().filter(|_| RECORDS_MAX < over.len());
+            let over: Vec<(PublicKey, Stamp<Agent>, RunId)> = over.collect();
+            if over.len() <= RECORDS_MAX {
+                return;
+            }
+            let mut records: BTreeMap<PublicKey, usize> = BTreeMap::new();
+            over.iter().for_each(|(owner, ..)| *records.entry(*owner).or_default() += 1);
+            let most = records.values().copied().max();
+            let gives = over.iter().filter(|(owner, ..)| records.get(owner).copied() == most);
+            let oldest = gives.map(|(_, at, id)| (*at, *id)).min();
             let Some((_, oldest)) = oldest else { return };
-            self.drop_run(*oldest);
+            self.drop_run(oldest);
         }
     }
 }
@@ -218,7 +230,7 @@ mod tests {
         let mut session = started();
         session.handle_closed(at(5), DRIVER);
         session.handle_timeout(at(6));
-        assert_eq!(session.usage(RunId(8)), Usage::default());
+        assert_eq!(session.usage(RunId(8), &key(2)), Usage::default());
         open(&mut session, 7, BACK, key(1));
         let actions = attach(&mut session, 7, BACK);
         let run = RunId(7).to_string();
@@ -251,7 +263,7 @@ mod tests {
         let mut session = started();
         session.handle_closed(at(10), DRIVER);
         session.handle_timeout(at(11));
-        assert_eq!(session.usage(RunId(8)), Usage::default());
+        assert_eq!(session.usage(RunId(8), &key(2)), Usage::default());
         assert!(matches!(session.poll_action(), Some(Action::Note(_))));
         assert_eq!(session.poll_action(), None);
         // The driver had 10 s to start it, and has 22 s behind its end.
@@ -265,6 +277,19 @@ mod tests {
         let account = Account { trial: 1, ..Account::default() };
         let (owner, who) = (key(1), "ops".to_owned());
         Record { run: RunId(run), owner, who, closings: Vec::new(), account }
+    }
+
+    #[test]
+    fn one_keys_records_displace_no_other_keys() {
+        let mut session = greeted();
+        session.restore(at(4_000), record(0), Span::from_secs(3_000));
+        for run in 1..70 {
+            let record = Record { owner: key(2), ..record(run) };
+            session.restore(at(4_000), record, Span::from_secs(100));
+        }
+        let gone = std::iter::from_fn(|| session.poll_action());
+        let gone: Vec<Action> = gone.filter(|a| matches!(a, Action::Forget(_))).collect();
+        assert_eq!(gone, [1, 2, 3, 4, 5, 6].map(|run| Action::Forget(RunId(run))));
     }
 
     #[test]

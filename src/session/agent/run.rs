@@ -7,11 +7,12 @@ use crate::account::{Claim, SenderCounts};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::plan::Trial;
-use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise};
+use crate::policy::{Holder, Refusal, Request, Usage, authorise};
 use crate::session::ANSWER_MAX;
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
+use crate::wire::key::PublicKey;
 
 /// How long after its last packet was due a trial whose driver says nothing is kept open: longer
 /// than the driver tries to come back with its accounts, which make the counts exact.
@@ -26,6 +27,10 @@ impl Session {
             return;
         };
         match event {
+            Event::Exceeded(at) if matches!(running.part, Part::Open { .. }) => {
+                self.on_exceeded(at, id.run);
+            }
+            Event::Exceeded(_) => {}
             Event::Heard(at) => running.heard = running.heard.max(at),
             Event::Sent(stream, sent) => {
                 let sent = Claim::of(sent);
@@ -75,15 +80,19 @@ impl Session {
         if trial.is_some_and(|running| matches!(running.part, Part::Open { .. })) {
             return self.fault(now, from, "a request while a trial runs");
         }
-        match authorise(&self.role, asked, &self.usage(id), now) {
+        let usage = self.usage(id, &owner);
+        match authorise(&self.role, asked, &usage, now) {
             Ok(grant) => {
                 let load = grant.load().map(Into::into);
+                let locked_since = grant.load().map(|_| usage.locked_since.unwrap_or(now));
                 let (spent, trial) = self
                     .runs
                     .remove(&id)
                     .map_or_else(Default::default, |run| (run.spent, run.trial));
                 let (connection, phase) = (Some(from), Phase::Granted(grant));
-                let run = Run { who, owner, connection, closed_at: now, spent, phase, trial };
+                let closed_at = now;
+                let run =
+                    Run { who, owner, connection, closed_at, locked_since, spent, phase, trial };
                 self.runs.insert(id, run);
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.run = Some(id);
@@ -100,16 +109,22 @@ impl Session {
         }
     }
 
-    pub(super) fn usage(&self, but: RunId) -> Usage {
-        let others = self.runs.iter().filter(|(id, _)| **id != but);
-        let granted = |(_, run): (&RunId, &Run)| Some((run.who.clone(), run.grant()?.clone()));
-        let others: Vec<(String, Grant)> = others.filter_map(granted).collect();
-        let holder = |(who, grant): &(String, Grant)| {
-            let (who, until) = (who.clone(), grant.ends_at());
-            let circuit = grant.circuit().map(str::to_owned);
-            grant.load().map(|_| Holder { who, circuit, until })
+    /// What all runs but `but` have been granted; `key` is its owner's.
+    pub(super) fn usage(&self, but: RunId, key: &PublicKey) -> Usage {
+        let granted = self.runs.iter().filter(|(id, run)| **id != but && !run.is_over());
+        let granted: Vec<&Run> = granted.map(|(_, run)| run).collect();
+        let holder = |run: &&Run| {
+            let grant = run.grant()?;
+            let (who, until, rate) = (run.who.clone(), grant.ends_at(), grant.load()?.rate);
+            Some(Holder { who, circuit: grant.circuit().map(str::to_owned), rate, until })
         };
-        Usage { runs: others.len(), holders: others.iter().filter_map(holder).collect() }
+        let own = self.runs.get(&but).filter(|run| run.owner == *key && !run.is_over());
+        Usage {
+            runs: granted.len(),
+            own_runs: granted.iter().filter(|run| run.owner == *key).count(),
+            holders: granted.iter().filter_map(holder).collect(),
+            locked_since: own.and_then(|run| run.locked_since),
+        }
     }
 
     pub(super) fn on_prepare(
@@ -170,12 +185,15 @@ impl Session {
         let secrets = streams.iter().map(|(_, secret)| secret);
         let secrets: Vec<Secrets> =
             secrets.chain(tcp.iter().map(|(_, secret)| secret)).cloned().collect();
+        let awaited = streams.iter().map(|(stream, _)| *stream).filter(Stream::is_sent_by_driver);
+        let awaited = awaited.map(|stream| stream.number).collect();
         let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
         let stop_at = now.after_nanos(wait.nanos());
         run.trial = Some(Running {
             number: id.number,
             started_at: None,
             heard: now,
+            awaited,
             closings: Vec::new(),
             tcp_sender: None,
             receiver: None,
@@ -231,10 +249,22 @@ impl Session {
         stream: StreamNumber,
         sent: SenderCounts,
     ) {
-        // One of a trial that has ended by itself may still be under way.
+        // One of a trial that has ended by itself may still be under way, and each may come twice.
+        // Of a stream that the trial does not have, none is kept.
         let known = self.known(from, number);
-        if let Some((id, _)) = known.filter(|(_, run)| !matches!(run.part, Part::Counted)) {
+        if let Some((id, run)) = known.filter(|(_, run)| !matches!(run.part, Part::Counted))
+            && run.awaited.remove(&stream)
+        {
             self.actions.push_back(Action::Sent(id, stream, sent));
+        }
+    }
+
+    /// The driver sends far more than it was granted: its run is over.
+    fn on_exceeded(&mut self, now: Stamp<Agent>, id: RunId) {
+        let reason = "the driver sends more than it was granted";
+        match self.runs.get(&id).and_then(|run| run.connection) {
+            Some(connection) => self.fault(now, connection, reason),
+            None => self.end_run(now, id),
         }
     }
 
@@ -253,7 +283,7 @@ mod tests {
     use crate::account::{AskedRate, AskedTcp, AskedTrial};
     use crate::direction::PerDirection;
     use crate::session::agent::tests::{
-        DRIVER, at, check_fault, count, greeted, prepare, request, say,
+        DRIVER, at, check_fault, count, greeted, key, prepare, request, say, started,
     };
     use crate::wire::control::Prepare;
 
@@ -300,6 +330,32 @@ mod tests {
             panic!("{actions:?}")
         };
         assert_eq!(reason, "the agent's host cannot send it: no vegas");
+    }
+
+    /// The first release kept each account of each made-up stream: 15 MB of memory for one message.
+    #[test]
+    fn an_account_of_a_stream_that_the_trial_does_not_have_is_not_kept() {
+        let mut session = started();
+        let sent = || Claim::of(SenderCounts::default());
+        let closing = |stream| Message::Closing { trial: 1, stream, sent: sent() };
+        assert_eq!(say(&mut session, 5, closing(1)), [], "it has probes alone");
+        let actions = say(&mut session, 5, closing(0));
+        assert!(matches!(actions[..], [Action::Sent(_, 0, _)]), "{actions:?}");
+        assert_eq!(say(&mut session, 5, closing(0)), [], "one is enough");
+    }
+
+    #[test]
+    fn a_driver_that_sends_more_than_it_was_granted_loses_its_run() {
+        let mut session = started();
+        let id = TrialId { run: RunId(7), number: 1 };
+        session.handle_trial(id, Event::Exceeded(at(5)));
+        let actions = std::iter::from_fn(|| session.poll_action());
+        let actions: Vec<Action> = actions.filter(|a| !matches!(a, Action::Note(_))).collect();
+        check_fault(&actions, "more than it was granted");
+        assert!(actions.contains(&Action::Stop(id)), "{actions:?}");
+        assert_eq!(session.usage(RunId(8), &key(2)), Usage::default());
+        session.handle_trial(id, Event::Exceeded(at(6)));
+        assert_eq!(session.poll_action(), None, "once");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
 use crate::wire::key::PublicKey;
 use crate::wire::record::Record;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How long a driver that is admitted may do nothing.
 const IDLE_MAX: Span = Span::from_secs(60);
@@ -49,7 +49,8 @@ pub trait Host: Send {
     /// Secrets for `stream` that nobody can guess: the machine has no randomness of its own.
     fn secrets(&mut self, stream: StreamNumber) -> Secrets;
 
-    /// Why this host cannot carry its end of `trial`; `None` where it can.
+    /// Why this host cannot carry its end of `trial`, for want of threads or descriptors too;
+    /// `None` where it can, and has set them aside for the [`Action::Expect`] that follows.
     fn lacks(&self, trial: &Trial) -> Option<String>;
 
     /// What it is.
@@ -112,6 +113,8 @@ pub(super) struct Run {
     pub(super) owner: PublicKey,
     pub(super) connection: Option<ConnectionId>,
     pub(super) closed_at: Stamp<Agent>,
+    /// Since when it has held a load lock; `None` while it holds none.
+    pub(super) locked_since: Option<Stamp<Agent>>,
     pub(super) spent: Span,
     pub(super) phase: Phase,
     pub(super) trial: Option<Running>,
@@ -131,6 +134,8 @@ pub(super) struct Running {
     pub(super) number: u32,
     pub(super) started_at: Option<Stamp<Agent>>,
     pub(super) heard: Stamp<Agent>,
+    /// Streams of the driver's whose accounts have not come.
+    pub(super) awaited: BTreeSet<StreamNumber>,
     pub(super) closings: Vec<(StreamNumber, Claim<SenderCounts>)>,
     /// The TCP streams of each way together: one by one, they would be more than a frame.
     pub(super) tcp_sender: Option<TcpSenderCounts>,

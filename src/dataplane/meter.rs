@@ -1,0 +1,240 @@
+//! The agent's meter: all its threads take from it what they send, and what they accept.
+//!
+//! It is lock-free: how full a bucket is stands in one word. What passes is decided by
+//! [`Allowance`].
+
+use crate::clock::Stamp;
+use crate::flow::{Allowance, Frames};
+use crate::io::tcp::{Bulk, Carried};
+use crate::units::{BitRate, Span};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What load leaves of the bucket: signals and answers of all streams have priority, as without
+/// them a load is neither opened nor kept up.
+const SPARED_OCTETS: u64 = 8 << 10;
+
+/// One direction of all that the agent does.
+#[derive(Debug)]
+struct Gate {
+    allowance: Allowance,
+    began_ns: u64,
+    level: AtomicU64,
+}
+
+impl Gate {
+    fn new(rate: BitRate, began_ns: u64) -> Self {
+        Self { allowance: Allowance::of(rate), began_ns, level: AtomicU64::new(0) }
+    }
+
+    fn elapsed<C>(&self, now: Stamp<C>) -> Span {
+        Span::from_nanos(now.nanos().saturating_sub(self.began_ns))
+    }
+
+    fn take<C>(&self, now: Stamp<C>, octets: u64, spare: u64) -> bool {
+        let elapsed = self.elapsed(now);
+        let filled = |level| self.allowance.take(level, elapsed, octets, spare);
+        self.level.fetch_update(Relaxed, Relaxed, filled).is_ok()
+    }
+
+    fn charge<C>(&self, now: Stamp<C>, octets: u64) {
+        let elapsed = self.elapsed(now);
+        let filled = |level| Some(self.allowance.charge(level, elapsed, octets));
+        // It always has a new level.
+        _ = self.level.fetch_update(Relaxed, Relaxed, filled);
+    }
+
+    fn is_open<C>(&self, now: Stamp<C>) -> bool {
+        self.allowance.excess(self.level.load(Relaxed), self.elapsed(now)) == 0
+    }
+
+    fn is_broken<C>(&self, now: Stamp<C>) -> bool {
+        self.allowance.is_broken(self.level.load(Relaxed), self.elapsed(now))
+    }
+}
+
+/// All that an agent sends, and all that it accepts.
+#[derive(Debug)]
+pub struct Meter {
+    sent: Gate,
+    accepted: Gate,
+}
+
+impl Meter {
+    /// That of an agent whose limit is `rate` in each direction, from `now` on.
+    #[must_use]
+    pub fn new<C>(rate: BitRate, now: Stamp<C>) -> Self {
+        let began_ns = now.nanos();
+        Self { sent: Gate::new(rate, began_ns), accepted: Gate::new(rate, began_ns) }
+    }
+
+    /// A few octets that go over a control connection, whatever else does.
+    pub fn charge_control<C>(&self, now: Stamp<C>, frames: Frames, octets: u64) {
+        let segments = octets.div_ceil(CONTROL_SEGMENT);
+        self.sent.charge(now, frames.tcp_octets(octets, segments, true));
+    }
+}
+
+/// What a segment of a control connection carries at least.
+const CONTROL_SEGMENT: u64 = 1_200;
+
+/// The meter as one stream meets it: the frames of its own peer.
+#[derive(Clone, Debug)]
+pub(super) struct Toll {
+    meter: Arc<Meter>,
+    frames: Frames,
+}
+
+impl Toll {
+    pub(super) const fn new(meter: Arc<Meter>, frames: Frames) -> Self {
+        Self { meter, frames }
+    }
+
+    /// Whether `packets` datagrams of load of `payload` octets may leave.
+    pub(super) fn load<C>(&self, now: Stamp<C>, payload: u32, packets: u32) -> bool {
+        let octets = self.frames.udp_octets(payload, packets.into());
+        let spare = SPARED_OCTETS.min(self.meter.sent.allowance.depth() / 8);
+        self.meter.sent.take(now, octets, spare)
+    }
+
+    /// Whether a signal or an answer of `payload` octets may leave.
+    pub(super) fn answer<C>(&self, now: Stamp<C>, payload: usize) -> bool {
+        let payload = u32::try_from(payload).unwrap_or(u32::MAX);
+        self.meter.sent.take(now, self.frames.udp_octets(payload, 1), 0)
+    }
+}
+
+/// The meter as a TCP connection meets it. Its kernel sends and receives by itself, segments
+/// without payload too: what that was is taken from the meter behind it, and the stream waits
+/// until it is paid back.
+#[derive(Debug)]
+pub(super) struct TcpToll {
+    toll: Toll,
+    carried: Carried,
+    look_at_ns: u64,
+}
+
+/// How often the kernel is asked.
+const LOOK_NS: u64 = 5_000_000;
+
+impl TcpToll {
+    pub(super) const fn new(toll: Toll) -> Self {
+        let carried =
+            Carried { sent_octets: 0, sent_segments: 0, received_octets: 0, received_segments: 0 };
+        Self { toll, carried, look_at_ns: 0 }
+    }
+
+    /// Whether the agent may send more over `bulk` at `now`.
+    pub(super) fn may_send<C>(&mut self, bulk: &Bulk, now: Stamp<C>) -> bool {
+        self.look(bulk, now);
+        self.toll.meter.sent.is_open(now)
+    }
+
+    /// Whether it may accept more.
+    pub(super) fn may_accept<C>(&mut self, bulk: &Bulk, now: Stamp<C>) -> bool {
+        self.look(bulk, now);
+        self.toll.meter.accepted.is_open(now)
+    }
+
+    fn look<C>(&mut self, bulk: &Bulk, now: Stamp<C>) {
+        if now.nanos() < self.look_at_ns {
+            return;
+        }
+        self.look_at_ns = now.nanos().saturating_add(LOOK_NS);
+        match bulk.carried() {
+            Ok(carried) => self.on_carried(now, carried),
+            Err(error) => tracing::debug!(%error, "the kernel does not tell of a connection"),
+        }
+    }
+
+    /// Takes what the kernel has `carried` by now.
+    fn on_carried<C>(&mut self, now: Stamp<C>, carried: Carried) {
+        let before = std::mem::replace(&mut self.carried, carried);
+        let frames = |octets: u64, octets_before, segments: u64, segments_before| {
+            let segments = segments.saturating_sub(segments_before);
+            // Segments without timestamps take less.
+            self.toll.frames.tcp_octets(octets.saturating_sub(octets_before), segments, true)
+        };
+        let sent = frames(
+            carried.sent_octets,
+            before.sent_octets,
+            carried.sent_segments,
+            before.sent_segments,
+        );
+        let received = frames(
+            carried.received_octets,
+            before.received_octets,
+            carried.received_segments,
+            before.received_segments,
+        );
+        self.toll.meter.sent.charge(now, sent);
+        self.toll.meter.accepted.charge(now, received);
+    }
+
+    /// Whether the other end sends so much more than is accepted that its run is to end.
+    pub(super) fn is_broken<C>(&self, now: Stamp<C>) -> bool {
+        self.toll.meter.accepted.is_broken(now) || self.toll.meter.sent.is_broken(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Agent;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn at(ms: u64) -> Stamp<Agent> {
+        Stamp::from_nanos(ms * 1_000_000)
+    }
+
+    /// 1000 octets per millisecond, from 5 ms on; 64 KiB at once.
+    fn toll() -> Toll {
+        let meter = Meter::new("8 Mbit/s".parse().expect("a rate"), at(5));
+        Toll::new(Arc::new(meter), Frames::of(IpAddr::V4(Ipv4Addr::LOCALHOST)))
+    }
+
+    /// Frames of 1000 octets: what many threads take together is no more than the limit.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test starts threads")]
+    fn threads_that_share_it_send_no_more_than_its_limit() {
+        let toll = toll();
+        let passed = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for ms in 5..105 {
+                        let packets = (0..100).filter(|_| toll.load(at(ms), 954, 1)).count();
+                        passed.fetch_add(packets as u64, Relaxed);
+                    }
+                });
+            }
+        });
+        // 100 ms, and the depth but for what answers are spared.
+        let most = 100 + (65_536 - 8_192) / 1_000;
+        let passed = passed.load(Relaxed);
+        assert!((most - 2..=most).contains(&passed), "{passed} of {most}");
+    }
+
+    #[test]
+    fn load_leaves_room_for_answers() {
+        let toll = toll();
+        assert!(toll.load(at(5), 954, 57) && !toll.load(at(5), 954, 1));
+        assert!(toll.answer(at(5), 8_400) && !toll.answer(at(5), 300));
+    }
+
+    #[test]
+    fn what_tcp_carries_is_paid_for_behind_it() {
+        let mut tcp = TcpToll::new(toll());
+        let may_send = |tcp: &TcpToll, ms| tcp.toll.meter.sent.is_open(at(ms));
+        let carried = Carried { sent_octets: 144_800, sent_segments: 100, ..Carried::default() };
+        tcp.on_carried(at(5), carried);
+        // 151 800 octets of frames, 65 536 of which may pass at once.
+        assert!(!may_send(&tcp, 91) && may_send(&tcp, 92));
+        assert!(tcp.toll.meter.accepted.is_open(at(5)), "nothing came");
+        tcp.on_carried(at(92), carried);
+        assert!(may_send(&tcp, 92), "it is paid for once");
+        let flood = Carried { received_segments: 20_000, ..carried };
+        tcp.on_carried(at(92), flood);
+        assert!(tcp.is_broken(at(92)), "1.4 MB, where 1 MB pass in a second");
+    }
+}
