@@ -16,13 +16,13 @@ static LABS: AtomicU32 = AtomicU32::new(0);
 const AGENT: &str = "10.77.2.2:4872";
 
 /// Driver and agent, a line between them; dropped, all of it is gone.
-struct Lab {
+pub(crate) struct Lab {
     prefix: String,
 }
 
 impl Lab {
     /// A router between them, or `None` where this machine cannot have one.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Self::up(&[])
     }
 
@@ -70,7 +70,7 @@ impl Lab {
         }
     }
 
-    fn name(&self, host: &str) -> String {
+    pub(crate) fn name(&self, host: &str) -> String {
         format!("lql-{}-{host}", self.prefix)
     }
 

@@ -5,6 +5,7 @@
 
 mod cli;
 mod golden;
+mod greedy;
 mod hostile;
 mod judge;
 mod lab;

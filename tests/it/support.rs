@@ -342,6 +342,18 @@ impl Agent {
         Self { keys, address, program, _part: part }
     }
 
+    /// Starts one that may have no more than `descriptors`.
+    pub(crate) fn start_limited(descriptors: u32, args: &[&str]) -> Self {
+        let (part, keys) = (Part::light(), Keys::of("alice"));
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={descriptors}:{descriptors}"));
+        command.args([env!("CARGO_BIN_EXE_linkqual-agent"), "--listen", "127.0.0.1:0", "--key"]);
+        command.arg(keys.path("agent")).arg("--allow").arg(keys.path("driver.pub")).args(args);
+        let program = Program::start(&mut command);
+        let address = await_within(PATIENCE, "an agent listens", || address(&program.out()));
+        Self { keys, address, program, _part: part }
+    }
+
     fn program(keys: &Keys, namespace: Option<&str>, listen: &str, args: &[&str]) -> Program {
         let mut command = command_in(namespace, env!("CARGO_BIN_EXE_linkqual-agent"));
         command.args(["--listen", listen, "--key"]).arg(keys.path("agent"));
