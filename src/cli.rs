@@ -246,8 +246,9 @@ pub struct DemoArgs {
 #[command(name = "linkqual-agent", version, about, max_term_width = 100)]
 #[command(after_help = "\
 Each driver whose key is allowed has the role 'qualifier': it may probe at any time, and load one
-at a time within --max-rate and --max-duration. The agent never sends to an address that has not
-answered, never answers with more than came, and stops by itself when a driver is gone.
+at a time for each circuit within --max-duration. All of them together stay within --max-rate. The
+agent never sends to an address that has not answered, never answers with more than came, and stops
+by itself when a driver is gone.
 
 SIGINT and SIGTERM end it. RUST_LOG=debug logs more.")]
 pub struct AgentArgs {
@@ -263,7 +264,8 @@ pub struct AgentArgs {
     /// Public keys of the drivers that are served
     #[arg(long, value_name = "FILE.pub", required = true, num_args = 1..)]
     pub allow: Vec<PathBuf>,
-    /// Most that a driver may send or be sent, in one direction, as Ethernet frames (L2)
+    /// Maximum that all drivers together may send or be sent, in one direction, as Ethernet frames
+    /// (L2)
     #[arg(long, value_name = "RATE", default_value = "1 Gbit/s", value_parser = parse::<BitRate>)]
     pub max_rate: BitRate,
     /// Longest that a driver may load in one run

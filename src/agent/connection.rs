@@ -121,7 +121,7 @@ impl Admission {
                     return stranger("a driver is refused", format!("{peer} {who}: {full}"));
                 }
             };
-            let Channel { outbox, inbox } = Channel::open(stream);
+            let Channel { outbox, inbox } = Channel::of_driver(stream);
             let open = Input::Open { connection, who, key, peer, outbox };
             if inputs.send(open).await.is_ok() {
                 hear(connection, inbox, &inputs).await;

@@ -29,6 +29,9 @@ use tokio_util::codec::{Decoder as _, Encoder as _, LengthDelimitedCodec};
 /// session waits for an answer, and a link of 20 kbit/s carries in it the 64 KiB that TLS buffers.
 pub const WRITE_MAX: Duration = Duration::from_secs(30);
 
+/// The longest frame that an agent reads: a driver's longest message is the account of one stream.
+pub const DRIVER_FRAME_MAX: usize = FRAME_MAX / 4;
+
 /// How long the last messages may take, once this end has closed the connection.
 pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
@@ -60,17 +63,31 @@ impl Channel {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        Self::open_within(stream, Deadlines { write: WRITE_MAX, farewell: FAREWELL_MAX })
+        Self::open_within(stream, DEADLINES, FRAME_MAX)
     }
 
-    fn open_within<S>(stream: S, deadlines: Deadlines) -> Self
+    /// The same at an agent, where a driver says less than it is told: no frame above
+    /// [`DRIVER_FRAME_MAX`] is read, so that many connections of one key hold little memory.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn of_driver<S>(stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        Self::open_within(stream, DEADLINES, DRIVER_FRAME_MAX)
+    }
+
+    fn open_within<S>(stream: S, deadlines: Deadlines, frame_max: usize) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (messages, said) = mpsc::channel(OUTBOX_MAX);
         let (heard, received) = mpsc::channel(INBOX_MAX);
         let (open, closed_here) = oneshot::channel();
-        let pump = tokio::spawn(pump(stream, said, closed_here, heard, deadlines));
+        let pump = pump(stream, said, closed_here, (heard, frame_max), deadlines);
+        let pump = tokio::spawn(pump);
         Self { outbox: Outbox { messages, _open: open }, inbox: Inbox { received, pump } }
     }
 
@@ -183,10 +200,12 @@ pub enum Malformed {
     #[error("a frame of 0 octets: a message has at least 1")]
     Empty,
     /// A length above the maximum.
-    #[error("a frame of {len} octets: at most {FRAME_MAX} are allowed")]
+    #[error("a frame of {len} octets: at most {max} are allowed")]
     TooLong {
         /// Octets announced.
         len: usize,
+        /// Octets allowed.
+        max: usize,
     },
     /// The other end closed the connection within a header or a body.
     #[error("the connection ended within a frame: {len} of {expected} octets had come")]
@@ -210,16 +229,18 @@ struct Deadlines {
     farewell: Duration,
 }
 
+const DEADLINES: Deadlines = Deadlines { write: WRITE_MAX, farewell: FAREWELL_MAX };
+
 /// Carries messages both ways until either end is done. Reports how it ended, unless this end did.
 async fn pump<S: AsyncRead + AsyncWrite>(
     stream: S,
     messages: mpsc::Receiver<Message>,
     closed_here: oneshot::Receiver<()>,
-    received: mpsc::Sender<Result<Message, Closed>>,
+    (received, frame_max): (mpsc::Sender<Result<Message, Closed>>, usize),
     deadlines: Deadlines,
 ) {
     let (reader, writer) = tokio::io::split(stream);
-    let mut reading = pin!(read(reader, &received));
+    let mut reading = pin!(read(Reader::new(reader, frame_max), &received));
     let mut writing = pin!(write(writer, messages, deadlines.write));
     let closed = tokio::select! {
         closed = &mut reading => closed,
@@ -244,12 +265,11 @@ async fn pump<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// Reads messages up to the end of `stream`; how it ends.
+/// Reads `messages` up to the end of their stream; how it ends.
 async fn read<R: AsyncRead + Unpin>(
-    stream: R,
+    mut messages: Reader<R>,
     received: &mpsc::Sender<Result<Message, Closed>>,
 ) -> Closed {
-    let mut messages = Reader::new(stream);
     let mut is_admitted = false;
     loop {
         match messages.next().await {
@@ -274,19 +294,20 @@ struct Reader<R> {
     stream: R,
     codec: LengthDelimitedCodec,
     buffer: BytesMut,
+    frame_max: usize,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
-    fn new(stream: R) -> Self {
+    fn new(stream: R, frame_max: usize) -> Self {
         // The header stays in the buffer until the body is there too: a stream that ends between
         // the two ends within a frame, which an empty buffer would hide.
         let codec = LengthDelimitedCodec::builder()
             .length_field_length(HEADER_LEN)
-            .max_frame_length(FRAME_MAX)
+            .max_frame_length(frame_max)
             .num_skip(0)
             .length_adjustment(HEADER_LEN.cast_signed())
             .new_codec();
-        Self { stream, codec, buffer: BytesMut::new() }
+        Self { stream, codec, buffer: BytesMut::new(), frame_max }
     }
 
     /// The next message, or how the stream ends; then close it. Cancel-safe.
@@ -305,13 +326,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// The message that the buffer begins with, once it is whole.
     ///
-    /// The codec reserves what a header announces, up to [`FRAME_MAX`]. Pages that nothing is
+    /// The codec reserves what a header announces, up to its maximum. Pages that nothing is
     /// written to cost nothing, and a peer that is admitted can fill as many anyway.
     fn parse(&mut self) -> Result<Option<Message>, Malformed> {
         let Ok(frame) = self.codec.decode(&mut self.buffer) else {
             // The codec refuses nothing but the length, which it leaves in the buffer.
             let len = announced(&self.buffer).unwrap_or_default();
-            return Err(Malformed::TooLong { len });
+            return Err(Malformed::TooLong { len, max: self.frame_max });
         };
         let Some(frame) = frame else { return Ok(None) };
         let body = frame.get(HEADER_LEN..).unwrap_or_default();
@@ -411,11 +432,11 @@ mod tests {
     /// Both ends of a stream that holds `len` octets each way, one of them carried.
     fn channel(len: usize) -> (Channel, DuplexStream) {
         let (near, far) = duplex(len);
-        (Channel::open_within(near, PROMPT), far)
+        (Channel::open_within(near, PROMPT, FRAME_MAX), far)
     }
 
     async fn parse(octets: &[u8]) -> Result<Message, Closed> {
-        Reader::new(octets).next().await
+        Reader::new(octets, FRAME_MAX).next().await
     }
 
     #[tokio::test]
@@ -453,7 +474,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_that_is_given_up_after_each_octet_loses_none() {
         let (mut near, far) = duplex(64);
-        let mut reader = Reader::new(far);
+        let mut reader = Reader::new(far, FRAME_MAX);
         let (last, begun) = FINISH.split_last().unwrap();
         for _ in 0..3 {
             for octet in begun {
@@ -468,7 +489,7 @@ mod tests {
     #[tokio::test]
     async fn a_length_above_the_maximum_is_refused_before_it_is_allocated() {
         let (mut near, far) = duplex(64);
-        let mut reader = Reader::new(far);
+        let mut reader = Reader::new(far, FRAME_MAX);
         let length = u32::try_from(FRAME_MAX + 1).unwrap();
         near.write_all(&length.to_be_bytes()).await.unwrap();
         // The second time, too: nothing after it can be trusted.
@@ -488,7 +509,7 @@ mod tests {
         let (near, far) = duplex(1 << 20);
         let near = Channel::open(near);
         near.outbox.say(message.clone()).unwrap();
-        let mut reader = Reader::new(far);
+        let mut reader = Reader::new(far, FRAME_MAX);
         assert_eq!(reader.next().await.unwrap(), message);
         assert!(reader.buffer.capacity() <= 64, "{}", reader.buffer.capacity());
     }
@@ -579,7 +600,7 @@ mod tests {
             let (near, far) = join!(connector.connect(near, SOON), acceptor.accept(far, SOON));
             let (near, (far, _)) = (near.unwrap(), far.unwrap());
             let (talker, _idler) = if is_driver { (near, far) } else { (far, near) };
-            check_stall(Channel::open_within(talker, PROMPT)).await;
+            check_stall(Channel::open_within(talker, PROMPT, FRAME_MAX)).await;
         }
     }
 
@@ -588,7 +609,7 @@ mod tests {
         // Twenty times the pause between two reads, for hosts that are busy.
         let (limit, pause) = (Duration::from_secs(1), Duration::from_millis(50));
         let (near, mut far) = duplex(64);
-        let channel = Channel::open_within(near, Deadlines { write: limit, ..PROMPT });
+        let channel = Channel::open_within(near, Deadlines { write: limit, ..PROMPT }, FRAME_MAX);
         let message = fault(25 * 64);
         let mut left = HEADER_LEN + message.emit().len();
         channel.outbox.say(message).unwrap();

@@ -3,7 +3,7 @@
 
 use crate::lab::Lab;
 use crate::support::{Agent, Program, run, share};
-use linkqual::account::AskedTrial;
+use linkqual::account::{AskedRate, AskedTrial};
 use linkqual::io::channel::{Channel, Closed};
 use linkqual::io::key::{read_public, read_secret};
 use linkqual::io::tls::{Connector, Identity};
@@ -145,8 +145,8 @@ fn a_flood_of_probes_is_answered_within_the_limit() {
         let granted = ask(&mut channel, request(1, None, None)).await;
         assert!(matches!(granted, Message::Granted(_)), "{granted:?}");
         let duration_ns = Span::from_secs(20).nanos();
-        let (dscp, probe_packets_s) = (0, 100);
-        let asked = AskedTrial { duration_ns, dscp, probe_packets_s, udp: None, tcp: None };
+        let probe_rate = AskedRate { packets: 100, seconds: 1 };
+        let asked = AskedTrial { duration_ns, dscp: 0, probe_rate, udp: None, tcp: None };
         let prepare = Message::Prepare(Prepare { trial: 1, asked });
         let Message::Prepared { streams, .. } = ask(&mut channel, prepare).await else {
             panic!("not prepared")
