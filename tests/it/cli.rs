@@ -650,7 +650,7 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     let agent = Agent::start();
     converse(&agent, async |open| {
         open.say_raw(&[0xff; 4]).await;
-        open.hear_fault(SOON, &["4294967295 octets", "at most 4194304"]).await;
+        open.hear_fault(SOON, &["4294967295 octets", "at most 1048576"]).await;
     });
     converse(&agent, async |open| {
         open.say_raw(&[0; 4]).await;

@@ -234,8 +234,9 @@ fn a_trial_that_cannot_have_its_descriptors_is_refused_with_the_reason() {
     command.args(["--rate", "1 Mbit/s", "--streams", "26", "--duration", "1s", "--idle", "1s"]);
     let ended = run(&mut command);
     let words = "descriptors for 50 more streams of load, 52 were asked for";
-    assert!(ended.err.contains(words) || ended.out.contains(words), "{}{}", ended.out, ended.err);
-    assert_ne!(ended.code, Some(0));
+    let said: Vec<&str> = ended.out.split_whitespace().collect();
+    assert!(said.join(" ").contains(words), "{}{}", ended.out, ended.err);
+    ended.expect_code(3);
 }
 
 /// What leaves a host by its device: octets of frames, with their check sequence.
@@ -254,23 +255,26 @@ fn left(namespace: &str) -> u64 {
 #[track_caller]
 fn check_device(namespace: &str, mut driver: Program) {
     let began = Instant::now();
-    let mut samples = vec![(began, left(namespace))];
+    // Between which times the counter was read, and what it was.
+    let sample = || {
+        let before = Instant::now();
+        let octets = left(namespace);
+        (before, Instant::now(), octets)
+    };
+    let mut samples = vec![sample()];
     while driver.is_running() {
         assert!(began.elapsed() < Duration::from_secs(60), "{}", driver.err());
         std::thread::sleep(Duration::from_millis(50));
-        // The earliest time at which the counter can have been what it is.
-        let before = Instant::now();
-        samples.push((before, left(namespace)));
+        samples.push(sample());
     }
     let mut largest = 0;
-    for (place, (from, first)) in samples.iter().enumerate() {
-        for (until, last) in &samples[place + 1..] {
-            // What it takes to ask may add to the time.
-            let span = until.duration_since(*from) + Duration::from_millis(30);
+    for (place, (from, _, first)) in samples.iter().enumerate() {
+        for (_, until, last) in &samples[place + 1..] {
+            let span = until.duration_since(*from);
             let span_us = u64::try_from(span.as_micros()).unwrap();
             let most = RATE_OCTETS * span_us / 1_000_000 + DEPTH_OCTETS;
             assert!(last - first <= most, "{} of {most} octets in {span:?}", last - first);
-            if (900_000..1_100_000).contains(&span_us) {
+            if span_us < 1_200_000 {
                 largest = largest.max(last - first);
             }
         }
