@@ -17,7 +17,7 @@ use crate::io::{clock, host, timestamps};
 use crate::method::Step;
 use crate::method::campaign::Campaign;
 use crate::plan::Limits;
-use crate::report::SiteRun;
+use crate::report::{SiteEnds, SiteRun};
 use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 use crate::wire::control::Message;
 use crate::wire::key::PublicKey;
@@ -419,19 +419,21 @@ impl<'a> Conductor<'a> {
         let introduced = self.introduced.as_ref();
         let cut = |run: &TrialRun| run.outcome.reason.clone();
         SiteRun {
-            site: site.name.clone(),
-            agent: site.agent.to_string(),
-            address: Some(self.agent.to_string()),
-            driver_address: Some(self.own_address.clone()),
-            agent_program: introduced.map(|agent| agent.program.clone()),
-            driver_key: Some(self.own_key.fingerprint()),
-            agent_key: Some(self.agent_key.fingerprint()),
-            agent_host: introduced.and_then(|agent| agent.host.clone()),
-            requested_by: introduced.and_then(|agent| agent.who.clone()),
-            role: introduced.and_then(|agent| agent.role.clone()),
-            ip: IpVersion::of(self.agent.ip()),
+            ends: SiteEnds {
+                site: site.name.clone(),
+                agent: site.agent.to_string(),
+                address: Some(self.agent.to_string()),
+                driver_address: Some(self.own_address.clone()),
+                agent_program: introduced.map(|agent| agent.program.clone()),
+                driver_key: Some(self.own_key.fingerprint()),
+                agent_key: Some(self.agent_key.fingerprint()),
+                agent_host: introduced.and_then(|agent| agent.host.clone()),
+                requested_by: introduced.and_then(|agent| agent.who.clone()),
+                role: introduced.and_then(|agent| agent.role.clone()),
+                ip: IpVersion::of(self.agent.ip()),
+                reason: reason.or_else(|| evidence.trials.iter().find_map(cut)),
+            },
             limits: self.limits,
-            reason: reason.or_else(|| evidence.trials.iter().find_map(cut)),
             evidence,
         }
     }

@@ -464,8 +464,9 @@ impl<'a> Check<'a> {
                         name,
                         false,
                         format!(
-                            "IP packets of up to {packet} octets pass both ways, and the plan's tests \
-                         send {}: give them a smaller size, or have the path's MTU raised",
+                            "IP packets of up to {packet} octets pass both ways, and the plan's \
+                             tests send {}: give them a smaller size, or have the path's MTU \
+                             raised",
                             self.packet(size)
                         ),
                     ),

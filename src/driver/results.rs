@@ -9,7 +9,7 @@ use crate::io::files::{Output, ROWS, TEXT};
 use crate::io::{clock, host};
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
-use crate::report::{PlanRecord, Report, Run, SiteRun, csv, text};
+use crate::report::{PlanRecord, Report, Run, SiteEnds, SiteRun, csv, text};
 use crate::wire::control::RunId;
 use rand::TryRng as _;
 use std::net::SocketAddr;
@@ -102,20 +102,13 @@ impl Results {
         let mut campaign = Campaign::new(self.plan.clone(), place, ip, MTU_USUAL);
         campaign.abandon(reason);
         let site_run = SiteRun {
-            site: site.name.clone(),
-            agent: site.agent.to_string(),
-            address: agent.map(|agent| agent.to_string()),
-            driver_address: None,
-            agent_program: None,
-            driver_key: None,
-            agent_key: None,
-            agent_host: None,
-            requested_by: None,
-            role: None,
-            ip,
+            ends: SiteEnds {
+                address: agent.map(|agent| agent.to_string()),
+                reason: Some(reason.to_owned()),
+                ..SiteEnds::unknown(site.name.clone(), site.agent.to_string(), ip)
+            },
             limits: None,
             evidence: campaign.evidence().clone(),
-            reason: Some(reason.to_owned()),
         };
         self.close(site_run, false);
     }
@@ -141,9 +134,10 @@ impl Results {
 
     fn report(&self) -> Report {
         let of_site_run = |site_run: &SiteRun| {
+            let ends = &site_run.ends;
             let site =
-                if 1 < self.plan.sites.len() { format!("{}: ", site_run.site) } else { "".into() };
-            site_run.reason.as_ref().map(|reason| format!("{site}{reason}"))
+                if 1 < self.plan.sites.len() { format!("{}: ", ends.site) } else { "".into() };
+            ends.reason.as_ref().map(|reason| format!("{site}{reason}"))
         };
         let run = Run {
             id: self.run.to_string(),

@@ -121,7 +121,7 @@ impl Cells<'_> {
     /// The line's name; where it has none of its own, the circuit's, or the agent's.
     fn link(&self) -> String {
         let (link, site) = (self.row.link, self.row.site);
-        free(link.name.as_ref().or(link.circuit.as_ref()).unwrap_or(&site.agent))
+        free(link.name.as_ref().or(link.circuit.as_ref()).unwrap_or(&site.ends.agent))
     }
 
     /// What is known of the two ends.
@@ -137,8 +137,10 @@ impl Cells<'_> {
                 Some(end) => (end, "version"),
                 None => {
                     return match column {
-                        "requested_by" => Some(free(site.requested_by.as_deref().unwrap_or(""))),
-                        "role" => Some(free(site.role.as_deref().unwrap_or(""))),
+                        "requested_by" => {
+                            Some(free(site.ends.requested_by.as_deref().unwrap_or("")))
+                        }
+                        "role" => Some(free(site.ends.role.as_deref().unwrap_or(""))),
                         "path_mtu_bytes" => Some(known(site.path_mtu.map(|path| path.octets))),
                         _ => None,
                     };
@@ -147,11 +149,11 @@ impl Cells<'_> {
         };
         Some(match (what, end == near, end == far) {
             ("site", true, _) => NEAR.to_owned(),
-            ("site", _, true) => free(&site.site),
-            ("addr", true, _) => known(site.driver_address.as_ref()),
-            ("addr", _, true) => known(site.address.as_ref()),
+            ("site", _, true) => free(&site.ends.site),
+            ("addr", true, _) => known(site.ends.driver_address.as_ref()),
+            ("addr", _, true) => known(site.ends.address.as_ref()),
             ("version", true, _) => self.report.program.clone(),
-            ("version", _, true) => free(site.agent_program.as_deref().unwrap_or("")),
+            ("version", _, true) => free(site.ends.agent_program.as_deref().unwrap_or("")),
             _ => return None,
         })
     }
@@ -217,7 +219,7 @@ impl Cells<'_> {
     fn flags(&self) -> String {
         let row = &self.row;
         let here = self.report.caveats.iter().filter(|caveat| {
-            caveat.site == row.site.site
+            caveat.site == row.site.ends.site
                 && caveat.trial == Some(row.trial.trial)
                 && caveat.direction.is_none_or(|direction| direction == row.direction)
         });

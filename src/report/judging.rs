@@ -89,7 +89,7 @@ impl Report {
         let mut alone = Vec::new();
         for (place, link) in self.links.iter().enumerate() {
             for site in &link.sites {
-                let criteria = question.criteria(site.ip);
+                let criteria = question.criteria(site.ends.ip);
                 let evidence = evidence(site)?;
                 let at = Place { link: place, site };
                 let found = findings(&criteria, &evidence);
@@ -211,7 +211,7 @@ impl Place<'_> {
         let bound = bound(finding.requirement);
         FindingRecord {
             link: self.link,
-            site: self.site.site.clone(),
+            site: self.site.ends.site.clone(),
             metric,
             direction: finding.direction.into(),
             relation: match bound {
@@ -237,7 +237,7 @@ impl Place<'_> {
         };
         CaveatRecord {
             link: self.link,
-            site: self.site.site.clone(),
+            site: self.site.ends.site.clone(),
             metrics: caveat.metrics.clone(),
             direction: caveat.direction,
             trial: self.trial(caveat.trial),

@@ -22,7 +22,7 @@ pub use reading::Unreadable;
 pub use record::{
     Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord,
     LinkRecord, OutageRecord, Percentiles, PlanRecord, Report, RequirementRecord, Row, Scope,
-    SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
+    SiteEnds, SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
 };
 pub use run::{Run, SiteRun};
 pub use text::text;

@@ -131,7 +131,70 @@ pub(super) fn evidence(site: &SiteRecord) -> Result<Evidence, Unreadable> {
     };
     let path_mtu = site.path_mtu;
     if path_mtu.is_some_and(|path| path.tried_octets < path.octets) {
-        return Err(bad(format!("the path MTU of site {}", site.site)));
+        return Err(bad(format!("the path MTU of site {}", site.ends.site)));
     }
     Ok(Evidence { path_mtu, trials: site.trials.iter().map(run).collect::<Result<_, _>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::is_control;
+    use crate::report::{csv, text};
+    use proptest::prelude::*;
+
+    const SOUND: &str = include_str!("../../tests/it/golden/v3/sound.json");
+
+    /// The places of all texts in `value`.
+    fn texts(path: &str, value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::String(_) => found.push(path.to_owned()),
+            Value::Array(values) => {
+                for (place, value) in values.iter().enumerate() {
+                    texts(&format!("{path}/{place}"), value, found);
+                }
+            }
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    texts(&format!("{path}/{key}"), value, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whatever another wrote into a report, the text and the rows that are made of it write
+    /// nothing but themselves; nor does the error, where it is refused.
+    #[track_caller]
+    fn writes_only_itself(place: &str, hostile: &str) {
+        let mut value: Value = serde_json::from_str(SOUND).expect("JSON");
+        *value.pointer_mut(place).expect("it is there") = hostile.into();
+        let shown = match Report::parse(&value.to_string()) {
+            Ok(report) => text(&report) + &csv(&report),
+            Err(error) => error.to_string(),
+        };
+        let unsafe_one = shown.chars().find(|c| is_control(*c) && *c != '\n');
+        assert_eq!(unsafe_one, None, "{place}: {shown}");
+        let lines = shown.lines().any(|line| line.starts_with("PASS  forged"));
+        assert!(!lines, "{place}: {shown}");
+    }
+
+    #[test]
+    fn no_text_of_a_foreign_report_reaches_a_terminal_unclean() {
+        let (value, mut places) = (serde_json::from_str(SOUND).expect("JSON"), Vec::new());
+        texts("", &value, &mut places);
+        assert!(20 < places.len(), "{places:?}");
+        for place in places {
+            for hostile in ["\u{1b}[2J", "a\nPASS  forged", "\u{202e}SSAP", "a\u{2028}b\u{9b}"] {
+                writes_only_itself(&place, hostile);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_of_a_site_is_shown_clean(name in any::<String>()) {
+            writes_only_itself("/links/0/sites/0/agent", &name);
+        }
+    }
 }

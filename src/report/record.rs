@@ -169,10 +169,10 @@ impl LinkRecord {
     }
 }
 
-/// A site at the far end of the link: its agent, and the trials run against it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// The two ends of the way to a site, as they are known, and why not all was run.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct SiteRecord {
+pub struct SiteEnds {
     /// Its name; the agent's address if the plan gives no name.
     pub site: String,
     /// The agent: host and port, as given.
@@ -197,6 +197,36 @@ pub struct SiteRecord {
     pub ip: IpVersion,
     /// Why nothing, or not everything, was run against this site; null if everything was.
     pub reason: Option<String>,
+}
+
+impl SiteEnds {
+    /// The site `site` whose agent is called `agent`, of which no more is known.
+    #[must_use]
+    pub const fn unknown(site: String, agent: String, ip: IpVersion) -> Self {
+        Self {
+            site,
+            agent,
+            address: None,
+            driver_address: None,
+            agent_program: None,
+            driver_key: None,
+            agent_key: None,
+            agent_host: None,
+            requested_by: None,
+            role: None,
+            ip,
+            reason: None,
+        }
+    }
+}
+
+/// A site at the far end of the link: its agent, and the trials run against it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SiteRecord {
+    /// Who the two ends are.
+    #[serde(flatten)]
+    pub ends: SiteEnds,
     /// Maximum rate that the agent allows in one direction, in bit/s at L2; null if not known.
     pub granted_rate_max_bit_s: Option<u64>,
     /// Maximum duration of load that the agent allows in one run, in s; null if not known.

@@ -39,7 +39,7 @@ fn head(out: &mut String, report: &Report) {
 fn link_text(link: &LinkRecord) -> String {
     let name = match (&link.name, link.sites.as_slice()) {
         (Some(name), _) => format!("link {name}"),
-        (None, [site]) => format!("line to {}", site.site),
+        (None, [site]) => format!("line to {}", site.ends.site),
         (None, sites) => format!("line to {} sites", sites.len()),
     };
     let circuit = link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
@@ -158,7 +158,7 @@ fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<Row<'a>> {
 /// What stands around a payload of `row`.
 const fn framing(row: &Row<'_>) -> Framing {
     Framing {
-        ip: row.site.ip,
+        ip: row.site.ends.ip,
         vlan_tags: row.link.vlan_tags,
         extra_overhead_octets: row.link.extra_overhead_octets,
     }
@@ -251,7 +251,7 @@ fn trial_head(out: &mut String, report: &Report, row: &Row<'_>) {
         Status::NotRun => ", not run",
     };
     let several = 1 < report.sites().count();
-    let site = if several { format!(" {}", row.site.site) } else { String::new() };
+    let site = if several { format!(" {}", row.site.ends.site) } else { String::new() };
     let duration = Span::from_nanos(asked.duration_ns).as_secs();
     let mark = match asked.dscp {
         0 => String::new(),
@@ -610,7 +610,7 @@ fn asked(out: &mut String, report: &Report) {
     report.links.iter().for_each(|link| asked_of_link(out, link));
     for (_, site) in report.sites() {
         let granted = site.granted_rate_max_bit_s.and_then(BitRate::new);
-        let mut parts = vec![format!("{} over {}", site.agent, site.ip)];
+        let mut parts = vec![format!("{} over {}", site.ends.agent, site.ends.ip)];
         if let Some(path) = site.path_mtu {
             parts.push(format!("path MTU {}", path.octets));
         }
@@ -618,7 +618,7 @@ fn asked(out: &mut String, report: &Report) {
             let allows = format!("{rate} (L2) in each direction, {seconds} s of load");
             parts.push(format!("it allows {allows}"));
         }
-        parts.extend(site.reason.iter().map(|reason| format!("not complete: {reason}")));
+        parts.extend(site.ends.reason.iter().map(|reason| format!("not complete: {reason}")));
         wrapped(out, "", &format!("the agent at {}", parts.join("; ")));
     }
     for note in &report.notes {

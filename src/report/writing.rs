@@ -31,7 +31,7 @@ fn record(run: &Run) -> Report {
     let mut number = 0;
     let mut sites = Vec::new();
     for site_run in &run.site_runs {
-        sites.push(site(site_run, number, link.framing(site_run.ip)));
+        sites.push(site(site_run, number, link.framing(site_run.ends.ip)));
         number += site_run.evidence.trials.len();
     }
     Report {
@@ -56,18 +56,7 @@ fn record(run: &Run) -> Report {
 fn site(site_run: &SiteRun, first: usize, framing: Framing) -> SiteRecord {
     let trials = (first..).zip(&site_run.evidence.trials);
     SiteRecord {
-        site: site_run.site.clone(),
-        agent: site_run.agent.clone(),
-        address: site_run.address.clone(),
-        driver_address: site_run.driver_address.clone(),
-        agent_program: site_run.agent_program.clone(),
-        driver_key: site_run.driver_key.clone(),
-        agent_key: site_run.agent_key.clone(),
-        agent_host: site_run.agent_host.clone(),
-        requested_by: site_run.requested_by.clone(),
-        role: site_run.role.clone(),
-        ip: site_run.ip,
-        reason: site_run.reason.clone(),
+        ends: site_run.ends.clone(),
         granted_rate_max_bit_s: site_run.limits.map(|limits| limits.rate_max.bits_per_second()),
         granted_duration_max_s: site_run.limits.map(|limits| limits.duration_max.as_secs()),
         path_mtu: site_run.evidence.path_mtu,

@@ -520,7 +520,7 @@ fn a_run_leaves_by_the_address_and_the_device_that_it_is_told() {
     let near = "source = '10.77.1.9'\ndevice = 'eth0'";
     let (_, report) = lab.run_plan_at(AGENT, near, &both_protocols(""));
     assert!(report.complete, "{}", linkqual::report::text(&report));
-    assert_eq!(report.links[0].sites[0].driver_address.as_deref(), Some("10.77.1.9"));
+    assert_eq!(report.links[0].sites[0].ends.driver_address.as_deref(), Some("10.77.1.9"));
     let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &["--device", "eth0"]);
     let told = |arguments: &[&str]| {
         run_program(agent.check_from(&driver).args(["--rtt-p99", "1 s"]).args(arguments))

@@ -54,7 +54,7 @@ fn an_agent_is_reached_at_whichever_of_its_addresses_answers() {
     ] {
         let report = reached(&agent, &[before]);
         let site = &report.links[0].sites[0];
-        assert_eq!(site.address, Some(agent.address.to_string()), "{before} before it");
+        assert_eq!(site.ends.address, Some(agent.address.to_string()), "{before} before it");
         let text = linkqual::report::text(&report);
         let taken = format!("agent.example:99 has several addresses; {} is used", agent.address);
         let note = report.notes.iter().find(|note| note.starts_with(&taken));

@@ -135,6 +135,27 @@ fn a_saved_report_whose_folder_takes_nothing_is_told_before_it_is_judged() {
     assert!(!keys.path("victim").exists());
 }
 
+/// The table of README, "Verdicts", without a line: what ends with each of the codes.
+#[test]
+fn each_exit_code_is_that_of_the_table() {
+    let keys = Keys::of("alice");
+    let judged = |report: &str| {
+        let path = keys.path("report.json");
+        fs::write(&path, report).unwrap();
+        linkqual().arg("judge").arg(path).output().unwrap().status.code()
+    };
+    assert_eq!(judged(SOUND), Some(0), "PASS");
+    assert_eq!(judged(include_str!("golden/v3/broken.json")), Some(1), "FAIL");
+    assert_eq!(judged("{}"), Some(2), "what is asked makes no sense");
+    assert_eq!(judged(&SOUND.replacen("\"complete\": true", "\"complete\": false", 1)), Some(3));
+    let (driver, public) = (keys.path("driver"), keys.path("agent.pub"));
+    let code = |mut command: Command| command.output().unwrap().status.code();
+    assert_eq!(code(crate::support::check("127.0.0.1:9", &driver, &public)), Some(4), "no agent");
+    let mut full_disk = linkqual();
+    full_disk.args(["plan", "init"]).stdout(full());
+    assert_eq!(full_disk.status().unwrap().code(), Some(5), "nobody hears");
+}
+
 // ---- What another user of the host can plant.
 
 fn make_fifo(path: &Path) {

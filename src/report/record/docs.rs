@@ -265,6 +265,9 @@ fn places(places: &[String]) -> String {
     }
 }
 
+/// Fields whose own fields stand in their place, and their types.
+const FLATTENED: [(&str, &str); 2] = [("outcome", "Outcome"), ("ends", "SiteEnds")];
+
 /// Where `field` stands in the source of `name`, or in that of the type that is flattened into it.
 fn place_in_source(name: &str, field: &str) -> (usize, usize) {
     let name = match name {
@@ -283,12 +286,12 @@ fn place_in_source(name: &str, field: &str) -> (usize, usize) {
         let places = ["", "pub "].map(|public| body?.find(&format!("\n    {public}{field}:")));
         places.into_iter().flatten().next()
     };
-    match find(name, field) {
-        Some(place) => (place, 0),
-        None => {
-            (find(name, "outcome").unwrap_or_default(), find("Outcome", field).unwrap_or_default())
-        }
-    }
+    let flattened = || {
+        FLATTENED.iter().find_map(|(as_field, of)| Some((find(name, as_field)?, find(of, field)?)))
+    };
+    // What has no source of its own, as an instance of a generic type, is ordered like an outcome.
+    let own = find(name, field).map(|place| (place, 0));
+    own.or_else(flattened).unwrap_or_else(|| (0, find("Outcome", field).unwrap_or_default()))
 }
 
 #[cfg(test)]

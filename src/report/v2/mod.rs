@@ -15,8 +15,8 @@ use crate::direction::{Direction, PerDirection};
 use crate::metric::unit;
 use crate::plan::PROBES_PER_SECOND;
 use crate::report::record::{
-    self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteRecord,
-    TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
+    self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteEnds,
+    SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
 };
 use crate::stats::delays::Delays;
 use crate::stats::loss_bursts::LossBursts;
@@ -128,18 +128,15 @@ fn site(old: SiteV2, trials: Vec<TrialRecord>) -> Result<SiteRecord, Invalid> {
     };
     let SiteV2 { site, agent, address, driver_address, agent_program, .. } = old;
     Ok(SiteRecord {
-        site,
-        agent,
-        address,
-        driver_address,
-        agent_program,
-        driver_key: None,
-        agent_key: None,
-        agent_host: None,
-        requested_by: old.requested_by,
-        role: old.role,
-        ip: old.ip,
-        reason: old.reason,
+        ends: SiteEnds {
+            address,
+            driver_address,
+            agent_program,
+            requested_by: old.requested_by,
+            role: old.role,
+            reason: old.reason,
+            ..SiteEnds::unknown(site, agent, old.ip)
+        },
         granted_rate_max_bit_s: old.granted_rate_max_bit_s,
         granted_duration_max_s: old.granted_duration_max_s,
         path_mtu,

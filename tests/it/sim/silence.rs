@@ -136,13 +136,22 @@ fn a_line_that_is_dead_from_the_start_is_one_outage_and_no_error() {
 #[test]
 fn a_line_that_carries_no_datagram_opens_nothing_and_holds_no_slot() {
     let dead = Spec { loss: vec![(Applies::ToAll, Loss::After(0))], ..good() };
-    let setup = setup(trial(Directions::Both, 1, 200, 5), &dead);
-    let run = play(&setup);
-    let Some(Err(Failure::NotOpened(why))) = &run.ended else {
-        unreachable!("{:?}; seed {}", run.ended, setup.seed)
-    };
-    assert!(why.contains("no UDP datagram came back"), "{why}");
-    assert!(run.agent_over_ns.is_some(), "the agent still holds the run; seed {}", setup.seed);
+    let both = setup(trial(Directions::Both, 1, 200, 5), &dead);
+    let there = Setup { reverse: good(), ..both.clone() };
+    let back = Setup { forward: good(), ..both.clone() };
+    for (setup, words) in [
+        (both, "UDP is blocked on the way to it"),
+        (there, "UDP is blocked on the way to it"),
+        (back, "UDP is blocked on the way back"),
+    ] {
+        let run = play(&setup);
+        let Some(Err(Failure::Blocked(blocked))) = &run.ended else {
+            unreachable!("{:?}; seed {}", run.ended, setup.seed)
+        };
+        let why = blocked.to_string();
+        assert!(why.contains("no UDP datagram came back") && why.contains(words), "{why}");
+        assert!(run.agent_over_ns.is_some(), "the agent still holds the run; seed {}", setup.seed);
+    }
 }
 
 /// The control connection crosses the line that dies, so no account arrives. What the driver knows

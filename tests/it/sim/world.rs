@@ -3,7 +3,7 @@
 
 use super::hands::{Host, LoadEnd, Opening, Orders, Out, Probes, Step, Told};
 use linkqual::account::HostFacts;
-use linkqual::account::{Excess, HostCounts, ReceiverCounts, SenderCounts};
+use linkqual::account::{Excess, HostCounts, ReceiverCounts, ReflectorCounts, SenderCounts};
 use linkqual::clock::{Agent, Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::{self, Class, DriftingClock, EmulatedLink, Spec};
@@ -192,6 +192,7 @@ struct NearStream {
 struct FarTrial {
     orders: Orders<Agent>,
     heard: Option<Stamp<Agent>>,
+    unopened_hellos: u64,
     to_tell: usize,
     siblings: u32,
 }
@@ -785,6 +786,7 @@ impl World {
         let far = FarTrial {
             orders: Orders::default(),
             heard: None,
+            unopened_hellos: 0,
             to_tell: streams.len(),
             siblings: u32::try_from(reverse).unwrap(),
         };
@@ -822,6 +824,9 @@ impl World {
         for (token, stream) in unopened {
             self.far.pending.remove(&token);
             let end = End::Abandoned { listened_until: self.agent_now() };
+            if let Some(far) = self.far.trials.get_mut(&trial) {
+                far.unopened_hellos += self.far.reflector.unopened_hellos(token);
+            }
             self.far.reflector.forget(token, end, 0);
             let event = match stream.direction {
                 Direction::Forward => FarEvent::Came(stream.number, ReceiverCounts::default()),
@@ -829,8 +834,13 @@ impl World {
             };
             self.tell_agent(trial, event);
         }
-        let hold_ns = LATE_MAX.nanos() + FAREWELL.nanos();
-        self.push(self.now_ns + hold_ns, Event::CloseProbes(trial));
+        let probes = self.far.probes.iter().find(|(_, id)| **id == trial).map(|(token, _)| *token);
+        if probes.is_some_and(|token| self.far.reflector.is_opened(token)) {
+            let hold_ns = LATE_MAX.nanos() + FAREWELL.nanos();
+            self.push(self.now_ns + hold_ns, Event::CloseProbes(trial));
+        } else {
+            self.close_probes(trial, None);
+        }
         self.wake_far(trial);
     }
 
@@ -845,7 +855,10 @@ impl World {
             }
             None => End::Abandoned { listened_until: self.agent_now() },
         };
+        let others = self.far.trials.get(&trial).map_or(0, |far| far.unopened_hellos);
+        let unopened_hellos = others + self.far.reflector.unopened_hellos(token);
         let reflected = self.far.reflector.forget(token, end, 0);
+        let reflected = ReflectorCounts { unopened_hellos, ..reflected };
         self.tell_agent(trial, FarEvent::Reflected(reflected));
     }
 
