@@ -33,6 +33,7 @@ fn endless() -> Stream {
         capacity: false,
         steady: Steady::of(Span::from_secs(600)),
         dscp: linkqual::plan::Dscp::default(),
+        life: linkqual::flow::Liveness::default(),
     }
 }
 

@@ -17,6 +17,15 @@ pub enum Direction {
 impl Direction {
     /// Both, in the order in which reports show them.
     pub const ALL: [Self; 2] = [Self::Forward, Self::Reverse];
+
+    /// The other one.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Forward => Self::Reverse,
+            Self::Reverse => Self::Forward,
+        }
+    }
 }
 
 /// Something of each direction.

@@ -193,16 +193,17 @@ impl Grant {
     }
 }
 
-/// The rate of the load of `trial` in its faster direction, of untagged Ethernet frames: what
-/// limits are counted in. `None` where it is idle.
+/// The rate of all that `trial` sends in its faster direction, of untagged Ethernet frames: what
+/// limits are counted in. Of TCP, that of its segments. `None` where it is idle.
 #[must_use]
 pub fn frame_rate(trial: &Trial, framing: Framing) -> Option<BitRate> {
     let plain = Framing::plain(framing.ip);
-    let rate = |direction| {
-        let udp = || trial.load()?.rate_at(direction, plain, Layer::L2);
-        udp().or_else(|| trial.tcp()?.rate_at(direction, plain, Layer::L2))
+    let rate = |direction| match trial.tcp() {
+        Some(load) => load.rate_at(direction, plain, Layer::L2),
+        None => trial.rate_at(direction, plain, Layer::L2),
     };
-    Direction::ALL.into_iter().filter_map(rate).max()
+    let rates = Direction::ALL.into_iter().filter(|_| !trial.is_idle()).filter_map(rate);
+    rates.max()
 }
 
 /// Why a request was refused; told to the driver, and logged.
@@ -415,9 +416,9 @@ fn authorise_load(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::direction::Directions;
+    use crate::direction::{Directions, PerDirection};
     use crate::framing::IpVersion;
-    use crate::plan::{Load, LoadKind};
+    use crate::plan::{Beside, Load, LoadKind};
 
     const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
 
@@ -567,10 +568,10 @@ mod tests {
         };
         let allows =
             |trial: &Trial, spent| grant.allows(trial, framing, NOW, Span::from_secs(spent));
-        assert_eq!(allows(&trial(100, 30), 0), Ok(()));
-        assert!(allows(&trial(101, 30), 0).is_err());
-        assert!(allows(&trial(100, 30), 1).is_err());
-        assert!(allows(&trial(100, 31), 0).is_err());
+        assert_eq!(allows(&trial(99, 30), 0), Ok(()));
+        assert!(allows(&trial(100, 30), 0).is_err(), "probes and heartbeats come on top");
+        assert!(allows(&trial(99, 30), 1).is_err());
+        assert!(allows(&trial(99, 31), 0).is_err());
         let idle = Trial::new(None, Span::from_secs(91)).expect("a trial");
         assert!(allows(&idle, 0).is_err(), "it would outlast the grant");
     }
@@ -583,10 +584,13 @@ mod tests {
         for text in ["64 kbit/s", "100 Mbit/s", "999.999999 Mbit/s"] {
             let asked: BitRate = text.parse().expect("a rate");
             for (streams, payload) in [(1, 1_472), (7, 1_472), (64, 200)] {
-                let packets = framing.packet_rate(asked, Layer::L2, payload);
+                let beside = Beside::load(PerDirection::both(Some((asked, Layer::L2))), framing);
+                let rest = beside.rest(asked, framing, Layer::L2, true).expect("there is some");
+                let packets = framing.packet_rate(rest, Layer::L2, payload);
                 let load =
                     Load::new(Directions::Both, streams, payload, packets, LoadKind::FixedRate);
-                let trial = Trial::new(load.ok(), Span::from_secs(30)).expect("a trial");
+                let trial = Trial::new(load.ok(), Span::from_secs(30));
+                let trial = trial.and_then(|trial| trial.with_beside(beside)).expect("a trial");
                 assert_eq!(frame_rate(&trial, framing), Some(asked), "{streams} x {payload}");
                 let below = BitRate::new(asked.bits_per_second() - 1).expect("above zero");
                 let granted = |rate| {

@@ -15,6 +15,15 @@ pub struct AskedTrial {
     pub dscp: u8,
     /// Rate of the probes.
     pub probe_rate: AskedRate,
+    /// Rate of the heartbeats that the receivers of a direction's load return together; null in
+    /// records converted from format 2, whose load alone was at the rate that was asked, rounded up
+    /// to whole packets per second and stream.
+    #[serde(default)]
+    pub heartbeat_rate: Option<AskedRate>,
+    /// Round-trip time of the idle link, in ns, which silence and TCP's buffers allow for; null if
+    /// not known.
+    #[serde(default)]
+    pub idle_round_trip_ns: Option<u64>,
     /// The UDP load; null if there is none.
     #[serde(default)]
     pub udp: Option<AskedUdp>,
@@ -70,7 +79,4 @@ pub struct AskedTcp {
     /// Whether receivers compare the payload received with the payload sent.
     #[serde(default)]
     pub verify: bool,
-    /// Round-trip time of the idle link, in ns, which the buffers are sized for; null if not known.
-    #[serde(default)]
-    pub idle_round_trip_ns: Option<u64>,
 }

@@ -10,6 +10,7 @@ use crate::flow::{
 };
 use crate::io::udp::{Batch, Refusal, Sent, Socket, Stray};
 use crate::io::{clock, host};
+use crate::units::Span;
 use crate::wire::load::Header;
 use crate::wire::seal::Sealer;
 use crate::wire::signal::{self, Say, Signal};
@@ -132,6 +133,7 @@ pub(super) fn send<C>(
         if look_at <= now {
             look_at = now.after_nanos(LOOK_NS);
             listen(&mut open, &mut sender, gauge, &mut buffer);
+            share_life(&mut sender, gauge, now);
         }
         match sender.poll(now) {
             Next::Done => break,
@@ -245,6 +247,14 @@ impl Loader {
         }
         range
     }
+}
+
+/// The streams of a direction hear one series of heartbeats together, and the probes how long a
+/// round trip takes.
+fn share_life<C>(sender: &mut Sender<C>, gauge: &Gauge, now: Stamp<C>) {
+    gauge.alive_ns.fetch_max(sender.alive_at().nanos(), Relaxed);
+    sender.on_alive(now, Stamp::from_nanos(gauge.alive_ns.load(Relaxed)));
+    sender.on_round_trip(Span::from_nanos(gauge.round_trip_ns.load(Relaxed)));
 }
 
 /// Reads what the receiver says.
@@ -449,7 +459,7 @@ mod tests {
     use crate::direction::Direction;
     use crate::flow::Steady;
     use crate::plan::Dscp;
-    use crate::units::{PacketRate, Span};
+    use crate::units::PacketRate;
     use crate::wire::Token;
 
     const US: u64 = 1_000;
@@ -490,6 +500,7 @@ mod tests {
             burst: 8,
             capacity: false,
             dscp: Dscp::default(),
+            life: crate::flow::Liveness::default(),
             steady: Steady::of(Span::from_secs(1)),
         }
     }

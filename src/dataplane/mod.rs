@@ -142,6 +142,8 @@ pub struct Gauge {
     pub round_trip_ns: AtomicU64,
     /// When anything of the trial arrived last, on this host's clock.
     pub heard_ns: AtomicU64,
+    /// As of when the far end is proven to have been alive, by any stream that this host sends.
+    pub alive_ns: AtomicU64,
     /// How often the wall clock was set while a socket of the trial received.
     pub clock_steps: AtomicU64,
     /// Handshake datagrams that came for streams that were never opened.

@@ -48,10 +48,10 @@ pub const LATE_MAX: Span = Span::from_secs(2);
 /// How long a receiver that has all still listens, so that a copy of the last packet is counted.
 pub const LINGER: Span = Span::from_millis(500);
 
-/// How long without a heartbeat a sender goes on.
+/// How long without a heartbeat a sender goes on at least, on a link without delay.
 pub const SILENCE: Span = Span::from_secs(1);
 
-/// How often a receiver says that it is alive.
+/// How often the receivers of a direction say that they are alive, unless the link is narrow.
 pub const HEARTBEAT: Span = Span::from_millis(100);
 
 /// What is cut off each end of a trial before its throughput is judged.
@@ -98,6 +98,8 @@ pub struct Stream {
     pub steady: Steady,
     /// How its packets are marked, replies to probes among them.
     pub dscp: Dscp,
+    /// How its ends know that the other is alive.
+    pub life: Liveness,
 }
 
 impl Stream {
@@ -107,6 +109,44 @@ impl Stream {
         self.direction == Direction::Forward
     }
 }
+
+/// How the two ends of a load stream know that the other is alive: its receiver returns heartbeats.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Liveness {
+    /// When the first heartbeat is due, after the receiver was opened.
+    pub first: Span,
+    /// How often one is due. The streams of a direction take turns: together they are one series.
+    pub every: Span,
+    /// How long the sender goes on without a fresh one, on the idle link.
+    pub silence: Span,
+    /// The round trip of the idle link; 0 where it is not known.
+    pub round_trip: Span,
+}
+
+impl Default for Liveness {
+    /// That of the only stream of its direction, on a link without delay.
+    fn default() -> Self {
+        let (first, round_trip) = (Span::default(), Span::default());
+        Self { first, every: HEARTBEAT, silence: SILENCE, round_trip }
+    }
+}
+
+impl Liveness {
+    /// That of the stream at `place`, from 0, of the `streams` of its direction in `trial`.
+    fn of(trial: &Trial, place: u32, streams: u32) -> Self {
+        let (heartbeats, round_trip) = (trial.beside().heartbeats, trial.round_trip());
+        let round_trip = round_trip.unwrap_or_default();
+        Self {
+            first: heartbeats.due(place.into()),
+            every: heartbeats.due(streams.into()),
+            silence: SILENCE.max(heartbeats.due(INTERVALS)).plus(round_trip),
+            round_trip,
+        }
+    }
+}
+
+/// Heartbeats in a row that a link may lose without its load being paused.
+const INTERVALS: u64 = 3;
 
 /// The steady part of a trial: all but 200 ms at each end, by when packets were due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -161,12 +201,14 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         capacity: false,
         steady,
         dscp: trial.dscp(),
+        life: Liveness::default(),
     };
     let load = trial.load().into_iter().flat_map(|load| {
-        let each = move |rated| std::iter::repeat_n(rated, load.streams() as usize);
+        let streams = load.streams();
+        let each = move |(direction, rate)| (0..streams).map(move |place| (direction, rate, place));
         let rated = move |direction| load.stream_rate(direction).map(|rate| (direction, rate));
         let directions = Direction::ALL.into_iter().filter_map(rated).flat_map(each);
-        directions.zip(PROBE_STREAM + 1..).map(move |((direction, rate), number)| Stream {
+        directions.zip(PROBE_STREAM + 1..).map(move |((direction, rate, place), number)| Stream {
             number,
             direction,
             rate,
@@ -175,6 +217,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
             train: load.train(direction),
             burst: load.burst(direction),
             capacity: trial.is_capacity(),
+            life: Liveness::of(trial, place, streams),
             ..probes
         })
     });
@@ -198,6 +241,20 @@ mod tests {
         use Direction::{Forward, Reverse};
         assert_eq!(shape, [(0, Forward), (1, Forward), (2, Forward), (3, Reverse), (4, Reverse)]);
         assert_eq!((streams[0].slots, streams[1].slots), (1_000, 505));
+    }
+
+    /// One series for each direction: 4 streams at 10 a second say one each 400 ms, in turn.
+    #[test]
+    fn the_streams_of_a_direction_take_turns_with_their_heartbeats() {
+        let rate = PacketRate::new(100).expect("a rate");
+        let load = Load::new(Directions::Both, 4, 100, rate, LoadKind::FixedRate).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
+        let trial = trial.with_round_trip(Some(Span::from_millis(300)));
+        let streams = streams_of(&trial);
+        let due: Vec<_> = streams[1..].iter().map(|stream| stream.life.first.millis_up()).collect();
+        assert_eq!(due, [0, 100, 200, 300, 0, 100, 200, 300]);
+        assert!(streams[1..].iter().all(|stream| stream.life.every == Span::from_millis(400)));
+        assert_eq!(streams[1].life.silence, Span::from_millis(1_300));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The receiving end of a stream: each packet counted exactly once, whatever the line does to it.
 
 use super::window::{Slot, Window};
-use super::{HEARTBEAT, LATE_MAX, PROBE_STREAM, Stream};
+use super::{LATE_MAX, PROBE_STREAM, Stream};
 use crate::account::{CatchUp, Excess, ReceiverCounts, SILENCE_MIN, Silence};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
@@ -78,7 +78,7 @@ impl<C> Receiver<C> {
             transit_min_ns: None,
             drops: 0,
             drops_pending: 0,
-            heartbeat_at: opened,
+            heartbeat_at: opened.after_nanos(stream.life.first.nanos()),
             jitter: Rfc3550Jitter::default(),
             counts: ReceiverCounts::default(),
         }
@@ -121,7 +121,7 @@ impl<C> Receiver<C> {
         if now < self.heartbeat_at {
             return None;
         }
-        self.heartbeat_at = now.after_nanos(HEARTBEAT.nanos());
+        self.heartbeat_at = now.after_nanos(self.stream.life.every.nanos());
         Some(Say::Heartbeat { received: self.counts.received, next: self.window.next() })
     }
 
@@ -386,6 +386,7 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
             dscp: crate::plan::Dscp::default(),
+            life: crate::flow::Liveness::default(),
         };
         Receiver::new(stream, Stamp::from_nanos(0))
     }

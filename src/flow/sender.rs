@@ -4,7 +4,7 @@
 //! them all. A train leaves when the last of its packets is due, so that none is ever early. At
 //! rates that a host sends packet by packet a train is one packet.
 
-use super::{HEARTBEAT, Next, SILENCE, Stream};
+use super::{LATE_MAX, Next, Stream};
 use crate::account::{CatchUp, EXCESS_MAX, SenderCounts, Waiting};
 use crate::clock::Stamp;
 use crate::pace::{Bucket, Schedule, Turns};
@@ -81,8 +81,12 @@ pub struct Sender<C> {
     schedule: Schedule<C>,
     train: u64,
     train_max: u64,
+    gap_ns: u64,
+    train_gap: Span,
     slot: u64,
     heard: Stamp<C>,
+    /// By how much the round trip has risen above that of the idle link, at most.
+    rise: Span,
     heartbeat_at: Stamp<C>,
     paced: Bucket<C>,
     /// The train before left so late that the next is in a catch-up.
@@ -110,9 +114,12 @@ impl<C> Sender<C> {
             schedule,
             train,
             train_max,
+            gap_ns,
+            train_gap: stream.rate.due(train),
             slot: 0,
             heard: start,
-            heartbeat_at: start,
+            rise: Span::default(),
+            heartbeat_at: start.after_nanos(stream.life.first.nanos()),
             paced: Bucket::new(gap_ns / HURRY, train_max),
             was_late: false,
             policed: Bucket::new(gap_ns, stream.burst.into()),
@@ -184,7 +191,7 @@ impl<C> Sender<C> {
         self.counts.segmented += count * u64::from(segmented);
         self.counts.burst = self.counts.burst.max(packets);
         self.counts.sent += count;
-        let planned = self.schedule.due(last).max(self.paced.room_at(self.train));
+        let planned = self.start.after_nanos(last_ns).max(self.paced.room_at(self.train));
         self.slot += count;
         self.pace(now, planned, count);
     }
@@ -197,23 +204,23 @@ impl<C> Sender<C> {
     /// that it overslept, and at short gaps never catch up. That credit is never more than what a
     /// policer holds, and the first late train has none.
     fn pace(&mut self, now: Stamp<C>, planned: Stamp<C>, count: u64) {
-        let gap_ns = self.gap_behind(now);
+        let next_due = self.schedule.due(self.slot + self.train - 1);
+        let gap_ns = self.gap_behind(now, next_due);
         let held = u64::from(self.stream.burst).saturating_sub(self.train);
         let credited = Stamp::from_nanos(now.nanos().saturating_sub(gap_ns.saturating_mul(held)));
         let from = if self.was_late { planned.max(credited).min(now) } else { now };
         let span_ns = gap_ns.saturating_mul(count);
         self.paced.fill(from, span_ns);
-        self.was_late = self.schedule.due(self.slot + self.train - 1) < now.after_nanos(span_ns);
+        self.was_late = next_due < now.after_nanos(span_ns);
     }
 
-    /// The shortest gap behind a packet that leaves `now`, in a catch-up.
-    fn gap_behind(&self, now: Stamp<C>) -> u64 {
-        let gap_ns = self.stream.rate.due(1).nanos();
-        let late_ns = now.nanos_since(self.schedule.due(self.slot + self.train - 1));
+    /// The shortest gap behind a packet that leaves `now`, in a catch-up: the next is due at
+    /// `next_due`.
+    fn gap_behind(&self, now: Stamp<C>, next_due: Stamp<C>) -> u64 {
         let is_eased = self.counts.waiting != Waiting::Asleep
-            && EASED_MIN <= self.stream.rate.due(self.train)
-            && late_ns <= AT_EASE.nanos();
-        if is_eased { gap_ns - gap_ns / EASE } else { gap_ns / HURRY }
+            && EASED_MIN <= self.train_gap
+            && now.nanos_since(next_due) <= AT_EASE.nanos();
+        if is_eased { self.gap_ns - self.gap_ns / EASE } else { self.gap_ns / HURRY }
     }
 
     /// This host's stack refused the next `packets` of the train: their slots are gone.
@@ -259,16 +266,38 @@ impl<C> Sender<C> {
 
     /// The receiver said that it is alive.
     pub fn on_heard(&mut self, now: Stamp<C>) {
+        self.on_alive(now, now);
+    }
+
+    /// The far end is proven at `now` to have been alive at `alive_at`, by this stream or another
+    /// of its direction: their heartbeats are one series.
+    pub fn on_alive(&mut self, now: Stamp<C>, alive_at: Stamp<C>) {
+        if alive_at <= self.heard {
+            return;
+        }
         if self.is_silent(now) {
             self.pass_paused_slots(now);
         }
-        self.heard = now;
+        self.heard = alive_at;
     }
 
-    /// Whether nothing has been heard for [`SILENCE`].
+    /// As of when the far end is proven to have been alive.
+    #[must_use]
+    pub const fn alive_at(&self) -> Stamp<C> {
+        self.heard
+    }
+
+    /// A fresh reply took this long for its round trip: a queue that has filled since the link was
+    /// idle holds heartbeats back, and is no silence.
+    pub fn on_round_trip(&mut self, round_trip: Span) {
+        let rise = round_trip.minus(self.stream.life.round_trip);
+        self.rise = self.rise.max(rise.min(LATE_MAX));
+    }
+
+    /// Whether nothing has been heard for so long that the far end must be taken for dead.
     #[must_use]
     pub fn is_silent(&self, now: Stamp<C>) -> bool {
-        SILENCE.nanos() < now.nanos_since(self.heard)
+        self.stream.life.silence.plus(self.rise).nanos() < now.nanos_since(self.heard)
     }
 
     /// The account so far.
@@ -291,7 +320,7 @@ impl<C> Sender<C> {
         if now < self.heartbeat_at {
             return Next::Wait(self.heartbeat_at);
         }
-        self.heartbeat_at = now.after_nanos(HEARTBEAT.nanos());
+        self.heartbeat_at = now.after_nanos(self.stream.life.every.nanos());
         Next::Send(Outgoing::Signal(Say::Heartbeat { received: 0, next: 0 }))
     }
 
@@ -315,7 +344,7 @@ impl<C> Sender<C> {
     /// as the policer has no room for may be the sender's doing.
     fn note_excess(&mut self, now: Stamp<C>, packets: u32) {
         let since_start_ns = now.nanos_since(self.start);
-        let late_ns = self.stream.rate.due(self.train).nanos();
+        let late_ns = self.train_gap.nanos();
         let turns = self.schedule.turns(self.slot).take(packets as usize);
         for (sequence, due_ns) in (self.counts.sent..).zip(turns) {
             let is_late = late_ns < since_start_ns.saturating_sub(due_ns);
@@ -346,7 +375,7 @@ mod tests {
     use super::*;
     use crate::clock::Driver;
     use crate::direction::Direction;
-    use crate::flow::Steady;
+    use crate::flow::{Liveness, Steady};
     use crate::units::PacketRate;
     use crate::wire::Token;
 
@@ -366,6 +395,7 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(seconds)),
             dscp: crate::plan::Dscp::default(),
+            life: Liveness::default(),
         }
     }
 
@@ -585,6 +615,36 @@ mod tests {
         let counts = sender.into_counts();
         assert_eq!(counts.sent + counts.paused, 4_000);
         assert!((1_380..=1_402).contains(&counts.paused), "{}", counts.paused);
+    }
+
+    /// Silence is a second beyond the round trip of the idle link, and beyond what the link has
+    /// shown to add to it; 2 s more at most.
+    #[test]
+    fn a_long_round_trip_is_no_silence() {
+        let (silence, round_trip) = (Span::from_millis(1_300), Span::from_millis(300));
+        let life = Liveness { silence, round_trip, ..Liveness::default() };
+        let mut sender =
+            Sender::<Driver>::new(Stream { life, ..stream(1_000, 9) }, Stamp::from_nanos(0));
+        let mut is_silent_behind = |ms, round_trip_ms| {
+            sender.on_round_trip(Span::from_millis(round_trip_ms));
+            let silent = |ms| sender.is_silent(Stamp::from_nanos(ms * MS));
+            (silent(ms), silent(ms + 1))
+        };
+        assert_eq!(is_silent_behind(1_300, 200), (false, true));
+        assert_eq!(is_silent_behind(2_000, 1_000), (false, true));
+        assert_eq!(is_silent_behind(2_000, 400), (false, true), "the largest rise counts");
+        assert_eq!(is_silent_behind(3_300, 60_000), (false, true));
+    }
+
+    /// Four streams share ten heartbeats a second: one that hears nothing for itself goes on.
+    #[test]
+    fn what_another_stream_hears_keeps_this_one_going() {
+        let mut sender = sender(1_000, 4);
+        let at = |ms| Stamp::from_nanos(ms * MS);
+        sender.on_alive(at(900), at(800));
+        assert!(!sender.is_silent(at(1_800)) && sender.is_silent(at(1_801)));
+        sender.on_alive(at(1_000), at(700));
+        assert_eq!(sender.alive_at(), at(800), "an older proof changes nothing");
     }
 
     #[test]

@@ -168,7 +168,9 @@ mod tests {
         Forecast::of(&plan(more)).expect("within bounds").sites.remove(0)
     }
 
-    /// 10 Mbit/s in frames of 1518 octets are 8235 packets in 10 s; a probe of 112 octets is one of 158.
+    /// Probes take 1 % of 10 Mbit/s, 79.1 per second, and the rest in frames of 1518 octets is 8153
+    /// packets in 10 s. Heartbeats of 94 octets go the other way, ten a second; a probe of 112
+    /// octets is one of 158.
     #[test]
     fn each_packet_that_will_be_sent_is_counted() {
         let udp = "[[test]]\nkind = 'udp'\nrate = '10 Mbit/s'\nduration = '10 s'\n";
@@ -176,11 +178,14 @@ mod tests {
         assert_eq!(site.steps.len(), 2, "an idle trial comes first");
         assert_eq!(site.duration(), Span::from_secs(20));
         let load = site.steps[1].sent;
-        assert_eq!((load.forward.packets, load.reverse.packets), (0, 8_235));
-        assert_eq!((load.forward.probes, load.reverse.probes), (1_000, 1_000));
-        assert_eq!(load.forward.octets, ByteCount::new(158_000));
-        assert_eq!(load.reverse.octets, ByteCount::new(158_000 + 8_235 * 1_518));
-        assert_eq!(site.sent(Direction::Forward).octets, ByteCount::new(316_000));
+        assert_eq!((load.forward.packets, load.reverse.packets), (0, 8_153));
+        assert_eq!((load.forward.probes, load.reverse.probes), (792, 792));
+        assert_eq!(load.forward.octets, ByteCount::new(792 * 158 + 100 * 94));
+        assert_eq!(load.reverse.octets, ByteCount::new(792 * 158 + 8_153 * 1_518));
+        assert_eq!(
+            site.sent(Direction::Forward).octets,
+            ByteCount::new(158_000 + 792 * 158 + 100 * 94)
+        );
         assert_eq!((site.streams(false), site.streams(true)), (1, 0));
     }
 

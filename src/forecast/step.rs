@@ -4,7 +4,7 @@ use crate::direction::{Direction, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::{Offer, Plan, Trial};
 use crate::units::ByteCount;
-use crate::wire::probe;
+use crate::wire::{probe, signal};
 
 /// The largest IP packet that a path is taken to carry: Ethernet's.
 pub const MTU_ASSUMED: u32 = 1_500;
@@ -20,14 +20,14 @@ pub struct Step {
     pub sent: PerDirection<Sent>,
 }
 
-/// What a trial sends in one direction: its probes, and its load.
+/// What a trial sends in one direction: its probes, its heartbeats and its load.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Sent {
     /// Packets of load; of TCP, segments.
     pub packets: u64,
     /// Probes, or the replies to them.
     pub probes: u64,
-    /// Octets of both, as Ethernet frames on the line (L2).
+    /// Octets of all of it, as Ethernet frames on the line (L2).
     pub octets: ByteCount,
     /// Whether the load is only known not to be more than this.
     pub is_most: bool,
@@ -68,14 +68,21 @@ pub(super) fn sent(
     let framing = plan.link.framing(ip);
     let probe = u32::try_from(probe::LEN_MIN).expect("a probe is short");
     let probes = trial.probes();
-    let probing = probes.saturating_mul(framing.octets_at(Layer::L2, probe).into());
+    let heartbeat = u32::try_from(signal::LEN).expect("a heartbeat is short");
+    let heartbeats = match trial.has_heartbeats(direction) {
+        true => trial.beside().heartbeats.packets_in(trial.duration()),
+        false => 0,
+    };
+    let octets_of =
+        |count: u64, payload| count.saturating_mul(framing.octets_at(Layer::L2, payload).into());
+    let beside = octets_of(probes, probe).saturating_add(octets_of(heartbeats, heartbeat));
     let (packets, octets) = load(framing, trial, direction).unwrap_or_default();
     let covered = trial.directions().is_some_and(|directions| directions.includes(direction));
     let is_fast = covered && offer == Some(Offer::Max);
     Sent {
         packets,
         probes,
-        octets: plus(ByteCount::new(probing), octets),
+        octets: plus(ByteCount::new(beside), octets),
         // TCP sends no faster than what it is given; it may send less.
         is_most: is_fast || covered && trial.tcp().is_some(),
         is_open: is_fast && plan.link.port_rate.is_none(),

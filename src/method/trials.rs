@@ -1,15 +1,16 @@
 //! The trials that a plan needs towards one far end: each as long as its proof takes.
 
-use crate::direction::{Direction, PerDirection};
+use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, TCP_SECONDS_MIN};
 use crate::plan::{
-    DURATION_MAX, DURATION_MIN, Limits, Load, LoadKind, Metric, Offer, OutOfBounds, PAYLOAD_MIN,
-    Plan, Requirement, TcpLoad, TcpTest, Test, Trial, UdpTest, Work,
+    Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, Metric, Offer,
+    OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial,
+    UdpTest, Work,
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::{packets_needed, samples_needed};
-use crate::units::{BitRate, Span};
+use crate::units::{BitRate, PacketRate, Span};
 use std::fmt;
 
 /// How long is loaded where nothing else is asked for.
@@ -54,6 +55,15 @@ pub enum Note {
         /// The longest that is possible.
         most: Span,
     },
+    /// A trial probes less often than usual, so that probes do not fill the link.
+    ProbesScaled {
+        /// "idle", "udp" or "tcp".
+        which: &'static str,
+        /// Probes per second.
+        probes: PacketRate,
+        /// Whether a rate of the link is known.
+        is_known: bool,
+    },
     /// The load is only as far as the agent's role goes.
     Capacity {
         /// "UDP datagrams", "TCP".
@@ -88,6 +98,17 @@ impl fmt::Display for Note {
                 "{what}, and a trial takes {} s at most here: it can fail, and may be unable to \
                  pass",
                 most.secs_up()
+            ),
+            Self::ProbesScaled { which, probes, is_known: true } => write!(
+                f,
+                "the {which} trial sends {probes} probes per second: they are to take no more than \
+                 {} of the link's rate",
+                if *which == "idle" { "10 %" } else { "1 %, or one per second," }
+            ),
+            Self::ProbesScaled { which, probes, is_known: false } => write!(
+                f,
+                "the {which} trial sends {probes} probes per second, as no rate of the link is \
+                 known: give --rate, or link.rate in a plan, for up to 100"
             ),
             Self::Capacity { what, most } => write!(
                 f,
@@ -146,8 +167,6 @@ pub fn compose(plan: &Plan, place: usize, path: SitePath) -> Result<Composed, Ou
         };
         trials.push(trial.with_dscp(test.dscp.unwrap_or_default()));
     }
-    let probed = trials.into_iter().map(|trial| trial.with_probe_rate(plan.link.probe_rate()));
-    let trials: Vec<Trial> = probed.collect::<Result<_, _>>()?;
     let request = request(plan, &trials, path);
     Ok(Composed { trials, request, notes: composer.notes })
 }
@@ -187,7 +206,8 @@ impl Composer<'_> {
     fn idle(&mut self, asked: Option<Span>, before_load: bool) -> Result<Trial, OutOfBounds> {
         let floor = if before_load { self.plan.idle } else { DURATION_MIN };
         let asked = asked.unwrap_or(self.plan.idle);
-        let needs = self.probing_needed(&[Metric::RttP99, Metric::Jitter]);
+        let beside = self.beside(None);
+        let needs = self.probing_needed(beside, &[Metric::RttP99, Metric::Jitter]);
         let duration = self.lengthen("idle", asked.max(floor), needs, DURATION_MAX);
         if asked < floor && duration == floor {
             let because = "so long is probed before the first load".to_owned();
@@ -198,41 +218,47 @@ impl Composer<'_> {
                 because,
             });
         }
-        Trial::new(None, duration)
+        self.note_probes("idle", beside);
+        Trial::new(None, duration)?.with_beside(beside)
     }
 
     fn udp(&mut self, test: &UdpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
-        let load = self.load(test)?;
+        let beside = self.beside(Some((test.offer, test.directions)));
+        let load = self.load(test, beside)?;
         let load = test.burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets))?;
         let most = DURATION_MAX.min(self.path.limits.duration_max);
         // What was asked for is refused by the agent rather than shortened here unseen.
         let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
-        let at_ease = self.criteria.is_at_ease(&Trial::new(Some(load), DURATION_MIN)?);
+        let trial = Trial::new(Some(load), DURATION_MIN)?.with_beside(beside)?;
+        let at_ease = self.criteria.is_at_ease(&trial);
         let probing: &[Metric] = match at_ease {
             true => &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter],
             false => &[Metric::RttP99Loaded],
         };
-        let needs = longest(self.probing_needed(probing), self.loss_needed(&load));
+        let needs = longest(self.probing_needed(beside, probing), self.loss_needed(&trial));
         let duration = self.lengthen("udp", asked, needs, most);
-        Trial::new(Some(load), duration)
+        self.note_probes("udp", beside);
+        Trial::new(Some(load), duration)?.with_beside(beside)
     }
 
-    fn load(&mut self, test: &UdpTest) -> Result<Load, OutOfBounds> {
+    fn load(&mut self, test: &UdpTest, beside: Beside) -> Result<Load, OutOfBounds> {
         let payload = test.payload.unwrap_or(self.path.payload).max(PAYLOAD_MIN);
         let limits = self.path.limits;
         if test.offer == Offer::Max {
             self.notes.push(Note::Capacity { what: "UDP datagrams", most: limits.rate_max });
-            return self.capacity(test, payload);
+            return self.capacity(test, payload, beside);
         }
         if let Offer::Assumed(rate) = test.offer {
             self.notes.push(Note::RateAssumed(rate.min(limits.rate_max)));
         }
         let framing = self.criteria.framing;
-        let rates = PerDirection::from_fn(|direction| {
-            let (rate, layer) =
-                self.rate(test.offer, direction).filter(|_| test.directions.includes(direction))?;
-            Some(framing.packet_rate(rate, layer, payload))
-        });
+        let mut rates = PerDirection::default();
+        for direction in test.directions.iter() {
+            let Some((rate, layer)) = self.rate(test.offer, direction) else { continue };
+            let has_heartbeats = test.directions.includes(direction.opposite());
+            let rest = beside.rest(rate, framing, layer, has_heartbeats)?;
+            *rates.get_mut(direction) = Some(framing.packet_rate(rest, layer, payload));
+        }
         Load::with_rates(rates, test.streams, payload, LoadKind::FixedRate)
     }
 
@@ -246,9 +272,10 @@ impl Composer<'_> {
     }
 
     /// The most that the role allows.
-    fn capacity(&self, test: &UdpTest, payload: u32) -> Result<Load, OutOfBounds> {
-        let plain = Framing::plain(self.path.ip);
-        let rate = plain.packet_rate(self.path.limits.rate_max, Layer::L2, payload);
+    fn capacity(&self, test: &UdpTest, payload: u32, beside: Beside) -> Result<Load, OutOfBounds> {
+        let (plain, most) = (Framing::plain(self.path.ip), self.path.limits.rate_max);
+        let rest = beside.rest(most, plain, Layer::L2, test.directions == Directions::Both)?;
+        let rate = plain.packet_rate(rest, Layer::L2, payload);
         Load::new(test.directions, test.streams, payload, rate, LoadKind::Capacity)
     }
 
@@ -263,9 +290,11 @@ impl Composer<'_> {
             let needed = Span::from_secs(TCP_SECONDS_MIN).plus(TCP_EDGES);
             (needed, format!("tcp_throughput needs {TCP_SECONDS_MIN} s behind its warm-up"))
         });
-        let needs = longest(self.probing_needed(&[Metric::RttP99Loaded]), seconds);
+        let beside = self.beside(Some((test.offer, test.directions)));
+        let needs = longest(self.probing_needed(beside, &[Metric::RttP99Loaded]), seconds);
         let duration = self.lengthen("tcp", asked, needs, most);
-        Trial::with_tcp(load, duration)
+        self.note_probes("tcp", beside);
+        Trial::with_tcp(load, duration)?.with_beside(beside)
     }
 
     fn tcp_load(&mut self, test: &TcpTest) -> Result<TcpLoad, OutOfBounds> {
@@ -289,10 +318,54 @@ impl Composer<'_> {
         load.map(|load| load.with_verify(test.verify))
     }
 
+    /// What goes beside a load, or over the idle link where there is none.
+    fn beside(&self, load: Option<(Offer, Directions)>) -> Beside {
+        let (known, framing) = (self.known(load), self.criteria.framing);
+        let beside = match load {
+            Some(_) => Beside::load(known, framing),
+            None => Beside::idle(known, framing),
+        };
+        beside.with_probes(self.plan.link.probes_per_second)
+    }
+
+    /// The rate of each direction: what the load asks of it, else what is committed, else the
+    /// port's, else the most that the plan asks or requires; of a direction of which nothing is
+    /// known, that of the other.
+    fn known(&self, load: Option<(Offer, Directions)>) -> PerDirection<KnownRate> {
+        let link = &self.plan.link;
+        let PerDirection { forward, reverse } = PerDirection::from_fn(|direction| {
+            let asked = load.filter(|(_, directions)| directions.includes(direction));
+            let asked = asked.and_then(|(offer, _)| self.rate(offer, direction));
+            let sold = link.committed.get(direction).or(link.port_rate);
+            asked.or(sold.map(|rate| (rate, link.layer))).or_else(|| self.wanted(direction))
+        });
+        PerDirection { forward: forward.or(reverse), reverse: reverse.or(forward) }
+    }
+
+    /// The highest rate that any test asks of a direction, or that is required of it.
+    fn wanted(&self, direction: Direction) -> KnownRate {
+        let required = self.criteria.requirements.each.get(direction);
+        let required = [required.throughput, required.tcp_throughput].into_iter().flatten();
+        let offers = self.plan.tests.iter().filter_map(|test| {
+            let is_loaded = test.work.directions()?.includes(direction);
+            self.rate(test.work.offer().filter(|_| is_loaded)?, direction)
+        });
+        required.map(|rate| (rate, self.plan.link.layer)).chain(offers).max_by_key(|known| known.0)
+    }
+
+    /// Says how often a trial probes where that is less than usual.
+    fn note_probes(&mut self, which: &'static str, beside: Beside) {
+        let usual = self.plan.link.probes_per_second.unwrap_or(PROBES_PER_SECOND);
+        if beside.probes < usual {
+            let is_known = self.known(None).forward.is_some();
+            self.notes.push(Note::ProbesScaled { which, probes: beside.probes, is_known });
+        }
+    }
+
     /// The time in which enough probes leave for the percentiles that are asked for.
-    fn probing_needed(&self, metrics: &[Metric]) -> Need {
+    fn probing_needed(&self, beside: Beside, metrics: &[Metric]) -> Need {
         let confidence = self.criteria.confidence();
-        let probe_rate = self.plan.link.probe_rate();
+        let probe_rate = beside.probes;
         let need = |(_, requirement): (_, Requirement)| {
             let metric = requirement.metric();
             if !metrics.contains(&metric) {
@@ -308,16 +381,16 @@ impl Composer<'_> {
     }
 
     /// The time in which enough packets leave for the losses that are asked for.
-    fn loss_needed(&self, load: &Load) -> Need {
+    fn loss_needed(&self, trial: &Trial) -> Need {
         let need = |direction: Direction| {
-            let carried = self.criteria.is_carried(load, direction);
+            let carried = self.criteria.is_carried(trial, direction);
             let limit = self.criteria.requirements.each.get(direction).loss.filter(|_| carried)?;
             let confidence = self.criteria.confidence();
             let packets = packets_needed(limit.as_fraction(), LOST_ALLOWED, confidence);
             let because = format!(
                 "loss <= {limit} needs {packets} packets, of which {LOST_ALLOWED} may be lost"
             );
-            Some((load.rate(direction)?.span_of(packets), because))
+            Some((trial.load()?.rate(direction)?.span_of(packets), because))
         };
         Direction::ALL.into_iter().map(need).fold(None, longest)
     }
@@ -428,23 +501,27 @@ mod tests {
         longer.tests[0].duration = Some(Span::from_secs(1));
         assert_eq!(seconds(&composed(&longer)), [2, 30], "no load comes sooner");
         let alone = Plan { idle, ..plan(&[Work::Idle], &[(Metric::RttP99, "<= 1 s")]) };
-        assert_eq!(seconds(&composed(&alone)), [4], "p99 takes 315 probes");
+        assert_eq!(seconds(&composed(&alone)), [31], "310 probes at 10/s: no rate is known");
+        let link = Link { port_rate: Some("1 Gbit/s".parse().expect("a rate")), ..Link::default() };
+        assert_eq!(seconds(&composed(&Plan { link, ..alone })), [4]);
     }
 
-    /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s in frames of 1518 octets are 824 packets/s.
+    /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s less 1 % of probes and ten heartbeats a second, in
+    /// frames of 1518 octets, are 814.6 packets/s.
     #[test]
     fn a_loss_bound_lengthens_the_load_and_says_so() {
         let composed = composed(&load("10 Mbit/s", Some("<= 0.01%")));
-        assert_eq!(seconds(&composed), [10, 95]);
+        assert_eq!(seconds(&composed), [10, 96]);
         let text = composed.notes[0].to_string();
-        assert!(text.contains("takes 95 s instead of 30 s: loss <= 0.01% needs 775"), "{text}");
+        assert!(text.contains("takes 96 s instead of 30 s: loss <= 0.01% needs 775"), "{text}");
     }
 
     #[test]
     fn what_cannot_be_proved_is_said() {
         let composed = composed(&load("1 Mbit/s", Some("<= 0.0001%")));
         assert_eq!(seconds(&composed), [10, 30], "what cannot be proved is not tried for longer");
-        assert!(composed.notes[0].to_string().contains("it can fail, and may be unable to pass"));
+        let notes: Vec<String> = composed.notes.iter().map(Note::to_string).collect();
+        assert!(notes.iter().any(|note| note.contains("may be unable to pass")), "{notes:?}");
     }
 
     #[test]
@@ -470,10 +547,14 @@ mod tests {
     #[test]
     fn percentiles_lengthen_the_trials_that_they_are_judged_in() {
         let tests = [Work::Idle, udp(Offer::Max), tcp(Offer::Max)];
-        let composed = |required| seconds(&composed(&plan(&tests, required)));
+        let plan = |required| {
+            let port_rate = Some("1 Gbit/s".parse().expect("a rate"));
+            Plan { link: Link { port_rate, ..Link::default() }, ..plan(&tests, required) }
+        };
+        let composed = |required| seconds(&composed(&plan(required)));
         assert_eq!(composed(&[(Metric::Jitter, "<= 2 ms")]), [32, 30, 30]);
         assert_eq!(composed(&[(Metric::RttP99Loaded, "<= 2 ms")]), [10, 30, 30]);
-        let mut short = plan(&tests, &[(Metric::TcpThroughput, ">= 1 Mbit/s")]);
+        let mut short = plan(&[(Metric::TcpThroughput, ">= 1 Mbit/s")]);
         short.tests.iter_mut().for_each(|test| test.duration = Some(Span::from_secs(5)));
         assert_eq!(seconds(&compose(&short, 0, path()).expect("a plan")), [10, 5, 14]);
     }
@@ -555,7 +636,7 @@ mod tests {
         let rate = |direction| load.rate_at(direction, framing(), Layer::L2).expect("it is loaded");
         assert_eq!(
             Direction::ALL.map(|direction| rate(direction).to_string()),
-            ["50 Mbit/s", "10 Mbit/s"]
+            ["49.89248 Mbit/s", "9.89248 Mbit/s"]
         );
         let asked = composed.request.load.expect("load").rate;
         assert_eq!(asked, "50 Mbit/s".parse::<BitRate>().expect("a rate"));

@@ -36,15 +36,16 @@ impl Criteria {
         Confidence::new(self.requirements.confidence.as_fraction()).unwrap_or_default()
     }
 
-    /// Whether `load` is what the line is to carry in `direction`: not as fast as can be, and not
-    /// above what is committed.
+    /// Whether the UDP load of `trial` is what the link is to carry in `direction`: not as fast as
+    /// can be, and with its probes and heartbeats not above what is committed.
     #[must_use]
-    pub fn is_carried(&self, load: &Load, direction: Direction) -> bool {
-        let Some(rate) = load.rate(direction) else { return false };
-        let committed = self.committed.get(direction);
-        let within = committed.is_none_or(|committed| {
-            rate <= self.framing.packet_rate(committed, self.layer, load.payload())
-        });
+    pub fn is_carried(&self, trial: &Trial, direction: Direction) -> bool {
+        let Some(load) = trial.load().filter(|load| load.rate(direction).is_some()) else {
+            return false;
+        };
+        let rate = trial.asked_at(direction, self.framing, self.layer);
+        let committed = *self.committed.get(direction);
+        let within = committed.is_none_or(|committed| rate.is_none_or(|rate| rate <= committed));
         load.kind() == LoadKind::FixedRate && within
     }
 
@@ -53,7 +54,7 @@ impl Criteria {
     pub fn is_at_ease(&self, trial: &Trial) -> bool {
         let carried = |load: &Load| {
             let mut directions = load.directions().iter();
-            directions.all(|direction| self.is_carried(load, direction))
+            directions.all(|direction| self.is_carried(trial, direction))
         };
         trial.is_idle() || trial.load().is_some_and(carried)
     }

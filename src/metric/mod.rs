@@ -132,7 +132,7 @@ fn of_direction(
     direction: Direction,
 ) -> Option<Measured> {
     let one_way = run.outcome.one_way(direction);
-    let carried = || run.trial.load().filter(|load| criteria.is_carried(load, direction));
+    let carried = || run.trial.load().filter(|_| criteria.is_carried(&run.trial, direction));
     let at_ease = criteria.is_at_ease(&run.trial);
     if !run.trial.covers(direction) {
         return None;
@@ -279,10 +279,10 @@ mod tests {
         };
         let mut criteria = criteria();
         assert!(measured(&criteria, "10 Mbit/s").is_some());
-        assert_eq!(measured(&criteria, "10.1 Mbit/s"), None, "10 Mbit/s are offered");
-        criteria.committed.forward = Some("10 Mbit/s".parse().expect("a rate"));
+        assert_eq!(measured(&criteria, "10.2 Mbit/s"), None, "10.13 Mbit/s with its probes");
+        criteria.committed.forward = Some("10.2 Mbit/s".parse().expect("a rate"));
         assert!(measured(&criteria, "10 Mbit/s").is_some());
-        criteria.committed.forward = Some("9.9 Mbit/s".parse().expect("a rate"));
+        criteria.committed.forward = Some("10 Mbit/s".parse().expect("a rate"));
         assert_eq!(measured(&criteria, "9.9 Mbit/s"), None, "overshoot");
         let outage = Requirement::Outage(Span::from_secs(1));
         assert_eq!(of_direction(&criteria, outage, &outcome(|_| {}), Direction::Forward), None);

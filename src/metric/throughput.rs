@@ -21,10 +21,11 @@ pub(super) fn throughput(
     direction: Direction,
     required: BitRate,
 ) -> Option<Measured> {
-    let packet_rate = criteria.framing.packet_rate(required, criteria.layer, load.payload());
-    if load.rate(direction)? < packet_rate {
+    // What is asked of the link is the rate of all that is sent: load, probes and heartbeats.
+    if run.trial.rate_at(direction, criteria.framing, criteria.layer)? < required {
         return None;
     }
+    let packet_rate = load.rate(direction)?;
     let one_way = run.outcome.one_way(direction);
     let (Some(sent), Some(came)) = (&one_way.sender, &one_way.receiver) else {
         return Some(account_missing(run, one_way));

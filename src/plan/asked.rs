@@ -1,7 +1,7 @@
 //! A trial and an agent's limits as wire and record carry them, and back: within this module's
 //! bounds, whoever wrote them.
 
-use super::{Dscp, Limits, Load, LoadKind, TcpLoad, Trial};
+use super::{Beside, Dscp, HEARTBEATS, Limits, Load, LoadKind, TcpLoad, Trial};
 use crate::account::{AskedRate, AskedTcp, AskedTrial, AskedUdp, Invalid};
 use crate::direction::PerDirection;
 use crate::units::{BitRate, Malformed, PacketRate, Span};
@@ -17,7 +17,9 @@ impl From<&Trial> for AskedTrial {
         Self {
             duration_ns: trial.duration().nanos(),
             dscp: trial.dscp().number(),
-            probe_rate: trial.probe_rate().into(),
+            probe_rate: trial.beside().probes.into(),
+            heartbeat_rate: (!trial.is_rounded_up()).then(|| trial.beside().heartbeats.into()),
+            idle_round_trip_ns: trial.round_trip().map(Span::nanos),
             udp: trial.load().map(AskedUdp::from),
             tcp: trial.tcp().map(AskedTcp::from),
         }
@@ -47,7 +49,6 @@ impl From<&TcpLoad> for AskedTcp {
             congestion_control: load.congestion().to_string(),
             capacity: load.kind() == LoadKind::Capacity,
             verify: load.verify(),
-            idle_round_trip_ns: load.round_trip().map(Span::nanos),
         }
     }
 }
@@ -65,7 +66,16 @@ impl TryFrom<&AskedTrial> for Trial {
         let dscp = Dscp::new(asked.dscp);
         let dscp = dscp.ok_or_else(|| Invalid::new(format!("dscp: {} is above 63", asked.dscp)))?;
         let probes = PacketRate::try_from(asked.probe_rate)?;
-        trial.map_err(invalid)?.with_dscp(dscp).with_probe_rate(probes).map_err(invalid)
+        let heartbeats = asked.heartbeat_rate.map(PacketRate::try_from).transpose()?;
+        let beside = Beside { probes, heartbeats: heartbeats.unwrap_or(HEARTBEATS) };
+        let round_trip = asked.idle_round_trip_ns.map(Span::from_nanos);
+        trial
+            .map_err(invalid)?
+            .with_dscp(dscp)
+            .with_round_trip(round_trip)
+            .with_beside(beside)
+            .map(|trial| trial.rounded_up(asked.heartbeat_rate.is_none()))
+            .map_err(invalid)
     }
 }
 
@@ -121,8 +131,7 @@ impl TryFrom<&AskedTcp> for TcpLoad {
         let congestion =
             asked.congestion_control.parse().map_err(|error: Malformed| invalid(error))?;
         let load = Self::new(rates, streams, path_mtu_octets, congestion, kind(capacity));
-        let round_trip = asked.idle_round_trip_ns.map(Span::from_nanos);
-        Ok(load.map_err(invalid)?.with_verify(asked.verify).with_round_trip(round_trip))
+        Ok(load.map_err(invalid)?.with_verify(asked.verify))
     }
 }
 
@@ -187,7 +196,8 @@ mod tests {
         let load = *udp().load().expect("it has one");
         let load = load.with_burst_max(9_000).expect("within bounds");
         let trial = Trial::new(Some(load), Span::from_secs(5)).expect("a trial");
-        let slower = trial.with_probe_rate(PacketRate::new(10).expect("a rate"));
+        let slower = trial.with_probe_rate(PacketRate::of(5, 3).expect("a rate"));
+        let slower = slower.map(|trial| trial.with_round_trip(Some(Span::from_millis(30))));
         let trial = slower.expect("within bounds").with_dscp(Dscp::new(46).expect("EF"));
         assert_eq!(Trial::try_from(&AskedTrial::from(&trial)), Ok(trial));
     }
@@ -207,6 +217,10 @@ mod tests {
         assert!(!with_udp(|load| load.burst_max_octets = Some(0)));
         assert!(!is_trial(&udp(), |asked| asked.probe_rate.packets = 0));
         assert!(!is_trial(&udp(), |asked| asked.probe_rate.packets = 101));
+        for (packets, holds) in [(3, false), (4, true), (10, true), (11, false)] {
+            let rate = Some(AskedRate { packets, seconds: 1 });
+            assert_eq!(is_trial(&udp(), |asked| asked.heartbeat_rate = rate), holds, "{packets}");
+        }
         assert!(!is_trial(&udp(), |asked| asked.duration_ns = u64::MAX));
         assert!(!is_trial(&udp(), |asked| asked.dscp = 64));
         assert!(with_tcp(|load| load.payload_bit_s.reverse = None), "forward alone");

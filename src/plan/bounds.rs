@@ -1,6 +1,6 @@
 //! The bounds of a trial's numbers, whoever asks for it.
 
-use crate::units::{PacketRate, Span};
+use crate::units::{BitRate, PacketRate, Span};
 use crate::wire::load;
 use std::fmt;
 
@@ -36,9 +36,24 @@ pub const PACKET_RATE_MIN: PacketRate = PacketRate::of(1, 10).expect("above zero
 /// The longest round trip that buffers are made for.
 pub const ROUND_TRIP_MAX: Span = Span::from_secs(2);
 
-/// Probes per second where nothing else is asked for, and the most: probes hold no load lock, so
-/// that more of them would be load without one.
+/// The most probes per second: probes hold no load lock, so that more of them would be load without
+/// one.
 pub const PROBES_PER_SECOND: PacketRate = PacketRate::new(100).expect("above zero");
+
+/// The fewest probes per second of a trial.
+pub const PROBES_PER_SECOND_MIN: PacketRate = PacketRate::of(1, 10).expect("above zero");
+
+/// Probes per second of a link of which no rate is known.
+pub(super) const PROBES_UNKNOWN: PacketRate = PacketRate::new(10).expect("above zero");
+
+/// Heartbeats per second of each direction.
+pub const HEARTBEATS: PacketRate = PacketRate::new(10).expect("above zero");
+
+/// The same where the link is narrow.
+pub const HEARTBEATS_NARROW: PacketRate = PacketRate::new(4).expect("above zero");
+
+/// A link below this rate is narrow.
+pub(super) const NARROW: BitRate = BitRate::new(2_000_000).expect("above zero");
 
 /// What a line's policer is taken to let pass at once at least: leased lines' often hold 8 to 64
 /// KiB.
@@ -60,18 +75,26 @@ pub(super) const SINGLY_MAX: PacketRate = PacketRate::new(50_000).expect("above 
 pub(super) const TRAIN_MAX: u64 = 64;
 pub(super) const TRAIN_OCTETS_MAX: u64 = PAYLOAD_MAX as u64;
 
-/// The fewest probes per second: of fewer, two or three that are lost make a second without any,
-/// which is what silence is.
-pub const PROBES_PER_SECOND_MIN: PacketRate = PacketRate::new(5).expect("above zero");
-
 /// A number of a trial is outside its bounds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{value} {what}: from {min} to {max} are allowed")]
-pub struct OutOfBounds {
-    what: &'static str,
-    value: Number,
-    min: Number,
-    max: Number,
+#[error("{0}")]
+pub struct OutOfBounds(Fault);
+
+/// What is wrong with it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+enum Fault {
+    #[error("{value} {what}: from {min} to {max} are allowed")]
+    Outside { what: &'static str, value: Number, min: Number, max: Number },
+    #[error(
+        "{rate} leave nothing for a load: its probes and heartbeats alone take {beside} bit/s. \
+         Ask for a higher rate, or probe alone"
+    )]
+    NoRest { rate: BitRate, beside: u64 },
+}
+
+/// `rate` is not above what goes beside a load, in bit/s.
+pub(super) const fn no_rest(rate: BitRate, beside: u64) -> OutOfBounds {
+    OutOfBounds(Fault::NoRest { rate, beside })
 }
 
 /// A number that has bounds.
@@ -100,7 +123,7 @@ pub(super) const fn check(
         return Ok(());
     }
     let (value, min, max) = (Number::Count(value), Number::Count(min), Number::Count(max));
-    Err(OutOfBounds { what, value, min, max })
+    Err(OutOfBounds(Fault::Outside { what, value, min, max }))
 }
 
 pub(super) fn check_rate(
@@ -113,7 +136,7 @@ pub(super) fn check_rate(
         return Ok(());
     }
     let (value, min, max) = (Number::Rate(value), Number::Rate(min), Number::Rate(max));
-    Err(OutOfBounds { what, value, min, max })
+    Err(OutOfBounds(Fault::Outside { what, value, min, max }))
 }
 
 /// A load goes some way.

@@ -1,6 +1,6 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
-use super::{CongestionControl, Dscp, LoadKind, PROBES_PER_SECOND, Requirements};
+use super::{CongestionControl, Dscp, LoadKind, Requirements};
 use crate::account::is_control;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
@@ -69,17 +69,11 @@ pub struct Link {
     pub vlan_tags: u8,
     /// Further octets of each packet that rates count.
     pub extra_overhead_octets: u16,
-    /// Probes per second; [`PROBES_PER_SECOND`] where there is none.
+    /// Probes per second, where the link carries them; as many as it does where there is none.
     pub probes_per_second: Option<PacketRate>,
 }
 
 impl Link {
-    /// Probes per second of every trial on it.
-    #[must_use]
-    pub fn probe_rate(&self) -> PacketRate {
-        self.probes_per_second.unwrap_or(PROBES_PER_SECOND)
-    }
-
     /// What stands around a payload on it.
     #[must_use]
     pub const fn framing(&self, ip: IpVersion) -> Framing {

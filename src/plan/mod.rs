@@ -11,12 +11,13 @@ mod bounds;
 mod dscp;
 mod link;
 mod requirement;
+mod shares;
 mod trial;
 
 pub use bounds::{
-    BURST_OCTETS, DURATION_MAX, DURATION_MIN, MTU_MAX, MTU_MIN, OutOfBounds, PACKET_RATE_MAX,
-    PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND, PROBES_PER_SECOND_MIN,
-    ROUND_TRIP_MAX, STREAMS_MAX,
+    BURST_OCTETS, DURATION_MAX, DURATION_MIN, HEARTBEATS, HEARTBEATS_NARROW, MTU_MAX, MTU_MIN,
+    OutOfBounds, PACKET_RATE_MAX, PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND,
+    PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, STREAMS_MAX,
 };
 pub use dscp::Dscp;
 pub use link::{
@@ -24,6 +25,7 @@ pub use link::{
     UdpTest, Work, is_circuit, is_device,
 };
 pub use requirement::{Bound, Metric, OneWay, Requirement, Requirements, RoundTrip};
+pub use shares::{Beside, KnownRate};
 pub use trial::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
 
 use crate::units::{BitRate, Span};

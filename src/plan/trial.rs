@@ -1,12 +1,12 @@
 //! What is put on the line at once: probes, and a load beside them or none.
 
-use super::Dscp;
 use super::bounds::{
     BURST_OCTETS, BURST_PACKETS_MIN, BURST_SPAN, BURST_SPAN_MAX, DURATION_MAX, DURATION_MIN,
-    MTU_MAX, MTU_MIN, OutOfBounds, PACKET_RATE_MAX, PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN,
-    PROBES_PER_SECOND, PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, SINGLY_MAX, STREAMS_MAX, TRAIN_MAX,
-    TRAIN_OCTETS_MAX, check, check_loaded, check_rate,
+    HEARTBEATS, HEARTBEATS_NARROW, MTU_MAX, MTU_MIN, OutOfBounds, PACKET_RATE_MAX, PACKET_RATE_MIN,
+    PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND, PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, SINGLY_MAX,
+    STREAMS_MAX, TRAIN_MAX, TRAIN_OCTETS_MAX, check, check_loaded, check_rate,
 };
+use super::{Beside, Dscp};
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::units::{BitRate, Malformed, PacketRate, Span};
@@ -371,8 +371,10 @@ enum Traffic {
 pub struct Trial {
     traffic: Traffic,
     duration: Span,
-    probe_rate: PacketRate,
+    beside: Beside,
+    round_trip: Option<Span>,
     dscp: Dscp,
+    is_rounded_up: bool,
 }
 
 impl Trial {
@@ -397,8 +399,9 @@ impl Trial {
     fn of(traffic: Traffic, duration: Span) -> Result<Self, OutOfBounds> {
         let millis = duration.millis_up();
         check("milliseconds", millis, DURATION_MIN.millis_up(), DURATION_MAX.millis_up())?;
-        let (probe_rate, dscp) = (PROBES_PER_SECOND, Dscp::default());
-        Ok(Self { traffic, duration, probe_rate, dscp })
+        let beside = Beside { probes: PROBES_PER_SECOND, heartbeats: HEARTBEATS };
+        let (round_trip, dscp) = (None, Dscp::default());
+        Ok(Self { traffic, duration, beside, round_trip, dscp, is_rounded_up: false })
     }
 
     /// The same, probed at `rate`.
@@ -407,8 +410,39 @@ impl Trial {
     ///
     /// Where `rate` is outside [`PROBES_PER_SECOND_MIN`] to [`PROBES_PER_SECOND`].
     pub fn with_probe_rate(self, rate: PacketRate) -> Result<Self, OutOfBounds> {
-        check_rate("probes per second", rate, PROBES_PER_SECOND_MIN, PROBES_PER_SECOND)?;
-        Ok(Self { probe_rate: rate, ..self })
+        self.with_beside(Beside { probes: rate, ..self.beside })
+    }
+
+    /// The same, with these probes and heartbeats.
+    ///
+    /// # Errors
+    ///
+    /// Where probes are outside [`PROBES_PER_SECOND_MIN`] to [`PROBES_PER_SECOND`], or heartbeats
+    /// outside [`HEARTBEATS_NARROW`] to [`HEARTBEATS`].
+    pub fn with_beside(self, beside: Beside) -> Result<Self, OutOfBounds> {
+        let Beside { probes, heartbeats } = beside;
+        check_rate("probes per second", probes, PROBES_PER_SECOND_MIN, PROBES_PER_SECOND)?;
+        check_rate("heartbeats per second", heartbeats, HEARTBEATS_NARROW, HEARTBEATS)?;
+        Ok(Self { beside, ..self })
+    }
+
+    /// The same as a record of format 2 has it: its load alone is at the rate that was asked,
+    /// rounded up to whole packets per second and stream.
+    #[must_use]
+    pub const fn rounded_up(self, is_rounded_up: bool) -> Self {
+        Self { is_rounded_up, ..self }
+    }
+
+    /// Whether a record of format 2 has it.
+    #[must_use]
+    pub const fn is_rounded_up(&self) -> bool {
+        self.is_rounded_up
+    }
+
+    /// What goes beside its load.
+    #[must_use]
+    pub const fn beside(&self) -> Beside {
+        self.beside
     }
 
     /// The same, its packets marked with `dscp` both ways, probes and load alike.
@@ -423,15 +457,22 @@ impl Trial {
         self.dscp
     }
 
-    /// The same on a line whose idle `round_trip` is known.
+    /// The same on a link whose idle `round_trip` is known, [`ROUND_TRIP_MAX`] at most: what waits
+    /// for an answer waits for so long more, and TCP's buffers are to span it.
     #[must_use]
     pub fn with_round_trip(self, round_trip: Option<Span>) -> Self {
-        match self.traffic {
-            Traffic::Tcp(load) => {
-                Self { traffic: Traffic::Tcp(load.with_round_trip(round_trip)), ..self }
-            }
-            Traffic::Idle | Traffic::Udp(_) => self,
-        }
+        let round_trip = round_trip.map(|span| span.min(ROUND_TRIP_MAX));
+        let traffic = match self.traffic {
+            Traffic::Tcp(load) => Traffic::Tcp(load.with_round_trip(round_trip)),
+            other @ (Traffic::Idle | Traffic::Udp(_)) => other,
+        };
+        Self { traffic, round_trip, ..self }
+    }
+
+    /// The round trip of the idle link, where it is known.
+    #[must_use]
+    pub const fn round_trip(&self) -> Option<Span> {
+        self.round_trip
     }
 
     /// The UDP load beside the probes.
@@ -494,13 +535,13 @@ impl Trial {
     /// Probes per second.
     #[must_use]
     pub const fn probe_rate(&self) -> PacketRate {
-        self.probe_rate
+        self.beside.probes
     }
 
     /// Probes that are due.
     #[must_use]
     pub fn probes(&self) -> u64 {
-        self.probe_rate.packets_in(self.duration)
+        self.beside.probes.packets_in(self.duration)
     }
 }
 
@@ -605,7 +646,7 @@ mod tests {
             let rate = PacketRate::new(per_second).expect("above zero");
             idle.with_probe_rate(rate).map(|trial| trial.probes()).ok()
         };
-        assert_eq!([4, 5, 100, 101].map(probed), [None, Some(50), Some(1_000), None]);
+        assert_eq!([1, 100, 101].map(probed), [Some(10), Some(1_000), None]);
         assert!(Direction::ALL.into_iter().all(|direction| idle.covers(direction)));
         assert_eq!(idle.probes(), 1_000);
     }

@@ -40,6 +40,7 @@ pub mod agent;
 
 pub mod driver;
 
+use crate::plan::Trial;
 use crate::policy;
 use crate::units::Span;
 use crate::wire::control::{Hello, LimitsMessage, PROTOCOL, Request, RunId};
@@ -49,6 +50,12 @@ pub const ANSWER_MAX: Span = Span::from_secs(10);
 
 /// How long no data may come once the control connection is closed, before a run is over.
 pub const QUIET_MAX: Span = Span::from_secs(1);
+
+/// The same in a trial whose probes are further apart than a third of that: three of them.
+#[must_use]
+fn quiet_max(trial: &Trial) -> Span {
+    QUIET_MAX.max(trial.probe_rate().due(3))
+}
 
 /// This program, as it introduces itself.
 #[must_use]

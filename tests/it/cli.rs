@@ -107,7 +107,7 @@ fn an_idle_line_within_its_bound_passes_and_says_so_first() {
     ended.expect_code(0);
     assert_eq!(ended.out.split_whitespace().next(), Some("PASS"), "{}", ended.out);
     assert!(
-        ended.err.contains("takes 4 s instead of 1 s"),
+        ended.err.contains("takes 31 s instead of 1 s"),
         "what is decided is told: {}",
         ended.err
     );
@@ -676,7 +676,7 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     for (octets, words) in [
         (&br#"{"type":"start","trial":1}"#[..], &["a start without its trial"][..]),
         (
-            br#"{"type":"prepare","trial":1,"asked":{"duration_ns":1000000000,"probe_rate":{"packets":9,"seconds":1}}}"#,
+            br#"{"type":"prepare","trial":1,"asked":{"duration_ns":1000000000,"probe_rate":{"packets":9,"seconds":1},"heartbeat_rate":{"packets":10,"seconds":1}}}"#,
             &["without a grant"],
         ),
         (br#"{"type":"request","run":"x","duration_ns":1}"#, &["run"]),

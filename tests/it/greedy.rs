@@ -146,7 +146,15 @@ fn a_flood_of_probes_is_answered_within_the_limit() {
         assert!(matches!(granted, Message::Granted(_)), "{granted:?}");
         let duration_ns = Span::from_secs(20).nanos();
         let probe_rate = AskedRate { packets: 100, seconds: 1 };
-        let asked = AskedTrial { duration_ns, dscp: 0, probe_rate, udp: None, tcp: None };
+        let asked = AskedTrial {
+            duration_ns,
+            dscp: 0,
+            probe_rate,
+            heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
+            idle_round_trip_ns: None,
+            udp: None,
+            tcp: None,
+        };
         let prepare = Message::Prepare(Prepare { trial: 1, asked });
         let Message::Prepared { streams, .. } = ask(&mut channel, prepare).await else {
             panic!("not prepared")

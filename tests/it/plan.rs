@@ -138,8 +138,8 @@ fn nobody() -> String {
 }
 
 /// A second, which its proof lengthens to four.
-const IDLE: &str =
-    "[require]\nrtt_p99 = \"<= 1 s\"\n[[test]]\nkind = \"idle\"\nduration = \"1 s\"\n";
+const IDLE: &str = "[link]\nport_rate = \"1 Gbit/s\"\n[require]\nrtt_p99 = \"<= 1 s\"\n[[test]]\n\
+                    kind = \"idle\"\nduration = \"1 s\"\n";
 
 #[test]
 fn a_congestion_control_that_this_host_lacks_is_told_before_any_load() {

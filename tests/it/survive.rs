@@ -374,7 +374,15 @@ async fn count_nothing(open: &mut Conversation, run: &str) {
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Granted(_))));
     let (duration_ns, dscp) = (1_000_000_000, 0);
     let probe_rate = AskedRate { packets: 100, seconds: 1 };
-    let asked = AskedTrial { duration_ns, dscp, probe_rate, udp: None, tcp: None };
+    let asked = AskedTrial {
+        duration_ns,
+        dscp,
+        probe_rate,
+        heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
+        idle_round_trip_ns: None,
+        udp: None,
+        tcp: None,
+    };
     let prepare = Prepare { trial: 5, asked };
     open.say(&Message::Prepare(prepare)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Prepared { trial: 5, .. })));

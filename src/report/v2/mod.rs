@@ -197,14 +197,22 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Invalid> {
                 congestion_control: tcp.congestion_control_asked.clone(),
                 capacity,
                 verify: tcp.verify,
-                idle_round_trip_ns: time(tcp.round_trip_us, 1e3, "tcp.round_trip_us")?,
             })
         }
         _ => None,
     };
     let duration_ns = time(Some(forward.duration_s), 1e9, "duration_s")?.unwrap_or(0);
     let probe_rate = forward.probe_packets_s.map_or(PROBES_PER_SECOND.into(), per_second);
-    Ok(AskedTrial { duration_ns, dscp: forward.dscp, probe_rate, udp, tcp })
+    let round_trip_us = any.and_then(|tcp| tcp.round_trip_us);
+    Ok(AskedTrial {
+        duration_ns,
+        dscp: forward.dscp,
+        probe_rate,
+        heartbeat_rate: None,
+        idle_round_trip_ns: time(round_trip_us, 1e3, "tcp.round_trip_us")?,
+        udp,
+        tcp,
+    })
 }
 
 /// Format 2 had whole packets per second.

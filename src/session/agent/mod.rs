@@ -276,7 +276,15 @@ mod tests {
     pub(super) fn prepare(seconds: u64) -> Message {
         let duration_ns = Span::from_secs(seconds).nanos();
         let (dscp, probe_rate) = (0, AskedRate { packets: 100, seconds: 1 });
-        let asked = AskedTrial { duration_ns, dscp, probe_rate, udp: None, tcp: None };
+        let asked = AskedTrial {
+            duration_ns,
+            dscp,
+            probe_rate,
+            heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
+            idle_round_trip_ns: None,
+            udp: None,
+            tcp: None,
+        };
         Message::Prepare(Prepare { trial: 1, asked })
     }
 

@@ -318,12 +318,19 @@ mod tests {
             congestion_control: "vegas".into(),
             capacity: false,
             verify: false,
-            idle_round_trip_ns: None,
         };
         let duration_ns = Span::from_secs(10).nanos();
         let probe_rate = AskedRate { packets: 100, seconds: 1 };
         let (dscp, udp) = (0, None);
-        let asked = AskedTrial { duration_ns, dscp, probe_rate, udp, tcp: Some(tcp) };
+        let asked = AskedTrial {
+            duration_ns,
+            dscp,
+            probe_rate,
+            heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
+            idle_round_trip_ns: None,
+            udp,
+            tcp: Some(tcp),
+        };
         let prepare = Prepare { trial: 1, asked };
         let actions = say(&mut session, 0, Message::Prepare(prepare));
         let [Action::Say(DRIVER, Message::Refused { reason })] = &actions[..] else {

@@ -11,7 +11,7 @@ use crate::flow::{LATE_MAX, Stream, TcpStream};
 use crate::framing::Framing;
 use crate::plan::Trial;
 use crate::policy::{Grant, Role};
-use crate::session::{ANSWER_MAX, QUIET_MAX};
+use crate::session::{ANSWER_MAX, QUIET_MAX, quiet_max};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
@@ -172,6 +172,16 @@ impl Running {
     }
 }
 
+impl Running {
+    /// How long no data may come once the connection is closed, before the run is over.
+    fn quiet_max(&self) -> Span {
+        match &self.part {
+            Part::Open { trial, .. } => quiet_max(trial),
+            Part::Stopped | Part::Counted => QUIET_MAX,
+        }
+    }
+}
+
 impl Run {
     pub(super) const fn grant(&self) -> Option<&Grant> {
         match &self.phase {
@@ -195,8 +205,11 @@ impl Run {
         if self.connection.is_some() {
             return grant_end;
         }
-        let heard = self.trial.as_ref().map_or(self.closed_at, |running| running.heard);
-        grant_end.min(heard.max(self.closed_at).after_nanos(QUIET_MAX.nanos()))
+        let (heard, quiet_max) = match &self.trial {
+            Some(running) => (running.heard, running.quiet_max()),
+            None => (self.closed_at, QUIET_MAX),
+        };
+        grant_end.min(heard.max(self.closed_at).after_nanos(quiet_max.nanos()))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::direction::Direction;
 use crate::flow::{HandshakeFailed, LATE_MAX, PROBE_STREAM, Probed, Stream, TcpStream, TrialRun};
 use crate::plan::{Dscp, Limits, Trial};
 use crate::policy::Request;
-use crate::session::QUIET_MAX;
+use crate::session::{QUIET_MAX, quiet_max};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, PROTOCOL, RunId};
@@ -387,7 +387,8 @@ impl Session {
         if let Some(stopping) = &running.stopping {
             return stopping.until;
         }
-        let quiet = |closed_at| running.heard.max(closed_at).after_nanos(QUIET_MAX.nanos());
+        let quiet_max = quiet_max(&running.trial);
+        let quiet = |closed_at| running.heard.max(closed_at).after_nanos(quiet_max.nanos());
         let quiet = self.closed_at.map(quiet).filter(|quiet| *quiet < running.ends_at);
         quiet.unwrap_or_else(|| running.account_until())
     }

@@ -102,8 +102,8 @@ fn a_sixteenth_of_an_even_catch_up_is_in_excess_at_most() {
     assert_eq!(played.verdict, Verdict::Fail);
 }
 
-/// 0.3 % of 8972 octets each are lost, 0.1 % are allowed: 8 KiB hold no such packet, and a bucket of
-/// one had 58 of 71 losses in a catch-up.
+/// 0.3 % of 8972 octets each are lost, 0.1 % are allowed: 8 KiB hold no such packet, and a bucket
+/// of one had 58 of 71 losses in a catch-up.
 #[test]
 fn losses_of_long_packets_are_not_the_catch_ups() {
     let loss = vec![(Applies::ToAll, Loss::EveryNth(333))];

@@ -88,6 +88,7 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
         capacity: false,
         steady: Steady::of(Span::from_secs(2)),
         dscp: linkqual::plan::Dscp::default(),
+        life: linkqual::flow::Liveness::default(),
     };
     let spec = Spec { loss: vec![(Applies::ToAll, loss.clone())], ..Spec::default() };
     let mut line = EmulatedLink::new(spec, seed);

@@ -9,6 +9,7 @@ mod coverage;
 mod ends;
 mod exact;
 mod hands;
+mod narrow;
 mod silence;
 mod streams;
 mod swarm;

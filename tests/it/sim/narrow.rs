@@ -1,0 +1,105 @@
+//! What we send counts: a link that carries exactly what was asked of it passes, however narrow it
+//! is, and probes do not fill it.
+
+use super::world::play;
+use super::{good, setup, trial_run};
+use linkqual::direction::Direction;
+use linkqual::emulation::{Policer, Shaper, Spec};
+use linkqual::flow::{Evidence, TrialRun};
+use linkqual::framing::{Framing, IpVersion};
+use linkqual::method::trials::{SitePath, compose};
+use linkqual::metric::Criteria;
+use linkqual::plan::file::read;
+use linkqual::plan::{Limits, Plan, Trial};
+use linkqual::policy::frame_rate;
+use linkqual::units::{BitRate, Span};
+use linkqual::verdict::{Verdict, findings};
+use std::path::Path;
+
+/// A plan of one site with `more` behind its ends, and its trials.
+fn composed(more: &str) -> (Plan, Vec<Trial>) {
+    let ends = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7'\nkey = 'a.pub'\n";
+    let read = read(Path::new("plan.toml"), &format!("{ends}{more}")).conclude();
+    let plan = read.unwrap().0;
+    let rate_max = "1 Gbit/s".parse().unwrap();
+    let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
+    let path = SitePath { limits, ip: IpVersion::V4, payload: 1_472 };
+    let trials = compose(&plan, 0, path).unwrap().trials;
+    (plan, trials)
+}
+
+/// Plays the last trial of the plan of `more` over `spec` both ways: it, and its verdicts.
+fn played(more: &str, spec: &Spec) -> (TrialRun, Vec<Verdict>) {
+    let (plan, trials) = composed(more);
+    let setup = setup(*trials.last().unwrap(), spec);
+    let run = play(&setup);
+    let run = trial_run(&setup, &run).clone();
+    let evidence = Evidence { trials: vec![run.clone()], ..Evidence::default() };
+    let found = findings(&Criteria::of(&plan, IpVersion::V4), &evidence);
+    (run, found.iter().map(|finding| finding.verdict).collect())
+}
+
+/// A policer of frames with their check sequence, as a provider has it.
+fn policed(bits_per_second: u64) -> Spec {
+    let policer = Policer { bits_per_second, burst_octets: 16 << 10, overhead_octets: 18 };
+    Spec { policer: Some(policer), ..good() }
+}
+
+#[track_caller]
+fn check_nothing_lost(run: &TrialRun) {
+    for direction in Direction::ALL {
+        let one_way = run.outcome.one_way(direction);
+        let came = one_way.receiver.as_ref().unwrap();
+        assert_eq!((came.lost(), came.late), (0, 0), "{direction}");
+        assert_eq!(one_way.probes.sent, one_way.probes.received, "{direction}");
+    }
+}
+
+/// Probes came on top of the load, and a link policed at exactly its committed rate failed.
+#[test]
+fn a_link_policed_at_its_committed_rate_passes_a_test_of_that_rate() {
+    for streams in [1, 3] {
+        let plan = format!(
+            "[link]\nrate = '10 Mbit/s'\n[require]\nthroughput = '>= 10 Mbit/s'\n\
+             loss = '<= 0.1%'\n[[test]]\nkind = 'udp'\nrate = '100%'\nduration = '10 s'\n\
+             streams = {streams}\n"
+        );
+        let (run, verdicts) = played(&plan, &policed(10_000_000));
+        check_nothing_lost(&run);
+        assert_eq!(verdicts, [Verdict::Pass; 4], "{streams} streams");
+    }
+}
+
+/// 64 kbit/s: 100 probes a second are 126 kbit/s, and their own queue failed the link.
+#[test]
+fn probes_do_not_fill_a_narrow_link_that_is_idle() {
+    let plan = "[link]\nrate = '64 kbit/s'\n[require]\nrtt_p99 = '<= 500 ms'\n\
+                [[test]]\nkind = 'idle'\n";
+    let shaper = Shaper { bits_per_second: 64_000, queue_octets: 100_000, overhead_octets: 18 };
+    let (run, verdicts) = played(plan, &Spec { shaper: Some(shaper), ..good() });
+    assert_eq!(run.trial.probe_rate().to_string(), "5.063");
+    assert_eq!(run.trial.duration(), Span::from_secs(62), "310 probes");
+    assert_eq!(verdicts, [Verdict::Pass]);
+}
+
+/// Driver and agent had two rules for one rate, and the agent refused the trial after 10 s.
+#[test]
+fn a_few_packets_a_second_are_granted_and_judged_by_the_link() {
+    let plan = |rate: &str| {
+        format!(
+            "[require]\nthroughput = '>= {rate}'\nloss = '<= 5%'\n\
+             [[test]]\nkind = 'udp'\nrate = '{rate}'\nduration = '60 s'\n"
+        )
+    };
+    for (text, bits_per_second) in [("64 kbit/s", 64_000), ("2.048 Mbit/s", 2_048_000)] {
+        let asked: BitRate = text.parse().unwrap();
+        let (_, trials) = composed(&plan(text));
+        let trial = trials.last().unwrap();
+        assert_eq!(frame_rate(trial, Framing::plain(IpVersion::V4)), Some(asked));
+        let (run, verdicts) = played(&plan(text), &policed(bits_per_second));
+        check_nothing_lost(&run);
+        assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Pass), "{text}: {verdicts:?}");
+        let (_, verdicts) = played(&plan(text), &policed(bits_per_second * 3 / 4));
+        assert!(verdicts.contains(&Verdict::Fail), "{text}, three quarters: {verdicts:?}");
+    }
+}
