@@ -1,11 +1,13 @@
 //! What this tester cannot vouch for: its own limits, told as caveats, so that they are never
 //! blamed on the line.
 
-use crate::account::{PathMtu, ReceiverCounts, Status, TcpBuffer, TcpChecked, TcpSenderCounts};
+mod tcp;
+
+use crate::account::{PathMtu, ReceiverCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
 use crate::metric::{Criteria, losses};
-use crate::plan::{Metric, TcpLoad};
+use crate::plan::Metric;
 
 /// Which way a caveat may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,7 +57,7 @@ pub fn caveats(criteria: &Criteria, evidence: &Evidence) -> Vec<Caveat> {
             .into_iter()
             // UDP that goes as fast as it can is bounded by its host: its counts tell all.
             .filter(|_| !run.trial.is_capacity() || run.trial.tcp().is_some())
-            .flat_map(|direction| of_direction(trial, run, direction))
+            .flat_map(|direction| of_direction(criteria, trial, run, direction))
             .collect();
         caveats.extend(of_clocks(trial, run));
         caveats
@@ -85,14 +87,19 @@ fn of_path(criteria: &Criteria, path: PathMtu) -> Option<Caveat> {
 /// A share above which a sender was too slow to be believed: 1 %.
 const SHORT_MAX_PERCENT: u64 = 1;
 
-fn of_direction(trial: usize, run: &TrialRun, direction: Direction) -> Vec<Caveat> {
+fn of_direction(
+    criteria: &Criteria,
+    trial: usize,
+    run: &TrialRun,
+    direction: Direction,
+) -> Vec<Caveat> {
     let concern = |(metrics, bias, text): Concern| {
         let (metrics, direction) = (metrics.to_vec(), Some(direction));
         Caveat { metrics, direction, trial: Some(trial), bias, text }
     };
     let sender = of_sender(run, direction).into_iter();
     let concerns = sender.chain(of_receiver(run, direction));
-    concerns.chain(of_tcp(run, direction)).map(concern).collect()
+    concerns.chain(tcp::of_tcp(criteria, run, direction)).map(concern).collect()
 }
 
 /// What one direction of a trial is doubted for.
@@ -200,145 +207,6 @@ fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) 
         came.host_dropped
     );
     Some((&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text))
-}
-
-/// The share of its time above which a TCP sender was held back by the two ends, not by the
-/// network: 10 %.
-const HELD_BACK_PERCENT: u64 = 10;
-
-/// The share of its pace from which on a TCP sender was held back by that: 98 %.
-const PACED_PERCENT: u64 = 98;
-
-/// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
-fn of_tcp(run: &TrialRun, direction: Direction) -> Vec<Concern> {
-    let (Some(load), Some(sent)) = (run.trial.tcp(), &run.outcome.one_way(direction).tcp_sender)
-    else {
-        return Vec::new();
-    };
-    let held_back = of_windows(run, direction, sent)
-        .into_iter()
-        .chain(of_queues(run, direction))
-        .chain(of_pace(run, direction, load, sent))
-        .chain(of_pauses(run, direction, load, sent));
-    let concern = |text| -> Concern { (&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text) };
-    held_back.map(concern).chain(of_damage(run, direction)).collect()
-}
-
-/// `part` of `whole`; 0 of nothing.
-fn percent(part: u64, whole: u64) -> u64 {
-    part.saturating_mul(100).checked_div(whole).unwrap_or(0)
-}
-
-/// TCP that waited for the receive window, or for its own send buffer.
-fn of_windows(run: &TrialRun, direction: Direction, sent: &TcpSenderCounts) -> Vec<String> {
-    let mut texts = Vec::new();
-    let (sender, receiver) = hosts(direction);
-    let busy_us = sent.last.busy_us.unwrap_or(0);
-    let receiver_us = sent.last.receiver_limited_us.unwrap_or(0);
-    let buffer_us = sent.last.buffer_limited_us.unwrap_or(0);
-    let came = run.outcome.one_way(direction).tcp_receiver.as_ref();
-    let why = |buffer: Option<&TcpBuffer>, setting: &str, host: &str| {
-        let reason = buffer.and_then(|buffer| buffer.reason.clone());
-        reason.map_or_else(
-            || format!("Raise {setting} there, or use more streams"),
-            |reason| format!("Of {host}: {reason}; or use more streams"),
-        )
-    };
-    if HELD_BACK_PERCENT <= percent(receiver_us, busy_us) {
-        let share = percent(receiver_us, busy_us);
-        let buffer = came.and_then(|came| came.buffer.as_ref());
-        let why = why(buffer, "net.ipv4.tcp_rmem", receiver);
-        texts.push(format!(
-            "for {share} % of its time TCP waited for the receive window of {receiver}. {why}"
-        ));
-    }
-    if HELD_BACK_PERCENT <= percent(buffer_us, busy_us) {
-        let share = percent(buffer_us, busy_us);
-        let why = why(sent.buffer.as_ref(), "net.ipv4.tcp_wmem", sender);
-        texts.push(format!(
-            "for {share} % of its time TCP waited for the send buffer of {sender}. {why}"
-        ));
-    }
-    texts
-}
-
-/// Packets that the hosts dropped themselves.
-fn of_queues(run: &TrialRun, direction: Direction) -> Option<String> {
-    let (sender, receiver) = hosts(direction);
-    let (sending, receiving) = run.outcome.hosts(direction);
-    let queue_drops = sending.map(|host| host.queue_drops);
-    let kernel_drops = receiving.map(|host| host.kernel_drops);
-    let count = |drops: Option<u64>| {
-        drops.map_or_else(|| "an unknown number of".to_owned(), |drops| drops.to_string())
-    };
-    [queue_drops, kernel_drops].into_iter().flatten().any(|drops| 0 < drops).then(|| {
-        format!(
-            "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
-             TCP slows down for those as for the line's",
-            count(queue_drops),
-            count(kernel_drops)
-        )
-    })
-}
-
-/// TCP that was as fast as its pace lets it be.
-fn of_pace(
-    run: &TrialRun,
-    direction: Direction,
-    load: &TcpLoad,
-    sent: &TcpSenderCounts,
-) -> Option<String> {
-    let paced = load
-        .rate(direction)
-        .map_or(0, |rate| rate.octets_in(run.trial.duration()).octets() / 100 * PACED_PERCENT);
-    sent.last.sent_octets.is_some_and(|octets| paced <= octets).then(|| {
-        "TCP sent as much as its pace allows, what it sent again included: ask for more, or have \
-         the agent's operator raise --max-rate"
-            .to_owned()
-    })
-}
-
-/// A sender that had nothing to send, or did not run.
-fn of_pauses(
-    run: &TrialRun,
-    direction: Direction,
-    load: &TcpLoad,
-    sent: &TcpSenderCounts,
-) -> Option<String> {
-    let (sender, _) = hosts(direction);
-    let time_us = (run.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
-    let is_whole = sent.broken.is_none() && run.outcome.status == Status::Ok;
-    let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
-    let held_us = sent.held_up_ns / 1_000;
-    if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
-        let share = 100 - percent(had_us, time_us);
-        return Some(format!(
-            "for {share} % of its time {sender} was too slow to have anything to send"
-        ));
-    }
-    // Its buffer may have had something to send all the while, though less than TCP would take.
-    let share = percent(held_us, time_us);
-    (HELD_BACK_PERCENT <= share).then(|| {
-        format!("for {share} % of its time {sender} was stopped, or too busy to run TCP's end")
-    })
-}
-
-/// What came otherwise than it was sent.
-fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
-    let checked = run.outcome.one_way(direction).tcp_receiver.as_ref()?.checked;
-    let TcpChecked { octets, damaged_octets: damaged, stream, first_octet, last_octet } =
-        checked.filter(|checked| 0 < checked.damaged_octets)?;
-    let (sender, receiver) = hosts(direction);
-    let text = format!(
-        "{damaged} of {octets} octets came to {receiver} as others than {sender} sent, in stream \
-         {} first, from its octet {} to {}: TCP's checksums did not show it, so something between \
-         the two programs rewrites data. Take out what terminates TCP on the way, and test the \
-         memory of both hosts",
-        stream.unwrap_or(0),
-        first_octet.unwrap_or(0),
-        last_octet.unwrap_or(0)
-    );
-    Some((&[Metric::TcpThroughput], Bias::Either, text))
 }
 
 /// What probes tell.

@@ -4,8 +4,10 @@
 use super::{MTU_ASSUMED, Step};
 use crate::direction::Direction;
 use crate::method::trials::{LOST_ALLOWED, TCP_EDGES};
-use crate::metric::{Criteria, PACE_SPARE_PERCENT, TCP_SECONDS_MIN};
-use crate::plan::{LoadKind, Metric, Requirement, Trial};
+use crate::metric::{Criteria, TCP_SECONDS_MIN};
+use crate::plan::{
+    LoadKind, Metric, Requirement, TCP_PACE_SPARE_PERCENT, Trial, tcp_paced_at_least,
+};
 use crate::stats::confidence::{packets_needed, samples_needed};
 use crate::units::{BitRate, Ratio, Span};
 
@@ -109,15 +111,9 @@ fn is_udp_at(criteria: &Criteria, trial: &Trial, direction: Direction, least: Bi
 /// yet.
 fn is_tcp_at(criteria: &Criteria, trial: &Trial, direction: Direction, least: BitRate) -> bool {
     trial.tcp().is_some_and(|load| {
-        let rate = load.rate_at(direction, criteria.framing, criteria.layer);
-        let enough = |rate: BitRate| paced(least) <= rate.bits_per_second();
-        load.kind() == LoadKind::Capacity || rate.is_some_and(enough)
+        load.kind() == LoadKind::Capacity
+            || load.can_prove(least, direction, criteria.framing, criteria.layer) == Some(true)
     })
-}
-
-/// The least pace, in bit/s, at which TCP proves `rate`.
-const fn paced(rate: BitRate) -> u64 {
-    rate.bits_per_second().saturating_mul(100 + PACE_SPARE_PERCENT) / 100
 }
 
 fn nobody_judges(
@@ -141,10 +137,10 @@ fn nobody_judges(
             format!("no udp test loads{named} at {rate} or more")
         }
         Requirement::TcpThroughput(rate) => {
-            let least = BitRate::new(paced(rate)).unwrap_or(rate);
             format!(
-                "no tcp test loads{named} at {least} or more ({PACE_SPARE_PERCENT} % above, so \
-                 that its own pace is not what holds it below)"
+                "no tcp test loads{named} at {} or more ({TCP_PACE_SPARE_PERCENT} % above, so \
+                 that its own pace is not what holds it below)",
+                tcp_paced_at_least(rate)
             )
         }
         Requirement::Loss(_) if udp.next().is_some() => {
@@ -274,10 +270,9 @@ mod tests {
             )
         };
         assert_eq!(only(&tcp("")), (vec![1], Chance::Provable));
-        assert_eq!(only(&tcp("rate = '9.2 Mbit/s'")), (vec![1], Chance::Provable));
-        unprovable(&tcp("rate = '9.1 Mbit/s'"), "at 9.18 Mbit/s or more (2 % above");
+        assert_eq!(only(&tcp("rate = '9.9 Mbit/s'")), (vec![1], Chance::Provable));
         let udp = format!("{}[require.forward]\ntcp_throughput = '>= 1 Mbit/s'\n", udp("9 Mbit/s"));
-        unprovable(&udp, "no tcp test loads forward");
+        unprovable(&udp, "no tcp test loads forward at 1.1 Mbit/s or more (10 % above");
     }
 
     /// 9.9 Mbit/s beside 1 % of probes for at most 600 s are 489 131 packets;

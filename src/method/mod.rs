@@ -30,10 +30,12 @@ mod qualification;
 
 pub mod trials;
 
+use crate::direction::Direction;
 use crate::flow::Evidence;
 use crate::method::trials::Note;
-use crate::plan::{OutOfBounds, Trial};
+use crate::plan::{OutOfBounds, TCP_PACE_SPARE_PERCENT, Trial};
 use crate::policy::Request;
+use crate::units::BitRate;
 use std::fmt::Debug;
 
 pub use qualification::{PACKET_MAX, most_payload};
@@ -84,6 +86,24 @@ pub enum Impossible {
         asked: u32,
         /// What crosses.
         found: u32,
+    },
+    /// TCP would be held below what is required by its own pace.
+    #[error(
+        "tcp_throughput {direction} of {required}: TCP is paced at no less than \
+         {TCP_PACE_SPARE_PERCENT} % above that, {needed}, and the agent allows it {paced}. Require \
+         less, or have the agent's operator raise --max-rate to {limit} or more"
+    )]
+    PacedTooLow {
+        /// Which way.
+        direction: Direction,
+        /// What is required, at the layer that rates count.
+        required: BitRate,
+        /// What TCP must be paced at.
+        needed: BitRate,
+        /// What it would be paced at.
+        paced: BitRate,
+        /// The limit that it takes, in Ethernet frames (L2).
+        limit: BitRate,
     },
     /// No probe of any size came back.
     #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]

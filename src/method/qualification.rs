@@ -4,11 +4,13 @@
 //! It never loads a link that answered no probe, and runs nothing after a trial that was cut short.
 
 use crate::account::Status;
+use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
-use crate::framing::IpVersion;
+use crate::framing::{Framing, IpVersion, Layer};
 use crate::method::trials::{Composed, Note, SitePath, compose};
 use crate::method::{Impossible, Method, Step};
-use crate::plan::{Limits, MTU_MAX, Plan, Trial, Work};
+use crate::metric::Criteria;
+use crate::plan::{Limits, MTU_MAX, Plan, TcpLoad, Trial, Work, tcp_paced_at_least};
 use crate::policy::Request;
 use crate::stats::delays::Delay;
 use crate::units::{BitRate, Span};
@@ -74,6 +76,9 @@ impl Qualification {
         }
         let path = SitePath { limits: self.limits, ip: self.ip, payload: found };
         let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
+        if let Some(too_low) = paced_too_low(&Criteria::of(&self.plan, self.ip), &trials) {
+            return Err(too_low);
+        }
         self.state = State::Composed { ahead: trials.into() };
         self.notes.extend(notes);
         Ok(Step::Request(request))
@@ -149,6 +154,29 @@ impl Method for Qualification {
     fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
     }
+}
+
+/// The requirement that TCP cannot reach by its own pace, because the agent allows no more: none of
+/// the trials that load its direction is paced fast enough.
+fn paced_too_low(criteria: &Criteria, trials: &[Trial]) -> Option<Impossible> {
+    Direction::ALL.into_iter().find_map(|direction| {
+        let required = criteria.requirements.each.get(direction).tcp_throughput?;
+        let needed = tcp_paced_at_least(required);
+        let (framing, layer) = (criteria.framing, criteria.layer);
+        let loads = || trials.iter().filter_map(Trial::tcp);
+        let proves = |load: &TcpLoad| load.can_prove(required, direction, framing, layer);
+        if loads().any(|load| proves(load) == Some(true)) {
+            return None;
+        }
+        let paced = |load: &TcpLoad| load.rate_at(direction, framing, layer);
+        let (paced, load) =
+            loads().filter_map(|load| Some((paced(load)?, load))).max_by_key(|(rate, _)| *rate)?;
+        let segment = load.segment(framing.ip);
+        let goodput = framing.tcp_goodput(needed, layer, segment, true)?;
+        let plain = Framing::plain(framing.ip);
+        let limit = plain.tcp_rate_at(goodput, Layer::L2, segment, true)?;
+        Some(Impossible::PacedTooLow { direction, required, needed, paced, limit })
+    })
 }
 
 /// Why no trial comes after this one; `None` where one may.
@@ -248,5 +276,27 @@ pub(super) mod tests {
         let tcp = tcp.tcp().expect("TCP");
         assert_eq!((tcp.mtu(), tcp.round_trip()), (1_400, Some(Span::from_nanos(1_000))));
         assert_eq!(method.next(&evidence), Step::Finish);
+    }
+    /// 1 Gbit/s is all that the agent allows.
+    #[test]
+    fn tcp_whose_pace_would_hold_it_back_is_refused_with_the_limit_that_it_takes() {
+        let step = |required: &str| {
+            let mut plan = plan(None);
+            let (directions, offer) = (Directions::Forward, Offer::Max);
+            let congestion = crate::plan::CongestionControl::CUBIC;
+            let tcp = TcpTest { directions, offer, streams: 1, congestion, verify: false };
+            plan.tests = vec![test(Work::Tcp(tcp))];
+            plan.requirements.each.forward.tcp_throughput = required.parse().ok();
+            let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
+            let mut evidence = Evidence::default();
+            (0..2).for_each(|_| _ = method.next(&evidence));
+            evidence.path_mtu = Some(PathMtu { octets: 1_500, tried_octets: 1_500 });
+            method.next(&evidence)
+        };
+        assert!(matches!(step("909 Mbit/s"), Step::Request(_)));
+        let Step::Impossible(why) = step("910 Mbit/s") else { panic!("it is held back") };
+        let why = why.to_string();
+        assert!(why.contains("tcp_throughput forward of 910 Mbit/s"), "{why}");
+        assert!(why.contains("raise --max-rate to 1.00"), "{why}");
     }
 }

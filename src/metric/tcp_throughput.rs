@@ -1,4 +1,9 @@
-//! TCP throughput: what TCP's receiver got, second by second, after its warm-up.
+//! TCP throughput: the worst run of 10 whole seconds that TCP's receiver got, after its warm-up.
+//!
+//! A *block* is any run of 10 consecutive whole seconds: an application whose transfer starts there
+//! gets no more. A link passes where each block and the lower bound of the whole mean reach the
+//! requirement; it fails where a block stays below nine tenths of it (a tenth is TCP's own swing),
+//! or the upper bound of the mean below it.
 
 use super::criteria::{Criteria, Measured, account_missing, float};
 
@@ -7,20 +12,23 @@ use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::TcpLoad;
-use crate::stats::confidence::quantile_ranks;
-use crate::units::{BitRate, Span};
+use crate::stats::means::{self, MeanBounds, whole};
+use crate::units::{BitRate, ByteCount, Span};
 
-/// Whole seconds behind its warm-up that TCP must be seen for.
+/// Whole seconds of a block, behind the warm-up: TCP is not judged by fewer.
 pub const TCP_SECONDS_MIN: u64 = 10;
+const BLOCK: usize = 10;
 
-/// What a TCP load must be paced above what is required, in percent, so that its pace is not what
-/// holds it below.
-pub const PACE_SPARE_PERCENT: u64 = 2;
+/// How far a block may stay below what is required without failing it, in percent: TCP's own swing.
+const SWING_PERCENT: u64 = 10;
+
+/// The share of the mean that TCP falls by from first to last from which on it declines: 5 %.
+const DECLINE_MIN: f64 = 0.05;
 
 /// TCP in one direction of a trial, after its warm-up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpCarried {
-    /// Octets of payload in each whole second, sorted.
+    /// Octets of payload in each whole second, in their order.
     pub seconds: Vec<u64>,
     /// What was cut off before them.
     pub warm_up: Span,
@@ -28,6 +36,26 @@ pub struct TcpCarried {
     pub segment: u32,
     /// Whether segments carried timestamps.
     pub timestamps: bool,
+}
+
+/// The worst block of a trial.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Block {
+    /// The second of the trial that it begins with, counted from TCP's first arrival.
+    pub second: u64,
+    /// Octets of payload in a second of it, on average.
+    pub octets: u64,
+}
+
+/// A lasting change of what TCP carries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TcpChange {
+    /// The first second at the other level, counted from TCP's first arrival.
+    pub second: u64,
+    /// Octets of payload in a second before it, on average.
+    pub before_octets: u64,
+    /// Octets of payload in a second from it on, on average.
+    pub after_octets: u64,
 }
 
 impl TcpCarried {
@@ -43,8 +71,7 @@ impl TcpCarried {
             Status::Ok => run.trial.duration(),
             _ => seen.min(run.trial.duration()),
         };
-        let mut seconds = whole_seconds(came, warm_up, lasted);
-        seconds.sort_unstable();
+        let seconds = whole_seconds(came, warm_up, lasted);
         let (segment, timestamps) = match sent.last.mss_octets {
             0 => (load.segment(ip), true),
             mss => (mss, sent.last.timestamps),
@@ -55,21 +82,47 @@ impl TcpCarried {
     /// Octets of payload in a second as a rate at `layer`; `None` for none.
     #[must_use]
     pub fn rate(&self, octets: u64, framing: Framing, layer: Layer) -> Option<BitRate> {
-        let goodput = crate::units::ByteCount::new(octets).per(Span::from_secs(1))?;
+        let goodput = ByteCount::new(octets).per(Span::from_secs(1))?;
         framing.tcp_rate_at(goodput, layer, self.segment, self.timestamps)
     }
 
-    /// The second of the quantile `q`: the nearest rank.
+    /// The second of the quantile at `percent`: the nearest rank.
     #[must_use]
     pub fn quantile(&self, percent: usize) -> Option<u64> {
-        let rank = (self.seconds.len() * percent).div_ceil(100).max(1);
-        self.seconds.get(rank - 1).copied()
+        let mut seconds = self.seconds.clone();
+        seconds.sort_unstable();
+        let rank = (seconds.len() * percent).div_ceil(100).max(1);
+        seconds.get(rank - 1).copied()
     }
 
     /// Octets of a second on average.
     #[must_use]
     pub fn mean(&self) -> Option<u64> {
         self.seconds.iter().sum::<u64>().checked_div(self.seconds.len() as u64)
+    }
+
+    /// The worst run of 10 whole seconds; `None` of fewer.
+    #[must_use]
+    pub fn worst_block(&self) -> Option<Block> {
+        let first = self.warm_up.secs_up();
+        let blocks = (first..).zip(means::runs(&self.seconds, BLOCK));
+        let blocks = blocks.map(|(second, octets)| Block { second, octets });
+        blocks.min_by_key(|block| block.octets)
+    }
+
+    /// The lasting change of its level that stands out most; `None` where there is none.
+    #[must_use]
+    pub fn level_change(&self) -> Option<TcpChange> {
+        let change = means::level_change(&self.values())?;
+        Some(TcpChange {
+            second: self.warm_up.secs_up() + change.place as u64,
+            before_octets: whole(change.before),
+            after_octets: whole(change.after),
+        })
+    }
+
+    fn values(&self) -> Vec<f64> {
+        self.seconds.iter().map(|octets| float(*octets)).collect()
     }
 }
 
@@ -103,9 +156,8 @@ pub(super) fn tcp_throughput(
     direction: Direction,
     required: BitRate,
 ) -> Option<Measured> {
-    let paced = load.rate_at(direction, criteria.framing, criteria.layer)?.bits_per_second();
-    let needed = required.bits_per_second().saturating_mul(100 + PACE_SPARE_PERCENT) / 100;
-    if paced < needed {
+    let can_prove = load.can_prove(required, direction, criteria.framing, criteria.layer)?;
+    if !can_prove {
         return None;
     }
     let one_way = run.outcome.one_way(direction);
@@ -115,32 +167,88 @@ pub(super) fn tcp_throughput(
     let Some(carried) = TcpCarried::of(run, direction, criteria.framing.ip) else {
         return Some(account_missing(run, one_way));
     };
-    let samples = carried.seconds.len() as u64;
-    if samples < TCP_SECONDS_MIN {
+    let mean = means::mean_bounds(&carried.values(), criteria.confidence());
+    let (Some(worst), Some(mean)) = (carried.worst_block(), mean) else {
         return Some(Measured::Missing(format!(
-            "{samples} whole seconds behind its warm-up of {} s: {TCP_SECONDS_MIN} are needed, so \
-             load for longer",
+            "{} whole seconds after a warm-up of {} s: {TCP_SECONDS_MIN} are needed, so run the \
+             test for longer",
+            carried.seconds.len(),
             carried.warm_up.secs_up()
         )));
+    };
+    let rates = Rates { criteria, carried: &carried };
+    let meets = rates.meet(required, worst, &mean);
+    let mut counts = rates.counts(worst, &mean);
+    if meets.is_none() {
+        counts += match DECLINE_MIN <= means::decline(&carried.values()) {
+            true => "; declining: run it for longer",
+            false => "; run it for longer, or with more streams",
+        };
     }
-    let rate = |octets: u64| {
-        let rate = carried.rate(octets, criteria.framing, criteria.layer);
+    let value = rates.of(worst.octets);
+    Some(Measured::Counted { value, meets, meets_at_best: meets, counts })
+}
+
+/// A rate in bit/s, at two digits behind the point.
+fn shown(bit_s: f64) -> String {
+    let units = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")];
+    let fits = units.into_iter().find(|(scale, _)| *scale <= bit_s);
+    let (scale, unit) = fits.unwrap_or((1.0, "bit/s"));
+    format!("{:.2} {unit}", bit_s / scale)
+}
+
+/// What TCP carried, at the layer that is judged.
+struct Rates<'a> {
+    criteria: &'a Criteria,
+    carried: &'a TcpCarried,
+}
+
+impl Rates<'_> {
+    /// In bit/s.
+    fn of(&self, octets: u64) -> f64 {
+        let rate = self.carried.rate(octets, self.criteria.framing, self.criteria.layer);
         rate.map_or(0.0, |rate| float(rate.bits_per_second()))
-    };
-    let ranks = quantile_ranks(samples, 0.5, criteria.confidence());
-    let at = |rank: Option<u64>| {
-        let place = usize::try_from(rank?.checked_sub(1)?).ok()?;
-        carried.seconds.get(place).map(|octets| rate(*octets))
-    };
-    let low = at(ranks.low);
-    Some(Measured::Sampled {
-        value: carried.quantile(50).map(rate),
-        low,
-        high: at(ranks.high),
-        low_at_best: low,
-        unbounded: false,
-        samples,
-    })
+    }
+
+    /// A real number of octets per second, in bit/s: the layer adds the same share to each octet.
+    fn of_real(&self, octets: f64) -> f64 {
+        const SCALE: u64 = 1_000_000;
+        octets / float(SCALE) * self.of(SCALE)
+    }
+
+    /// `None` where the evidence proves neither.
+    fn meet(&self, required: BitRate, worst: Block, mean: &MeanBounds) -> Option<bool> {
+        let (required, worst) = (float(required.bits_per_second()), self.of(worst.octets));
+        let fails_at = required * float(100 - SWING_PERCENT) / 100.0;
+        if worst < fails_at || self.of_real(mean.high) < required {
+            return Some(false);
+        }
+        (required <= worst && required <= self.of_real(mean.low)).then_some(true)
+    }
+
+    /// All that stands beside the worst block.
+    fn counts(&self, worst: Block, mean: &MeanBounds) -> String {
+        let real = |octets: f64| shown(self.of_real(octets));
+        let at = |percent| shown(self.of(self.carried.quantile(percent).unwrap_or(0)));
+        let mut text = format!(
+            "the worst 10 s are those from second {}; mean {} ({} to {}), median second {}, \
+             seconds from {} to {}",
+            worst.second,
+            real(mean.mean),
+            real(mean.low),
+            real(mean.high),
+            at(50),
+            at(0),
+            at(100)
+        );
+        if let Some(change) = self.carried.level_change() {
+            let verb = if change.after_octets < change.before_octets { "fell" } else { "rose" };
+            let [before, after] =
+                [change.before_octets, change.after_octets].map(|octets| shown(self.of(octets)));
+            text += &format!("; it {verb} from {before} to {after} at second {}", change.second);
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -152,15 +260,16 @@ mod tests {
     use crate::metric::tests::criteria;
     use crate::plan::{CongestionControl, LoadKind, Requirement, Trial};
 
-    /// TCP of 20 s at 10 Mbit/s of payload, of which `seconds` came, changed by `change`.
-    fn tcp(seconds: usize, change: impl FnOnce(&mut TrialRun)) -> TrialRun {
+    /// TCP of 30 s at a pace of 100 Mbit/s of payload, of which `seconds` came, the first two the
+    /// warm-up; changed by `change`.
+    fn tcp(seconds: Vec<u64>, change: impl FnOnce(&mut TrialRun)) -> TrialRun {
         let rate = Some("100 Mbit/s".parse().expect("a rate"));
         let rates = PerDirection { forward: rate, reverse: None };
         let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, LoadKind::Capacity);
-        let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(20)).expect("a trial");
+        let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(30)).expect("a trial");
         let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
         let mut run = TrialRun { trial, outcome };
-        let per_second = Series::from_seconds(vec![1_250_000; seconds]);
+        let per_second = Series::from_seconds(seconds);
         let came =
             TcpReceiverCounts { per_second, began_ns: Some(1), ..TcpReceiverCounts::default() };
         run.outcome.forward = OneWayCounts {
@@ -177,34 +286,96 @@ mod tests {
         of_direction(&criteria(), required, run, Direction::Forward)
     }
 
+    /// Payload of a second at `mbit_s` in frames: 1448 octets of 1518.
+    fn octets(mbit_s: f64) -> u64 {
+        (1..).map(|step| step * 100).find(|octets| mbit_s <= frames(*octets)).expect("one is")
+    }
+
+    fn frames(octets: u64) -> f64 {
+        float(octets) * 8.0 / 1e6 * 1_518.0 / 1_448.0
+    }
+
+    #[track_caller]
+    fn check(seconds: &[u64], required: &str, expected: Option<bool>, words: &[&str]) {
+        let measured = tcp_measured(required, &tcp(seconds.to_vec(), |_| {}));
+        let Some(Measured::Counted { meets, counts, .. }) = measured else {
+            panic!("not counted: {measured:?}")
+        };
+        assert_eq!(meets, expected, "{counts}");
+        assert!(words.iter().all(|word| counts.contains(word)), "{counts}");
+    }
+
     /// 10 Mbit/s of payload are 10.48 of frames (1518 octets for 1448).
     #[test]
-    fn tcp_is_judged_by_its_whole_seconds() {
-        let Some(Measured::Sampled { value, low, samples, .. }) =
-            tcp_measured("10 Mbit/s", &tcp(20, |_| {}))
+    fn the_worst_ten_seconds_are_the_value() {
+        let Some(Measured::Counted { value, meets, .. }) =
+            tcp_measured("10 Mbit/s", &tcp(vec![1_250_000; 30], |_| {}))
         else {
-            panic!("not sampled")
+            panic!("not counted")
         };
-        assert_eq!((value, low, samples), (Some(10_483_425.0), Some(10_483_425.0), 17));
-        // A line that died half-way: the seconds in which nothing came count.
-        let dead = tcp_measured("10 Mbit/s", &tcp(6, |_| {}));
-        let Some(Measured::Sampled { value: Some(0.0), samples: 17, .. }) = dead else {
-            panic!("{dead:?}")
+        assert_eq!((value, meets), (10_483_425.0, Some(true)));
+        let words = ["the worst 10 s are those from second 19", "median second 10.48 Mbit/s"];
+        check(&[vec![1_250_000; 25], vec![1_200_000; 5]].concat(), "9 Mbit/s", Some(true), &words);
+    }
+
+    /// The field case: 40 Mbit/s, and 8 Mbit/s for the last 8 s of 30.
+    #[test]
+    fn a_link_that_collapses_fails_with_the_second_at_which_it_fell() {
+        let mut seconds = vec![octets(40.0); 22];
+        seconds.resize(30, octets(8.0));
+        let words = ["it fell from 40.00 Mbit/s to 8.00 Mbit/s at second 22"];
+        check(&seconds, "30 Mbit/s", Some(false), &words);
+    }
+
+    #[test]
+    fn between_nine_tenths_and_the_requirement_nothing_is_proved() {
+        let dip = |mbit_s| {
+            let mut seconds = vec![octets(12.0); 30];
+            seconds[10..20].fill(octets(mbit_s));
+            seconds
         };
-        // Paced at 100 Mbit/s of payload, which are 104.8 of frames: less than 2 % above this.
-        assert_eq!(tcp_measured("104 Mbit/s", &tcp(20, |_| {})), None);
+        check(&dip(10.01), "10 Mbit/s", Some(true), &[]);
+        check(&dip(9.99), "10 Mbit/s", None, &["run it for longer, or with more streams"]);
+        check(&dip(9.01), "10 Mbit/s", None, &[]);
+        check(&dip(8.98), "10 Mbit/s", Some(false), &[]);
+    }
+
+    #[test]
+    fn a_mean_below_the_requirement_fails_and_one_that_may_be_below_does_not_pass() {
+        check(&vec![octets(9.9); 30], "10 Mbit/s", Some(false), &[]);
+        let swing: Vec<u64> =
+            (0..30).map(|second| octets(if second % 2 == 0 { 5.0 } else { 15.2 })).collect();
+        check(&swing, "10 Mbit/s", None, &[]);
+    }
+
+    #[test]
+    fn a_decline_is_named() {
+        let falls: Vec<u64> =
+            (0..30_u32).map(|second| octets(11.5 - 0.06 * f64::from(second))).collect();
+        check(&falls, "10.1 Mbit/s", None, &["declining"]);
+    }
+
+    #[test]
+    fn seconds_in_which_nothing_came_count() {
+        let died = [vec![1_250_000; 12], vec![0; 18]].concat();
+        check(&died, "10 Mbit/s", Some(false), &["to 0.00 bit/s at second 12"]);
+    }
+
+    /// Paced at 100 Mbit/s of payload, which are 104.83 of frames.
+    #[test]
+    fn tcp_that_is_paced_below_eleven_tenths_says_nothing() {
+        let run = tcp(vec![1_250_000; 30], |_| {});
+        assert!(tcp_measured("95.3 Mbit/s", &run).is_some());
+        assert_eq!(tcp_measured("95.4 Mbit/s", &run), None);
     }
 
     #[test]
     fn tcp_that_was_cut_short_is_judged_by_what_was_run() {
-        let cut = |seconds| tcp(seconds, |run| run.outcome.status = Status::Partial);
-        let few = tcp_measured("10 Mbit/s", &cut(6));
+        let cut =
+            |seconds| tcp(vec![1_250_000; seconds], |run| run.outcome.status = Status::Partial);
+        let few = tcp_measured("10 Mbit/s", &cut(12));
         assert!(matches!(few, Some(Measured::Missing(_))), "{few:?}");
-        let Some(Measured::Sampled { value, samples: 13, .. }) =
-            tcp_measured("10 Mbit/s", &cut(16))
-        else {
-            panic!("13 s were run")
-        };
-        assert_eq!(value, Some(10_483_425.0));
+        let enough = tcp_measured("10 Mbit/s", &cut(13));
+        assert!(matches!(enough, Some(Measured::Counted { meets: Some(true), .. })), "{enough:?}");
     }
 }

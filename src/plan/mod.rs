@@ -24,7 +24,10 @@ pub use link::{
     CIRCUIT_LEN_MAX, Host, IDLE_DEFAULT, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test,
     UdpTest, Work, is_circuit, is_device,
 };
-pub use requirement::{Bound, Metric, OneWay, Requirement, Requirements, RoundTrip};
+pub use requirement::{
+    Bound, Metric, OneWay, Requirement, Requirements, RoundTrip, TCP_PACE_SPARE_PERCENT,
+    tcp_paced_at_least,
+};
 pub use shares::{Beside, KnownRate};
 pub use trial::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
 

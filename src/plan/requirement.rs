@@ -214,6 +214,18 @@ impl fmt::Display for Requirement {
     }
 }
 
+/// What a TCP load must be paced above what is required of it, in percent, so that its pace is not
+/// what holds it below.
+pub const TCP_PACE_SPARE_PERCENT: u64 = 10;
+
+/// The least rate at which TCP is paced where `required` is to be proved.
+#[must_use]
+pub fn tcp_paced_at_least(required: BitRate) -> BitRate {
+    let percent = u128::from(100 + TCP_PACE_SPARE_PERCENT);
+    let bits = (u128::from(required.bits_per_second()) * percent).div_ceil(100);
+    u64::try_from(bits).ok().and_then(BitRate::new).unwrap_or(BitRate::MAX)
+}
+
 /// What is required of one direction; each is optional.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct OneWay {

@@ -6,7 +6,7 @@ use super::bounds::{
     PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND, PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, SINGLY_MAX,
     STREAMS_MAX, TRAIN_MAX, TRAIN_OCTETS_MAX, check, check_loaded, check_rate,
 };
-use super::{Beside, Dscp};
+use super::{Beside, Dscp, tcp_paced_at_least};
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::units::{BitRate, Malformed, PacketRate, Span};
@@ -351,6 +351,22 @@ impl TcpLoad {
     pub fn rate_at(&self, direction: Direction, framing: Framing, layer: Layer) -> Option<BitRate> {
         let segment = self.segment(framing.ip);
         framing.tcp_rate_at(self.rate(direction)?, layer, segment, true)
+    }
+
+    /// Whether its pace in `direction` leaves room to prove that the link carries `required`, as
+    /// `layer` counts it; `None` where it does not load that direction.
+    #[must_use]
+    pub fn can_prove(
+        &self,
+        required: BitRate,
+        direction: Direction,
+        framing: Framing,
+        layer: Layer,
+    ) -> Option<bool> {
+        let (needed, segment) = (tcp_paced_at_least(required), self.segment(framing.ip));
+        // Both are rounded down to octets of payload alike.
+        let goodput = framing.tcp_goodput(needed, layer, segment, true);
+        self.rate(direction).map(|paced| goodput.is_some_and(|goodput| goodput <= paced))
     }
 }
 

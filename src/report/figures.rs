@@ -1,7 +1,8 @@
 //! What follows from a trial's counts: every number that a reader sees, computed once.
 
 use super::record::{
-    DirectionFigures, OutageRecord, Percentiles, TcpFigures, TimestampMethod, TrialFigures,
+    DirectionFigures, OutageRecord, Percentiles, TcpFigures, TcpLevelChange, TimestampMethod,
+    TrialFigures,
 };
 use crate::account::{OneWayCounts, Series, TcpInfo, Timestamping};
 use crate::direction::Direction;
@@ -128,11 +129,25 @@ fn of_tcp(run: &TrialRun, direction: Direction, framing: Framing) -> Option<TcpF
     let sender = run.outcome.one_way(direction).tcp_sender.as_ref();
     let carried = TcpCarried::of(run, direction, framing.ip);
     let carried = carried.as_ref();
-    let median = carried.and_then(|carried| carried.quantile(50));
-    let median = median.and_then(|octets| carried?.rate(octets, framing, Layer::L4));
+    let payload = |octets: u64| {
+        let rate = carried.and_then(|carried| carried.rate(octets, framing, Layer::L4));
+        rate.map_or(0, BitRate::bits_per_second)
+    };
+    let second_at = |percent| carried.and_then(|carried| carried.quantile(percent)).map(payload);
+    let worst = carried.and_then(TcpCarried::worst_block);
+    let change = carried.and_then(TcpCarried::level_change);
     Some(TcpFigures {
         warm_up_s: carried.map(|carried| carried.warm_up.as_secs()),
-        goodput_p50_bit_s: median.map(BitRate::bits_per_second),
+        goodput_p50_bit_s: second_at(50),
+        goodput_worst_10s_bit_s: worst.map(|block| payload(block.octets)),
+        goodput_worst_10s_start_s: worst.map(|block| block.second),
+        goodput_min_bit_s: second_at(0),
+        goodput_max_bit_s: second_at(100),
+        level_change: change.map(|change| TcpLevelChange {
+            start_s: change.second,
+            before_bit_s: payload(change.before_octets),
+            after_bit_s: payload(change.after_octets),
+        }),
         goodput_seconds: carried.map(|carried| carried.seconds.len() as u64),
         retransmit_ratio: sender.and_then(|sender| retransmit_ratio(&sender.last)),
         rtt_us: sender.and_then(|sender| percentiles(&sender.round_trips)),

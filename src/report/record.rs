@@ -480,6 +480,22 @@ pub struct TcpFigures {
     pub warm_up_s: Option<f64>,
     /// Median of the payload received in each whole second after the warm-up, in bit/s.
     pub goodput_p50_bit_s: Option<u64>,
+    /// Mean payload rate of the worst run of 10 such seconds, in bit/s: what is judged; null if
+    /// there are fewer.
+    #[serde(default)]
+    pub goodput_worst_10s_bit_s: Option<u64>,
+    /// When this run begins, in s after the first arrival.
+    #[serde(default)]
+    pub goodput_worst_10s_start_s: Option<u64>,
+    /// Minimum of the payload received in each whole second after the warm-up, in bit/s.
+    #[serde(default)]
+    pub goodput_min_bit_s: Option<u64>,
+    /// Maximum of it, in bit/s.
+    #[serde(default)]
+    pub goodput_max_bit_s: Option<u64>,
+    /// The lasting change of the rate that stands out most; null if there is none.
+    #[serde(default)]
+    pub level_change: Option<TcpLevelChange>,
     /// Number of those seconds.
     pub goodput_seconds: Option<u64>,
     /// Octets retransmitted divided by octets sent.
@@ -487,6 +503,18 @@ pub struct TcpFigures {
     /// The streams' smoothed round-trip times as the sending kernel reports them, every 100 ms, in
     /// us.
     pub rtt_us: Option<Percentiles>,
+}
+
+/// A lasting change of the rate at which TCP's payload arrived.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TcpLevelChange {
+    /// When it changed, in s after the first arrival.
+    pub start_s: u64,
+    /// Mean payload rate before it, in bit/s.
+    pub before_bit_s: u64,
+    /// Mean payload rate from it on, in bit/s.
+    pub after_bit_s: u64,
 }
 
 /// How probes and replies were timestamped.

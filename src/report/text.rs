@@ -2,7 +2,8 @@
 
 use super::quantity::{digits, percent, quantity, rate_text};
 use super::{
-    BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, Scope, TimestampMethod,
+    BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, Scope, TcpFigures,
+    TimestampMethod,
 };
 use crate::account::{
     AskedTcp, AskedTrial, AskedUdp, HostCounts, SenderCounts, Status, TcpBuffer, TcpInfo, Waiting,
@@ -121,9 +122,12 @@ fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
     }
 }
 
-/// The median of what TCP carried, at each of `layers`.
+/// What TCP carried in its worst 10 s, or in its median second where it has fewer, at each of
+/// `layers`.
 fn tcp_carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String> {
-    let goodput = BitRate::new(row.figures().tcp.as_ref()?.goodput_p50_bit_s?)?;
+    let figures = row.figures().tcp.as_ref()?;
+    let goodput = figures.goodput_worst_10s_bit_s.or(figures.goodput_p50_bit_s);
+    let goodput = BitRate::new(goodput?)?;
     let info = row.counts().tcp_sender.as_ref()?.last;
     let framing = framing(row);
     let at = |layer| {
@@ -295,15 +299,7 @@ fn tcp_counts(out: &mut String, row: &Row<'_>) {
     if let (Some(carried), Some(seconds)) =
         (tcp_carried(row, Layer::ALL.into_iter()), figures.goodput_seconds)
     {
-        let warm_up = figures.warm_up_s.unwrap_or(0.0);
-        line!(out, "    came through: {carried}");
-        let slow = row.figures().goodput_p5_bit_s.and_then(BitRate::new);
-        let slow = slow.map_or_else(|| "0 bit/s".to_owned(), rate_text);
-        line!(
-            out,
-            "    the median of {seconds} whole seconds behind {warm_up} s of warm-up; 5 % of them \
-             below {slow} (L4)"
-        );
+        tcp_seconds(out, row, figures, (&carried, seconds));
     }
     if let Some(sender) = sender {
         tcp_info(out, row, &sender.last);
@@ -332,6 +328,44 @@ fn tcp_counts(out: &mut String, row: &Row<'_>) {
         }
     }
     outages(out, row);
+}
+
+/// What came of TCP in its whole seconds.
+fn tcp_seconds(
+    out: &mut String,
+    row: &Row<'_>,
+    figures: &TcpFigures,
+    (carried, seconds): (&str, u64),
+) {
+    let shown = |bit_s: Option<u64>| {
+        let rate = bit_s.and_then(BitRate::new);
+        rate.map_or_else(|| "0 bit/s".to_owned(), rate_text)
+    };
+    match figures.goodput_worst_10s_start_s {
+        Some(second) => {
+            line!(out, "    carried in the worst 10 s, from second {second}: {carried}")
+        }
+        None => line!(out, "    carried in the median second: {carried}"),
+    }
+    let spread = figures.goodput_min_bit_s.map_or_else(String::new, |min| {
+        format!(", {} to {}", shown(Some(min)), shown(figures.goodput_max_bit_s))
+    });
+    line!(
+        out,
+        "    {seconds} whole seconds after {} s of warm-up: mean {}, median {}{spread} (L4)",
+        figures.warm_up_s.unwrap_or(0.0),
+        shown(row.figures().goodput_bit_s),
+        shown(figures.goodput_p50_bit_s)
+    );
+    if let Some(change) = figures.level_change {
+        line!(
+            out,
+            "    the rate changed from {} to {} at second {} (L4)",
+            shown(Some(change.before_bit_s)),
+            shown(Some(change.after_bit_s)),
+            change.start_s
+        );
+    }
 }
 
 /// What the sending kernel reported in the end.

@@ -7,6 +7,7 @@ pub mod confidence;
 pub mod delays;
 pub mod jitter;
 pub mod loss_bursts;
+pub mod means;
 pub mod skew;
 
 mod beta;

@@ -7,7 +7,7 @@ use super::link::{LinkRates, Rated};
 use super::require::Demand;
 use super::test::Offering;
 use crate::direction::Direction;
-use crate::plan::{Metric, Requirement};
+use crate::plan::{Metric, Requirement, TCP_PACE_SPARE_PERCENT, tcp_paced_at_least};
 use crate::units::BitRate;
 
 /// Tells each pair of rates of which one is impossible while the other is right.
@@ -76,13 +76,27 @@ fn unproved(
             fastest = Some((rate, &offering.place));
         }
     }
-    let Some((rate, at)) = fastest.filter(|(rate, _)| *rate < required) else { return };
-    let (kind, at) = (kind.name(), at.told());
+    let needed = match kind {
+        KindOfTest::Tcp => tcp_paced_at_least(required),
+        _ => required,
+    };
+    let Some((rate, at)) = fastest.filter(|(rate, _)| *rate < needed) else { return };
+    let (what, at) = (kind.name(), at.told());
+    let takes = match kind {
+        KindOfTest::Tcp => format!(
+            ". Pace TCP at {TCP_PACE_SPARE_PERCENT} % above it, {needed} or more, or at \"max\""
+        ),
+        _ => String::new(),
+    };
+    let above = match rate < required {
+        true => "above the rate",
+        false => "too near to the rate",
+    };
     draft.fault(
         place,
         format!(
-            "above the rate of every {kind} test {direction}, so that none can prove it: the \
-             fastest, {at}, offers {rate}"
+            "{above} of every {what} test {direction}, so that none can prove it: the fastest, \
+             {at}, offers {rate}{takes}"
         ),
     );
 }

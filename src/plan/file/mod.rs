@@ -257,7 +257,15 @@ mod tests {
              kind = 'tcp'\nrate = '90%'\ndirection = 'reverse'\n",
             &["4: require.tcp_throughput = '>= 10 Mbit/s': above the rate of every tcp test \
                reverse, so that none can prove it: the fastest, test[1].rate = '90%' (line 14), \
-               offers 9 Mbit/s"],
+               offers 9 Mbit/s. Pace TCP at 10 % above it, 11 Mbit/s or more, or at \"max\""],
+        );
+        check(
+            "[require.forward]\ntcp_throughput = '>= 10 Mbit/s'\n[[test]]\nkind = 'tcp'\n\
+             rate = '10.9 Mbit/s'\n",
+            &["2: require.forward.tcp_throughput = '>= 10 Mbit/s': too near to the rate of every \
+               tcp test forward, so that none can prove it: the fastest, test[1].rate = \
+               '10.9 Mbit/s' (line 12), offers 10.9 Mbit/s. Pace TCP at 10 % above it, \
+               11 Mbit/s or more, or at \"max\""],
         );
     }
 

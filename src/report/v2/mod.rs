@@ -422,6 +422,7 @@ fn figures(row: &RowV2) -> DirectionFigures {
             goodput_seconds: tcp.goodput_seconds,
             retransmit_ratio: tcp.retransmit_ratio,
             rtt_us: tcp.rtt_us.clone(),
+            ..TcpFigures::default()
         }),
     }
 }

@@ -1,0 +1,202 @@
+//! What held TCP back that is not the link: windows, queues of the hosts, a sender without anything
+//! to send.
+//!
+//! TCP that waits for a buffer names the buffer, not the reason: a queue that stands at the
+//! bottleneck makes the round trip so long that no buffer is large enough. A window is this
+//! tester's limit only where it would not even fill the idle link.
+
+use super::{Bias, Concern, hosts};
+use crate::account::{Status, TcpBuffer, TcpChecked, TcpSenderCounts};
+use crate::direction::Direction;
+use crate::flow::TrialRun;
+use crate::metric::{Criteria, TcpCarried, required_goodput};
+use crate::plan::{Metric, TcpLoad};
+use crate::stats::delays::Delay;
+use crate::units::{BitRate, Span};
+
+/// The share of its time above which a TCP sender was held back by the two ends, not by the
+/// network: 10 %.
+const HELD_BACK_PERCENT: u64 = 10;
+
+/// The share of its pace from which on a TCP sender was held back by that: 98 %.
+const PACED_PERCENT: u64 = 98;
+
+/// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
+pub(super) fn of_tcp(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Vec<Concern> {
+    let (Some(load), Some(sent)) = (run.trial.tcp(), &run.outcome.one_way(direction).tcp_sender)
+    else {
+        return Vec::new();
+    };
+    let is_capacity = required_goodput(criteria, &run.trial, direction).is_none();
+    let paced = of_pace(run, direction, load, sent).filter(|_| is_capacity);
+    let held_back = of_windows(criteria, run, (load, sent), direction)
+        .into_iter()
+        .chain(of_queues(run, direction))
+        .chain(paced)
+        .chain(of_pauses(run, direction, load, sent));
+    let concern = |text| -> Concern { (&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text) };
+    held_back.map(concern).chain(of_damage(run, direction)).collect()
+}
+
+/// `part` of `whole`; 0 of nothing.
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(0)
+}
+
+/// TCP that waited for the receive window, or for its own send buffer, where that is too small.
+fn of_windows(
+    criteria: &Criteria,
+    run: &TrialRun,
+    (load, sent): (&TcpLoad, &TcpSenderCounts),
+    direction: Direction,
+) -> Vec<String> {
+    let mut texts = Vec::new();
+    let (sender, receiver) = hosts(direction);
+    let busy_us = sent.last.busy_us.unwrap_or(0);
+    let came = run.outcome.one_way(direction).tcp_receiver.as_ref();
+    let received = came.and_then(|came| came.buffer.as_ref());
+    let waits = [
+        (sent.last.receiver_limited_us, received, "receive window", receiver, "net.ipv4.tcp_rmem"),
+        (
+            sent.last.buffer_limited_us,
+            sent.buffer.as_ref(),
+            "send buffer",
+            sender,
+            "net.ipv4.tcp_wmem",
+        ),
+    ];
+    for (limited_us, buffer, what, host, setting) in waits {
+        let share = percent(limited_us.unwrap_or(0), busy_us);
+        if share < HELD_BACK_PERCENT {
+            continue;
+        }
+        let window = shortfall(criteria, run, (load, sent), buffer, direction);
+        let Some(window) = window else { continue };
+        let why = buffer.and_then(|buffer| buffer.reason.clone()).map_or_else(
+            || format!("Raise {setting} there, or use more streams"),
+            |reason| format!("Of {host}: {reason}; or use more streams"),
+        );
+        texts.push(format!(
+            "for {share} % of its time TCP waited for the {what} of {host}, and {window}. {why}"
+        ));
+    }
+    texts
+}
+
+/// How a window falls short of what the idle link needs at the required rate; `None` where it is
+/// large enough, so that what held TCP back is the link: a queue at its bottleneck has made the
+/// round trip longer than the window spans.
+fn shortfall(
+    criteria: &Criteria,
+    run: &TrialRun,
+    (load, sent): (&TcpLoad, &TcpSenderCounts),
+    buffer: Option<&TcpBuffer>,
+    direction: Direction,
+) -> Option<String> {
+    let rate = required_goodput(criteria, &run.trial, direction).or(load.rate(direction))?;
+    let least = sent.last.min_rtt_us.map(|us| Span::from_nanos(us.saturating_mul(1_000)));
+    let Some(idle) = load.round_trip().or(least) else {
+        return Some("the idle round trip is not known".to_owned());
+    };
+    let needed = rate.octets_in(idle).octets();
+    // The kernel counts twice the payload.
+    let limit = buffer.and_then(|buffer| buffer.granted_octets.or(buffer.tuned_max_octets));
+    let known = limit.map(|octets| (octets / 2).saturating_mul(load.streams().into()));
+    let octets = known.or_else(|| under_way(criteria, run, sent, direction)).unwrap_or(0);
+    let text =
+        || format!("its {octets} octets are fewer than the {needed} that {rate} takes in {idle}");
+    (octets < needed).then(text)
+}
+
+/// What TCP had under way: what it carried in one of its round trips under load (Little's law).
+fn under_way(
+    criteria: &Criteria,
+    run: &TrialRun,
+    sent: &TcpSenderCounts,
+    direction: Direction,
+) -> Option<u64> {
+    let carried = TcpCarried::of(run, direction, criteria.framing.ip)?.mean()?;
+    let Delay::Finite(loaded_ns) = sent.round_trips.quantile(0.5)? else { return None };
+    let rate = BitRate::new(carried.saturating_mul(8))?;
+    Some(rate.octets_in(Span::from_nanos(loaded_ns)).octets())
+}
+
+/// Packets that the hosts dropped themselves.
+fn of_queues(run: &TrialRun, direction: Direction) -> Option<String> {
+    let (sender, receiver) = hosts(direction);
+    let (sending, receiving) = run.outcome.hosts(direction);
+    let queue_drops = sending.map(|host| host.queue_drops);
+    let kernel_drops = receiving.map(|host| host.kernel_drops);
+    let count = |drops: Option<u64>| {
+        drops.map_or_else(|| "an unknown number of".to_owned(), |drops| drops.to_string())
+    };
+    [queue_drops, kernel_drops].into_iter().flatten().any(|drops| 0 < drops).then(|| {
+        format!(
+            "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
+             TCP slows down for those as for the line's",
+            count(queue_drops),
+            count(kernel_drops)
+        )
+    })
+}
+
+/// TCP that was as fast as its pace lets it be: where a rate is required, it is judged only if its
+/// pace is well above that.
+fn of_pace(
+    run: &TrialRun,
+    direction: Direction,
+    load: &TcpLoad,
+    sent: &TcpSenderCounts,
+) -> Option<String> {
+    let paced = load
+        .rate(direction)
+        .map_or(0, |rate| rate.octets_in(run.trial.duration()).octets() / 100 * PACED_PERCENT);
+    sent.last.sent_octets.is_some_and(|octets| paced <= octets).then(|| {
+        "TCP sent as much as its pace allows, what it sent again included: ask for more, or have \
+         the agent's operator raise --max-rate"
+            .to_owned()
+    })
+}
+
+/// A sender that had nothing to send, or did not run.
+fn of_pauses(
+    run: &TrialRun,
+    direction: Direction,
+    load: &TcpLoad,
+    sent: &TcpSenderCounts,
+) -> Option<String> {
+    let (sender, _) = hosts(direction);
+    let time_us = (run.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
+    let is_whole = sent.broken.is_none() && run.outcome.status == Status::Ok;
+    let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
+    let held_us = sent.held_up_ns / 1_000;
+    if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
+        let share = 100 - percent(had_us, time_us);
+        return Some(format!(
+            "for {share} % of its time {sender} was too slow to have anything to send"
+        ));
+    }
+    // Its buffer may have had something to send all the while, though less than TCP would take.
+    let share = percent(held_us, time_us);
+    (HELD_BACK_PERCENT <= share).then(|| {
+        format!("for {share} % of its time {sender} was stopped, or too busy to run TCP's end")
+    })
+}
+
+/// What came otherwise than it was sent.
+fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
+    let checked = run.outcome.one_way(direction).tcp_receiver.as_ref()?.checked;
+    let TcpChecked { octets, damaged_octets: damaged, stream, first_octet, last_octet } =
+        checked.filter(|checked| 0 < checked.damaged_octets)?;
+    let (sender, receiver) = hosts(direction);
+    let text = format!(
+        "{damaged} of {octets} octets came to {receiver} as others than {sender} sent, in stream \
+         {} first, from its octet {} to {}: TCP's checksums did not show it, so something between \
+         the two programs rewrites data. Take out what terminates TCP on the way, and test the \
+         memory of both hosts",
+        stream.unwrap_or(0),
+        first_octet.unwrap_or(0),
+        last_octet.unwrap_or(0)
+    );
+    Some((&[Metric::TcpThroughput], Bias::Either, text))
+}
