@@ -6,7 +6,7 @@ use crate::flow::TrialRun;
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::{Load, LoadKind, Plan, Requirements, Trial};
 use crate::stats::confidence::Confidence;
-use crate::units::BitRate;
+use crate::units::{BitRate, Ratio};
 
 /// What every computation here needs to know of the link and of the question.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +34,14 @@ impl Criteria {
     #[must_use]
     pub fn confidence(&self) -> Confidence {
         Confidence::new(self.requirements.confidence.as_fraction()).unwrap_or_default()
+    }
+
+    /// The same question, with bounds that hold at `confidence`.
+    #[must_use]
+    pub fn at(&self, confidence: Confidence) -> Self {
+        let asked = self.requirements.confidence;
+        let confidence = Ratio::from_fraction(confidence.value()).unwrap_or(asked);
+        Self { requirements: Requirements { confidence, ..self.requirements }, ..*self }
     }
 
     /// Whether the UDP load of `trial` is what the link is to carry in `direction`: not as fast as

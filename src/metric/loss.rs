@@ -8,7 +8,7 @@ use crate::stats::confidence::{Bounds, bounds_of_loss};
 use crate::stats::loss_bursts::LossBursts;
 
 /// Packets that were lost on the way, for all that this tester can tell.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Losses {
     /// Packets that the line had to deliver: sent, less those that the receiving host dropped.
     pub offered: u64,
@@ -40,12 +40,37 @@ pub(super) fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) ->
     let one_way = run.outcome.one_way(direction);
     let Some(losses) = losses(run, direction) else { return account_missing(run, one_way) };
     let Some(came) = &one_way.receiver else { return account_missing(run, one_way) };
+    bounded(criteria, losses, &came.losses)
+}
+
+/// The losses of several trials together, as those of one; `None` where none has its accounts.
+#[must_use]
+pub fn pooled_loss(
+    criteria: &Criteria,
+    runs: &[&TrialRun],
+    direction: Direction,
+) -> Option<Measured> {
+    let (mut sum, mut bursts) = (None, LossBursts::default());
+    for run in runs {
+        let Some(of_run) = losses(run, direction) else { continue };
+        bursts.merge(&run.outcome.one_way(direction).receiver.as_ref()?.losses);
+        let before: Losses = sum.unwrap_or_default();
+        sum = Some(Losses {
+            offered: before.offered.saturating_add(of_run.offered),
+            lost: before.lost.saturating_add(of_run.lost),
+            doubtful: before.doubtful.saturating_add(of_run.doubtful),
+        });
+    }
+    Some(bounded(criteria, sum?, &bursts))
+}
+
+fn bounded(criteria: &Criteria, losses: Losses, bursts: &LossBursts) -> Measured {
     let bounds =
-        |periods: &LossBursts| bounds_of_loss(periods, losses.offered, criteria.confidence());
-    let Some(Bounds { low, high }) = bounds(&came.losses) else {
+        |bursts: &LossBursts| bounds_of_loss(bursts, losses.offered, criteria.confidence());
+    let Some(Bounds { low, high }) = bounds(bursts) else {
         return Measured::Missing("no packet was sent".into());
     };
-    let at_best = came.losses.without(losses.doubtful);
+    let at_best = bursts.without(losses.doubtful);
     Measured::Sampled {
         value: Some(float(losses.lost) / float(losses.offered)),
         low: Some(low),

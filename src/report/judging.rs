@@ -6,14 +6,14 @@ use super::record::{
     PlanRecord, Report, RequirementRecord, Scope, SiteRecord,
 };
 use crate::direction::{Direction, PerDirection};
-use crate::flow::{Evidence, TrialRun};
+use crate::flow::TrialRun;
 use crate::framing::IpVersion;
 use crate::metric::{Criteria, Measured, bound, float, required_goodput, unit};
 use crate::plan::{Bound, Link, Plan, Requirements};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
-use crate::verdict::{Finding, Verdict, findings, overall};
+use crate::verdict::{Finding, Verdict, each_finding, findings, overall};
 
 /// What a record is judged by.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +97,9 @@ impl Report {
                 all_findings.extend(found);
                 let caveats = caveats(&criteria, &evidence);
                 caveat_records.extend(caveats.iter().map(|caveat| at.caveat(caveat)));
-                alone.extend(evidence.trials.iter().map(|run| each(&criteria, run)));
+                let found = each_finding(&criteria, &evidence);
+                let runs = evidence.trials.iter().enumerate();
+                alone.extend(runs.map(|(trial, run)| each(&criteria, (trial, run), &found)));
             }
         }
         self.verdict = match overall(&all_findings) {
@@ -138,7 +140,7 @@ impl Report {
     }
 }
 
-/// What follows for one trial and direction, from it alone.
+/// What follows for one trial and direction.
 struct Alone {
     verdict: Option<Verdict>,
     reason: Option<String>,
@@ -154,14 +156,13 @@ impl Alone {
     }
 }
 
-fn each(criteria: &Criteria, run: &TrialRun) -> [Alone; 2] {
-    let evidence = Evidence { path_mtu: None, trials: vec![run.clone()] };
-    let findings = findings(criteria, &evidence);
+/// `findings` are those of all trials.
+fn each(criteria: &Criteria, (trial, run): (usize, &TrialRun), findings: &[Finding]) -> [Alone; 2] {
     Direction::ALL.map(|direction| {
         let tested = run.trial.covers(direction);
         let here = |finding: &&Finding| {
             tested
-                && finding.trial.is_some()
+                && finding.trial == Some(trial)
                 && finding.direction.is_none_or(|judged| judged == direction)
         };
         let worst = findings.iter().filter(here).max_by_key(|finding| finding.verdict);

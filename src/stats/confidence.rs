@@ -28,6 +28,9 @@ const REACH_SHARE: u128 = 10;
 /// More packets than this are never planned for: 2^53, beyond which counts and real numbers part.
 const PACKETS_MAX: u64 = 1 << 53;
 
+/// The least probability of a bound that does not hold: what a ratio can still tell from 0.
+const ALPHA_MIN: f64 = 1e-12;
+
 /// How surely a bound must hold: a probability between 0.5 and 1, both excluded.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Confidence(f64);
@@ -46,6 +49,15 @@ impl Confidence {
     #[must_use]
     pub const fn value(self) -> f64 {
         self.0
+    }
+
+    /// The confidence of which each of `tries` may fail, so that all of them hold with this one
+    /// (Bonferroni): 1 − (1 − c) / `tries`.
+    #[must_use]
+    pub fn over(self, tries: u64) -> Self {
+        // Beyond this, 1 less it would be 1.
+        let alpha = (self.alpha() / real(tries.max(1))).max(ALPHA_MIN);
+        Self(1.0 - alpha)
     }
 
     /// The probability that a bound does not hold: 1 less the value.
@@ -318,6 +330,14 @@ mod tests {
         assert_eq!(Confidence::default(), P95);
         near(P99.alpha(), 0.01, 1e-12);
         near(P99.value() + P99.alpha(), 1.0, 1e-15);
+    }
+
+    #[test]
+    fn a_confidence_is_shared_among_tries() {
+        near(P95.over(40).value(), 0.998_75, 1e-12);
+        assert_eq!(P95.over(1).value(), P95.value());
+        assert_eq!(P95.over(0).value(), P95.value());
+        assert!(P95.over(u64::MAX).value() < 1.0);
     }
 
     #[test]
