@@ -670,7 +670,10 @@ mod tests {
         }
 
         #[test]
-        fn lines_survive_their_text(octets: [u8; 32], comment in "\\PC{0,128}") {
+        fn lines_survive_their_text(
+            octets: [u8; 32],
+            comment in "[\\PC--[\\p{Zl}\\p{Zp}]]{0,128}",
+        ) {
             let line = KeyLine::new(PublicKey { octets }, &comment).unwrap();
             prop_assert_eq!(line.to_string().parse(), Ok(line));
         }
