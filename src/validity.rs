@@ -60,6 +60,7 @@ pub fn caveats(criteria: &Criteria, evidence: &Evidence) -> Vec<Caveat> {
             .flat_map(|direction| of_direction(criteria, trial, run, direction))
             .collect();
         caveats.extend(of_clocks(trial, run));
+        caveats.extend(of_replies(trial, run));
         caveats
     };
     let of_path = evidence.path_mtu.and_then(|path| of_path(criteria, path));
@@ -252,4 +253,46 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
         );
     }
     caveats
+}
+
+/// Probes that the agent did not answer: they are not lost on the link, but fewer round trips stand
+/// for it.
+fn of_replies(trial: usize, run: &TrialRun) -> Option<Caveat> {
+    let received = run.outcome.forward.probes.received?;
+    let withheld = received.saturating_sub(run.outcome.reverse.probes.sent?);
+    let short = received.saturating_mul(SHORT_MAX_PERCENT) < withheld.saturating_mul(100);
+    short.then(|| Caveat {
+        metrics: DELAYS.to_vec(),
+        direction: None,
+        trial: Some(trial),
+        bias: Bias::Either,
+        text: format!(
+            "the agent did not answer {withheld} of {received} probes that arrived: its stack \
+             refused the replies, or all that it sends had reached its limit. Try again when it \
+             serves fewer drivers, or have its operator raise --max-rate"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Outcome;
+    use crate::plan::Trial;
+    use crate::units::Span;
+
+    /// One of 100 is borne: more would leave too little that the link is judged by.
+    #[test]
+    fn probes_that_the_agent_did_not_answer_are_a_caveat() {
+        let caveat = |answered| {
+            let trial = Trial::new(None, Span::from_secs(1)).expect("a trial");
+            let mut outcome = Outcome::default();
+            outcome.forward.probes.received = Some(100);
+            outcome.reverse.probes.sent = answered;
+            of_replies(0, &TrialRun { trial, outcome }).map(|caveat| caveat.text)
+        };
+        assert_eq!([caveat(None), caveat(Some(101)), caveat(Some(99))], [None, None, None]);
+        let text = caveat(Some(98)).expect("two are missing");
+        assert!(text.contains("did not answer 2 of 100 probes that arrived"), "{text}");
+    }
 }

@@ -71,7 +71,7 @@ pub struct ReflectorCounts {
     pub marks: Marks,
     /// Replies that the agent's kernel accepted.
     pub replies: u64,
-    /// Replies that the agent's stack refused.
+    /// Replies that the agent's stack refused, or its meter.
     pub refused: u64,
     /// Handshake datagrams that arrived for those of the trial's streams that never opened: whether
     /// UDP is blocked on the way there, or on the way back.
@@ -79,6 +79,15 @@ pub struct ReflectorCounts {
     /// When the newest replies left: what no later reply carried, or may have carried in vain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,
+}
+
+impl ReflectorCounts {
+    /// Probes that arrived and were not answered, because the agent's stack or its meter refused
+    /// the reply.
+    #[must_use]
+    pub fn withheld(&self) -> u64 {
+        self.refused.min(self.probes.received.saturating_sub(self.replies))
+    }
 }
 
 impl Fact for ReflectorCounts {
@@ -168,6 +177,16 @@ impl From<Offset> for ClockOffset {
 mod tests {
     use super::*;
     use crate::account::claim::tests::{check, refuses_absurd_numbers};
+
+    #[test]
+    fn a_probe_is_withheld_once_whatever_copies_of_it_were_not_answered() {
+        let withheld = |received, replies, refused| {
+            let probes = ReceiverCounts { received, ..ReceiverCounts::default() };
+            ReflectorCounts { probes, replies, refused, ..ReflectorCounts::default() }.withheld()
+        };
+        assert_eq!([withheld(10, 7, 3), withheld(10, 7, 5), withheld(10, 7, 1)], [3, 3, 1]);
+        assert_eq!(withheld(10, 12, 4), 0, "all were answered, and copies too");
+    }
 
     #[test]
     fn an_account_of_probes_is_read_back_whole_and_an_absurd_one_refused() {

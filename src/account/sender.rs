@@ -58,8 +58,8 @@ pub struct SenderCounts {
     pub paused: u64,
     /// Packets never sent because the sending host was too slow.
     pub skipped: u64,
-    /// Of the refused and the skipped: packets that the agent's meter stopped, as all that the agent
-    /// sends together reached its `--max-rate`; absent if none.
+    /// Of the refused and the skipped: packets that the agent's meter stopped, as all that the
+    /// agent sends together reached its `--max-rate`; absent if none.
     #[serde(skip_serializing_if = "is_none")]
     pub metered: u64,
     /// Packets sent that were due in the steady part of the trial (without 200 ms at each end).

@@ -427,7 +427,7 @@ impl Loop {
                     self.session.restore(now, record, age);
                 }
                 Err(error) => {
-                    tracing::warn!(name = plain(&name), %error, "a record in --state is left alone")
+                    tracing::warn!(name = plain(&name), %error, "a record in --state is left alone");
                 }
             }
         }

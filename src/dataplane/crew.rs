@@ -53,7 +53,7 @@ impl Pool {
     /// One for `max` streams at once.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
-        Self::starting(max, |name, job| spawn(name, job))
+        Self::starting(max, spawn)
     }
 
     fn starting(max: usize, start: Start) -> Arc<Self> {

@@ -418,8 +418,8 @@ impl Server {
     /// A handshake of a run that is not known here, which may be meant for another agent, is worth
     /// a line.
     fn note_unknown(&self, peer: SocketAddr, octets: &[u8]) {
-        let claimed = Signal::claimed(octets);
-        if claimed.is_ok_and(|(_, token)| !self.reflector.knows(token)) {
+        let claimed = Signal::claimed(octets).ok().filter(|_| Signal::claims_hello(octets));
+        if claimed.is_some_and(|(_, token)| !self.reflector.knows(token)) {
             stranger("a handshake over UDP of a run that is not known here", peer);
         }
     }

@@ -195,7 +195,6 @@ mod tests {
 
     /// Frames of 1000 octets: what many threads take together is no more than the limit.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the test starts threads")]
     fn threads_that_share_it_send_no_more_than_its_limit() {
         let toll = toll();
         let passed = AtomicU64::new(0);

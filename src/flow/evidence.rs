@@ -51,7 +51,9 @@ impl TrialRun {
             count_timestamps(&mut round_trip.timestamping, exchange, &reply);
         }
         let unanswered = usable().count() - returned().count();
-        round_trip.delays.record_lost(unanswered as u64);
+        // What the agent's own limit kept it from answering is not lost on the link.
+        let withheld = reflected.as_ref().map_or(0, ReflectorCounts::withheld);
+        round_trip.delays.record_lost((unanswered as u64).saturating_sub(withheld));
         round_trip.late_probes = (exchanges.len() - usable().count()) as u64;
         round_trip.clock_offset = returned()
             .filter_map(|(exchange, reply)| offset_of(exchange, &reply))

@@ -115,8 +115,8 @@ impl Window {
         self.marked[word] = self.marked[word] & !bit | marked;
     }
 
-    /// How many of `sequences` have not come in time, of those that the window still knows. It looks
-    /// at no more words than the window has, however many numbers are asked for.
+    /// How many of `sequences` have not come in time, of those that the window still knows. It
+    /// looks at no more words than the window has, however many numbers are asked for.
     pub(super) fn count_not_received(&self, sequences: Sequences) -> u64 {
         let (mut from, end) = (sequences.start.max(self.base), sequences.end);
         let mut missing = end.saturating_sub(from.max(self.next));

@@ -179,7 +179,8 @@ pub struct Request {
 /// The load that a driver asks for.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LoadRequest {
-    /// Bits per second at L2, in one direction.
+    /// Bits per second of Ethernet frames (L2) in one direction: load, probes, answers and
+    /// acknowledgements, with their headers.
     pub rate_bit_s: u64,
     /// Of all load together.
     pub duration_ns: u64,

@@ -138,6 +138,12 @@ impl Signal {
         Ok((be32(&octets[field::STREAM]), Token(be(&octets[field::TOKEN]))))
     }
 
+    /// Whether `datagram` says that it begins a handshake; whose it is, nobody has checked.
+    #[must_use]
+    pub fn claims_hello(datagram: &[u8]) -> bool {
+        whole(datagram).is_ok_and(|octets| octets[field::KIND] == Say::Hello.parts().0)
+    }
+
     /// Reads a signal, which may be anyone's; octets behind it are ignored.
     ///
     /// # Errors
