@@ -1,14 +1,16 @@
 //! The agent's executable: arguments in, exit code out.
 
-use linkqual::cli::{Answered, typed};
-use linkqual::io::{files::say, log};
+use linkqual::cli::typed;
+use linkqual::io::files::{check_stdout, say};
+use linkqual::io::log;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     log::start("info");
     match typed() {
         Ok(args) => linkqual::agent::main(&args),
-        Err(Answered { code, lost }) => {
+        Err(answered) => {
+            let (code, lost) = answered.end(check_stdout().map_err(|lost| lost.to_string()));
             lost.iter().for_each(|why| say(&format!("error: {why}")));
             ExitCode::from(code)
         }

@@ -1,7 +1,8 @@
 //! The driver's executable: arguments in, exit code out.
 
-use linkqual::cli::{Answered, DriverArgs, DriverCommand, typed};
-use linkqual::io::{files::say, log};
+use linkqual::cli::{DriverArgs, DriverCommand, typed};
+use linkqual::io::files::{check_stdout, say};
+use linkqual::io::log;
 use linkqual::{demo, driver};
 use std::process::ExitCode;
 
@@ -9,7 +10,8 @@ fn main() -> ExitCode {
     log::start("warn");
     let args: DriverArgs = match typed() {
         Ok(args) => args,
-        Err(Answered { code, lost }) => {
+        Err(answered) => {
+            let (code, lost) = answered.end(check_stdout().map_err(|lost| lost.to_string()));
             lost.iter().for_each(|why| say(&format!("error: {why}")));
             return ExitCode::from(code);
         }

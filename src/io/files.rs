@@ -2,6 +2,7 @@
 
 pub use super::bad_output::BadOutput;
 
+use super::sys::closed;
 use rand::{TryRng as _, rngs};
 use sha2::{Digest as _, Sha256};
 use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
@@ -321,8 +322,18 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), BadOutput> {
 ///
 /// Where it is full, or whoever read it has gone: nobody heard the result.
 pub fn print(text: &str) -> Result<(), BadOutput> {
+    check_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(BadOutput::Stdout)
+}
+
+/// Whether there is a standard output at all.
+///
+/// # Errors
+///
+/// Where it was closed when the program began.
+pub fn check_stdout() -> Result<(), BadOutput> {
+    closed::check_stdout().map_err(BadOutput::Stdout)
 }
 
 /// Writes talk to the standard error.

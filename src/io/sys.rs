@@ -1,6 +1,7 @@
 //! System calls that no safe crate wraps as we need them: the crate's only `unsafe`.
 #![expect(unsafe_code, reason = "system calls take raw pointers; each block says why it is sound")]
 
+pub(super) mod closed;
 pub(super) mod names;
 
 use crate::account::TcpInfo;

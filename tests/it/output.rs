@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+const DRIVER: &str = env!("CARGO_BIN_EXE_linkqual");
 const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
 const SOUND: &str = include_str!("golden/v3/sound.json");
 
@@ -35,6 +36,22 @@ fn lost(command: &mut Command) -> String {
         assert!(said.contains(&told) && !said.contains("panicked"), "{command:?}: {said}");
     }
     said
+}
+
+/// The standard library opens `/dev/null` in the place of an output that is closed.
+#[test]
+fn an_output_that_is_closed_from_the_start_is_told() {
+    let commands =
+        [[DRIVER, "plan init"], [DRIVER, "--help"], [DRIVER, "check --help"], [AGENT, "--version"]];
+    for [program, args] in commands {
+        let script = format!("exec {program} {args} >&-");
+        let ended = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(5), "{script}: {said}");
+        assert!(said.contains("standard output: Bad file descriptor"), "{script}: {said}");
+    }
+    let wrong = Command::new("sh").args(["-c", &format!("exec {DRIVER} sing >&-")]).status();
+    assert_eq!(wrong.unwrap().code(), Some(2), "nothing was to go there");
 }
 
 fn plan(keys: &Keys) -> std::path::PathBuf {
