@@ -2,7 +2,7 @@
 //! nftables.
 
 use super::text::spoken;
-use super::{Forecast, Site};
+use super::{Forecast, Site, Step};
 use crate::account::plain;
 use crate::direction::Direction;
 use crate::method::trials::TRIAL_OVERHEAD;
@@ -142,12 +142,24 @@ fn udp(link: &Link, site: &Site) -> Vec<String> {
             "probes and UDP load: up to {flows} flows at once, each trial with ports of its own"
         ),
         format!(
-            "opened by this host; state must outlast {} at the start, and then speaks ten times a \
-             second or more, both ways",
-            spoken(UDP_IDLE)
+            "opened by this host; state must outlast {} at the start, and {} without a packet after \
+             that",
+            spoken(UDP_IDLE),
+            spoken(longest_gap(site))
         ),
         volume(link, site, false),
     ]
+}
+
+/// The longest time between two packets of a UDP flow in either direction: the probes', or the
+/// heartbeats that the streams of a direction send in turn.
+fn longest_gap(site: &Site) -> Span {
+    let of_trial = |step: &Step| {
+        let heartbeats =
+            step.trial.load().map(|load| step.trial.beside().heartbeats.due(load.streams().into()));
+        step.trial.probe_rate().due(1).max(heartbeats.unwrap_or_default())
+    };
+    site.steps.iter().map(of_trial).max().unwrap_or_default()
 }
 
 fn tcp(link: &Link, site: &Site) -> Vec<String> {
