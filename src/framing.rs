@@ -197,7 +197,7 @@ impl Framing {
     /// The packet rate at which datagrams of `payload` octets carry `rate` at `layer`.
     #[must_use]
     pub fn packet_rate(self, rate: BitRate, layer: Layer, payload: u32) -> PacketRate {
-        rate.packet_rate(self.octets_at(layer, payload))
+        PacketRate::carrying(rate, self.octets_at(layer, payload))
     }
 
     /// What `packets` datagrams of `payload` octets over `span` are as a rate at `layer`.

@@ -54,16 +54,6 @@ impl BitRate {
         Self::new(u64::try_from(bits.checked_div(u128::from(whole))?).ok()?)
     }
 
-    /// The packet rate at which packets of `octets` octets, never zero, carry this rate: exact. Of
-    /// a rate that no link has, the fastest packet rate.
-    #[must_use]
-    pub const fn packet_rate(self, octets: u32) -> PacketRate {
-        match PacketRate::of(self.bits_per_second, 8 * octets as u64) {
-            Some(rate) => rate,
-            None => PacketRate::MAX,
-        }
-    }
-
     /// The octets that this rate carries in `span`, rounded down.
     #[must_use]
     pub fn octets_in(self, span: Span) -> ByteCount {

@@ -142,8 +142,8 @@ fn udp(link: &Link, site: &Site) -> Vec<String> {
             "probes and UDP load: up to {flows} flows at once, each trial with ports of its own"
         ),
         format!(
-            "opened by this host; state must outlast {} at the start, and {} without a packet after \
-             that",
+            "opened by this host; state must outlast {} at the start, and {} without a packet \
+             after that",
             spoken(UDP_IDLE),
             spoken(longest_gap(site))
         ),

@@ -7,6 +7,7 @@
 pub mod file;
 
 mod asked;
+mod beside;
 mod bounds;
 mod dscp;
 mod link;
@@ -14,6 +15,7 @@ mod requirement;
 mod shares;
 mod trial;
 
+pub use beside::{Beside, KnownRate};
 pub use bounds::{
     BURST_OCTETS, DURATION_MAX, DURATION_MIN, HEARTBEATS, HEARTBEATS_NARROW, MTU_MAX, MTU_MIN,
     OutOfBounds, PACKET_RATE_MAX, PACKET_RATE_MIN, PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND,
@@ -28,7 +30,6 @@ pub use requirement::{
     Bound, Metric, OneWay, Requirement, Requirements, RoundTrip, TCP_PACE_SPARE_PERCENT,
     tcp_paced_at_least,
 };
-pub use shares::{Beside, KnownRate};
 pub use trial::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
 
 use crate::units::{BitRate, Span};

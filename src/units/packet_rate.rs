@@ -47,6 +47,16 @@ impl PacketRate {
         Some(Self { packets, seconds })
     }
 
+    /// The rate at which packets of `octets` octets, never zero, carry `rate`: exact. Of a rate
+    /// that no link has, the fastest packet rate.
+    #[must_use]
+    pub const fn carrying(rate: BitRate, octets: u32) -> Self {
+        match Self::of(rate.bits_per_second(), 8 * octets as u64) {
+            Some(rate) => rate,
+            None => Self::MAX,
+        }
+    }
+
     /// The packets of the fraction, in lowest terms; never zero.
     #[must_use]
     pub const fn packets(self) -> u64 {
@@ -176,7 +186,7 @@ mod tests {
     #[test]
     fn a_bit_rate_is_carried_exactly_however_few_its_packets_are() {
         let narrow: BitRate = "64 kbit/s".parse().expect("a rate");
-        let packets = narrow.packet_rate(1_518);
+        let packets = PacketRate::carrying(narrow, 1_518);
         assert_eq!((packets.packets(), packets.seconds()), (4_000, 759));
         assert_eq!(packets.to_string(), "5.27");
         assert_eq!(packets.bit_rate(1_518), Some(narrow));
@@ -222,7 +232,7 @@ mod tests {
         /// The sum of equal shares is the whole, so that streams never exceed their load's rate.
         #[test]
         fn shares_add_up_to_the_whole(bits in 1..1_000_000_000_000_u64, streams in 1..64_u32) {
-            let whole = BitRate::new(bits).expect("above zero").packet_rate(1_518);
+            let whole = PacketRate::carrying(BitRate::new(bits).expect("above zero"), 1_518);
             let share = whole.share(streams).expect("a share");
             let sum = PacketRate::of(share.packets() * u64::from(streams), share.seconds());
             prop_assert_eq!(sum, Some(whole));
