@@ -8,9 +8,9 @@ use linkqual::stats::confidence::{Confidence, loss_bounds, quantile_ranks};
 use linkqual::stats::delays::Delays;
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::Token;
-use linkqual::wire::load::{HEADER_LEN, Header};
+use linkqual::wire::load::Header;
 use linkqual::wire::probe::{self, Probe};
-use linkqual::wire::seal::Sealer;
+use linkqual::wire::seal::{Sealer, Tagger};
 use linkqual::wire::signal::{Say, Signal};
 use std::hint::black_box;
 
@@ -37,17 +37,22 @@ fn endless() -> Stream {
     }
 }
 
+fn arrived(sequence: u64, due_ns: u64) -> Arrived {
+    Arrived { sequence, due_ns, sent_ns: due_ns + 50, octets: 1_472, ..Arrived::default() }
+}
+
 fn wire(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("wire");
     let sealer = Sealer::new(&[0xa5; 32]);
     let header = Header { stream: 1, token: Token(7), sequence: 9, due_ns: 9_000, lateness_ns: 50 };
-    let mut datagram = [0xa5; HEADER_LEN];
-    group.bench_function("load header, emit", |bencher| {
-        bencher.iter(|| black_box(&header).emit(black_box(&mut datagram)));
+    let tagger = Tagger::of(&[0xa5; 32], Direction::Forward);
+    let mut datagram = [0xa5; 1_472];
+    group.bench_function("load header, emit and tag", |bencher| {
+        bencher.iter(|| black_box(&header).emit(black_box(&mut datagram), &tagger));
     });
-    header.emit(&mut datagram);
-    group.bench_function("load header, parse", |bencher| {
-        bencher.iter(|| Header::parse(black_box(&datagram)));
+    header.emit(&mut datagram, &tagger);
+    group.bench_function("load header, parse and check its tag", |bencher| {
+        bencher.iter(|| Header::parse(black_box(&datagram), 1_472, &tagger));
     });
     let probe = Probe { sequence: 9, sent_ns: START_NS, token: Token(7) };
     let mut datagram = [0xa5; probe::LEN_MIN];
@@ -58,8 +63,8 @@ fn wire(criterion: &mut Criterion) {
     group.bench_function("probe, parse and check its seal", |bencher| {
         bencher.iter(|| Probe::parse(black_box(&datagram), &sealer));
     });
-    let say = Say::Heartbeat { received: 8, next: 9 };
-    let signal = Signal { stream: 1, token: Token(7), say };
+    let say = Say::Heartbeat { received: 8, next: 9, echo: 1 };
+    let signal = Signal { stream: 1, token: Token(7), counter: 3, say };
     group.bench_function("signal, emit and seal", |bencher| {
         bencher.iter(|| black_box(&signal).emit(&sealer));
     });
@@ -87,7 +92,7 @@ fn counts(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let sequence = order(place);
                 let due_ns = sequence * 1_000;
-                let packet = Arrived { sequence, due_ns, sent_ns: due_ns + 50, octets: 1_472 };
+                let packet = arrived(sequence, due_ns);
                 let at = opened.after_nanos(place * 1_000);
                 place += 1;
                 receiver.on_arrival(at, black_box(&packet), 0)
@@ -98,7 +103,7 @@ fn counts(criterion: &mut Criterion) {
     group.bench_function("a copy", |bencher| {
         let opened = Stamp::<Agent>::from_nanos(START_NS);
         let mut receiver = Receiver::new(endless(), opened);
-        let packet = Arrived { sequence: 0, due_ns: 0, sent_ns: 50, octets: 1_472 };
+        let packet = arrived(0, 0);
         assert_eq!(receiver.on_arrival(opened, &packet, 0), Arrival::InOrder);
         bencher.iter(|| receiver.on_arrival(opened, black_box(&packet), 0));
     });
@@ -114,7 +119,7 @@ fn pace(criterion: &mut Criterion) {
         bencher.iter(|| {
             let now = start.after_nanos(slot * 1_000);
             if slot % HEARD_EVERY == 0 {
-                sender.on_heard(now);
+                sender.on_heard(now, u64::MAX, 0);
             }
             let next = sender.poll(black_box(now));
             assert!(matches!(next, Next::Send(_)), "slot {slot} is due: {next:?}");
@@ -122,17 +127,18 @@ fn pace(criterion: &mut Criterion) {
             slot += 1;
         });
     });
-    group.bench_function("a train of 44 on time, poll, headers and on_sent", |bencher| {
+    group.bench_function("a train of 44 on time, poll, headers, tags and on_sent", |bencher| {
         let mut sender = Sender::new(Stream { train: 44, ..endless() }, start);
-        let mut datagram = [0xa5; HEADER_LEN];
+        let tagger = Tagger::of(&[0xa5; 32], Direction::Forward);
+        let mut datagram = [0xa5; 1_472];
         let mut slot = 44;
         bencher.iter(|| {
             let now = start.after_nanos(slot * 1_000);
-            sender.on_heard(now);
+            sender.on_heard(now, u64::MAX, 0);
             let Next::Send(Outgoing::Load(train)) = sender.poll(black_box(now)) else {
                 unreachable!("slot {slot} is due");
             };
-            train.headers().for_each(|header| header.emit(black_box(&mut datagram)));
+            train.headers().for_each(|header| header.emit(black_box(&mut datagram), &tagger));
             sender.on_sent(now, train.packets(), true);
             slot += 44;
         });

@@ -73,7 +73,9 @@ pub struct Turns {
 }
 
 impl Turns {
-    fn new(rate: PacketRate, slot: u64) -> Self {
+    /// From `slot` on, at `rate`.
+    #[must_use]
+    pub fn new(rate: PacketRate, slot: u64) -> Self {
         Self {
             due_ns: rate.due(slot).nanos(),
             remainder: rate.due_remainder(slot),

@@ -3,9 +3,9 @@
 
 mod tcp;
 
-use crate::account::{PathMtu, ReceiverCounts, Status};
+use crate::account::{Moved, PathMtu, ReceiverCounts, Status};
 use crate::direction::Direction;
-use crate::flow::{Evidence, TrialRun};
+use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
 use crate::metric::{Criteria, losses};
 use crate::plan::Metric;
 
@@ -61,6 +61,7 @@ pub fn caveats(criteria: &Criteria, evidence: &Evidence) -> Vec<Caveat> {
             .collect();
         caveats.extend(of_clocks(trial, run));
         caveats.extend(of_replies(trial, run));
+        caveats.extend(of_moves(trial, run));
         caveats
     };
     let of_path = evidence.path_mtu.and_then(|path| of_path(criteria, path));
@@ -164,6 +165,7 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     }
     concerns.extend(of_losses(run, direction, came));
     concerns.extend(of_disagreement(run, direction, came));
+    concerns.extend(of_schedule(run, direction, came));
     concerns
 }
 
@@ -191,24 +193,70 @@ fn of_losses(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Opt
 /// Where what the sender counts is not what the receiver accounts for.
 fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
     let (sender, receiver) = hosts(direction);
-    let accounted = came.received + came.late + came.lost() + came.host_dropped;
+    let accounted = came.accounted();
     let sent =
         run.outcome.one_way(direction).sender.as_ref().filter(|sent| match run.outcome.status {
             Status::Ok => sent.sent != accounted,
             // What was under way when it was cut short is in nobody's account.
-            _ => sent.sent < came.received + came.late,
+            _ => sent.sent < came.received + came.late + came.corrupted,
         })?;
     let text = format!(
-        "the ends disagree: {sender} sent {} packets; {} came, {} of them late, {} were lost, \
-         and {receiver} dropped {}",
+        "the ends disagree: {sender} sent {} packets; {} came, {} of them late and {} altered, {} \
+         were lost, and {receiver} dropped {}",
         sent.sent,
-        came.received + came.late,
+        came.received + came.late + came.corrupted,
         came.late,
+        came.corrupted,
         came.lost(),
         came.host_dropped
     );
     Some((&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text))
 }
+
+/// Where packets name due times that leave more slots out than their sender says it never sent.
+fn of_schedule(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
+    let sent = run.outcome.one_way(direction).sender.as_ref()?;
+    let never_sent = sent.refused + sent.unreachable + sent.paused + sent.skipped;
+    if came.slots_passed <= never_sent {
+        return None;
+    }
+    let (sender, receiver) = hosts(direction);
+    let text = format!(
+        "the ends disagree: by the due times of the packets that {receiver} received, {} were \
+         never sent; {sender} reports {never_sent}",
+        came.slots_passed
+    );
+    Some((&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text))
+}
+
+/// Streams that came to the agent from another address than before.
+fn of_moves(trial: usize, run: &TrialRun) -> Vec<Caveat> {
+    let caveat = |moved: &Moved| {
+        let is_probes = moved.stream == PROBE_STREAM;
+        let carried = streams_of(&run.trial).into_iter().find(|it| it.number == moved.stream);
+        let direction = carried.filter(|_| !is_probes).map(|it| it.direction);
+        let what = match moved.stream {
+            PROBE_STREAM => "the probes".to_owned(),
+            number => format!("stream {number}"),
+        };
+        let Moved { from, to, .. } = moved;
+        Caveat {
+            metrics: if is_probes { [DELAYS, FLOWS].concat() } else { FLOWS.to_vec() },
+            direction,
+            trial: Some(trial),
+            bias: Bias::Either,
+            text: format!(
+                "{what} came to the agent from {from}, and then from {to}: a NAT on the path \
+                 forgot the flow. What was lost until the agent followed may be its doing. Raise \
+                 its timeout for UDP, or run again"
+            ),
+        }
+    };
+    run.outcome.moves.iter().map(caveat).collect()
+}
+
+/// What a flow that is interrupted takes from.
+const FLOWS: &[Metric] = &[Metric::Throughput, Metric::Loss, Metric::Outage];
 
 /// What probes tell.
 const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter];

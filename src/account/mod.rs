@@ -11,6 +11,7 @@
 mod asked;
 mod claim;
 mod host;
+mod moved;
 mod outcome;
 mod probes;
 mod receiver;
@@ -27,6 +28,7 @@ pub use asked::{AskedRate, AskedTcp, AskedTrial, AskedUdp};
 pub(crate) use claim::bounded;
 pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, TEXT_MAX, read, read_back};
 pub use host::{HostCounts, HostFacts};
+pub use moved::{MOVED_MAX, Moved};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
 pub use probes::{ClockOffset, FollowUp, Marks, ProbeCounts, ReflectorCounts, Timestamping};
 pub use receiver::{LOSS_BURSTS_MAX, LossBurst, LossBurstList, ReceiverCounts, StreamReceived};

@@ -1,8 +1,8 @@
 //! What happened in a trial, as both ends together know it.
 
 use super::{
-    ClockOffset, Fact, HostCounts, Invalid, ProbeCounts, ReceiverCounts, SenderCounts, Silences,
-    TcpReceiverCounts, TcpSenderCounts, ThroughputEvidence, Timestamping,
+    ClockOffset, Fact, HostCounts, Invalid, Moved, ProbeCounts, ReceiverCounts, SenderCounts,
+    Silences, TcpReceiverCounts, TcpSenderCounts, ThroughputEvidence, Timestamping,
 };
 use crate::direction::Direction;
 use crate::stats::delays::Delays;
@@ -103,6 +103,10 @@ pub struct Outcome {
     /// Drops, errors and clock steps of the agent's host; null if it did not report them, or not
     /// validly.
     pub agent_host: Option<HostCounts>,
+    /// Streams that came to the agent from another address than before, in the order of their
+    /// moves: a NAT on the path had forgotten them. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Moved>,
 }
 
 impl Outcome {
@@ -178,6 +182,7 @@ impl Fact for Outcome {
         self.forward.check()?;
         self.reverse.check()?;
         self.round_trip.timestamping.check()?;
+        self.moves.check()?;
         self.driver_host.iter().chain(&self.agent_host).try_for_each(Fact::check)
     }
 }

@@ -29,8 +29,19 @@ pub struct ReceiverCounts {
     pub host_dropped: u64,
     /// Of the lost packets: those that the receiving host may have dropped.
     pub unattributed: u64,
+    /// Packets received in time with another payload than was sent, under a right checksum: neither
+    /// received nor lost. Verdicts count their share of the compared packets as lost.
+    pub corrupted: u64,
+    /// Of the received and corrupted packets: those whose payload was compared with what was sent.
+    pub compared: u64,
+    /// Datagrams of the stream whose header was damaged or forged, or whose length was wrong: no
+    /// packets, so that the packets that they were count as lost.
+    pub malformed: u64,
     /// Packets received that were outside what the agent had granted.
     pub rejected: u64,
+    /// Packets that were never sent, by the due times of those that arrived: slots of the schedule
+    /// that were passed over before the last. No more than the sender reports.
+    pub slots_passed: u64,
     /// Received packets that were due in the steady part of the trial (without 200 ms at each end).
     pub steady: u64,
     /// Received packets that arrived in the steady part, counted from the first arrival.
@@ -80,6 +91,8 @@ pub struct StreamReceived {
     pub reordered: u64,
     /// Packets that the receiving host dropped.
     pub host_dropped: u64,
+    /// Packets received in time with another payload than was sent.
+    pub corrupted: u64,
 }
 
 /// A run of consecutive losses of one stream, late packets included (RFC 3357).
@@ -159,13 +172,23 @@ impl ReceiverCounts {
         self.losses.lost().saturating_sub(self.late)
     }
 
-    /// Attributes `corrupted` packets to the link that this host dropped because their checksum
+    /// All packets that are accounted for: with the sender's account, what it sent.
+    #[must_use]
+    pub const fn accounted(&self) -> u64 {
+        self.received
+            .saturating_add(self.late)
+            .saturating_add(self.lost())
+            .saturating_add(self.corrupted)
+            .saturating_add(self.host_dropped)
+    }
+
+    /// Attributes `damaged` packets to the link that this host dropped because their checksum
     /// was wrong: the link delivered them damaged, and so did not deliver them.
-    pub fn blame_link_for(&mut self, corrupted: u64) {
-        let corrupted = corrupted.min(self.host_dropped);
-        self.host_dropped -= corrupted;
+    pub fn blame_link_for(&mut self, damaged: u64) {
+        let damaged = damaged.min(self.host_dropped);
+        self.host_dropped -= damaged;
         // Where they stood is not known; apart from each other they prove the least burstiness.
-        self.losses.add_scattered(corrupted);
+        self.losses.add_scattered(damaged);
     }
 
     /// Adds another stream of the same direction. Associative and commutative.
@@ -177,7 +200,11 @@ impl ReceiverCounts {
         self.reordered_by_max = self.reordered_by_max.max(other.reordered_by_max);
         self.host_dropped += other.host_dropped;
         self.unattributed += other.unattributed;
+        self.corrupted += other.corrupted;
+        self.compared += other.compared;
+        self.malformed += other.malformed;
         self.rejected += other.rejected;
+        self.slots_passed += other.slots_passed;
         self.steady += other.steady;
         self.steady_on_time += other.steady_on_time;
         self.octets += other.octets;
@@ -196,7 +223,7 @@ impl ReceiverCounts {
     /// The same account as that of the stream `number` alone.
     #[must_use]
     pub fn of_stream(mut self, number: u32) -> Self {
-        let Self { received, late, duplicate, reordered, host_dropped, .. } = self;
+        let Self { received, late, duplicate, reordered, host_dropped, corrupted, .. } = self;
         let lost = self.lost();
         let share = StreamReceived {
             stream: number,
@@ -206,6 +233,7 @@ impl ReceiverCounts {
             duplicate,
             reordered,
             host_dropped,
+            corrupted,
         };
         self.streams = vec![share];
         self
@@ -222,6 +250,9 @@ impl Fact for ReceiverCounts {
         Invalid::unless(within, "loss bursts of more packets than were lost")?;
         let part = self.steady.max(self.steady_on_time).max(self.reordered);
         Invalid::unless(part <= self.received, "more packets of one kind than were received")?;
+        let compared = total([self.received, self.corrupted]);
+        let holds = self.corrupted <= self.compared && self.compared <= compared;
+        Invalid::unless(holds, "more packets corrupted than compared, or compared than arrived")?;
         // Records that were converted from format 2 may have no series.
         let in_seconds = self.per_second.total();
         let adds_up = self.per_second == Series::default() || in_seconds == self.received;
@@ -251,6 +282,10 @@ mod tests {
             late: 1,
             steady: 5,
             steady_on_time: 4,
+            corrupted: 2,
+            compared: 7,
+            malformed: 1,
+            slots_passed: 3,
             reordered: 3,
             per_second: Series::from_seconds(vec![2, 3]),
             jitter_rfc3550_ns: Some(1.5),
@@ -277,6 +312,9 @@ mod tests {
         check(&ReceiverCounts { received: 6, ..received() }, false);
         check(&ReceiverCounts { losses: LossBursts::default(), ..received() }, false);
         check(&ReceiverCounts { jitter_rfc3550_ns: Some(-1.0), ..received() }, false);
+        check(&ReceiverCounts { corrupted: 8, ..received() }, false);
+        check(&ReceiverCounts { compared: 8, ..received() }, false);
+        check(&ReceiverCounts { compared: 1, ..received() }, false);
         check(&ReceiverCounts { steady: 6, ..received() }, false);
         check(&ReceiverCounts { steady_on_time: 6, ..received() }, false);
         check(&ReceiverCounts { reordered: 6, ..received() }, false);

@@ -6,7 +6,8 @@ use super::meter::{Meter, Toll};
 use super::tcp;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use crate::account::{
-    Excess, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts, TcpSenderCounts,
+    Excess, Moved, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts,
+    TcpSenderCounts,
 };
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
@@ -21,7 +22,7 @@ use crate::io::tcp::Bulk;
 use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent, Socket, Stray};
 use crate::wire::data::{DataHello, HELLO_LEN};
-use crate::wire::seal::{KEY_LEN, Sealer};
+use crate::wire::seal::{KEY_LEN, Seals};
 use crate::wire::signal::Signal;
 use crate::wire::{Malformed, StreamNumber, Token};
 use std::collections::{BTreeMap, VecDeque};
@@ -110,11 +111,17 @@ impl Port {
         if socket.is_stamped_by_card() {
             reflector.on_card();
         }
-        let pending = BTreeMap::new();
-        let (probes, stopping) = (BTreeMap::new(), VecDeque::new());
-        let own = Arc::clone(&meter);
-        let mut server =
-            Server { socket, local, egress, reflector, pending, probes, stopping, meter: own };
+        let mut server = Server {
+            socket,
+            local,
+            egress,
+            reflector,
+            pending: BTreeMap::new(),
+            open: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            stopping: VecDeque::new(),
+            meter: Arc::clone(&meter),
+        };
         spawn("port".into(), move || server.run(&receiver))?;
         Ok(Self { commands, local, meter })
     }
@@ -194,11 +201,11 @@ impl FarTrial {
     pub fn dialled(&mut self, bulk: Bulk, hello: &[u8; HELLO_LEN]) -> Result<(), Stranger> {
         let claimed = DataHello::claimed(hello)?;
         let (stream, key) = self.awaited.get(&claimed.stream).ok_or(Stranger::Unexpected)?;
-        let (stream, sealer) = (*stream, Sealer::new(key));
-        if DataHello::parse(hello, &sealer)?.token != stream.token {
+        let (stream, seals) = (*stream, Seals::of(key, Direction::Reverse));
+        if DataHello::parse(hello, &seals.received)?.token != stream.token {
             return Err(Stranger::Unexpected);
         }
-        tcp::accept(&bulk, &stream, hello, &sealer)?;
+        tcp::accept(&bulk, &stream, hello, &seals)?;
         let (control, gauge) = (Arc::clone(&self.control), Arc::clone(&self.gauge));
         let tell = Arc::clone(&self.tell);
         let carries = move || tell(tcp::carry(&bulk, &stream, &control, &gauge));
@@ -277,6 +284,8 @@ struct Server {
     reflector: Reflector,
     /// Load streams that are not open yet.
     pending: BTreeMap<Token, Pending>,
+    /// The trials whose load streams are open, to be told where those move to.
+    open: BTreeMap<Token, Known>,
     /// The trials whose probes it answers, and how often the wall clock had been set before.
     probes: BTreeMap<Token, (Known, u64)>,
     /// Probes that are over, and until when the driver's count of them is waited for.
@@ -322,7 +331,7 @@ impl Server {
         match command {
             Command::Expect(streams, known) => {
                 for (stream, key) in streams {
-                    self.reflector.expect(stream, Sealer::new(&key), clock::now());
+                    self.reflector.expect(stream, &key, clock::now());
                     if stream.number == PROBE_STREAM {
                         let by_card = self.socket.is_stamped_by_card();
                         known.gauge.note_card(by_card);
@@ -370,6 +379,7 @@ impl Server {
     fn forget(&mut self, token: Token) {
         let hellos = self.reflector.unopened_hellos(token);
         self.reflector.forget(token, End::Abandoned { listened_until: clock::now() }, 0);
+        self.open.remove(&token);
         let Some(Pending { stream, known, .. }) = self.pending.remove(&token) else { return };
         known.gauge.unopened_hellos.fetch_add(hellos, Relaxed);
         (known.tell)(match stream.direction {
@@ -384,6 +394,7 @@ impl Server {
         let octets = &buffer[..received.len];
         let incoming = Incoming { at, by_kernel, peer, local, drops, mark, octets };
         let response = self.reflector.handle(&incoming);
+        self.tell_moves();
         let toll = Toll::new(Arc::clone(&self.meter), Frames::of(peer.ip()));
         match response {
             Response::Ignore => self.note_unknown(peer, octets),
@@ -393,7 +404,7 @@ impl Server {
             // It is said again.
             Response::Signal(_) => {}
             Response::Reply(reply) if !toll.answer::<Agent>(clock::now(), received.len) => {
-                self.reflector.on_refused(reply.token);
+                self.reflector.on_refused(&reply);
             }
             Response::Reply(reply) => {
                 self.read_departures();
@@ -401,14 +412,16 @@ impl Server {
                 if !self.reflector.emit(&reply, clock::now(), datagram) {
                     return;
                 }
-                if let Some((known, _)) = self.probes.get(&reply.token) {
+                if let Some((known, _)) = self.probes.get(&reply.token)
+                    && !reply.answers_copy
+                {
                     known.gauge.hear(at);
                 }
                 let mark = self.reflector.mark(reply.token);
                 let label = Label { token: reply.token, sequence: reply.sequence };
                 match self.socket.send_labelled_to(datagram, peer, local, mark, label) {
-                    Ok(Sent::Accepted) => self.reflector.on_replied(reply.token),
-                    _ => self.reflector.on_refused(reply.token),
+                    Ok(Sent::Accepted) => self.reflector.on_replied(&reply),
+                    _ => self.reflector.on_refused(&reply),
                 }
             }
             Response::Open(opened) => self.open(&opened),
@@ -435,6 +448,18 @@ impl Server {
         }
     }
 
+    /// Streams whose driver is somewhere else now: their threads follow.
+    fn tell_moves(&mut self) {
+        while let Some((token, moved)) = self.reflector.take_moved() {
+            let probes = self.probes.get(&token).map(|(known, _)| known);
+            let Some(known) = self.open.get(&token).or(probes) else { continue };
+            let (from, to) = (canonical(moved.from), canonical(moved.to));
+            tracing::info!(stream = moved.stream, %from, %to, "a stream moved");
+            known.control.move_stream(moved.stream, to);
+            (known.tell)(Event::Moved(Moved { from, to, ..moved }));
+        }
+    }
+
     /// Gives a stream a socket of its own, which says that it is accepted.
     fn open(&mut self, opened: &Opened) {
         let Some(pending) = self.pending.remove(&opened.token) else { return };
@@ -456,8 +481,10 @@ impl Server {
         let (early, others): (Vec<Stray<Agent>>, Vec<_>) =
             strays.into_iter().partition(|stray| stray.peer == Some(canonical(opened.peer)));
         let Pending { stream, key, known } = pending;
+        self.open.insert(stream.token, known.clone());
         let toll = Some(Toll::new(Arc::clone(&self.meter), Frames::of(opened.peer.ip())));
-        let open = OpenStream { stream, sealer: Sealer::new(&key), socket, toll };
+        let mut open = OpenStream::new(stream, &key, Direction::Reverse, socket);
+        open.toll = toll;
         let crew = Arc::clone(&known.crew);
         if !crew.put_to_work(move || carry(open, &early, &known)) {
             tracing::error!(stream = stream.number, "no thread waits for a stream");

@@ -4,22 +4,18 @@ use super::meter::Toll;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
 use crate::account::{ReceiverCounts, SenderCounts, Waiting};
 use crate::clock::{Agent, Stamp};
+use crate::direction::Direction;
 use crate::flow::{
-    Arrived, BATCH_MAX, BLOCK, Ending, Intake, Next, Outgoing, PROBE_STREAM, Receiver, Sender,
-    Stream, Train, mark, random,
+    Arrival, Ending, Freshness, Intake, LoadCheck, LoadPayload, Next, Outgoing, PROBE_STREAM,
+    Receiver, Sender, Stream, Train,
 };
 use crate::io::udp::{Batch, Refusal, Sent, Socket, Stray};
 use crate::io::{clock, host};
 use crate::units::Span;
-use crate::wire::load::Header;
-use crate::wire::seal::Sealer;
+use crate::wire::seal::{KEY_LEN, Seals, Tagger};
 use crate::wire::signal::{self, Say, Signal};
 use crate::wire::{self, Kind};
-use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// Octets of payload that a stream has ready, so that packets in a row are not alike.
-const POOL_OCTETS: usize = 1 << 18;
 
 /// Batches that are read before anything else is looked at.
 const READ_MAX: usize = 16;
@@ -33,32 +29,54 @@ const SPIN_NS: u64 = 60_000;
 /// How long a sender waits for room in its buffer before it looks around.
 const ROOM_NS: u64 = 1_000_000;
 
-/// A stream on its own socket, open.
+/// A stream on its own socket.
 #[derive(Debug)]
 pub(super) struct OpenStream {
     pub(super) stream: Stream,
-    pub(super) sealer: Sealer,
+    pub(super) seals: Seals,
     pub(super) socket: Socket,
     /// What it pays to send; nothing at the driver, which nobody but its user limits.
     pub(super) toll: Option<Toll>,
+    /// Tags its load, whichever end sends it.
+    tagger: Tagger,
+    /// The counter of the next signal.
+    counter: u64,
+    seen: Freshness,
 }
 
 impl OpenStream {
+    /// The stream with this key, at the end that sends in the direction `sends`.
+    pub(super) fn new(
+        stream: Stream,
+        key: &[u8; KEY_LEN],
+        sends: Direction,
+        socket: Socket,
+    ) -> Self {
+        let tagger = Tagger::of(key, stream.direction);
+        let (counter, seen) = (0, Freshness::default());
+        let (seals, toll) = (Seals::of(key, sends), None);
+        Self { stream, seals, socket, toll, tagger, counter, seen }
+    }
+
     /// Tells the driver that the stream is open.
     pub(super) fn accept(&mut self) {
         self.say(Say::Accepted);
     }
 
-    fn say(&mut self, say: Say) {
-        let signal = Signal { stream: self.stream.number, token: self.stream.token, say };
+    /// Sends a signal; its counter.
+    pub(super) fn say(&mut self, say: Say) -> u64 {
+        let (counter, Stream { number: stream, token, .. }) = (self.counter, self.stream);
+        self.counter += 1;
         let may = |toll: &Toll| toll.answer::<Agent>(clock::now(), signal::LEN);
         if !self.toll.as_ref().is_none_or(may) {
-            return;
+            return counter;
         }
         // A signal that is refused is said again soon.
-        if let Err(error) = self.socket.send(&signal.emit(&self.sealer)) {
+        let signal = Signal { stream, token, counter, say }.emit(&self.seals.sent);
+        if let Err(error) = self.socket.send(&signal) {
             tracing::debug!(%error, "a signal could not be sent");
         }
+        counter
     }
 
     /// Whether the agent's meter lets `packets` of load leave at `now`.
@@ -67,16 +85,33 @@ impl OpenStream {
         self.toll.as_ref().is_none_or(|toll| toll.load(now, payload, packets))
     }
 
-    /// What the other end says in `datagram`; a repeated confirmation is accepted again.
-    fn hear(&mut self, datagram: &[u8]) -> Option<Say> {
-        let signal = Signal::parse(datagram, &self.sealer).ok()?;
-        if signal.token != self.stream.token {
-            return None;
+    /// What the other end says in `datagram`, where that is new.
+    pub(super) fn read(&mut self, datagram: &[u8]) -> Option<Say> {
+        let signal = Signal::parse(datagram, &self.seals.received).ok()?;
+        let is_ours = signal.token == self.stream.token && self.seen.accepts(&signal);
+        is_ours.then_some(signal.say)
+    }
+
+    /// The same of a stream that is open: a repeated confirmation is accepted again, and a
+    /// challenge confirmed, which comes where the agent sees this end at a new address.
+    pub(super) fn hear(&mut self, datagram: &[u8]) -> Option<Say> {
+        let say = self.read(datagram)?;
+        match say {
+            Say::Confirm { .. } => _ = self.say(Say::Accepted),
+            Say::Challenge { cookie } => _ = self.say(Say::Confirm { cookie }),
+            Say::Hello | Say::Accepted | Say::Heartbeat { .. } => {}
         }
-        if matches!(signal.say, Say::Confirm { .. }) {
-            self.say(Say::Accepted);
+        Some(say)
+    }
+
+    /// Follows the driver to its new address, where it has one.
+    fn follow<C>(&mut self, control: &Control<C>) {
+        let Some(peer) = control.take_move(self.stream.number) else { return };
+        match self.socket.move_to(peer) {
+            // The driver hears at once that it is followed.
+            Ok(()) => self.accept(),
+            Err(error) => tracing::warn!(%error, %peer, "a stream cannot follow its driver"),
         }
-        Some(signal.say)
     }
 }
 
@@ -132,13 +167,14 @@ pub(super) fn send<C>(
         let now = clock::now();
         if look_at <= now {
             look_at = now.after_nanos(LOOK_NS);
+            open.follow(control);
             listen(&mut open, &mut sender, gauge, &mut buffer);
             share_life(&mut sender, gauge, now);
         }
         match sender.poll(now) {
             Next::Done => break,
             Next::Wait(until) => clock::wait_until(until.min(look_at), spin_ns),
-            Next::Send(Outgoing::Signal(say)) => open.say(say),
+            Next::Send(Outgoing::Signal(say)) => sender.on_said(now, open.say(say)),
             Next::Send(Outgoing::Load(train)) if !open.may_load(now, train.packets()) => {
                 sender.on_metered(now, train.packets());
             }
@@ -166,21 +202,18 @@ fn waiting(stream: &Stream, budget: ThreadBudget) -> Waiting {
 
 /// Makes the datagrams of a stream, and sends them by the train.
 struct Loader {
-    /// Datagrams in a row: only their headers and numbers are written anew.
-    octets: Vec<u8>,
-    each: usize,
-    next: usize,
+    payload: LoadPayload,
+    tagger: Tagger,
     /// The kernel cuts trains.
     cuts: bool,
 }
 
 impl Loader {
     fn new(open: &OpenStream) -> Self {
-        let Stream { payload, train, token, .. } = open.stream;
-        let each = usize::try_from(payload).unwrap_or(DATAGRAM_MAX);
-        let packets = (POOL_OCTETS / each).max(2 * train.max(BATCH_MAX) as usize);
+        let Stream { payload, train, .. } = open.stream;
         let cuts = 1 < train && open.socket.cut(payload).is_ok();
-        Self { octets: random(token, packets * each), each, next: 0, cuts }
+        let payload = LoadPayload::new(&open.stream).for_sending(&open.stream);
+        Self { payload, tagger: open.tagger, cuts }
     }
 
     /// Sends `train`, which `sender` was polled for at `now`, as far as the kernel takes it.
@@ -192,8 +225,8 @@ impl Loader {
         sender: &mut Sender<C>,
         gauge: &Gauge,
     ) {
-        let range = self.load(train);
-        let octets = &self.octets[range];
+        let range = self.payload.load(train, &self.tagger);
+        let octets = self.payload.octets(range);
         let packets = train.packets();
         let whole = if self.cuts { socket.send_cut(octets) } else { Ok(None) };
         if self.cuts && matches!(whole, Ok(None)) {
@@ -204,7 +237,7 @@ impl Loader {
         }
         // Sent one by one, what was not taken is the first alone.
         let (result, segmented, refused) = match whole {
-            Ok(None) => (socket.send_each(octets, self.each), false, 1),
+            Ok(None) => (socket.send_each(octets, self.payload.each()), false, 1),
             Ok(Some(sent)) => (Ok((packets as usize, sent)), true, packets),
             Err(error) => (Err(error), false, packets),
         };
@@ -229,24 +262,6 @@ impl Loader {
             }
         }
     }
-
-    /// Writes the datagrams of `train`; where they stand.
-    fn load(&mut self, train: &Train) -> Range<usize> {
-        let (each, packets) = (self.each, train.packets() as usize);
-        let places = self.octets.len() / each;
-        if places < self.next + packets {
-            self.next = 0;
-        }
-        let range = self.next * each..(self.next + packets) * each;
-        self.next += packets;
-        let datagrams = self.octets[range.clone()].chunks_exact_mut(each);
-        for (header, datagram) in train.headers().zip(datagrams) {
-            header.emit(datagram);
-            // The first block has the header.
-            mark(&mut datagram[BLOCK.min(each)..], header.sequence);
-        }
-        range
-    }
 }
 
 /// The streams of a direction hear one series of heartbeats together, and the probes how long a
@@ -261,9 +276,11 @@ fn share_life<C>(sender: &mut Sender<C>, gauge: &Gauge, now: Stamp<C>) {
 fn listen<C>(open: &mut OpenStream, sender: &mut Sender<C>, gauge: &Gauge, buffer: &mut [u8]) {
     for _ in 0..SIGNALS_MAX {
         let Ok(Some(received)) = open.socket.receive::<C>(buffer) else { return };
-        if let Some(Say::Heartbeat { received: count, next }) = open.hear(&buffer[..received.len]) {
-            sender.on_heard(received.at);
-            gauge.hear(received.at);
+        let said = open.hear(&buffer[..received.len]);
+        if let Some(Say::Heartbeat { received: count, next, echo }) = said {
+            sender.on_heard(received.at, next, echo);
+            // What was held back on the way says nothing about now.
+            gauge.hear(sender.alive_at());
             gauge.far_received.fetch_max(count, Relaxed);
             gauge.missing.fetch_max(next.saturating_sub(count), Relaxed);
         }
@@ -296,7 +313,7 @@ fn wait_for_start<C>(
 /// `early` came before the socket was the stream's own. Of a sender that sends far more than it was
 /// granted, the control takes note.
 pub(super) fn receive<C>(
-    mut open: OpenStream,
+    open: OpenStream,
     early: &[Stray<C>],
     control: &Control<C>,
     gauge: &Gauge,
@@ -304,31 +321,32 @@ pub(super) fn receive<C>(
     clock::tighten_timer_slack();
     let opened = clock::now();
     let mut receiver = Receiver::new(open.stream, opened);
-    let mut intake = Intake::new(open.stream, opened);
+    let intake = Intake::new(open.stream, opened);
     let room = open.socket.buffers().map_or(0, |(receive, _)| receive);
     receiver.on_ready(room);
     let joins = 1 < open.stream.train && open.socket.join().is_ok();
-    let mut batch = if joins { Batch::joined() } else { Batch::fronts() };
+    let mut batch = if joins { Batch::joined() } else { Batch::each(longest(&open.stream)) };
+    let check = LoadCheck::new(open.stream, open.tagger);
+    let mut receiving = Receiving { open, receiver, check, intake };
     for Stray { octets, at, .. } in early {
-        take(&mut open, (&mut receiver, &mut intake), *at, 0, octets, octets.len());
+        receiving.take(*at, 0, octets, octets.len());
     }
     let mut ending = Ending::default();
     let mut coalescing = ReadCoalescing::new(room, clock::now());
     loop {
         let now = clock::now();
-        if let Some(say) = receiver.poll_heartbeat(now) {
-            open.say(say);
-        }
-        let receiving = (&mut receiver, &mut intake);
-        let flooded = read_all(&mut open, receiving, gauge, &mut batch, &mut coalescing);
-        if intake.is_exceeded() {
+        receiving.say_what_is_due(now);
+        let flooded = receiving.read_all(gauge, &mut batch, &mut coalescing);
+        if receiving.intake.is_exceeded() {
             control.note_exceeded(now);
         }
         if flooded && !control.is_stopped() {
             continue;
         }
+        receiving.open.follow(control);
+        let Receiving { open, receiver, .. } = &receiving;
         let closing = || control.closing(open.stream.number);
-        if ending.is_over(now, &receiver, closing, control.is_stopped()) {
+        if ending.is_over(now, receiver, closing, control.is_stopped()) {
             break;
         }
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
@@ -337,6 +355,7 @@ pub(super) fn receive<C>(
             None => _ = open.socket.wait_readable(until),
         }
     }
+    let Receiving { open, receiver, intake, .. } = receiving;
     gauge.note_clock_steps(open.socket.clock_steps());
     let drops = open.socket.drops().unwrap_or(0);
     let mut counts = ending.finish(receiver, drops, control.listened_until());
@@ -344,71 +363,82 @@ pub(super) fn receive<C>(
     counts
 }
 
-/// Reads what is here, up to a bound; whether there may be more.
-fn read_all<C>(
-    open: &mut OpenStream,
-    (receiver, intake): (&mut Receiver<C>, &mut Intake<C>),
-    gauge: &Gauge,
-    batch: &mut Batch<C>,
-    coalescing: &mut ReadCoalescing<C>,
-) -> bool {
-    let before = (receiver.so_far().received, receiver.so_far().octets);
-    let mut flooded = true;
-    for _ in 0..READ_MAX {
-        if !open.socket.receive_batch(batch).unwrap_or(false) {
-            flooded = false;
-            break;
-        }
-        for arrivals in batch.arrivals() {
-            for (octets, len) in arrivals.datagrams() {
-                let receiving = (&mut *receiver, &mut *intake);
-                if take(open, receiving, arrivals.at, arrivals.drops, octets, len) {
-                    gauge.hear(arrivals.at);
-                }
-            }
-        }
-        coalescing.on_read(batch.arrivals().count() as u64, batch.footprint());
-        if !batch.is_full() {
-            flooded = false;
-            break;
-        }
-    }
-    let after = receiver.so_far();
-    gauge.received.fetch_add(after.received - before.0, Relaxed);
-    gauge.octets.fetch_add(after.octets - before.1, Relaxed);
-    gauge.missing.fetch_max(receiver.missing_so_far(), Relaxed);
-    flooded
+/// Octets of the longest datagram of `stream`.
+fn longest(stream: &Stream) -> usize {
+    usize::try_from(stream.payload).unwrap_or(DATAGRAM_MAX).max(signal::LEN)
 }
 
-/// Takes a datagram of `len` octets, of which `octets` were read; whether it is the stream's.
-fn take<C>(
-    open: &mut OpenStream,
-    (receiver, intake): (&mut Receiver<C>, &mut Intake<C>),
-    at: Stamp<C>,
-    drops: u32,
-    octets: &[u8],
-    len: usize,
-) -> bool {
-    match wire::kind_of(octets) {
-        Some(Kind::Load) => {
-            let Ok(header) = Header::parse(octets) else { return false };
-            if (header.stream, header.token) != (open.stream.number, open.stream.token) {
-                return false;
-            }
-            let arrived = Arrived {
-                sequence: header.sequence,
-                due_ns: header.due_ns,
-                sent_ns: header.due_ns.saturating_add(header.lateness_ns.into()),
-                octets: u32::try_from(len).unwrap_or(u32::MAX),
-            };
-            let is_taken = 0 < intake.take(at, 1);
-            if is_taken {
-                receiver.on_arrival(at, &arrived, drops);
-            }
-            is_taken
+/// The receiving end of a stream on its own socket.
+struct Receiving<C> {
+    open: OpenStream,
+    receiver: Receiver<C>,
+    check: LoadCheck,
+    intake: Intake<C>,
+}
+
+impl<C> Receiving<C> {
+    fn say_what_is_due(&mut self, now: Stamp<C>) {
+        if let Some(say) = self.receiver.poll_heartbeat(now, self.open.seen.echo()) {
+            self.open.say(say);
         }
-        Some(Kind::Signal) => open.hear(octets).is_some(),
-        Some(Kind::Probe) | None => false,
+    }
+
+    /// Reads what is here, up to a bound; whether there may be more.
+    fn read_all(
+        &mut self,
+        gauge: &Gauge,
+        batch: &mut Batch<C>,
+        coalescing: &mut ReadCoalescing<C>,
+    ) -> bool {
+        let before = (self.receiver.so_far().received, self.receiver.so_far().octets);
+        let mut flooded = true;
+        for _ in 0..READ_MAX {
+            if !self.open.socket.receive_batch(batch).unwrap_or(false) {
+                flooded = false;
+                break;
+            }
+            for arrivals in batch.arrivals() {
+                for (octets, len) in arrivals.datagrams() {
+                    if self.take(arrivals.at, arrivals.drops, octets, len) {
+                        gauge.hear(arrivals.at);
+                    }
+                }
+            }
+            coalescing.on_read(batch.arrivals().count() as u64, batch.footprint());
+            if !batch.is_full() {
+                flooded = false;
+                break;
+            }
+        }
+        let after = self.receiver.so_far();
+        gauge.received.fetch_add(after.received - before.0, Relaxed);
+        gauge.octets.fetch_add(after.octets - before.1, Relaxed);
+        gauge.missing.fetch_max(self.receiver.missing_so_far(), Relaxed);
+        flooded
+    }
+
+    /// Takes a datagram of `len` octets, of which `octets` were read; whether it is a sign of life:
+    /// the stream's, and none that came before.
+    fn take(&mut self, at: Stamp<C>, drops: u32, octets: &[u8], len: usize) -> bool {
+        match wire::kind_of(octets) {
+            Some(Kind::Signal) => self.open.hear(octets).is_some(),
+            Some(Kind::Probe) => false,
+            Some(Kind::Load) | None => match self.check.packet(octets, len) {
+                Some(packet) => {
+                    let arrival = self.receiver.on_arrival(at, &packet, drops);
+                    let is_new = !matches!(arrival, Arrival::Duplicate | Arrival::Rejected);
+                    // Each packet of the grant is new once: copies take none of them away.
+                    if !is_new {
+                        self.intake.take(at, 1);
+                    }
+                    is_new
+                }
+                None => {
+                    self.receiver.on_malformed();
+                    false
+                }
+            },
+        }
     }
 }
 
@@ -509,10 +539,9 @@ mod tests {
     fn a_train_that_the_kernel_does_not_cut_leaves_packet_by_packet_and_is_told() {
         let far = Socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
         let near = Socket::connect(far.local().expect("bound"));
-        let (sealer, socket) = (Sealer::new(&[1; 32]), near.expect("a socket"));
         // No kernel cuts a send into more than 128.
         let stream = Stream { train: 200, payload: 100, ..stream() };
-        let mut open = OpenStream { stream, sealer, socket, toll: None };
+        let mut open = open(stream, near.expect("a socket"));
         let mut loader = Loader::new(&open);
         let mut sender = Sender::<Driver>::new(stream, at(0));
         let train = train(&mut sender, at(300));
@@ -527,9 +556,8 @@ mod tests {
     fn the_last_packet_of_a_stream_left_as_its_trains_did() {
         let far = Socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
         let near = Socket::connect(far.local().expect("bound"));
-        let (sealer, socket) = (Sealer::new(&[1; 32]), near.expect("a socket"));
         let stream = Stream { slots: 9, payload: 100, ..stream() };
-        let mut open = OpenStream { stream, sealer, socket, toll: None };
+        let mut open = open(stream, near.expect("a socket"));
         let mut loader = Loader::new(&open);
         let mut sender = Sender::<Driver>::new(stream, at(0));
         for now in [4, 8, 12] {
@@ -547,31 +575,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_datagram_has_its_header_and_its_number_and_the_rest_stays_random() {
-        let socket = Socket::connect("127.0.0.1:9".parse().expect("an address"));
-        let (sealer, socket) = (Sealer::new(&[1; 32]), socket.expect("a socket"));
-        let open = OpenStream { stream: stream(), sealer, socket, toll: None };
-        let mut loader = Loader::new(&open);
-        let before = loader.octets.clone();
-        let mut sender = Sender::<Driver>::new(open.stream, at(0));
-        let mut sequence = 0;
-        // More than once through all that is ready.
-        for round in 1..100 {
-            let now = at(4 * round);
-            sender.on_heard(now);
-            let train = train(&mut sender, now);
-            let range = loader.load(&train);
-            for datagram in loader.octets[range].chunks(3_000) {
-                let header = Header::parse(datagram).expect("a header");
-                assert_eq!(header.sequence, sequence);
-                assert_eq!(datagram[1_024..1_032], sequence.to_be_bytes());
-                sequence += 1;
-            }
-            sender.on_sent(now, train.packets(), true);
-        }
-        let changed = loader.octets.iter().zip(&before).filter(|(now, then)| now != then).count();
-        let datagrams = before.len() / 3_000;
-        assert!(changed <= datagrams * (36 + 8), "{changed} octets of {datagrams} datagrams");
+    fn open(stream: Stream, socket: Socket) -> OpenStream {
+        OpenStream::new(stream, &[1; KEY_LEN], Direction::Forward, socket)
     }
 }

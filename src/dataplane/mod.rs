@@ -23,6 +23,7 @@ use crate::units::Span;
 use crate::wire::StreamNumber;
 use meter::{Meter, TcpToll, Toll};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -46,13 +47,15 @@ pub struct Control<C> {
     exceeded: OnceLock<Stamp<C>>,
     /// What all that is sent and accepted passes; nothing at the driver's end.
     meter: Option<Arc<Meter>>,
+    /// Streams whose driver has a new address, which their threads do not know yet.
+    moves: Mutex<BTreeMap<StreamNumber, SocketAddr>>,
 }
 
 impl<C> Default for Control<C> {
     fn default() -> Self {
         let (start, stop, gone) = (OnceLock::new(), AtomicBool::new(false), OnceLock::new());
-        let (closings, exceeded) = (Mutex::default(), OnceLock::new());
-        Self { start, stop, gone, closings, exceeded, meter: None }
+        let (closings, moves, exceeded) = (Mutex::default(), Mutex::default(), OnceLock::new());
+        Self { start, stop, gone, closings, moves, exceeded, meter: None }
     }
 }
 
@@ -74,7 +77,7 @@ impl<C> Control<C> {
     }
 
     /// What a TCP connection with `peer` pays; nothing at the driver's end.
-    fn tcp_toll(&self, peer: std::io::Result<std::net::SocketAddr>) -> Option<TcpToll> {
+    fn tcp_toll(&self, peer: std::io::Result<SocketAddr>) -> Option<TcpToll> {
         let (meter, peer) = (self.meter.as_ref()?, peer.ok()?);
         Some(TcpToll::new(Toll::new(Arc::clone(meter), Frames::of(peer.ip()))))
     }
@@ -92,13 +95,22 @@ impl<C> Control<C> {
 
     /// The other end's account of a stream that comes from it.
     pub fn close(&self, stream: StreamNumber, sent: SenderCounts) {
-        self.closings().insert(stream, sent);
+        locked(&self.closings).insert(stream, sent);
     }
 
     /// The other end is gone since `at`: what does not come from then on is not the line's doing.
     pub fn peer_gone(&self, at: Stamp<C>) {
         // It goes once.
         _ = self.gone.set(at);
+    }
+
+    /// The driver of a stream is at `peer` from now on.
+    fn move_stream(&self, stream: StreamNumber, peer: SocketAddr) {
+        locked(&self.moves).insert(stream, peer);
+    }
+
+    fn take_move(&self, stream: StreamNumber) -> Option<SocketAddr> {
+        locked(&self.moves).remove(&stream)
     }
 
     /// Until when something of the other end's could have come.
@@ -115,13 +127,13 @@ impl<C> Control<C> {
     }
 
     fn closing(&self, stream: StreamNumber) -> Option<SenderCounts> {
-        self.closings().get(&stream).cloned()
+        locked(&self.closings).get(&stream).cloned()
     }
+}
 
-    fn closings(&self) -> std::sync::MutexGuard<'_, BTreeMap<StreamNumber, SenderCounts>> {
-        // A thread that panicked while it held the lock left a whole map: inserts are atomic here.
-        self.closings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A thread that panicked while it held the lock left a whole map: inserts are atomic here.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counters of a running trial, for the progress line and for silence. Approximate: no verdict

@@ -12,8 +12,7 @@ use crate::io::clock;
 use crate::io::egress::Egress;
 use crate::io::udp::Socket;
 use crate::wire::control::RunId;
-use crate::wire::seal::{KEY_LEN, Sealer};
-use crate::wire::signal::Signal;
+use crate::wire::seal::{KEY_LEN, Seals};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,12 +52,12 @@ impl NearTrial {
         }
         for (stream, key) in streams {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
-            let (tell, stream, sealer) = (Arc::clone(tell), *stream, Sealer::new(key));
+            let (tell, stream, key) = (Arc::clone(tell), *stream, *key);
             let egress = egress.clone();
             let budget = ThreadBudget::of(&stream, streams.iter().map(|(stream, _)| stream));
             spawn(format!("stream {}", stream.number), move || {
-                let socket = match open_stream((peer, &egress), stream, &sealer, &control) {
-                    Ok(socket) => socket,
+                let open = match open_stream((peer, &egress), stream, &key, &control) {
+                    Ok(open) => open,
                     Err(NotOpen::Failed(why)) => return tell(Event::NotOpened(stream.number, why)),
                     Err(NotOpen::Host(error)) => {
                         return tell(Event::HostFailed(format!(
@@ -68,7 +67,6 @@ impl NearTrial {
                     Err(NotOpen::Stopped) => return,
                 };
                 tell(Event::Opened(stream.number));
-                let open = OpenStream { stream, sealer, socket, toll: None };
                 run(open, budget, find_payload, &control, &gauge, &tell);
             })?;
         }
@@ -148,10 +146,12 @@ fn carry_tcp(
 ) {
     let TcpDial { run, stream, key } = dial;
     let number = stream.number;
-    let bulk = match tcp::open((peer, egress), *run, stream, &Sealer::new(key), control) {
-        Ok(bulk) => bulk,
-        Err(error) => return tell(Event::NotConnected(number, error.to_string())),
-    };
+    let bulk =
+        match tcp::open((peer, egress), *run, stream, &Seals::of(key, Direction::Forward), control)
+        {
+            Ok(bulk) => bulk,
+            Err(error) => return tell(Event::NotConnected(number, error.to_string())),
+        };
     tell(Event::Opened(number));
     tell(match stream.direction {
         Direction::Forward => Event::TcpSent(number, tcp::send(&bulk, stream, control, gauge)),
@@ -169,34 +169,28 @@ enum NotOpen {
 fn open_stream(
     (peer, egress): (SocketAddr, &Egress),
     stream: Stream,
-    sealer: &Sealer,
+    key: &[u8; KEY_LEN],
     control: &Control<Driver>,
-) -> Result<Socket, NotOpen> {
-    let mut socket = Socket::connect_by(peer, egress).map_err(NotOpen::Host)?;
+) -> Result<OpenStream, NotOpen> {
+    let socket = Socket::connect_by(peer, egress).map_err(NotOpen::Host)?;
     socket.set_mark(stream.dscp.number()).map_err(NotOpen::Host)?;
     if stream.number == PROBE_STREAM {
         socket.tell_marks().map_err(NotOpen::Host)?;
     }
+    let mut open = OpenStream::new(stream, key, Direction::Forward, socket);
     let mut handshake = Handshake::new(clock::now(), stream.number);
     let mut buffer = vec![0; DATAGRAM_MAX];
     while !control.is_stopped() {
         match handshake.poll(clock::now()).map_err(NotOpen::Failed)? {
-            Next::Done => return Ok(socket),
-            Next::Send(say) => {
-                let signal = Signal { stream: stream.number, token: stream.token, say };
-                // What is refused or unreachable now may pass when it is said again.
-                if let Err(error) = socket.send(&signal.emit(sealer)) {
-                    tracing::debug!(%error, "a handshake datagram could not be sent");
-                }
-            }
+            Next::Done => return Ok(open),
+            // What is refused or unreachable now may pass when it is said again.
+            Next::Send(say) => _ = open.say(say),
             Next::Wait(until) => {
                 let until = until.min(clock::now().after_nanos(LOOK_NS));
-                _ = socket.wait_readable(until);
-                while let Ok(Some(received)) = socket.receive::<Driver>(&mut buffer) {
-                    if let Ok(signal) = Signal::parse(&buffer[..received.len], sealer)
-                        && signal.token == stream.token
-                    {
-                        handshake.on_say(received.at, signal.say);
+                _ = open.socket.wait_readable(until);
+                while let Ok(Some(received)) = open.socket.receive::<Driver>(&mut buffer) {
+                    if let Some(say) = open.read(&buffer[..received.len]) {
+                        handshake.on_say(received.at, say);
                     }
                 }
             }

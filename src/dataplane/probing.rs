@@ -5,13 +5,14 @@ use crate::account::{Excess, Marks, SenderCounts};
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::load::OpenStream;
 use crate::flow::{
-    Arrived, Closing, End, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch, Probed,
-    Prober, Receiver, Stream,
+    Arrival, Arrived, Closing, End, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch,
+    Probed, Prober, Receiver,
 };
 use crate::io::clock;
 use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent};
 use crate::wire::probe::{LEN_MIN, Probe, Reply};
+use crate::wire::{self, Kind};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How often a prober looks whether it is to end. A host that watches hundreds of lines has as many
@@ -35,8 +36,7 @@ pub(super) fn probe(
     }
     gauge.note_card(open.socket.is_stamped_by_card());
     let mut prober = Prober::new(open.stream, start);
-    let slots = open.stream.slots.saturating_mul(2);
-    let mut replies = Receiver::new(Stream { slots, ..open.stream }, start);
+    let mut replies = Receiver::new(open.stream, start);
     let mut marks = Marks::default();
     let into = (&mut prober, &mut replies, &mut marks);
     exchange(&mut open, control, into, gauge);
@@ -102,7 +102,7 @@ fn exchange(
 fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {
     let mut datagram = [0; LEN_MIN];
     let now = clock::now::<Driver>();
-    Probe { sent_ns: now.nanos(), ..*probe }.emit(&open.sealer, &mut datagram);
+    Probe { sent_ns: now.nanos(), ..*probe }.emit(&open.seals.sent, &mut datagram);
     let label = Label { token: probe.token, sequence: probe.sequence };
     match open.socket.send_labelled(&datagram, label) {
         Ok(Sent::Refused(_) | Sent::TooLong) | Err(_) => prober.on_refused(),
@@ -130,24 +130,34 @@ fn read_replies(
 ) {
     read_departures(open, prober);
     while let Ok(Some(received)) = open.socket.receive::<Driver>(buffer) {
+        // A challenge is answered; nothing else is said on this stream.
+        if wire::kind_of(&buffer[..received.len]) == Some(Kind::Signal) {
+            open.hear(&buffer[..received.len]);
+            continue;
+        }
         let Some(reply) = reply_of(open, &received, buffer) else { continue };
-        prober.on_reply(received.at, received.by_kernel, &reply);
-        marks.on_arrival(open.stream.dscp.number(), received.mark);
         let arrived = Arrived {
             sequence: reply.sequence.into(),
             due_ns: open.stream.rate.due(reply.probe_sequence.into()).nanos(),
             sent_ns: reply.sent_ns,
             octets: u32::try_from(received.len).unwrap_or(u32::MAX),
+            ..Arrived::default()
         };
-        replies.on_arrival(received.at, &arrived, received.drops);
+        let arrival = replies.on_arrival(received.at, &arrived, received.drops);
+        if matches!(arrival, Arrival::Duplicate | Arrival::Rejected) {
+            continue;
+        }
+        prober.on_reply(received.at, received.by_kernel, &reply);
+        marks.on_arrival(open.stream.dscp.number(), received.mark);
         gauge.hear(received.at);
         gauge.round_trip_ns.store(prober.newest_round_trip_ns().unwrap_or(0), Relaxed);
     }
 }
 
+/// A reply to a probe; an answer to a copy of one is none.
 fn reply_of(open: &OpenStream, received: &Received<Driver>, buffer: &[u8]) -> Option<Reply> {
-    let reply = Reply::parse(&buffer[..received.len], &open.sealer).ok()?;
-    (reply.token == open.stream.token).then_some(reply)
+    let reply = Reply::parse(&buffer[..received.len], &open.seals.received).ok()?;
+    (reply.token == open.stream.token && !reply.answers_copy).then_some(reply)
 }
 
 /// Waits for the agent's count of replies, reading what still comes.
@@ -193,7 +203,7 @@ pub(super) fn find_payload(
                 let datagram = &mut buffer[..payload as usize];
                 let sent_ns = clock::now::<Driver>().nanos();
                 let probe = Probe { sequence, sent_ns, token: open.stream.token };
-                probe.emit(&open.sealer, datagram);
+                probe.emit(&open.seals.sent, datagram);
                 sequence += 1;
                 if matches!(open.socket.send(datagram), Ok(Sent::TooLong)) {
                     search.on_failed(payload);

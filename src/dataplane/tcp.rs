@@ -12,7 +12,7 @@ use crate::io::egress::Egress;
 use crate::io::tcp::{Bulk, Moved};
 use crate::wire::control::RunId;
 use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
-use crate::wire::seal::Sealer;
+use crate::wire::seal::Seals;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,14 +34,14 @@ pub(super) fn open(
     (peer, egress): (SocketAddr, &Egress),
     run: RunId,
     stream: &TcpStream,
-    sealer: &Sealer,
+    seals: &Seals,
     control: &Control<Driver>,
 ) -> io::Result<Bulk> {
     let is_reverse = stream.direction == Direction::Reverse;
     let receives = stream.buffer_needed().filter(|_| is_reverse);
     let bulk = Bulk::connect(peer, egress, OPEN_MAX, receives)?;
     bulk.set_mark(stream.dscp.number())?;
-    let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(sealer);
+    let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(&seals.sent);
     say(&bulk, &hello)?;
     let until = clock::now::<Driver>().after_nanos(ANSWER_NS);
     let mut answer = [0; ANSWER_LEN];
@@ -57,7 +57,7 @@ pub(super) fn open(
             Moved::Gone(why) => return Err(io::Error::other(why)),
         }
     }
-    let accepted = parse_answer(&answer, &hello, sealer);
+    let accepted = parse_answer(&answer, &hello, &seals.received);
     accepted.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     Ok(bulk)
 }
@@ -71,10 +71,10 @@ pub(super) fn accept(
     bulk: &Bulk,
     stream: &TcpStream,
     hello: &[u8; HELLO_LEN],
-    sealer: &Sealer,
+    seals: &Seals,
 ) -> io::Result<()> {
     bulk.set_mark(stream.dscp.number())?;
-    say(bulk, &emit_answer(hello, sealer))
+    say(bulk, &emit_answer(hello, &seals.sent))
 }
 
 /// A few octets on a new connection, whose buffer is empty.
@@ -478,13 +478,15 @@ mod tests {
                     let mut hello = [0; HELLO_LEN];
                     connection.read_exact(&mut hello).expect("a hello");
                     let bulk = Bulk::of(connection).expect("a socket");
-                    let answer = accept(&bulk, &stream, &hello, &Sealer::new(&[answered_by; 32]));
-                    (bulk, answer, DataHello::parse(&hello, &Sealer::new(&[1; 32])))
+                    let answered_by = Seals::of(&[answered_by; 32], Direction::Reverse);
+                    let answer = accept(&bulk, &stream, &hello, &answered_by);
+                    let seals = Seals::of(&[1; 32], Direction::Reverse);
+                    (bulk, answer, DataHello::parse(&hello, &seals.received))
                 }
             });
-            let (run, sealer) = (RunId(9), Sealer::new(&[1; 32]));
+            let (run, seals) = (RunId(9), Seals::of(&[1; 32], Direction::Forward));
             let opened =
-                open((address, &Egress::default()), run, &stream, &sealer, &Control::default());
+                open((address, &Egress::default()), run, &stream, &seals, &Control::default());
             let (_bulk, answered, hello) = far.join().expect("it never panics");
             answered.expect("a socket");
             assert_eq!(hello.map(|hello| (hello.run, hello.token)), Ok((run, stream.token)));

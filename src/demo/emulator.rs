@@ -345,13 +345,13 @@ mod tests {
     #[test]
     fn our_datagrams_are_what_they_say() {
         let mut load = [0xa5; load::HEADER_LEN];
-        load[..4].copy_from_slice(&[0x4c, 0x51, 1, load::KIND]);
+        load[..4].copy_from_slice(&[0x4c, 0x51, 2, load::KIND]);
         check([UDP; 2], &udp(&load), Class::Load);
         let mut probe = [0; 72];
         probe[44..48].copy_from_slice(&[0, 240, 0, 24]);
         check([UDP; 2], &udp(&probe), Class::Probe);
         let mut signal = [0xa5; 1_200];
-        signal[..4].copy_from_slice(&[0x4c, 0x51, 1, 2]);
+        signal[..4].copy_from_slice(&[0x4c, 0x51, 2, 2]);
         check([UDP; 2], &udp(&signal), Class::Signal);
     }
 

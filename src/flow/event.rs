@@ -2,7 +2,7 @@
 
 use super::{Exchange, HandshakeFailed};
 use crate::account::{
-    HostCounts, Marks, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts,
+    HostCounts, Marks, Moved, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts,
     TcpSenderCounts,
 };
 use crate::clock::{Agent, Driver, Stamp};
@@ -61,6 +61,8 @@ pub enum FarEvent {
     TcpSent(StreamNumber, TcpSenderCounts),
     /// A TCP stream of the driver's has come.
     TcpCame(StreamNumber, TcpReceiverCounts),
+    /// A stream's driver is at another address from now on.
+    Moved(Moved),
     /// The probes are over.
     Reflected(ReflectorCounts),
     /// Something arrived last at this time.

@@ -6,10 +6,13 @@
 //! [`Outcome`](crate::account::Outcome): counts, never verdicts.
 
 mod allowance;
+mod check;
+mod departures;
 mod ending;
 mod event;
 mod evidence;
 mod frames;
+mod freshness;
 mod handshake;
 mod intake;
 mod payload;
@@ -22,13 +25,15 @@ mod tcp;
 mod window;
 
 pub use allowance::Allowance;
+pub use check::LoadCheck;
 pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
 pub use evidence::{Evidence, TrialRun};
 pub use frames::Frames;
+pub use freshness::Freshness;
 pub use handshake::{Handshake, HandshakeFailed};
 pub use intake::Intake;
-pub use payload::{BLOCK, Payload, PayloadCheck, mark, random};
+pub use payload::{LoadPayload, Payload, PayloadCheck};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver};
 pub use reflector::{Incoming, Opened, Reflector, Response};

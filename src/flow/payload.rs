@@ -1,20 +1,28 @@
 //! What streams carry: octets that no line compresses, marked so that no two packets or passes are
-//! alike; TCP's its receiver can make again from the stream's token.
+//! alike. Their receiver can make them again from the stream's token, and compares.
 
 use super::tcp::WRITE_MAX;
+use super::{BATCH_MAX, Stream, Train};
 use crate::account::TcpChecked;
+use crate::wire::load::HEADER_LEN;
+use crate::wire::seal::Tagger;
 use crate::wire::{StreamNumber, Token};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
+use std::ops::Range;
+
+/// Octets of payload that a stream of datagrams has ready, so that packets in a row are not alike;
+/// and the fewest packets.
+const POOL_OCTETS: usize = 1 << 18;
+const PLACES_MIN: usize = 16;
 
 /// How far apart marks are: a line that keeps what it has seen finds no block of this length again,
 /// though shorter ones.
-pub const BLOCK: usize = 1 << 10;
+const BLOCK: usize = 1 << 10;
 
 /// Octets that no line compresses, and that no other stream has: the key stream of `ChaCha8` whose
 /// key is `token`, big-endian, and zeros. Both ends make the same, whatever their versions.
-#[must_use]
-pub fn random(token: Token, len: usize) -> Vec<u8> {
+fn random(token: Token, len: usize) -> Vec<u8> {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&token.0.to_be_bytes());
     let mut octets = vec![0; len];
@@ -23,9 +31,92 @@ pub fn random(token: Token, len: usize) -> Vec<u8> {
 }
 
 /// Writes `number` to the front of each whole [`BLOCK`] of `octets`.
-pub fn mark(octets: &mut [u8], number: u64) {
+fn mark(octets: &mut [u8], number: u64) {
     for block in octets.chunks_exact_mut(BLOCK) {
         block[..8].copy_from_slice(&number.to_be_bytes());
+    }
+}
+
+/// The datagrams of a load stream, as many as differ: the packet of a number is that of its place,
+/// and carries its number in each whole [`BLOCK`] behind the first, which has the header.
+#[derive(Clone, Debug)]
+pub struct LoadPayload {
+    octets: Vec<u8>,
+    each: usize,
+    places: u64,
+}
+
+impl LoadPayload {
+    /// That of `stream`, to be compared with.
+    #[must_use]
+    pub fn new(stream: &Stream) -> Self {
+        // A datagram has fewer than 2^16 octets.
+        let each = usize::try_from(stream.payload).unwrap_or(usize::from(u16::MAX)).max(1);
+        let places = (POOL_OCTETS / each).max(PLACES_MIN);
+        Self { octets: random(stream.token, places * each), each, places: places as u64 }
+    }
+
+    /// The same, to be sent from: behind the last place the first follow once more, so that a train
+    /// stands in a row wherever it begins.
+    #[must_use]
+    pub fn for_sending(mut self, stream: &Stream) -> Self {
+        let behind = stream.train.max(BATCH_MAX) as usize;
+        let wrapped = self.octets.iter().copied().cycle().skip(self.octets.len());
+        let wrapped: Vec<u8> = wrapped.take(behind * self.each).collect();
+        self.octets.extend(wrapped);
+        self
+    }
+
+    /// Octets of each datagram.
+    #[must_use]
+    pub const fn each(&self) -> usize {
+        self.each
+    }
+
+    /// Writes the datagrams of `train`; where they stand.
+    pub fn load(&mut self, train: &Train, tagger: &Tagger) -> Range<usize> {
+        let mut range = 0..0;
+        for header in train.headers() {
+            if range.is_empty() {
+                range = self.place(header.sequence);
+            } else {
+                range.end += self.each;
+            }
+            let datagram = &mut self.octets[range.end - self.each..range.end];
+            mark(&mut datagram[BLOCK.min(self.each)..], header.sequence);
+            header.emit(datagram, tagger);
+        }
+        range
+    }
+
+    /// The octets that stand there.
+    #[must_use]
+    pub fn octets(&self, range: Range<usize>) -> &[u8] {
+        &self.octets[range]
+    }
+
+    /// Whether the payload of `datagram`, the packet of this number, is what was sent; its header
+    /// is not looked at.
+    #[must_use]
+    pub fn is_intact(&self, sequence: u64, datagram: &[u8]) -> bool {
+        let sent = &self.octets[self.place(sequence)];
+        if datagram.len() != sent.len() || datagram.len() < HEADER_LEN {
+            return false;
+        }
+        let (first, rest) = datagram.split_at(BLOCK.min(self.each));
+        let (sent_first, sent_rest) = sent.split_at(BLOCK.min(self.each));
+        let (blocks, sent_blocks) = (rest.chunks_exact(BLOCK), sent_rest.chunks_exact(BLOCK));
+        first[HEADER_LEN..] == sent_first[HEADER_LEN..]
+            && blocks.remainder() == sent_blocks.remainder()
+            && blocks.zip(sent_blocks).all(|(block, sent)| {
+                block[..8] == sequence.to_be_bytes() && block[8..] == sent[8..]
+            })
+    }
+
+    fn place(&self, sequence: u64) -> Range<usize> {
+        // It is less than the number of places, each of which is in memory.
+        let place = usize::try_from(sequence % self.places).unwrap_or(0);
+        place * self.each..(place + 1) * self.each
     }
 }
 
@@ -108,6 +199,58 @@ impl PayloadCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Driver, Stamp};
+    use crate::direction::Direction;
+    use crate::flow::{Next, Outgoing, Sender, Steady};
+    use crate::units::{PacketRate, Span};
+    use crate::wire::load::Header;
+
+    /// Trains of up to four, three blocks each, more than once through all places.
+    #[test]
+    fn each_datagram_has_its_header_and_its_number_and_is_what_its_receiver_makes() {
+        let rate = PacketRate::new(1_000_000).expect("a rate");
+        let steady = Steady::of(Span::from_secs(1));
+        let (direction, dscp) = (Direction::Forward, crate::plan::Dscp::default());
+        let stream = Stream {
+            number: 1,
+            token: Token(9),
+            direction,
+            rate,
+            slots: 1_000_000,
+            payload: 3_100,
+            train: 4,
+            burst: 4,
+            life: crate::flow::Liveness::default(),
+            capacity: false,
+            steady,
+            dscp,
+        };
+        let (tagger, compared) = (Tagger::of(&[1; 32], direction), LoadPayload::new(&stream));
+        let mut payload = compared.clone().for_sending(&stream);
+        let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+        let mut sequence = 0;
+        for round in 1..100 {
+            let now = Stamp::from_nanos(4_000 * round);
+            let Next::Send(Outgoing::Load(train)) = sender.poll(now) else { panic!("no train") };
+            let range = payload.load(&train, &tagger);
+            for datagram in payload.octets(range).chunks(3_100) {
+                let header = Header::parse(datagram, 3_100, &tagger).expect("a header");
+                assert_eq!(header.sequence, sequence);
+                assert_eq!(datagram[1_024..1_032], sequence.to_be_bytes());
+                assert_eq!(datagram[2_048..2_056], sequence.to_be_bytes());
+                assert!(compared.is_intact(sequence, datagram));
+                assert!(!compared.is_intact(sequence + 1, datagram));
+                for place in [HEADER_LEN, 1_023, 1_024, 1_032, 2_048, 3_071, 3_072, 3_099] {
+                    let mut altered = datagram.to_vec();
+                    altered[place] ^= 0x10;
+                    assert!(!compared.is_intact(sequence, &altered), "octet {place}");
+                }
+                sequence += 1;
+            }
+            sender.on_sent(now, train.packets(), true);
+        }
+        assert!(4 * compared.places < sequence);
+    }
 
     #[test]
     fn no_two_passes_and_no_two_streams_are_the_same() {

@@ -280,6 +280,7 @@ mod tests {
             probe_sent_ns: sent_ns,
             follow_ups: [None, None],
             by_card: false,
+            answers_copy: false,
             token: crate::wire::Token(0),
         }
     }

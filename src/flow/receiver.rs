@@ -12,7 +12,7 @@ use std::ops::Range;
 const JOINED_MAX: u64 = 64;
 
 /// A packet of the stream that arrived, whoever parsed it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Arrived {
     /// Its sequence number.
     pub sequence: u64,
@@ -22,6 +22,10 @@ pub struct Arrived {
     pub sent_ns: u64,
     /// Octets of UDP payload.
     pub octets: u32,
+    /// Slots of the schedule that were passed over before it.
+    pub passed: u64,
+    /// Whether its payload is what was sent; `None` where it was not compared.
+    pub is_intact: Option<bool>,
 }
 
 /// What an arrival was.
@@ -35,6 +39,8 @@ pub enum Arrival {
     Duplicate,
     /// More than [`LATE_MAX`] after it was due.
     Late,
+    /// In time, with another payload than was sent.
+    Corrupted,
     /// Outside what was granted: not counted as anything else.
     Rejected,
 }
@@ -55,7 +61,7 @@ pub struct Receiver<C> {
     newest: Option<Newest<C>>,
     /// The numbers that the newest gap counts, but for those that came since.
     skipped: Range<u64>,
-    transit_min_ns: Option<i64>,
+    floor: Floor,
     drops: u32,
     /// Drops of this host that no hole has accounted for.
     drops_pending: u64,
@@ -75,7 +81,7 @@ impl<C> Receiver<C> {
             window: Window::of(&stream),
             newest: None,
             skipped: 0..0,
-            transit_min_ns: None,
+            floor: Floor::default(),
             drops: 0,
             drops_pending: 0,
             heartbeat_at: opened.after_nanos(stream.life.first.nanos()),
@@ -97,8 +103,13 @@ impl<C> Receiver<C> {
         match arrival {
             Arrival::Duplicate => self.counts.duplicate += 1,
             Arrival::Late => self.counts.late += 1,
+            Arrival::Corrupted => self.counts.corrupted += 1,
             Arrival::Reordered | Arrival::InOrder => self.count(at, packet, arrival),
             Arrival::Rejected => unreachable!("refused above"),
+        }
+        self.counts.slots_passed = self.counts.slots_passed.max(packet.passed);
+        if matches!(arrival, Arrival::Reordered | Arrival::InOrder | Arrival::Corrupted) {
+            self.counts.compared += u64::from(packet.is_intact.is_some());
         }
         if arrival == Arrival::Reordered {
             let behind = (next - 1).saturating_sub(packet.sequence);
@@ -111,18 +122,23 @@ impl<C> Receiver<C> {
         arrival
     }
 
+    /// A datagram came that is no packet of the stream's, though it claims to be load.
+    pub const fn on_malformed(&mut self) {
+        self.counts.malformed += 1;
+    }
+
     /// The buffer that its socket has, for its account.
     pub const fn on_ready(&mut self, buffer: u64) {
         self.counts.buffer_octets = Some(buffer);
     }
 
-    /// The heartbeat that is due at `now`, if one is.
-    pub fn poll_heartbeat(&mut self, now: Stamp<C>) -> Option<Say> {
+    /// The heartbeat that is due at `now`, if one is; it echoes [`super::Freshness::echo`].
+    pub fn poll_heartbeat(&mut self, now: Stamp<C>, echo: u64) -> Option<Say> {
         if now < self.heartbeat_at {
             return None;
         }
         self.heartbeat_at = now.after_nanos(self.stream.life.every.nanos());
-        Some(Say::Heartbeat { received: self.counts.received, next: self.window.next() })
+        Some(Say::Heartbeat { received: self.counts.received, next: self.window.next(), echo })
     }
 
     /// When the next heartbeat is due.
@@ -140,7 +156,7 @@ impl<C> Receiver<C> {
     /// Whether all of `sent` packets have come.
     #[must_use]
     pub const fn has_all(&self, sent: u64) -> bool {
-        sent <= self.counts.received + self.counts.late
+        sent <= self.came()
     }
 
     /// What came so far; its loss is known only in the end.
@@ -152,7 +168,12 @@ impl<C> Receiver<C> {
     /// The highest loss that is certain so far: numbers that later ones have overtaken.
     #[must_use]
     pub fn missing_so_far(&self) -> u64 {
-        self.window.next().saturating_sub(self.counts.received + self.counts.late)
+        self.window.next().saturating_sub(self.came())
+    }
+
+    /// Packets that have come, each once.
+    const fn came(&self) -> u64 {
+        self.counts.received + self.counts.late + self.counts.corrupted
     }
 
     /// Closes the account; this host's socket dropped `drops` in the end.
@@ -212,21 +233,22 @@ impl<C> Receiver<C> {
             return Arrival::Late;
         }
         let next = self.window.next();
-        if packet.sequence < next {
-            self.window.set(packet.sequence, Slot::Received);
-            return Arrival::Reordered;
+        if next <= packet.sequence {
+            self.attribute(next, packet.sequence);
         }
-        self.attribute(next, packet.sequence);
         self.window.set(packet.sequence, Slot::Received);
-        Arrival::InOrder
+        match packet.is_intact {
+            Some(false) => Arrival::Corrupted,
+            _ if packet.sequence < next => Arrival::Reordered,
+            _ => Arrival::InOrder,
+        }
     }
 
-    /// Late by the sender's own schedule, the fastest packet so far showing how the clocks stand.
+    /// Late by the sender's own schedule, the fastest packets so far showing how the clocks stand.
     fn is_late(&mut self, at: Stamp<C>, packet: &Arrived) -> bool {
         let transit_ns = at.nanos().wrapping_sub(packet.sent_ns).cast_signed();
-        let least = self.transit_min_ns.map_or(transit_ns, |least| least.min(transit_ns));
-        self.transit_min_ns = Some(least);
-        LATE_MAX.nanos() < transit_ns.wrapping_sub(least).unsigned_abs()
+        let above_floor_ns = transit_ns.saturating_sub(self.floor.including(transit_ns));
+        0 < above_floor_ns && LATE_MAX.nanos() < above_floor_ns.unsigned_abs()
     }
 
     fn count(&mut self, at: Stamp<C>, packet: &Arrived, arrival: Arrival) {
@@ -337,6 +359,24 @@ impl<C> Receiver<C> {
     }
 }
 
+/// The floor that transit is measured from: what two packets needed at most, so that a single one
+/// with a wrong stamp judges no other.
+#[derive(Debug, Default)]
+struct Floor {
+    /// The two shortest transits, in ns.
+    shortest: Option<[i64; 2]>,
+}
+
+impl Floor {
+    /// The floor, once a packet with this transit has come too.
+    fn including(&mut self, transit_ns: i64) -> i64 {
+        let [first, second] = self.shortest.unwrap_or([i64::MAX; 2]);
+        let shortest = [first.min(transit_ns), second.min(first.max(transit_ns))];
+        self.shortest = Some(shortest);
+        shortest[1]
+    }
+}
+
 /// How a stream ended, as its receiver knows.
 #[derive(Clone, Copy, Debug)]
 pub enum End<'a, C> {
@@ -392,7 +432,8 @@ mod tests {
     }
 
     fn packet(sequence: u64) -> Arrived {
-        Arrived { sequence, due_ns: sequence * MS, sent_ns: sequence * MS, octets: 100 }
+        let (due_ns, sent_ns) = (sequence * MS, sequence * MS);
+        Arrived { sequence, due_ns, sent_ns, octets: 100, ..Arrived::default() }
     }
 
     fn arrive(receiver: &mut Receiver<Agent>, at_ms: u64, sequence: u64) -> Arrival {
@@ -463,12 +504,46 @@ mod tests {
     fn a_packet_two_seconds_late_is_late_and_its_copy_a_duplicate() {
         let mut receiver = receiver();
         arrive(&mut receiver, 10, 0);
-        assert_eq!(arrive(&mut receiver, 2_011, 1), Arrival::InOrder);
-        assert_eq!(arrive(&mut receiver, 2_013, 2), Arrival::Late);
-        assert_eq!(arrive(&mut receiver, 2_014, 2), Arrival::Duplicate);
-        let counts = receiver.finish(closing(4), 0);
-        assert_eq!((counts.received, counts.late, counts.lost()), (2, 1, 1));
+        arrive(&mut receiver, 11, 1);
+        assert_eq!(arrive(&mut receiver, 2_012, 2), Arrival::InOrder);
+        assert_eq!(arrive(&mut receiver, 2_014, 3), Arrival::Late);
+        assert_eq!(arrive(&mut receiver, 2_015, 3), Arrival::Duplicate);
+        let counts = receiver.finish(closing(5), 0);
+        assert_eq!((counts.received, counts.late, counts.lost()), (3, 1, 1));
         assert_eq!(counts.losses.lost(), 2, "a late packet counts as lost for verdicts");
+    }
+
+    /// One packet whose time is wrong by a flipped bit had all others counted as late.
+    #[test]
+    fn no_single_packet_makes_others_late() {
+        for odd in [0, 50, 999] {
+            let mut receiver = receiver();
+            let arrivals = (0..1_000).map(|sequence| {
+                let early_ns = if sequence == odd { 1 << 42 } else { 0 };
+                let sent =
+                    Arrived { sent_ns: packet(sequence).sent_ns + early_ns, ..packet(sequence) };
+                receiver.on_arrival(Stamp::from_nanos((10 + sequence) * MS), &sent, 0)
+            });
+            assert!(arrivals.into_iter().all(|arrival| arrival == Arrival::InOrder), "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_altered_payload_is_neither_received_nor_lost() {
+        let mut receiver = receiver();
+        let of = |sequence, is_intact| Arrived { is_intact, ..packet(sequence) };
+        let compared = [Some(true), Some(false), None, Some(true)];
+        for (sequence, is_intact) in (0..).zip(compared) {
+            let at = Stamp::from_nanos((10 + sequence) * MS);
+            receiver.on_arrival(at, &of(sequence, is_intact), 0);
+            receiver.on_arrival(at, &of(sequence, Some(false)), 0);
+        }
+        assert!(receiver.has_all(4));
+        receiver.on_malformed();
+        let counts = receiver.finish(closing(5), 0);
+        assert_eq!((counts.received, counts.corrupted, counts.lost()), (3, 1, 1));
+        assert_eq!((counts.compared, counts.duplicate, counts.malformed), (3, 4, 1));
+        assert_eq!(counts.streams[0].corrupted, 1);
     }
 
     #[test]
@@ -616,9 +691,9 @@ mod tests {
     fn a_heartbeat_is_due_ten_times_a_second() {
         let mut receiver = receiver();
         arrive(&mut receiver, 10, 4);
-        let say = receiver.poll_heartbeat(Stamp::from_nanos(10 * MS));
-        assert_eq!(say, Some(Say::Heartbeat { received: 1, next: 5 }));
-        assert_eq!(receiver.poll_heartbeat(Stamp::from_nanos(109 * MS)), None);
+        let say = receiver.poll_heartbeat(Stamp::from_nanos(10 * MS), 3);
+        assert_eq!(say, Some(Say::Heartbeat { received: 1, next: 5, echo: 3 }));
+        assert_eq!(receiver.poll_heartbeat(Stamp::from_nanos(109 * MS), 3), None);
         assert_eq!(receiver.heartbeat_at(), Stamp::from_nanos(110 * MS));
     }
 }

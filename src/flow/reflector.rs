@@ -1,11 +1,14 @@
 //! The agent's end of every stream's opening, and of the probes: answers, one for one, whoever
 //! holds a token and has shown that it reads what is sent to its address. Nobody else is answered.
 
-use super::{Arrival, Arrived, End, PROBE_STREAM, Receiver, Stream};
-use crate::account::{FollowUp, Marks, ReflectorCounts};
+use super::window::{Slot, Window};
+use super::{Arrival, Arrived, End, Freshness, HEARTBEAT, PROBE_STREAM, Receiver, Stream};
+use crate::account::{FollowUp, Marks, Moved, ReflectorCounts};
 use crate::clock::{Agent, Stamp};
+use crate::direction::Direction;
+use crate::wire::load;
 use crate::wire::probe::{self, FOLLOW_UPS, Probe, Reply};
-use crate::wire::seal::{KEY_LEN, Sealer};
+use crate::wire::seal::{KEY_LEN, Sealer, Seals, Tagger};
 use crate::wire::signal::{self, Say, Signal};
 use crate::wire::{self, Kind, Token};
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug)]
 struct ReflectorSession {
     receiver: Receiver<Agent>,
+    /// The probes of which a copy was answered too.
+    copied: Window,
     marks: Marks,
     replies: u32,
     refused: u64,
@@ -56,11 +61,48 @@ impl FollowUps {
 #[derive(Debug)]
 struct Entry {
     stream: Stream,
-    sealer: Sealer,
+    seals: Seals,
+    tagger: Tagger,
+    seen: Freshness,
+    /// Signals that were said, and challenges, which are counted apart.
+    said: u64,
+    challenges: u64,
+    /// When it was challenged last at an address that is not its own.
+    challenged_at: Option<Stamp<Agent>>,
     peer: Option<SocketAddr>,
     /// Handshake datagrams that came for it.
     hellos: u64,
     session: Option<ReflectorSession>,
+}
+
+impl Entry {
+    /// Whether `incoming` is from elsewhere than the address that was proven.
+    fn is_elsewhere(&self, incoming: &Incoming<'_>) -> bool {
+        self.peer.is_some_and(|peer| peer != incoming.peer)
+    }
+
+    fn emit(&self, counter: u64, say: Say) -> Response {
+        let Stream { number: stream, token, .. } = self.stream;
+        Response::Signal(Signal { stream, token, counter, say }.emit(&self.seals.sent))
+    }
+
+    fn challenge(&mut self, cookie: u64) -> Response {
+        let counter = self.challenges;
+        self.challenges += 1;
+        self.emit(counter, Say::Challenge { cookie })
+    }
+
+    /// Challenges the stream at the address that `incoming` came from, though it is not its own: a
+    /// NAT may have forgotten that one. No more often than heartbeats come, and never with more
+    /// octets than came.
+    fn challenge_elsewhere(&mut self, incoming: &Incoming<'_>, cookie: u64) -> Response {
+        let again_at = self.challenged_at.map(|last| last.after_nanos(HEARTBEAT.nanos()));
+        if incoming.octets.len() < signal::LEN || again_at.is_some_and(|at| incoming.at < at) {
+            return Response::Ignore;
+        }
+        self.challenged_at = Some(incoming.at);
+        self.challenge(cookie)
+    }
 }
 
 /// A stream of load whose address is proven: it now needs a socket of its own.
@@ -83,7 +125,7 @@ pub enum Response {
     Signal([u8; signal::LEN]),
     /// Emit this reply, with the time of its leaving, over the probe's own length.
     Reply(Reply),
-    /// Open a socket for this stream, which says *accepted* itself.
+    /// Open a socket for this stream, which says *accepted* itself; where it has one, nothing.
     Open(Opened),
 }
 
@@ -112,13 +154,15 @@ pub struct Reflector {
     cookies: Sealer,
     by_card: bool,
     entries: BTreeMap<Token, Entry>,
+    moved: VecDeque<(Token, Moved)>,
 }
 
 impl Reflector {
     /// A reflector that makes its cookies with `secret`, which nobody else may know.
     #[must_use]
     pub fn new(secret: &[u8; KEY_LEN]) -> Self {
-        Self { cookies: Sealer::new(secret), by_card: false, entries: BTreeMap::new() }
+        let (entries, moved) = (BTreeMap::new(), VecDeque::new());
+        Self { cookies: Sealer::new(secret), by_card: false, entries, moved }
     }
 
     /// Has replies say that a network card stamps them, and not the kernel.
@@ -126,17 +170,36 @@ impl Reflector {
         self.by_card = true;
     }
 
-    /// Expects `stream`, sealed with `sealer`, from `now` on.
-    pub fn expect(&mut self, stream: Stream, sealer: Sealer, now: Stamp<Agent>) {
+    /// Expects `stream`, with this key, from `now` on.
+    pub fn expect(&mut self, stream: Stream, key: &[u8; KEY_LEN], now: Stamp<Agent>) {
         let is_probes = stream.number == PROBE_STREAM;
         let session = is_probes.then(|| ReflectorSession {
             receiver: Receiver::new(stream, now),
+            copied: Window::of(&stream),
             marks: Marks::default(),
             replies: 0,
             refused: 0,
             follow_ups: FollowUps::default(),
         });
-        self.entries.insert(stream.token, Entry { stream, sealer, peer: None, hellos: 0, session });
+        let entry = Entry {
+            stream,
+            seals: Seals::of(key, Direction::Reverse),
+            tagger: Tagger::of(key, Direction::Forward),
+            seen: Freshness::default(),
+            said: 0,
+            challenges: 0,
+            challenged_at: None,
+            peer: None,
+            hellos: 0,
+            session,
+        };
+        self.entries.insert(stream.token, entry);
+    }
+
+    /// The oldest move of a stream to another address that was not told yet. A load stream's socket
+    /// has to follow.
+    pub fn take_moved(&mut self) -> Option<(Token, Moved)> {
+        self.moved.pop_front()
     }
 
     /// Forgets a stream; the account of its probes, where it had any, is closed: they ended as
@@ -183,7 +246,8 @@ impl Reflector {
         match wire::kind_of(incoming.octets) {
             Some(Kind::Signal) => self.handle_signal(incoming),
             Some(Kind::Probe) => self.handle_probe(incoming),
-            Some(Kind::Load) | None => Response::Ignore,
+            Some(Kind::Load) => self.handle_load(incoming),
+            None => Response::Ignore,
         }
     }
 
@@ -192,14 +256,17 @@ impl Reflector {
     pub fn emit(&mut self, reply: &Reply, now: Stamp<Agent>, datagram: &mut [u8]) -> bool {
         let Some(entry) = self.entries.get_mut(&reply.token) else { return false };
         let Some(session) = &mut entry.session else { return false };
-        let (sent_ns, follow_ups) = (now.nanos(), session.follow_ups.next());
-        Reply { sent_ns, follow_ups, ..*reply }.emit(&entry.sealer, datagram);
+        let follow_ups = match reply.answers_copy {
+            true => [None; FOLLOW_UPS],
+            false => session.follow_ups.next(),
+        };
+        Reply { sent_ns: now.nanos(), follow_ups, ..*reply }.emit(&entry.seals.sent, datagram);
         true
     }
 
-    /// The kernel tells when the reply of this number left.
+    /// The kernel tells when the reply of this number left; answers to copies have none.
     pub fn on_left(&mut self, token: Token, sequence: u32, at: Stamp<Agent>) {
-        if let Some(session) = self.session(token) {
+        if let Some(session) = self.session(token).filter(|it| sequence < it.replies) {
             session.follow_ups.on_left(FollowUp { sequence, sent_ns: at.nanos() });
         }
     }
@@ -210,16 +277,16 @@ impl Reflector {
         self.entries.get(&token).map_or(0, |entry| entry.stream.dscp.number())
     }
 
-    /// The kernel accepted a reply of `token`.
-    pub fn on_replied(&mut self, token: Token) {
-        if let Some(session) = self.session(token) {
+    /// The kernel accepted `reply`.
+    pub fn on_replied(&mut self, reply: &Reply) {
+        if let Some(session) = self.session(reply.token).filter(|_| !reply.answers_copy) {
             session.replies += 1;
         }
     }
 
-    /// This host's stack refused a reply of `token`.
-    pub fn on_refused(&mut self, token: Token) {
-        if let Some(session) = self.session(token) {
+    /// This host's stack refused `reply`.
+    pub fn on_refused(&mut self, reply: &Reply) {
+        if let Some(session) = self.session(reply.token).filter(|_| !reply.answers_copy) {
             session.refused += 1;
         }
     }
@@ -229,57 +296,66 @@ impl Reflector {
     }
 
     fn handle_signal(&mut self, incoming: &Incoming<'_>) -> Response {
-        let Ok((number, token)) = Signal::claimed(incoming.octets) else { return Response::Ignore };
-        let cookie = self.cookie(token, incoming.peer);
-        let Some(entry) = self.entries.get_mut(&token) else { return Response::Ignore };
-        let signal = match Signal::parse(incoming.octets, &entry.sealer) {
-            Ok(signal) if number == entry.stream.number => signal,
+        let Self { cookies, entries, moved, .. } = self;
+        let claimed = Signal::claimed(incoming.octets).ok();
+        let entry = claimed.and_then(|(_, token)| entries.get_mut(&token));
+        let Some(entry) = entry else { return Response::Ignore };
+        let signal = match Signal::parse(incoming.octets, &entry.seals.received) {
+            Ok(signal) if signal.stream == entry.stream.number => signal,
             _ => return Response::Ignore,
         };
-        let answer = match signal.say {
+        if !entry.seen.accepts(&signal) {
+            return Response::Ignore;
+        }
+        let cookie = cookie(cookies, signal.token, incoming.peer);
+        match signal.say {
             Say::Hello => {
                 entry.hellos += 1;
-                Say::Challenge { cookie }
+                entry.challenge(cookie)
             }
-            Say::Confirm { cookie: read } if read == cookie => {
-                entry.peer = Some(incoming.peer);
-                if entry.session.is_none() {
-                    let (peer, local) = (incoming.peer, incoming.local);
-                    return Response::Open(Opened { token, peer, local });
-                }
-                Say::Accepted
+            Say::Confirm { cookie: read } if read == cookie => confirm(entry, incoming, moved),
+            Say::Heartbeat { .. } if entry.is_elsewhere(incoming) => {
+                entry.challenge_elsewhere(incoming, cookie)
             }
-            _ => return Response::Ignore,
+            _ => Response::Ignore,
+        }
+    }
+
+    /// Load of a stream that has a socket of its own comes here where it is not from that address.
+    fn handle_load(&mut self, incoming: &Incoming<'_>) -> Response {
+        let octets = incoming.octets;
+        let claimed = load::Header::claimed(octets).ok();
+        let entry = claimed.and_then(|(_, token)| self.entries.get_mut(&token));
+        let Some(entry) = entry.filter(|entry| entry.is_elsewhere(incoming)) else {
+            return Response::Ignore;
         };
-        Response::Signal(Signal { say: answer, ..signal }.emit(&entry.sealer))
+        if load::Header::parse(octets, octets.len(), &entry.tagger).is_err() {
+            return Response::Ignore;
+        }
+        let cookie = cookie(&self.cookies, entry.stream.token, incoming.peer);
+        entry.challenge_elsewhere(incoming, cookie)
     }
 
     fn handle_probe(&mut self, incoming: &Incoming<'_>) -> Response {
-        let entry =
-            probe::claimed(incoming.octets).ok().and_then(|token| self.entries.get_mut(&token));
-        let Some(Entry { stream, sealer, peer, session: Some(session), .. }) = entry else {
+        let claimed = probe::claimed(incoming.octets).ok();
+        let entry = claimed.and_then(|token| self.entries.get_mut(&token));
+        let Some(entry) = entry.filter(|entry| entry.session.is_some() && entry.peer.is_some())
+        else {
             return Response::Ignore;
         };
-        if *peer != Some(incoming.peer) {
+        let Ok(probe) = Probe::parse(incoming.octets, &entry.seals.received) else {
             return Response::Ignore;
-        }
-        let Ok(probe) = Probe::parse(incoming.octets, sealer) else { return Response::Ignore };
-        let sequence = u64::from(probe.sequence);
-        let arrived = Arrived {
-            sequence,
-            due_ns: stream.rate.due(sequence).nanos(),
-            sent_ns: probe.sent_ns,
-            octets: u32::try_from(incoming.octets.len()).unwrap_or(u32::MAX),
         };
-        session.marks.on_arrival(stream.dscp.number(), incoming.mark);
-        let arrival = session.receiver.on_arrival(incoming.at, &arrived, incoming.drops);
-        // Copies are answered too, as any reflector does: within the grant's own size.
-        let all_answered = stream.slots.saturating_mul(2) <= u64::from(session.replies);
-        if arrival == Arrival::Rejected || all_answered {
-            return Response::Ignore;
+        if entry.is_elsewhere(incoming) {
+            let cookie = cookie(&self.cookies, entry.stream.token, incoming.peer);
+            return entry.challenge_elsewhere(incoming, cookie);
         }
+        let Entry { stream, session: Some(session), .. } = entry else { return Response::Ignore };
+        let Some(answers_copy) = session.take(incoming, stream, &probe) else {
+            return Response::Ignore;
+        };
         Response::Reply(Reply {
-            sequence: session.replies,
+            sequence: if answers_copy { u32::MAX } else { session.replies },
             sent_ns: 0,
             received_ns: incoming.at.nanos(),
             received_by_kernel: incoming.by_kernel,
@@ -287,15 +363,62 @@ impl Reflector {
             probe_sent_ns: probe.sent_ns,
             follow_ups: [None; FOLLOW_UPS],
             by_card: self.by_card,
+            answers_copy,
             token: stream.token,
         })
     }
+}
 
-    /// What only someone at `peer` can have read.
-    fn cookie(&self, token: Token, peer: SocketAddr) -> u64 {
-        let seal = self.cookies.seal(&[&token.0.to_be_bytes(), peer.to_string().as_bytes()]);
-        seal[..8].iter().fold(0, |cookie, octet| cookie << 8 | u64::from(*octet))
+impl ReflectorSession {
+    /// Counts a probe. It is answered, and so is its first copy: whether the answer is to a copy;
+    /// `None` where there is none.
+    fn take(&mut self, incoming: &Incoming<'_>, stream: &Stream, probe: &Probe) -> Option<bool> {
+        let sequence = u64::from(probe.sequence);
+        let arrived = Arrived {
+            sequence,
+            due_ns: stream.rate.due(sequence).nanos(),
+            sent_ns: probe.sent_ns,
+            octets: u32::try_from(incoming.octets.len()).unwrap_or(u32::MAX),
+            ..Arrived::default()
+        };
+        match self.receiver.on_arrival(incoming.at, &arrived, incoming.drops) {
+            Arrival::Rejected => None,
+            Arrival::Duplicate => {
+                let is_first = self.copied.slot(sequence) == Some(Slot::Missing);
+                is_first.then(|| self.copied.set(sequence, Slot::Received)).map(|()| true)
+            }
+            _ => {
+                self.marks.on_arrival(stream.dscp.number(), incoming.mark);
+                Some(false)
+            }
+        }
     }
+}
+
+/// A stream's driver has shown that it reads what is sent to its address.
+fn confirm(
+    entry: &mut Entry,
+    incoming: &Incoming<'_>,
+    moved: &mut VecDeque<(Token, Moved)>,
+) -> Response {
+    let Stream { number, token, .. } = entry.stream;
+    let before = entry.peer.replace(incoming.peer);
+    if let Some(from) = before.filter(|before| *before != incoming.peer) {
+        moved.push_back((token, Moved { stream: number, from, to: incoming.peer }));
+    }
+    if entry.session.is_none() {
+        let (peer, local) = (incoming.peer, incoming.local);
+        return Response::Open(Opened { token, peer, local });
+    }
+    let counter = entry.said;
+    entry.said += 1;
+    entry.emit(counter, Say::Accepted)
+}
+
+/// What only someone at `peer` can have read.
+fn cookie(cookies: &Sealer, token: Token, peer: SocketAddr) -> u64 {
+    let seal = cookies.seal(&[&token.0.to_be_bytes(), peer.to_string().as_bytes()]);
+    seal[..8].iter().fold(0, |cookie, octet| cookie << 8 | u64::from(*octet))
 }
 
 #[cfg(test)]
@@ -308,41 +431,81 @@ mod tests {
 
     const TOKENS: [Token; 2] = [Token(11), Token(12)];
 
-    fn sealer() -> Sealer {
-        Sealer::new(&[0xa5; KEY_LEN])
+    const KEY: [u8; KEY_LEN] = [0xa5; KEY_LEN];
+
+    /// The driver's seals.
+    fn seals() -> Seals {
+        Seals::of(&KEY, Direction::Forward)
     }
 
     fn peer(port: u16) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, 1], port))
     }
 
-    /// A reflector that expects a stream of probes and one of load.
-    fn reflector() -> Reflector {
+    /// A reflector that expects a stream of probes and one of load, and its driver's next counter.
+    struct Bench {
+        reflector: Reflector,
+        counter: u64,
+        now_ms: u64,
+    }
+
+    fn bench() -> Bench {
         let rate = PacketRate::new(100).expect("a rate");
         let load =
             Load::new(Directions::Forward, 1, 100, rate, LoadKind::FixedRate).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(1)).expect("a trial");
         let mut reflector = Reflector::new(&[1; KEY_LEN]);
         for (stream, token) in streams_of(&trial).into_iter().zip(TOKENS) {
-            reflector.expect(Stream { token, ..stream }, sealer(), Stamp::from_nanos(0));
+            reflector.expect(Stream { token, ..stream }, &KEY, Stamp::from_nanos(0));
         }
-        reflector
+        Bench { reflector, counter: 0, now_ms: 5 }
     }
 
-    fn come(reflector: &mut Reflector, port: u16, octets: &[u8]) -> Response {
-        let at = Stamp::from_nanos(5_000_000);
-        let (peer, local, by_kernel, mark) = (peer(port), None, true, None);
-        reflector.handle(&Incoming { at, by_kernel, peer, local, drops: 0, mark, octets })
-    }
+    impl Bench {
+        fn come(&mut self, port: u16, octets: &[u8]) -> Response {
+            let at = Stamp::from_nanos(self.now_ms * 1_000_000);
+            let (peer, local, by_kernel, mark) = (peer(port), None, true, None);
+            let incoming = Incoming { at, by_kernel, peer, local, drops: 0, mark, octets };
+            self.reflector.handle(&incoming)
+        }
 
-    fn say(reflector: &mut Reflector, port: u16, stream: u32, say: Say) -> Response {
-        let signal = Signal { stream, token: TOKENS[stream as usize], say };
-        come(reflector, port, &signal.emit(&sealer()))
+        /// A signal that was not said before.
+        fn signal(&mut self, stream: u32, say: Say) -> [u8; signal::LEN] {
+            let counter = self.counter;
+            self.counter += 1;
+            let token = TOKENS[stream as usize];
+            Signal { stream, token, counter, say }.emit(&seals().sent)
+        }
+
+        fn say(&mut self, port: u16, stream: u32, say: Say) -> Response {
+            let signal = self.signal(stream, say);
+            self.come(port, &signal)
+        }
+
+        fn open(&mut self, port: u16, stream: u32) -> Response {
+            let cookie = cookie_of(self.say(port, stream, Say::Hello));
+            self.say(port, stream, Say::Confirm { cookie })
+        }
+
+        fn probe(&mut self, port: u16, sequence: u32) -> Response {
+            let mut datagram = [0; probe::LEN_MIN];
+            Probe { sequence, sent_ns: 7, token: TOKENS[0] }.emit(&seals().sent, &mut datagram);
+            self.come(port, &datagram)
+        }
+
+        /// The reply to a probe, which then leaves.
+        fn reply(&mut self, sequence: u32) -> Reply {
+            let Response::Reply(reply) = self.probe(1, sequence) else { panic!("no reply") };
+            let mut datagram = [0; probe::LEN_MIN];
+            assert!(self.reflector.emit(&reply, Stamp::from_nanos(6_000_000), &mut datagram));
+            self.reflector.on_replied(&reply);
+            Reply::parse(&datagram, &seals().received).expect("a reply")
+        }
     }
 
     fn cookie_of(response: Response) -> u64 {
         let Response::Signal(octets) = response else { panic!("no challenge: {response:?}") };
-        match Signal::parse(&octets, &sealer()).expect("a signal").say {
+        match Signal::parse(&octets, &seals().received).expect("a signal").say {
             Say::Challenge { cookie } => cookie,
             other => panic!("no challenge: {other:?}"),
         }
@@ -350,100 +513,183 @@ mod tests {
 
     #[test]
     fn hellos_are_counted_until_a_stream_is_open() {
-        let mut reflector = reflector();
-        let hellos = |reflector: &Reflector| TOKENS.map(|token| reflector.unopened_hellos(token));
-        assert_eq!(hellos(&reflector), [0, 0]);
-        assert!(!reflector.is_opened(TOKENS[0]));
-        say(&mut reflector, 1, 0, Say::Hello);
-        say(&mut reflector, 1, 0, Say::Hello);
-        assert_eq!(hellos(&reflector), [2, 0]);
-        open(&mut reflector, 1, 0);
-        assert_eq!(hellos(&reflector), [0, 0], "it is open");
-        assert!(reflector.is_opened(TOKENS[0]));
-        assert_eq!(reflector.unopened_hellos(Token(99)), 0, "nobody's");
-    }
-
-    fn open(reflector: &mut Reflector, port: u16, stream: u32) -> Response {
-        let cookie = cookie_of(say(reflector, port, stream, Say::Hello));
-        say(reflector, port, stream, Say::Confirm { cookie })
-    }
-
-    fn probe(reflector: &mut Reflector, port: u16, sequence: u32) -> Response {
-        let mut datagram = [0; probe::LEN_MIN];
-        Probe { sequence, sent_ns: 7, token: TOKENS[0] }.emit(&sealer(), &mut datagram);
-        come(reflector, port, &datagram)
+        let mut bench = bench();
+        let hellos = |bench: &Bench| TOKENS.map(|token| bench.reflector.unopened_hellos(token));
+        assert_eq!(hellos(&bench), [0, 0]);
+        assert!(!bench.reflector.is_opened(TOKENS[0]));
+        bench.say(1, 0, Say::Hello);
+        bench.say(1, 0, Say::Hello);
+        assert_eq!(hellos(&bench), [2, 0]);
+        bench.open(1, 0);
+        assert_eq!(hellos(&bench), [0, 0], "it is open");
+        assert!(bench.reflector.is_opened(TOKENS[0]));
+        assert_eq!(bench.reflector.unopened_hellos(Token(99)), 0, "nobody's");
     }
 
     #[test]
     fn a_proven_address_opens_its_stream() {
-        let mut reflector = reflector();
-        assert!(matches!(open(&mut reflector, 1, 0), Response::Signal(_)));
+        let mut bench = bench();
+        assert!(matches!(bench.open(1, 0), Response::Signal(_)));
         let opened = Opened { token: TOKENS[1], peer: peer(2), local: None };
-        assert_eq!(open(&mut reflector, 2, 1), Response::Open(opened));
+        assert_eq!(bench.open(2, 1), Response::Open(opened));
+        assert_eq!(bench.reflector.take_moved(), None);
     }
 
     #[test]
     fn a_cookie_read_at_one_address_opens_no_other() {
-        let mut reflector = reflector();
-        let cookie = cookie_of(say(&mut reflector, 1, 1, Say::Hello));
-        assert_eq!(say(&mut reflector, 2, 1, Say::Confirm { cookie }), Response::Ignore);
+        let mut bench = bench();
+        let cookie = cookie_of(bench.say(1, 1, Say::Hello));
+        assert_eq!(bench.say(2, 1, Say::Confirm { cookie }), Response::Ignore);
+    }
+
+    #[test]
+    fn a_signal_is_accepted_once() {
+        let mut bench = bench();
+        let hello = bench.signal(0, Say::Hello);
+        let cookie = cookie_of(bench.come(1, &hello));
+        assert_eq!(bench.come(1, &hello), Response::Ignore);
+        let confirm = bench.signal(0, Say::Confirm { cookie });
+        assert!(matches!(bench.come(1, &confirm), Response::Signal(_)));
+        assert_eq!(bench.come(1, &confirm), Response::Ignore);
     }
 
     #[test]
     fn probes_are_answered_only_from_the_proven_address() {
-        let mut reflector = reflector();
-        assert_eq!(probe(&mut reflector, 1, 0), Response::Ignore);
-        open(&mut reflector, 1, 0);
-        assert!(matches!(probe(&mut reflector, 1, 0), Response::Reply(_)));
-        assert_eq!(probe(&mut reflector, 2, 0), Response::Ignore);
+        let mut bench = bench();
+        assert_eq!(bench.probe(1, 0), Response::Ignore);
+        bench.open(1, 0);
+        assert!(matches!(bench.probe(1, 0), Response::Reply(_)));
+        assert!(!matches!(bench.probe(2, 0), Response::Reply(_)));
+    }
+
+    #[test]
+    fn the_first_copy_of_a_probe_is_answered_and_spends_no_other_probes_answer() {
+        let mut bench = bench();
+        bench.open(1, 0);
+        for sequence in 0..100 {
+            let reply = bench.reply(sequence);
+            assert_eq!((reply.sequence, reply.answers_copy), (sequence, false));
+            let copy = bench.reply(sequence);
+            assert!(copy.answers_copy);
+            for _ in 0..50 {
+                assert_eq!(bench.probe(1, sequence), Response::Ignore);
+            }
+        }
+        let excess = Vec::new();
+        let closing = crate::flow::Closing { sent: 100, last_due_ns: 0, excess: &excess };
+        let account = bench.reflector.forget(TOKENS[0], End::Closed(closing), 0);
+        assert_eq!((account.replies, account.probes.received), (100, 100));
+        assert_eq!(account.probes.duplicate, 100 * 51);
+    }
+
+    #[test]
+    fn a_reply_or_a_probe_that_is_sent_back_is_nobodys() {
+        let mut bench = bench();
+        bench.open(1, 0);
+        let Response::Reply(reply) = bench.probe(1, 0) else { panic!("no reply") };
+        let mut datagram = [0; probe::LEN_MIN];
+        bench.reflector.emit(&reply, Stamp::from_nanos(6_000_000), &mut datagram);
+        assert_eq!(bench.come(1, &datagram), Response::Ignore);
+        Probe { sequence: 1, sent_ns: 7, token: TOKENS[0] }.emit(&seals().sent, &mut datagram);
+        assert!(Reply::parse(&datagram, &seals().received).is_err());
+    }
+
+    /// What a stream that is open at port 1 sends from port 2.
+    fn heartbeat(bench: &mut Bench) -> Vec<u8> {
+        bench.signal(1, Say::Heartbeat { received: 0, next: 0, echo: 0 }).to_vec()
+    }
+
+    fn load(_: &mut Bench) -> Vec<u8> {
+        let mut datagram = vec![0; 100];
+        let header =
+            load::Header { stream: 1, token: TOKENS[1], sequence: 0, due_ns: 0, lateness_ns: 0 };
+        header.emit(&mut datagram, &Tagger::of(&KEY, Direction::Forward));
+        datagram
+    }
+
+    #[test]
+    fn a_stream_that_comes_from_elsewhere_is_challenged_there_and_moves() {
+        for datagram in [heartbeat, load] {
+            let mut bench = bench();
+            bench.open(1, 1);
+            let octets = datagram(&mut bench);
+            let cookie = cookie_of(bench.come(2, &octets));
+            assert_eq!(bench.reflector.take_moved(), None, "it has shown nothing yet");
+            let confirm = bench.signal(1, Say::Confirm { cookie });
+            assert_eq!(bench.come(3, &confirm), Response::Ignore, "read elsewhere");
+            bench.say(2, 1, Say::Confirm { cookie });
+            let moved = Moved { stream: 1, from: peer(1), to: peer(2) };
+            assert_eq!(bench.reflector.take_moved(), Some((TOKENS[1], moved)));
+            let octets = datagram(&mut bench);
+            assert_eq!(bench.come(2, &octets), Response::Ignore, "it is there now");
+        }
+    }
+
+    #[test]
+    fn probes_move_too() {
+        let mut bench = bench();
+        bench.open(1, 0);
+        let cookie = cookie_of(bench.probe(2, 0));
+        assert!(matches!(bench.say(2, 0, Say::Confirm { cookie }), Response::Signal(_)));
+        assert!(bench.reflector.take_moved().is_some());
+        assert!(matches!(bench.probe(2, 0), Response::Reply(_)), "it was not counted before");
+        assert!(!matches!(bench.probe(1, 1), Response::Reply(_)));
+    }
+
+    #[test]
+    fn who_sends_others_packets_again_is_challenged_ten_times_a_second_at_most() {
+        let mut bench = bench();
+        bench.open(1, 1);
+        let octets = load(&mut bench);
+        let mut challenged = 0;
+        for ms in 5..1_005 {
+            bench.now_ms = ms;
+            let port = u16::try_from(ms).expect("a port");
+            challenged += u32::from(bench.come(port, &octets) != Response::Ignore);
+        }
+        assert_eq!(challenged, 10);
+        assert_eq!(bench.reflector.take_moved(), None);
     }
 
     #[test]
     fn replies_are_numbered_by_the_agent_and_counted_when_they_leave() {
-        let mut reflector = reflector();
-        open(&mut reflector, 1, 0);
-        let Response::Reply(first) = probe(&mut reflector, 1, 5) else { panic!("no reply") };
+        let mut bench = bench();
+        bench.open(1, 0);
+        let Response::Reply(first) = bench.probe(1, 5) else { panic!("no reply") };
         assert_eq!((first.sequence, first.probe_sequence, first.received_ns), (0, 5, 5_000_000));
-        reflector.on_refused(TOKENS[0]);
-        let Response::Reply(second) = probe(&mut reflector, 1, 6) else { panic!("no reply") };
+        bench.reflector.on_refused(&first);
+        let Response::Reply(second) = bench.probe(1, 6) else { panic!("no reply") };
         assert_eq!(second.sequence, 0, "a refused reply took no number");
-        reflector.on_replied(TOKENS[0]);
+        bench.reflector.on_replied(&second);
         let closing = crate::flow::Closing { sent: 10, last_due_ns: 0, excess: &Vec::new() };
-        let account = reflector.forget(TOKENS[0], End::Closed(closing), 0);
+        let account = bench.reflector.forget(TOKENS[0], End::Closed(closing), 0);
         assert_eq!((account.replies, account.refused), (1, 1));
         assert_eq!((account.probes.received, account.probes.lost()), (2, 8));
     }
 
-    /// What the reply to the next probe tells of earlier ones.
-    fn told(reflector: &mut Reflector, sequence: u32) -> [Option<FollowUp>; 2] {
-        let Response::Reply(reply) = probe(reflector, 1, sequence) else { panic!("no reply") };
-        let mut datagram = [0; probe::LEN_MIN];
-        assert!(reflector.emit(&reply, Stamp::from_nanos(6_000_000), &mut datagram));
-        reflector.on_replied(TOKENS[0]);
-        Reply::parse(&datagram, &sealer()).expect("a reply").follow_ups
-    }
-
     #[test]
     fn each_stamp_is_told_by_two_replies_and_the_last_in_the_account() {
-        let mut reflector = reflector();
-        open(&mut reflector, 1, 0);
+        let mut bench = bench();
+        bench.open(1, 0);
         let follow_up = |sequence| FollowUp { sequence, sent_ns: 7_000_000 + u64::from(sequence) };
-        let left = |reflector: &mut Reflector, sequence| {
+        let left = |bench: &mut Bench, sequence| {
             let FollowUp { sequence, sent_ns } = follow_up(sequence);
-            reflector.on_left(TOKENS[0], sequence, Stamp::from_nanos(sent_ns));
+            bench.reflector.on_left(TOKENS[0], sequence, Stamp::from_nanos(sent_ns));
         };
-        assert_eq!(told(&mut reflector, 0), [None, None]);
-        left(&mut reflector, 0);
-        assert_eq!(told(&mut reflector, 1), [Some(follow_up(0)), None]);
-        assert_eq!(told(&mut reflector, 2), [None, Some(follow_up(0))], "1 came late");
-        left(&mut reflector, 1);
-        left(&mut reflector, 2);
-        assert_eq!(told(&mut reflector, 3), [Some(follow_up(1)), None]);
-        assert_eq!(told(&mut reflector, 4), [Some(follow_up(2)), Some(follow_up(1))]);
-        left(&mut reflector, 3);
-        left(&mut reflector, 4);
+        assert_eq!(bench.reply(0).follow_ups, [None, None]);
+        left(&mut bench, 0);
+        assert_eq!(bench.reply(1).follow_ups, [Some(follow_up(0)), None]);
+        assert_eq!(bench.reply(2).follow_ups, [None, Some(follow_up(0))], "1 came late");
+        left(&mut bench, 1);
+        left(&mut bench, 2);
+        assert_eq!(bench.reply(2).follow_ups, [None, None], "a copy's answer tells nothing");
+        left(&mut bench, u32::MAX);
+        assert_eq!(bench.reply(3).follow_ups, [Some(follow_up(1)), None]);
+        assert_eq!(bench.reply(4).follow_ups, [Some(follow_up(2)), Some(follow_up(1))]);
+        left(&mut bench, 3);
+        left(&mut bench, 4);
         let end = End::Abandoned { listened_until: Stamp::from_nanos(0) };
-        let account = reflector.forget(TOKENS[0], end, 0);
+        let account = bench.reflector.forget(TOKENS[0], end, 0);
         assert_eq!(account.follow_ups, [follow_up(2), follow_up(3), follow_up(4)]);
     }
 
@@ -457,20 +703,22 @@ mod tests {
 
     #[test]
     fn a_probe_beyond_the_grant_is_not_answered() {
-        let mut reflector = reflector();
-        open(&mut reflector, 1, 0);
-        assert!(matches!(probe(&mut reflector, 1, 99), Response::Reply(_)));
-        assert_eq!(probe(&mut reflector, 1, 100), Response::Ignore);
+        let mut bench = bench();
+        bench.open(1, 0);
+        assert!(matches!(bench.probe(1, 99), Response::Reply(_)));
+        assert_eq!(bench.probe(1, 100), Response::Ignore);
     }
 
     #[test]
     fn strangers_are_never_answered() {
-        let mut reflector = reflector();
-        let forged = Signal { stream: 0, token: TOKENS[0], say: Say::Hello };
-        let forged = forged.emit(&Sealer::new(&[0; KEY_LEN]));
-        let unknown = Signal { stream: 0, token: Token(99), say: Say::Hello }.emit(&sealer());
-        for octets in [&forged[..], &unknown[..], &[0x4c, 0x51, 1, 2], b"", &[0; 1_000]] {
-            assert_eq!(come(&mut reflector, 1, octets), Response::Ignore);
+        let mut bench = bench();
+        let hello = Signal { stream: 0, token: TOKENS[0], counter: 0, say: Say::Hello };
+        let forged = hello.emit(&Sealer::new(&[0; KEY_LEN]));
+        let reflected = hello.emit(&seals().received);
+        let unknown = Signal { token: Token(99), ..hello }.emit(&seals().sent);
+        let strange = [0x4c, 0x51, 2, 2];
+        for octets in [&forged[..], &reflected[..], &unknown[..], &strange, b"", &[0; 1_000]] {
+            assert_eq!(bench.come(1, octets), Response::Ignore);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! them all. A train leaves when the last of its packets is due, so that none is ever early. At
 //! rates that a host sends packet by packet a train is one packet.
 
+use super::departures::Departures;
 use super::{LATE_MAX, Next, Stream};
 use crate::account::{CatchUp, EXCESS_MAX, SenderCounts, Waiting};
 use crate::clock::Stamp;
@@ -65,7 +66,8 @@ impl Train {
 pub enum Outgoing {
     /// Load datagrams.
     Load(Train),
-    /// A signal, to keep the way back open while the load is paused.
+    /// A signal that the receiver echoes: nothing else may prove that it is alive, and while the
+    /// load is paused it keeps the way back open. What left is told by [`Sender::on_said`].
     Signal(Say),
 }
 
@@ -84,9 +86,11 @@ pub struct Sender<C> {
     gap_ns: u64,
     train_gap: Span,
     slot: u64,
+    /// As of when the receiver is proven to have been alive.
     heard: Stamp<C>,
     /// By how much the round trip has risen above that of the idle link, at most.
     rise: Span,
+    departures: Departures<C>,
     heartbeat_at: Stamp<C>,
     paced: Bucket<C>,
     /// The train before left so late that the next is in a catch-up.
@@ -120,6 +124,7 @@ impl<C> Sender<C> {
             heard: start,
             rise: Span::default(),
             heartbeat_at: start.after_nanos(stream.life.first.nanos()),
+            departures: Departures::default(),
             paced: Bucket::new(gap_ns / HURRY, train_max),
             was_late: false,
             policed: Bucket::new(gap_ns, stream.burst.into()),
@@ -133,6 +138,9 @@ impl<C> Sender<C> {
         if self.is_silent(now) {
             return self.pause(now);
         }
+        if self.asks_at() <= now {
+            return self.ask(now);
+        }
         self.skip_what_is_too_late(now);
         let left = self.schedule.slots() - self.slot;
         if left == 0 {
@@ -141,7 +149,7 @@ impl<C> Sender<C> {
         let train = self.train.min(left);
         let ready = self.schedule.due(self.slot + train - 1).max(self.paced.room_at(train));
         if now < ready {
-            return Next::Wait(ready);
+            return Next::Wait(ready.min(self.asks_at()));
         }
         let packets = match self.train_max {
             max if max == self.train => train,
@@ -191,6 +199,7 @@ impl<C> Sender<C> {
         self.counts.segmented += count * u64::from(segmented);
         self.counts.burst = self.counts.burst.max(packets);
         self.counts.sent += count;
+        self.departures.on_load(now, self.counts.sent);
         let planned = self.start.after_nanos(last_ns).max(self.paced.room_at(self.train));
         self.slot += count;
         self.pace(now, planned, count);
@@ -264,9 +273,18 @@ impl<C> Sender<C> {
         self.counts.buffer_octets = Some(buffer);
     }
 
-    /// The receiver said that it is alive.
-    pub fn on_heard(&mut self, now: Stamp<C>) {
-        self.on_alive(now, now);
+    /// A fresh heartbeat came: the receiver has seen the load up to the number before `next`, and
+    /// this end's signals up to the counter before `echo`. It was alive when the newest of those
+    /// left; whatever came later, or from wherever, proves no more.
+    pub fn on_heard(&mut self, now: Stamp<C>, next: u64, echo: u64) {
+        if let Some(left) = self.departures.newest_seen(next, echo) {
+            self.on_alive(now, left);
+        }
+    }
+
+    /// A signal of this counter left at `now`.
+    pub fn on_said(&mut self, now: Stamp<C>, counter: u64) {
+        self.departures.on_signal(now, counter);
     }
 
     /// The far end is proven at `now` to have been alive at `alive_at`, by this stream or another
@@ -320,8 +338,19 @@ impl<C> Sender<C> {
         if now < self.heartbeat_at {
             return Next::Wait(self.heartbeat_at);
         }
+        self.ask(now)
+    }
+
+    /// When the receiver is asked for a sign of life, unless it gives one before: where so few
+    /// packets leave that half of the silence passes without one that it has seen, or it sees none.
+    fn asks_at(&self) -> Stamp<C> {
+        let silence_ns = self.stream.life.silence.plus(self.rise).nanos();
+        self.heartbeat_at.max(self.heard.after_nanos(silence_ns / 2))
+    }
+
+    fn ask(&mut self, now: Stamp<C>) -> Next<C, Outgoing> {
         self.heartbeat_at = now.after_nanos(self.stream.life.every.nanos());
-        Next::Send(Outgoing::Signal(Say::Heartbeat { received: 0, next: 0 }))
+        Next::Send(Outgoing::Signal(Say::Heartbeat { received: 0, next: 0, echo: 0 }))
     }
 
     fn pass_paused_slots(&mut self, now: Stamp<C>) {
@@ -403,17 +432,17 @@ mod tests {
         Sender::new(stream(per_second, seconds), Stamp::from_nanos(0))
     }
 
-    /// Polls from `from_ms` to `until_ms` with a clock that moves to each wait's end; a heartbeat
-    /// comes each 100 ms where `heard`.
+    /// Polls from `from_ms` to `until_ms` with a clock that moves to each wait's end; where
+    /// `heard`, the receiver has seen at once what leaves, and says so.
     fn run(sender: &mut Sender<Driver>, from_ms: u64, until_ms: u64, heard: bool) {
         let mut now = Stamp::from_nanos(from_ms * MS);
         while now < Stamp::from_nanos(until_ms * MS) {
             if heard {
-                sender.on_heard(now);
+                sender.on_heard(now, u64::MAX, u64::MAX);
             }
             match sender.poll(now) {
                 Next::Send(Outgoing::Load(train)) => sender.on_sent(now, train.packets(), false),
-                Next::Send(Outgoing::Signal(_)) => {}
+                Next::Send(Outgoing::Signal(_)) => sender.on_said(now, now.nanos()),
                 Next::Wait(until) => now = until,
                 Next::Done => return,
             }
@@ -513,7 +542,7 @@ mod tests {
             if let Some((_, for_ms)) = stalls.next_if(|(at_ms, _)| at_ms * MS <= now) {
                 now += for_ms * MS;
             }
-            sender.on_heard(Stamp::from_nanos(now));
+            sender.on_heard(Stamp::from_nanos(now), u64::MAX, u64::MAX);
             match sender.poll(Stamp::from_nanos(now)) {
                 Next::Send(Outgoing::Load(train)) => {
                     sender.on_sent(Stamp::from_nanos(now), train.packets(), false);
@@ -521,7 +550,7 @@ mod tests {
                     // What a system call takes.
                     now += 1_000;
                 }
-                Next::Send(Outgoing::Signal(_)) => panic!("it was heard"),
+                Next::Send(Outgoing::Signal(_)) => sender.on_said(Stamp::from_nanos(now), now),
                 Next::Wait(until) => now = until.nanos() + oversleeps_us * 1_000,
                 Next::Done => break,
             }
@@ -614,7 +643,55 @@ mod tests {
         run(&mut sender, 2_500, 4_200, true);
         let counts = sender.into_counts();
         assert_eq!(counts.sent + counts.paused, 4_000);
-        assert!((1_380..=1_402).contains(&counts.paused), "{}", counts.paused);
+        // Life is as of when what was seen left, of which one packet in ten is kept.
+        assert!((1_380..=1_412).contains(&counts.paused), "{}", counts.paused);
+    }
+
+    /// Heartbeats that were held back, or made of what was seen long ago, keep no load going.
+    #[test]
+    fn a_heartbeat_proves_life_as_of_when_what_it_echoes_left() {
+        let mut sender = sender(1_000, 10);
+        run(&mut sender, 0, 100, true);
+        let mut now = Stamp::from_nanos(100 * MS);
+        let mut last_load = now;
+        while now < Stamp::from_nanos(5_000 * MS) {
+            // All that it says is true, and comes again and again.
+            sender.on_heard(now, 100, 0);
+            match sender.poll(now) {
+                Next::Send(Outgoing::Load(train)) => {
+                    sender.on_sent(now, train.packets(), false);
+                    last_load = now;
+                }
+                Next::Send(Outgoing::Signal(_)) => sender.on_said(now, now.nanos()),
+                Next::Wait(until) => now = until,
+                Next::Done => panic!("ended early"),
+            }
+        }
+        let silence_ns = Liveness::default().silence.nanos();
+        assert!(last_load <= Stamp::from_nanos(100 * MS + silence_ns), "{last_load:?}");
+        assert!(Stamp::from_nanos(80 * MS + silence_ns) <= last_load, "{last_load:?}");
+    }
+
+    /// One packet a second, each of which is echoed.
+    #[test]
+    fn a_slow_stream_asks_for_signs_of_life_and_is_never_silent() {
+        let mut sender = sender(1, 10);
+        let (mut now, mut signals) = (Stamp::from_nanos(0), 0);
+        while now < Stamp::from_nanos(9_500 * MS) {
+            match sender.poll(now) {
+                Next::Send(Outgoing::Load(train)) => sender.on_sent(now, train.packets(), false),
+                Next::Send(Outgoing::Signal(_)) => {
+                    signals += 1;
+                    sender.on_said(now, signals);
+                }
+                Next::Wait(until) => now = until,
+                Next::Done => break,
+            }
+            sender.on_heard(now, u64::MAX, u64::MAX);
+            assert!(!sender.is_silent(now));
+        }
+        assert_eq!((sender.counts().sent, sender.counts().paused), (10, 0));
+        assert!(signals <= 20, "{signals}");
     }
 
     /// Silence is a second beyond the round trip of the idle link, and beyond what the link has

@@ -180,11 +180,11 @@ mod tests {
         let load = site.steps[1].sent;
         assert_eq!((load.forward.packets, load.reverse.packets), (0, 8_153));
         assert_eq!((load.forward.probes, load.reverse.probes), (792, 792));
-        assert_eq!(load.forward.octets, ByteCount::new(792 * 158 + 100 * 94));
+        assert_eq!(load.forward.octets, ByteCount::new(792 * 158 + 100 * 110));
         assert_eq!(load.reverse.octets, ByteCount::new(792 * 158 + 8_153 * 1_518));
         assert_eq!(
             site.sent(Direction::Forward).octets,
-            ByteCount::new(158_000 + 792 * 158 + 100 * 94)
+            ByteCount::new(158_000 + 792 * 158 + 100 * 110)
         );
         assert_eq!((site.streams(false), site.streams(true)), (1, 0));
     }

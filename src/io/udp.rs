@@ -448,6 +448,15 @@ impl Socket {
         self.socket.local_addr()?.as_socket().ok_or_else(not_ip)
     }
 
+    /// Connects this socket to another peer; nobody else's datagrams come in between.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn move_to(&self, peer: SocketAddr) -> io::Result<()> {
+        self.socket.connect(&peer.into())
+    }
+
     /// Whom this socket is connected to.
     ///
     /// # Errors

@@ -636,7 +636,7 @@ mod tests {
         let rate = |direction| load.rate_at(direction, framing(), Layer::L2).expect("it is loaded");
         assert_eq!(
             Direction::ALL.map(|direction| rate(direction).to_string()),
-            ["49.89248 Mbit/s", "9.89248 Mbit/s"]
+            ["49.8912 Mbit/s", "9.8912 Mbit/s"]
         );
         let asked = composed.request.load.expect("load").rate;
         assert_eq!(asked, "50 Mbit/s".parse::<BitRate>().expect("a rate"));

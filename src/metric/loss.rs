@@ -1,11 +1,49 @@
-//! Loss: UDP load packets that were lost or late, of those sent.
+//! Loss: UDP load packets that were lost, late or altered, of those sent.
 
 use super::criteria::{Criteria, Measured, account_missing, float};
 
+use crate::account::ReceiverCounts;
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::stats::confidence::{Bounds, bounds_of_loss};
+use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, loss_bounds};
 use crate::stats::loss_bursts::LossBursts;
+
+/// Packets that arrived altered: of those that were compared, and of all that arrived.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Corruption {
+    corrupted: u64,
+    compared: u64,
+    arrived: u64,
+}
+
+impl Corruption {
+    fn of(came: &ReceiverCounts) -> Self {
+        let arrived = came.received.saturating_add(came.corrupted);
+        Self { corrupted: came.corrupted, compared: came.compared, arrived }
+    }
+
+    const fn add(&mut self, other: Self) {
+        self.corrupted = self.corrupted.saturating_add(other.corrupted);
+        self.compared = self.compared.saturating_add(other.compared);
+        self.arrived = self.arrived.saturating_add(other.arrived);
+    }
+
+    /// The ratio of `offered` packets that arrived altered: where all were compared it is counted,
+    /// else the share of the compared ones stands for all, between its own bounds. Where none of
+    /// them was altered, nothing says that others were.
+    fn ratio(&self, offered: u64, confidence: Confidence) -> (f64, Bounds) {
+        let none = (0.0, Bounds { low: 0.0, high: 0.0 });
+        if self.corrupted == 0 || offered == 0 {
+            return none;
+        }
+        let scaled = |share: f64| share * float(self.arrived) / float(offered);
+        let share = float(self.corrupted) / float(self.compared);
+        let Some(bounds) = loss_bounds(self.corrupted, self.compared, confidence) else {
+            return none;
+        };
+        (scaled(share), Bounds { low: scaled(bounds.low), high: scaled(bounds.high) })
+    }
+}
 
 /// Packets that were lost on the way, for all that this tester can tell.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -40,7 +78,7 @@ pub(super) fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) ->
     let one_way = run.outcome.one_way(direction);
     let Some(losses) = losses(run, direction) else { return account_missing(run, one_way) };
     let Some(came) = &one_way.receiver else { return account_missing(run, one_way) };
-    bounded(criteria, losses, &came.losses)
+    bounded(criteria, losses, &came.losses, Corruption::of(came))
 }
 
 /// The losses of several trials together, as those of one; `None` where none has its accounts.
@@ -51,9 +89,12 @@ pub fn pooled_loss(
     direction: Direction,
 ) -> Option<Measured> {
     let (mut sum, mut bursts) = (None, LossBursts::default());
+    let mut corruption = Corruption::default();
     for run in runs {
         let Some(of_run) = losses(run, direction) else { continue };
-        bursts.merge(&run.outcome.one_way(direction).receiver.as_ref()?.losses);
+        let came = run.outcome.one_way(direction).receiver.as_ref()?;
+        bursts.merge(&came.losses);
+        corruption.add(Corruption::of(came));
         let before: Losses = sum.unwrap_or_default();
         sum = Some(Losses {
             offered: before.offered.saturating_add(of_run.offered),
@@ -61,22 +102,57 @@ pub fn pooled_loss(
             doubtful: before.doubtful.saturating_add(of_run.doubtful),
         });
     }
-    Some(bounded(criteria, sum?, &bursts))
+    Some(bounded(criteria, sum?, &bursts, corruption))
 }
 
-fn bounded(criteria: &Criteria, losses: Losses, bursts: &LossBursts) -> Measured {
+fn bounded(
+    criteria: &Criteria,
+    losses: Losses,
+    bursts: &LossBursts,
+    corruption: Corruption,
+) -> Measured {
     let bounds =
         |bursts: &LossBursts| bounds_of_loss(bursts, losses.offered, criteria.confidence());
     let Some(Bounds { low, high }) = bounds(bursts) else {
         return Measured::Missing("no packet was sent".into());
     };
     let at_best = bursts.without(losses.doubtful);
+    let (corrupted, range) = corruption.ratio(losses.offered, criteria.confidence());
     Measured::Sampled {
-        value: Some(float(losses.lost) / float(losses.offered)),
-        low: Some(low),
-        high: Some(high),
-        low_at_best: bounds(&at_best).map(|bounds| bounds.low),
+        value: Some(float(losses.lost) / float(losses.offered) + corrupted),
+        low: Some(low + range.low),
+        high: Some((high + range.high).min(1.0)),
+        low_at_best: bounds(&at_best).map(|bounds| bounds.low + range.low),
         unbounded: false,
         samples: losses.offered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(corrupted: u64, compared: u64, arrived: u64, offered: u64) -> (f64, Bounds) {
+        let corruption = Corruption { corrupted, compared, arrived };
+        corruption.ratio(offered, Confidence::P95)
+    }
+
+    #[test]
+    fn of_altered_packets_the_compared_stand_for_all() {
+        // 10 of 1000 are 1 %, of 64 000 of which 50 000 arrived.
+        let (value, Bounds { low, high }) = ratio(10, 1_000, 50_000, 64_000);
+        let scale = 50.0 / 64.0;
+        assert!((value - 0.01 * scale).abs() < 1e-12, "{value}");
+        let bounds = loss_bounds(10, 1_000, Confidence::P95).expect("bounds");
+        assert!(
+            (low - bounds.low * scale).abs() < 1e-12 && (high - bounds.high * scale).abs() < 1e-12
+        );
+        assert!(low < value && value < high);
+    }
+
+    #[test]
+    fn where_none_was_altered_nothing_is_added() {
+        assert_eq!(ratio(0, 1_000, 64_000, 64_000), (0.0, Bounds { low: 0.0, high: 0.0 }));
+        assert_eq!(ratio(1, 1, 1, 0).0, 0.0, "nothing was sent");
     }
 }

@@ -17,7 +17,7 @@ pub const DURATION_MIN: Span = Span::from_secs(1);
 pub const PAYLOAD_MAX: u32 = 65_507;
 
 /// The smallest payload of a load datagram.
-pub const PAYLOAD_MIN: u32 = 36;
+pub const PAYLOAD_MIN: u32 = 44;
 
 const _: () = assert!(PAYLOAD_MIN as usize == load::HEADER_LEN, "it holds the header alone");
 

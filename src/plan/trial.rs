@@ -572,13 +572,13 @@ mod tests {
 
     #[test]
     fn a_load_is_within_its_bounds() {
-        assert!(load(1, 36, 1).is_ok());
+        assert!(load(1, 44, 1).is_ok());
         assert!(load(64, 65_507, 600_000_000).is_ok());
-        assert!(load(0, 36, 1).is_err());
-        assert!(load(65, 36, 1).is_err());
-        assert!(load(1, 35, 1).is_err());
+        assert!(load(0, 44, 1).is_err());
+        assert!(load(65, 44, 1).is_err());
+        assert!(load(1, 43, 1).is_err());
         assert!(load(1, 65_508, 1).is_err());
-        let error = load(1, 36, 600_000_001).expect_err("too fast").to_string();
+        let error = load(1, 44, 600_000_001).expect_err("too fast").to_string();
         assert_eq!(error, "600000001 packets per second: from 0.1 to 600000000 are allowed");
     }
 
@@ -592,7 +592,7 @@ mod tests {
 
     #[test]
     fn the_streams_together_send_the_loads_rate_exactly() {
-        let load = load(3, 36, 100).expect("a load");
+        let load = load(3, 44, 100).expect("a load");
         assert_eq!(load.stream_rate(Direction::Forward), PacketRate::of(100, 3));
         assert_eq!(load.rate(Direction::Forward), PacketRate::new(100));
     }
@@ -601,7 +601,7 @@ mod tests {
     fn a_rate_so_low_that_nothing_is_sent_or_so_fine_that_no_share_holds_it_is_refused() {
         let load = |packets, seconds| {
             let rate = PacketRate::of(packets, seconds).expect("a rate");
-            Load::new(Directions::Both, 64, 36, rate, LoadKind::FixedRate)
+            Load::new(Directions::Both, 64, 44, rate, LoadKind::FixedRate)
         };
         assert!(load(1, 10).is_ok());
         let error = load(1, 11).expect_err("too slow").to_string();

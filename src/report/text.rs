@@ -440,6 +440,8 @@ fn counts(out: &mut String, row: &Row<'_>) {
         ("unreachable", sender.map(|sender| sender.unreachable)),
         ("paused", sender.map(|sender| sender.paused)),
         ("skipped", sender.map(|sender| sender.skipped)),
+        ("corrupted", receiver.map(|receiver| receiver.corrupted)),
+        ("malformed", receiver.map(|receiver| receiver.malformed)),
         ("rejected", receiver.map(|receiver| receiver.rejected)),
     ];
     let some = rest.into_iter().filter_map(|(what, count)| Some((what, count?)));

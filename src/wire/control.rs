@@ -11,7 +11,7 @@
 //! as saying it once.
 
 use crate::account::{
-    AskedTrial, Claim, HostCounts, HostFacts, ReceiverCounts, ReflectorCounts, SenderCounts,
+    AskedTrial, Claim, HostCounts, HostFacts, Moved, ReceiverCounts, ReflectorCounts, SenderCounts,
     TcpReceiverCounts, TcpSenderCounts, spoken,
 };
 use crate::wire::seal::KEY_LEN;
@@ -21,7 +21,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The version of this protocol, of the datagrams' too.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The longest frame: a trial's account with its histograms is a tenth of it.
 pub const FRAME_MAX: usize = 4 << 20;
@@ -243,6 +243,8 @@ pub struct Account {
     /// The TCP streams that it sent, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_sender: Option<Claim<TcpSenderCounts>>,
+    /// Streams whose driver's address changed.
+    pub moves: Claim<Vec<Moved>>,
     /// Its host.
     pub host: Claim<HostCounts>,
 }

@@ -4,7 +4,7 @@
 //!  0                   1                   2                   3
 //!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 //! +-------------------------------+---------------+---------------+
-//! |         mark (0x4c51)         |  version (1)  |   kind (16)   |
+//! |         mark (0x4c51)         |  version (2)  |   kind (16)   |
 //! +-------------------------------+---------------+---------------+
 //! |                     stream number (32 bit)                    |
 //! +---------------------------------------------------------------+
@@ -20,7 +20,8 @@
 //! ```
 //!
 //! The driver says it, whichever way the data goes. The agent answers with the first 8 octets, of
-//! kind 17, and the seal of those and of the hello's own seal; what follows is payload. TLS begins
+//! kind 17, and the seal of those and of the hello's own seal, each end under its own key; what
+//! follows is payload. TLS begins
 //! with the octet 0x16, so that one port takes both. Bulk never goes inside TLS.
 
 use crate::wire::control::RunId;
@@ -163,14 +164,14 @@ mod tests {
     fn the_octets_are_those_of_the_diagram() {
         let octets = hello().emit(&sealer());
         let expected = [
-            0x4c, 0x51, 1, 16, 0, 0, 0, 3, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09,
+            0x4c, 0x51, 2, 16, 0, 0, 0, 3, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09,
             0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
             0x18,
         ];
         assert_eq!(octets[..32], expected);
         assert_eq!(DataHello::parse(&octets, &sealer()), Ok(hello()));
         let answer = emit_answer(&octets, &sealer());
-        assert_eq!(answer[..8], [0x4c, 0x51, 1, 17, 0, 0, 0, 3]);
+        assert_eq!(answer[..8], [0x4c, 0x51, 2, 17, 0, 0, 0, 3]);
         assert_eq!(parse_answer(&answer, &octets, &sealer()), Ok(()));
     }
 

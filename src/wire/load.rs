@@ -4,7 +4,7 @@
 //!  0                   1                   2                   3
 //!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 //! +-------------------------------+---------------+---------------+
-//! |         mark (0x4c51)         |  version (1)  |   kind (1)    |
+//! |         mark (0x4c51)         |  version (2)  |   kind (1)    |
 //! +-------------------------------+---------------+---------------+
 //! |                     stream number (32 bit)                    |
 //! +---------------------------------------------------------------+
@@ -19,13 +19,21 @@
 //! +---------------------------------------------------------------+
 //! |       left late by, ns, at most 2^32 - 1 (32 bit)             |
 //! +---------------------------------------------------------------+
+//! |   tag of all before it and of the datagram's length (64 bit)  |
+//! |                                                               |
+//! +---------------------------------------------------------------+
 //! |              payload, incompressible …                        |
 //! ```
+//!
+//! The tag is SipHash-2-4 under the stream's key for its direction, over the 36 octets before it
+//! and the length in octets (32 bit): no bit of the header that a link flips, and no datagram that
+//! somebody makes up, shortens or sends back, is taken for a packet of the stream.
 //!
 //! The sequence number counts what the sender's kernel accepted, so it has no gaps of the sender's
 //! own making. *Due* is the packet's place in the schedule: what is counted by time is counted by
 //! it, alike at both ends, whatever the two clocks show.
 
+use crate::wire::seal::Tagger;
 use crate::wire::{MARK, Malformed, StreamNumber, Token, be, be32};
 use std::ops::Range;
 
@@ -33,7 +41,7 @@ use std::ops::Range;
 pub const KIND: u8 = 1;
 
 /// Octets of the header: the smallest payload of a load datagram.
-pub const HEADER_LEN: usize = field::LATENESS.end;
+pub const HEADER_LEN: usize = field::TAG.end;
 
 mod field {
     use super::Range;
@@ -45,9 +53,11 @@ mod field {
     pub(super) const SEQUENCE: Range<usize> = 16..24;
     pub(super) const DUE: Range<usize> = 24..32;
     pub(super) const LATENESS: Range<usize> = 32..36;
+    pub(super) const TAGGED: Range<usize> = 0..36;
+    pub(super) const TAG: Range<usize> = 36..44;
 }
 
-const _: () = assert!(HEADER_LEN == 36, "the diagram above says 36 octets");
+const _: () = assert!(HEADER_LEN == 44, "the diagram above says 44 octets");
 
 /// A load datagram's header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,12 +75,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// Writes the header to the front of `datagram`.
+    /// Writes the header to the front of `datagram`, with its tag.
     ///
     /// # Panics
     ///
     /// Panics if `datagram` is shorter than [`HEADER_LEN`]: the sender's own sizes are wrong.
-    pub fn emit(&self, datagram: &mut [u8]) {
+    pub fn emit(&self, datagram: &mut [u8], tagger: &Tagger) {
         let len = datagram.len();
         assert!(HEADER_LEN <= len, "no room for a load header in {len} octets");
         datagram[field::MARK].copy_from_slice(&MARK);
@@ -80,19 +90,30 @@ impl Header {
         datagram[field::SEQUENCE].copy_from_slice(&self.sequence.to_be_bytes());
         datagram[field::DUE].copy_from_slice(&self.due_ns.to_be_bytes());
         datagram[field::LATENESS].copy_from_slice(&self.lateness_ns.to_be_bytes());
+        let tag = tag_of(datagram, len, tagger);
+        datagram[field::TAG].copy_from_slice(&tag.to_be_bytes());
     }
 
-    /// Reads the header at the front of `datagram`, which may be anyone's.
+    /// Whose load `datagram` says it is: what finds the key that it must be tagged with.
+    ///
+    /// # Errors
+    ///
+    /// Where it is too short or not ours.
+    pub fn claimed(datagram: &[u8]) -> Result<(StreamNumber, Token), Malformed> {
+        let header = whole(datagram)?;
+        Ok((be32(&header[field::STREAM]), Token(be(&header[field::TOKEN]))))
+    }
+
+    /// Reads the header at the front of a datagram of `len` octets, which may be anyone's; of
+    /// those, `datagram` are at hand.
     ///
     /// # Errors
     ///
     /// Says what is wrong with the octets; never panics.
-    pub fn parse(datagram: &[u8]) -> Result<Self, Malformed> {
-        let Some(header) = datagram.first_chunk::<HEADER_LEN>() else {
-            return Err(Malformed::Truncated { len: datagram.len(), needed: HEADER_LEN });
-        };
-        if header[field::MARK] != MARK || header[field::KIND] != KIND {
-            return Err(Malformed::NotOurs);
+    pub fn parse(datagram: &[u8], len: usize, tagger: &Tagger) -> Result<Self, Malformed> {
+        let header = whole(datagram)?;
+        if be(&header[field::TAG]) != tag_of(header, len, tagger) {
+            return Err(Malformed::Unsealed);
         }
         Ok(Self {
             stream: be32(&header[field::STREAM]),
@@ -104,9 +125,28 @@ impl Header {
     }
 }
 
+fn whole(datagram: &[u8]) -> Result<&[u8; HEADER_LEN], Malformed> {
+    let Some(header) = datagram.first_chunk::<HEADER_LEN>() else {
+        return Err(Malformed::Truncated { len: datagram.len(), needed: HEADER_LEN });
+    };
+    let is_load = header[field::MARK] == MARK && header[field::KIND] == KIND;
+    if is_load { Ok(header) } else { Err(Malformed::NotOurs) }
+}
+
+/// The tag of a datagram of `len` octets that begins with `header`.
+fn tag_of(header: &[u8], len: usize, tagger: &Tagger) -> u64 {
+    let mut tagged = [0; field::TAGGED.end + 4];
+    tagged[field::TAGGED].copy_from_slice(&header[field::TAGGED]);
+    // No datagram is longer than 2^16 octets.
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    tagged[field::TAGGED.end..].copy_from_slice(&len.to_be_bytes());
+    tagger.tag(&tagged)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::direction::Direction;
 
     const HEADER: Header = Header {
         stream: 7,
@@ -117,8 +157,8 @@ mod tests {
     };
 
     /// Golden: these octets are the protocol. A change here is a change of version.
-    const OCTETS: [u8; HEADER_LEN] = [
-        0x4c, 0x51, 1, 1, // mark, version, kind
+    const OCTETS: [u8; 36] = [
+        0x4c, 0x51, 2, 1, // mark, version, kind
         0, 0, 0, 7, // stream
         0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, // token
         0, 0, 0, 0, 0, 0, 0, 42, // sequence
@@ -126,33 +166,58 @@ mod tests {
         0x11, 0x22, 0x33, 0x44, // lateness
     ];
 
-    #[test]
-    fn emits_the_golden_octets_and_no_more() {
+    fn tagger() -> Tagger {
+        Tagger::of(&[0xa5; 32], Direction::Forward)
+    }
+
+    fn golden() -> [u8; HEADER_LEN + 4] {
         let mut datagram = [0xa5; HEADER_LEN + 4];
-        HEADER.emit(&mut datagram);
-        assert_eq!(datagram[..HEADER_LEN], OCTETS);
-        assert_eq!(datagram[HEADER_LEN..], [0xa5; 4]);
+        HEADER.emit(&mut datagram, &tagger());
+        datagram
+    }
+
+    fn parse(datagram: &[u8]) -> Result<Header, Malformed> {
+        Header::parse(datagram, datagram.len(), &tagger())
     }
 
     #[test]
-    fn parses_the_golden_octets() {
-        assert_eq!(Header::parse(&OCTETS), Ok(HEADER));
+    fn emits_the_golden_octets_their_tag_and_no_more() {
+        let datagram = golden();
+        assert_eq!(datagram[..36], OCTETS);
+        let tag = tagger().tag(&[&OCTETS[..], &[0, 0, 0, 48]].concat());
+        assert_eq!(datagram[36..HEADER_LEN], tag.to_be_bytes());
+        assert_eq!(datagram[HEADER_LEN..], [0xa5; 4]);
+        assert_eq!(parse(&datagram), Ok(HEADER));
+        assert_eq!(Header::claimed(&datagram), Ok((7, HEADER.token)));
     }
 
     #[test]
     fn refuses_every_truncation() {
+        let golden = golden();
         for len in 0..HEADER_LEN {
             let refusal = Malformed::Truncated { len, needed: HEADER_LEN };
-            assert_eq!(Header::parse(&OCTETS[..len]), Err(refusal));
+            assert_eq!(parse(&golden[..len]), Err(refusal));
         }
+        for len in HEADER_LEN..golden.len() {
+            assert_eq!(parse(&golden[..len]), Err(Malformed::Unsealed), "{len} octets");
+        }
+        let longer = Header::parse(&golden, golden.len() + 1, &tagger());
+        assert_eq!(longer, Err(Malformed::Unsealed));
     }
 
     #[test]
-    fn every_flipped_bit_is_refused_or_seen() {
+    fn refuses_every_flipped_bit_and_every_other_key() {
         for bit in 0..HEADER_LEN * 8 {
-            let mut octets = OCTETS;
+            let mut octets = golden();
             octets[bit / 8] ^= 1 << (bit % 8);
-            assert_ne!(Header::parse(&octets), Ok(HEADER), "bit {bit} means nothing");
+            assert!(parse(&octets).is_err(), "bit {bit} is not tagged");
+        }
+        for tagger in [
+            Tagger::of(&[0xa5; 32], Direction::Reverse),
+            Tagger::of(&[0x5a; 32], Direction::Forward),
+        ] {
+            let golden = golden();
+            assert_eq!(Header::parse(&golden, golden.len(), &tagger), Err(Malformed::Unsealed));
         }
     }
 }

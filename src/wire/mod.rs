@@ -3,7 +3,7 @@
 //! A datagram is one of three, told apart by [`kind_of`]: a [`load`] datagram (sent by the
 //! million, so its header is all there is), a [`signal`] (handshake and heartbeat), or a
 //! [`probe`] (STAMP, so that it starts with no mark of ours). Signals and probes are sealed
-//! ([`seal`]); load carries its stream's token alone. [`control`] is what the two programs say to
+//! ([`seal`]); load has a tag over its header, which is cheaper. [`control`] is what the two programs say to
 //! each other over TLS, [`data`] what opens a TCP stream, and a [`record`] is what an agent keeps
 //! of a run on its disk.
 //!
@@ -32,7 +32,7 @@ pub use kind::{Kind, kind_of};
 use std::fmt;
 
 /// The first octets of a load datagram and of a signal, and their version.
-const MARK: [u8; 3] = [0x4c, 0x51, 1];
+const MARK: [u8; 3] = [0x4c, 0x51, 2];
 
 /// A stream of datagrams within a trial: its number in the trial.
 pub type StreamNumber = u32;
@@ -64,7 +64,7 @@ pub enum Malformed {
         /// Octets there must be.
         needed: usize,
     },
-    /// The seal is not that of the stream's key.
+    /// The seal, or the tag, is not that of the stream's key.
     #[error("the seal does not fit: forged, or damaged on the way")]
     Unsealed,
 }

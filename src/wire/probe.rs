@@ -9,11 +9,13 @@
 //!  16    zero                                 T2: reached the agent (64)
 //!  24    zero                                 the probe's sequence number (32)
 //!  28    zero                                 the probe's T1 (64)
-//!  36    zero                                 the probe's error estimate (16), zero (16)
+//!  36    zero                                 the probe's error estimate (16)
+//!  38    zero                                 1 where it answers a copy, else 0 (16)
 //!  40    zero                                 the probe's TTL (8): 255, not read; zero (24)
 //!  44    TLV: flags (8), type 240 (8), length 24 (16)
 //!  48         token of the stream (64)
-//!  56         seal of octets 0 to 43, of the token, and of 73 to 91 and 93 to 111 (128)
+//!  56         seal of octets 0 to 43, of the token, of 73 to 91 and 93 to 111, and of the
+//!             datagram's length (128)
 //!  72    TLV: flags (8), type 7 (8), length 16 (16)
 //!  76         zero                            sequence number of an earlier reply (32)
 //!  80         zero                            T3 of that reply, by its kernel (64)
@@ -29,6 +31,10 @@
 //!
 //! The error estimate says what the *least* exact stamp of the datagram is good for: 100 us where
 //! a program read the clock and then sent, 10 ms where it had to be woken up to read T2 too.
+//!
+//! A probe that comes again is answered once more, so that whoever looks at the link sees that it
+//! copies packets. That answer has no number of its own and says so at octet 38: it is no reply of
+//! the probe's, and nothing is counted by it.
 //!
 //! All fields are big-endian. Timestamps have NTP's form (32 bit of seconds, 32 bit of fraction)
 //! and carry the host's *monotonic* clock: no wall clock, which may step, enters a measurement.
@@ -58,6 +64,7 @@ mod field {
     pub(super) const PROBE_SEQUENCE: Range<usize> = 24..28;
     pub(super) const PROBE_STAMP: Range<usize> = 28..36;
     pub(super) const PROBE_ERROR: Range<usize> = 36..38;
+    pub(super) const ANSWERS_COPY: Range<usize> = 38..40;
     pub(super) const PROBE_TTL: usize = 40;
     pub(super) const BASE: Range<usize> = 0..44;
     pub(super) const TLV_FLAGS: usize = 44;
@@ -152,6 +159,7 @@ impl Probe {
     ///
     /// Panics if `datagram` is shorter than [`LEN_MIN`]: the sender's own sizes are wrong.
     pub fn emit(&self, sealer: &Sealer, datagram: &mut [u8]) {
+        let len = length(datagram);
         let octets = blank(datagram);
         octets[field::SEQUENCE].copy_from_slice(&self.sequence.to_be_bytes());
         octets[field::STAMP].copy_from_slice(&to_ntp(self.sent_ns).to_be_bytes());
@@ -160,7 +168,7 @@ impl Probe {
         for place in field::FOLLOW_UPS {
             FollowUp::emit(None, 0, FLAG_UNRECOGNISED, &mut octets[place]);
         }
-        finish(octets, self.token, sealer);
+        finish(octets, self.token, len, sealer);
         pad(datagram, FLAG_UNRECOGNISED);
     }
 
@@ -198,6 +206,8 @@ pub struct Reply {
     pub follow_ups: [Option<FollowUp>; FOLLOW_UPS],
     /// Whether the agent's network card told those, and not its kernel.
     pub by_card: bool,
+    /// Whether it answers a probe that had come before: then it has no number of its own.
+    pub answers_copy: bool,
     /// The stream's secret.
     pub token: Token,
 }
@@ -233,6 +243,7 @@ impl Reply {
     ///
     /// Panics if `datagram` is shorter than [`LEN_MIN`]: the reflector's own sizes are wrong.
     pub fn emit(&self, sealer: &Sealer, datagram: &mut [u8]) {
+        let len = length(datagram);
         let octets = blank(datagram);
         octets[field::SEQUENCE].copy_from_slice(&self.sequence.to_be_bytes());
         octets[field::STAMP].copy_from_slice(&to_ntp(self.sent_ns).to_be_bytes());
@@ -243,12 +254,13 @@ impl Reply {
         octets[field::PROBE_SEQUENCE].copy_from_slice(&self.probe_sequence.to_be_bytes());
         octets[field::PROBE_STAMP].copy_from_slice(&to_ntp(self.probe_sent_ns).to_be_bytes());
         octets[field::PROBE_ERROR].copy_from_slice(&ERROR_OF_SENDING);
+        octets[field::ANSWERS_COPY].copy_from_slice(&u16::from(self.answers_copy).to_be_bytes());
         octets[field::PROBE_TTL] = TTL_UNREAD;
         let mode = if self.by_card { MODE_HARDWARE } else { MODE_SOFTWARE };
         for (told, place) in self.follow_ups.into_iter().zip(field::FOLLOW_UPS) {
             FollowUp::emit(told, mode, 0, &mut octets[place]);
         }
-        finish(octets, self.token, sealer);
+        finish(octets, self.token, len, sealer);
         pad(datagram, 0);
     }
 
@@ -270,6 +282,7 @@ impl Reply {
             by_card: field::FOLLOW_UPS
                 .iter()
                 .any(|place| octets[place.clone()][follow_up::MODE] == MODE_HARDWARE),
+            answers_copy: be(&octets[field::ANSWERS_COPY]) != 0,
             token: Token(be(&octets[field::TOKEN])),
         })
     }
@@ -282,18 +295,25 @@ fn blank(datagram: &mut [u8]) -> &mut [u8; LEN_MIN] {
     octets.unwrap_or_else(|| unreachable!("no room for a probe in {len} octets"))
 }
 
-fn finish(octets: &mut [u8; LEN_MIN], token: Token, sealer: &Sealer) {
+fn finish(octets: &mut [u8; LEN_MIN], token: Token, len: [u8; 4], sealer: &Sealer) {
     octets[field::TLV_TYPE] = TYPE_TOKEN;
     octets[field::TLV_LEN].copy_from_slice(&TOKEN_TLV_LEN);
     octets[field::TOKEN].copy_from_slice(&token.0.to_be_bytes());
-    let seal = sealer.seal(&sealed_parts(octets));
+    let seal = sealer.seal(&sealed_parts(octets, &len));
     octets[field::SEAL].copy_from_slice(&seal);
 }
 
-/// What the seal vouches for: all but the TLVs' flags, which a reflector changes, and the padding.
-fn sealed_parts(octets: &[u8; LEN_MIN]) -> [&[u8]; 2 + FOLLOW_UPS] {
+/// What the seal vouches for: all but the TLVs' flags, which a reflector changes, and the octets of
+/// the padding; but its length, so that nobody makes a short probe look as if a long one had
+/// crossed.
+fn sealed_parts<'a>(octets: &'a [u8; LEN_MIN], len: &'a [u8; 4]) -> [&'a [u8]; 3 + FOLLOW_UPS] {
     let [first, second] = field::FOLLOW_UPS.map(|place| &octets[place][follow_up::SEALED]);
-    [&octets[field::BASE], &octets[field::TOKEN], first, second]
+    [&octets[field::BASE], &octets[field::TOKEN], first, second, len]
+}
+
+/// The length of `datagram`, as it is sealed.
+fn length(datagram: &[u8]) -> [u8; 4] {
+    u32::try_from(datagram.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 fn pad(datagram: &mut [u8], flags: u8) {
@@ -313,7 +333,7 @@ fn whole(datagram: &[u8]) -> Result<&[u8; LEN_MIN], Malformed> {
 
 fn sealed<'a>(datagram: &'a [u8], sealer: &Sealer) -> Result<&'a [u8; LEN_MIN], Malformed> {
     let octets = whole(datagram)?;
-    if sealer.holds(&sealed_parts(octets), &octets[field::SEAL]) {
+    if sealer.holds(&sealed_parts(octets, &length(datagram)), &octets[field::SEAL]) {
         Ok(octets)
     } else {
         Err(Malformed::Unsealed)
@@ -356,6 +376,7 @@ mod tests {
         probe_sent_ns: 1_500_000_000,
         follow_ups: [Some(FollowUp { sequence: 5, sent_ns: 2_500_000_000 }), None],
         by_card: false,
+        answers_copy: false,
         token: Token(0x0102_0304_0506_0708),
     };
 
@@ -408,7 +429,7 @@ mod tests {
     fn check_golden(datagram: &[u8; LEN_MIN], head: &[u8; 56], tail: &[u8; 40]) {
         assert_eq!(datagram[..56], *head);
         assert_eq!(datagram[72..], *tail);
-        let parts = [&head[..44], &head[48..], &tail[1..20], &tail[21..]];
+        let parts = [&head[..44], &head[48..], &tail[1..20], &tail[21..], &[0, 0, 0, 112]];
         assert_eq!(datagram[56..72], sealer().seal(&parts));
     }
 
@@ -449,6 +470,17 @@ mod tests {
     }
 
     #[test]
+    fn refuses_another_length() {
+        let mut datagram = [0xa5; 1_472];
+        PROBE.emit(&sealer(), &mut datagram);
+        for len in [LEN_MIN, 1_471] {
+            assert_eq!(Probe::parse(&datagram[..len], &sealer()), Err(Malformed::Unsealed));
+        }
+        let longer = [&datagram[..], &[0]].concat();
+        assert_eq!(Probe::parse(&longer, &sealer()), Err(Malformed::Unsealed));
+    }
+
+    #[test]
     fn probe_and_reply_are_read_back() {
         let mut datagram = [0xa5; 1472];
         PROBE.emit(&sealer(), &mut datagram);
@@ -463,6 +495,10 @@ mod tests {
         let by_card = Reply { by_card: true, follow_ups: both, ..REPLY };
         by_card.emit(&sealer(), &mut datagram);
         assert_eq!(Reply::parse(&datagram, &sealer()), Ok(by_card));
+        let again = Reply { answers_copy: true, ..REPLY };
+        again.emit(&sealer(), &mut datagram);
+        assert_eq!(datagram[38..40], [0, 1]);
+        assert_eq!(Reply::parse(&datagram, &sealer()), Ok(again));
     }
 
     #[test]

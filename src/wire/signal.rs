@@ -4,17 +4,23 @@
 //!  0                   1                   2                   3
 //!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 //! +-------------------------------+---------------+---------------+
-//! |         mark (0x4c51)         |  version (1)  |     kind      |
+//! |         mark (0x4c51)         |  version (2)  |     kind      |
 //! +-------------------------------+---------------+---------------+
 //! |                     stream number (32 bit)                    |
 //! +---------------------------------------------------------------+
 //! |                      stream token (64 bit)                    |
 //! |                                                               |
 //! +---------------------------------------------------------------+
+//! |   counter: of the sender's signals of this stream (64 bit)    |
+//! |                                                               |
+//! +---------------------------------------------------------------+
 //! |         first value (64 bit): cookie; or packets received     |
 //! |                                                               |
 //! +---------------------------------------------------------------+
 //! |     second value (64 bit): 0; or 1 + highest number seen      |
+//! |                                                               |
+//! +---------------------------------------------------------------+
+//! |     third value (64 bit): 0; or 1 + highest counter seen      |
 //! |                                                               |
 //! +---------------------------------------------------------------+
 //! |                    seal of all before (128 bit)               |
@@ -27,7 +33,14 @@
 //! The driver says *hello* from the address of its stream; the agent answers with a *challenge*, a
 //! cookie that only that address can have read; the driver *confirms* with the cookie; the agent
 //! *accepts*. So no load goes to an address that has not answered, and each answer is as long as
-//! its question.
+//! its question. The same happens when a stream that is open comes from a new address, because a
+//! NAT on the path has forgotten the old one: the agent challenges it there, and the stream moves.
+//!
+//! Each signal has the next counter of its end, from 0, and each counter is accepted once. A
+//! *heartbeat* has to exceed those before it, and echoes what its sender has seen: the highest
+//! sequence number of the load, and the highest counter of the other end's signals. Life is proven
+//! as of when the echoed packet left, so that a heartbeat that is held back, sent again or sent
+//! back proves no more than it did.
 
 use crate::wire::seal::{SEAL_LEN, Sealer};
 use crate::wire::{MARK, Malformed, StreamNumber, Token, be, be32};
@@ -43,13 +56,13 @@ mod field {
     pub(super) const KIND: usize = 3;
     pub(super) const STREAM: Range<usize> = 4..8;
     pub(super) const TOKEN: Range<usize> = 8..16;
-    pub(super) const FIRST: Range<usize> = 16..24;
-    pub(super) const SECOND: Range<usize> = 24..32;
-    pub(super) const SEALED: Range<usize> = 0..32;
-    pub(super) const SEAL: Range<usize> = 32..32 + SEAL_LEN;
+    pub(super) const COUNTER: Range<usize> = 16..24;
+    pub(super) const VALUES: [Range<usize>; 3] = [24..32, 32..40, 40..48];
+    pub(super) const SEALED: Range<usize> = 0..48;
+    pub(super) const SEAL: Range<usize> = 48..48 + SEAL_LEN;
 }
 
-const _: () = assert!(LEN == 48, "the diagram above says 48 octets");
+const _: () = assert!(LEN == 64, "the diagram above says 64 octets");
 
 /// What a signal says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,33 +81,36 @@ pub enum Say {
     },
     /// Agent: the stream is open.
     Accepted,
-    /// Receiver: alive, and this is what has come. From a paused sender: both 0.
+    /// Receiver: alive, and this is what has come. From a sender that waits to hear from it: the
+    /// first two are 0.
     Heartbeat {
         /// Packets received so far, each once.
         received: u64,
         /// One more than the highest sequence number seen so far; 0 before the first.
         next: u64,
+        /// One more than the highest counter seen of the other end's signals; 0 before the first.
+        echo: u64,
     },
 }
 
 impl Say {
-    const fn parts(self) -> (u8, u64, u64) {
+    const fn parts(self) -> (u8, [u64; 3]) {
         match self {
-            Self::Hello => (2, 0, 0),
-            Self::Challenge { cookie } => (3, cookie, 0),
-            Self::Confirm { cookie } => (4, cookie, 0),
-            Self::Accepted => (5, 0, 0),
-            Self::Heartbeat { received, next } => (6, received, next),
+            Self::Hello => (2, [0; 3]),
+            Self::Challenge { cookie } => (3, [cookie, 0, 0]),
+            Self::Confirm { cookie } => (4, [cookie, 0, 0]),
+            Self::Accepted => (5, [0; 3]),
+            Self::Heartbeat { received, next, echo } => (6, [received, next, echo]),
         }
     }
 
-    const fn from_parts(kind: u8, first: u64, second: u64) -> Result<Self, Malformed> {
+    const fn from_parts(kind: u8, [first, next, echo]: [u64; 3]) -> Result<Self, Malformed> {
         match kind {
             2 => Ok(Self::Hello),
             3 => Ok(Self::Challenge { cookie: first }),
             4 => Ok(Self::Confirm { cookie: first }),
             5 => Ok(Self::Accepted),
-            6 => Ok(Self::Heartbeat { received: first, next: second }),
+            6 => Ok(Self::Heartbeat { received: first, next, echo }),
             _ => Err(Malformed::UnknownSignal(kind)),
         }
     }
@@ -107,6 +123,8 @@ pub struct Signal {
     pub stream: StreamNumber,
     /// The stream's secret.
     pub token: Token,
+    /// Its place among the signals of this stream that its end sends, from 0.
+    pub counter: u64,
     /// What it says.
     pub say: Say,
 }
@@ -115,14 +133,16 @@ impl Signal {
     /// The signal as octets, sealed.
     #[must_use]
     pub fn emit(&self, sealer: &Sealer) -> [u8; LEN] {
-        let (kind, first, second) = self.say.parts();
+        let (kind, values) = self.say.parts();
         let mut octets = [0; LEN];
         octets[field::MARK].copy_from_slice(&MARK);
         octets[field::KIND] = kind;
         octets[field::STREAM].copy_from_slice(&self.stream.to_be_bytes());
         octets[field::TOKEN].copy_from_slice(&self.token.0.to_be_bytes());
-        octets[field::FIRST].copy_from_slice(&first.to_be_bytes());
-        octets[field::SECOND].copy_from_slice(&second.to_be_bytes());
+        octets[field::COUNTER].copy_from_slice(&self.counter.to_be_bytes());
+        for (place, value) in field::VALUES.into_iter().zip(values) {
+            octets[place].copy_from_slice(&value.to_be_bytes());
+        }
         let seal = sealer.seal(&[&octets[field::SEALED]]);
         octets[field::SEAL].copy_from_slice(&seal);
         octets
@@ -154,10 +174,10 @@ impl Signal {
         if !sealer.holds(&[&octets[field::SEALED]], &octets[field::SEAL]) {
             return Err(Malformed::Unsealed);
         }
-        let (first, second) = (be(&octets[field::FIRST]), be(&octets[field::SECOND]));
-        let say = Say::from_parts(octets[field::KIND], first, second)?;
+        let values = field::VALUES.map(|place| be(&octets[place]));
+        let say = Say::from_parts(octets[field::KIND], values)?;
         let (stream, token) = Self::claimed(datagram)?;
-        Ok(Self { stream, token, say })
+        Ok(Self { stream, token, counter: be(&octets[field::COUNTER]), say })
     }
 }
 
@@ -175,16 +195,19 @@ mod tests {
     const SIGNAL: Signal = Signal {
         stream: 7,
         token: Token(0x0102_0304_0506_0708),
-        say: Say::Heartbeat { received: 41, next: 42 },
+        counter: 43,
+        say: Say::Heartbeat { received: 41, next: 42, echo: 44 },
     };
 
     /// Golden: these octets are the protocol. A change here is a change of version.
-    const OCTETS: [u8; 32] = [
-        0x4c, 0x51, 1, 6, // mark, version, kind
+    const OCTETS: [u8; 48] = [
+        0x4c, 0x51, 2, 6, // mark, version, kind
         0, 0, 0, 7, // stream
         0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, // token
+        0, 0, 0, 0, 0, 0, 0, 43, // counter
         0, 0, 0, 0, 0, 0, 0, 41, // received
         0, 0, 0, 0, 0, 0, 0, 42, // next
+        0, 0, 0, 0, 0, 0, 0, 44, // echo
     ];
 
     fn sealer() -> Sealer {
@@ -194,8 +217,8 @@ mod tests {
     #[test]
     fn emits_the_golden_octets_and_their_seal() {
         let octets = SIGNAL.emit(&sealer());
-        assert_eq!(octets[..32], OCTETS);
-        assert_eq!(octets[32..], sealer().seal(&[&OCTETS]));
+        assert_eq!(octets[..48], OCTETS);
+        assert_eq!(octets[48..], sealer().seal(&[&OCTETS]));
     }
 
     #[test]
@@ -205,7 +228,7 @@ mod tests {
             Say::Challenge { cookie: u64::MAX },
             Say::Confirm { cookie: 1 },
             Say::Accepted,
-            Say::Heartbeat { received: 3, next: 9 },
+            Say::Heartbeat { received: 3, next: 9, echo: 2 },
         ];
         for say in words {
             let signal = Signal { say, ..SIGNAL };
@@ -231,8 +254,8 @@ mod tests {
     fn a_sealed_word_of_a_later_version_is_refused() {
         let mut octets = SIGNAL.emit(&sealer());
         octets[3] = 99;
-        let seal = sealer().seal(&[&octets[..32]]);
-        octets[32..].copy_from_slice(&seal);
+        let seal = sealer().seal(&[&octets[..48]]);
+        octets[48..].copy_from_slice(&seal);
         assert_eq!(Signal::parse(&octets, &sealer()), Err(Malformed::UnknownSignal(99)));
     }
 }

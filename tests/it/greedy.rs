@@ -4,6 +4,7 @@
 use crate::lab::Lab;
 use crate::support::{Agent, Program, run, share};
 use linkqual::account::{AskedRate, AskedTrial};
+use linkqual::direction::Direction;
 use linkqual::io::channel::{Channel, Closed};
 use linkqual::io::key::{read_public, read_secret};
 use linkqual::io::tls::{Connector, Identity};
@@ -11,7 +12,7 @@ use linkqual::session::hello;
 use linkqual::units::Span;
 use linkqual::wire::control::{LoadRequest, Message, Prepare, Request, RunId, Secrets};
 use linkqual::wire::probe::Probe;
-use linkqual::wire::seal::Sealer;
+use linkqual::wire::seal::{Sealer, Seals};
 use linkqual::wire::signal::{Say, Signal};
 use serde_json::Value;
 use std::net::UdpSocket;
@@ -91,16 +92,16 @@ fn twenty_circuits_at_once_get_no_more_than_the_limit() {
 
 /// Opens the probes' stream.
 fn open_probes(socket: &UdpSocket, secrets: &Secrets) -> Sealer {
-    let sealer = Sealer::new(&secrets.key);
+    let seals = Seals::of(&secrets.key, Direction::Forward);
     let mut say = Say::Hello;
-    for _ in 0..20 {
-        let signal = Signal { stream: secrets.stream, token: secrets.token, say };
-        socket.send(&signal.emit(&sealer)).unwrap();
+    for counter in 0..20 {
+        let signal = Signal { stream: secrets.stream, token: secrets.token, counter, say };
+        socket.send(&signal.emit(&seals.sent)).unwrap();
         let mut answer = [0xa5; 2_048];
         let Ok(len) = socket.recv(&mut answer) else { continue };
-        match Signal::parse(&answer[..len], &sealer).unwrap().say {
+        match Signal::parse(&answer[..len], &seals.received).unwrap().say {
             Say::Challenge { cookie } => say = Say::Confirm { cookie },
-            Say::Accepted => return sealer,
+            Say::Accepted => return seals.sent,
             other => panic!("{other:?}"),
         }
     }
@@ -203,8 +204,8 @@ fn one_line_stands_for_many_strangers() {
     });
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let secrets = Secrets { stream: 1, token: linkqual::wire::Token(7), key: [7; 32] };
-    for _ in 0..200 {
-        let signal = Signal { stream: 1, token: secrets.token, say: Say::Hello };
+    for counter in 0..200 {
+        let signal = Signal { stream: 1, token: secrets.token, counter, say: Say::Hello };
         socket.send_to(&signal.emit(&Sealer::new(&secrets.key)), agent.address).unwrap();
     }
     let unknown = "a handshake over UDP of a run that is not known here";

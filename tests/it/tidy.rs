@@ -64,7 +64,7 @@ const FLOORS: &[Floor] = &{
         floor(Words, "account", AllBefore, &["schemars", "serde", "serde_json", "thiserror"]),
         // Seals and keys are octets of the protocol, so their arithmetic is here.
         floor(Words, "wire", AllBefore,
-            &["base64", "hmac", "serde", "serde_json", "sha2", "thiserror"]),
+            &["base64", "hmac", "serde", "serde_json", "sha2", "siphasher", "thiserror"]),
 
         floor(Head, "plan", AllBefore, &["schemars", "serde", "strsim", "thiserror", "toml"]),
         floor(Head, "policy", AllBefore, &["thiserror"]),

@@ -13,8 +13,8 @@ const DATAGRAMS_MAX: usize = sys::MANY_MAX;
 /// The largest datagram, and so what joined ones need.
 const JOINED_OCTETS: usize = 1 << 16;
 
-/// Octets that are read of a datagram whose payload nobody looks at.
-const FRONT_OCTETS: usize = 128;
+/// Octets of all places together, where datagrams are not joined; one has room at least.
+const EACH_OCTETS_MAX: usize = 1 << 20;
 
 /// What was read at once, and the places for it: made once, used again and again.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Arrivals<'a, C> {
     pub at: Stamp<C>,
     /// What the socket had dropped when it queued them.
     pub drops: u32,
-    /// The octets of all of them; of one whose payload nobody looks at, those at its front.
+    /// The octets of all of them; of one that is longer than its place, those at its front.
     octets: &'a [u8],
     /// Octets of each but the last.
     each: usize,
@@ -48,10 +48,11 @@ impl<C> Batch<C> {
         Self::of(JOINED_OCTETS, 8)
     }
 
-    /// Places for the fronts of datagrams that it does not.
+    /// Places for datagrams of up to `octets` that it does not.
     #[must_use]
-    pub fn fronts() -> Self {
-        Self::of(FRONT_OCTETS, DATAGRAMS_MAX)
+    pub fn each(octets: usize) -> Self {
+        let octets = octets.max(1);
+        Self::of(octets, (EACH_OCTETS_MAX / octets).clamp(1, DATAGRAMS_MAX))
     }
 
     fn of(each: usize, places: usize) -> Self {
@@ -265,7 +266,7 @@ mod tests {
         let (mut listener, mut socket) = pair();
         let sent = socket.send_each(&train(20, 1_400), 1_400).expect("send");
         assert_eq!(sent, (20, Sent::Accepted));
-        assert_eq!(read(&mut listener, Batch::fronts(), 20), numbered(20, 1_400));
+        assert_eq!(read(&mut listener, Batch::each(128), 20), numbered(20, 1_400));
     }
 
     #[test]
@@ -274,7 +275,7 @@ mod tests {
         socket.cut(500).expect("Linux has it since 4.18");
         let sent = socket.send_cut(&train(64, 500)).expect("send");
         assert_eq!(sent, Some(Sent::Accepted));
-        assert_eq!(read(&mut listener, Batch::fronts(), 64), numbered(64, 500));
+        assert_eq!(read(&mut listener, Batch::each(500), 64), numbered(64, 500));
     }
 
     #[test]
@@ -296,7 +297,7 @@ mod tests {
         let (mut listener, mut socket) = pair();
         let before: Stamp<Driver> = now();
         socket.send_each(&train(3, 100), 100).expect("send");
-        let mut batch = Batch::fronts();
+        let mut batch = Batch::each(128);
         assert!(listener.receive_batch(&mut batch).expect("recvmmsg"));
         let after: Stamp<Driver> = now();
         for arrivals in batch.arrivals() {

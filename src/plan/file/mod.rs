@@ -330,8 +330,8 @@ mod tests {
         let told = format!("1: sites.\"{}\": not a site's name", "é".repeat(64));
         check(&site(&"é".repeat(64)), &[&told]);
         check(&site("a b"), &["1: sites.\"a b\": not a site's name: 1 to 63 printable"]);
-        let small = "[[test]]\nkind = 'udp'\nrate = '1000 Gbit/s'\nsize = 36\n";
-        check(small, &["4: test[1].size = 36: 1524390243.902 packets per second: from 0.1 to"]);
+        let small = "[[test]]\nkind = 'udp'\nrate = '1000 Gbit/s'\nsize = 44\n";
+        check(small, &["4: test[1].size = 44: 1388888888.888 packets per second: from 0.1 to"]);
     }
 
     #[test]

@@ -18,11 +18,12 @@ const ROOT: &str = "Report";
 const PLACES_MAX: usize = 4;
 
 /// Where the types stand.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     include_str!("../record.rs"),
     include_str!("../../direction.rs"),
     include_str!("../../account/asked.rs"),
     include_str!("../../account/host.rs"),
+    include_str!("../../account/moved.rs"),
     include_str!("../../account/outcome.rs"),
     include_str!("../../account/probes.rs"),
     include_str!("../../account/receiver.rs"),

@@ -268,6 +268,7 @@ fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Invalid> {
         },
         driver_host: host(&forward.sender_host, forward.status)?,
         agent_host: host(&forward.receiver_host, forward.status)?,
+        moves: Vec::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 //! No trial is prepared here without a grant that allows it, and none starts that outlasts it.
 
 use super::state::{Action, ConnectionId, Part, Phase, Run, Running, Session, TrialId};
-use crate::account::{Claim, SenderCounts};
+use crate::account::{Claim, MOVED_MAX, SenderCounts};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::plan::Trial;
@@ -51,6 +51,14 @@ impl Session {
                 Some(sum) => sum.merge(&came),
                 none => *none = Some(came),
             },
+            Event::Moved(moved) => {
+                let moves = std::mem::take(&mut running.account.moves).into_fact();
+                let mut moves = moves.unwrap_or_default();
+                if moves.len() < MOVED_MAX {
+                    moves.push(moved);
+                }
+                running.account.moves = moves.into();
+            }
             Event::Reflected(reflected) => {
                 running.account.probes = reflected.into();
             }

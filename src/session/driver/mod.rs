@@ -394,7 +394,7 @@ mod tests {
         let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
         let text = failure.to_string();
         assert!(text.starts_with("the agent is [2Jlinkqual-agent"), "{text:?}");
-        assert!(text.contains("speaks protocol version 5, this driver speaks 4"), "{text}");
+        assert!(text.contains("speaks protocol version 6, this driver speaks 5"), "{text}");
         assert!(!session.is_connected());
     }
 

@@ -5,8 +5,8 @@
 
 use super::state::{Action, Link, Running, Session, State, Stopping};
 use crate::account::{
-    HostCounts, Invalid, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts, SenderCounts,
-    Status, TcpReceiverCounts, TcpSenderCounts, read_back, spoken,
+    HostCounts, Invalid, Moved, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts,
+    SenderCounts, Status, TcpReceiverCounts, TcpSenderCounts, read_back, spoken,
 };
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
@@ -156,6 +156,7 @@ fn put_together(
 ) -> TrialRun {
     let mut outcome = Outcome { status: Status::Ok, reason, ..Outcome::default() };
     outcome.agent_host = agent.as_ref().and_then(|agent| agent.host);
+    outcome.moves = agent.as_ref().map_or_else(Vec::new, |agent| agent.moves.clone());
     for direction in Direction::ALL {
         let streams = running
             .streams
@@ -223,8 +224,7 @@ fn compose_tcp(outcome: &mut Outcome, running: &Running, agent: Option<&AgentAcc
 /// arrived when the receiver had stopped.
 fn count_tail(one_way: &mut OneWayCounts) {
     let (Some(sender), Some(receiver)) = (&one_way.sender, &mut one_way.receiver) else { return };
-    let seen = receiver.received + receiver.lost() + receiver.late + receiver.host_dropped;
-    let tail = sender.sent.saturating_sub(seen);
+    let tail = sender.sent.saturating_sub(receiver.accounted());
     receiver.losses.close();
     receiver.losses.on_lost(tail);
     receiver.losses.close();
@@ -250,6 +250,7 @@ struct AgentAccount {
     tcp_receiver: Option<TcpReceiverCounts>,
     reflected: Option<ReflectorCounts>,
     host: Option<HostCounts>,
+    moves: Vec<Moved>,
     /// Why a part of it is missing: the first that is invalid.
     invalid: Option<String>,
 }
@@ -266,6 +267,13 @@ impl AgentAccount {
             .probes
             .into_fact()
             .and_then(|reflected| fits(&reflected.probes, probes).map(|()| reflected));
+        let moves = account.moves.into_fact().and_then(|moves| {
+            let is_known = |moved: &Moved| streams.iter().any(|it| it.number == moved.stream);
+            match moves.iter().all(is_known) {
+                true => Ok(moves),
+                false => Err(Invalid::new("a stream that is none of the trial's moved")),
+            }
+        });
         Self {
             receiver: receiver.and_then(|counts| valid(counts, "the receiver", &mut invalid)),
             tcp_sender: account
@@ -276,6 +284,7 @@ impl AgentAccount {
                 .and_then(|claim| valid(claim.into_fact(), "the TCP receiver", &mut invalid)),
             reflected: valid(reflected, "the probes", &mut invalid),
             host: valid(account.host.into_fact(), "the host", &mut invalid),
+            moves: valid(moves, "the moves", &mut invalid).unwrap_or_default(),
             invalid,
         }
     }
@@ -304,7 +313,7 @@ fn fits_load(counts: &ReceiverCounts, streams: &[Stream]) -> Result<(), Invalid>
         return Err(Invalid::new("streams: not those that the agent receives"));
     }
     for (share, (number, slots)) in shares.iter().zip(slots) {
-        let arrived = share.received.saturating_add(share.late);
+        let arrived = share.received.saturating_add(share.late).saturating_add(share.corrupted);
         if slots < arrived {
             let why =
                 format!("stream {number}: {arrived} packets arrived, at most {slots} were sent");

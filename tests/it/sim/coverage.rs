@@ -96,7 +96,8 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
     for sequence in 0..packets {
         let due_ns = sequence * MS;
         for at_ns in line.offer(due_ns, 228, Class::Load).arrivals_ns() {
-            let arrived = Arrived { sequence, due_ns, sent_ns: due_ns, octets: 200 };
+            let (sent_ns, octets) = (due_ns, 200);
+            let arrived = Arrived { sequence, due_ns, sent_ns, octets, ..Arrived::default() };
             receiver.on_arrival(Stamp::from_nanos(*at_ns), &arrived, 0);
         }
     }

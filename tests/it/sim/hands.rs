@@ -6,12 +6,11 @@ use linkqual::clock::{Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::Class;
 use linkqual::flow::{
-    Arrived, Closing, End, Ending, FAREWELL, Handshake, LATE_MAX, NearEvent, Next, Outgoing,
-    Probed, Prober, Receiver, Sender, Stream,
+    Arrival, Arrived, Closing, End, Ending, FAREWELL, Freshness, Handshake, LATE_MAX, LoadCheck,
+    LoadPayload, NearEvent, Next, Outgoing, Probed, Prober, Receiver, Sender, Stream,
 };
-use linkqual::wire::load::Header;
 use linkqual::wire::probe::{LEN_MIN, Probe, Reply};
-use linkqual::wire::seal::{KEY_LEN, Sealer};
+use linkqual::wire::seal::{KEY_LEN, Seals, Tagger};
 use linkqual::wire::signal::{Say, Signal};
 use linkqual::wire::{Kind, StreamNumber, kind_of};
 use std::collections::BTreeMap;
@@ -95,17 +94,56 @@ pub(super) enum Step<C, T> {
     Over(T),
 }
 
+/// One end's signals of a stream (`dataplane::load::OpenStream`).
+pub(super) struct Signals {
+    stream: Stream,
+    seals: Seals,
+    counter: u64,
+    seen: Freshness,
+}
+
+impl Signals {
+    fn new(stream: Stream, key: &[u8; KEY_LEN], sends: Direction) -> Self {
+        Self { stream, seals: Seals::of(key, sends), counter: 0, seen: Freshness::default() }
+    }
+
+    fn say(&mut self, say: Say, out: &mut Out) -> u64 {
+        let (counter, Stream { number: stream, token, .. }) = (self.counter, self.stream);
+        self.counter += 1;
+        let signal = Signal { stream, token, counter, say }.emit(&self.seals.sent);
+        out.push((Class::Signal, signal.to_vec()));
+        counter
+    }
+
+    fn read(&mut self, datagram: &[u8]) -> Option<Say> {
+        let signal = Signal::parse(datagram, &self.seals.received).ok()?;
+        let is_ours = signal.token == self.stream.token && self.seen.accepts(&signal);
+        is_ours.then_some(signal.say)
+    }
+
+    fn hear(&mut self, datagram: &[u8], out: &mut Out) -> Option<Say> {
+        let say = self.read(datagram)?;
+        match say {
+            Say::Confirm { .. } => _ = self.say(Say::Accepted, out),
+            Say::Challenge { cookie } => _ = self.say(Say::Confirm { cookie }, out),
+            Say::Hello | Say::Accepted | Say::Heartbeat { .. } => {}
+        }
+        Some(say)
+    }
+}
+
 enum Part<C> {
     ExpectStart,
-    Sending(Box<Sender<C>>),
-    Receiving { receiver: Box<Receiver<C>>, ending: Box<Ending<C>> },
+    Sending { sender: Box<Sender<C>>, payload: Box<LoadPayload> },
+    Receiving { receiver: Box<Receiver<C>>, check: Box<LoadCheck>, ending: Box<Ending<C>> },
     Over,
 }
 
 /// One end of a load stream (`dataplane::load`).
 pub(super) struct LoadEnd<C> {
     pub(super) stream: Stream,
-    sealer: Sealer,
+    signals: Signals,
+    tagger: Tagger,
     siblings: u32,
     host: Host,
     part: Part<C>,
@@ -126,61 +164,69 @@ impl<C> LoadEnd<C> {
         host: Host,
         now: Stamp<C>,
     ) -> Self {
+        let signals = Signals::new(stream, key, sends);
+        Self::going_on(stream, key, (sends, signals), siblings, host, now)
+    }
+
+    /// The same behind a handshake, whose signals go on.
+    pub(super) fn going_on(
+        stream: Stream,
+        key: &[u8; KEY_LEN],
+        (sends, signals): (Direction, Signals),
+        siblings: u32,
+        host: Host,
+        now: Stamp<C>,
+    ) -> Self {
+        let tagger = Tagger::of(key, stream.direction);
         let part = if stream.direction == sends {
             Part::ExpectStart
         } else {
             let receiver = Box::new(Receiver::new(stream, now));
             let ending = Box::new(Ending::default());
-            Part::Receiving { receiver, ending }
+            let check = Box::new(LoadCheck::new(stream, tagger));
+            Part::Receiving { receiver, check, ending }
         };
-        let (sealer, heard) = (Sealer::new(key), None);
-        Self { stream, sealer, siblings, host, part, offered: 0, arrivals: 0, drops: 0, heard }
+        let (offered, arrivals, drops, heard) = (0, 0, 0, None);
+        Self { stream, signals, tagger, siblings, host, part, offered, arrivals, drops, heard }
     }
 
-    pub(super) fn say(&self, say: Say, out: &mut Out) {
-        let signal = Signal { stream: self.stream.number, token: self.stream.token, say };
-        out.push((Class::Signal, signal.emit(&self.sealer).to_vec()));
+    pub(super) fn say(&mut self, say: Say, out: &mut Out) {
+        self.signals.say(say, out);
     }
 
     /// A datagram came to the stream's socket.
     pub(super) fn take(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
         match kind_of(datagram) {
-            Some(Kind::Load) => self.take_load(at, datagram),
+            Some(Kind::Load) | None => self.take_load(at, datagram),
             Some(Kind::Signal) => self.take_signal(at, datagram, out),
-            Some(Kind::Probe) | None => {}
+            Some(Kind::Probe) => {}
         }
     }
 
     fn take_load(&mut self, at: Stamp<C>, datagram: &[u8]) {
-        let Part::Receiving { receiver, .. } = &mut self.part else { return };
+        let Part::Receiving { receiver, check, .. } = &mut self.part else { return };
         self.arrivals += 1;
         if self.arrivals.is_multiple_of(self.host.drops_nth) {
             self.drops += 1;
             return;
         }
-        let header = Header::parse(datagram).unwrap();
-        assert_eq!((header.stream, header.token), (self.stream.number, self.stream.token));
-        let arrived = Arrived {
-            sequence: header.sequence,
-            due_ns: header.due_ns,
-            sent_ns: header.due_ns + u64::from(header.lateness_ns),
-            octets: u32::try_from(datagram.len()).unwrap(),
+        let Some(packet) = check.packet(datagram, datagram.len()) else {
+            return receiver.on_malformed();
         };
-        receiver.on_arrival(at, &arrived, self.drops);
-        self.heard = Some(at);
+        let arrival = receiver.on_arrival(at, &packet, self.drops);
+        if !matches!(arrival, Arrival::Duplicate | Arrival::Rejected) {
+            self.heard = Some(at);
+        }
     }
 
     fn take_signal(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
-        let Ok(signal) = Signal::parse(datagram, &self.sealer) else { return };
-        if matches!(signal.say, Say::Confirm { .. }) {
-            self.say(Say::Accepted, out);
-        }
-        match &mut self.part {
-            Part::Sending(sender) if matches!(signal.say, Say::Heartbeat { .. }) => {
-                sender.on_heard(at);
-                self.heard = Some(at);
+        let Some(say) = self.signals.hear(datagram, out) else { return };
+        match (&mut self.part, say) {
+            (Part::Sending { sender, .. }, Say::Heartbeat { next, echo, .. }) => {
+                sender.on_heard(at, next, echo);
+                self.heard = Some(sender.alive_at());
             }
-            Part::Receiving { .. } => self.heard = Some(at),
+            (Part::Receiving { .. }, _) => self.heard = Some(at),
             _ => {}
         }
     }
@@ -194,9 +240,10 @@ impl<C> LoadEnd<C> {
     ) -> Step<C, Told> {
         if let (Part::ExpectStart, Some(start)) = (&self.part, orders.start) {
             let start = staggered(start, &self.stream, self.siblings);
-            let mut sender = Sender::new(self.stream, start);
+            let mut sender = Box::new(Sender::new(self.stream, start));
             sender.on_ready(self.host.waiting, 0);
-            self.part = Part::Sending(Box::new(sender));
+            let payload = Box::new(LoadPayload::new(&self.stream).for_sending(&self.stream));
+            self.part = Part::Sending { sender, payload };
         }
         match std::mem::replace(&mut self.part, Part::Over) {
             Part::ExpectStart if orders.stopped => Step::Over(Told::Sent(SenderCounts::default())),
@@ -204,9 +251,9 @@ impl<C> LoadEnd<C> {
                 self.part = Part::ExpectStart;
                 Step::Wait(now.after_nanos(LOOK_NS))
             }
-            Part::Sending(sender) => self.send(now, sender, orders, out),
-            Part::Receiving { receiver, ending } => {
-                self.receive(now, receiver, ending, orders, out)
+            Part::Sending { sender, payload } => self.send(now, (sender, payload), orders, out),
+            Part::Receiving { receiver, check, ending } => {
+                self.receive(now, receiver, (check, ending), orders, out)
             }
             Part::Over => unreachable!("a thread that is over is not stepped"),
         }
@@ -215,7 +262,7 @@ impl<C> LoadEnd<C> {
     fn send(
         &mut self,
         now: Stamp<C>,
-        mut sender: Box<Sender<C>>,
+        (mut sender, mut payload): (Box<Sender<C>>, Box<LoadPayload>),
         orders: &Orders<C>,
         out: &mut Out,
     ) -> Step<C, Told> {
@@ -225,27 +272,27 @@ impl<C> LoadEnd<C> {
             }
             let stall = self.host.stall.and_then(|stall| stall.until(now.nanos()));
             if let Some(until_ns) = stall {
-                self.part = Part::Sending(sender);
+                self.part = Part::Sending { sender, payload };
                 return Step::Wait(Stamp::from_nanos(until_ns));
             }
             match sender.poll(now) {
                 Next::Done => break,
                 Next::Wait(until) => {
-                    self.part = Part::Sending(sender);
+                    self.part = Part::Sending { sender, payload };
                     return Step::Wait(until.after_nanos(self.host.oversleeps_ns));
                 }
-                Next::Send(Outgoing::Signal(say)) => self.say(say, out),
+                Next::Send(Outgoing::Signal(say)) => {
+                    sender.on_said(now, self.signals.say(say, out));
+                }
                 Next::Send(Outgoing::Load(train)) => {
-                    for header in train.headers() {
+                    let range = payload.load(&train, &self.tagger);
+                    for datagram in payload.octets(range).chunks(payload.each()) {
                         self.offered += 1;
                         if self.offered.is_multiple_of(self.host.refuses_nth) {
                             sender.on_refused(1);
                             break;
                         }
-                        let mut datagram =
-                            vec![0xa5; usize::try_from(self.stream.payload).unwrap()];
-                        header.emit(&mut datagram);
-                        out.push((Class::Load, datagram));
+                        out.push((Class::Load, datagram.to_vec()));
                         sender.on_sent(now, 1, false);
                     }
                 }
@@ -258,17 +305,17 @@ impl<C> LoadEnd<C> {
         &mut self,
         now: Stamp<C>,
         mut receiver: Box<Receiver<C>>,
-        mut ending: Box<Ending<C>>,
+        (check, mut ending): (Box<LoadCheck>, Box<Ending<C>>),
         orders: &Orders<C>,
         out: &mut Out,
     ) -> Step<C, Told> {
-        if let Some(say) = receiver.poll_heartbeat(now) {
+        if let Some(say) = receiver.poll_heartbeat(now, self.signals.seen.echo()) {
             self.say(say, out);
         }
         let closing = || orders.closings.get(&self.stream.number).cloned();
         if !ending.is_over(now, &receiver, closing, orders.stopped) {
             let until = receiver.heartbeat_at();
-            self.part = Part::Receiving { receiver, ending };
+            self.part = Part::Receiving { receiver, check, ending };
             return Step::Wait(until);
         }
         let listened_until = orders.gone.unwrap_or(now);
@@ -286,18 +333,24 @@ fn staggered<C>(start: Stamp<C>, stream: &Stream, streams: u32) -> Stamp<C> {
 /// The driver's end of opening a stream (`near::open_stream`).
 pub(super) struct Opening {
     stream: Stream,
-    sealer: Sealer,
+    signals: Signals,
     handshake: Handshake<Driver>,
 }
 
 impl Opening {
     pub(super) fn new(stream: Stream, key: &[u8; KEY_LEN], now: Stamp<Driver>) -> Self {
-        Self { stream, sealer: Sealer::new(key), handshake: Handshake::new(now, stream.number) }
+        let signals = Signals::new(stream, key, Direction::Forward);
+        Self { stream, signals, handshake: Handshake::new(now, stream.number) }
+    }
+
+    /// What it said and heard, for the stream that is open now.
+    pub(super) fn into_signals(self) -> Signals {
+        self.signals
     }
 
     pub(super) fn take(&mut self, at: Stamp<Driver>, datagram: &[u8]) {
-        if let Ok(signal) = Signal::parse(datagram, &self.sealer) {
-            self.handshake.on_say(at, signal.say);
+        if let Some(say) = self.signals.read(datagram) {
+            self.handshake.on_say(at, say);
         }
     }
 
@@ -309,10 +362,7 @@ impl Opening {
                 Err(why) => return Step::Over(NearEvent::NotOpened(number, why)),
                 Ok(Next::Done) => return Step::Over(NearEvent::Opened(number)),
                 Ok(Next::Wait(until)) => return Step::Wait(until),
-                Ok(Next::Send(say)) => {
-                    let signal = Signal { stream: number, token: self.stream.token, say };
-                    out.push((Class::Signal, signal.emit(&self.sealer).to_vec()));
-                }
+                Ok(Next::Send(say)) => _ = self.signals.say(say, out),
             }
         }
     }
@@ -327,7 +377,7 @@ enum Phase {
 /// The driver's probes (`dataplane::probing`).
 pub(super) struct Probes {
     stream: Stream,
-    sealer: Sealer,
+    signals: Signals,
     phase: Phase,
     host: Host,
     prober: Prober,
@@ -336,29 +386,39 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    pub(super) fn new(stream: Stream, key: &[u8; KEY_LEN], host: Host, now: Stamp<Driver>) -> Self {
-        let twice = Stream { slots: stream.slots * 2, ..stream };
+    pub(super) fn new(stream: Stream, signals: Signals, host: Host, now: Stamp<Driver>) -> Self {
         Self {
             stream,
-            sealer: Sealer::new(key),
+            signals,
             phase: Phase::ExpectStart,
             host,
             prober: Prober::new(stream, now),
-            replies: Receiver::new(twice, now),
+            replies: Receiver::new(stream, now),
             heard: None,
         }
     }
 
-    pub(super) fn take(&mut self, at: Stamp<Driver>, datagram: &[u8]) {
-        let Ok(reply) = Reply::parse(datagram, &self.sealer) else { return };
-        self.prober.on_reply(at, true, &reply);
+    pub(super) fn take(&mut self, at: Stamp<Driver>, datagram: &[u8], out: &mut Out) {
+        if kind_of(datagram) == Some(Kind::Signal) {
+            self.signals.hear(datagram, out);
+            return;
+        }
+        let Ok(reply) = Reply::parse(datagram, &self.signals.seals.received) else { return };
+        if reply.answers_copy {
+            return;
+        }
         let arrived = Arrived {
             sequence: reply.sequence.into(),
             due_ns: self.stream.rate.due(reply.probe_sequence.into()).nanos(),
             sent_ns: reply.sent_ns,
             octets: u32::try_from(datagram.len()).unwrap(),
+            ..Arrived::default()
         };
-        self.replies.on_arrival(at, &arrived, 0);
+        let arrival = self.replies.on_arrival(at, &arrived, 0);
+        if matches!(arrival, Arrival::Duplicate | Arrival::Rejected) {
+            return;
+        }
+        self.prober.on_reply(at, true, &reply);
         self.heard = Some(at);
     }
 
@@ -374,8 +434,7 @@ impl Probes {
             match orders.start {
                 Some(start) => {
                     self.prober = Prober::new(self.stream, start);
-                    let twice = Stream { slots: self.stream.slots * 2, ..self.stream };
-                    self.replies = Receiver::new(twice, start);
+                    self.replies = Receiver::new(self.stream, start);
                     self.phase = Phase::ProbeCounts { stopped: false };
                 }
                 None if orders.stopped => {
@@ -408,7 +467,8 @@ impl Probes {
                 Next::Send(probe) => {
                     let mut datagram = vec![0xa5; LEN_MIN];
                     let read = Stamp::from_nanos(now.nanos() - self.host.takes_ns);
-                    Probe { sent_ns: read.nanos(), ..probe }.emit(&self.sealer, &mut datagram);
+                    Probe { sent_ns: read.nanos(), ..probe }
+                        .emit(&self.signals.seals.sent, &mut datagram);
                     out.push((Class::Probe, datagram));
                     self.prober.on_sent(read);
                     if self.host.stamps(probe.sequence) {

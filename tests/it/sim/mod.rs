@@ -3,6 +3,8 @@
 //!
 //! Everything follows from the seed. A failure prints it; `SEED=n cargo test sim` plays it again.
 
+mod attacker;
+mod attacks;
 mod catch_up;
 mod clocks;
 mod coverage;
@@ -16,6 +18,7 @@ mod swarm;
 mod timestamps;
 mod world;
 
+use attacker::Attack;
 use hands::Host;
 use linkqual::account::{Outcome, Status};
 use linkqual::direction::{Direction, Directions};
@@ -59,6 +62,7 @@ fn setup(trial: Trial, spec: &Spec) -> Setup {
         driver_host: Host::default(),
         agent_host: Host::default(),
         blows: Vec::new(),
+        attack: Attack::None,
     }
 }
 
@@ -88,13 +92,14 @@ fn panicked<T>(failure: &impl std::fmt::Display, seed: u64) -> T {
     unreachable!("the run failed: {failure}; seed {seed}")
 }
 
-/// What was sent is received, lost, late or dropped by the host: nothing else, and nothing twice.
+/// What was sent is received, lost, late, altered or dropped by the host: nothing else, and nothing
+/// twice.
 #[track_caller]
 fn check_identity(setup: &Setup, outcome: &Outcome) {
     for direction in Direction::ALL {
         let half = outcome.one_way(direction);
         let (Some(sent), Some(came)) = (&half.sender, &half.receiver) else { continue };
-        let all = came.received + came.lost() + came.late + came.host_dropped;
+        let all = came.received + came.lost() + came.late + came.corrupted + came.host_dropped;
         assert_eq!(sent.sent, all, "{direction}: {came:?}; {setup:?}");
     }
 }
@@ -131,5 +136,6 @@ fn check_truth(setup: &Setup, run: &Run) {
         assert_eq!(came.losses.lost(), truth.lost(), "{direction} lost; {setup:?}");
         assert_eq!(came.duplicate, truth.duplicated, "{direction} duplicate; {setup:?}");
         assert_eq!((came.late, came.rejected, came.unattributed), (0, 0, 0), "{direction}");
+        assert_eq!((came.corrupted, came.malformed), (0, 0), "{direction}; {setup:?}");
     }
 }

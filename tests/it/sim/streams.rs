@@ -28,7 +28,8 @@ fn the_streams_of_the_path_that_loses_are_seen() {
         for sequence in 0..stream.slots {
             let due_ns = sequence * MS;
             for at_ns in path.offer(due_ns, 228, Class::Load).arrivals_ns() {
-                let arrived = Arrived { sequence, due_ns, sent_ns: due_ns, octets: 200 };
+                let (sent_ns, octets) = (due_ns, 200);
+                let arrived = Arrived { sequence, due_ns, sent_ns, octets, ..Arrived::default() };
                 receiver.on_arrival(Stamp::from_nanos(*at_ns), &arrived, 0);
             }
         }

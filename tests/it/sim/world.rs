@@ -1,9 +1,10 @@
 //! Two hosts and the line between them in virtual time: both sessions, both ends of every stream,
 //! and a control channel, driven by one queue of events. Nothing here waits or reads a clock.
 
+use super::attacker::{Attack, Attacker, Passed};
 use super::hands::{Host, LoadEnd, Opening, Orders, Out, Probes, Step, Told};
 use linkqual::account::HostFacts;
-use linkqual::account::{Excess, HostCounts, ReceiverCounts, ReflectorCounts, SenderCounts};
+use linkqual::account::{Excess, HostCounts, Moved, ReceiverCounts, ReflectorCounts, SenderCounts};
 use linkqual::clock::{Agent, Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::{self, Class, DriftingClock, EmulatedLink, Spec};
@@ -20,7 +21,7 @@ use linkqual::session::hello;
 use linkqual::units::{BitRate, Span};
 use linkqual::wire::control::{self, Message, RunId, Secrets};
 use linkqual::wire::key::PublicKey;
-use linkqual::wire::seal::{KEY_LEN, Sealer};
+use linkqual::wire::seal::KEY_LEN;
 use linkqual::wire::{Kind, StreamNumber, Token, kind_of};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -72,6 +73,8 @@ pub(super) enum Blow {
     Interrupt,
     /// Another driver asks for the same circuit.
     AnotherAsks,
+    /// A NAT on the driver's side forgets its flows: each has a new port, and the old are dead.
+    NatForgets,
 }
 
 /// All that a run follows from.
@@ -89,6 +92,8 @@ pub(super) struct Setup {
     pub(super) agent_host: Host,
     /// Nanoseconds after the driver's start of the trial, and what happens then.
     pub(super) blows: Vec<(u64, Blow)>,
+    /// What one on the path does.
+    pub(super) attack: Attack,
 }
 
 /// What a run leaves behind. True times are nanoseconds after the driver's start of the trial.
@@ -108,6 +113,8 @@ pub(super) struct Run {
     /// Whether another driver that asked was granted the circuit; in the order of asking.
     pub(super) others_granted: Vec<bool>,
     pub(super) events: u64,
+    /// Datagrams that an attacker touched or put in.
+    pub(super) touched: u64,
 }
 
 #[derive(Debug)]
@@ -245,6 +252,9 @@ struct World {
     agent_gone: bool,
     driver_wake_ns: u64,
     agent_wake_ns: u64,
+    /// How far the ports of the driver's streams have moved.
+    moved_ports: u16,
+    attacker: Attacker,
     run: Run,
 }
 
@@ -253,10 +263,8 @@ pub(super) fn play(setup: &Setup) -> Run {
     World::new(setup.clone()).play()
 }
 
-fn driver_address(stream: StreamNumber) -> SocketAddr {
-    let port = 40_000 + u16::try_from(stream).unwrap();
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), port)
-}
+/// How far a NAT that forgets its flows moves their ports.
+const PORTS_MOVED: u16 = 1_000;
 
 /// A line whose outages count from the start of the trial, and spare what comes before it.
 fn new_line(spec: &Spec, seed: u64) -> EmulatedLink {
@@ -289,8 +297,10 @@ impl World {
             agent_over_ns: None,
             others_granted: Vec::new(),
             events: 0,
+            touched: 0,
         };
         let far = Far::default();
+        let attacker = Attacker::new(setup.attack);
         Self {
             driver: driver::Session::new(RunId(7), begin),
             agent,
@@ -310,6 +320,8 @@ impl World {
             agent_gone: false,
             driver_wake_ns: u64::MAX,
             agent_wake_ns: u64::MAX,
+            moved_ports: 0,
+            attacker,
             run,
         }
     }
@@ -326,6 +338,7 @@ impl World {
             self.now_ns = due.at_ns;
             self.happen(due.event);
         }
+        self.run.touched = self.attacker.touched;
         self.run
     }
 
@@ -414,6 +427,7 @@ impl World {
                 self.driver.handle_interrupt(self.driver_now());
                 self.after_driver();
             }
+            Blow::NatForgets => self.moved_ports += PORTS_MOVED,
             Blow::AnotherAsks => {
                 self.open_at_agent(ANOTHER);
                 let asked = request(&self.setup.trial);
@@ -629,7 +643,7 @@ impl World {
             Near::Opening(opening) => match opening.step(now, &mut out) {
                 Step::Wait(until) => Some(until),
                 Step::Over(event) => {
-                    near.near = opened(near, self.setup.driver_host, now, &event);
+                    near.open(self.setup.driver_host, now, &event);
                     events.push(event);
                     Some(now)
                 }
@@ -653,7 +667,7 @@ impl World {
                 }
             },
         };
-        self.send_forward(driver_address(number), out);
+        self.send_forward(number, out);
         if let Some(until) = wait {
             self.wake_near_at(number, until);
         }
@@ -677,15 +691,21 @@ impl World {
         let mut out = Out::new();
         match &mut self.near.get_mut(&number).unwrap().near {
             Near::Opening(opening) => opening.take(now, octets),
-            Near::Probes(probes) => probes.take(now, octets),
+            Near::Probes(probes) => probes.take(now, octets, &mut out),
             Near::Load(end) => end.take(now, octets, &mut out),
             Near::Over => return,
         }
-        self.send_forward(driver_address(number), out);
+        self.send_forward(number, out);
         self.step_near(number);
     }
 
-    fn send_forward(&mut self, from: SocketAddr, out: Out) {
+    /// The address of a stream's driver, as the agent sees it now.
+    fn driver_address(&self, stream: StreamNumber) -> SocketAddr {
+        let port = 40_000 + self.moved_ports + u16::try_from(stream).unwrap();
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), port)
+    }
+
+    fn send_forward(&mut self, number: StreamNumber, out: Out) {
         for (class, octets) in out {
             let since_ns = self.since_start_ns();
             if class == Class::Load {
@@ -694,7 +714,7 @@ impl World {
             let len = u32::try_from(octets.len()).unwrap() + HEADERS;
             let deliveries = self.run.forward.offer(self.now_ns, len, class);
             for at_ns in deliveries.arrivals_ns() {
-                self.push(*at_ns, Event::ToAgent(from, octets.clone()));
+                self.deliver(*at_ns, Direction::Forward, number, &octets);
             }
         }
     }
@@ -708,10 +728,25 @@ impl World {
             self.run.agent_last_ns = since_ns;
             let len = u32::try_from(octets.len()).unwrap() + HEADERS;
             let deliveries = self.run.reverse.offer(self.now_ns, len, class);
-            let number = StreamNumber::from(to.port() - 40_000);
-            for at_ns in deliveries.arrivals_ns() {
-                self.push(*at_ns, Event::ToDriver(number, octets.clone()));
+            // What is sent to a port that the NAT has forgotten is dropped there.
+            let port = to.port().wrapping_sub(40_000 + self.moved_ports);
+            if PORTS_MOVED <= port {
+                continue;
             }
+            for at_ns in deliveries.arrivals_ns() {
+                self.deliver(*at_ns, Direction::Reverse, port.into(), &octets);
+            }
+        }
+    }
+
+    /// What comes out of the link passes whoever is on the path.
+    fn deliver(&mut self, at_ns: u64, direction: Direction, number: StreamNumber, octets: &[u8]) {
+        for Passed { at_ns, direction, octets } in self.attacker.pass(at_ns, direction, octets) {
+            let event = match direction {
+                Direction::Forward => Event::ToAgent(self.driver_address(number), octets),
+                Direction::Reverse => Event::ToDriver(number, octets),
+            };
+            self.push(at_ns, event);
         }
     }
 
@@ -792,7 +827,7 @@ impl World {
         };
         self.far.trials.insert(trial, far);
         for (stream, secrets) in streams {
-            self.far.reflector.expect(stream, Sealer::new(&secrets.key), now);
+            self.far.reflector.expect(stream, &secrets.key, now);
             if stream.number == PROBE_STREAM {
                 self.far.probes.insert(stream.token, trial);
             } else {
@@ -894,7 +929,11 @@ impl World {
         let (now, host) = (self.agent_now(), self.setup.agent_host);
         let (local, by_kernel, mark, octets) = (None, true, None, &mut octets);
         let incoming = Incoming { at, by_kernel, peer, local, drops: 0, mark, octets };
-        match self.far.reflector.handle(&incoming) {
+        let response = self.far.reflector.handle(&incoming);
+        while let Some((token, moved)) = self.far.reflector.take_moved() {
+            self.follow(token, moved);
+        }
+        match response {
             Response::Ignore => {}
             Response::Signal(signal) => {
                 self.send_reverse(peer, vec![(Class::Signal, signal.to_vec())]);
@@ -904,22 +943,25 @@ impl World {
                 if !self.far.reflector.emit(&reply, read, octets) {
                     return;
                 }
-                if let Some(id) = self.far.probes.get(&reply.token) {
+                if let Some(id) = self.far.probes.get(&reply.token).filter(|_| !reply.answers_copy)
+                {
                     self.far.trials.get_mut(id).unwrap().heard = Some(now);
                 }
                 assert_eq!(kind_of(octets), Some(Kind::Probe), "a reply is a probe's");
-                self.far.reflector.on_replied(reply.token);
+                self.far.reflector.on_replied(&reply);
                 if host.stamps(reply.sequence) {
                     self.far.reflector.on_left(reply.token, reply.sequence, now);
                 }
-                self.send_reverse(peer, vec![(Class::Probe, octets.clone())]);
+                // What answers a copy is no reply of the account's.
+                let class = if reply.answers_copy { Class::Signal } else { Class::Probe };
+                self.send_reverse(peer, vec![(class, octets.clone())]);
             }
             Response::Open(opened) => {
                 let Some((trial, stream, key)) = self.far.pending.remove(&opened.token) else {
                     return;
                 };
                 let siblings = self.far.trials[&trial].siblings;
-                let end = LoadEnd::new(stream, &key, Direction::Reverse, siblings, host, now);
+                let mut end = LoadEnd::new(stream, &key, Direction::Reverse, siblings, host, now);
                 let mut out = Out::new();
                 end.say(linkqual::wire::signal::Say::Accepted, &mut out);
                 self.send_reverse(peer, out);
@@ -928,6 +970,26 @@ impl World {
                 self.step_far(peer);
             }
         }
+    }
+
+    /// A stream's driver is at another address (`Server::tell_moves`, `OpenStream::follow`).
+    fn follow(&mut self, token: Token, moved: Moved) {
+        let id = match self.far.streams.remove(&moved.from) {
+            Some(mut far) => {
+                let (id, mut out) = (far.trial, Out::new());
+                far.end.say(linkqual::wire::signal::Say::Accepted, &mut out);
+                far.wake_ns = u64::MAX;
+                self.far.streams.insert(moved.to, far);
+                self.send_reverse(moved.to, out);
+                self.push(self.now_ns, Event::Far(moved.to));
+                id
+            }
+            None => match self.far.probes.get(&token) {
+                Some(id) => *id,
+                None => return,
+            },
+        };
+        self.agent.handle_trial(id, FarEvent::Moved(moved));
     }
 
     fn step_far(&mut self, peer: SocketAddr) {
@@ -965,15 +1027,20 @@ impl World {
     }
 }
 
-/// What a stream becomes once its opening is over.
-fn opened(near: &NearStream, host: Host, now: Stamp<Driver>, event: &NearEvent) -> Near {
-    let NearStream { stream, key, siblings, .. } = near;
-    match (event, stream.number) {
-        (NearEvent::NotOpened(..), _) => Near::Over,
-        (_, PROBE_STREAM) => Near::Probes(Box::new(Probes::new(*stream, key, host, now))),
-        _ => {
-            let end = LoadEnd::new(*stream, key, Direction::Forward, *siblings, host, now);
-            Near::Load(Box::new(end))
-        }
+impl NearStream {
+    /// Its opening is over.
+    fn open(&mut self, host: Host, now: Stamp<Driver>, event: &NearEvent) {
+        let Near::Opening(opening) = std::mem::replace(&mut self.near, Near::Over) else { return };
+        let Self { stream, key, siblings, .. } = self;
+        let signals = opening.into_signals();
+        self.near = match (event, stream.number) {
+            (NearEvent::NotOpened(..), _) => Near::Over,
+            (_, PROBE_STREAM) => Near::Probes(Box::new(Probes::new(*stream, signals, host, now))),
+            _ => {
+                let signals = (Direction::Forward, signals);
+                let end = LoadEnd::going_on(*stream, key, signals, *siblings, host, now);
+                Near::Load(Box::new(end))
+            }
+        };
     }
 }

@@ -1,0 +1,252 @@
+//! An attacker on the path, without a key: he stands at the agent's port of another loopback
+//! address, passes the control connection on as it is, and does what he likes with datagrams.
+
+use crate::support::{Agent, Ended, Program, await_within, run, share};
+use linkqual::direction::Direction;
+use linkqual::report::Report;
+use linkqual::wire::{Kind, kind_of};
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How often a thread looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What he does with a datagram on its way in a direction: what goes on, and where to.
+type Deed = dyn Fn(Direction, &[u8]) -> Vec<(Direction, Vec<u8>)> + Send + Sync;
+
+struct Attacker {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    is_over: AtomicBool,
+    /// How often a NAT behind him has forgotten its flows.
+    forgotten: AtomicU64,
+    /// When load left the agent last.
+    last_load: Mutex<Option<Instant>>,
+    deed: Box<Deed>,
+}
+
+impl Attacker {
+    fn start(
+        agent: &Agent,
+        deed: impl Fn(Direction, &[u8]) -> Vec<(Direction, Vec<u8>)> + Send + Sync + 'static,
+    ) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 2], agent.address.port()));
+        let (is_over, forgotten) = (AtomicBool::new(false), AtomicU64::new(0));
+        let shared = Arc::new(Shared {
+            is_over,
+            forgotten,
+            last_load: Mutex::new(None),
+            deed: Box::new(deed),
+        });
+        let threads = vec![pass_datagrams(address, agent.address, &shared), {
+            let (shared, target) = (Arc::clone(&shared), agent.address);
+            let listener = TcpListener::bind(address).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            thread::spawn(move || pass_control(&listener, target, &shared))
+        }];
+        Self { address, shared, threads }
+    }
+
+    /// When load left the agent last.
+    fn last_load(&self) -> Option<Instant> {
+        *self.shared.last_load.lock().unwrap()
+    }
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Relaxed);
+        self.threads.drain(..).for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// Passes each peer's datagrams on from a port of its own, which changes when its NAT forgets.
+fn pass_datagrams(address: SocketAddr, target: SocketAddr, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(LOOK)).unwrap();
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        let mut flows: BTreeMap<(SocketAddr, u64), UdpSocket> = BTreeMap::new();
+        let mut answers = Vec::new();
+        let mut datagram = [0; 65_536];
+        while !shared.is_over.load(Relaxed) {
+            let Ok((len, peer)) = socket.recv_from(&mut datagram) else { continue };
+            let age = shared.forgotten.load(Relaxed);
+            let upstream = flows.entry((peer, age)).or_insert_with(|| {
+                let upstream = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+                upstream.connect(target).unwrap();
+                upstream.set_read_timeout(Some(LOOK)).unwrap();
+                let ways = (upstream.try_clone().unwrap(), socket.try_clone().unwrap());
+                let shared = Arc::clone(&shared);
+                answers.push(thread::spawn(move || answer(&ways, (peer, age), &shared)));
+                upstream
+            });
+            for (direction, octets) in (shared.deed)(Direction::Forward, &datagram[..len]) {
+                _ = match direction {
+                    Direction::Forward => upstream.send(&octets),
+                    Direction::Reverse => socket.send_to(&octets, peer),
+                };
+            }
+        }
+        answers.into_iter().for_each(|answer| answer.join().unwrap());
+    })
+}
+
+/// What the agent sends to one port; dropped once the NAT has forgotten that.
+fn answer(
+    (upstream, socket): &(UdpSocket, UdpSocket),
+    (peer, age): (SocketAddr, u64),
+    shared: &Shared,
+) {
+    let mut datagram = [0; 65_536];
+    while !shared.is_over.load(Relaxed) {
+        let Ok(len) = upstream.recv(&mut datagram) else { continue };
+        if kind_of(&datagram[..len]) == Some(Kind::Load) {
+            *shared.last_load.lock().unwrap() = Some(Instant::now());
+        }
+        if shared.forgotten.load(Relaxed) != age {
+            continue;
+        }
+        for (direction, octets) in (shared.deed)(Direction::Reverse, &datagram[..len]) {
+            _ = match direction {
+                Direction::Forward => upstream.send(&octets),
+                Direction::Reverse => socket.send_to(&octets, peer),
+            };
+        }
+    }
+}
+
+/// Passes control connections on; the agent's end stays open whatever the driver's does.
+fn pass_control(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
+    let mut ends = Vec::new();
+    while !shared.is_over.load(Relaxed) {
+        let Ok((driver, _)) = listener.accept() else {
+            thread::sleep(LOOK);
+            continue;
+        };
+        let agent = TcpStream::connect(target).unwrap();
+        for end in [&driver, &agent] {
+            end.set_nonblocking(false).unwrap();
+            end.set_read_timeout(Some(LOOK)).unwrap();
+        }
+        for (from, to) in [(&driver, &agent), (&agent, &driver)] {
+            let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            let shared = Arc::clone(shared);
+            ends.push(thread::spawn(move || copy(from, to, &shared)));
+        }
+    }
+    ends.into_iter().for_each(|end| end.join().unwrap());
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
+    let mut octets = [0; 65_536];
+    while !shared.is_over.load(Relaxed) {
+        match from.read(&mut octets) {
+            Ok(0) => break,
+            Ok(len) if to.write_all(&octets[..len]).is_err() => break,
+            Ok(_) => {}
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {}
+                _ => break,
+            },
+        }
+    }
+    // Nobody else is told: the control plane is not what ends the load.
+    _ = from.shutdown(Shutdown::Read);
+}
+
+const HEARTBEAT: u8 = 6;
+
+fn is_heartbeat(octets: &[u8]) -> bool {
+    kind_of(octets) == Some(Kind::Signal) && octets[3] == HEARTBEAT
+}
+
+/// `check` through the attacker, 1000 packets per second both ways for 3 s, with what is asked.
+fn check(agent: &Agent, attacker: &Attacker, asked: &[&str]) -> (Ended, Report) {
+    let mut command = agent.check_at(attacker.address);
+    command.args(["--rate", "2 Mbit/s", "--size", "200", "--duration", "3s"]);
+    command.args(["--direction", "both"]);
+    let ended = run(command.args(["--idle", "1s", "--json"]).args(asked));
+    let report = serde_json::from_str(&ended.out);
+    let report = report.unwrap_or_else(|error| panic!("{error}: {}{}", ended.out, ended.err));
+    (ended, report)
+}
+
+/// One payload in 50 is altered, and has a right checksum again.
+#[test]
+fn altered_payloads_are_found_and_the_link_fails_by_them() {
+    let _machine = share(8);
+    let agent = Agent::start();
+    let seen = AtomicU64::new(0);
+    let attacker = Attacker::start(&agent, move |direction, octets| {
+        let mut own = octets.to_vec();
+        if kind_of(octets) == Some(Kind::Load) && seen.fetch_add(1, Relaxed) % 50 == 49 {
+            let last = own.len() - 1;
+            own[last] ^= 0x80;
+        }
+        vec![(direction, own)]
+    });
+    let (ended, report) = check(&agent, &attacker, &["--loss", "0.5%"]);
+    ended.expect_code(1);
+    let row = report.rows().find(|row| row.trial.asked.udp.is_some()).expect("a load");
+    let came = |direction| row.trial.outcome.one_way(direction).receiver.as_ref().expect("it");
+    let corrupted: u64 = Direction::ALL.iter().map(|it| came(*it).corrupted).sum();
+    let sent: u64 = Direction::ALL.iter().map(|it| came(*it).received).sum::<u64>() + corrupted;
+    assert_eq!(corrupted, sent / 50, "of {sent}");
+    assert!(Direction::ALL.iter().all(|it| came(*it).losses.lost() == 0));
+}
+
+/// The driver is killed, and nobody tells the agent: its control connection stays. He sends on what
+/// he has, in every way that he can.
+#[test]
+fn load_stops_when_its_driver_is_gone_whatever_is_sent_in_its_place() {
+    let _machine = share(8);
+    let agent = Agent::start();
+    let kept: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+    let gone = Arc::new(AtomicBool::new(false));
+    let is_gone = Arc::clone(&gone);
+    let released: Mutex<Option<Instant>> = Mutex::new(None);
+    let attacker = Attacker::start(&agent, move |direction, octets| {
+        let own = octets.to_vec();
+        let mut kept = kept.lock().unwrap();
+        if direction == Direction::Forward && is_heartbeat(octets) {
+            // He keeps every second one back.
+            kept.push(own.clone());
+            return if kept.len() % 2 == 0 { Vec::new() } else { vec![(direction, own)] };
+        }
+        let mut passed = vec![(direction, own.clone())];
+        if is_gone.load(Relaxed) && direction == Direction::Reverse {
+            let mut released = released.lock().unwrap();
+            if released.is_none_or(|last| Duration::from_millis(900) < last.elapsed()) {
+                *released = Some(Instant::now());
+                passed.extend(kept.iter().map(|heartbeat| (Direction::Forward, heartbeat.clone())));
+            }
+            passed.push((Direction::Forward, own));
+        }
+        passed
+    });
+    let mut command = agent.check_at(attacker.address);
+    command.args(["--rate", "2 Mbit/s", "--size", "200", "--duration", "20s"]);
+    let mut driver =
+        Program::start(command.args(["--direction", "reverse", "--idle", "1s", "--quiet"]));
+    let limit = Duration::from_secs(30);
+    await_within(limit, "load comes", || attacker.last_load());
+    thread::sleep(Duration::from_secs(1));
+    driver.kill();
+    gone.store(true, Relaxed);
+    let killed = Instant::now();
+    // The silence, its round trip, and what this machine takes.
+    thread::sleep(Duration::from_secs(5));
+    let last = attacker.last_load().expect("it came");
+    let after = last.saturating_duration_since(killed);
+    assert!(after < Duration::from_secs(3), "load left the agent {after:?} after its driver died");
+}
