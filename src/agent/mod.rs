@@ -427,7 +427,8 @@ impl Loop {
                     self.session.restore(now, record, age);
                 }
                 Err(error) => {
-                    tracing::warn!(name = plain(&name), %error, "a record in --state is left alone");
+                    let name = plain(&name);
+                    tracing::warn!(name, %error, "a record in --state is left alone");
                 }
             }
         }
