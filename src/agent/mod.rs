@@ -350,7 +350,7 @@ impl Loop {
     }
 
     fn tell(&mut self, id: TrialId, event: FarEvent) {
-        let is_part = !matches!(event, FarEvent::Heard(_) | FarEvent::Host(_));
+        let is_part = !matches!(event, FarEvent::Heard(_) | FarEvent::Moved(_) | FarEvent::Host(_));
         self.session.handle_trial(id, event);
         let Some(live) = self.trials.get_mut(&id) else { return };
         live.parts = live.parts.saturating_sub(usize::from(is_part));

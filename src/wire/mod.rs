@@ -1,11 +1,10 @@
 //! Octets on the network, and values in memory; the specification of what linkqual speaks.
 //!
-//! A datagram is one of three, told apart by [`kind_of`]: a [`load`] datagram (sent by the
-//! million, so its header is all there is), a [`signal`] (handshake and heartbeat), or a
-//! [`probe`] (STAMP, so that it starts with no mark of ours). Signals and probes are sealed
-//! ([`seal`]); load has a tag over its header, which is cheaper. [`control`] is what the two programs say to
-//! each other over TLS, [`data`] what opens a TCP stream, and a [`record`] is what an agent keeps
-//! of a run on its disk.
+//! A datagram is one of three, told apart by [`kind_of`]: a [`load`] datagram, a [`signal`]
+//! (handshake and heartbeat), or a [`probe`] (STAMP, so that it starts with no mark of ours).
+//! Signals and probes are sealed ([`seal`]); load is sent by the million, so it has a tag over its
+//! header, which is cheaper. [`control`] is what the two programs say to each other over TLS,
+//! [`data`] what opens a TCP stream, and a [`record`] is what an agent keeps of a run on its disk.
 //!
 //! Parsers take anyone's octets: they refuse, and never panic.
 

@@ -170,6 +170,13 @@ fn is_heartbeat(octets: &[u8]) -> bool {
     kind_of(octets) == Some(Kind::Signal) && octets[3] == HEARTBEAT
 }
 
+const fn back(direction: Direction) -> Direction {
+    match direction {
+        Direction::Forward => Direction::Reverse,
+        Direction::Reverse => Direction::Forward,
+    }
+}
+
 /// `check` through the attacker, 1000 packets per second both ways for 3 s, with what is asked.
 fn check(agent: &Agent, attacker: &Attacker, asked: &[&str]) -> (Ended, Report) {
     let mut command = agent.check_at(attacker.address);
@@ -179,6 +186,54 @@ fn check(agent: &Agent, attacker: &Attacker, asked: &[&str]) -> (Ended, Report) 
     let report = serde_json::from_str(&ended.out);
     let report = report.unwrap_or_else(|error| panic!("{error}: {}{}", ended.out, ended.err));
     (ended, report)
+}
+
+/// The link loses each fourth packet of load and each fourth probe, both ways. He sends again, back
+/// and ahead whatever passes him, as it is and with other numbers: the link still fails, by exactly
+/// what it lost.
+#[test]
+fn whatever_is_replayed_reflected_or_made_up_the_link_still_fails() {
+    let _machine = share(8);
+    let agent = Agent::start();
+    let (seen, dropped) = (AtomicU64::new(0), [const { AtomicU64::new(0) }; 2]);
+    let dropped = Arc::new(dropped);
+    let counts = Arc::clone(&dropped);
+    let attacker = Attacker::start(&agent, move |direction, octets| {
+        let own = octets.to_vec();
+        let kind = kind_of(octets);
+        if kind == Some(Kind::Signal) {
+            return vec![
+                (direction, own.clone()),
+                (direction, own.clone()),
+                (back(direction), own),
+            ];
+        }
+        let is_dropped = seen.fetch_add(1, Relaxed) % 4 == 3;
+        if is_dropped && kind == Some(Kind::Load) {
+            counts[direction as usize].fetch_add(1, Relaxed);
+        }
+        let mut ahead = own.clone();
+        let place = if kind == Some(Kind::Probe) { 3 } else { 23 };
+        ahead[place] = ahead[place].wrapping_add(1);
+        let mut passed = vec![(back(direction), own.clone()), (direction, ahead)];
+        if !is_dropped {
+            passed.extend((0..3).map(|_| (direction, own.clone())));
+        }
+        passed
+    });
+    let (ended, report) = check(&agent, &attacker, &["--loss", "5%"]);
+    ended.expect_code(1);
+    let row = report.rows().find(|row| row.trial.asked.udp.is_some()).expect("a load");
+    for direction in Direction::ALL {
+        let one_way = row.trial.outcome.one_way(direction);
+        let came = one_way.receiver.as_ref().expect("an account");
+        let sent = one_way.sender.as_ref().expect("an account").sent;
+        let lost = dropped[direction as usize].load(Relaxed);
+        assert!(sent / 5 < lost, "{direction}: {lost} of {sent}");
+        assert_eq!((came.lost(), came.received), (lost, sent - lost), "{direction}");
+        assert_eq!((came.corrupted, came.late, came.rejected), (0, 0, 0), "{direction}");
+        assert!(sent / 2 < came.malformed, "{direction}: {} made up", came.malformed);
+    }
 }
 
 /// One payload in 50 is altered, and has a right checksum again.
@@ -203,6 +258,47 @@ fn altered_payloads_are_found_and_the_link_fails_by_them() {
     let sent: u64 = Direction::ALL.iter().map(|it| came(*it).received).sum::<u64>() + corrupted;
     assert_eq!(corrupted, sent / 50, "of {sent}");
     assert!(Direction::ALL.iter().all(|it| came(*it).losses.lost() == 0));
+}
+
+/// A NAT forgets all flows 2 s after the first load: they move, and the report says so.
+#[test]
+fn flows_that_a_nat_forgets_move_and_the_report_names_both_addresses() {
+    let _machine = share(8);
+    let agent = Agent::start();
+    let first: Mutex<Option<Instant>> = Mutex::new(None);
+    let is_due = Arc::new(AtomicBool::new(false));
+    let due = Arc::clone(&is_due);
+    let attacker = Attacker::start(&agent, move |direction, octets| {
+        if kind_of(octets) == Some(Kind::Load) {
+            let first = *first.lock().unwrap().get_or_insert_with(Instant::now);
+            due.store(Duration::from_secs(1) < first.elapsed(), Relaxed);
+        }
+        vec![(direction, octets.to_vec())]
+    });
+    let forgets = {
+        let shared = Arc::clone(&attacker.shared);
+        thread::spawn(move || {
+            while !is_due.load(Relaxed) && !shared.is_over.load(Relaxed) {
+                thread::sleep(Duration::from_millis(10));
+            }
+            shared.forgotten.fetch_add(1, Relaxed);
+        })
+    };
+    let (_, report) = check(&agent, &attacker, &[]);
+    forgets.join().unwrap();
+    let row = report.rows().find(|row| row.trial.asked.udp.is_some()).expect("a load");
+    let moves = &row.trial.outcome.moves;
+    let mut streams: Vec<u32> = moves.iter().map(|moved| moved.stream).collect();
+    streams.sort_unstable();
+    assert_eq!(streams, [0, 1, 2], "{moves:?}");
+    assert!(moves.iter().all(|moved| moved.from != moved.to), "{moves:?}");
+    assert_eq!(row.trial.outcome.reason, None);
+    for direction in Direction::ALL {
+        let one_way = row.trial.outcome.one_way(direction);
+        let (sent, came) = (one_way.sender.as_ref().unwrap(), one_way.receiver.as_ref().unwrap());
+        // What left until the agent followed, and no more: the last second arrives.
+        assert!(came.lost() < sent.sent / 3, "{direction}: {} of {}", came.lost(), sent.sent);
+    }
 }
 
 /// The driver is killed, and nobody tells the agent: its control connection stays. He sends on what

@@ -182,11 +182,12 @@ fn flows_whose_address_changes_move_and_go_on() {
         let one_way = outcome.one_way(direction);
         let (sent, came) = (one_way.sender.as_ref().unwrap(), one_way.receiver.as_ref().unwrap());
         assert_eq!(sent.paused, 0, "{direction}");
-        // A round trip, and in reverse up to 100 ms until a heartbeat shows the new address.
+        // A round trip, and in reverse up to 200 ms until a heartbeat of the stream shows the new
+        // address: the two of them share ten per second.
         let lost = came.lost();
-        assert!(0 < lost && lost <= 200 * 150 / 1_000, "{direction}: {lost} lost");
+        assert!(0 < lost && lost <= 200 * 250 / 1_000, "{direction}: {lost} lost");
         let longest = one_way.silences.as_slice().iter().map(|it| it.span()).max();
-        assert!(longest.is_none_or(|it| it <= Span::from_millis(150)), "{direction}: {longest:?}");
+        assert!(longest.is_none_or(|it| it <= Span::from_millis(250)), "{direction}: {longest:?}");
     }
 }
 
