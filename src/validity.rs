@@ -1,6 +1,7 @@
 //! What this tester cannot vouch for: its own limits, told as caveats, so that they are never
 //! blamed on the line.
 
+mod sender;
 mod tcp;
 
 use crate::account::{Moved, PathMtu, ReceiverCounts, Status};
@@ -8,6 +9,7 @@ use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
 use crate::metric::{Criteria, losses};
 use crate::plan::Metric;
+use sender::of_sender;
 
 /// Which way a caveat may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,7 +101,7 @@ fn of_direction(
         let (metrics, direction) = (metrics.to_vec(), Some(direction));
         Caveat { metrics, direction, trial: Some(trial), bias, text }
     };
-    let sender = of_sender(run, direction).into_iter();
+    let sender = of_sender(criteria, run, direction).into_iter();
     let concerns = sender.chain(of_receiver(run, direction));
     concerns.chain(tcp::of_tcp(criteria, run, direction)).map(concern).collect()
 }
@@ -113,32 +115,6 @@ const fn hosts(direction: Direction) -> (&'static str, &'static str) {
         Direction::Forward => ("this host", "the agent's host"),
         Direction::Reverse => ("the agent's host", "this host"),
     }
-}
-
-fn of_sender(run: &TrialRun, direction: Direction) -> Option<Concern> {
-    run.trial.load()?;
-    let sent = run.outcome.one_way(direction).sender.as_ref()?;
-    let missing = sent.refused + sent.skipped;
-    if missing == 0 {
-        return None;
-    }
-    let (sender, _) = hosts(direction);
-    let slots = sent.sent + sent.unreachable + sent.paused + missing;
-    let short = slots.saturating_mul(SHORT_MAX_PERCENT) < missing.saturating_mul(100);
-    let bias = if short { Bias::Either } else { Bias::CanOnlyWorsenBy(missing) };
-    let metered = match sent.metered {
-        0 => String::new(),
-        metered => format!(
-            "; its limit for all that it sends (--max-rate) stopped {metered} of these: other runs \
-             or answers took part of it"
-        ),
-    };
-    let text = format!(
-        "{sender} sent {} of {slots} packets: its own stack or queue refused {}, it was too slow \
-         for {}{metered}. Ask for less, use a faster host, or look for a limit on its device",
-        sent.sent, sent.refused, sent.skipped
-    );
-    Some((&[Metric::Throughput], bias, text))
 }
 
 fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {

@@ -24,12 +24,21 @@ pub struct AskedTrial {
     /// not known.
     #[serde(default)]
     pub idle_round_trip_ns: Option<u64>,
+    /// Whether it repeats the trial before it for longer, as that proved neither PASS nor FAIL of a
+    /// throughput. Throughput is then judged by this one alone; absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lengthened: bool,
     /// The UDP load; null if there is none.
     #[serde(default)]
     pub udp: Option<AskedUdp>,
     /// The TCP load; null if there is none.
     #[serde(default)]
     pub tcp: Option<AskedTcp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A packet rate as an exact fraction: so many packets are due in so many seconds.

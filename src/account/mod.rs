@@ -39,4 +39,6 @@ pub use tcp::{
     TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts, TcpSample, TcpSenderCounts, TcpStreamOctets,
 };
 pub use text::{is_control, plain, sets_direction, spoken};
-pub use throughput::{ThroughputEvidence, TransitBlock, TransitFit, TransitSample};
+pub use throughput::{
+    PathChange, SentPart, SentWindow, ThroughputEvidence, TransitBlock, TransitFit, TransitSample,
+};

@@ -200,12 +200,12 @@ mod tests {
             lost_span_ns: Some(50_000_000),
             ..Silence::default()
         };
-        let fit = TransitFit { sent: 3, carried: 2, spread_ns: 5, ..TransitFit::default() };
+        let fit = TransitFit { sent: 3, carried: 2, spread_ns: Some(5), ..TransitFit::default() };
         let throughput = ThroughputEvidence {
             window_end_ns: 9,
             whole: fit,
             last_third: fit,
-            blocks: vec![TransitBlock { count: 2, transit_p10_ns: Some(4) }],
+            blocks: vec![TransitBlock { count: 2, ..TransitBlock::default() }],
             trailing_probes: vec![TransitSample { sent_ns: 11, transit_ns: Some(3) }],
             ..ThroughputEvidence::default()
         };

@@ -1,7 +1,8 @@
 //! What the receiving end of UDP streams counted.
 
 use super::sums::{either, total};
-use super::{Fact, Invalid, SUM_MAX, Series, Silences};
+use super::throughput::{check_blocks, merge_blocks};
+use super::{Fact, Invalid, SUM_MAX, Series, Silences, TransitBlock};
 use crate::stats::loss_bursts::LossBursts;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,11 @@ pub struct ReceiverCounts {
     /// The counts of each stream.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamReceived>,
+    /// Transit times of the load in each 100 ms, each stream's above its first packet's. A record
+    /// has them in the evidence of throughput, put on the sender's clock.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(skip))]
+    pub transits: Vec<TransitBlock>,
 }
 
 /// What the receiver of one UDP stream counted: shows which of several paths loses.
@@ -93,6 +99,11 @@ pub struct StreamReceived {
     pub host_dropped: u64,
     /// Packets received in time with another payload than was sent.
     pub corrupted: u64,
+    /// Packets received of those sent in the window that throughput is judged over; null if not
+    /// known.
+    pub in_window: Option<u64>,
+    /// Packets received of those sent in the last third of that window; null if not known.
+    pub in_last_third: Option<u64>,
 }
 
 /// A run of consecutive losses of one stream, late packets included (RFC 3357).
@@ -218,12 +229,20 @@ impl ReceiverCounts {
         self.buffer_octets = either(self.buffer_octets, other.buffer_octets, u64::min);
         self.streams.extend_from_slice(&other.streams);
         self.streams.sort_unstable_by_key(|stream| stream.stream);
+        merge_blocks(&mut self.transits, &other.transits);
     }
 
     /// The same account as that of the stream `number` alone.
     #[must_use]
     pub fn of_stream(mut self, number: u32) -> Self {
-        let Self { received, late, duplicate, reordered, host_dropped, corrupted, .. } = self;
+        self.of_window(number, None);
+        self
+    }
+
+    /// Notes the share of the stream `number`, which alone this is of, and what was received of
+    /// its window and of the last third of that.
+    pub fn of_window(&mut self, number: u32, received_in: Option<(u64, u64)>) {
+        let Self { received, late, duplicate, reordered, host_dropped, corrupted, .. } = *self;
         let lost = self.lost();
         let share = StreamReceived {
             stream: number,
@@ -234,9 +253,10 @@ impl ReceiverCounts {
             reordered,
             host_dropped,
             corrupted,
+            in_window: received_in.map(|(whole, _)| whole),
+            in_last_third: received_in.map(|(_, last_third)| last_third),
         };
         self.streams = vec![share];
-        self
     }
 }
 
@@ -265,6 +285,7 @@ impl Fact for ReceiverCounts {
         Invalid::unless(adds_up, "streams that do not add up to what was received")?;
         let jitter_ns = self.jitter_rfc3550_ns.unwrap_or(0.0);
         Invalid::unless(jitter_ns.is_finite() && 0.0 <= jitter_ns, "a jitter that is none")?;
+        check_blocks(&self.transits)?;
         self.silences.check()?;
         self.per_second.check()
     }

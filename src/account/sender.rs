@@ -1,7 +1,7 @@
 //! What the sending end of UDP streams counted.
 
 use super::sums::{either, total};
-use super::{Fact, Invalid, Series};
+use super::{Fact, Invalid, SentWindow, Series};
 use crate::stats::delays::Delays;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -102,6 +102,9 @@ pub struct StreamSent {
     pub refused: u64,
     /// Packets never sent because the sending host was too slow.
     pub skipped: u64,
+    /// What it sent in the window that throughput is judged over; null if nothing was sent in it,
+    /// or throughput was judged by due times.
+    pub window: Option<SentWindow>,
 }
 
 /// How a sender waits for the due time of a packet. Of several streams, the least precise.
@@ -150,9 +153,9 @@ impl SenderCounts {
 
     /// The same account as that of the stream `number` alone.
     #[must_use]
-    pub fn of_stream(mut self, number: u32) -> Self {
+    pub fn of_stream(mut self, number: u32, window: Option<SentWindow>) -> Self {
         let Self { sent, refused, skipped, .. } = self;
-        self.streams = vec![StreamSent { stream: number, sent, refused, skipped }];
+        self.streams = vec![StreamSent { stream: number, sent, refused, skipped, window }];
         self
     }
 }
@@ -175,6 +178,9 @@ impl Fact for SenderCounts {
         let shared = total(self.streams.iter().map(|stream| stream.sent));
         let adds_up = self.streams.is_empty() || shared == self.sent;
         Invalid::unless(adds_up, "streams that do not add up to what was sent")?;
+        self.streams.iter().try_for_each(|stream| {
+            stream.window.iter().try_for_each(|window| window.check_within(stream.sent))
+        })?;
         self.per_second.check()
     }
 }
@@ -200,7 +206,7 @@ mod tests {
             ..SenderCounts::default()
         };
         sent.lateness.record(17);
-        sent.of_stream(2)
+        sent.of_stream(2, None)
     }
 
     #[test]
@@ -231,7 +237,7 @@ mod tests {
     #[test]
     fn streams_stay_apart_in_their_sum() {
         let mut sum = sent();
-        sum.merge(&SenderCounts { sent: 4, ..SenderCounts::default() }.of_stream(1));
+        sum.merge(&SenderCounts { sent: 4, ..SenderCounts::default() }.of_stream(1, None));
         assert_eq!(sum.buffer_octets, Some(212_992), "that of the stream that knows it");
         let shares: Vec<_> = sum.streams.iter().map(|share| (share.stream, share.sent)).collect();
         assert_eq!((sum.sent, shares), (13, vec![(1, 4), (2, 9)]));

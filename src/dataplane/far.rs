@@ -361,9 +361,12 @@ impl Server {
         known.gauge.note_clock_steps(self.socket.clock_steps() - steps_before);
         let excess = Excess::new();
         let end = match sent {
-            Some(SenderCounts { sent, last_due_ns, .. }) => {
-                End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
-            }
+            Some(SenderCounts { sent, last_due_ns, .. }) => End::Closed(Closing {
+                sent: *sent,
+                last_due_ns: *last_due_ns,
+                excess: &excess,
+                window: None,
+            }),
             None => End::Abandoned { listened_until: clock::now() },
         };
         let drops = self.socket.drops().unwrap_or(0);

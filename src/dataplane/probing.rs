@@ -46,9 +46,12 @@ pub(super) fn probe(
     gauge.note_clock_steps(open.socket.clock_steps());
     let excess = Excess::new();
     let end = match &closing {
-        Some(SenderCounts { sent, last_due_ns, .. }) => {
-            End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
-        }
+        Some(SenderCounts { sent, last_due_ns, .. }) => End::Closed(Closing {
+            sent: *sent,
+            last_due_ns: *last_due_ns,
+            excess: &excess,
+            window: None,
+        }),
         None => {
             End::Abandoned { listened_until: control.listened_until().min(prober.offered_until()) }
         }

@@ -62,8 +62,9 @@ impl<C> Ending<C> {
         listened_until: Stamp<C>,
     ) -> ReceiverCounts {
         let end = self.closing.as_ref().map(|sent| {
-            let SenderCounts { sent, last_due_ns, excess, .. } = sent;
-            End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess })
+            let SenderCounts { sent, last_due_ns, excess, streams, .. } = sent;
+            let window = streams.first().and_then(|stream| stream.window.as_ref());
+            End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess, window })
         });
         receiver.finish(end.unwrap_or(End::Abandoned { listened_until }), drops)
     }

@@ -1,6 +1,7 @@
 //! A trial and what happened in it, put together: what metrics and verdicts are read from.
 
 use super::prober::{self, Exchange, Returned};
+use super::throughput::{self, ProbesSeen};
 use crate::account::{
     Outcome, PathMtu, ProbeCounts, ReceiverCounts, ReflectorCounts, RoundTripCounts, SenderCounts,
     Timestamping,
@@ -43,6 +44,9 @@ impl TrialRun {
         for told in reflected.iter().flat_map(|reflected| &reflected.follow_ups) {
             prober::follow_up(&mut exchanges, told);
         }
+        self.take_throughput(&exchanges);
+        let all = exchanges.len() as u64;
+        self.leave_out_trailing(&mut exchanges);
         let usable = || exchanges.iter().filter(|exchange| !exchange.late);
         let returned = || usable().filter_map(|e| e.reply.map(|reply| (e, reply)));
         let mut round_trip = RoundTripCounts::default();
@@ -69,7 +73,42 @@ impl TrialRun {
         let reverse: Vec<Transit> = returned().map(|(_, reply)| back(&reply)).collect();
         self.outcome.forward.probes = one_way(&forward, &reverse, &steps);
         self.outcome.reverse.probes = one_way(&reverse, &forward, &steps);
-        self.count_probes(exchanges.len() as u64, refused, replies, reflected);
+        self.count_probes(all, refused, replies, reflected);
+    }
+
+    /// The evidence of throughput, where UDP loaded at a fixed rate.
+    fn take_throughput(&mut self, exchanges: &[Exchange]) {
+        if self.trial.load().is_none() || self.trial.is_capacity() {
+            return;
+        }
+        let duration = self.trial.duration();
+        let returned = || {
+            let usable = exchanges.iter().filter(|exchange| !exchange.late);
+            usable.filter_map(|exchange| exchange.reply.map(|reply| (exchange, reply)))
+        };
+        let forward: Vec<Transit> = returned().map(|(e, reply)| there(e, &reply)).collect();
+        let reverse: Vec<Transit> = returned().map(|(_, reply)| back(&reply)).collect();
+        let unanswered = exchanges.iter().filter(|exchange| exchange.reply.is_none());
+        let lost_ns: Vec<u64> = unanswered.map(|exchange| exchange.sent.nanos()).collect();
+        let seen = [
+            (Direction::Forward, &forward, &reverse, lost_ns.as_slice()),
+            // When the agent answered what never came back, nobody knows.
+            (Direction::Reverse, &reverse, &forward, &[]),
+        ];
+        for (direction, transits, facing, lost_ns) in seen {
+            let one_way = self.outcome.one_way_mut(direction);
+            let Some(sender) = &one_way.sender else { continue };
+            let Some(receiver) = &mut one_way.receiver else { continue };
+            let probes = ProbesSeen { transits, facing, lost_ns };
+            one_way.throughput = throughput::evidence(duration, sender, receiver, probes);
+        }
+    }
+
+    /// Probes that were due behind a load are no probes beside it.
+    fn leave_out_trailing(&self, exchanges: &mut Vec<Exchange>) {
+        let Some(start) = exchanges.first().map(|first| first.due) else { return };
+        let duration_ns = self.trial.duration().nanos();
+        exchanges.retain(|exchange| exchange.due.nanos_since(start) < duration_ns);
     }
 
     fn count_probes(

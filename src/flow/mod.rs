@@ -15,6 +15,7 @@ mod frames;
 mod freshness;
 mod handshake;
 mod intake;
+mod leaving;
 mod payload;
 mod prober;
 mod receiver;
@@ -22,6 +23,8 @@ mod reflector;
 mod search;
 mod sender;
 mod tcp;
+mod throughput;
+mod transit;
 mod window;
 
 pub use allowance::Allowance;
@@ -58,6 +61,12 @@ pub const SILENCE: Span = Span::from_secs(1);
 
 /// How often the receivers of a direction say that they are alive, unless the link is narrow.
 pub const HEARTBEAT: Span = Span::from_millis(100);
+
+/// How long probes go on behind a load: they show whether its queue drains, or the path is longer.
+pub const TRAIL_MIN: Span = Span::from_secs(1);
+
+/// The longest that they do, which is for a queue of [`LATE_MAX`].
+pub const TRAIL_MAX: Span = Span::from_secs(4);
 
 /// What is cut off each end of a trial before its throughput is judged.
 const EDGE: Span = Span::from_millis(200);
@@ -174,6 +183,30 @@ impl Steady {
         self.from_ns <= due_ns && due_ns < self.until_ns
     }
 
+    /// When it begins, in nanoseconds after the first packet.
+    #[must_use]
+    pub const fn from_ns(&self) -> u64 {
+        self.from_ns
+    }
+
+    /// When it ends, in nanoseconds after the first packet.
+    #[must_use]
+    pub const fn until_ns(&self) -> u64 {
+        self.until_ns
+    }
+
+    /// How long its trial is, in nanoseconds.
+    #[must_use]
+    pub const fn trial_ns(&self) -> u64 {
+        self.until_ns + EDGE.nanos()
+    }
+
+    /// When its last third begins, in nanoseconds after the first packet.
+    #[must_use]
+    pub const fn last_third_ns(&self) -> u64 {
+        self.until_ns - (self.until_ns - self.from_ns) / 3
+    }
+
     /// The time that a stream of `rate` has for its packets in it: whole packets' turns, so that a
     /// stream of which none is missing has its own rate, however few they are.
     #[must_use]
@@ -199,7 +232,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         token: Token(0),
         direction: Direction::Forward,
         rate: trial.probe_rate(),
-        slots: trial.probes(),
+        slots: probes_at_most(trial),
         payload: 0,
         train: 1,
         burst: 1,
@@ -229,6 +262,16 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
     std::iter::once(probes).chain(load).collect()
 }
 
+/// The probes of `trial`, with those behind a load at a fixed rate.
+fn probes_at_most(trial: &Trial) -> u64 {
+    match trial.load() {
+        Some(_) if !trial.is_capacity() => {
+            trial.probe_rate().packets_in(trial.duration().plus(TRAIL_MAX))
+        }
+        _ => trial.probes(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,7 +288,7 @@ mod tests {
             streams.iter().map(|stream| (stream.number, stream.direction)).collect();
         use Direction::{Forward, Reverse};
         assert_eq!(shape, [(0, Forward), (1, Forward), (2, Forward), (3, Reverse), (4, Reverse)]);
-        assert_eq!((streams[0].slots, streams[1].slots), (1_000, 505));
+        assert_eq!((streams[0].slots, streams[1].slots), (1_400, 505), "4 s of probes behind it");
     }
 
     /// One series for each direction: 4 streams at 10 a second say one each 400 ms, in turn.

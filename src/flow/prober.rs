@@ -1,6 +1,6 @@
 //! The driver's end of the probes: open loop, so that a slow reply never delays the next probe.
 
-use super::{LATE_MAX, LINGER, Next, Stream};
+use super::{LATE_MAX, LINGER, Next, Stream, TRAIL_MAX, TRAIL_MIN};
 use crate::account::{FollowUp, SenderCounts};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::pace::Schedule;
@@ -93,7 +93,13 @@ pub struct Prober {
     /// Follow-ups whose replies have not come: later ones overtook them, or they are lost.
     early: VecDeque<FollowUp>,
     closes_at: Stamp<Driver>,
+    round_trip_min_ns: Option<u64>,
+    /// How far round trips rose above the least by the load's end.
+    rise_ns: u64,
 }
+
+/// Probes that left so long before the end of a load show the queue that it leaves.
+const RISE_SPAN_NS: u64 = 1_000_000_000;
 
 impl Prober {
     /// Probes of `stream`, the first of them due at `start`.
@@ -112,16 +118,19 @@ impl Prober {
             last_reply: None,
             early: VecDeque::with_capacity(EARLY_MAX),
             closes_at,
+            round_trip_min_ns: None,
+            rise_ns: 0,
         }
     }
 
     /// What to do at `now`; [`Next::Done`] when no further reply can count.
     pub fn poll(&mut self, now: Stamp<Driver>) -> Next<Driver, Probe> {
-        if self.slot == self.schedule.slots() {
+        if self.slot == self.schedule.slots() || self.has_trailed() {
             let complete = self.answered == self.exchanges.len() as u64;
             let lingers = self.last_reply.filter(|_| complete);
             let lingers = lingers.map_or(self.closes_at, |last| last.after_nanos(LINGER.nanos()));
-            let over = lingers.min(self.closes_at);
+            let no_reply = self.schedule.due(self.slot).after_nanos(LATE_MAX.nanos());
+            let over = lingers.min(self.closes_at).min(no_reply);
             return if over <= now { Next::Done } else { Next::Wait(over) };
         }
         let due = self.schedule.due(self.slot);
@@ -152,7 +161,25 @@ impl Prober {
         (exchange.sent, exchange.sent_by_kernel) = (at, true);
     }
 
-    /// OneWayCounts a gap.
+    /// Whether probes have gone on behind the load for long enough: twice the time that its queue
+    /// takes to drain, as far as the round trips show it.
+    fn has_trailed(&self) -> bool {
+        let trail_ns = self.rise_ns.saturating_mul(2).clamp(TRAIL_MIN.nanos(), TRAIL_MAX.nanos());
+        let end_ns = self.stream.steady.trial_ns().saturating_add(trail_ns);
+        end_ns <= self.schedule.due_after_start(self.slot).nanos()
+    }
+
+    fn note_rise(&mut self, sent: Stamp<Driver>, round_trip_ns: u64) {
+        let least = self.round_trip_min_ns.get_or_insert(round_trip_ns);
+        *least = round_trip_ns.min(*least);
+        let rise_ns = round_trip_ns - *least;
+        let after_ns = sent.nanos_since(self.schedule.due(0)).saturating_add(RISE_SPAN_NS);
+        if self.stream.steady.trial_ns() <= after_ns {
+            self.rise_ns = self.rise_ns.max(rise_ns);
+        }
+    }
+
+    /// Half a gap.
     fn late_max_ns(&self) -> u64 {
         self.stream.rate.due(1).nanos() / 2
     }
@@ -197,7 +224,9 @@ impl Prober {
                 if let Some(told) = told {
                     returned.on_followed(told);
                 }
+                let (sent, round_trip_ns) = (exchange.sent, returned.round_trip_ns(exchange.sent));
                 self.answered += 1;
+                self.note_rise(sent, round_trip_ns);
                 true
             }
             _ => false,
@@ -377,6 +406,38 @@ mod tests {
         let late: Vec<bool> =
             prober.into_exchanges().iter().map(|exchange| exchange.late).collect();
         assert_eq!(late, [false, true]);
+    }
+
+    /// When the last probe was due of a trial of 2 s with load, whose round trips take
+    /// `round_trip_ms` in its last second, and no time before.
+    fn last_due_ms(round_trip_ms: u64) -> u64 {
+        let rate = crate::units::PacketRate::new(100).expect("a rate");
+        let (both, kind) = (crate::direction::Directions::Both, crate::plan::LoadKind::FixedRate);
+        let load = crate::plan::Load::new(both, 1, 100, rate, kind).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(2)).expect("a trial");
+        let mut prober = Prober::new(streams_of(&trial)[0], Stamp::from_nanos(0));
+        let mut now = Stamp::from_nanos(0);
+        loop {
+            match prober.poll(now) {
+                Next::Send(probe) => {
+                    prober.on_sent(now);
+                    let took_ms = if now.nanos() < 1_000 * MS { 0 } else { round_trip_ms };
+                    let back = now.after_nanos((took_ms + 3) * MS);
+                    prober.on_reply(back, true, &reply(probe.sequence, now.nanos()));
+                }
+                Next::Wait(until) => now = until,
+                Next::Done => break,
+            }
+        }
+        prober.last_due_ns / MS
+    }
+
+    #[test]
+    fn probes_go_on_behind_a_load_for_twice_the_time_of_its_queue() {
+        assert_eq!(last_due_ms(0), 2_990);
+        assert_eq!(last_due_ms(500), 2_990);
+        assert_eq!(last_due_ms(700), 3_390);
+        assert_eq!(last_due_ms(9_000), 5_990, "4 s at most");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The receiving end of a stream: each packet counted exactly once, whatever the line does to it.
 
+use super::transit::Transits;
 use super::window::{Slot, Window};
 use super::{LATE_MAX, PROBE_STREAM, Stream};
-use crate::account::{CatchUp, Excess, ReceiverCounts, SILENCE_MIN, Silence};
+use crate::account::{CatchUp, Excess, ReceiverCounts, SILENCE_MIN, SentWindow, Silence};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::wire::signal::Say;
@@ -67,6 +68,7 @@ pub struct Receiver<C> {
     drops_pending: u64,
     heartbeat_at: Stamp<C>,
     jitter: Rfc3550Jitter,
+    transits: Transits,
     counts: ReceiverCounts,
 }
 
@@ -86,6 +88,7 @@ impl<C> Receiver<C> {
             drops_pending: 0,
             heartbeat_at: opened.after_nanos(stream.life.first.nanos()),
             jitter: Rfc3550Jitter::default(),
+            transits: Transits::new(stream.steady, stream.rate),
             counts: ReceiverCounts::default(),
         }
     }
@@ -183,6 +186,7 @@ impl<C> Receiver<C> {
     #[must_use]
     pub fn finish(mut self, end: End<'_, C>, drops: u32) -> ReceiverCounts {
         self.note_drops(drops);
+        let mut received_in = None;
         let sent = match end {
             End::Closed(closing) => {
                 // No sender has more packets than slots; what the other end says beyond them would
@@ -196,6 +200,7 @@ impl<C> Receiver<C> {
                     lost.min(catch_up.beyond_packets)
                 };
                 self.counts.lost_in_excess = closing.excess.iter().map(lost_in).sum();
+                received_in = closing.window.map(|window| self.received_in(window));
                 closing.sent
             }
             End::Abandoned { listened_until } => {
@@ -212,9 +217,20 @@ impl<C> Receiver<C> {
         self.counts.unattributed = host_drops_most.min(lost);
         self.counts.jitter_rfc3550_ns = self.jitter.jitter_ns();
         match self.stream.number {
-            PROBE_STREAM => self.counts,
-            number => self.counts.of_stream(number),
+            PROBE_STREAM => {}
+            number => {
+                self.counts.of_window(number, received_in);
+                self.counts.transits = self.transits.finish();
+            }
         }
+        self.counts
+    }
+
+    /// What was received of a stream's window, and of its last third.
+    fn received_in(&self, window: &SentWindow) -> (u64, u64) {
+        let SentWindow { whole, last_third, .. } = window;
+        let received = |first, next| self.window.count_received(first..next);
+        (received(whole.first, whole.next), received(last_third.first, last_third.next))
     }
 
     fn classify(&mut self, at: Stamp<C>, packet: &Arrived) -> Arrival {
@@ -263,7 +279,11 @@ impl<C> Receiver<C> {
         let arrived_ns = at.nanos().saturating_sub(began_ns).min(over_ns);
         self.counts.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
         self.counts.per_second.add(arrived_ns, 1);
-        self.jitter.on_arrival(at.nanos().wrapping_sub(packet.sent_ns).cast_signed());
+        let transit_ns = at.nanos().wrapping_sub(packet.sent_ns).cast_signed();
+        self.jitter.on_arrival(transit_ns);
+        if self.stream.number != PROBE_STREAM {
+            self.transits.on_arrival(packet.sequence, packet.sent_ns, transit_ns);
+        }
     }
 
     /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left: a
@@ -398,6 +418,8 @@ pub struct Closing<'a> {
     pub last_due_ns: u64,
     /// Those that left too fast.
     pub excess: &'a Excess,
+    /// The window that throughput is judged over.
+    pub window: Option<&'a SentWindow>,
 }
 
 #[cfg(test)]
@@ -442,7 +464,12 @@ mod tests {
 
     fn closing(sent: u64) -> End<'static, Agent> {
         const NONE: &Excess = &Vec::new();
-        End::Closed(Closing { sent, last_due_ns: sent.saturating_sub(1) * MS, excess: NONE })
+        End::Closed(Closing {
+            sent,
+            last_due_ns: sent.saturating_sub(1) * MS,
+            excess: NONE,
+            window: None,
+        })
     }
 
     fn abandoned(at_ms: u64) -> End<'static, Agent> {
@@ -659,7 +686,7 @@ mod tests {
         [0, 1, 5, 9].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
         let catch_up = |start, end, beyond_packets| CatchUp { start, end, beyond_packets };
         let excess = vec![catch_up(2, 4, 1), catch_up(8, 10, 2)];
-        let closing = Closing { sent: 10, last_due_ns: 9 * MS, excess: &excess };
+        let closing = Closing { sent: 10, last_due_ns: 9 * MS, excess: &excess, window: None };
         assert_eq!(receiver.finish(End::Closed(closing), 0).lost_in_excess, 2);
     }
 
@@ -670,7 +697,7 @@ mod tests {
         (0..9_990).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
         let catch_up = |start, end| CatchUp { start, end, beyond_packets: end - start };
         let excess = vec![catch_up(9_000, COUNT_MAX / 2), catch_up(COUNT_MAX / 2, COUNT_MAX)];
-        let closing = Closing { sent: COUNT_MAX, last_due_ns: 0, excess: &excess };
+        let closing = Closing { sent: COUNT_MAX, last_due_ns: 0, excess: &excess, window: None };
         let counts = receiver.finish(End::Closed(closing), 3);
         assert_eq!((counts.host_dropped, counts.lost(), counts.lost_in_excess), (3, 7, 7));
     }

@@ -5,6 +5,7 @@
 //! rates that a host sends packet by packet a train is one packet.
 
 use super::departures::Departures;
+use super::leaving::Leaving;
 use super::{LATE_MAX, Next, Stream};
 use crate::account::{CatchUp, EXCESS_MAX, SenderCounts, Waiting};
 use crate::clock::Stamp;
@@ -97,6 +98,7 @@ pub struct Sender<C> {
     was_late: bool,
     policed: Bucket<C>,
     in_excess: bool,
+    leaving: Leaving,
     counts: SenderCounts,
 }
 
@@ -129,6 +131,7 @@ impl<C> Sender<C> {
             was_late: false,
             policed: Bucket::new(gap_ns, stream.burst.into()),
             in_excess: false,
+            leaving: Leaving::new(start, gap_ns, stream.steady),
             counts: SenderCounts::default(),
         }
     }
@@ -195,6 +198,8 @@ impl<C> Sender<C> {
             }
         }
         self.counts.lateness.record_many(lateness, count);
+        let since_start_ns = now.nanos_since(self.start);
+        self.leaving.on_sent(since_start_ns, self.counts.sent, count, lateness);
         self.counts.last_due_ns = last_ns;
         self.counts.segmented += count * u64::from(segmented);
         self.counts.burst = self.counts.burst.max(packets);
@@ -327,7 +332,7 @@ impl<C> Sender<C> {
     /// The account, closed.
     #[must_use]
     pub fn into_counts(self) -> SenderCounts {
-        self.counts
+        self.counts.of_stream(self.stream.number, self.leaving.window())
     }
 
     fn pause(&mut self, now: Stamp<C>) -> Next<C, Outgoing> {
@@ -356,6 +361,7 @@ impl<C> Sender<C> {
     fn pass_paused_slots(&mut self, now: Stamp<C>) {
         let passed = self.schedule.due_before(now).max(self.slot);
         self.counts.paused += passed - self.slot;
+        self.leaving.on_paused();
         self.slot = passed;
     }
 

@@ -131,6 +131,25 @@ impl Window {
         missing
     }
 
+    /// How many of `sequences` have come in time. What the window has let go counts as it did there
+    /// on the whole.
+    pub(super) fn count_received(&self, sequences: Sequences) -> u64 {
+        let gone = sequences.start.min(self.base)..sequences.end.min(self.base);
+        let gone = gone.end - gone.start;
+        let missing = self.settled.losses.lost() + self.settled.host_dropped;
+        let known = sequences.start.max(self.base)..sequences.end.min(self.next);
+        let mut received = gone - missing.min(gone);
+        let mut from = known.start;
+        while from < known.end {
+            let until = known.end.min((from / WORD + 1) * WORD);
+            let (word, _) = self.place(from);
+            let came = self.came[word] & !self.marked[word] & bits(from, until);
+            received += u64::from(came.count_ones());
+            from = until;
+        }
+        received
+    }
+
     /// Lets everything go: `sent` packets there were, none less than the highest that came. Of
     /// those above it none came: they are settled at once, however many they are.
     pub(super) fn settle(mut self, sent: u64) -> Settled {

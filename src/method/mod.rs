@@ -26,6 +26,7 @@
 
 pub mod campaign;
 
+mod lengthening;
 mod qualification;
 
 pub mod trials;

@@ -7,11 +7,12 @@ use crate::account::Status;
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::method::trials::{Composed, Note, SitePath, compose};
+use crate::method::lengthening::{again, long_enough};
+use crate::method::trials::{Composed, Note, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::metric::Criteria;
 use crate::plan::{Limits, MTU_MAX, Plan, TcpLoad, Trial, Work, tcp_paced_at_least};
-use crate::policy::Request;
+use crate::policy::{LoadRequest, PROBING_MAX, Request};
 use crate::stats::delays::Delay;
 use crate::units::{BitRate, Span};
 use std::collections::VecDeque;
@@ -35,6 +36,10 @@ enum State {
     /// The trials are composed: leave for them was asked, or one of them runs.
     Composed {
         ahead: VecDeque<Trial>,
+        /// What was asked for all of them.
+        request: Request,
+        /// Leave for the first of them was asked for again, as it takes longer than was planned.
+        is_asked: bool,
     },
 }
 
@@ -79,9 +84,45 @@ impl Qualification {
         if let Some(too_low) = paced_too_low(&Criteria::of(&self.plan, self.ip), &trials) {
             return Err(too_low);
         }
-        self.state = State::Composed { ahead: trials.into() };
+        let (ahead, is_asked) = (trials.into(), false);
+        self.state = State::Composed { ahead, request: request.clone(), is_asked };
         self.notes.extend(notes);
         Ok(Step::Request(request))
+    }
+
+    /// Has the next trial take longer than was planned where what was seen asks for it: the last
+    /// one once more, or the next one itself. Then leave is asked for, for all that was loaded and
+    /// is to come; `None` where nothing changes.
+    fn lengthen(&mut self, evidence: &Evidence) -> Option<Step> {
+        let criteria = Criteria::of(&self.plan, self.ip);
+        let State::Composed { ahead, request, is_asked } = &mut self.state else { return None };
+        if std::mem::take(is_asked) {
+            return None;
+        }
+        let loaded = |trial: &&Trial| !trial.is_idle();
+        let total = |sum: Span, trial: &Trial| sum.plus(trial.duration());
+        let spent = all(evidence, ahead).filter(loaded).fold(Span::default(), total);
+        let spare = self.limits.duration_max.minus(spent);
+        let (trial, note) = match again(&criteria, evidence, spare) {
+            Some((trial, note)) => {
+                ahead.push_front(trial);
+                (trial, note)
+            }
+            None => {
+                let first = ahead.front_mut()?;
+                let (trial, note) = long_enough(&criteria, evidence, first, spare)?;
+                *first = trial;
+                (trial, note)
+            }
+        };
+        self.notes.push(note);
+        *is_asked = !trial.is_idle();
+        let all = || all(evidence, ahead);
+        let load_time = all().filter(loaded).fold(Span::default(), total);
+        let overhead = all().fold(Span::default(), |sum, _| sum.plus(TRIAL_OVERHEAD));
+        let whole = all().fold(overhead, total).min(load_time.plus(PROBING_MAX));
+        let load = request.load.map(|load| LoadRequest { duration: load_time, ..load });
+        Some(Step::Request(Request { circuit: request.circuit.clone(), duration: whole, load }))
     }
 
     fn least_payload(&self) -> u32 {
@@ -113,6 +154,11 @@ pub fn most_payload(plan: &Plan, place: usize, ip: IpVersion, device_mtu: u32) -
 impl Method for Qualification {
     fn next(&mut self, evidence: &Evidence) -> Step {
         let reason = evidence.trials.last().and_then(last_because);
+        if reason.is_none()
+            && let Some(step) = self.lengthen(evidence)
+        {
+            return step;
+        }
         match &mut self.state {
             State::Begun => {
                 self.state = State::AskedToSearch;
@@ -128,7 +174,7 @@ impl Method for Qualification {
                 Some(reason) => Step::Abandon(reason),
                 None => self.compose(evidence).unwrap_or_else(Step::Impossible),
             },
-            State::Composed { ahead } => match (reason, ahead.front()) {
+            State::Composed { ahead, .. } => match (reason, ahead.front()) {
                 (_, None) => Step::Finish,
                 (Some(reason), Some(_)) => Step::Abandon(reason),
                 (None, Some(trial)) => {
@@ -143,7 +189,7 @@ impl Method for Qualification {
     /// Trials that were never composed are listed as they would be for an agent that allows all, on
     /// a path that carries all that the device does.
     fn ahead(&self) -> Vec<Trial> {
-        if let State::Composed { ahead } = &self.state {
+        if let State::Composed { ahead, .. } = &self.state {
             return ahead.iter().copied().collect();
         }
         let path = SitePath { limits: NO_LIMITS, ip: self.ip, payload: self.most_payload() };
@@ -177,6 +223,11 @@ fn paced_too_low(criteria: &Criteria, trials: &[Trial]) -> Option<Impossible> {
         let limit = plain.tcp_rate_at(goodput, Layer::L2, segment, true)?;
         Some(Impossible::PacedTooLow { direction, required, needed, paced, limit })
     })
+}
+
+/// The trials that were run, and those ahead.
+fn all<'a>(evidence: &'a Evidence, ahead: &'a VecDeque<Trial>) -> impl Iterator<Item = &'a Trial> {
+    evidence.trials.iter().map(|run| &run.trial).chain(ahead)
 }
 
 /// Why no trial comes after this one; `None` where one may.

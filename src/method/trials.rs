@@ -2,7 +2,7 @@
 
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::metric::{Criteria, TCP_SECONDS_MIN};
+use crate::metric::{Criteria, TCP_SECONDS_MIN, judges_throughput};
 use crate::plan::{
     Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, Metric, Offer,
     OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial,
@@ -10,11 +10,23 @@ use crate::plan::{
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::{packets_needed, samples_needed};
-use crate::units::{BitRate, PacketRate, Span};
+use crate::units::{BitRate, PacketRate, Ratio, Span};
 use std::fmt;
 
 /// How long is loaded where nothing else is asked for.
 const LOAD_DEFAULT: Span = Span::from_secs(30);
+
+/// Packets of a window below which two of them are more than what a throughput forgives.
+const WINDOW_PACKETS: u64 = 2_000;
+
+/// What a throughput forgives at least: 0.1 %.
+const FORGIVEN_MIN: Ratio = match Ratio::from_ppm(1_000) {
+    Some(ratio) => ratio,
+    None => unreachable!(),
+};
+
+/// What a policer's or shaper's bucket is taken to hold at the start: 64 KiB.
+const CREDIT_BITS: u64 = 8 << 16;
 
 /// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
 /// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
@@ -26,6 +38,12 @@ const PROBES_SPARE_PERCENT: u64 = 5;
 /// What a TCP trial takes beside the seconds that are judged: its warm-up of 2 s, or of 20 round
 /// trips of up to 150 ms, and the second that its end cuts off.
 pub const TCP_EDGES: Span = Span::from_secs(4);
+
+/// What a trial takes beside the window that throughput is judged over: 200 ms at each end.
+pub const THROUGHPUT_EDGES: Span = Span::from_millis(400);
+
+/// The shortest window that throughput is judged over where nothing shorter is asked for.
+const WINDOW_MIN: Span = Span::from_secs(2);
 
 /// Set-up and account of a trial, beside the time in which packets are due.
 pub const TRIAL_OVERHEAD: Span = Span::from_secs(30);
@@ -63,6 +81,20 @@ pub enum Note {
         probes: PacketRate,
         /// Whether a rate of the link is known.
         is_known: bool,
+    },
+    /// So few packets of a load are judged that its rate is proved less closely.
+    Grain {
+        /// Of which direction.
+        direction: Direction,
+        /// How many there are.
+        packets: u64,
+    },
+    /// A policer's full bucket may carry more of a load than what is forgiven.
+    Credit {
+        /// Of which direction.
+        direction: Direction,
+        /// How long the load would take for the full proof.
+        takes: Span,
     },
     /// The load is only as far as the agent's role goes.
     Capacity {
@@ -109,6 +141,18 @@ impl fmt::Display for Note {
                 f,
                 "the {which} trial sends {probes} probes per second, as no rate of the link is \
                  known: give --rate, or link.rate in a plan, for up to 100"
+            ),
+            Self::Grain { direction, packets } => write!(
+                f,
+                "throughput {direction}: {packets} packets are judged, so it is proved to {}.{} %",
+                2_000 / packets.max(&1) / 10,
+                2_000 / packets.max(&1) % 10
+            ),
+            Self::Credit { direction, takes } => write!(
+                f,
+                "throughput {direction}: a policer or shaper may carry up to 64 KiB beyond its \
+                 rate. A PASS says which rate it proves; the full rate takes {} s",
+                takes.secs_up()
             ),
             Self::Capacity { what, most } => write!(
                 f,
@@ -236,9 +280,12 @@ impl Composer<'_> {
             false => &[Metric::RttP99Loaded],
         };
         let needs = longest(self.probing_needed(beside, probing), self.loss_needed(&trial));
+        let needs = longest(needs, self.window_needed(&trial));
         let duration = self.lengthen("udp", asked, needs, most);
         self.note_probes("udp", beside);
-        Trial::new(Some(load), duration)?.with_beside(beside)
+        let trial = trial.with_duration(duration)?;
+        self.note_throughput(&trial);
+        Ok(trial)
     }
 
     fn load(&mut self, test: &UdpTest, beside: Beside) -> Result<Load, OutOfBounds> {
@@ -393,6 +440,34 @@ impl Composer<'_> {
             Some((trial.load()?.rate(direction)?.span_of(packets), because))
         };
         Direction::ALL.into_iter().map(need).fold(None, longest)
+    }
+
+    /// The time in which the growth of a queue shows.
+    fn window_needed(&self, trial: &Trial) -> Need {
+        let judges = |direction| judges_throughput(&self.criteria, trial, direction);
+        let is_judged = Direction::ALL.into_iter().any(judges);
+        let because = format!("throughput is judged over {} s at least", WINDOW_MIN.secs_up());
+        is_judged.then(|| (WINDOW_MIN.plus(THROUGHPUT_EDGES), because))
+    }
+
+    /// What of a throughput `trial` cannot prove for its length.
+    fn note_throughput(&mut self, trial: &Trial) {
+        for direction in Direction::ALL {
+            let required = self.criteria.requirements.each.get(direction).throughput;
+            let required = required.filter(|_| judges_throughput(&self.criteria, trial, direction));
+            let (Some(required), Some(load)) = (required, trial.load()) else { continue };
+            let Some(rate) = load.rate(direction) else { continue };
+            let forgiven = self.criteria.requirements.loss_of_throughput(direction);
+            let packets = rate.packets_in(trial.duration().minus(THROUGHPUT_EDGES));
+            if packets < WINDOW_PACKETS {
+                self.notes.push(Note::Grain { direction, packets });
+            }
+            let Some(forgiven) = forgiven.max(FORGIVEN_MIN).of(required) else { continue };
+            let takes_s = CREDIT_BITS.div_ceil(forgiven.bits_per_second());
+            if trial.duration() < Span::from_secs(takes_s) {
+                self.notes.push(Note::Credit { direction, takes: Span::from_secs(takes_s) });
+            }
+        }
     }
 
     fn lengthen(&mut self, which: &str, asked: Span, need: Need, most: Span) -> Span {

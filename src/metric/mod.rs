@@ -2,7 +2,7 @@
 //!
 //! | metric | unit | what it is | source |
 //! |---|---|---|---|
-//! | throughput | bit/s | received rate of a fixed-rate UDP load in the trial's steady part | RFC 2544, 26.1; Y.1564, CIR test |
+//! | throughput | bit/s | what of a fixed-rate UDP load and its probes left in the window and arrived in its time | RFC 2544, 26.1; Y.1564, CIR test |
 //! | tcp_throughput | bit/s | the worst run of 10 whole seconds that TCP's receiver got after its warm-up | RFC 6349; RFC 9097, 1 s intervals |
 //! | loss | ratio | UDP load packets lost or later than 2 s, of those sent | RFC 7680 |
 //! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
@@ -15,6 +15,7 @@
 //! or with the reason why there is none. Never 0 for "no result".
 
 mod criteria;
+mod due_throughput;
 mod loss;
 mod outage;
 mod tcp_throughput;
@@ -25,8 +26,9 @@ pub use criteria::{Criteria, Measured, micros};
 pub use loss::{Losses, losses, pooled_loss};
 pub use outage::outage_min;
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
+pub use throughput::{SenderShortage, is_throughput_open, judges_throughput, sender_shortage};
 
-use crate::account::PathMtu;
+use crate::account::{PathMtu, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
 use crate::plan::{Bound, Metric, Requirement, Trial};
@@ -91,6 +93,10 @@ pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
             add(None, path_mtu(path, octets));
         }
         for (trial, run) in evidence.trials.iter().enumerate() {
+            let is_throughput = matches!(requirement, Requirement::Throughput(_));
+            if is_throughput && is_superseded(evidence.trials.get(trial + 1)) {
+                continue;
+            }
             let measured = match direction {
                 None => of_round_trip(criteria, requirement, run),
                 Some(direction) => of_direction(criteria, requirement, run, direction),
@@ -101,6 +107,14 @@ pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
         }
     }
     measurements
+}
+
+/// Whether a trial was run again for longer, as `next`: its throughput is judged by that one.
+fn is_superseded(next: Option<&TrialRun>) -> bool {
+    next.is_some_and(|next| {
+        let was_run = !matches!(next.outcome.status, Status::NotRun | Status::Refused);
+        next.trial.is_lengthened() && was_run
+    })
 }
 
 fn path_mtu(path: PathMtu, needed: u32) -> Measured {
@@ -198,10 +212,11 @@ fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measure
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::account::{OneWayCounts, Status};
+    use crate::account::OneWayCounts;
     use crate::account::{Outcome, ReceiverCounts, SenderCounts, Silence, Silences};
+    use crate::account::{ThroughputEvidence, TransitFit};
     use crate::direction::Directions;
     use crate::direction::PerDirection;
     use crate::framing::{Framing, IpVersion, Layer};
@@ -214,7 +229,7 @@ mod tests {
     pub(super) const SLOTS: u64 = 7_905;
     const SENT: u64 = 8_235;
 
-    pub(super) fn criteria() -> Criteria {
+    pub(crate) fn criteria() -> Criteria {
         let mut requirements = Requirements::default();
         requirements.set(None, throughput());
         requirements.set(None, Requirement::Outage(Span::from_secs(1)));
@@ -223,7 +238,7 @@ mod tests {
     }
 
     /// A trial that sent and received all, changed by `change`.
-    pub(super) fn outcome(change: impl FnOnce(&mut TrialRun)) -> TrialRun {
+    pub(crate) fn outcome(change: impl FnOnce(&mut TrialRun)) -> TrialRun {
         let rate: BitRate = "10 Mbit/s".parse().expect("a rate");
         let rate = Framing::plain(IpVersion::V4).packet_rate(rate, Layer::L2, 1_472);
         let load =
@@ -240,8 +255,33 @@ mod tests {
         };
         run.outcome.forward =
             OneWayCounts { sender: Some(sent), receiver: Some(counts), ..OneWayCounts::default() };
+        let whole = fit(9_600, SLOTS);
+        let last_third = fit(3_200, SLOTS / 3);
+        let evidence = ThroughputEvidence { whole, last_third, ..ThroughputEvidence::default() };
+        run.outcome.forward.throughput = Some(evidence);
         change(&mut run);
         run
+    }
+
+    /// So many ms of load of which nothing was lost and no queue grew.
+    const fn fit(duration_ms: u64, packets: u64) -> TransitFit {
+        TransitFit {
+            duration_ns: duration_ms * MS,
+            sent: packets,
+            carried: packets,
+            rise_ns: Some(0),
+            spread_ns: Some(0),
+            held_ns: 0,
+        }
+    }
+
+    /// What its throughput is judged by.
+    pub(crate) fn judged(run: &mut TrialRun) -> &mut ThroughputEvidence {
+        run.outcome.forward.throughput.as_mut().expect("it has it")
+    }
+
+    pub(super) fn measured(requirement: Requirement, run: &TrialRun) -> Option<Measured> {
+        of_direction(&criteria(), requirement, run, Direction::Forward)
     }
 
     pub(super) fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> Silences {
@@ -267,7 +307,7 @@ mod tests {
         run.outcome.forward.receiver.as_mut().expect("it has one")
     }
 
-    pub(super) fn sent(run: &mut TrialRun) -> &mut SenderCounts {
+    pub(crate) fn sent(run: &mut TrialRun) -> &mut SenderCounts {
         run.outcome.forward.sender.as_mut().expect("it has one")
     }
 

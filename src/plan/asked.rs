@@ -20,6 +20,7 @@ impl From<&Trial> for AskedTrial {
             probe_rate: trial.beside().probes.into(),
             heartbeat_rate: (!trial.is_rounded_up()).then(|| trial.beside().heartbeats.into()),
             idle_round_trip_ns: trial.round_trip().map(Span::nanos),
+            lengthened: trial.is_lengthened(),
             udp: trial.load().map(AskedUdp::from),
             tcp: trial.tcp().map(AskedTcp::from),
         }
@@ -69,13 +70,14 @@ impl TryFrom<&AskedTrial> for Trial {
         let heartbeats = asked.heartbeat_rate.map(PacketRate::try_from).transpose()?;
         let beside = Beside { probes, heartbeats: heartbeats.unwrap_or(HEARTBEATS) };
         let round_trip = asked.idle_round_trip_ns.map(Span::from_nanos);
-        trial
+        let trial = trial
             .map_err(invalid)?
             .with_dscp(dscp)
             .with_round_trip(round_trip)
             .with_beside(beside)
             .map(|trial| trial.rounded_up(asked.heartbeat_rate.is_none()))
-            .map_err(invalid)
+            .map_err(invalid)?;
+        if asked.lengthened { trial.lengthened(duration).map_err(invalid) } else { Ok(trial) }
     }
 }
 
@@ -196,7 +198,8 @@ mod tests {
         let load = *udp().load().expect("it has one");
         let load = load.with_burst_max(9_000).expect("within bounds");
         let trial = Trial::new(Some(load), Span::from_secs(5)).expect("a trial");
-        let slower = trial.with_probe_rate(PacketRate::of(5, 3).expect("a rate"));
+        let longer = trial.lengthened(Span::from_secs(10)).expect("within bounds");
+        let slower = longer.with_probe_rate(PacketRate::of(5, 3).expect("a rate"));
         let slower = slower.map(|trial| trial.with_round_trip(Some(Span::from_millis(30))));
         let trial = slower.expect("within bounds").with_dscp(Dscp::new(46).expect("EF"));
         assert_eq!(Trial::try_from(&AskedTrial::from(&trial)), Ok(trial));

@@ -391,6 +391,7 @@ pub struct Trial {
     round_trip: Option<Span>,
     dscp: Dscp,
     is_rounded_up: bool,
+    is_lengthened: bool,
 }
 
 impl Trial {
@@ -417,7 +418,15 @@ impl Trial {
         check("milliseconds", millis, DURATION_MIN.millis_up(), DURATION_MAX.millis_up())?;
         let beside = Beside { probes: PROBES_PER_SECOND, heartbeats: HEARTBEATS };
         let (round_trip, dscp) = (None, Dscp::default());
-        Ok(Self { traffic, duration, beside, round_trip, dscp, is_rounded_up: false })
+        Ok(Self {
+            traffic,
+            duration,
+            beside,
+            round_trip,
+            dscp,
+            is_rounded_up: false,
+            is_lengthened: false,
+        })
     }
 
     /// The same, probed at `rate`.
@@ -465,6 +474,32 @@ impl Trial {
     #[must_use]
     pub const fn with_dscp(self, dscp: Dscp) -> Self {
         Self { dscp, ..self }
+    }
+
+    /// The same trial once more, of `duration`, as it proved neither PASS nor FAIL of a throughput.
+    ///
+    /// # Errors
+    ///
+    /// Where `duration` is outside [`DURATION_MIN`] to [`DURATION_MAX`].
+    pub fn lengthened(self, duration: Span) -> Result<Self, OutOfBounds> {
+        Ok(Self { is_lengthened: true, ..self.with_duration(duration)? })
+    }
+
+    /// The same, of `duration`.
+    ///
+    /// # Errors
+    ///
+    /// Where `duration` is outside [`DURATION_MIN`] to [`DURATION_MAX`].
+    pub fn with_duration(self, duration: Span) -> Result<Self, OutOfBounds> {
+        let Self { duration, .. } = Self::of(self.traffic, duration)?;
+        Ok(Self { duration, ..self })
+    }
+
+    /// Whether it repeats the trial before it for longer, as that proved neither PASS nor FAIL of a
+    /// throughput.
+    #[must_use]
+    pub const fn is_lengthened(&self) -> bool {
+        self.is_lengthened
     }
 
     /// How its packets are marked.

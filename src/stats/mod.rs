@@ -5,6 +5,7 @@
 
 pub mod confidence;
 pub mod delays;
+pub mod growth;
 pub mod jitter;
 pub mod loss_bursts;
 pub mod means;
@@ -14,13 +15,13 @@ mod beta;
 
 /// `count` as a real number: exact up to 2^53, and off by at most one part in 2^53 above.
 #[expect(clippy::cast_precision_loss, reason = "one part in 2^53 is far below any bound's width")]
-const fn real(count: u64) -> f64 {
+pub(crate) const fn real(count: u64) -> f64 {
     count as f64
 }
 
 /// `difference` as a real number: exact within 2^53 of zero, one part in 2^53 off beyond.
 #[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days, no span within a trial")]
-const fn signed_real(difference: i64) -> f64 {
+pub(crate) const fn signed_real(difference: i64) -> f64 {
     difference as f64
 }
 
@@ -30,13 +31,13 @@ const fn signed_real(difference: i64) -> f64 {
     clippy::cast_sign_loss,
     reason = "the cast saturates, which is what the doc promises"
 )]
-const fn count(number: f64) -> u64 {
+pub(crate) const fn count(number: f64) -> u64 {
     number as u64
 }
 
 /// `number` as a difference, its fraction dropped: the nearest end of `i64` if it is beyond.
 #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, as the doc promises")]
-const fn difference(number: f64) -> i64 {
+pub(crate) const fn difference(number: f64) -> i64 {
     number as i64
 }
 

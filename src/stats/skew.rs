@@ -172,13 +172,53 @@ pub fn variation(points: &[Transit], facing: &[Transit], steps: &[usize]) -> Vec
 /// So the skew lies between the two slopes, and the least there is what cannot be a queue.
 fn skew_of(points: &[Transit], facing: &[Transit]) -> f64 {
     let own = fit_floor(points).map_or(0.0, |floor| floor.slope());
-    // A clock that runs 1 + s times as fast as the other sees it run 1 / (1 + s) times as fast.
-    let turned = |slope: f64| -slope / (1.0 + slope);
-    let Some(other) = fit_floor(facing).map(|floor| turned(floor.slope())) else { return own };
+    let Some(other) = turned_slope(facing) else { return own };
     if own * other <= 0.0 {
         return 0.0;
     }
     if own.abs() < other.abs() { own } else { other }
+}
+
+/// The slope of the other direction's floor as this one's clocks have it: a clock that runs 1 + s
+/// times as fast as the other sees it run 1 / (1 + s) times as fast.
+fn turned_slope(facing: &[Transit]) -> Option<f64> {
+    let slope = fit_floor(facing)?.slope();
+    Some(-slope / (1.0 + slope))
+}
+
+/// The clock skew of a trial, as its probes of both directions show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Skew {
+    /// The receiver's clock rate less the sender's, in ns per ns.
+    pub rate: f64,
+    /// How far it may be wrong.
+    pub error: f64,
+}
+
+/// Clocks that are not steered are this far apart at most, in ns per ns.
+const QUARTZ: f64 = 1e-4;
+
+/// No pair of clocks is steered further apart, in ns per ns.
+const SKEW_MAX: f64 = 5e-4;
+
+/// What the stamps themselves leave open of any slope, in ns per ns.
+const SLOPE_ERROR: f64 = 1e-6;
+
+/// The skew that `points` and the other direction's, `facing`, show together, and how surely: by
+/// how much it differs between every other probe and the rest, and where queues or a change of the
+/// path hide it, by what quartz may be off.
+#[must_use]
+pub fn skew(points: &[Transit], facing: &[Transit]) -> Skew {
+    let half = |points: &[Transit], first| -> Vec<Transit> {
+        points.iter().skip(first).step_by(2).copied().collect()
+    };
+    let [even, odd] = [0, 1].map(|first| skew_of(&half(points, first), &half(facing, first)));
+    let own = fit_floor(points).map_or(0.0, |floor| floor.slope());
+    let other = turned_slope(facing).unwrap_or(own);
+    let hidden = if own * other <= 0.0 { own.abs().max(other.abs()).min(QUARTZ) } else { 0.0 };
+    let rate = skew_of(points, facing).clamp(-SKEW_MAX, SKEW_MAX);
+    let error = hidden.max((even - odd).abs().min(QUARTZ)).max(SLOPE_ERROR);
+    Skew { rate, error }
 }
 
 /// What one exchange of four stamps proves about the clocks: [θ - δ/2, θ + δ/2].
@@ -293,6 +333,16 @@ mod tests {
         assert!(error_ppm < tolerance_ppm, "{ppm} ppm is {error_ppm} ppm off");
         for point in &points {
             assert!(floor.delay_ns_at(point.sent_ns) <= point.delay_ns);
+        }
+    }
+
+    #[test]
+    fn the_skew_of_both_directions_is_within_its_error() {
+        for ppm in [0.0, 50.0, -50.0] {
+            let (there, back) = (trial(1_000, ppm, 2e6), trial(1_000, -ppm, 1e6));
+            let Skew { rate, error } = skew(&there, &back);
+            assert!((rate - ppm * 1e-6).abs() <= error + 5e-6, "{rate} +- {error}, not {ppm} ppm");
+            assert!(error < 6e-5, "{error}");
         }
     }
 

@@ -153,6 +153,7 @@ fn a_flood_of_probes_is_answered_within_the_limit() {
             probe_rate,
             heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
             idle_round_trip_ns: None,
+            lengthened: false,
             udp: None,
             tcp: None,
         };

@@ -10,6 +10,7 @@ mod hostile;
 mod judge;
 mod lab;
 mod names;
+mod oracle;
 mod output;
 mod plan;
 mod relay;

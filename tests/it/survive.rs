@@ -380,6 +380,7 @@ async fn count_nothing(open: &mut Conversation, run: &str) {
         probe_rate,
         heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
         idle_round_trip_ns: None,
+        lengthened: false,
         udp: None,
         tcp: None,
     };

@@ -13,7 +13,7 @@ use crate::account::{
 };
 use crate::direction::{Direction, PerDirection};
 use crate::metric::unit;
-use crate::plan::PROBES_PER_SECOND;
+use crate::plan::{Metric, PROBES_PER_SECOND};
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteEnds,
     SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
@@ -26,6 +26,10 @@ use format::{
 };
 
 pub(super) use format::{FORMAT, ReportV2};
+
+/// What is said of the throughput of that format.
+const DUE_TIMES: &str = "throughput is judged by the rule of the record's own time: by packets \
+                         that were due in the window, not by those that left and arrived in it";
 
 /// The report in the present format, judged as it was.
 pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
@@ -42,6 +46,8 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         sites,
     };
     let AskedV2 { confidence, requirements } = old.asked;
+    let requires = |metric| requirements.iter().any(|required| required.metric == metric);
+    let of_its_time = requires(Metric::Throughput).then(|| DUE_TIMES.to_owned());
     Ok(Report {
         format: record::FORMAT.to_owned(),
         verdict: old.verdict,
@@ -54,7 +60,7 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         plan: old.plan,
         driver_host: None,
         asked: Asked { confidence, requirements },
-        notes: old.notes,
+        notes: old.notes.into_iter().chain(of_its_time).collect(),
         findings: old.findings.into_iter().map(Into::into).collect(),
         caveats: old.doubts.into_iter().map(Into::into).collect(),
         links: vec![link],
@@ -210,6 +216,7 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Invalid> {
         probe_rate,
         heartbeat_rate: None,
         idle_round_trip_ns: time(round_trip_us, 1e3, "tcp.round_trip_us")?,
+        lengthened: false,
         udp,
         tcp,
     })

@@ -282,6 +282,7 @@ mod tests {
             probe_rate,
             heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
             idle_round_trip_ns: None,
+            lengthened: false,
             udp: None,
             tcp: None,
         };

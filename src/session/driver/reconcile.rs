@@ -31,9 +31,10 @@ impl Session {
             }
             Message::Account(account) if account.trial == self.trials => {
                 let trial = &running.trial;
-                let last_due = trial.probe_rate().due(trial.probes().saturating_sub(1));
+                let last_due = trial.probe_rate().due(trial.probes().saturating_sub(1)).nanos();
+                let probes = running.sent.get(&PROBE_STREAM);
                 let replies = account.probes.fact().map_or(0, |probes| probes.replies);
-                let last_due_ns = last_due.nanos();
+                let last_due_ns = probes.map_or(last_due, |probes| probes.last_due_ns);
                 let replies =
                     SenderCounts { sent: replies, last_due_ns, ..SenderCounts::default() };
                 self.actions.push_back(Action::Close(PROBE_STREAM, replies));

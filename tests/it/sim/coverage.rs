@@ -101,7 +101,8 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
             receiver.on_arrival(Stamp::from_nanos(*at_ns), &arrived, 0);
         }
     }
-    let closing = Closing { sent: packets, last_due_ns: packets * MS, excess: &Vec::new() };
+    let closing =
+        Closing { sent: packets, last_due_ns: packets * MS, excess: &Vec::new(), window: None };
     receiver.finish(End::Closed(closing), 0)
 }
 

@@ -497,9 +497,12 @@ impl Probes {
         }
         let excess = Excess::new();
         let end = match closing {
-            Some(SenderCounts { sent, last_due_ns, .. }) => {
-                End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
-            }
+            Some(SenderCounts { sent, last_due_ns, .. }) => End::Closed(Closing {
+                sent: *sent,
+                last_due_ns: *last_due_ns,
+                excess: &excess,
+                window: None,
+            }),
             None => End::Abandoned { listened_until: orders.gone.unwrap_or(now) },
         };
         let spent = Prober::new(self.stream, now);

@@ -34,7 +34,8 @@ fn the_streams_of_the_path_that_loses_are_seen() {
             }
         }
         let last_due_ns = stream.slots * MS;
-        let closing = Closing { sent: stream.slots, last_due_ns, excess: &Vec::new() };
+        let closing =
+            Closing { sent: stream.slots, last_due_ns, excess: &Vec::new(), window: None };
         let counts = receiver.finish(End::Closed(closing), 0);
         truth.push((stream.number, path.counts(Class::Load).lost()));
         match &mut sum {

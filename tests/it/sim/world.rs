@@ -885,9 +885,12 @@ impl World {
         self.far.probes.remove(&token);
         let excess = Excess::new();
         let end = match sent {
-            Some(SenderCounts { sent, last_due_ns, .. }) => {
-                End::Closed(Closing { sent: *sent, last_due_ns: *last_due_ns, excess: &excess })
-            }
+            Some(SenderCounts { sent, last_due_ns, .. }) => End::Closed(Closing {
+                sent: *sent,
+                last_due_ns: *last_due_ns,
+                excess: &excess,
+                window: None,
+            }),
             None => End::Abandoned { listened_until: self.agent_now() },
         };
         let others = self.far.trials.get(&trial).map_or(0, |far| far.unopened_hellos);

@@ -1,0 +1,206 @@
+//! The window of a stream that throughput is judged over, as its sender saw it leave: it opens and
+//! closes with packets that left on time, so that no stall of the sender stands at its ends.
+
+use super::Steady;
+use crate::account::{SentPart, SentWindow};
+use crate::clock::Stamp;
+
+/// A packet that left later than this, or than a quarter of its gap, was not on time.
+const ON_TIME_NS: u64 = 100_000;
+
+/// A gap that is longer than the schedule's by less than this, or than a quarter gap, is no stall.
+const HELD_MIN_NS: u64 = 250_000;
+
+/// The part of the steady time, in percent, below which no window between packets on time is.
+const SNAPPED_MIN_PERCENT: u64 = 80;
+
+/// A moment of the sender: what had left by then.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at_ns: u64,
+    sequence: u64,
+    held_ns: u64,
+}
+
+/// What left of one stream, as far as its window needs it. Times are nanoseconds after the stream's
+/// first packet was due.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    began_ns: u64,
+    gap_ns: u64,
+    steady: Steady,
+    /// When the packet before left; `None` where the load was paused since.
+    before_ns: Option<u64>,
+    held_ns: u64,
+    /// The first packet of the steady part and of its last third, and the first behind it, whether
+    /// they left on time or not.
+    first: Option<Mark>,
+    third: Option<Mark>,
+    next: Mark,
+    /// The first packet of each that left on time, and the last of all.
+    opened: Option<Mark>,
+    third_opened: Option<Mark>,
+    closed: Option<Mark>,
+}
+
+impl Leaving {
+    /// Of a stream whose first packet is due at `start` and whose packets are `gap_ns` apart.
+    pub(super) const fn new<C>(start: Stamp<C>, gap_ns: u64, steady: Steady) -> Self {
+        Self {
+            began_ns: start.nanos(),
+            gap_ns,
+            steady,
+            before_ns: None,
+            held_ns: 0,
+            first: None,
+            third: None,
+            next: Mark { at_ns: 0, sequence: 0, held_ns: 0 },
+            opened: None,
+            third_opened: None,
+            closed: None,
+        }
+    }
+
+    /// Packets that left at once at `at_ns`, the first of them of number `sequence` and the last
+    /// `late_ns` after it was due.
+    pub(super) fn on_sent(&mut self, at_ns: u64, sequence: u64, packets: u64, late_ns: u64) {
+        if let Some(before_ns) = self.before_ns.replace(at_ns) {
+            let planned_ns = self.gap_ns.saturating_mul(packets);
+            let beyond_ns = at_ns.saturating_sub(before_ns).saturating_sub(planned_ns);
+            if HELD_MIN_NS.max(self.gap_ns / 4) < beyond_ns && at_ns < self.steady.until_ns() {
+                self.held_ns += beyond_ns;
+            }
+        }
+        let mark = Mark { at_ns, sequence, held_ns: self.held_ns };
+        if !self.steady.includes(at_ns) {
+            return;
+        }
+        let is_third = self.steady.last_third_ns() <= at_ns;
+        let is_on_time = late_ns <= ON_TIME_NS.max(self.gap_ns / 4);
+        self.first.get_or_insert(mark);
+        self.next = Mark { sequence: sequence + packets, ..mark };
+        if is_third {
+            self.third.get_or_insert(mark);
+        }
+        if is_on_time {
+            self.opened.get_or_insert(mark);
+            self.closed = Some(mark);
+        }
+        if is_on_time && is_third {
+            self.third_opened.get_or_insert(mark);
+        }
+    }
+
+    /// The load is paused: the gap until the next packet is not the sender's.
+    pub(super) const fn on_paused(&mut self) {
+        self.before_ns = None;
+    }
+
+    /// The window; `None` where nothing left in it.
+    pub(super) fn window(&self) -> Option<SentWindow> {
+        let (from_ns, until_ns) = (self.steady.from_ns(), self.steady.until_ns());
+        let first = Mark { at_ns: from_ns, ..self.first? };
+        let last = Mark { at_ns: until_ns, ..self.next };
+        let enough_ns = (until_ns - from_ns) / 100 * SNAPPED_MIN_PERCENT;
+        let snapped = self.opened.zip(self.closed);
+        let snapped = snapped.filter(|(open, close)| enough_ns < close.at_ns - open.at_ns);
+        let (open, close) = snapped.unwrap_or((first, last));
+        let third_ns = self.steady.last_third_ns();
+        // A third without any packet is empty, at the end.
+        let third = self
+            .third
+            .map_or(Mark { at_ns: third_ns, ..close }, |third| Mark { at_ns: third_ns, ..third });
+        let third = match (snapped, self.third_opened) {
+            (Some(_), Some(opened)) if opened.at_ns < close.at_ns => opened,
+            _ => third,
+        };
+        let whole = part(open, close);
+        let before = close.held_ns.saturating_sub(third.held_ns);
+        let last_third = SentPart { held_ns: before, ..part(third, close) };
+        Some(SentWindow { began_ns: self.began_ns, whole, last_third })
+    }
+}
+
+/// From `open` to `close`, whose packets may be the same.
+fn part(open: Mark, close: Mark) -> SentPart {
+    SentPart {
+        start_ns: open.at_ns.min(close.at_ns),
+        end_ns: close.at_ns,
+        first: open.sequence.min(close.sequence),
+        next: close.sequence,
+        held_ns: close.held_ns,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Driver;
+    use crate::units::Span;
+
+    const MS: u64 = 1_000_000;
+
+    /// 1000 packets a second for 4 s, of which each leaves as late as `late_ms` says.
+    fn sent(late_ms: impl Fn(u64) -> u64) -> Leaving {
+        let steady = Steady::of(Span::from_secs(4));
+        let mut leaving = Leaving::new(Stamp::<Driver>::from_nanos(7), MS, steady);
+        for sequence in 0..4_000 {
+            let late_ns = late_ms(sequence) * MS;
+            leaving.on_sent(sequence * MS + late_ns, sequence, 1, late_ns);
+        }
+        leaving
+    }
+
+    const fn shape(part: &SentPart) -> (u64, u64, u64, u64, u64) {
+        (part.start_ns / MS, part.end_ns / MS, part.first, part.next, part.held_ns / MS)
+    }
+
+    #[test]
+    fn a_window_on_time_has_a_packet_for_each_gap() {
+        let window = sent(|_| 0).window().expect("it was sent");
+        assert_eq!(window.began_ns, 7);
+        assert_eq!(shape(&window.whole), (200, 3_799, 200, 3_799, 0));
+        assert_eq!(shape(&window.last_third), (2_600, 3_799, 2_600, 3_799, 0));
+    }
+
+    #[test]
+    fn a_window_opens_and_closes_with_packets_on_time() {
+        // Held up until 230 ms, and again from 3700 ms on.
+        let late = |sequence| match sequence {
+            150..230 => 230 - sequence,
+            3_700.. => 90,
+            _ => 0,
+        };
+        let window = sent(late).window().expect("it was sent");
+        assert_eq!(shape(&window.whole), (230, 3_699, 230, 3_699, 80));
+        assert_eq!(shape(&window.last_third), (2_600, 3_699, 2_600, 3_699, 0));
+    }
+
+    #[test]
+    fn a_stall_is_held_by_what_is_beyond_its_gap() {
+        let late = |sequence| if (3_000..3_020).contains(&sequence) { 3_020 - sequence } else { 0 };
+        let window = sent(late).window().expect("it was sent");
+        assert_eq!((window.whole.held_ns, window.last_third.held_ns), (20 * MS, 20 * MS));
+    }
+
+    #[test]
+    fn a_sender_that_is_never_on_time_has_the_whole_steady_part() {
+        let window = sent(|_| 5).window().expect("it was sent");
+        assert_eq!(shape(&window.whole), (200, 3_800, 195, 3_795, 0));
+        assert_eq!(shape(&window.last_third), (2_600, 3_800, 2_595, 3_795, 0));
+    }
+
+    #[test]
+    fn a_pause_is_not_held() {
+        let steady = Steady::of(Span::from_secs(4));
+        let mut leaving = Leaving::new(Stamp::<Driver>::from_nanos(0), MS, steady);
+        leaving.on_sent(200 * MS, 0, 1, 0);
+        leaving.on_paused();
+        leaving.on_sent(1_700 * MS, 1, 1, 0);
+        let window = leaving.window().expect("it was sent");
+        assert_eq!(shape(&window.whole), (200, 3_800, 0, 2, 0));
+        assert_eq!(shape(&window.last_third), (2_600, 3_800, 2, 2, 0));
+        let nothing = Leaving::new(Stamp::<Driver>::from_nanos(0), MS, steady);
+        assert_eq!(nothing.window(), None);
+    }
+}
