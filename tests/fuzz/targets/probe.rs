@@ -10,7 +10,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linkqual::clock::Stamp;
+use linkqual::clock::{Agent, Stamp};
 use linkqual::direction::{Direction, Directions};
 use linkqual::flow::{
     End, Freshness, Incoming, LoadCheck, Receiver, Reflector, Response, Stream, streams_of,
