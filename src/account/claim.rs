@@ -1,6 +1,6 @@
 //! The one validator: what is believed of a fact that someone else wrote.
 
-use super::text::{is_control, spoken};
+use super::text::{TEXT_MAX, is_control, spoken};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -13,10 +13,6 @@ pub const SUM_MAX: u64 = COUNT_MAX << 6;
 
 /// The highest time that is believed, in nanoseconds: 292 years, on whichever clock.
 pub const NANOS_MAX: u64 = i64::MAX as u64;
-
-/// The longest text that is believed, in octets: a reason, or a name. A saved histogram has a bound
-/// of its own.
-pub const TEXT_MAX: usize = 1_024;
 
 /// The longest name of a field, in characters.
 const KEY_MAX: usize = 64;

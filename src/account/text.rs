@@ -3,7 +3,9 @@
 //! This is the only place that says which characters are unsafe. Text loses them, or is refused for
 //! them, where it is read and validated, so that whatever prints it later need not ask.
 
-use super::claim::TEXT_MAX;
+/// The longest text that is believed, in octets: a reason, or a name. A saved histogram has a bound
+/// of its own.
+pub const TEXT_MAX: usize = 1_024;
 
 /// The longest text of the other side that is shown or kept, in characters.
 const SPOKEN_MAX: usize = 256;

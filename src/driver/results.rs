@@ -121,7 +121,6 @@ impl Results {
     }
 
     /// The report of all that was found out, and whether it could be written.
-    #[must_use]
     pub fn conclude(mut self) -> (Report, Result<(), Error>) {
         self.write()
     }

@@ -43,7 +43,7 @@ impl Round {
             match test.work {
                 Work::Idle => {}
                 Work::Udp(udp) => {
-                    add(&mut loads, Self::Udp(mark, flows(udp.streams, udp.directions)))
+                    add(&mut loads, Self::Udp(mark, flows(udp.streams, udp.directions)));
                 }
                 Work::Tcp(tcp) => {
                     let flows = flows(tcp.streams, tcp.directions);

@@ -40,10 +40,8 @@ impl Output {
         let record = folder.join(RECORD);
         // Made on success alone: dropped, it removes the record.
         let output = || Self { folder: folder.to_owned(), saved: false };
-        let error = match OpenOptions::new().write(true).create_new(true).open(&record) {
-            Ok(_) => return Ok(output()),
-            Err(error) => error,
-        };
+        let created = OpenOptions::new().write(true).create_new(true).open(&record);
+        let Err(error) = created else { return Ok(output()) };
         match std::fs::symlink_metadata(&record) {
             // A run that was killed before it had a record left an empty one.
             Ok(there) if there.is_file() && there.len() == 0 => Ok(output()),
@@ -435,7 +433,7 @@ mod tests {
             match StateDir::open(folder.path()) {
                 Ok(_) => assert!(is_right, "{mode:o}"),
                 Err(error) => {
-                    assert!(!is_right && error.to_string().contains("chmod 700"), "{error}")
+                    assert!(!is_right && error.to_string().contains("chmod 700"), "{error}");
                 }
             }
         }
