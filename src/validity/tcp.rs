@@ -33,7 +33,7 @@ pub(super) fn of_tcp(criteria: &Criteria, run: &TrialRun, direction: Direction) 
         .into_iter()
         .chain(of_queues(run, direction))
         .chain(paced)
-        .chain(of_pauses(run, direction, load, sent));
+        .chain(of_pauses(criteria, run, direction, (load, sent)));
     let concern = |text| -> Concern { (&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text) };
     held_back.map(concern).chain(of_damage(run, direction)).collect()
 }
@@ -41,6 +41,18 @@ pub(super) fn of_tcp(criteria: &Criteria, run: &TrialRun, direction: Direction) 
 /// `part` of `whole`; 0 of nothing.
 fn percent(part: u64, whole: u64) -> u64 {
     part.saturating_mul(100).checked_div(whole).unwrap_or(0)
+}
+
+/// The share of its time, in percent, from which on TCP was held back: less than
+/// [`HELD_BACK_PERCENT`] where its worst 10 s fell short of what is required by less, and 1 at least.
+fn share_that_explains(criteria: &Criteria, run: &TrialRun, direction: Direction) -> u64 {
+    let required = required_goodput(criteria, &run.trial, direction);
+    let worst = TcpCarried::of(run, direction, criteria.framing.ip)
+        .and_then(|carried| carried.worst_block())
+        .map(|block| block.octets.saturating_mul(8));
+    let Some((required, carried)) = required.zip(worst) else { return HELD_BACK_PERCENT };
+    let required = required.bits_per_second();
+    percent(required.saturating_sub(carried), required).clamp(1, HELD_BACK_PERCENT)
 }
 
 /// TCP that waited for the receive window, or for its own send buffer, where that is too small.
@@ -51,6 +63,7 @@ fn of_windows(
     direction: Direction,
 ) -> Vec<String> {
     let mut texts = Vec::new();
+    let least = share_that_explains(criteria, run, direction);
     let (sender, receiver) = hosts(direction);
     let busy_us = sent.last.busy_us.unwrap_or(0);
     let came = run.outcome.one_way(direction).tcp_receiver.as_ref();
@@ -67,7 +80,7 @@ fn of_windows(
     ];
     for (limited_us, buffer, what, host, setting) in waits {
         let share = percent(limited_us.unwrap_or(0), busy_us);
-        if share < HELD_BACK_PERCENT {
+        if share < least {
             continue;
         }
         let window = shortfall(criteria, run, (load, sent), buffer, direction);
@@ -160,25 +173,29 @@ fn of_pace(
 
 /// A sender that had nothing to send, or did not run.
 fn of_pauses(
+    criteria: &Criteria,
     run: &TrialRun,
     direction: Direction,
-    load: &TcpLoad,
-    sent: &TcpSenderCounts,
+    (load, sent): (&TcpLoad, &TcpSenderCounts),
 ) -> Option<String> {
+    let least = share_that_explains(criteria, run, direction);
     let (sender, _) = hosts(direction);
     let time_us = (run.trial.duration().nanos() / 1_000).saturating_mul(load.streams().into());
     let is_whole = sent.broken.is_none() && run.outcome.status == Status::Ok;
     let had_us = sent.last.busy_us.filter(|_| is_whole).unwrap_or(time_us);
     let held_us = sent.held_up_ns / 1_000;
-    if percent(had_us, time_us) < 100 - HELD_BACK_PERCENT {
-        let share = 100 - percent(had_us, time_us);
+    let idle_us = time_us.saturating_sub(had_us);
+    // A thousandth of the time is as near as the kernel counts it.
+    let explained = idle_us.saturating_mul(100).saturating_add(time_us / 10);
+    if least.saturating_mul(time_us) <= explained {
+        let share = percent(idle_us, time_us).max(1);
         return Some(format!(
             "for {share} % of its time {sender} was too slow to have anything to send"
         ));
     }
     // Its buffer may have had something to send all the while, though less than TCP would take.
     let share = percent(held_us, time_us);
-    (HELD_BACK_PERCENT <= share).then(|| {
+    (least <= share).then(|| {
         format!("for {share} % of its time {sender} was stopped, or too busy to run TCP's end")
     })
 }

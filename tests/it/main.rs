@@ -11,6 +11,7 @@ mod judge;
 mod lab;
 mod names;
 mod oracle;
+mod oracle_tcp;
 mod output;
 mod plan;
 mod relay;
