@@ -34,6 +34,7 @@ fn endless() -> Stream {
         steady: Steady::of(Span::from_secs(600)),
         dscp: linkqual::plan::Dscp::default(),
         life: linkqual::flow::Liveness::default(),
+        silence_min: linkqual::account::SILENCE_MIN,
     }
 }
 

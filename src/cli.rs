@@ -128,6 +128,11 @@ pub struct CheckArgs {
     /// Mark all packets both ways, such as EF, AF41, CS5 or 46; a line that changes it shows
     #[arg(long, value_name = "DSCP", allow_hyphen_values = true, value_parser = parse::<Dscp>)]
     pub dscp: Option<Dscp>,
+    /// What governs how fast TCP sends, by the kernel's name; cubic if not given. Where this user
+    /// may not choose it, the host's default takes its place
+    #[arg(long, requires = "tcp_throughput", value_name = "NAME",
+          value_parser = parse::<CongestionControl>)]
+    pub congestion: Option<CongestionControl>,
     /// Compare each octet that TCP carries with what was sent; costs speed
     #[arg(long, requires = "tcp_throughput")]
     pub verify: bool,
@@ -342,7 +347,8 @@ impl CheckArgs {
         });
         let tcp = self.tcp_throughput.map(|_| {
             let (directions, streams) = (self.direction, self.streams);
-            let (offer, congestion) = (Offer::Max, CongestionControl::CUBIC);
+            let congestion = self.congestion.unwrap_or(CongestionControl::CUBIC);
+            let offer = Offer::Max;
             Work::Tcp(TcpTest { directions, offer, streams, congestion, verify: self.verify })
         });
         let loads = load.is_some() || tcp.is_some();

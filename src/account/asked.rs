@@ -28,6 +28,9 @@ pub struct AskedTrial {
     /// throughput. Throughput is then judged by this one alone; absent if not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lengthened: bool,
+    /// The shortest interval without an arrival that is recorded, in ns; absent for 50 ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence_min_ns: Option<u64>,
     /// The UDP load; null if there is none.
     #[serde(default)]
     pub udp: Option<AskedUdp>,

@@ -38,8 +38,8 @@ pub struct OneWayCounts {
     pub tcp_sender: Option<TcpSenderCounts>,
     /// What the receiver of TCP counted; null if its account is missing, or there was no TCP.
     pub tcp_receiver: Option<TcpReceiverCounts>,
-    /// Intervals of 50 ms or more in which neither load nor probes arrived. Outages are derived
-    /// from them.
+    /// Intervals in which neither load nor probes arrived, from 50 ms on, or from what a shorter
+    /// bound on outages needs. Outages are derived from them.
     pub silences: Silences,
     /// What the probes showed in this direction.
     pub probes: ProbeCounts,
@@ -67,13 +67,26 @@ pub struct RoundTripCounts {
 }
 
 /// The path MTU: the largest IP packet that crosses the path unfragmented both ways.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathMtu {
     /// Its octets, IP header included.
     pub octets: u32,
     /// Octets of the largest packet that was tried.
     pub tried_octets: u32,
+    /// Octets of the largest packet that the driver's kernel still takes the path to carry, after
+    /// larger ones than cross were tried; null if not known.
+    #[serde(default)]
+    pub kernel_octets: Option<u32>,
+}
+
+impl PathMtu {
+    /// Whether packets that the driver's kernel would send vanish, and no ICMP told it so.
+    #[must_use]
+    pub fn is_black_hole(&self) -> bool {
+        let is_found = self.octets < self.tried_octets;
+        is_found && self.kernel_octets.is_some_and(|kernel| self.octets < kernel)
+    }
 }
 
 /// What happened in a trial. Whoever keeps it knows which trial that was.

@@ -61,7 +61,7 @@ pub struct ReceiverCounts {
     /// When the first packet arrived (or was expected), in ns of the receiver's clock, the earliest
     /// of several streams; null if none arrived.
     pub began_ns: Option<u64>,
-    /// Intervals of 50 ms or more without an arrival.
+    /// Intervals without an arrival, from 50 ms on, or from what a shorter bound on outages needs.
     pub silences: Silences,
     /// RFC 3550 jitter in ns, the largest of several streams; null if not known.
     pub jitter_rfc3550_ns: Option<f64>,

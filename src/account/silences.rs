@@ -1,11 +1,15 @@
 //! Times without an arrival, of one stream and of several together: what outages are made of.
 
 use super::Invalid;
+use super::sums::either;
 use crate::units::Span;
 use serde::{Deserialize, Serialize};
 
-/// The shortest time without an arrival that is kept.
+/// The shortest time without an arrival that is kept, where no shorter outage is asked about.
 pub const SILENCE_MIN: Span = Span::from_millis(50);
+
+/// The shortest part of a silence that several streams have in common.
+const PART_MIN: Span = Span::from_millis(1);
 
 /// The most silences of a direction that are kept; the shortest give way to longer ones.
 pub const SILENCES_MAX: usize = 10_000;
@@ -26,6 +30,10 @@ pub struct Silence {
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub departure_gap_ns: Option<u64>,
+    /// Of that: time in which the sender sent nothing although its schedule had packets due, in ns;
+    /// absent if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_gap_ns: Option<u64>,
     /// Time from the departure of the first lost packet to that of the last, in ns; absent if not
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +45,41 @@ impl Silence {
     #[must_use]
     pub const fn span(&self) -> Span {
         Span::from_nanos(self.end_ns.saturating_sub(self.start_ns))
+    }
+
+    /// The longest that the link can have been dead: the time between the arrivals or between the
+    /// departures of the packets around it, whichever is longer, without the sender's own gap.
+    #[must_use]
+    pub fn longest(&self) -> Span {
+        let around_ns = self.span().nanos().max(self.departure_gap_ns.unwrap_or(0));
+        Span::from_nanos(around_ns.saturating_sub(self.sender_gap_ns.unwrap_or(0)))
+    }
+
+    /// The shortest that the link was dead: from the departure of the first lost packet to that of
+    /// the last. Where it was not measured, as in old records, all of it.
+    #[must_use]
+    pub fn shortest(&self) -> Span {
+        self.lost_span_ns.map_or_else(|| self.span(), Span::from_nanos).min(self.longest())
+    }
+
+    /// The part of it, and of `other`, from `start_ns` to `end_ns`, in which neither stream had an
+    /// arrival: it began and ended within either stream's departures, and was as long as what one
+    /// of them lost in it.
+    fn part(&self, other: &Self, (start_ns, end_ns): (u64, u64)) -> Self {
+        let both = |a: Option<u64>, b: Option<u64>| either(a, b, u64::min);
+        let lost_ns = |silence: &Self| {
+            let cut_ns = silence.span().nanos().saturating_sub(end_ns.saturating_sub(start_ns));
+            silence.lost_span_ns.map(|lost_ns| lost_ns.saturating_sub(cut_ns))
+        };
+        Self {
+            start_ns,
+            end_ns,
+            packets: 0,
+            offered: self.offered || other.offered,
+            departure_gap_ns: both(self.departure_gap_ns, other.departure_gap_ns),
+            sender_gap_ns: both(self.sender_gap_ns, other.sender_gap_ns),
+            lost_span_ns: either(lost_ns(self), lost_ns(other), u64::max),
+        }
     }
 }
 
@@ -109,12 +152,8 @@ impl Silences {
         &self.beyond
     }
 
-    /// Adds one that comes behind the others, of which at most [`SILENCES_MAX`] stay listed; one
-    /// shorter than [`SILENCE_MIN`] is none.
+    /// Adds one that comes behind the others, of which at most [`SILENCES_MAX`] stay listed.
     pub fn push(&mut self, silence: Silence) {
-        if silence.span() < SILENCE_MIN {
-            return;
-        }
         self.listed.push(silence);
         if SILENCES_MAX < self.listed.len() {
             let spans = self.listed.iter().map(Silence::span).enumerate();
@@ -124,10 +163,14 @@ impl Silences {
         }
     }
 
-    /// A packet that the last of them counts arrived after all.
-    pub const fn forgive_last(&mut self) {
+    /// A packet that the last of them counts arrived after all; packets leave `interval` apart. What
+    /// was overtaken was not lost, and makes no outage by its departure.
+    pub fn forgive_last(&mut self, interval: Span) {
         if let [.., last] = self.listed.as_mut_slice() {
             last.packets = last.packets.saturating_sub(1);
+            let less = |nanos: &mut u64| *nanos = nanos.saturating_sub(interval.nanos());
+            last.departure_gap_ns.iter_mut().for_each(less);
+            last.lost_span_ns.iter_mut().for_each(less);
         }
     }
 
@@ -143,9 +186,10 @@ impl Silences {
             let end_ns = a.silence.end_ns.min(b.silence.end_ns);
             if start_ns < end_ns {
                 let packets = a.take(start_ns, end_ns) + b.take(start_ns, end_ns);
-                let offered = a.silence.offered || b.silence.offered;
-                let silence = Silence { start_ns, end_ns, packets, offered, ..Silence::default() };
-                common.push(silence);
+                let part = a.silence.part(b.silence, (start_ns, end_ns));
+                if PART_MIN <= part.span() {
+                    common.push(Silence { packets, ..part });
+                }
             }
             if a.silence.end_ns < b.silence.end_ns {
                 mine.next();
@@ -156,9 +200,13 @@ impl Silences {
         common
     }
 
-    /// Outages: silences of at least `least` in which something was offered.
+    /// Outages: silences of at least `least` in which something was offered. A gap below 50 ms in
+    /// which no packet was lost is delay.
     pub fn outages(&self, least: Span) -> impl Iterator<Item = &Silence> {
-        self.listed.iter().filter(move |silence| silence.offered && least <= silence.span())
+        self.listed.iter().filter(move |silence| {
+            let is_delay = silence.packets == 0 && silence.span() < SILENCE_MIN;
+            silence.offered && !is_delay && least <= silence.longest()
+        })
     }
 }
 
@@ -235,7 +283,7 @@ mod tests {
         let packets: Vec<u64> =
             load.in_common_with(&parts).as_slice().iter().map(|silence| silence.packets).collect();
         // 851 distances of 0.5875 ms: the 102nd packet stands at 59.9 ms, the 834th at 490.0.
-        assert_eq!(packets, [102, 732]);
+        assert_eq!(packets, [102, 732, 16]);
         // The third stands at 1.76 ms, the 850th at 499.4.
         assert_eq!(load.in_common_with(&silences(&[(2, 499, 0, true)])).as_slice()[0].packets, 847);
     }
@@ -272,9 +320,61 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_below_fifty_milliseconds_is_none() {
-        assert_eq!(silences(&[(0, 49, 1, true)]), Silences::default());
-        assert_eq!(silences(&[(0, 50, 1, true)]).as_slice().len(), 1);
+    fn a_gap_below_fifty_milliseconds_without_a_lost_packet_is_delay() {
+        let outages = |length, packets| {
+            silences(&[(0, length, packets, true)]).outages(Span::from_millis(20)).count()
+        };
+        assert_eq!((outages(49, 0), outages(49, 1), outages(50, 0), outages(19, 1)), (0, 1, 1, 0));
+    }
+
+    /// Jitter shortens the time between two arrivals, and a stall of the sender lengthens both.
+    #[test]
+    fn an_outage_is_as_long_as_its_packets_say() {
+        let silence = |departures_ms: u64, own_ms: u64, lost_ms: u64| Silence {
+            end_ns: 100 * MS,
+            departure_gap_ns: Some(departures_ms * MS),
+            sender_gap_ns: Some(own_ms * MS),
+            lost_span_ns: Some(lost_ms * MS),
+            ..Silence::default()
+        };
+        let check = |silence: Silence, longest, shortest| {
+            assert_eq!(silence.longest(), Span::from_millis(longest));
+            assert_eq!(silence.shortest(), Span::from_millis(shortest));
+        };
+        check(silence(120, 0, 118), 120, 118);
+        check(silence(80, 0, 78), 100, 78);
+        check(silence(120, 70, 118), 50, 50);
+        check(Silence { end_ns: 100 * MS, ..Silence::default() }, 100, 100);
+    }
+
+    #[test]
+    fn a_part_was_dead_as_long_as_either_stream_shows() {
+        let silence = |start, end, departures, lost| Silence {
+            start_ns: start * MS,
+            end_ns: end * MS,
+            packets: 9,
+            offered: true,
+            departure_gap_ns: Some(departures * MS),
+            sender_gap_ns: Some(0),
+            lost_span_ns: Some(lost * MS),
+        };
+        let load = Silences::from_vec(vec![silence(100, 150, 51, 48)]).expect("one");
+        let probes = Silences::from_vec(vec![silence(95, 145, 60, 40)]).expect("one");
+        let common = load.in_common_with(&probes).as_slice()[0];
+        assert_eq!((common.start_ns, common.end_ns), (100 * MS, 145 * MS));
+        assert_eq!(common.departure_gap_ns, Some(51 * MS));
+        assert_eq!(common.lost_span_ns, Some(43 * MS), "5 ms of the load's are outside");
+    }
+
+    #[test]
+    fn what_was_overtaken_was_not_lost() {
+        let mut silences = silences(&[(0, 1, 2, true)]);
+        silences.listed[0].departure_gap_ns = Some(150 * MS);
+        silences.listed[0].lost_span_ns = Some(100 * MS);
+        silences.forgive_last(Span::from_millis(60));
+        let left = silences.as_slice()[0];
+        assert_eq!((left.packets, left.departure_gap_ns), (1, Some(90 * MS)));
+        assert_eq!(left.lost_span_ns, Some(40 * MS));
     }
 
     #[test]

@@ -18,13 +18,18 @@ const SEGMENT_MAX: u32 = 65_535;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TcpInfo {
-    /// Smoothed round-trip time, in us; the largest of several streams.
+    /// Smoothed round-trip time, in us; the largest of several streams; null if not known.
+    #[serde(with = "unknown_at_0")]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub rtt_us: u64,
     /// Minimum round-trip time, in us; the smallest of several streams.
     pub min_rtt_us: Option<u64>,
     /// Congestion window, in segments.
     pub cwnd_segments: u64,
-    /// Octets of payload in a full segment (MSS); the smallest of several streams.
+    /// Octets of payload in a full segment (MSS); the smallest of several streams; null if not
+    /// known.
+    #[serde(with = "unknown_at_0")]
+    #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub mss_octets: u32,
     /// Whether segments carry TCP timestamps.
     pub timestamps: bool,
@@ -44,6 +49,27 @@ pub struct TcpInfo {
     pub receiver_limited_us: Option<u64>,
     /// Of that: time limited by the send buffer, in us.
     pub buffer_limited_us: Option<u64>,
+}
+
+/// Numbers of which the kernel says 0 where it does not know them, and a record null.
+mod unknown_at_0 {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S, N>(number: &N, to: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        N: Copy + Default + PartialEq + Serialize,
+    {
+        Some(*number).filter(|number| *number != N::default()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D, N>(from: D) -> Result<N, D::Error>
+    where
+        D: Deserializer<'de>,
+        N: Default + Deserialize<'de>,
+    {
+        Option::<N>::deserialize(from).map(Option::unwrap_or_default)
+    }
 }
 
 impl TcpInfo {

@@ -532,6 +532,7 @@ mod tests {
             dscp: Dscp::default(),
             life: crate::flow::Liveness::default(),
             steady: Steady::of(Span::from_secs(1)),
+            silence_min: crate::account::SILENCE_MIN,
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) fn open(
 ) -> io::Result<Bulk> {
     let is_reverse = stream.direction == Direction::Reverse;
     let receives = stream.buffer_needed().filter(|_| is_reverse);
-    let bulk = Bulk::connect(peer, egress, OPEN_MAX, receives)?;
+    let bulk = Bulk::connect(peer, egress, OPEN_MAX, (stream.mtu, receives))?;
     bulk.set_mark(stream.dscp.number())?;
     let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(&seals.sent);
     say(&bulk, &hello)?;
@@ -122,9 +122,15 @@ pub(super) fn send<C>(
     sender.into_sent()
 }
 
-/// Sets what the stream needs of its connection; the congestion control that it has.
+/// Sets what the stream needs of its connection; the congestion control that it has: the host's
+/// default, where this user may not choose the one that was asked for.
 fn prepare(bulk: &Bulk, stream: &TcpStream) -> io::Result<String> {
-    bulk.set_congestion_control(stream.congestion.name())?;
+    match bulk.set_congestion_control(stream.congestion.name()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(%error, "the host's default takes its place");
+        }
+        set => set?,
+    }
     if stream.is_paced() {
         pace(bulk, stream)?;
     }
@@ -391,7 +397,8 @@ mod tests {
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
-        let near = Bulk::connect(address, &Egress::default(), OPEN_MAX, None).expect("it listens");
+        let near = Bulk::connect(address, &Egress::default(), OPEN_MAX, (1_500, None))
+            .expect("it listens");
         (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
     }
 

@@ -306,7 +306,9 @@ impl<'a> Conductor<'a> {
                     self.take(step)?;
                 }
                 Action::PayloadFound(found) => {
-                    let step = self.campaign.handle_payload(found);
+                    let socket = Socket::connect_by(self.agent, &self.dialler.egress);
+                    let kernel_octets = socket.and_then(|socket| socket.mtu()).ok();
+                    let step = self.campaign.handle_payload(found, kernel_octets);
                     self.take(step)?;
                 }
                 Action::Ended(run) => self.end_trial(*run)?,

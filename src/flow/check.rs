@@ -205,6 +205,7 @@ mod tests {
             life: crate::flow::Liveness::default(),
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
+            silence_min: crate::account::SILENCE_MIN,
             dscp: Dscp::default(),
         }
     }

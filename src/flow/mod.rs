@@ -114,6 +114,8 @@ pub struct Stream {
     pub dscp: Dscp,
     /// How its ends know that the other is alive.
     pub life: Liveness,
+    /// The shortest time without an arrival that its receiver records.
+    pub silence_min: Span,
 }
 
 impl Stream {
@@ -240,6 +242,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         steady,
         dscp: trial.dscp(),
         life: Liveness::default(),
+        silence_min: trial.silence_min(),
     };
     let load = trial.load().into_iter().flat_map(|load| {
         let streams = load.streams();

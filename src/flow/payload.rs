@@ -223,6 +223,7 @@ mod tests {
             life: crate::flow::Liveness::default(),
             capacity: false,
             steady,
+            silence_min: crate::account::SILENCE_MIN,
             dscp,
         };
         let (tagger, compared) = (Tagger::of(&[1; 32], direction), LoadPayload::new(&stream));

@@ -3,11 +3,15 @@
 use super::transit::Transits;
 use super::window::{Slot, Window};
 use super::{LATE_MAX, PROBE_STREAM, Stream};
-use crate::account::{CatchUp, Excess, ReceiverCounts, SILENCE_MIN, SentWindow, Silence};
+use crate::account::{CatchUp, Excess, ReceiverCounts, SentWindow, Silence};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
+use crate::units::Span;
 use crate::wire::signal::Say;
 use std::ops::Range;
+
+/// A load is paused after no shorter time without a heartbeat.
+const PAUSE_MIN: Span = Span::from_secs(1);
 
 /// The most datagrams that a kernel joins to one.
 const JOINED_MAX: u64 = 64;
@@ -51,6 +55,7 @@ pub enum Arrival {
 struct Newest<C> {
     at: Stamp<C>,
     sent_ns: u64,
+    transit_ns: i64,
 }
 
 /// The receiving end of a stream.
@@ -118,10 +123,12 @@ impl<C> Receiver<C> {
             let behind = (next - 1).saturating_sub(packet.sequence);
             self.counts.reordered_by_max = self.counts.reordered_by_max.max(behind);
             if self.skipped.contains(&packet.sequence) {
-                self.counts.silences.forgive_last();
+                self.counts.silences.forgive_last(self.stream.rate.due(1));
             }
         }
-        self.note_gap(at, packet, next..packet.sequence);
+        if !self.is_straggler(at, packet, arrival) {
+            self.note_gap(at, packet, next..packet.sequence);
+        }
         arrival
     }
 
@@ -286,32 +293,91 @@ impl<C> Receiver<C> {
         }
     }
 
-    /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left: a
-    /// gap that is no longer than the sender's own, within [`SILENCE_MIN`], is the sender's.
+    /// Copies, and packets that were held back for so long that newer ones overtook them by an
+    /// outage's length, show nothing of the time in which they arrive: they neither open a gap nor
+    /// end one.
+    fn is_straggler(&self, at: Stamp<C>, packet: &Arrived, arrival: Arrival) -> bool {
+        let behind_ns = self
+            .newest
+            .as_ref()
+            .map_or(0, |newest| transit_ns(at, packet).wrapping_sub(newest.transit_ns));
+        let least_ns = self.stream.silence_min.nanos();
+        match arrival {
+            Arrival::InOrder => false,
+            Arrival::Reordered | Arrival::Corrupted => {
+                0 < behind_ns && least_ns <= behind_ns.unsigned_abs()
+            }
+            Arrival::Duplicate | Arrival::Late | Arrival::Rejected => true,
+        }
+    }
+
+    /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left.
     fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, skipped: Range<u64>) {
-        let (start, newest_sent_ns) = match &self.newest {
-            Some(newest) => (newest.at, newest.sent_ns),
+        let transit_ns = transit_ns(at, packet);
+        let lost = skipped.end.saturating_sub(skipped.start);
+        let (start, sent_before_ns, intervals) = match &self.newest {
+            Some(newest) => (newest.at, newest.sent_ns, lost + 1),
             None => {
                 let began = Stamp::from_nanos(at.nanos().saturating_sub(packet.due_ns));
                 self.counts.began_ns = Some(began.nanos());
-                (began, packet.sent_ns.saturating_sub(packet.due_ns))
+                (began, packet.sent_ns.saturating_sub(packet.due_ns), lost)
             }
         };
-        let gap_ns = at.nanos_since(start);
-        let sender_ns = packet.sent_ns.saturating_sub(newest_sent_ns);
-        if SILENCE_MIN.nanos() <= gap_ns {
-            let packets = skipped.end.saturating_sub(skipped.start);
-            let offered = 0 < packets || sender_ns + SILENCE_MIN.nanos() <= gap_ns;
-            self.push_gap(start, at, packets, offered);
+        let departures_ns = packet.sent_ns.saturating_sub(sent_before_ns);
+        let gap = self.gap((start, at), lost, (departures_ns, intervals));
+        let least = self.stream.silence_min;
+        if least <= gap.span() || (0 < lost && least <= gap.longest()) {
+            let offered = least <= gap.longest();
+            self.counts.silences.push(Silence { offered, ..gap });
             self.skipped = skipped;
         }
-        self.newest = Some(Newest { at, sent_ns: newest_sent_ns.max(packet.sent_ns) });
+        let is_newest = sent_before_ns <= packet.sent_ns || self.newest.is_none();
+        let transit_ns = match &self.newest {
+            Some(newest) if !is_newest => newest.transit_ns,
+            _ => transit_ns,
+        };
+        let sent_ns = sent_before_ns.max(packet.sent_ns);
+        self.newest = Some(Newest { at, sent_ns, transit_ns });
     }
 
-    fn push_gap(&mut self, start: Stamp<C>, end: Stamp<C>, packets: u64, offered: bool) {
-        let (start_ns, end_ns) = (start.nanos(), end.nanos());
-        let silence = Silence { start_ns, end_ns, packets, offered, ..Silence::default() };
-        self.counts.silences.push(silence);
+    /// The time between two arrivals, in which `lost` packets are missing; their senders left them
+    /// so long apart, and in as many intervals of its schedule.
+    ///
+    /// What the departures are apart beyond the schedule is the sender's own gap, but where the load
+    /// may have been paused: that takes a second without an arrival at the other end, and packets
+    /// that were lost before it.
+    fn gap(
+        &self,
+        (start, end): (Stamp<C>, Stamp<C>),
+        lost: u64,
+        (departures_ns, intervals): (u64, u64),
+    ) -> Silence {
+        let scheduled_ns = self.stream.rate.due(intervals).nanos();
+        let may_pause = self.stream.number != PROBE_STREAM && 0 < lost;
+        let is_paused = may_pause && PAUSE_MIN.nanos() <= departures_ns;
+        let own_ns = if is_paused { 0 } else { departures_ns.saturating_sub(scheduled_ns) };
+        Silence {
+            start_ns: start.nanos(),
+            end_ns: end.nanos(),
+            packets: lost,
+            departure_gap_ns: Some(departures_ns),
+            sender_gap_ns: Some(own_ns),
+            lost_span_ns: Some(self.span_of_lost(lost)),
+            ..Silence::default()
+        }
+    }
+
+    /// From the departure of the first of so many lost packets to that of the last.
+    fn span_of_lost(&self, lost: u64) -> u64 {
+        self.stream.rate.due(lost.saturating_sub(1)).nanos()
+    }
+
+    fn push_tail(&mut self, end: Stamp<C>, tail: Silence) {
+        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
+        let silence = Silence { start_ns: start.nanos(), end_ns: end.nanos(), ..tail };
+        if start < end && self.stream.silence_min <= silence.span() {
+            self.counts.silences.push(silence);
+        }
     }
 
     /// The gap from the last arrival to the end, which nothing ended. A load that fell silent with
@@ -328,10 +394,9 @@ impl<C> Receiver<C> {
             _ => self.stream.rate.due(self.stream.slots).nanos(),
         };
         let end = Stamp::from_nanos(began_ns).after_nanos(last_turn_ns);
-        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
-        if start < end {
-            self.push_gap(start, end, closing.sent.saturating_sub(next), offered);
-        }
+        let packets = closing.sent.saturating_sub(next);
+        let lost_span_ns = Some(self.span_of_lost(packets));
+        self.push_tail(end, Silence { packets, offered, lost_span_ns, ..Silence::default() });
     }
 
     /// The gap from the last arrival to where the schedule ended, or listening did: without the
@@ -340,10 +405,7 @@ impl<C> Receiver<C> {
         let began_ns = *self.counts.began_ns.get_or_insert(self.opened.nanos());
         let schedule_end_ns = began_ns + self.stream.rate.due(self.stream.slots).nanos();
         let end = listened_until.min(Stamp::from_nanos(schedule_end_ns));
-        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
-        if start < end {
-            self.push_gap(start, end, 0, true);
-        }
+        self.push_tail(end, Silence { offered: true, ..Silence::default() });
     }
 
     fn note_drops(&mut self, drops: u32) {
@@ -397,6 +459,11 @@ impl Floor {
     }
 }
 
+/// Between the clocks of the two ends, which differ by as much in each of them.
+fn transit_ns<C>(at: Stamp<C>, packet: &Arrived) -> i64 {
+    at.nanos().wrapping_sub(packet.sent_ns).cast_signed()
+}
+
 /// How a stream ended, as its receiver knows.
 #[derive(Clone, Copy, Debug)]
 pub enum End<'a, C> {
@@ -426,10 +493,11 @@ pub struct Closing<'a> {
 mod tests {
     use super::*;
     use crate::account::COUNT_MAX;
+    use crate::account::SILENCE_MIN;
     use crate::clock::Agent;
     use crate::direction::Direction;
     use crate::flow::Steady;
-    use crate::units::{PacketRate, Span};
+    use crate::units::PacketRate;
     use crate::wire::Token;
 
     const MS: u64 = 1_000_000;
@@ -449,6 +517,7 @@ mod tests {
             steady: Steady::of(Span::from_secs(10)),
             dscp: crate::plan::Dscp::default(),
             life: crate::flow::Liveness::default(),
+            silence_min: SILENCE_MIN,
         };
         Receiver::new(stream, Stamp::from_nanos(0))
     }
@@ -614,7 +683,9 @@ mod tests {
             end_ns: 3_110 * MS,
             packets: 3_000,
             offered: true,
-            ..Silence::default()
+            departure_gap_ns: Some(3_001 * MS),
+            sender_gap_ns: Some(0),
+            lost_span_ns: Some(2_999 * MS),
         };
         assert_eq!(counts.silences.outages(SILENCE_MIN).collect::<Vec<_>>(), [&gap]);
         // The stream has 10 000 slots, and nothing was sent in those behind it.
@@ -623,6 +694,7 @@ mod tests {
             end_ns: 10_010 * MS,
             packets: 0,
             offered: false,
+            lost_span_ns: Some(0),
             ..Silence::default()
         };
         assert_eq!(counts.silences.as_slice(), [gap, rest]);
@@ -642,7 +714,9 @@ mod tests {
             end_ns: 111 * MS,
             packets: 98,
             offered: true,
-            ..Silence::default()
+            departure_gap_ns: Some(99 * MS),
+            sender_gap_ns: Some(0),
+            lost_span_ns: Some(97 * MS),
         };
         assert_eq!(counts.silences.as_slice()[0], gap);
         assert_eq!(counts.lost(), 98);
@@ -655,6 +729,88 @@ mod tests {
         let stalled = Arrived { sent_ns: 200 * MS, ..packet(1) };
         receiver.on_arrival(Stamp::from_nanos(210 * MS), &stalled, 0);
         assert!(!receiver.finish(closing(2), 0).silences.as_slice()[0].offered);
+    }
+
+    /// A loss beside a stall of the sender makes no outage of the stall.
+    #[test]
+    fn a_senders_own_stall_beside_a_lost_packet_is_its_own() {
+        let mut receiver = receiver();
+        arrive(&mut receiver, 10, 0);
+        let stalled = Arrived { sent_ns: 200 * MS, ..packet(2) };
+        receiver.on_arrival(Stamp::from_nanos(210 * MS), &stalled, 0);
+        let counts = receiver.finish(closing(3), 0);
+        let silence = counts.silences.as_slice()[0];
+        assert_eq!(
+            (silence.sender_gap_ns, silence.longest()),
+            (Some(198 * MS), Span::from_millis(2))
+        );
+        assert_eq!(counts.silences.outages(SILENCE_MIN).count(), 0);
+    }
+
+    /// Losses that copies make up for half a second later, until well behind the last packet.
+    #[test]
+    fn copies_and_stragglers_make_no_outage() {
+        let mut receiver = receiver();
+        let lost = |sequence: &u64| sequence % 100 == 7;
+        (0..10_000).filter(|sequence| !lost(sequence)).for_each(|sequence| {
+            _ = arrive(&mut receiver, 10 + sequence, sequence);
+            if let Some(old) = sequence.checked_sub(500) {
+                _ = arrive(&mut receiver, 10 + sequence, old);
+            }
+        });
+        let late = (9_500..10_000).step_by(160);
+        late.for_each(|sequence| _ = arrive(&mut receiver, 510 + sequence, sequence));
+        arrive(&mut receiver, 510 + 9_907, 9_907);
+        let counts = receiver.finish(closing(10_000), 0);
+        assert_eq!(counts.silences.outages(SILENCE_MIN).count(), 0, "{:?}", counts.silences);
+    }
+
+    /// 400 ms in which only packets arrive that were held up before.
+    #[test]
+    fn a_straggler_does_not_end_an_outage() {
+        let mut receiver = receiver();
+        (0..100).filter(|sequence| *sequence != 50).for_each(|sequence| {
+            _ = arrive(&mut receiver, 10 + sequence, sequence);
+        });
+        assert_eq!(arrive(&mut receiver, 300, 50), Arrival::Reordered);
+        arrive(&mut receiver, 510, 500);
+        let counts = receiver.finish(closing(501), 0);
+        let outages: Vec<_> = counts.silences.outages(SILENCE_MIN).collect();
+        assert_eq!(
+            outages.iter().map(|outage| outage.span()).collect::<Vec<_>>(),
+            [Span::from_millis(401)]
+        );
+        assert_eq!(outages[0].shortest(), Span::from_millis(399));
+    }
+
+    /// The path becomes 150 ms shorter, and later packets overtake.
+    #[test]
+    fn packets_that_are_overtaken_make_no_outage() {
+        let mut receiver = receiver();
+        (0..200).for_each(|sequence| _ = arrive(&mut receiver, 160 + sequence, sequence));
+        // The newest that came left 150 ms before the next.
+        for at in 360..510 {
+            _ = arrive(&mut receiver, at, at - 10);
+            _ = arrive(&mut receiver, at, at - 160);
+        }
+        let counts = receiver.finish(closing(500), 0);
+        assert_eq!((counts.lost(), counts.silences.outages(SILENCE_MIN).count()), (0, 0));
+    }
+
+    #[test]
+    fn an_outage_of_45_ms_is_recorded_where_it_is_asked_about() {
+        for (least_ms, count) in [(50, 0), (10, 1)] {
+            let mut receiver = receiver();
+            receiver.stream.silence_min = Span::from_millis(least_ms);
+            (0..100).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
+            (145..200).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
+            let counts = receiver.finish(closing(200), 0);
+            let outages: Vec<_> = counts.silences.outages(Span::from_millis(10)).collect();
+            assert_eq!(outages.len(), count);
+            let lasted = outages.first().map(|outage| (outage.shortest(), outage.longest()));
+            let expected = (Span::from_millis(44), Span::from_millis(46));
+            assert_eq!(lasted, (0 < count).then_some(expected));
+        }
     }
 
     #[test]
@@ -674,6 +830,7 @@ mod tests {
             end_ns: 10_000 * MS,
             packets: 1_000,
             offered: true,
+            lost_span_ns: Some(999 * MS),
             ..Silence::default()
         };
         assert_eq!(counts.silences.as_slice(), [gap]);

@@ -431,6 +431,7 @@ mod tests {
             steady: Steady::of(Span::from_secs(seconds)),
             dscp: crate::plan::Dscp::default(),
             life: Liveness::default(),
+            silence_min: crate::account::SILENCE_MIN,
         }
     }
 

@@ -4,7 +4,7 @@
 use super::{MTU_ASSUMED, Step};
 use crate::direction::Direction;
 use crate::method::trials::{LOST_ALLOWED, TCP_EDGES};
-use crate::metric::{Criteria, TCP_SECONDS_MIN};
+use crate::metric::{Criteria, OUTAGE_INTERVALS, TCP_SECONDS_MIN, can_resolve};
 use crate::plan::{
     LoadKind, Metric, Requirement, TCP_PACE_SPARE_PERCENT, Trial, tcp_paced_at_least,
 };
@@ -96,7 +96,10 @@ fn judges(
         Requirement::TcpThroughput(rate) => is_tcp_at(criteria, trial, direction, rate),
         Requirement::Loss(_) => carried(direction),
         Requirement::Jitter(_) => criteria.is_at_ease(trial),
-        Requirement::Outage(_) => criteria.is_at_ease(trial) || trial.tcp().is_some(),
+        Requirement::Outage(most) => {
+            let speaks = criteria.is_at_ease(trial) || trial.tcp().is_some();
+            speaks && can_resolve(trial, direction, most)
+        }
         _ => false,
     }
 }
@@ -147,6 +150,11 @@ fn nobody_judges(
             format!("no udp test loads{named} within the committed rate")
         }
         Requirement::Loss(_) => format!("no udp test loads{named}"),
+        Requirement::Outage(most) => format!(
+            "no test{named} sends {OUTAGE_INTERVALS} packets within {most}, idle or by UDP within \
+             the committed rate: that takes {} packets/s",
+            Span::from_secs(OUTAGE_INTERVALS).nanos().div_ceil(most.nanos().max(1))
+        ),
         Requirement::RttP99Loaded(_) => "no test loads the line".to_owned(),
         _ => format!("no test{named} is idle, or loads by UDP within the committed rate"),
     }

@@ -12,8 +12,16 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// Where the kernel lists what it has.
+/// Where the kernel lists the congestion controls that it has, and those that anybody may choose.
 const AVAILABLE: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
+
+/// The largest segment of a control connection: what fits into the smallest MTU of IPv6.
+const CONTROL_SEGMENT: libc::c_int = 1_220;
+
+/// Octets of the headers of IP and TCP, without options: what a segment leaves of a packet.
+const HEADERS_V4: u32 = 40;
+const HEADERS_V6: u32 = 60;
 
 /// What the kernel is handed before it is due: 20 ms, and some segments of the usual length.
 const AHEAD: Span = Span::from_millis(20);
@@ -122,6 +130,8 @@ pub async fn connect_by(peer: SocketAddr, egress: &Egress) -> io::Result<tokio::
         socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     egress.bind(&socket, peer)?;
+    sys::set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_MAXSEG, CONTROL_SEGMENT)?;
+    set_discovery(socket.as_fd(), libc::IP_PMTUDISC_DONT);
     tokio::net::TcpSocket::from_std_stream(socket.into()).connect(peer).await
 }
 
@@ -140,29 +150,58 @@ pub fn listen_by(local: SocketAddr, egress: &Egress) -> io::Result<tokio::net::T
         // Whatever net.ipv6.bindv6only says: one listener serves both versions of IP.
         socket.set_only_v6(false)?;
     }
+    // What is accepted has it too. The driver's first SYN clamps the segments of both ends; the
+    // listener does not, because TCP trials come to it as well.
+    set_discovery(socket.as_fd(), libc::IP_PMTUDISC_DONT);
     socket.bind(&local.into())?;
     socket.listen(BACKLOG)?;
     tokio::net::TcpListener::from_std(socket.into())
 }
 
+/// Whether routers may cut the packets of a connection over IPv4. Control connections let them: a
+/// path that carries less than this host's device, and does not say so, still carries them.
+fn set_discovery(fd: BorrowedFd<'_>, how: libc::c_int) {
+    if let Err(error) = sys::set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, how) {
+        tracing::debug!(%error, "the DF bit stays as it is");
+    }
+}
+
 /// Connections that wait to be accepted at most, as tokio has it.
 const BACKLOG: libc::c_int = 1_024;
 
-/// Tries whether this host has the congestion control `name`.
+/// Tries whether this host has the congestion control `name`. One that this user may not choose is
+/// no error: the host's default takes its place.
 ///
 /// # Errors
 ///
-/// Where it does not have it, or not for this user: with those that it has.
+/// Where it does not have it: with those that it has.
 pub fn try_congestion_control(name: &str) -> io::Result<()> {
-    govern(&socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?, name)
+    let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    match govern(&socket, name) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        tried => tried,
+    }
 }
 
 fn govern(socket: &socket2::Socket, name: &str) -> io::Result<()> {
     socket.set_tcp_congestion(name.as_bytes()).map_err(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let allowed = std::fs::read_to_string(ALLOWED).unwrap_or_default();
+            return io::Error::new(error.kind(), not_allowed(name, allowed.trim()));
+        }
         let available = std::fs::read_to_string(AVAILABLE).unwrap_or_default();
         let what = format!("no congestion control '{name}' ({error}); it has {}", available.trim());
         io::Error::new(error.kind(), what)
     })
+}
+
+/// Why a user may not choose the congestion control `name`, where `allowed` are for everybody.
+fn not_allowed(name: &str, allowed: &str) -> String {
+    format!(
+        "this user may not choose the congestion control '{name}': \
+         net.ipv4.tcp_allowed_congestion_control has {allowed}. Add it there, choose one of those, \
+         or give the program CAP_NET_ADMIN"
+    )
 }
 
 /// A TCP connection for bulk.
@@ -172,8 +211,9 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Connects to `peer` by `way`, with a receive buffer of so many octets where that is known:
-    /// how large a window may ever be is agreed on when a connection begins.
+    /// Connects to `peer` by `way`, in packets of at most `mtu` octets both ways, with a receive
+    /// buffer of so many octets where that is known: how large segments and windows may ever be is
+    /// agreed on when a connection begins.
     ///
     /// # Errors
     ///
@@ -182,11 +222,15 @@ impl Bulk {
         peer: SocketAddr,
         egress: &Egress,
         limit: Duration,
-        receives: Option<u64>,
+        (mtu, receives): (u32, Option<u64>),
     ) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
         egress.bind(&socket, peer)?;
+        let headers = if peer.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
+        let segment =
+            libc::c_int::try_from(mtu.saturating_sub(headers)).unwrap_or(libc::c_int::MAX);
+        sys::set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_MAXSEG, segment)?;
         if let Some(needed) = receives {
             // What it comes to is told once it is connected.
             _ = RECEIVE.fit(socket.as_fd(), needed);
@@ -211,6 +255,8 @@ impl Bulk {
     /// What the kernel says.
     pub fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
+        // A listener hands on what its control connections need.
+        set_discovery(stream.as_fd(), libc::IP_PMTUDISC_WANT);
         Ok(Self { stream })
     }
 
@@ -389,7 +435,7 @@ mod tests {
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let near = listener.local_addr().expect("bound");
-        let near = Bulk::connect(near, &Egress::default(), Duration::from_secs(5), None);
+        let near = Bulk::connect(near, &Egress::default(), Duration::from_secs(5), (1_500, None));
         let (far, _) = listener.accept().expect("it was dialled");
         (near.expect("it listens"), Bulk::of(far).expect("a socket"))
     }
@@ -413,7 +459,10 @@ mod tests {
         assert_eq!(far.discard(60), Moved::End);
         let info = near.info().expect("a connection");
         assert!(
-            0 < info.mss_octets && 0 < info.cwnd_segments && info.sent_octets >= Some(100),
+            0 < info.mss_octets
+                && info.mss_octets <= 1_460
+                && 0 < info.cwnd_segments
+                && info.sent_octets >= Some(100),
             "{info:?}"
         );
     }
@@ -475,5 +524,31 @@ mod tests {
         assert_eq!(near.congestion_control().expect("a socket"), "reno");
         let error = near.set_congestion_control("no_such").expect_err("nobody has it").to_string();
         assert!(error.contains("'no_such'") && error.contains("reno"), "{error}");
+    }
+    #[test]
+    fn a_congestion_control_that_a_user_may_not_choose_is_told_with_the_setting() {
+        let why = not_allowed("cubic", "reno bbr");
+        for part in ["may not choose", "net.ipv4.tcp_allowed_congestion_control has reno bbr"] {
+            assert!(why.contains(part), "{why}");
+        }
+    }
+
+    /// What the kernel would fill with 65 483 octets over loopback.
+    #[test]
+    fn the_first_syn_of_a_control_connection_clamps_the_segments_of_both_ends() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let (near, far) = runtime.expect("a runtime").block_on(async {
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let listener = listen_by(any, &Egress::default()).expect("a port");
+            let at = listener.local_addr().expect("bound");
+            let near = connect_by(at, &Egress::default()).await.expect("it listens");
+            (near, listener.accept().await.expect("it was dialled").0)
+        });
+        for end in [&near, &far] {
+            let info = sys::tcp_info(end.as_fd()).expect("a connection");
+            assert!(info.mss_octets <= 1_220, "{info:?}");
+            let how = sys::option::<1>(end.as_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER);
+            assert_eq!(how.ok(), Some([0]), "routers may cut it");
+        }
     }
 }

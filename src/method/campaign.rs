@@ -59,19 +59,20 @@ impl Campaign {
         self.next()
     }
 
-    /// The largest payload that crosses is `found`.
+    /// The largest payload that crosses is `found`; this host's kernel takes the path to carry
+    /// packets of `kernel_octets`.
     ///
     /// # Panics
     ///
     /// Panics where no search was asked for: the caller's own order is wrong.
-    pub fn handle_payload(&mut self, found: Option<u32>) -> Step {
+    pub fn handle_payload(&mut self, found: Option<u32>, kernel_octets: Option<u32>) -> Step {
         let State::Given(Step::FindPayload(most, _)) = self.state else {
             unreachable!("a payload was found that nobody sought");
         };
         let packet = |payload: u32| payload.saturating_add(self.ip.udp_overhead_octets());
         self.evidence.path_mtu = found.map(|found| {
             let (octets, tried) = (packet(found), packet(most));
-            PathMtu { octets, tried_octets: tried.max(octets) }
+            PathMtu { octets, tried_octets: tried.max(octets), kernel_octets }
         });
         self.next()
     }
@@ -181,7 +182,7 @@ mod tests {
     /// A campaign whose first trial runs.
     fn running() -> (Campaign, Trial) {
         let mut campaign = searched(None);
-        campaign.handle_payload(Some(1_472));
+        campaign.handle_payload(Some(1_472), None);
         let Step::Run(idle) = campaign.handle_granted() else { panic!("no trial") };
         (campaign, idle)
     }
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn leave_then_the_search_then_leave_to_load_then_each_trial() {
         let mut campaign = searched(None);
-        let step = campaign.handle_payload(Some(1_472));
+        let step = campaign.handle_payload(Some(1_472), None);
         assert!(matches!(step, Step::Request(Request { load: Some(_), .. })));
         let Step::Run(idle) = campaign.handle_granted() else { panic!("no trial") };
         assert!(idle.load().is_none());
@@ -200,7 +201,7 @@ mod tests {
         assert!(!campaign.is_complete());
         assert_eq!(campaign.handle_outcome(outcome(load, Status::Ok, true)), Step::Finish);
         assert!(campaign.is_complete());
-        let path = PathMtu { octets: 1_500, tried_octets: 1_500 };
+        let path = PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None };
         assert_eq!(campaign.evidence().path_mtu, Some(path));
         campaign.abandon("the connection closed after the last trial");
         assert!(campaign.is_complete());
@@ -232,13 +233,14 @@ mod tests {
 
     #[test]
     fn a_size_that_does_not_cross_is_told() {
-        let Step::Impossible(error) = searched(Some(1_400)).handle_payload(Some(1_372)) else {
+        let Step::Impossible(error) = searched(Some(1_400)).handle_payload(Some(1_372), None)
+        else {
             panic!("too long")
         };
         assert!(error.to_string().contains("a size of 1400 octets: the path carries at most 1372"));
-        let short = searched(Some(64)).handle_payload(Some(72));
+        let short = searched(Some(64)).handle_payload(Some(72), None);
         assert!(matches!(short, Step::Request(_)), "shorter than any probe");
-        let nothing = searched(None).handle_payload(None);
+        let nothing = searched(None).handle_payload(None, None);
         assert_eq!(nothing, Step::Impossible(Impossible::NothingCrosses));
     }
 

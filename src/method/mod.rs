@@ -34,9 +34,10 @@ pub mod trials;
 use crate::direction::Direction;
 use crate::flow::Evidence;
 use crate::method::trials::Note;
+use crate::metric::OUTAGE_INTERVALS;
 use crate::plan::{OutOfBounds, TCP_PACE_SPARE_PERCENT, Trial};
 use crate::policy::Request;
-use crate::units::BitRate;
+use crate::units::{BitRate, Span};
 use std::fmt::Debug;
 
 pub use qualification::{PACKET_MAX, most_payload};
@@ -106,6 +107,24 @@ pub enum Impossible {
         /// The limit that it takes, in Ethernet frames (L2).
         limit: BitRate,
     },
+    /// No trial sends often enough to see an outage as short as the bound.
+    #[error(
+        "outage {direction} of {most}: packets leave {interval} apart at best, and {OUTAGE_INTERVALS} \
+         intervals must fit into the bound. That takes {needed} packets/s: load the link at that \
+         rate or a higher one, or allow an outage of {least}"
+    )]
+    OutageTooShort {
+        /// Which way.
+        direction: Direction,
+        /// What is required.
+        most: Span,
+        /// The time between two packets of the fastest trial.
+        interval: Span,
+        /// Packets per second that it takes.
+        needed: u64,
+        /// The shortest bound that can be judged as it is.
+        least: Span,
+    },
     /// No probe of any size came back.
     #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]
     NothingCrosses,
@@ -116,7 +135,6 @@ mod tests {
     use super::*;
     use crate::account::Status;
     use crate::method::qualification::tests::outcome;
-    use crate::units::Span;
 
     /// A method that runs one idle trial, and once more for max(3T, 10 s) where no probe of it came
     /// back.

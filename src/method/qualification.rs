@@ -10,7 +10,7 @@ use crate::framing::{Framing, IpVersion, Layer};
 use crate::method::lengthening::{again, long_enough};
 use crate::method::trials::{Composed, Note, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
-use crate::metric::Criteria;
+use crate::metric::{Criteria, OUTAGE_INTERVALS, packet_interval};
 use crate::plan::{Limits, MTU_MAX, Plan, TcpLoad, Trial, Work, tcp_paced_at_least};
 use crate::policy::{LoadRequest, PROBING_MAX, Request};
 use crate::stats::delays::Delay;
@@ -83,6 +83,9 @@ impl Qualification {
         let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
         if let Some(too_low) = paced_too_low(&Criteria::of(&self.plan, self.ip), &trials) {
             return Err(too_low);
+        }
+        if let Some(too_short) = outage_too_short(&Criteria::of(&self.plan, self.ip), &trials) {
+            return Err(too_short);
         }
         let (ahead, is_asked) = (trials.into(), false);
         self.state = State::Composed { ahead, request: request.clone(), is_asked };
@@ -230,6 +233,25 @@ fn all<'a>(evidence: &'a Evidence, ahead: &'a VecDeque<Trial>) -> impl Iterator<
     evidence.trials.iter().map(|run| &run.trial).chain(ahead)
 }
 
+/// The bound on outages that no trial which judges them can resolve.
+fn outage_too_short(criteria: &Criteria, trials: &[Trial]) -> Option<Impossible> {
+    Direction::ALL.into_iter().find_map(|direction| {
+        let most = criteria.requirements.each.get(direction).outage?;
+        let judges = |trial: &&Trial| {
+            trial.covers(direction) && (criteria.is_at_ease(trial) || trial.tcp().is_some())
+        };
+        let intervals = trials.iter().filter(judges).map(|trial| packet_interval(trial, direction));
+        let interval = intervals.min()?;
+        let least = Span::from_nanos(interval.nanos().saturating_mul(OUTAGE_INTERVALS));
+        if least <= most {
+            return None;
+        }
+        let seconds = Span::from_secs(OUTAGE_INTERVALS).nanos();
+        let needed = seconds.div_ceil(most.nanos().max(1));
+        Some(Impossible::OutageTooShort { direction, most, interval, needed, least })
+    })
+}
+
 /// Why no trial comes after this one; `None` where one may.
 fn last_because(run: &TrialRun) -> Option<&'static str> {
     match run.outcome.status {
@@ -312,7 +334,8 @@ pub(super) mod tests {
         let mut evidence = Evidence::default();
         assert!(matches!(method.next(&evidence), Step::Request(Request { load: None, .. })));
         assert!(matches!(method.next(&evidence), Step::FindPayload(1_472, _)));
-        evidence.path_mtu = Some(PathMtu { octets: 1_400, tried_octets: 1_500 });
+        evidence.path_mtu =
+            Some(PathMtu { octets: 1_400, tried_octets: 1_500, kernel_octets: None });
         assert!(matches!(method.next(&evidence), Step::Request(Request { load: Some(_), .. })));
         assert_eq!(method.ahead().len(), 3);
         let mut run = Vec::new();
@@ -341,7 +364,8 @@ pub(super) mod tests {
             let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
             let mut evidence = Evidence::default();
             (0..2).for_each(|_| _ = method.next(&evidence));
-            evidence.path_mtu = Some(PathMtu { octets: 1_500, tried_octets: 1_500 });
+            evidence.path_mtu =
+                Some(PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None });
             method.next(&evidence)
         };
         assert!(matches!(step("909 Mbit/s"), Step::Request(_)));
@@ -349,5 +373,27 @@ pub(super) mod tests {
         let why = why.to_string();
         assert!(why.contains("tcp_throughput forward of 910 Mbit/s"), "{why}");
         assert!(why.contains("raise --max-rate to 1.00"), "{why}");
+    }
+    /// 10 Mbit/s of 1514 octets are 824 packets/s, six intervals of which are 7.28 ms.
+    #[test]
+    fn an_outage_that_no_trial_can_see_is_refused_with_the_rate_that_it_takes() {
+        let step = |most: Span| {
+            let mut plan = plan(None);
+            plan.requirements.each.forward.outage = Some(most);
+            let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
+            let mut evidence = Evidence::default();
+            (0..2).for_each(|_| _ = method.next(&evidence));
+            evidence.path_mtu =
+                Some(PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None });
+            let step = method.next(&evidence);
+            (step, method.ahead())
+        };
+        let (step_of_8, ahead) = step(Span::from_millis(8));
+        assert!(matches!(step_of_8, Step::Request(_)), "{step_of_8:?}");
+        let kept: Vec<Span> = ahead.iter().map(Trial::silence_min).collect();
+        assert_eq!(kept, [Span::from_millis(50), Span::from_millis(4)], "half of the bound");
+        let Step::Impossible(why) = step(Span::from_millis(7)).0 else { panic!("too short") };
+        let why = why.to_string();
+        assert!(why.contains("outage forward of 7 ms") && why.contains("858 packets/s"), "{why}");
     }
 }

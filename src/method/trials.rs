@@ -2,7 +2,7 @@
 
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::metric::{Criteria, TCP_SECONDS_MIN, judges_throughput};
+use crate::metric::{Criteria, TCP_SECONDS_MIN, judges_throughput, silence_min};
 use crate::plan::{
     Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, Metric, Offer,
     OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial,
@@ -211,6 +211,8 @@ pub fn compose(plan: &Plan, place: usize, path: SitePath) -> Result<Composed, Ou
         };
         trials.push(trial.with_dscp(test.dscp.unwrap_or_default()));
     }
+    let silence_min = |trial: Trial| trial.with_silence_min(silence_min(&criteria, &trial));
+    let trials: Vec<Trial> = trials.into_iter().map(silence_min).collect();
     let request = request(plan, &trials, path);
     Ok(Composed { trials, request, notes: composer.notes })
 }

@@ -24,13 +24,14 @@ mod throughput;
 pub(crate) use criteria::float;
 pub use criteria::{Criteria, Measured, micros};
 pub use loss::{Losses, losses, pooled_loss};
-pub use outage::outage_min;
+pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, silence_min};
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
 pub use throughput::{SenderShortage, is_throughput_open, judges_throughput, sender_shortage};
 
 use crate::account::{PathMtu, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
+use crate::framing::IpVersion;
 use crate::plan::{Bound, Metric, Requirement, Trial};
 use crate::stats::confidence::Confidence;
 use crate::stats::delays::{Delay, Delays};
@@ -101,6 +102,10 @@ pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
                 None => of_round_trip(criteria, requirement, run),
                 Some(direction) => of_direction(criteria, requirement, run, direction),
             };
+            let measured = measured.map(|measured| match requirement {
+                Requirement::TcpThroughput(_) => beside_black_hole(criteria, evidence, measured),
+                _ => measured,
+            });
             if let Some(measured) = measured {
                 add(Some(trial), measured);
             }
@@ -115,6 +120,38 @@ fn is_superseded(next: Option<&TrialRun>) -> bool {
         let was_run = !matches!(next.outcome.status, Status::NotRun | Status::Refused);
         next.trial.is_lengthened() && was_run
     })
+}
+
+/// What of `path` applications run into that no ICMP tells of: `None` where there is no such thing.
+#[must_use]
+pub fn black_hole(path: PathMtu, ip: IpVersion) -> Option<String> {
+    let octets = path.octets;
+    let segment = octets.saturating_sub(ip.tcp_overhead_octets(false));
+    path.is_black_hole().then(|| {
+        format!(
+            "packets above {octets} octets vanish and no ICMP says so (black hole): applications' \
+             TCP stalls here unless its MSS is clamped to {segment}"
+        )
+    })
+}
+
+/// TCP was clamped to what crosses, as applications are not: where a black hole is smaller than the
+/// MTU that was ordered, or else the device's, what TCP carried proves nothing for them, unless the
+/// plan says that their segments are clamped too.
+fn beside_black_hole(criteria: &Criteria, evidence: &Evidence, measured: Measured) -> Measured {
+    let hole = evidence.path_mtu.filter(|path| {
+        let ordered = criteria.requirements.round_trip.path_mtu;
+        path.octets < ordered.unwrap_or(path.tried_octets)
+    });
+    let text = hole.and_then(|path| black_hole(path, criteria.framing.ip));
+    match (measured, text.filter(|_| !criteria.requirements.mss_clamped)) {
+        (Measured::Counted { value, meets: Some(true), counts, .. }, Some(text)) => {
+            let counts =
+                format!("{counts}; but {text}. If it is, say mss_clamped = true in the plan");
+            Measured::Counted { value, meets: None, meets_at_best: None, counts }
+        }
+        (measured, _) => measured,
+    }
 }
 
 fn path_mtu(path: PathMtu, needed: u32) -> Measured {
@@ -163,7 +200,7 @@ fn of_direction(
         Requirement::Outage(most) => {
             // A queue that TCP fills delays and drops; it does not fall silent.
             let speaks = at_ease || run.trial.tcp().is_some();
-            speaks.then(|| longest_outage(run, one_way, most))
+            if speaks { longest_outage(run, one_way, direction, most) } else { None }
         }
         Requirement::RttP99(_) | Requirement::RttP99Loaded(_) | Requirement::PathMtu(_) => None,
     }

@@ -1,34 +1,53 @@
-//! Outage: the longest time without an arrival while packets were sent.
+//! Outage: the longest time without an arrival while packets left the sender.
+//!
+//! How long it was is known to within the packets around it. It passes by its longest: the time
+//! between the arrivals, or the departures, of the packets around it, without the sender's own gap.
+//! It fails by its shortest: from the departure of the first lost packet to that of the last.
 
-use super::criteria::{Measured, account_missing};
+use super::criteria::{Criteria, Measured, account_missing};
 
-use crate::account::{OneWayCounts, Silence};
+use crate::account::{OneWayCounts, SILENCE_MIN, Silence};
+use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::plan::Trial;
 use crate::units::Span;
 
-pub(super) fn longest_outage(run: &TrialRun, one_way: &OneWayCounts, most: Span) -> Measured {
-    let least = outage_min(&run.trial);
+/// Packet intervals in which nothing arrives are an outage from so many on.
+const INTERVALS_MIN: u64 = 3;
+
+/// A bound of fewer packet intervals cannot be judged.
+pub const OUTAGE_INTERVALS: u64 = 6;
+
+/// `None` where the packets of the trial are too far apart to say anything about `most`.
+pub(super) fn longest_outage(
+    run: &TrialRun,
+    one_way: &OneWayCounts,
+    direction: Direction,
+    most: Span,
+) -> Option<Measured> {
+    let least = threshold(&run.trial, direction, most);
     if one_way.receiver.is_none() && one_way.tcp_receiver.is_none() {
-        return unanswered(run, one_way, most);
+        return Some(unanswered(run, one_way, (least, most)));
     }
-    let longest = |gaps: &mut dyn Iterator<Item = &Silence>| {
-        gaps.map(Silence::span).max().unwrap_or_default()
+    let seen = Seen::of(one_way, least);
+    let fails = most < seen.shortest;
+    if !fails && !can_resolve(&run.trial, direction, most) {
+        return None;
+    }
+    if !fails && least < run.trial.silence_min() {
+        let kept = run.trial.silence_min();
+        let why = format!("no time below {kept} without an arrival was recorded in this trial");
+        return Some(Measured::Missing(why));
+    }
+    let was_silent = seen.longest <= most && most < seen.unsent;
+    let meets = match (fails, seen.longest <= most) {
+        (true, _) => Some(false),
+        (false, true) if !was_silent => Some(true),
+        _ => None,
     };
-    let outage = longest(&mut one_way.silences.outages(least));
-    let unsent = longest(&mut one_way.silences.as_slice().iter());
-    let counts = match one_way.silences.outages(least).count() {
-        _ if outage <= most && most < unsent => {
-            format!(
-                "nothing was sent for {:.3} s, so that an outage could not be seen",
-                unsent.as_secs()
-            )
-        }
-        0 => format!("no time of {least} or more without an arrival"),
-        1 => "one outage".to_owned(),
-        count => format!("the longest of {count} outages"),
-    };
-    let counts = match one_way.sender.is_none() && one_way.tcp_sender.is_none() && most < outage {
+    let counts = seen.counts(least, was_silent, meets);
+    let no_sender = one_way.sender.is_none() && one_way.tcp_sender.is_none();
+    let counts = match no_sender && most < seen.longest {
         true => {
             counts
                 + "; the sender's account is missing, so that its own silence, where the \
@@ -36,19 +55,65 @@ pub(super) fn longest_outage(run: &TrialRun, one_way: &OneWayCounts, most: Span)
         }
         false => counts,
     };
-    let meets = match outage <= most {
-        true if most < unsent => None,
-        meets => Some(meets),
-    };
-    Measured::Counted { value: outage.as_secs(), meets, meets_at_best: meets, counts }
+    let value = seen.longest.as_secs();
+    Some(Measured::Counted { value, meets, meets_at_best: meets, counts })
+}
+
+/// What was seen of outages in one direction of a trial.
+struct Seen {
+    count: usize,
+    /// The longest that any of them can have been.
+    longest: Span,
+    /// The longest that one of them was for sure.
+    shortest: Span,
+    /// The longest time without an arrival, whether or not anything was sent.
+    unsent: Span,
+}
+
+impl Seen {
+    fn of(one_way: &OneWayCounts, least: Span) -> Self {
+        let outages = || one_way.silences.outages(least);
+        let silences = one_way.silences.as_slice().iter();
+        // Packets leave late by so much at most: a lost one may have left later than was due.
+        let lateness_ns = one_way.sender.as_ref().and_then(|sender| sender.lateness.max_ns());
+        let late = Span::from_nanos(lateness_ns.unwrap_or(0));
+        Self {
+            count: outages().count(),
+            longest: outages().map(Silence::longest).max().unwrap_or_default(),
+            shortest: outages().map(Silence::shortest).max().unwrap_or_default().minus(late),
+            unsent: silences.map(Silence::span).max().unwrap_or_default(),
+        }
+    }
+
+    fn counts(&self, least: Span, was_silent: bool, meets: Option<bool>) -> String {
+        let Self { count, longest, shortest, unsent } = self;
+        if was_silent {
+            let silent = unsent.as_secs();
+            return format!(
+                "nothing was sent for {silent:.3} s, so that an outage could not be seen"
+            );
+        }
+        let counts = match count {
+            0 => format!("no time of {least} or more without an arrival"),
+            1 => "one outage".to_owned(),
+            count => format!("the longest of {count} outages"),
+        };
+        match meets {
+            None => format!(
+                "{counts}: between {:.4} s and {:.4} s",
+                shortest.as_secs(),
+                longest.as_secs()
+            ),
+            Some(_) => counts,
+        }
+    }
 }
 
 /// Without the far end's account, the time in which no probe was answered still proves that the
 /// line was dead, in one direction or the other.
-fn unanswered(run: &TrialRun, one_way: &OneWayCounts, most: Span) -> Measured {
+fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span)) -> Measured {
     let replies = &run.outcome.reverse.silences;
-    let longest =
-        replies.outages(outage_min(&run.trial)).map(Silence::span).max().unwrap_or_default();
+    let longest = replies.outages(least).map(Silence::shortest).max().unwrap_or_default();
     if longest <= most {
         return account_missing(run, one_way);
     }
@@ -59,12 +124,54 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, most: Span) -> Measured {
     Measured::Counted { value, meets, meets_at_best: meets, counts }
 }
 
-/// The shortest time without an arrival that is an outage: three packet intervals, 50 ms at least.
+/// The time between two packets of `trial` in `direction`: of its load or its probes, whichever are
+/// closer.
+#[must_use]
+pub fn packet_interval(trial: &Trial, direction: Direction) -> Span {
+    let probes = trial.probe_rate();
+    let load = trial.load().and_then(|load| load.rate(direction));
+    load.map_or(probes, |load| load.max(probes)).due(1)
+}
+
+/// Whether packets in `direction` are close enough to each other to judge an outage by `most`.
+#[must_use]
+pub fn can_resolve(trial: &Trial, direction: Direction, most: Span) -> bool {
+    intervals(trial, direction, OUTAGE_INTERVALS) <= most
+}
+
+fn intervals(trial: &Trial, direction: Direction, count: u64) -> Span {
+    let nanos = packet_interval(trial, direction).nanos().saturating_mul(count);
+    Span::from_nanos(nanos)
+}
+
+/// The shortest time without an arrival that is an outage where none may last longer than `most`:
+/// three packet intervals, and 50 ms at least; half the bound where that is below 50 ms.
+fn threshold(trial: &Trial, direction: Direction, most: Span) -> Span {
+    let least = match most < SILENCE_MIN {
+        true => Span::from_nanos(most.nanos() / 2),
+        false => SILENCE_MIN,
+    };
+    intervals(trial, direction, INTERVALS_MIN).max(least)
+}
+
+/// The shortest time without an arrival that `trial` has to record where outages are judged as
+/// `criteria` ask.
+#[must_use]
+pub fn silence_min(criteria: &Criteria, trial: &Trial) -> Span {
+    let bound = |direction| {
+        let most = criteria.requirements.each.get(direction).outage?;
+        can_resolve(trial, direction, most).then(|| threshold(trial, direction, most))
+    };
+    Direction::ALL.into_iter().filter_map(bound).min().unwrap_or(SILENCE_MIN)
+}
+
+/// The shortest time without an arrival that is shown as an outage: three packet intervals, and
+/// what the trial recorded.
 #[must_use]
 pub fn outage_min(trial: &Trial) -> Span {
     let probes = trial.probe_rate();
     let fastest = trial.load().map_or(probes, |load| load.rate_max().max(probes));
-    fastest.due(3).max(Span::from_millis(50))
+    fastest.due(INTERVALS_MIN).max(trial.silence_min())
 }
 
 #[cfg(test)]
@@ -75,6 +182,7 @@ mod tests {
     use crate::metric::tests::{check, criteria, gaps, outcome};
     use crate::metric::{Measured, of_direction};
     use crate::plan::Requirement;
+    use crate::stats::delays::Delays;
 
     #[test]
     fn an_outage_is_judged_where_something_was_sent() {
@@ -116,5 +224,62 @@ mod tests {
         let brief = outcome(|run| run.outcome.forward.receiver = None);
         let measured = of_direction(&criteria(), outage, &brief, Direction::Forward);
         assert!(matches!(measured, Some(Measured::Missing(_))), "{measured:?}");
+    }
+    const MS: u64 = 1_000_000;
+
+    /// An outage forward that was between `shortest` and `longest` ms long; 824 packets/s.
+    fn dead(longest: u64, shortest: u64, change: impl FnOnce(&mut TrialRun)) -> TrialRun {
+        outcome(|run| {
+            run.trial = run.trial.with_silence_min(Span::from_millis(10));
+            let silence = Silence {
+                end_ns: longest * MS,
+                packets: 3,
+                offered: true,
+                lost_span_ns: Some(shortest * MS),
+                ..Silence::default()
+            };
+            run.outcome.forward.silences =
+                crate::account::Silences::from_vec(vec![silence]).expect("one");
+            change(run);
+        })
+    }
+
+    /// The field case: 20 ms were allowed, and the link was dead for 45 ms.
+    #[test]
+    fn an_outage_shorter_than_50_ms_fails_a_bound_below_it() {
+        let most = |ms| Requirement::Outage(Span::from_millis(ms));
+        check(most(20), &dead(47, 43, |_| {}), Some(false));
+        check(most(43), &dead(47, 43, |_| {}), None);
+        check(most(46), &dead(47, 43, |_| {}), None);
+        check(most(47), &dead(47, 43, |_| {}), Some(true));
+    }
+
+    #[test]
+    fn a_bound_of_fewer_than_six_intervals_is_not_judged_but_failed() {
+        let most = |ms: u64| Requirement::Outage(Span::from_millis(ms));
+        // Six intervals of 824 packets/s are 7.28 ms.
+        let brief = dead(4, 3, |_| {});
+        assert_eq!(of_direction(&criteria(), most(7), &brief, Direction::Forward), None);
+        check(most(7), &dead(12, 10, |_| {}), Some(false));
+    }
+
+    #[test]
+    fn a_trial_that_recorded_no_short_times_says_nothing_of_short_outages() {
+        let most = Requirement::Outage(Span::from_millis(20));
+        let measured = of_direction(&criteria(), most, &outcome(|_| {}), Direction::Forward);
+        let Some(Measured::Missing(why)) = measured else { panic!("{measured:?}") };
+        assert!(why.contains("no time below 50 ms"), "{why}");
+    }
+
+    #[test]
+    fn packets_that_may_have_left_late_prove_so_much_less() {
+        let late = |run: &mut TrialRun| {
+            let mut lateness = Delays::default();
+            lateness.record(4 * MS);
+            run.outcome.forward.sender.as_mut().expect("it has one").lateness = lateness;
+        };
+        let most = |ms| Requirement::Outage(Span::from_millis(ms));
+        check(most(38), &dead(47, 43, late), Some(false));
+        check(most(40), &dead(47, 43, late), None);
     }
 }

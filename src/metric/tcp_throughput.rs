@@ -378,4 +378,42 @@ mod tests {
         let enough = tcp_measured("10 Mbit/s", &cut(13));
         assert!(matches!(enough, Some(Measured::Counted { meets: Some(true), .. })), "{enough:?}");
     }
+    /// The field case: an inner hop of 1400 octets whose ICMP is dropped.
+    #[test]
+    fn a_black_hole_below_the_mtu_ordered_proves_nothing_for_applications() {
+        use crate::account::PathMtu;
+        use crate::flow::Evidence;
+        use crate::verdict::{Verdict, findings};
+        let judged = |kernel: Option<u32>, change: &dyn Fn(&mut Criteria)| {
+            let path = PathMtu { octets: 1_400, tried_octets: 1_500, kernel_octets: kernel };
+            let trials = vec![tcp(vec![1_250_000; 30], |_| {})];
+            let evidence = Evidence { path_mtu: Some(path), trials };
+            let mut criteria = criteria();
+            let required = "10 Mbit/s".parse().expect("a rate");
+            criteria.requirements.each.forward = crate::plan::OneWay {
+                tcp_throughput: Some(required),
+                ..crate::plan::OneWay::default()
+            };
+            change(&mut criteria);
+            let found = findings(&criteria, &evidence);
+            let is_tcp = |found: &&crate::verdict::Finding| {
+                found.requirement == Requirement::TcpThroughput(required)
+            };
+            let finding = found.iter().find(is_tcp).expect("one").clone();
+            (finding.verdict, finding.reason)
+        };
+        let (verdict, why) = judged(Some(1_500), &|_| {});
+        assert_eq!(verdict, Verdict::Inconclusive);
+        let words = "packets above 1400 octets vanish and no ICMP says so (black hole): \
+                     applications' TCP stalls here unless its MSS is clamped to 1360";
+        assert!(why.contains(words), "{why}");
+        assert_eq!(judged(Some(1_400), &|_| {}).0, Verdict::Pass, "ICMP came");
+        assert_eq!(judged(None, &|_| {}).0, Verdict::Pass, "nobody knows");
+        let clamped = judged(Some(1_500), &|criteria| criteria.requirements.mss_clamped = true);
+        assert_eq!(clamped.0, Verdict::Pass);
+        let ordered = judged(Some(1_500), &|criteria| {
+            criteria.requirements.round_trip.path_mtu = Some(1_400);
+        });
+        assert_eq!(ordered.0, Verdict::Pass, "no more was ordered");
+    }
 }

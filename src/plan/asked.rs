@@ -1,8 +1,8 @@
 //! A trial and an agent's limits as wire and record carry them, and back: within this module's
 //! bounds, whoever wrote them.
 
-use super::{Beside, Dscp, HEARTBEATS, Limits, Load, LoadKind, TcpLoad, Trial};
-use crate::account::{AskedRate, AskedTcp, AskedTrial, AskedUdp, Invalid};
+use super::{Beside, Dscp, HEARTBEATS, Limits, Load, LoadKind, SILENCE_MIN_LEAST, TcpLoad, Trial};
+use crate::account::{AskedRate, AskedTcp, AskedTrial, AskedUdp, Invalid, SILENCE_MIN};
 use crate::direction::PerDirection;
 use crate::units::{BitRate, Malformed, PacketRate, Span};
 use crate::wire::control::LimitsMessage;
@@ -23,6 +23,9 @@ impl From<&Trial> for AskedTrial {
             lengthened: trial.is_lengthened(),
             udp: trial.load().map(AskedUdp::from),
             tcp: trial.tcp().map(AskedTcp::from),
+            silence_min_ns: Some(trial.silence_min())
+                .filter(|least| *least != SILENCE_MIN)
+                .map(Span::nanos),
         }
     }
 }
@@ -73,12 +76,21 @@ impl TryFrom<&AskedTrial> for Trial {
         let trial = trial
             .map_err(invalid)?
             .with_dscp(dscp)
+            .with_silence_min(silence_min(asked)?)
             .with_round_trip(round_trip)
             .with_beside(beside)
             .map(|trial| trial.rounded_up(asked.heartbeat_rate.is_none()))
             .map_err(invalid)?;
         if asked.lengthened { trial.lengthened(duration).map_err(invalid) } else { Ok(trial) }
     }
+}
+
+fn silence_min(asked: &AskedTrial) -> Result<Span, Invalid> {
+    let Some(nanos) = asked.silence_min_ns else { return Ok(SILENCE_MIN) };
+    let (least, most) = (SILENCE_MIN_LEAST.nanos(), SILENCE_MIN.nanos());
+    let within = (least..=most).contains(&nanos);
+    let why = || Invalid::new(format!("silence_min_ns: {nanos} is not from {least} to {most}"));
+    within.then(|| Span::from_nanos(nanos)).ok_or_else(why)
 }
 
 const fn kind(capacity: bool) -> LoadKind {

@@ -30,7 +30,7 @@ pub use requirement::{
     Bound, Metric, OneWay, Requirement, Requirements, RoundTrip, TCP_PACE_SPARE_PERCENT,
     tcp_paced_at_least,
 };
-pub use trial::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
+pub use trial::{CongestionControl, Load, LoadKind, SILENCE_MIN_LEAST, TcpLoad, Trial};
 
 use crate::units::{BitRate, Span};
 

@@ -261,12 +261,15 @@ pub struct Requirements {
     pub round_trip: RoundTrip,
     /// How surely each one-sided bound must hold.
     pub confidence: Ratio,
+    /// Whether applications' TCP is clamped to what the path carries, so that a black hole is none
+    /// to them.
+    pub mss_clamped: bool,
 }
 
 impl Default for Requirements {
     fn default() -> Self {
         let (each, round_trip) = (PerDirection::default(), RoundTrip::default());
-        Self { each, round_trip, confidence: CONFIDENCE }
+        Self { each, round_trip, confidence: CONFIDENCE, mss_clamped: false }
     }
 }
 

@@ -7,6 +7,7 @@ use super::bounds::{
     STREAMS_MAX, TRAIN_MAX, TRAIN_OCTETS_MAX, check, check_loaded, check_rate,
 };
 use super::{Beside, Dscp, tcp_paced_at_least};
+use crate::account::SILENCE_MIN;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::units::{BitRate, Malformed, PacketRate, Span};
@@ -236,6 +237,9 @@ impl fmt::Debug for CongestionControl {
     }
 }
 
+/// The shortest time without an arrival that can be recorded: 12 intervals of the fastest load.
+pub const SILENCE_MIN_LEAST: Span = Span::from_nanos(100_000);
+
 /// A load of TCP streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TcpLoad {
@@ -392,6 +396,7 @@ pub struct Trial {
     dscp: Dscp,
     is_rounded_up: bool,
     is_lengthened: bool,
+    silence_min: Span,
 }
 
 impl Trial {
@@ -426,6 +431,7 @@ impl Trial {
             dscp,
             is_rounded_up: false,
             is_lengthened: false,
+            silence_min: SILENCE_MIN,
         })
     }
 
@@ -506,6 +512,19 @@ impl Trial {
     #[must_use]
     pub const fn dscp(&self) -> Dscp {
         self.dscp
+    }
+
+    /// The same, in which times without an arrival are recorded from `least` on: within
+    /// [`SILENCE_MIN_LEAST`] and [`SILENCE_MIN`], whatever is asked.
+    #[must_use]
+    pub fn with_silence_min(self, least: Span) -> Self {
+        Self { silence_min: least.clamp(SILENCE_MIN_LEAST, SILENCE_MIN), ..self }
+    }
+
+    /// The shortest time without an arrival that is recorded.
+    #[must_use]
+    pub const fn silence_min(&self) -> Span {
+        self.silence_min
     }
 
     /// The same on a link whose idle `round_trip` is known, [`ROUND_TRIP_MAX`] at most: what waits

@@ -175,6 +175,7 @@ impl Cells<'_> {
             "dscp_received" => known(counts.probes.marks.and_then(|marks| marks.other)),
             "packet_bytes" => {
                 let segment = counts.tcp_sender.as_ref().map(|sender| sender.last.mss_octets);
+                let segment = segment.filter(|octets| 0 < *octets);
                 known(udp.map(|load| load.payload_octets).or(segment))
             }
             "retransmit_ratio" => {

@@ -117,7 +117,7 @@ fn outages(run: &TrialRun, counts: &OneWayCounts) -> Vec<OutageRecord> {
     let has_sender = counts.sender.is_some() || counts.tcp_sender.is_some();
     let outage = |silence: &crate::account::Silence| OutageRecord {
         start_s: Span::from_nanos(silence.start_ns.saturating_sub(began_ns)).as_secs(),
-        duration_s: silence.span().as_secs(),
+        duration_s: silence.longest().as_secs(),
         packets: has_sender.then_some(silence.packets),
     };
     counts.silences.outages(outage_min(&run.trial)).map(outage).collect()

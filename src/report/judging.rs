@@ -64,7 +64,8 @@ impl Report {
         let confidence = Confidence::new(asked).and_then(|_| Ratio::from_fraction(asked));
         let confidence = confidence
             .ok_or_else(|| bad(format!("asked.confidence: {asked} is not between 0.5 and 1")))?;
-        let mut requirements = Requirements { confidence, ..Requirements::default() };
+        let mss_clamped = self.asked.mss_clamped;
+        let mut requirements = Requirements { confidence, mss_clamped, ..Requirements::default() };
         for RequirementRecord { metric, direction, bound } in &self.asked.requirements {
             let scope = metric.scopes().find(|scope| Scope::from(*scope) == *direction);
             let scope = scope.ok_or_else(|| {
@@ -187,7 +188,8 @@ fn asked(requirements: &Requirements) -> Asked {
         bound: requirement.to_string(),
     };
     let confidence = requirements.confidence.as_fraction();
-    Asked { confidence, requirements: requirements.iter().map(record).collect() }
+    let mss_clamped = requirements.mss_clamped;
+    Asked { confidence, mss_clamped, requirements: requirements.iter().map(record).collect() }
 }
 
 /// Where a finding or a caveat stands.

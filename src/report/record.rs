@@ -243,6 +243,9 @@ pub struct SiteRecord {
 pub struct Asked {
     /// Confidence level of each one-sided bound, as a ratio: 0.5 to 1.
     pub confidence: f64,
+    /// Whether applications' TCP is said to be clamped to what the path carries (`mss_clamped`).
+    #[serde(default)]
+    pub mss_clamped: bool,
     /// The requirements.
     pub requirements: Vec<RequirementRecord>,
 }
@@ -537,7 +540,8 @@ pub struct OutageRecord {
     /// When it began, in s after the arrival of the trial's first packet (or after its expected
     /// arrival).
     pub start_s: f64,
-    /// From the last arrival before it to the first arrival after it, in s.
+    /// The longest that it can have been, in s: the time between the arrivals, or the departures, of
+    /// the packets before and after it, without the sender's own gap.
     pub duration_s: f64,
     /// Packets lost in it; null if the sender's account is missing.
     pub packets: Option<u64>,

@@ -11,6 +11,7 @@ use crate::account::{
 use crate::direction::Direction;
 use crate::flow::Steady;
 use crate::framing::{Framing, Layer};
+use crate::metric::black_hole;
 use crate::plan::{Dscp, Metric};
 use crate::units::{BitRate, PacketRate, Span};
 use crate::verdict::Verdict;
@@ -22,6 +23,7 @@ pub fn text(report: &Report) -> String {
     let mut out = String::new();
     head(&mut out, report);
     findings(&mut out, report);
+    paths(&mut out, report);
     caveats(&mut out, report);
     trials(&mut out, report);
     asked(&mut out, report);
@@ -85,6 +87,22 @@ fn findings(out: &mut String, report: &Report) {
 const NOTHING_REQUIRED: &str = "give a requirement,\nsuch as --rate or --loss, or [require] in a \
                                 plan, to have the line judged.";
 
+/// What the path to each site carries in one piece, where it is less than was tried.
+fn paths(out: &mut String, report: &Report) {
+    for (_, site) in report.sites() {
+        let Some(path) = site.path_mtu.filter(|path| path.octets < path.tried_octets) else {
+            continue;
+        };
+        let (octets, tried) = (path.octets, path.tried_octets);
+        let mut text = format!("path MTU to {}: {octets} octets, of {tried} tried", site.ends.site);
+        if let Some(hole) = black_hole(path, site.ends.ip) {
+            text += &format!(": {hole}");
+        }
+        wrapped(out, "", &text);
+        line!(out, "");
+    }
+}
+
 fn needed(finding: &FindingRecord) -> String {
     let relation = match finding.relation {
         BoundText::AtMost => "<=",
@@ -129,9 +147,13 @@ fn tcp_carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<Str
     let goodput = figures.goodput_worst_10s_bit_s.or(figures.goodput_p50_bit_s);
     let goodput = BitRate::new(goodput?)?;
     let info = row.counts().tcp_sender.as_ref()?.last;
+    let segment = match info.mss_octets {
+        0 => framing(row).ip.segment_octets(row.trial.asked.tcp.as_ref()?.path_mtu_octets),
+        octets => octets,
+    };
     let framing = framing(row);
     let at = |layer| {
-        let rate = framing.tcp_rate_at(goodput, layer, info.mss_octets, info.timestamps);
+        let rate = framing.tcp_rate_at(goodput, layer, segment, info.timestamps);
         rate.map(|rate| format!("{} {layer}", rate_text(rate)))
     };
     Some(layers.filter_map(at).collect::<Vec<_>>().join(", "))
@@ -295,6 +317,17 @@ fn tcp_counts(out: &mut String, row: &Row<'_>) {
     let (sender, receiver) = (&row.counts().tcp_sender, &row.counts().tcp_receiver);
     for why in sender.iter().flat_map(|sender| sender.refused.iter().chain(&sender.broken)) {
         wrapped(out, "    ", why);
+    }
+    let asked = row.trial.asked.tcp.as_ref().map(|load| &load.congestion_control);
+    let used = sender.as_ref().and_then(|sender| sender.congestion_control.as_ref());
+    if let (Some(asked), Some(used)) = (asked, used)
+        && asked != used
+    {
+        let why = format!(
+            "{used} took the place of {asked}: the sending user may not choose that \
+             (net.ipv4.tcp_allowed_congestion_control)"
+        );
+        wrapped(out, "    ", &why);
     }
     if let (Some(carried), Some(seconds)) =
         (tcp_carried(row, Layer::ALL.into_iter()), figures.goodput_seconds)

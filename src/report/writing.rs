@@ -45,7 +45,7 @@ fn record(run: &Run) -> Report {
         ended_at: date(run.ended_ns),
         plan: run.file.clone(),
         driver_host: run.driver_host.clone(),
-        asked: Asked { confidence: 0.0, requirements: Vec::new() },
+        asked: Asked { confidence: 0.0, mss_clamped: false, requirements: Vec::new() },
         notes: run.notes.clone(),
         findings: Vec::new(),
         caveats: Vec::new(),

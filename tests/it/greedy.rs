@@ -151,6 +151,7 @@ fn a_flood_of_probes_is_answered_within_the_limit() {
             duration_ns,
             dscp: 0,
             probe_rate,
+            silence_min_ns: None,
             heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
             idle_round_trip_ns: None,
             lengthened: false,

@@ -383,6 +383,9 @@ table! {
         /// How surely each one-sided bound must hold: more than 50%, less than 100%; 95% if not
         /// given.
         confidence: Sure,
+        /// true: applications' TCP is clamped (MSS) to what the path carries, so that a black hole
+        /// below the MTU ordered does not keep tcp_throughput from passing; false if not given.
+        mss_clamped: bool,
         /// From the driver to an agent: adds to [require], or overrides it.
         forward: RawOneWay,
         /// From an agent to the driver: adds to [require], or overrides it.

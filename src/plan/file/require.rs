@@ -34,6 +34,7 @@ pub(super) fn requirements(draft: &mut Draft<'_>, raw: &RawRequire) -> (Requirem
             }
         }
     }
+    requirements.mss_clamped = value(&raw.mss_clamped).copied().unwrap_or(false);
     match value(&raw.confidence) {
         Some(confidence) => requirements.confidence = confidence.0,
         None if demands.is_empty() => {}

@@ -59,7 +59,7 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         ended_at: old.ended_at,
         plan: old.plan,
         driver_host: None,
-        asked: Asked { confidence, requirements },
+        asked: Asked { confidence, mss_clamped: false, requirements },
         notes: old.notes.into_iter().chain(of_its_time).collect(),
         findings: old.findings.into_iter().map(Into::into).collect(),
         caveats: old.doubts.into_iter().map(Into::into).collect(),
@@ -128,7 +128,9 @@ fn sites(sites: Vec<SiteV2>, rows: Vec<RowV2>) -> Result<Vec<SiteRecord>, Invali
 
 fn site(old: SiteV2, trials: Vec<TrialRecord>) -> Result<SiteRecord, Invalid> {
     let path_mtu = match (old.path_mtu_bytes, old.path_mtu_tried_bytes) {
-        (Some(octets), Some(tried_octets)) => Some(PathMtu { octets, tried_octets }),
+        (Some(octets), Some(tried_octets)) => {
+            Some(PathMtu { octets, tried_octets, kernel_octets: None })
+        }
         (None, None) => None,
         _ => return Err(Invalid::new(format!("the path MTU of site {}", old.site))),
     };
@@ -213,6 +215,7 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Invalid> {
     Ok(AskedTrial {
         duration_ns,
         dscp: forward.dscp,
+        silence_min_ns: None,
         probe_rate,
         heartbeat_rate: None,
         idle_round_trip_ns: time(round_trip_us, 1e3, "tcp.round_trip_us")?,

@@ -279,6 +279,7 @@ mod tests {
         let asked = AskedTrial {
             duration_ns,
             dscp,
+            silence_min_ns: None,
             probe_rate,
             heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
             idle_round_trip_ns: None,

@@ -89,6 +89,7 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
         steady: Steady::of(Span::from_secs(2)),
         dscp: linkqual::plan::Dscp::default(),
         life: linkqual::flow::Liveness::default(),
+        silence_min: linkqual::account::SILENCE_MIN,
     };
     let spec = Spec { loss: vec![(Applies::ToAll, loss.clone())], ..Spec::default() };
     let mut line = EmulatedLink::new(spec, seed);
