@@ -27,8 +27,8 @@ fn main() -> ExitCode {
         grid.add(&judged);
     }
     let text = format!(
-        "# TCP: verdicts on {links} links of known truth\n\nA scripted transport: in each tenth of a \
-         second it delivers what the link, the window over the round trip, its pace and the \
+        "# TCP: verdicts on {links} links of known truth\n\nA scripted transport: in each tenth of \
+         a second it delivers what the link, the window over the round trip, its pace and the \
          application allow. Links of 0.7 to 1.3 times the required 1 Mbit/s to 1 Gbit/s: constant, \
          noisy, sawtooth, collapsing, declining, dead for 3 s, slow for 1 s; idle round trips of \
          0.1 to 100 ms, trials of 14 to 60 s; seeds from {first} on.\n\n{grid}\n"

@@ -1,55 +1,19 @@
 //! What this tester cannot vouch for: its own limits, told as caveats, so that they are never
 //! blamed on the line.
 
+mod caveat;
 mod sender;
 mod tcp;
+
+pub use caveat::{Bias, Caveat};
 
 use crate::account::{Moved, PathMtu, ReceiverCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
 use crate::metric::{Criteria, losses};
 use crate::plan::Metric;
+use caveat::{Concern, hosts};
 use sender::of_sender;
-
-/// Which way a caveat may have moved a number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Bias {
-    /// It can only have made the line look worse: FAIL becomes INVALID, PASS stands.
-    CanOnlyWorsen,
-    /// Likewise, by packets that were counted: FAIL stands where it does without them.
-    CanOnlyWorsenBy(u64),
-    /// It may have moved the number either way: PASS and FAIL become INVALID.
-    Either,
-}
-
-/// Something that this tester cannot vouch for; it touches what it names, and nothing else.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Caveat {
-    /// The metrics.
-    pub metrics: Vec<Metric>,
-    /// The direction; `None` for all.
-    pub direction: Option<Direction>,
-    /// The trial: its place among those of its site; `None` where it is of no single trial.
-    pub trial: Option<usize>,
-    /// Which way it may have moved them.
-    pub bias: Bias,
-    /// What happened, and what to do.
-    pub text: String,
-}
-
-impl Caveat {
-    /// Whether it touches this number.
-    #[must_use]
-    pub fn touches(
-        &self,
-        metric: Metric,
-        direction: Option<Direction>,
-        trial: Option<usize>,
-    ) -> bool {
-        let same_way = self.direction.is_none() || self.direction == direction;
-        self.trial == trial && same_way && self.metrics.contains(&metric)
-    }
-}
 
 /// The caveats about `evidence`, judged on `criteria`.
 #[must_use]
@@ -104,17 +68,6 @@ fn of_direction(
     let sender = of_sender(criteria, run, direction).into_iter();
     let concerns = sender.chain(of_receiver(run, direction));
     concerns.chain(tcp::of_tcp(criteria, run, direction)).map(concern).collect()
-}
-
-/// What one direction of a trial is doubted for.
-type Concern = (&'static [Metric], Bias, String);
-
-/// The hosts of the sender and of the receiver.
-const fn hosts(direction: Direction) -> (&'static str, &'static str) {
-    match direction {
-        Direction::Forward => ("this host", "the agent's host"),
-        Direction::Reverse => ("the agent's host", "this host"),
-    }
 }
 
 fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {

@@ -163,8 +163,8 @@ impl Silences {
         }
     }
 
-    /// A packet that the last of them counts arrived after all; packets leave `interval` apart. What
-    /// was overtaken was not lost, and makes no outage by its departure.
+    /// A packet that the last of them counts arrived after all; packets leave `interval` apart.
+    /// What was overtaken was not lost, and makes no outage by its departure.
     pub fn forgive_last(&mut self, interval: Span) {
         if let [.., last] = self.listed.as_mut_slice() {
             last.packets = last.packets.saturating_sub(1);

@@ -343,9 +343,9 @@ impl<C> Receiver<C> {
     /// The time between two arrivals, in which `lost` packets are missing; their senders left them
     /// so long apart, and in as many intervals of its schedule.
     ///
-    /// What the departures are apart beyond the schedule is the sender's own gap, but where the load
-    /// may have been paused: that takes a second without an arrival at the other end, and packets
-    /// that were lost before it.
+    /// What the departures are apart beyond the schedule is the sender's own gap, but where the
+    /// load may have been paused: that takes a second without an arrival at the other end, and
+    /// packets that were lost before it.
     fn gap(
         &self,
         (start, end): (Stamp<C>, Stamp<C>),

@@ -256,7 +256,7 @@ mod tests {
     use super::*;
     use crate::account::{OneWayCounts, Outcome, Series};
     use crate::direction::PerDirection;
-    use crate::metric::of_direction;
+    use crate::metric::{measure, of_direction};
     use crate::metric::tests::criteria;
     use crate::plan::{CongestionControl, LoadKind, Requirement, Trial};
 
@@ -378,12 +378,12 @@ mod tests {
         let enough = tcp_measured("10 Mbit/s", &cut(13));
         assert!(matches!(enough, Some(Measured::Counted { meets: Some(true), .. })), "{enough:?}");
     }
+
     /// The field case: an inner hop of 1400 octets whose ICMP is dropped.
     #[test]
     fn a_black_hole_below_the_mtu_ordered_proves_nothing_for_applications() {
         use crate::account::PathMtu;
         use crate::flow::Evidence;
-        use crate::verdict::{Verdict, findings};
         let judged = |kernel: Option<u32>, change: &dyn Fn(&mut Criteria)| {
             let path = PathMtu { octets: 1_400, tried_octets: 1_500, kernel_octets: kernel };
             let trials = vec![tcp(vec![1_250_000; 30], |_| {})];
@@ -395,25 +395,26 @@ mod tests {
                 ..crate::plan::OneWay::default()
             };
             change(&mut criteria);
-            let found = findings(&criteria, &evidence);
-            let is_tcp = |found: &&crate::verdict::Finding| {
-                found.requirement == Requirement::TcpThroughput(required)
+            let measured = measure(&criteria, &evidence);
+            let asks = Requirement::TcpThroughput(required);
+            let one = measured.into_iter().find(|one| one.requirement == asks).expect("one");
+            let Measured::Counted { meets, counts, .. } = one.measured else {
+                panic!("not counted: {one:?}")
             };
-            let finding = found.iter().find(is_tcp).expect("one").clone();
-            (finding.verdict, finding.reason)
+            (meets, counts)
         };
-        let (verdict, why) = judged(Some(1_500), &|_| {});
-        assert_eq!(verdict, Verdict::Inconclusive);
+        let (meets, why) = judged(Some(1_500), &|_| {});
+        assert_eq!(meets, None);
         let words = "packets above 1400 octets vanish and no ICMP says so (black hole): \
                      applications' TCP stalls here unless its MSS is clamped to 1360";
         assert!(why.contains(words), "{why}");
-        assert_eq!(judged(Some(1_400), &|_| {}).0, Verdict::Pass, "ICMP came");
-        assert_eq!(judged(None, &|_| {}).0, Verdict::Pass, "nobody knows");
+        assert_eq!(judged(Some(1_400), &|_| {}).0, Some(true), "ICMP came");
+        assert_eq!(judged(None, &|_| {}).0, Some(true), "nobody knows");
         let clamped = judged(Some(1_500), &|criteria| criteria.requirements.mss_clamped = true);
-        assert_eq!(clamped.0, Verdict::Pass);
+        assert_eq!(clamped.0, Some(true));
         let ordered = judged(Some(1_500), &|criteria| {
             criteria.requirements.round_trip.path_mtu = Some(1_400);
         });
-        assert_eq!(ordered.0, Verdict::Pass, "no more was ordered");
+        assert_eq!(ordered.0, Some(true), "no more was ordered");
     }
 }

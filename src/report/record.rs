@@ -540,8 +540,8 @@ pub struct OutageRecord {
     /// When it began, in s after the arrival of the trial's first packet (or after its expected
     /// arrival).
     pub start_s: f64,
-    /// The longest that it can have been, in s: the time between the arrivals, or the departures, of
-    /// the packets before and after it, without the sender's own gap.
+    /// The longest that it can have been, in s: the time between the arrivals, or the departures,
+    /// of the packets before and after it, without the sender's own gap.
     pub duration_s: f64,
     /// Packets lost in it; null if the sender's account is missing.
     pub packets: Option<u64>,

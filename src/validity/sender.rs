@@ -1,6 +1,6 @@
 //! Caveats of a load's sender: what it did not send, or sent in lumps.
 
-use super::{Bias, Concern, hosts};
+use super::caveat::{Bias, Concern, hosts};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::metric::{Criteria, SenderShortage, sender_shortage};

@@ -5,7 +5,7 @@
 //! bottleneck makes the round trip so long that no buffer is large enough. A window is this
 //! tester's limit only where it would not even fill the idle link.
 
-use super::{Bias, Concern, hosts};
+use super::caveat::{Bias, Concern, hosts};
 use crate::account::{Status, TcpBuffer, TcpChecked, TcpSenderCounts};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
@@ -44,7 +44,8 @@ fn percent(part: u64, whole: u64) -> u64 {
 }
 
 /// The share of its time, in percent, from which on TCP was held back: less than
-/// [`HELD_BACK_PERCENT`] where its worst 10 s fell short of what is required by less, and 1 at least.
+/// [`HELD_BACK_PERCENT`] where its worst 10 s fell short of what is required by less, and 1 at
+/// least.
 fn share_that_explains(criteria: &Criteria, run: &TrialRun, direction: Direction) -> u64 {
     let required = required_goodput(criteria, &run.trial, direction);
     let worst = TcpCarried::of(run, direction, criteria.framing.ip)

@@ -309,7 +309,7 @@ fn numbers_outside_their_bounds_are_refused_with_the_bounds() {
         refused(&["--streams", streams], &[&format!("'{streams}'"), "--streams", "1..=64"]);
     }
     for size in ["3", "35", "65508", "-36"] {
-        refused(&["--size", size], &[&format!("'{size}'"), "--size", "36..=65507"]);
+        refused(&["--size", size], &[&format!("'{size}'"), "--size", "44..=65507"]);
     }
 }
 
@@ -657,7 +657,7 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
         open.hear_fault(SOON, &["0 octets", "at least 1"]).await;
     });
     for (octets, words) in [
-        (&b"{\"type\":"[..], &["not a message of protocol version 4"][..]),
+        (&b"{\"type\":"[..], &["not a message of protocol version 5"][..]),
         (&[0xa5; 64], &["not a message"]),
         (br#"{"type":"sing"}"#, &["not a message", "sing"]),
         (br#"{"type":"finish"}"#, &["'finish' came before hello"]),
@@ -670,7 +670,7 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     }
     converse(&agent, async |open| {
         open.say(&Message::Hello(hello(PROTOCOL + 1))).await;
-        let words = ["linkqual 9.9.9", "version 5", "speaks 4", "same release at both ends"];
+        let words = ["linkqual 9.9.9", "version 6", "speaks 5", "same release at both ends"];
         open.hear_fault(SOON, &words).await;
     });
     for (octets, words) in [
@@ -742,7 +742,7 @@ fn an_agent_that_breaks_the_protocol_is_told() {
     odd(&[br#"{"type":"hello","protocol":5,"program":"linkqual 9"}"#], &["it is a driver"]);
     odd(
         &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
-        &["linkqual-agent 9.9", "version 9", "speaks 4", "same release at both ends"],
+        &["linkqual-agent 9.9", "version 9", "speaks 5", "same release at both ends"],
     );
     odd(&[br#"{"type":"finish"}"#], &["broke the protocol", "finish"]);
     let limits = br#"{"type":"hello","protocol":5,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;

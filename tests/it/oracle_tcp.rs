@@ -220,8 +220,8 @@ impl Case {
         let steps = self.link.len() as f64;
         for share in &self.link {
             let link = payload(share * self.required) / 8.0;
-            // Beyond what the path holds, a window stands in the queue; what that has no room for is
-            // lost, and TCP takes it back.
+            // Beyond what the path holds, a window stands in the queue; what that has no room for
+            // is lost, and TCP takes it back.
             let path = link * self.idle_s;
             let queued = (self.window - path).clamp(0.0, self.queue);
             let round_trip_s = self.idle_s + if 0.0 < link { queued / link } else { 1.0 };
@@ -342,7 +342,8 @@ impl fmt::Display for Grid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| held back by | worst 10 s of the link | PASS | INCONCLUSIVE | INVALID | FAIL | wrong |"
+            "| held back by | worst 10 s of the link | PASS | INCONCLUSIVE | INVALID | FAIL \
+             | wrong |"
         )?;
         writeln!(f, "|---|---|---|---|---|---|---|")?;
         for ((held, class), [pass, inconclusive, invalid, fail, wrong]) in &self.rows {

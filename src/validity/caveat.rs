@@ -1,0 +1,55 @@
+//! A caveat: what it touches, and which way.
+
+use crate::direction::Direction;
+use crate::plan::Metric;
+
+/// Which way a caveat may have moved a number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bias {
+    /// It can only have made the line look worse: FAIL becomes INVALID, PASS stands.
+    CanOnlyWorsen,
+    /// Likewise, by packets that were counted: FAIL stands where it does without them.
+    CanOnlyWorsenBy(u64),
+    /// It may have moved the number either way: PASS and FAIL become INVALID.
+    Either,
+}
+
+/// Something that this tester cannot vouch for; it touches what it names, and nothing else.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Caveat {
+    /// The metrics.
+    pub metrics: Vec<Metric>,
+    /// The direction; `None` for all.
+    pub direction: Option<Direction>,
+    /// The trial: its place among those of its site; `None` where it is of no single trial.
+    pub trial: Option<usize>,
+    /// Which way it may have moved them.
+    pub bias: Bias,
+    /// What happened, and what to do.
+    pub text: String,
+}
+
+impl Caveat {
+    /// Whether it touches this number.
+    #[must_use]
+    pub fn touches(
+        &self,
+        metric: Metric,
+        direction: Option<Direction>,
+        trial: Option<usize>,
+    ) -> bool {
+        let same_way = self.direction.is_none() || self.direction == direction;
+        self.trial == trial && same_way && self.metrics.contains(&metric)
+    }
+}
+
+/// What one direction of a trial is doubted for.
+pub(super) type Concern = (&'static [Metric], Bias, String);
+
+/// The hosts of the sender and of the receiver.
+pub(super) const fn hosts(direction: Direction) -> (&'static str, &'static str) {
+    match direction {
+        Direction::Forward => ("this host", "the agent's host"),
+        Direction::Reverse => ("the agent's host", "this host"),
+    }
+}
