@@ -110,8 +110,8 @@ pub enum Impossible {
     /// No trial sends often enough to see an outage as short as the bound.
     #[error(
         "outage {direction} of {most}: packets leave {interval} apart at best, and \
-         {OUTAGE_INTERVALS} intervals must fit into the bound. That takes {needed} packets/s: load the link at that \
-         rate or a higher one, or allow an outage of {least}"
+         {OUTAGE_INTERVALS} intervals must fit into the bound. That takes {needed} packets/s: load \
+         the link at that rate or a higher one, or allow an outage of {least}"
     )]
     OutageTooShort {
         /// Which way.

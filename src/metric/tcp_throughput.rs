@@ -256,8 +256,8 @@ mod tests {
     use super::*;
     use crate::account::{OneWayCounts, Outcome, Series};
     use crate::direction::PerDirection;
-    use crate::metric::{measure, of_direction};
     use crate::metric::tests::criteria;
+    use crate::metric::{measure, of_direction};
     use crate::plan::{CongestionControl, LoadKind, Requirement, Trial};
 
     /// TCP of 30 s at a pace of 100 Mbit/s of payload, of which `seconds` came, the first two the

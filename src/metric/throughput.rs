@@ -60,9 +60,8 @@ pub(super) fn throughput(
 ) -> Option<Measured> {
     let one_way = run.outcome.one_way(direction);
     let (sent, came) = (one_way.sender.as_ref(), one_way.receiver.as_ref());
-    // Format 2 did not keep the streams.
-    let is_old = one_way.throughput.is_none() && sent.is_some_and(|sent| sent.streams.is_empty());
-    if is_old && came.is_some() {
+    // Nothing that the other side reports, or leaves out, chooses the rule.
+    if run.trial.is_rounded_up() && sent.is_some() && came.is_some() {
         return throughput_by_due_times(criteria, run, load, direction, required);
     }
     if !is_offered(criteria, &run.trial, direction, required) {

@@ -490,13 +490,26 @@ fn asked(out: &mut String, report: &Report) {
         parts.extend(site.ends.reason.iter().map(|reason| format!("not complete: {reason}")));
         wrapped(out, "", &format!("the agent at {}", parts.join("; ")));
     }
-    for note in &report.notes {
+    for note in report.notes.iter().map(String::as_str).chain(of_its_time(report)) {
         wrapped(out, "", &format!("note: {note}"));
     }
     if let Some(plan) = &report.plan {
         line!(out, "plan {}, sha256 {}", plan.file, plan.sha256);
     }
     line!(out, "{}, run {}", report.program, report.run);
+}
+
+/// A throughput that was measured before what left and arrived was kept: format 2 has no rate of
+/// heartbeats either.
+fn of_its_time(report: &Report) -> Option<&'static str> {
+    let asked = |row: Row<'_>| {
+        row.trial.asked.udp.is_some_and(|_| row.trial.asked.heartbeat_rate.is_none())
+    };
+    let is_required = report.asked.requirements.iter().any(|one| one.metric == Metric::Throughput);
+    (is_required && report.rows().any(asked)).then_some(
+        "throughput is judged by the rule of the record's own time: by packets that were due in \
+         the window, not by those that left and arrived in it",
+    )
 }
 
 fn asked_of_link(out: &mut String, link: &LinkRecord) {

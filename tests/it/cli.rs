@@ -97,7 +97,8 @@ fn where_nothing_is_required_nothing_can_pass() {
     ended.expect_code(3);
     assert!(ended.out.starts_with("INCONCLUSIVE "), "{}", ended.out);
     assert!(ended.out.contains("Nothing was required"), "{}", ended.out);
-    assert_eq!(ended.err, "", "there is nothing to say beside the result");
+    let note = "note: the idle trial sends 10 probes per second, as no rate of the link is known";
+    assert!(ended.err.starts_with(note), "{}", ended.err);
 }
 
 #[test]
@@ -202,7 +203,8 @@ fn a_load_both_ways_passes_and_its_report_has_every_field() {
         }
     }
     let seconds = [0, 1].map(|trial| trials[trial]["asked"]["duration_ns"].as_u64());
-    assert_eq!(seconds, [Some(1_000_000_000), Some(2_000_000_000)]);
+    // The window of 2 s is what proves a throughput, and 200 ms at each end are outside it.
+    assert_eq!(seconds, [Some(1_000_000_000), Some(3_000_000_000)]);
     has(&trials[1]["asked"]["udp"], &["streams", "rate", "payload_octets"]);
     assert!(report["caveats"].is_array());
 }

@@ -13,7 +13,7 @@ use crate::account::{
 };
 use crate::direction::{Direction, PerDirection};
 use crate::metric::unit;
-use crate::plan::{Metric, PROBES_PER_SECOND};
+use crate::plan::PROBES_PER_SECOND;
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteEnds,
     SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
@@ -26,10 +26,6 @@ use format::{
 };
 
 pub(super) use format::{FORMAT, ReportV2};
-
-/// What is said of the throughput of that format.
-const DUE_TIMES: &str = "throughput is judged by the rule of the record's own time: by packets \
-                         that were due in the window, not by those that left and arrived in it";
 
 /// The report in the present format, judged as it was.
 pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
@@ -46,8 +42,6 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         sites,
     };
     let AskedV2 { confidence, requirements } = old.asked;
-    let requires = |metric| requirements.iter().any(|required| required.metric == metric);
-    let of_its_time = requires(Metric::Throughput).then(|| DUE_TIMES.to_owned());
     Ok(Report {
         format: record::FORMAT.to_owned(),
         verdict: old.verdict,
@@ -60,7 +54,7 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         plan: old.plan,
         driver_host: None,
         asked: Asked { confidence, mss_clamped: false, requirements },
-        notes: old.notes.into_iter().chain(of_its_time).collect(),
+        notes: old.notes,
         findings: old.findings.into_iter().map(Into::into).collect(),
         caveats: old.doubts.into_iter().map(Into::into).collect(),
         links: vec![link],
