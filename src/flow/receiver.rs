@@ -13,6 +13,10 @@ use std::ops::Range;
 /// A load is paused after no shorter time without a heartbeat.
 const PAUSE_MIN: Span = Span::from_secs(1);
 
+/// A load that was paused for an outage resumes no later than this behind it: with the second
+/// heartbeat, of four in a second at least.
+const RESUMED_MAX: Span = Span::from_millis(500);
+
 /// The most datagrams that a kernel joins to one.
 const JOINED_MAX: u64 = 64;
 
@@ -362,9 +366,22 @@ impl<C> Receiver<C> {
             packets: lost,
             departure_gap_ns: Some(departures_ns),
             sender_gap_ns: Some(own_ns),
-            lost_span_ns: Some(self.span_of_lost(lost)),
+            lost_span_ns: Some(match is_paused {
+                true => self.span_of_pause(lost, departures_ns),
+                false => self.span_of_lost(lost),
+            }),
             ..Silence::default()
         }
+    }
+
+    /// The same where the load was paused meanwhile. Paused slots are unavailable time where the
+    /// link was dead in this direction before the pause; where it was only the heartbeats that did
+    /// not come, few packets of the load are lost beside it.
+    fn span_of_pause(&self, lost: u64, departures_ns: u64) -> u64 {
+        let lost_ns = self.span_of_lost(lost);
+        let was_dead = PAUSE_MIN.nanos() / 2 <= lost_ns;
+        let paused_ns = departures_ns.saturating_sub(RESUMED_MAX.nanos());
+        if was_dead { lost_ns.max(paused_ns) } else { lost_ns }
     }
 
     /// From the departure of the first of so many lost packets to that of the last.
@@ -395,7 +412,11 @@ impl<C> Receiver<C> {
         };
         let end = Stamp::from_nanos(began_ns).after_nanos(last_turn_ns);
         let packets = closing.sent.saturating_sub(next);
-        let lost_span_ns = Some(self.span_of_lost(packets));
+        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
+        let lost_span_ns = Some(match self.stream.number {
+            PROBE_STREAM => self.span_of_lost(packets),
+            _ => self.span_of_pause(packets, end.nanos_since(start)),
+        });
         self.push_tail(end, Silence { packets, offered, lost_span_ns, ..Silence::default() });
     }
 
@@ -830,11 +851,27 @@ mod tests {
             end_ns: 10_000 * MS,
             packets: 1_000,
             offered: true,
-            lost_span_ns: Some(999 * MS),
+            lost_span_ns: Some(9_500 * MS),
             ..Silence::default()
         };
         assert_eq!(counts.silences.as_slice(), [gap]);
         assert_eq!(counts.lost(), 1_000);
+    }
+
+    /// The load was paused from 1 s behind the first lost packet until it was heard again, at 3 s.
+    #[test]
+    fn a_pause_of_a_load_whose_link_was_dead_is_of_the_outage() {
+        for (lost, shortest_ms) in [(1_000, 2_500), (5, 4)] {
+            let mut receiver = receiver();
+            (0..100).for_each(|sequence| _ = arrive(&mut receiver, 10 + sequence, sequence));
+            let sequence = 100 + lost;
+            let resumed = Arrived { due_ns: 3_099 * MS, sent_ns: 3_099 * MS, ..packet(sequence) };
+            receiver.on_arrival(Stamp::from_nanos(3_109 * MS), &resumed, 0);
+            let counts = receiver.finish(closing(sequence + 1), 0);
+            let silence = &counts.silences.as_slice()[0];
+            let lasted = (silence.shortest(), silence.longest());
+            assert_eq!(lasted, (Span::from_millis(shortest_ms), Span::from_secs(3)), "{lost}");
+        }
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct Sender<C> {
     gap_ns: u64,
     train_gap: Span,
     slot: u64,
+    /// When it was last polled.
+    polled: Stamp<C>,
     /// As of when the receiver is proven to have been alive.
     heard: Stamp<C>,
     /// By how much the round trip has risen above that of the idle link, at most.
@@ -123,6 +125,7 @@ impl<C> Sender<C> {
             gap_ns,
             train_gap: stream.rate.due(train),
             slot: 0,
+            polled: start,
             heard: start,
             rise: Span::default(),
             heartbeat_at: start.after_nanos(stream.life.first.nanos()),
@@ -138,6 +141,11 @@ impl<C> Sender<C> {
 
     /// What to do at `now`.
     pub fn poll(&mut self, now: Stamp<C>) -> Next<C, Outgoing> {
+        if !self.is_silent(self.polled) && CATCH_UP_MAX.nanos() < now.nanos_since(self.polled) {
+            // It was held up, and so heard nobody: those slots are its own, and no pause.
+            self.skip_what_is_too_late(now);
+        }
+        self.polled = now;
         if self.is_silent(now) {
             return self.pause(now);
         }
@@ -639,6 +647,18 @@ mod tests {
         let counts = sender.into_counts();
         assert_eq!(counts.sent + counts.skipped, 2_000);
         assert!((440..=460).contains(&counts.skipped), "{}", counts.skipped);
+    }
+
+    /// What comes while it is held up is read behind it: nobody was silent.
+    #[test]
+    fn a_stall_longer_than_silence_is_skipped_and_no_pause() {
+        let mut sender = sender(1_000, 6);
+        run(&mut sender, 0, 1_000, true);
+        run(&mut sender, 4_000, 4_001, false);
+        run(&mut sender, 4_001, 6_200, true);
+        let counts = sender.into_counts();
+        assert!((2_940..=2_960).contains(&counts.skipped), "{}", counts.skipped);
+        assert!(counts.paused <= 60, "{}", counts.paused);
     }
 
     #[test]

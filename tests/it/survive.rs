@@ -322,7 +322,7 @@ fn an_agent_that_stands_still_for_a_while_is_not_the_line() {
     assert_ne!(told.report.verdict, Verdict::Fail, "{:#?}", told.report);
     assert_ne!(told.report.verdict, Verdict::Pass, "nobody saw 3 s of it: {:#?}", told.report);
     let reverse = told.load(Direction::Reverse);
-    assert!(500 < reverse.skipped_packets.unwrap(), "{reverse:#?}");
+    assert!(500 < reverse.skipped_packets.unwrap(), "it was held up itself: {reverse:#?}");
     assert_eq!(told.outages(Direction::Reverse), [], "{reverse:#?}");
 }
 
