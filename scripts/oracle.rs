@@ -3,6 +3,7 @@
 //! measurement states. Exits with 1 where they do not hold.
 //!
 //! `cargo run --release --example oracle -- [LINKS [FIRST-SEED]] > benches/results/throughput.md`
+#![expect(clippy::unwrap_used, reason = "a script may fail by panicking")]
 
 #[path = "../tests/it/oracle/mod.rs"]
 mod oracle;

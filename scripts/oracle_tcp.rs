@@ -2,6 +2,7 @@
 //! the verdict was wrong. Exits with 1 where it was.
 //!
 //! `cargo run --example oracle_tcp -- [LINKS [FIRST-SEED]] > benches/results/tcp_throughput.md`
+#![expect(clippy::unwrap_used, reason = "a script may fail by panicking")]
 
 #[path = "../tests/it/oracle_tcp.rs"]
 mod oracle_tcp;

@@ -3,6 +3,7 @@
 import base64
 import struct
 import sys
+from collections import Counter
 
 from truths.lab import Lab, Untrue
 from truths.log import of_kind
@@ -114,9 +115,9 @@ def delay_truth(log, probes):
     ways = {}
     for way in ("forward", "reverse"):
         packets, _ = of_kind(log, way, "probe")
-        # Those of the trial are the shortest, and come last.
-        shortest = min(packet.octets for packet in packets)
-        packets = [packet for packet in packets if packet.octets == shortest][-probes:]
+        # Those of the trial have the size of most, and come last.
+        [(size, _)] = Counter(packet.octets for packet in packets).most_common(1)
+        packets = [packet for packet in packets if packet.octets == size][-probes:]
         ways[way] = Bounds([(packet.written - packet.read) / 1e3 for packet in packets],
                            [(packet.done - packet.empty) / 1e3 for packet in packets])
     return ways, ways["forward"] + ways["reverse"]

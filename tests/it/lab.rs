@@ -200,10 +200,11 @@ fn eighty_of_a_hundred_megabits_pass() {
 }
 
 #[test]
-fn sixty_of_fifty_megabits_fail() {
+fn sixty_of_thirty_megabits_fail() {
     let _machine = share(60);
     let Some(lab) = Lab::new() else { return };
-    lab.tell("rate", &["forward", "htb", "50mbit"]);
+    // So far below that no stall of a busy host explains it.
+    lab.tell("rate", &["forward", "htb", "30mbit"]);
     let (ended, report) = lab.check(&["--rate", "60 Mbit/s", "--direction", "forward"]);
     assert_verdict(&ended, &report, Verdict::Fail, 1);
 }
@@ -302,7 +303,8 @@ fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
         let expected = mbit_s * 1e6 * 1_448.0 / 1_514.0;
         let goodput = f64::from(u32::try_from(row.goodput_p50_bit_s.unwrap()).unwrap());
         let off = goodput / expected - 1.0;
-        assert!(off.abs() < 0.005, "{goodput} is {off} off {expected}: {text}");
+        // A header that is not counted would be 1.3 % or more.
+        assert!(off.abs() < 0.01, "{goodput} is {off} off {expected}: {text}");
         assert!(2 < row.goodput_seconds.unwrap(), "{text}");
         assert_eq!(tcp.octets, received.octets, "each octet came: {text}");
         assert_eq!(received.octets, received.per_second.total(), "{text}");

@@ -317,7 +317,7 @@ fn load_stops_when_its_driver_is_gone_whatever_is_sent_in_its_place() {
         if direction == Direction::Forward && is_heartbeat(octets) {
             // He keeps every second one back.
             kept.push(own.clone());
-            return if kept.len() % 2 == 0 { Vec::new() } else { vec![(direction, own)] };
+            return if kept.len().is_multiple_of(2) { Vec::new() } else { vec![(direction, own)] };
         }
         let mut passed = vec![(direction, own.clone())];
         if is_gone.load(Relaxed) && direction == Direction::Reverse {

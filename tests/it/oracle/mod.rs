@@ -4,6 +4,11 @@
 //! The truth of a link is what its bottleneck forwarded in the steady part of the trial, and what
 //! it can forward for ever. A PASS is wrong where both are below the rate less what is forgiven; a
 //! FAIL is wrong where both are not.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times and counts of a model, far below 2^53"
+)]
 
 mod link;
 mod trial;

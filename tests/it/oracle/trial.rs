@@ -46,6 +46,7 @@ struct Left {
 
 /// Plays `trial`, whose load goes forward alone, over the link of `spec`; the agent's clock runs
 /// `skew` times faster.
+#[expect(clippy::too_many_lines, reason = "one trial from its first packet to its evidence")]
 pub(crate) fn play(trial: Trial, spec: Spec, sizes: Sizes, skew: f64) -> Played {
     let mut link = Link::new(spec);
     let streams = streams_of(&trial);

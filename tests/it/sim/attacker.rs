@@ -69,6 +69,7 @@ impl Attacker {
     }
 
     /// What becomes of a datagram that reaches him at `at_ns`, on its way in `direction`.
+    #[expect(clippy::too_many_lines, reason = "one attack after another")]
     pub(super) fn pass(&mut self, at_ns: u64, direction: Direction, octets: &[u8]) -> Vec<Passed> {
         let mut passed = Vec::new();
         let mut send = |at_ns, direction, octets| passed.push(Passed { at_ns, direction, octets });

@@ -81,6 +81,7 @@ impl<C> Default for Orders<C> {
 }
 
 /// What a load stream's thread tells in the end.
+#[expect(clippy::large_enum_variant, reason = "one of each stream, and no more")]
 pub(super) enum Told {
     Sent(SenderCounts),
     Came(ReceiverCounts),
