@@ -82,7 +82,7 @@ impl<C> Control<C> {
         Some(TcpToll::new(Toll::new(Arc::clone(meter), Frames::of(peer.ip()))))
     }
 
-    /// Streams that are open begin [`START_LEAD`] after `now`.
+    /// Streams that are open begin `START_LEAD` after `now`.
     pub fn start(&self, now: Stamp<C>) {
         // A second start of the same trial changes nothing.
         _ = self.start.set(now.after_nanos(START_LEAD.nanos()));

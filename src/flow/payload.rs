@@ -38,7 +38,7 @@ fn mark(octets: &mut [u8], number: u64) {
 }
 
 /// The datagrams of a load stream, as many as differ: the packet of a number is that of its place,
-/// and carries its number in each whole [`BLOCK`] behind the first, which has the header.
+/// and carries its number in each whole `BLOCK` behind the first, which has the header.
 #[derive(Clone, Debug)]
 pub struct LoadPayload {
     octets: Vec<u8>,

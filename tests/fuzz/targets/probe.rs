@@ -66,7 +66,7 @@ fuzz_target!(|octets: &[u8]| {
     }
     let end = End::Abandoned { listened_until: Stamp::from_nanos(0) };
     reflector.forget(Token(0), end, 0);
-    receiver.finish(end, 0);
+    _ = receiver.finish(end, 0);
 });
 
 fn incoming(now: u64, port: u16, drops: u32, octets: &[u8]) -> Incoming<'_> {
