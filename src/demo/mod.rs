@@ -94,7 +94,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
 }
 
 /// How long the demo loads.
-const LOAD: Span = Span::from_secs(15);
+const LOAD: Span = Span::from_secs(10);
 
 /// 50 Mbit/s, 5 ms each way, with the small faults of any line.
 fn sound_line() -> (Spec, Spec) {
