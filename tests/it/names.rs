@@ -95,6 +95,7 @@ fn a_name_server_that_does_not_answer_is_told_and_is_no_wrong_usage() {
 fn serve(address: &str) -> String {
     format!(
         "trap 'kill $served' EXIT
+         : > $keys/said
          $agent --key $keys/agent --allow $keys/driver.pub > $keys/said &
          served=$!
          until grep -q listens $keys/said; do kill -0 $served; done
