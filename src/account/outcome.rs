@@ -81,7 +81,7 @@ pub struct PathMtu {
 }
 
 impl PathMtu {
-    /// Whether packets that the driver's kernel would send vanish, and no ICMP told it so.
+    /// Whether packets that the driver's kernel would send vanish without an ICMP error.
     #[must_use]
     pub fn is_black_hole(&self) -> bool {
         let is_found = self.octets < self.tried_octets;

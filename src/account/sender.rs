@@ -27,14 +27,14 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// The packets of it that were sent, all told, within the first `sent` of the stream.
+    /// The packets of it that were sent, within the first `sent` of the stream.
     #[must_use]
     pub fn sequences(&self, sent: u64) -> Sequences {
         self.start..self.end.min(sent)
     }
 }
 
-/// The most catch-ups that are told apart.
+/// The most catch-ups that are counted one by one.
 pub const EXCESS_MAX: usize = 1_024;
 
 /// The most streams of a direction.

@@ -284,7 +284,7 @@ struct Server {
     reflector: Reflector,
     /// Load streams that are not open yet.
     pending: BTreeMap<Token, Pending>,
-    /// The trials whose load streams are open, to be told where those move to.
+    /// The trials whose load streams are open: they learn where those move to.
     open: BTreeMap<Token, Known>,
     /// The trials whose probes it answers, and how often the wall clock had been set before.
     probes: BTreeMap<Token, (Known, u64)>,

@@ -143,7 +143,7 @@ impl TcpToll {
         self.look_at_ns = now.nanos().saturating_add(LOOK_NS);
         match bulk.carried() {
             Ok(carried) => self.on_carried(now, carried),
-            Err(error) => tracing::debug!(%error, "the kernel does not tell of a connection"),
+            Err(error) => tracing::debug!(%error, "the kernel gives no TCP_INFO of a connection"),
         }
     }
 

@@ -210,7 +210,7 @@ fn send_payload<C>(
 fn look(bulk: &Bulk, on_info: impl FnOnce(&TcpInfo)) {
     match bulk.info() {
         Ok(info) => on_info(&info),
-        Err(error) => tracing::debug!(%error, "the kernel does not tell of a connection"),
+        Err(error) => tracing::debug!(%error, "the kernel gives no TCP_INFO of a connection"),
     }
 }
 

@@ -66,7 +66,7 @@ impl Dialler {
     ///
     /// Where it does not answer, or not as the agent that is meant.
     pub(super) async fn dial(&self, agent: SocketAddr) -> Result<TlsStream<TcpStream>, Error> {
-        // What this host itself lacks is told apart from what does not answer.
+        // What this host itself lacks is another error than an agent that does not answer.
         Socket::connect_by(agent, &self.egress).map_err(|error| no_way(agent, &error))?;
         let unreachable = |why: String| {
             let (ip, port) = (agent.ip(), agent.port());

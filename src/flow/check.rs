@@ -80,7 +80,7 @@ impl LoadCheck {
 }
 
 /// The slots of the schedule that packets say they are of: the sequence counts what was sent, the
-/// due time tells the slot, and the difference is what was passed over by then.
+/// due time gives the slot, and the difference is what was passed over by then.
 #[derive(Debug)]
 struct SlotCheck {
     stream: Stream,

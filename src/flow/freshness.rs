@@ -3,8 +3,8 @@
 
 use crate::wire::signal::{Say, Signal};
 
-/// Counters behind the highest that are still told apart. Signals are at most twenty per second, so
-/// that it is more than six seconds wide, and [`super::LATE_MAX`] is two.
+/// Counters behind the highest that are still distinguished. Signals are at most twenty per second,
+/// so that it is more than six seconds wide, and [`super::LATE_MAX`] is two.
 const WIDTH: u64 = u128::BITS as u64;
 
 /// What one end has seen of the other's signals of a stream.
@@ -88,7 +88,7 @@ mod tests {
         let mut accepts = |counter| freshness.accepts(&signal(counter, Say::Hello));
         assert!(accepts(2) && accepts(0) && accepts(1) && accepts(129));
         assert!(!accepts(2) && !accepts(0) && !accepts(129));
-        assert!(!accepts(1), "too old to be told apart");
+        assert!(!accepts(1), "too old to be checked");
         assert!(accepts(3), "new, and just within the window");
         assert!(!accepts(u64::MAX));
         assert_eq!(freshness.echo(), 130);

@@ -315,7 +315,8 @@ impl<C> Receiver<C> {
         }
     }
 
-    /// An arrival ends the time without one; it `skipped` some numbers. It tells when it left.
+    /// An arrival ends the time without one; it `skipped` some numbers. Its header says when it
+    /// left.
     fn note_gap(&mut self, at: Stamp<C>, packet: &Arrived, skipped: Range<u64>) {
         let transit_ns = transit_ns(at, packet);
         let lost = skipped.end.saturating_sub(skipped.start);

@@ -196,8 +196,8 @@ impl Reflector {
         self.entries.insert(stream.token, entry);
     }
 
-    /// The oldest move of a stream to another address that was not told yet. A load stream's socket
-    /// has to follow.
+    /// The oldest move of a stream to another address that was not reported yet. A load stream's
+    /// socket has to follow.
     pub fn take_moved(&mut self) -> Option<(Token, Moved)> {
         self.moved.pop_front()
     }
@@ -264,7 +264,7 @@ impl Reflector {
         true
     }
 
-    /// The kernel tells when the reply of this number left; answers to copies have none.
+    /// The kernel reports when the reply of this number left; answers to copies have none.
     pub fn on_left(&mut self, token: Token, sequence: u32, at: Stamp<Agent>) {
         if let Some(session) = self.session(token).filter(|it| sequence < it.replies) {
             session.follow_ups.on_left(FollowUp { sequence, sent_ns: at.nanos() });
@@ -684,7 +684,7 @@ mod tests {
         assert_eq!(bench.reply(2).follow_ups, [None, Some(follow_up(0))], "1 came late");
         left(&mut bench, 1);
         left(&mut bench, 2);
-        assert_eq!(bench.reply(2).follow_ups, [None, None], "a copy's answer tells nothing");
+        assert_eq!(bench.reply(2).follow_ups, [None, None], "a copy's answer reports nothing");
         left(&mut bench, u32::MAX);
         assert_eq!(bench.reply(3).follow_ups, [Some(follow_up(1)), None]);
         assert_eq!(bench.reply(4).follow_ups, [Some(follow_up(2)), Some(follow_up(1))]);

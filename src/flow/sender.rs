@@ -68,7 +68,7 @@ pub enum Outgoing {
     /// Load datagrams.
     Load(Train),
     /// A signal that the receiver echoes: nothing else may prove that it is alive, and while the
-    /// load is paused it keeps the way back open. What left is told by [`Sender::on_said`].
+    /// load is paused it keeps the way back open. What left is reported to [`Sender::on_said`].
     Signal(Say),
 }
 
@@ -400,7 +400,7 @@ impl<C> Sender<C> {
     }
 
     fn add_excess(&mut self, sequence: u64, is_beyond: bool) {
-        // The last catch-up that is told apart then goes on to the end.
+        // The last one that is counted by itself then goes on to the end.
         let full = self.counts.excess.len() == EXCESS_MAX;
         let (end, beyond_packets) = (sequence + 1, u64::from(is_beyond));
         match self.counts.excess.last_mut() {

@@ -66,7 +66,7 @@ impl Channel {
         Self::open_within(stream, DEADLINES, FRAME_MAX)
     }
 
-    /// The same at an agent, where a driver says less than it is told: no frame above
+    /// The same at an agent, which hears less than it says: no frame above
     /// [`DRIVER_FRAME_MAX`] is read, so that many connections of one key hold little memory.
     ///
     /// # Panics

@@ -30,7 +30,7 @@ static REPEATED: Mutex<Repeated> = Mutex::new(Repeated { kinds: BTreeMap::new() 
 
 /// Logs `what` a stranger did, and the `details`: the first few times in a minute, then summed.
 /// Anyone can cause such a line, so nobody can fill the log with them. `what` is the kind: as many
-/// are told apart as the program has texts.
+/// are counted apart as the program has texts.
 pub fn stranger(what: &'static str, details: impl Display) {
     let is_written = repeated().note(super::clock::now::<crate::clock::Agent>().nanos(), what);
     if is_written {

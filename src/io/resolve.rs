@@ -1,4 +1,5 @@
-//! Names and their addresses. Whether nobody has a name, or nobody could be asked, is told apart.
+//! Names and their addresses. A name that does not resolve and a resolver that does not answer are
+//! two errors.
 
 use super::sys::names::{self, Failed};
 use std::net::SocketAddr;

@@ -122,7 +122,7 @@ fn is_superseded(next: Option<&TrialRun>) -> bool {
     })
 }
 
-/// What of `path` applications run into that no ICMP tells of: `None` where there is no such thing.
+/// What of `path` stalls applications without an ICMP error; `None` where there is no such thing.
 #[must_use]
 pub fn black_hole(path: PathMtu, ip: IpVersion) -> Option<String> {
     let octets = path.octets;

@@ -204,16 +204,21 @@ fn eighty_of_a_hundred_megabits_pass() {
 }
 
 #[test]
-fn sixty_of_thirty_megabits_fail() {
+fn sixty_of_fifty_megabits_fail() {
     let _machine = share(60);
     let Some(lab) = Lab::new() else { return };
-    // So far below that no stall of a busy host explains it.
-    lab.tell("rate", &["forward", "htb", "30mbit"]);
+    lab.tell("rate", &["forward", "htb", "50mbit"]);
     let (ended, report) = lab.check(&["--rate", "60 Mbit/s", "--direction", "forward"]);
-    // Where others stall this host for so long that this explains it, it says so.
-    let explains = "explains why the rate was not carried";
-    let is_excused = report.caveats.iter().any(|caveat| caveat.text.contains(explains));
-    let (verdict, code) = if is_excused { (Verdict::Invalid, 3) } else { (Verdict::Fail, 1) };
+    // Only a host that was stalled for a tenth of the window, or skipped packets, is an excuse: the
+    // link carries a sixth less than the rate.
+    let row = report.rows().find(|row| row.trial.asked.udp.is_some()).unwrap();
+    let whole = row.counts().throughput.as_ref().unwrap().whole;
+    let skipped = row.counts().sender.as_ref().unwrap().skipped;
+    let is_stalled = 0 < skipped || whole.duration_ns <= whole.held_ns.saturating_mul(10);
+    let (verdict, code) = match report.verdict {
+        Verdict::Invalid if is_stalled => (Verdict::Invalid, 3),
+        _ => (Verdict::Fail, 1),
+    };
     assert_verdict(&ended, &report, verdict, code);
 }
 
@@ -310,10 +315,10 @@ fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
         let text = linkqual::report::text(&report);
         let (tcp, received) = (row.tcp.unwrap(), row.tcp_received.unwrap());
         let expected = mbit_s * 1e6 * 1_448.0 / 1_514.0;
-        let goodput = f64::from(u32::try_from(row.goodput_p50_bit_s.unwrap()).unwrap());
+        // A host that others stall loses time in some seconds, and gains none in any.
+        let goodput = f64::from(u32::try_from(row.goodput_max_bit_s.unwrap()).unwrap());
         let off = goodput / expected - 1.0;
-        // A header that is not counted would be 1.3 % or more.
-        assert!(off.abs() < 0.01, "{goodput} is {off} off {expected}: {text}");
+        assert!(off.abs() < 0.005, "{goodput} is {off} off {expected}: {text}");
         assert!(2 < row.goodput_seconds.unwrap(), "{text}");
         assert_eq!(tcp.octets, received.octets, "each octet came: {text}");
         assert_eq!(received.octets, received.per_second.total(), "{text}");

@@ -465,9 +465,9 @@ pub(crate) struct TrialRow {
     pub(crate) probe_received_packets: Option<u64>,
     pub(crate) probe_remarked_packets: Option<u64>,
     pub(crate) dscp_received: Option<u8>,
-    /// The median goodput of TCP.
-    pub(crate) goodput_p50_bit_s: Option<u64>,
-    /// How many whole seconds that is the median of.
+    /// The goodput of TCP in its best second.
+    pub(crate) goodput_max_bit_s: Option<u64>,
+    /// How many whole seconds that is the best of.
     pub(crate) goodput_seconds: Option<u64>,
     pub(crate) tcp: Option<TcpSenderCounts>,
     pub(crate) tcp_received: Option<TcpReceiverCounts>,
@@ -521,7 +521,7 @@ impl TrialRow {
             probe_received_packets: counts.probes.received,
             probe_remarked_packets: marks.map(|marks| marks.changed),
             dscp_received: marks.and_then(|marks| marks.other),
-            goodput_p50_bit_s: figures.tcp.as_ref().and_then(|tcp| tcp.goodput_p50_bit_s),
+            goodput_max_bit_s: figures.tcp.as_ref().and_then(|tcp| tcp.goodput_max_bit_s),
             goodput_seconds: figures.tcp.as_ref().and_then(|tcp| tcp.goodput_seconds),
             tcp: counts.tcp_sender.clone(),
             tcp_received: counts.tcp_receiver.clone(),

@@ -4,12 +4,13 @@
 use crate::cli::{Conversation, converse};
 use crate::support::{Agent, Ended, PATIENCE, Program, Share, await_within, share};
 use crate::support::{TrialKind, TrialRow, rows};
-use linkqual::account::{AskedRate, AskedTrial, Status};
+use linkqual::account::Status;
 use linkqual::clock::Stamp;
 use linkqual::demo::relay::Relay;
 use linkqual::direction::Direction;
 use linkqual::emulation::{Applies, Class, Loss, Outage, Spec};
 use linkqual::io::clock;
+use linkqual::plan::Trial;
 use linkqual::report::{FindingRecord, OutageRecord, Report, Scope};
 use linkqual::units::Span;
 use linkqual::verdict::Verdict;
@@ -372,20 +373,8 @@ async fn count_nothing(open: &mut Conversation, run: &str) {
     let request = Request { run, circuit: None, duration_ns, load: None };
     open.say(&Message::Request(request)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Granted(_))));
-    let (duration_ns, dscp) = (1_000_000_000, 0);
-    let probe_rate = AskedRate { packets: 100, seconds: 1 };
-    let asked = AskedTrial {
-        duration_ns,
-        dscp,
-        silence_min_ns: None,
-        probe_rate,
-        heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
-        idle_round_trip_ns: None,
-        lengthened: false,
-        udp: None,
-        tcp: None,
-    };
-    let prepare = Prepare { trial: 5, asked };
+    let idle = Trial::new(None, Span::from_secs(1)).unwrap();
+    let prepare = Prepare { trial: 5, asked: (&idle).into() };
     open.say(&Message::Prepare(prepare)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Prepared { trial: 5, .. })));
     open.say(&Message::Stop { trial: 5 }).await;

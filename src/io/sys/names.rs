@@ -1,4 +1,4 @@
-//! The system's resolver, asked so that each of its answers can be told apart.
+//! The system's resolver, asked so that each of its errors can be distinguished.
 
 use std::ffi::{CStr, CString};
 use std::io;

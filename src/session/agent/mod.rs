@@ -199,9 +199,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{
-        AskedRate, AskedTrial, HostCounts, HostFacts, ReflectorCounts, SenderCounts,
-    };
+    use crate::account::{HostCounts, HostFacts, ReflectorCounts, SenderCounts};
     use crate::flow::FarEvent as Event;
     use crate::framing::IpVersion;
     use crate::plan::Limits;
@@ -274,20 +272,8 @@ mod tests {
     }
 
     pub(super) fn prepare(seconds: u64) -> Message {
-        let duration_ns = Span::from_secs(seconds).nanos();
-        let (dscp, probe_rate) = (0, AskedRate { packets: 100, seconds: 1 });
-        let asked = AskedTrial {
-            duration_ns,
-            dscp,
-            silence_min_ns: None,
-            probe_rate,
-            heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
-            idle_round_trip_ns: None,
-            lengthened: false,
-            udp: None,
-            tcp: None,
-        };
-        Message::Prepare(Prepare { trial: 1, asked })
+        let idle = Trial::new(None, Span::from_secs(seconds)).expect("within bounds");
+        Message::Prepare(Prepare { trial: 1, asked: (&idle).into() })
     }
 
     #[track_caller]

@@ -288,7 +288,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{AskedRate, AskedTcp, AskedTrial};
+    use crate::account::{AskedTcp, AskedTrial};
     use crate::direction::PerDirection;
     use crate::session::agent::tests::{
         DRIVER, at, check_fault, count, greeted, key, prepare, request, say, started,
@@ -327,20 +327,8 @@ mod tests {
             capacity: false,
             verify: false,
         };
-        let duration_ns = Span::from_secs(10).nanos();
-        let probe_rate = AskedRate { packets: 100, seconds: 1 };
-        let (dscp, udp) = (0, None);
-        let asked = AskedTrial {
-            duration_ns,
-            dscp,
-            silence_min_ns: None,
-            probe_rate,
-            heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
-            idle_round_trip_ns: None,
-            lengthened: false,
-            udp,
-            tcp: Some(tcp),
-        };
+        let idle = Trial::new(None, Span::from_secs(10)).expect("within bounds");
+        let asked = AskedTrial { tcp: Some(tcp), ..(&idle).into() };
         let prepare = Prepare { trial: 1, asked };
         let actions = say(&mut session, 0, Message::Prepare(prepare));
         let [Action::Say(DRIVER, Message::Refused { reason })] = &actions[..] else {

@@ -160,7 +160,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
             },
         }
     }
-    // Nobody else is told: the control plane is not what ends the load.
+    // The agent hears nothing of it: the control plane is not what ends the load.
     _ = from.shutdown(Shutdown::Read);
 }
 
@@ -301,8 +301,8 @@ fn flows_that_a_nat_forgets_move_and_the_report_names_both_addresses() {
     }
 }
 
-/// The driver is killed, and nobody tells the agent: its control connection stays. He sends on what
-/// he has, in every way that he can.
+/// The driver is killed, and the agent does not learn it: its control connection stays. The
+/// attacker sends what he has, in every way that he can.
 #[test]
 fn load_stops_when_its_driver_is_gone_whatever_is_sent_in_its_place() {
     let _machine = share(8);

@@ -80,7 +80,7 @@ fn a_replayed_probe_makes_up_for_no_lost_reply() {
     }
 }
 
-/// The driver vanishes at 5 s of 30, and the control connection tells nobody.
+/// The driver vanishes at 5 s of 30, and the control connection stays open.
 fn driver_gone() -> Setup {
     let blows = vec![(5 * SECOND, Blow::DriverVanishes)];
     Setup { blows, ..setup(trial(Directions::Both, 1, 200, 30), &good()) }
