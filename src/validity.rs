@@ -7,10 +7,10 @@ mod tcp;
 
 pub use caveat::{Bias, Caveat};
 
-use crate::account::{Moved, PathMtu, ReceiverCounts, Status};
+use crate::account::{Moved, PathMtu, ReceiverCounts, RoundTripCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
-use crate::metric::{Criteria, losses};
+use crate::metric::{Criteria, losses, micros};
 use crate::plan::Metric;
 use caveat::{Concern, hosts};
 use sender::of_sender;
@@ -192,13 +192,14 @@ const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter
 
 fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     let mut caveats = Vec::new();
-    let mut add = |metrics: &[Metric], text| {
+    let mut add = |metrics: &[Metric], bias, text| {
         let (metrics, direction) = (metrics.to_vec(), None);
-        caveats.push(Caveat { metrics, direction, trial: Some(trial), bias: Bias::Either, text });
+        caveats.push(Caveat { metrics, direction, trial: Some(trial), bias, text });
     };
     if 0 < run.outcome.round_trip.clock_steps {
         add(
             &[Metric::Jitter],
+            Bias::Either,
             format!(
                 "the two hosts' clocks jumped against each other {} times: delay variation is told \
                  for each part alone",
@@ -211,23 +212,31 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     if 0 < wall_steps {
         add(
             DELAYS,
+            Bias::Either,
             format!(
                 "a wall clock was set {wall_steps} times while probes were stamped by it. Run \
                  again when time synchronisation has settled"
             ),
         );
     }
-    let probes = run.outcome.round_trip.delays.total() + run.outcome.round_trip.late_probes;
-    if probes.saturating_mul(SHORT_MAX_PERCENT)
-        < run.outcome.round_trip.late_probes.saturating_mul(100)
-    {
-        add(
-            DELAYS,
-            format!(
-                "{} of {probes} probes left more than 5 ms late, because this host was busy",
-                run.outcome.round_trip.late_probes
-            ),
+    let RoundTripCounts { late_probes, late_delay_max_ns, .. } = run.outcome.round_trip;
+    let probes = run.outcome.round_trip.delays.total().saturating_add(late_probes);
+    if probes.saturating_mul(SHORT_MAX_PERCENT) < late_probes.saturating_mul(100) {
+        let busy = format!(
+            "{late_probes} of {probes} probes left more than half their gap late, because this \
+             host was busy"
         );
+        let (bias, text) = match late_delay_max_ns {
+            Some(max_ns) => (
+                Bias::EitherBy(late_probes),
+                format!(
+                    "{busy}. In time, they would have taken {:.3} ms at most",
+                    micros(max_ns) / 1e3
+                ),
+            ),
+            None => (Bias::Either, busy),
+        };
+        add(DELAYS, bias, text);
     }
     caveats
 }

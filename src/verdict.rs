@@ -95,25 +95,32 @@ fn judge_interval(bound: Bound, low: Option<f64>, high: Option<f64>) -> Verdict 
 fn judge_at_best(bound: Bound, measured: &Measured) -> Verdict {
     match measured {
         Measured::Counted { meets_at_best, .. } => judge_counts(*meets_at_best),
-        Measured::Sampled { low_at_best, high, unbounded: false, .. } => {
-            judge_interval(bound, *low_at_best, *high)
-        }
-        Measured::Sampled { .. } | Measured::Missing(_) => judge(bound, measured),
+        Measured::Sampled { low_at_best, high, .. } => judge_interval(bound, *low_at_best, *high),
+        Measured::Missing(_) => judge(bound, measured),
+    }
+}
+
+/// What the number would say if all of it had gone the other way.
+fn judge_at_worst(bound: Bound, measured: &Measured) -> Verdict {
+    match measured {
+        Measured::Sampled { low, high_at_worst, .. } => judge_interval(bound, *low, *high_at_worst),
+        Measured::Counted { .. } | Measured::Missing(_) => judge(bound, measured),
     }
 }
 
 /// Judges one number in the light of the caveats that touch it.
 fn judge_with_caveats(bound: Bound, measured: &Measured, caveats: &[&Caveat]) -> Verdict {
     let verdict = judge(bound, measured);
-    let either = caveats.iter().any(|caveat| caveat.bias == Bias::Either);
-    let worsened = caveats.iter().any(|caveat| caveat.bias == Bias::CanOnlyWorsen);
-    let worsened_by = caveats.iter().any(|caveat| matches!(caveat.bias, Bias::CanOnlyWorsenBy(_)));
-    match verdict {
-        Verdict::Pass | Verdict::Fail if either => Verdict::Invalid,
-        Verdict::Fail if worsened => Verdict::Invalid,
-        Verdict::Fail if worsened_by && judge_at_best(bound, measured) != Verdict::Fail => {
-            Verdict::Invalid
+    let is_void = |caveat: &&Caveat| match (caveat.bias, verdict) {
+        (Bias::Either, _) | (Bias::CanOnlyWorsen, Verdict::Fail) => true,
+        (Bias::CanOnlyWorsenBy(_) | Bias::EitherBy(_), Verdict::Fail) => {
+            judge_at_best(bound, measured) != Verdict::Fail
         }
+        (Bias::EitherBy(_), _) => judge_at_worst(bound, measured) != Verdict::Pass,
+        (Bias::CanOnlyWorsen | Bias::CanOnlyWorsenBy(_), _) => false,
+    };
+    match verdict {
+        Verdict::Pass | Verdict::Fail if caveats.iter().any(is_void) => Verdict::Invalid,
         _ => verdict,
     }
 }
@@ -333,6 +340,7 @@ mod tests {
             low: Some(low),
             high: Some(high),
             low_at_best: Some(low),
+            high_at_worst: Some(high),
             unbounded: false,
             samples: 100,
         }
@@ -381,6 +389,7 @@ mod tests {
             low,
             high: None,
             low_at_best: low,
+            high_at_worst: None,
             unbounded: false,
             samples,
         };
@@ -399,19 +408,37 @@ mod tests {
         assert_eq!(judge(9.0, 11.0), Verdict::Inconclusive);
     }
 
+    /// A number that lies within `interval`, and within `wider` if what is doubted counts for and
+    /// against the line.
+    fn doubted(interval: (f64, f64), wider: (f64, f64)) -> Measured {
+        let mut measured = sampled(interval.0, interval.1);
+        if let Measured::Sampled { low_at_best, high_at_worst, .. } = &mut measured {
+            (*low_at_best, *high_at_worst) = (Some(wider.0), Some(wider.1));
+        }
+        measured
+    }
+
     #[test]
     fn a_fail_that_stands_without_the_counted_drops_stands() {
-        let caveat = caveat(Bias::CanOnlyWorsenBy(3));
-        let judge = |low_at_best| {
-            let Measured::Sampled { value, low, high, samples, .. } = sampled(11.0, 12.0) else {
-                unreachable!("made above")
-            };
-            let (low_at_best, unbounded) = (Some(low_at_best), false);
-            let measured = Measured::Sampled { value, low, high, low_at_best, unbounded, samples };
-            judge_with_caveats(Bound::AtMost(10.0), &measured, &[&caveat])
+        let judge = |bias, low_at_best| {
+            let measured = doubted((11.0, 12.0), (low_at_best, 13.0));
+            judge_with_caveats(Bound::AtMost(10.0), &measured, &[&caveat(bias)])
         };
-        assert_eq!(judge(10.5), Verdict::Fail);
-        assert_eq!(judge(9.5), Verdict::Invalid);
+        for bias in [Bias::CanOnlyWorsenBy(3), Bias::EitherBy(3)] {
+            assert_eq!(judge(bias, 10.5), Verdict::Fail);
+            assert_eq!(judge(bias, 9.5), Verdict::Invalid);
+        }
+    }
+
+    #[test]
+    fn a_pass_that_stands_with_the_counted_samples_at_their_worst_stands() {
+        let judge = |bias, high_at_worst| {
+            let measured = doubted((8.0, 9.0), (0.0, high_at_worst));
+            judge_with_caveats(Bound::AtMost(10.0), &measured, &[&caveat(bias)])
+        };
+        assert_eq!(judge(Bias::EitherBy(3), 10.0), Verdict::Pass);
+        assert_eq!(judge(Bias::EitherBy(3), 10.5), Verdict::Invalid);
+        assert_eq!(judge(Bias::CanOnlyWorsenBy(3), 10.5), Verdict::Pass, "they were drops");
     }
 
     #[test]

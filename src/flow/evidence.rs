@@ -59,6 +59,10 @@ impl TrialRun {
         let withheld = reflected.as_ref().map_or(0, ReflectorCounts::withheld);
         round_trip.delays.record_lost((unanswered as u64).saturating_sub(withheld));
         round_trip.late_probes = (exchanges.len() - usable().count()) as u64;
+        let late = exchanges.iter().filter(|exchange| exchange.late);
+        let since_due = late.map(|e| e.reply.map(|reply| reply.round_trip_ns(e.due)));
+        round_trip.late_delay_max_ns =
+            since_due.collect::<Option<Vec<u64>>>().and_then(|ns| ns.into_iter().max());
         round_trip.clock_offset = returned()
             .filter_map(|(exchange, reply)| offset_of(exchange, &reply))
             .min_by_key(|offset| offset.error_ns())
@@ -221,5 +225,60 @@ fn one_way(transits: &[Transit], facing: &[Transit], steps: &[usize]) -> ProbeCo
         jitter_rfc3550_ns: jitter.jitter_ns(),
         skew_ppm: skew::fit_floor(transits).map(|floor| floor.skew_ppm()),
         ..ProbeCounts::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Status;
+    use crate::clock::Stamp;
+    use crate::units::Span;
+
+    const MS: u64 = 1_000_000;
+
+    /// A probe that was due in ms and left so many ms late, and came back after 10 ms more of which
+    /// the agent kept it for one; or never did.
+    fn probe(due_ms: u64, late_ms: u64, is_answered: bool) -> Exchange {
+        let due = Stamp::from_nanos(due_ms * MS);
+        let sent = due.after_nanos(late_ms * MS);
+        let at_agent = |ms: u64| Stamp::from_nanos(sent.nanos() + ms * MS);
+        let reply = Returned {
+            sequence: 0,
+            seen: at_agent(5),
+            seen_by_kernel: true,
+            answered: at_agent(6),
+            answered_by_kernel: true,
+            back: sent.after_nanos(10 * MS),
+            back_by_kernel: true,
+        };
+        let reply = is_answered.then_some(reply);
+        Exchange { due, sent, sent_by_kernel: true, late: 5 < late_ms, reply }
+    }
+
+    fn round_trip(exchanges: Vec<Exchange>) -> RoundTripCounts {
+        let trial = Trial::new(None, Span::from_secs(1)).expect("a trial");
+        let mut run = TrialRun { trial, outcome: Outcome::nothing(Status::Ok, String::new()) };
+        run.take_probes(exchanges, 0, ReceiverCounts::default(), None);
+        run.outcome.round_trip
+    }
+
+    #[test]
+    fn late_probes_are_no_delays_but_are_bounded_from_when_they_were_due() {
+        let seen = round_trip(vec![
+            probe(0, 0, true),
+            probe(10, 6, true),
+            probe(20, 21, true),
+            probe(30, 0, false),
+        ]);
+        assert_eq!((seen.delays.measured(), seen.delays.infinite()), (1, 1));
+        assert_eq!((seen.late_probes, seen.late_delay_max_ns), (2, Some(30 * MS)));
+    }
+
+    #[test]
+    fn a_late_probe_that_is_not_answered_is_not_bounded() {
+        let seen = round_trip(vec![probe(0, 6, true), probe(10, 6, false)]);
+        assert_eq!((seen.late_probes, seen.late_delay_max_ns), (2, None));
+        assert_eq!(round_trip(vec![probe(0, 0, true)]).late_delay_max_ns, None, "none was late");
     }
 }

@@ -81,6 +81,8 @@ pub enum Measured {
         high: Option<f64>,
         /// The lower bound if all that this tester cannot vouch for had gone the line's way.
         low_at_best: Option<f64>,
+        /// The upper bound if all of it had gone the other way.
+        high_at_worst: Option<f64>,
         /// Whether `low` is missing because it is infinite.
         unbounded: bool,
         /// How many samples there were.

@@ -123,6 +123,7 @@ fn bounded(
         low: Some(low + range.low),
         high: Some((high + range.high).min(1.0)),
         low_at_best: bounds(&at_best).map(|bounds| bounds.low + range.low),
+        high_at_worst: Some((high + range.high).min(1.0)),
         unbounded: false,
         samples: losses.offered,
     }

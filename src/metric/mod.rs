@@ -28,7 +28,7 @@ pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, sil
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
 pub use throughput::{SenderShortage, is_throughput_open, judges_throughput, sender_shortage};
 
-use crate::account::{PathMtu, Status};
+use crate::account::{PathMtu, RoundTripCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
@@ -172,7 +172,8 @@ fn of_round_trip(
         Metric::RttP99Loaded => !run.trial.is_idle(),
         _ => false,
     };
-    speaks.then(|| percentile(&run.outcome.round_trip.delays, 0.99, criteria.confidence()))
+    let delays = &run.outcome.round_trip.delays;
+    speaks.then(|| percentile(run, delays, 0.99, criteria.confidence()))
 }
 
 /// `None` where the trial does not speak to the requirement in this direction.
@@ -195,7 +196,8 @@ fn of_direction(
         }
         Requirement::Loss(_) => carried().map(|_| loss(criteria, run, direction)),
         Requirement::Jitter(_) => {
-            at_ease.then(|| percentile(&one_way.probes.variation, 0.999, criteria.confidence()))
+            let variation = &one_way.probes.variation;
+            at_ease.then(|| percentile(run, variation, 0.999, criteria.confidence()))
         }
         Requirement::Outage(most) => {
             // A queue that TCP fills delays and drops; it does not fall silent.
@@ -229,7 +231,12 @@ pub fn required_goodput(
     }
 }
 
-fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measured {
+/// The percentile of `delays`, which are among what the probes of `run` showed.
+///
+/// A probe that left late is in no percentile, but it bounds what it would have shown in time: a
+/// path that keeps packets in order cannot have held it for longer than until its reply came. At
+/// worst it took that long, at best no time at all.
+fn percentile(run: &TrialRun, delays: &Delays, quantile: f64, confidence: Confidence) -> Measured {
     let Some(value) = delays.quantile(quantile) else {
         return Measured::Missing("no probe left in time to be measured".into());
     };
@@ -238,11 +245,19 @@ fn percentile(delays: &Delays, quantile: f64, confidence: Confidence) -> Measure
         Delay::Finite(nanos) => Some(micros(nanos)),
         Delay::Infinite => None,
     };
+    let RoundTripCounts { late_probes, late_delay_max_ns, .. } = run.outcome.round_trip;
+    let with_late = |delay_ns| {
+        let mut delays = delays.clone();
+        delays.record_many(delay_ns, late_probes);
+        delays.bounds(quantile, confidence)
+    };
+    let at_worst = late_delay_max_ns.map_or(high, |max_ns| with_late(max_ns).1);
     Measured::Sampled {
         value: finite(value),
         low: low.and_then(finite),
         high: high.and_then(finite),
-        low_at_best: low.and_then(finite),
+        low_at_best: with_late(0).0.map(|low| finite(low).unwrap_or(f64::INFINITY)),
+        high_at_worst: at_worst.and_then(finite),
         unbounded: low == Some(Delay::Infinite),
         samples: delays.total(),
     }
@@ -346,6 +361,30 @@ pub(crate) mod tests {
 
     pub(crate) fn sent(run: &mut TrialRun) -> &mut SenderCounts {
         run.outcome.forward.sender.as_mut().expect("it has one")
+    }
+
+    /// 986 round trips of 10 ms, and 14 probes that left late.
+    fn with_late(late_delay_max_ms: Option<u64>) -> Measured {
+        let mut run = outcome(|_| {});
+        run.outcome.round_trip.delays.record_many(10 * MS, 986);
+        run.outcome.round_trip.late_probes = 14;
+        run.outcome.round_trip.late_delay_max_ns = late_delay_max_ms.map(|ms| ms * MS);
+        percentile(&run, &run.outcome.round_trip.delays, 0.99, Confidence::P95)
+    }
+
+    #[test]
+    fn late_probes_count_at_worst_from_when_they_were_due_and_at_best_as_no_delay() {
+        let Measured::Sampled { low, high, low_at_best, high_at_worst, .. } = with_late(Some(40))
+        else {
+            panic!("not sampled")
+        };
+        let ms = |us: Option<f64>| us.map(|us| (us / 1e3).round());
+        assert_eq!((ms(low), ms(high)), (Some(10.0), Some(10.0)));
+        assert_eq!((ms(low_at_best), ms(high_at_worst)), (Some(10.0), Some(40.0)));
+        let Measured::Sampled { high, high_at_worst, .. } = with_late(None) else {
+            panic!("not sampled")
+        };
+        assert_eq!(high_at_worst, high, "unbounded ones are a caveat of their own kind");
     }
 
     #[test]

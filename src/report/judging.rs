@@ -237,6 +237,7 @@ impl Place<'_> {
             Bias::CanOnlyWorsen => (BiasRecord::CanOnlyWorsen, None),
             Bias::CanOnlyWorsenBy(packets) => (BiasRecord::CanOnlyWorsen, Some(packets)),
             Bias::Either => (BiasRecord::Either, None),
+            Bias::EitherBy(samples) => (BiasRecord::Either, Some(samples)),
         };
         CaveatRecord {
             link: self.link,

@@ -12,6 +12,9 @@ pub enum Bias {
     CanOnlyWorsenBy(u64),
     /// It may have moved the number either way: PASS and FAIL become INVALID.
     Either,
+    /// Likewise, by samples that were counted and bounded: PASS stands where it does with each of
+    /// them at its worst, FAIL where it does with each at its best.
+    EitherBy(u64),
 }
 
 /// Something that this tester cannot vouch for; it touches what it names, and nothing else.

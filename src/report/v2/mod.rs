@@ -266,6 +266,7 @@ fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Invalid> {
         round_trip: RoundTripCounts {
             delays: delays(round_trip)?,
             late_probes: count(forward.probe_late_packets, "probe_late_packets")?,
+            late_delay_max_ns: None,
             timestamping,
             clock_offset,
             clock_steps: count(forward.clock_jumps, "clock_jumps")?,
