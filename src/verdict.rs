@@ -328,9 +328,9 @@ fn nothing_measured(requirement: Requirement, direction: Option<Direction>) -> F
 mod tests {
     use super::*;
     use crate::account::{Outcome, ReceiverCounts, SenderCounts};
-    use crate::direction::{Directions, PerDirection};
-    use crate::framing::{Framing, IpVersion, Layer};
-    use crate::plan::{Load, LoadKind, Requirements, Trial};
+    use crate::direction::Directions;
+    use crate::framing::IpVersion;
+    use crate::plan::{Link, Load, LoadKind, Requirements, Trial};
     use crate::stats::loss_bursts::LossBursts;
     use crate::units::{PacketRate, Ratio, Span};
 
@@ -479,8 +479,7 @@ mod tests {
         let mut requirements = Requirements::default();
         let most = Ratio::from_ppm(REQUIRED_PPM).expect("a ratio");
         requirements.set(Some(Direction::Forward), Requirement::Loss(most));
-        let (committed, framing) = (PerDirection::default(), Framing::plain(IpVersion::V4));
-        Criteria { requirements, committed, layer: Layer::L2, framing }
+        Criteria::for_link(&Link::default(), requirements, IpVersion::V4)
     }
 
     /// A UDP trial forward of [`PACKETS`] packets that lost `lost` of them, one by one.

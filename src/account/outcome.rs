@@ -58,9 +58,9 @@ pub struct RoundTripCounts {
     pub delays: Delays,
     /// Probes that were sent too late for a delay measurement.
     pub late_probes: u64,
-    /// The longest time from when a late probe was due until its reply came, in ns, without the time
-    /// spent in the agent: on a path that keeps packets in order, an upper bound on its round trip
-    /// had it left in time. Null if no probe was late, or one of them was not answered.
+    /// The longest time from when a late probe was due until its reply came, in ns, without the
+    /// time spent in the agent: on a path that keeps packets in order, an upper bound on its round
+    /// trip had it left in time. Null if no probe was late, or one of them was not answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_delay_max_ns: Option<u64>,
     /// What timestamped the other probes that were answered.

@@ -4,9 +4,9 @@ use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, TCP_SECONDS_MIN, judges_throughput, silence_min};
 use crate::plan::{
-    Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, Metric, Offer,
-    OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test, Trial,
-    UdpTest, Work,
+    Beside, BurstSize, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, Metric,
+    Offer, OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test,
+    Trial, UdpTest, Work,
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::{packets_needed, samples_needed};
@@ -24,9 +24,6 @@ const FORGIVEN_MIN: Ratio = match Ratio::from_ppm(1_000) {
     Some(ratio) => ratio,
     None => unreachable!(),
 };
-
-/// What a policer's or shaper's bucket is taken to hold at the start: 64 KiB.
-const CREDIT_BITS: u64 = 8 << 16;
 
 /// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
 /// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
@@ -93,6 +90,8 @@ pub enum Note {
     Credit {
         /// Of which direction.
         direction: Direction,
+        /// How much it holds.
+        burst: BurstSize,
         /// How long the load would take for the full proof.
         takes: Span,
     },
@@ -148,9 +147,9 @@ impl fmt::Display for Note {
                 2_000 / packets.max(&1) / 10,
                 2_000 / packets.max(&1) % 10
             ),
-            Self::Credit { direction, takes } => write!(
+            Self::Credit { direction, burst, takes } => write!(
                 f,
-                "throughput {direction}: a policer or shaper may carry up to 64 KiB beyond its \
+                "throughput {direction}: a policer or shaper may carry up to {burst} beyond its \
                  rate. A PASS says which rate it proves; the full rate takes {} s",
                 takes.secs_up()
             ),
@@ -465,9 +464,10 @@ impl Composer<'_> {
                 self.notes.push(Note::Grain { direction, packets });
             }
             let Some(forgiven) = forgiven.max(FORGIVEN_MIN).of(required) else { continue };
-            let takes_s = CREDIT_BITS.div_ceil(forgiven.bits_per_second());
+            let burst = *self.criteria.burst.get(direction);
+            let takes_s = burst.bits().div_ceil(forgiven.bits_per_second());
             if trial.duration() < Span::from_secs(takes_s) {
-                self.notes.push(Note::Credit { direction, takes: Span::from_secs(takes_s) });
+                self.notes.push(Note::Credit { direction, burst, takes: Span::from_secs(takes_s) });
             }
         }
     }

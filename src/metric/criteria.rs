@@ -4,7 +4,7 @@ use crate::account::{OneWayCounts, Status};
 use crate::direction::{Direction, PerDirection};
 use crate::flow::TrialRun;
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::plan::{Load, LoadKind, Plan, Requirements, Trial};
+use crate::plan::{BurstSize, Link, Load, LoadKind, Plan, Requirements, Trial};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, Ratio};
 
@@ -15,6 +15,8 @@ pub struct Criteria {
     pub requirements: Requirements,
     /// What the provider has committed to; load above it is overshoot.
     pub committed: PerDirection<Option<BitRate>>,
+    /// What a policer or shaper may carry beside that from a full bucket.
+    pub burst: PerDirection<BurstSize>,
     /// The layer that rates count.
     pub layer: Layer,
     /// What stands around a payload.
@@ -25,9 +27,14 @@ impl Criteria {
     /// What `plan` asks of a line over `ip`.
     #[must_use]
     pub const fn of(plan: &Plan, ip: IpVersion) -> Self {
-        let (requirements, link) = (plan.requirements, &plan.link);
-        let framing = link.framing(ip);
-        Self { requirements, committed: link.committed, layer: link.layer, framing }
+        Self::for_link(&plan.link, plan.requirements, ip)
+    }
+
+    /// What `requirements` ask of `link` over `ip`.
+    #[must_use]
+    pub const fn for_link(link: &Link, requirements: Requirements, ip: IpVersion) -> Self {
+        let Link { committed, burst, layer, .. } = *link;
+        Self { requirements, committed, burst, layer, framing: link.framing(ip) }
     }
 
     /// The confidence of each one-sided bound.

@@ -270,9 +270,9 @@ pub(crate) mod tests {
     use crate::account::{Outcome, ReceiverCounts, SenderCounts, Silence, Silences};
     use crate::account::{ThroughputEvidence, TransitFit};
     use crate::direction::Directions;
-    use crate::direction::PerDirection;
+
     use crate::framing::{Framing, IpVersion, Layer};
-    use crate::plan::{Load, LoadKind, Requirements};
+    use crate::plan::{Link, Load, LoadKind, Requirements};
     use crate::units::Span;
 
     const MS: u64 = 1_000_000;
@@ -285,8 +285,7 @@ pub(crate) mod tests {
         let mut requirements = Requirements::default();
         requirements.set(None, throughput());
         requirements.set(None, Requirement::Outage(Span::from_secs(1)));
-        let (committed, framing) = (PerDirection::default(), Framing::plain(IpVersion::V4));
-        Criteria { requirements, committed, layer: Layer::L2, framing }
+        Criteria::for_link(&Link::default(), requirements, IpVersion::V4)
     }
 
     /// A trial that sent and received all, changed by `change`.

@@ -8,7 +8,7 @@ use super::outage::outage_min;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
 use crate::flow::{SILENCE, TrialRun};
-use crate::plan::{Load, Trial};
+use crate::plan::{BurstSize, Load, Trial};
 use crate::stats::confidence::{Confidence, loss_bounds};
 use crate::units::{BitRate, PacketRate, Span};
 
@@ -23,10 +23,6 @@ const SENT_MIN: f64 = 0.99;
 
 /// In a shorter window growth passes only with the whole of its uncertainty.
 const LONG_ENOUGH: Span = Span::from_secs(2);
-
-/// What a policer or shaper is taken to hold when the load starts, in octets: it carries that
-/// beside its rate.
-const CREDIT_OCTETS: f64 = 65_536.0;
 
 /// What the evidence of one direction proves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -198,6 +194,9 @@ struct Question {
     bound: f64,
     confidence: Confidence,
     trial: Span,
+    /// What a policer or shaper may have held when the load started: it carries that beside its
+    /// rate.
+    burst: BurstSize,
 }
 
 /// A part of the window as a question sees it. All are ratios.
@@ -264,6 +263,7 @@ impl Question {
                 false => confidence,
             },
             trial: run.trial.duration(),
+            burst: *criteria.burst.get(direction),
         })
     }
 
@@ -354,7 +354,8 @@ impl Question {
         if let Some(proven) = self.proven().filter(|_| proof == Proof::Carried) {
             counts += &format!(
                 "; {proven} is proven: a policer or shaper may have carried the rest from a full \
-                 bucket of 64 KiB"
+                 bucket of {}",
+                self.burst
             );
         }
         if proof == Proof::Open {
@@ -365,7 +366,7 @@ impl Question {
 
     /// The rate that a PASS proves, where a full bucket may have carried more than is forgiven.
     fn proven(&self) -> Option<BitRate> {
-        let credit = 8.0 * CREDIT_OCTETS / self.trial.as_secs();
+        let credit = float(self.burst.bits()) / self.trial.as_secs();
         let forgiven = self.bound.max(FORGIVEN_MIN) * self.required;
         let proven = crate::stats::count((self.required - credit).max(0.0));
         BitRate::new(proven).filter(|_| forgiven < credit)
@@ -376,6 +377,7 @@ impl Question {
 mod tests {
     use super::*;
     use crate::account::PathChange;
+    use crate::direction::PerDirection;
     use crate::metric::tests::{came, check, criteria, gaps, judged, outcome, sent, throughput};
 
     /// So many of 7911 packets arrived.
@@ -486,10 +488,32 @@ mod tests {
         };
         let text = counts(&outcome(|_| {}));
         assert!(text.contains("9.947571 Mbit/s is proven"), "{text}");
+        assert!(text.contains("a full bucket of 64 KiB"), "{text}");
         let minute = Span::from_secs(60);
         let long = outcome(|run| {
             run.trial = run.trial.with_duration(minute).expect("within bounds");
         });
         assert!(!counts(&long).contains("proven"));
+    }
+
+    /// In 10 s a bucket of 16 KiB carries 13.1 kbit/s, and one of 8 KiB less than the 10 kbit/s
+    /// that are forgiven.
+    #[test]
+    fn a_bucket_that_the_provider_names_is_taken_at_its_size() {
+        let counts = |octets| {
+            let burst = PerDirection::both(BurstSize::new(octets).expect("a size"));
+            let criteria = Criteria { burst, ..criteria() };
+            let run = outcome(|_| {});
+            let load = run.trial.load().expect("a load");
+            let rate = "10 Mbit/s".parse().expect("a rate");
+            match super::throughput(&criteria, &run, load, Direction::Forward, rate) {
+                Some(Measured::Counted { counts, .. }) => counts,
+                other => panic!("{other:?}"),
+            }
+        };
+        let text = counts(16_384);
+        assert!(text.contains("9.986892 Mbit/s is proven"), "{text}");
+        assert!(text.contains("a full bucket of 16 KiB"), "{text}");
+        assert!(!counts(8_192).contains("proven"));
     }
 }

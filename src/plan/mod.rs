@@ -23,8 +23,8 @@ pub use bounds::{
 };
 pub use dscp::Dscp;
 pub use link::{
-    CIRCUIT_LEN_MAX, Host, IDLE_DEFAULT, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test,
-    UdpTest, Work, is_circuit, is_device,
+    BurstSize, CIRCUIT_LEN_MAX, Host, IDLE_DEFAULT, Link, Near, Offer, PORT, Plan, Site, TcpTest,
+    Test, UdpTest, Work, is_circuit, is_device,
 };
 pub use requirement::{
     Bound, Metric, OneWay, Requirement, Requirements, RoundTrip, TCP_PACE_SPARE_PERCENT,

@@ -9,7 +9,7 @@ use crate::direction::{Direction, PerDirection};
 use crate::flow::TrialRun;
 use crate::framing::IpVersion;
 use crate::metric::{Criteria, Measured, bound, float, required_goodput, unit};
-use crate::plan::{Bound, Link, Plan, Requirements};
+use crate::plan::{Bound, BurstSize, Link, Plan, Requirements};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
@@ -32,10 +32,19 @@ impl Question {
     }
 
     fn criteria(&self, ip: IpVersion) -> Criteria {
-        let (requirements, link) = (self.requirements, &self.link);
-        let framing = link.framing(ip);
-        Criteria { requirements, committed: link.committed, layer: link.layer, framing }
+        Criteria::for_link(&self.link, self.requirements, ip)
     }
+}
+
+fn bursts(octets: PerDirection<Option<u64>>) -> Result<PerDirection<BurstSize>, Unreadable> {
+    let of = |octets: Option<u64>| {
+        let Some(octets) = octets else { return Ok(BurstSize::default()) };
+        u32::try_from(octets).ok().and_then(BurstSize::new).ok_or_else(|| {
+            let most = BurstSize::MAX_OCTETS;
+            bad(format!("committed_burst_octets: {octets} is not between 1 and {most}"))
+        })
+    };
+    Ok(PerDirection { forward: of(octets.forward)?, reverse: of(octets.reverse)? })
 }
 
 impl Report {
@@ -55,6 +64,7 @@ impl Report {
             circuit: record.circuit.clone(),
             port_rate: rate(record.port_rate_bit_s),
             committed: PerDirection::from_fn(|direction| rate(*committed.get(direction))),
+            burst: bursts(record.committed_burst_octets)?,
             layer: record.rate_layer,
             vlan_tags: record.vlan_tags,
             extra_overhead_octets: record.extra_overhead_octets,

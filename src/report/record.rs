@@ -141,6 +141,10 @@ pub struct LinkRecord {
     pub port_rate_bit_s: Option<u64>,
     /// The committed rate in bit/s, at `rate_layer`, by direction; null if not given.
     pub committed_bit_s: PerDirection<Option<u64>>,
+    /// The committed burst size (CBS) in octets, by direction: what a policer or shaper may carry
+    /// beside the committed rate from a full bucket; null stands for 65536.
+    #[serde(default)]
+    pub committed_burst_octets: PerDirection<Option<u64>>,
     /// The layer at which the rates of the plan and of the findings are counted.
     pub rate_layer: Layer,
     /// Number of 802.1Q tags per frame that those rates include.
@@ -156,11 +160,13 @@ impl LinkRecord {
     pub(super) fn of(link: &Link) -> Self {
         let bits = |rate: Option<BitRate>| rate.map(BitRate::bits_per_second);
         let committed = |direction| bits(*link.committed.get(direction));
+        let burst = |direction| Some(link.burst.get(direction).octets().into());
         Self {
             name: link.name.clone(),
             circuit: link.circuit.clone(),
             port_rate_bit_s: bits(link.port_rate),
             committed_bit_s: PerDirection::from_fn(committed),
+            committed_burst_octets: PerDirection::from_fn(burst),
             rate_layer: link.layer,
             vlan_tags: link.vlan_tags,
             extra_overhead_octets: link.extra_overhead_octets,

@@ -18,7 +18,9 @@ use linkqual::direction::{Direction, PerDirection};
 use linkqual::flow::{Evidence, TrialRun};
 use linkqual::framing::{Framing, IpVersion, Layer};
 use linkqual::metric::Criteria;
-use linkqual::plan::{CongestionControl, LoadKind, Requirement, Requirements, TcpLoad, Trial};
+use linkqual::plan::{
+    CongestionControl, Link, LoadKind, Requirement, Requirements, TcpLoad, Trial,
+};
 use linkqual::stats::delays::Delays;
 use linkqual::units::{BitRate, Span};
 use linkqual::verdict::{Verdict, findings};
@@ -150,9 +152,7 @@ impl Case {
         let mut requirements = Requirements::default();
         let required = BitRate::new(self.required as u64).unwrap();
         requirements.set(Some(Direction::Forward), Requirement::TcpThroughput(required));
-        let framing = Framing::plain(IpVersion::V4);
-        let committed = PerDirection::default();
-        let criteria = Criteria { requirements, committed, layer: Layer::L2, framing };
+        let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
         let evidence = Evidence { path_mtu: None, trials: vec![run] };
         let finding = findings(&criteria, &evidence).remove(0);
         let truth = self.truth();

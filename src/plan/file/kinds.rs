@@ -4,8 +4,8 @@
 use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::plan::{
-    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX, PAYLOAD_MIN,
-    STREAMS_MAX, is_circuit, is_device,
+    BurstSize, CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX,
+    PAYLOAD_MIN, STREAMS_MAX, is_circuit, is_device,
 };
 use crate::units::{BitRate, Malformed, Ratio, Span};
 #[cfg(test)]
@@ -158,6 +158,8 @@ whole! {
     Size(u32), PAYLOAD_MIN, PAYLOAD_MAX;
     /// Octets of UDP payload at once.
     Burst(u32), 1, PAYLOAD_MAX;
+    /// Octets that a policer's bucket holds.
+    Bucket(u32), 1, BurstSize::MAX_OCTETS;
 }
 
 /// What a test puts on the line, by name.

@@ -6,7 +6,7 @@ use super::kinds::Rate;
 use super::raw::{Maybe, RawDirection, RawLink, value};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::Layer;
-use crate::plan::Link;
+use crate::plan::{BurstSize, Link};
 use crate::units::BitRate;
 
 /// A rate, and where it is written.
@@ -39,6 +39,7 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
         circuit: value(&raw.circuit).map(|circuit| circuit.0.clone()),
         port_rate: rate(&rates.port),
         committed: PerDirection::from_fn(|direction| rate(rates.committed.get(direction))),
+        burst: PerDirection::from_fn(|direction| burst(raw, direction)),
         layer: value(&raw.rate_layer).map_or(Layer::L2, |counts| counts.0),
         vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
@@ -47,15 +48,26 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
     (link, rates)
 }
 
+fn burst(raw: &RawLink, direction: Direction) -> BurstSize {
+    let own = table_of(raw, direction).as_ref().and_then(|table| table.whole());
+    let own = own.and_then(|(table, _)| value(&table.cbs_bytes));
+    let given = own.or_else(|| value(&raw.cbs_bytes));
+    given.and_then(|octets| BurstSize::new(octets.0)).unwrap_or_default()
+}
+
+const fn table_of(raw: &RawLink, direction: Direction) -> &Maybe<RawDirection> {
+    match direction {
+        Direction::Forward => &raw.forward,
+        Direction::Reverse => &raw.reverse,
+    }
+}
+
 fn rates(draft: &mut Draft<'_>, raw: &RawLink) -> LinkRates {
     let rated =
         |given: &Maybe<Rate>| given.as_ref()?.whole().map(|(rate, place)| (rate.0, place.clone()));
     let both = rated(&raw.rate);
     let committed = PerDirection::from_fn(|direction| {
-        let table = match direction {
-            Direction::Forward => &raw.forward,
-            Direction::Reverse => &raw.reverse,
-        };
+        let table = table_of(raw, direction);
         let Some((table, place)) = table.as_ref().and_then(|table| table.whole()) else {
             return both.clone();
         };

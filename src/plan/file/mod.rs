@@ -208,12 +208,15 @@ mod tests {
     #[test]
     fn a_direction_adds_and_overrides() {
         let text = format!(
-            "{ENDS}[link]\nrate = '9 Mbit/s'\n[link.reverse]\nrate = '5 Mbit/s'\n\
+            "{ENDS}[link]\nrate = '9 Mbit/s'\ncbs_bytes = 16384\n[link.forward]\n\
+             rate = '9 Mbit/s'\n[link.reverse]\nrate = '5 Mbit/s'\ncbs_bytes = 8192\n\
              [require]\nloss = '<= 1%'\n[require.reverse]\nloss = '<= 2%'\njitter = '<= 2 ms'\n"
         );
         let (plan, _) = taken(&text);
         assert_eq!(plan.link.committed.forward, "9 Mbit/s".parse().ok());
         assert_eq!(plan.link.committed.reverse, "5 Mbit/s".parse().ok());
+        let octets = |direction| plan.link.burst.get(direction).octets();
+        assert_eq!((octets(Direction::Forward), octets(Direction::Reverse)), (16_384, 8_192));
         let (forward, reverse) = (Some(Direction::Forward), Some(Direction::Reverse));
         let shown: Vec<_> =
             plan.requirements.iter().map(|(scope, what)| (scope, what.metric())).collect();
@@ -317,7 +320,8 @@ mod tests {
 
     #[test]
     fn numbers_and_names_are_taken_up_to_their_bounds() {
-        check("[link]\nvlan_tags = 2\nextra_overhead_bytes = 1_000\n", &[]);
+        check("[link]\nvlan_tags = 2\nextra_overhead_bytes = 1_000\ncbs_bytes = 1\n", &[]);
+        check("[link]\ncbs_bytes = 0\n", &["2: link.cbs_bytes = 0: from 1 to 1000000000 are"]);
         check(
             "[link]\nvlan_tags = 3\nextra_overhead_bytes = 1_001\n",
             &[

@@ -5,9 +5,9 @@
 
 use super::fault::{Fault, Place, nearest, repeated};
 use super::kinds::{
-    Address, Burst, Congestion, Counts, Course, Device, IdleLength, KeyPath, Kind, LeastOctets,
-    LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate, SiteName, Size,
-    Source, Streams, Sure, Tags, Text, Whole,
+    Address, Bucket, Burst, Congestion, Counts, Course, Device, IdleLength, KeyPath, Kind,
+    LeastOctets, LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate,
+    SiteName, Size, Source, Streams, Sure, Tags, Text, Whole,
 };
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -248,7 +248,7 @@ macro_rules! read {
 read!(read_text: Address, Congestion, Counts, Device, IdleLength, Kind, KeyPath, LeastOctets,
       LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Source, Sure,
       Course);
-read!(read_whole: Burst, Overhead, Size, Streams, Tags);
+read!(read_whole: Bucket, Burst, Overhead, Size, Streams, Tags);
 
 /// A table: its keys, each with what is read from it.
 macro_rules! table {
@@ -316,6 +316,9 @@ table! {
         port_rate: Rate,
         /// What the provider has committed to, in each direction.
         rate: Rate,
+        /// The committed burst size (CBS): what the provider's policer or shaper lets through
+        /// beside that rate after an idle time. 65536 if not given.
+        cbs_bytes: Bucket,
         /// Which layer every rate of the plan counts: L1 wire, L2 frame, L3 packet, L4 payload.
         /// L2 if not given.
         rate_layer: Counts,
@@ -336,6 +339,8 @@ table! {
         /// What the provider has committed to in this direction.
         #[cfg_attr(test, schemars(required))]
         rate: Rate,
+        /// Its committed burst size; that of the link if not given.
+        cbs_bytes: Bucket,
     }
 
     /// The near end.

@@ -13,7 +13,7 @@ use crate::account::{
 };
 use crate::direction::{Direction, PerDirection};
 use crate::metric::unit;
-use crate::plan::PROBES_PER_SECOND;
+use crate::plan::{BurstSize, PROBES_PER_SECOND};
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteEnds,
     SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
@@ -36,6 +36,7 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         circuit,
         port_rate_bit_s,
         committed_bit_s,
+        committed_burst_octets: PerDirection::both(Some(BurstSize::default().octets().into())),
         rate_layer: old.link.rate_layer,
         vlan_tags: old.link.vlan_tags,
         extra_overhead_octets: old.link.extra_overhead_bytes,

@@ -14,7 +14,7 @@ mod link;
 mod trial;
 
 use link::{Kind, Spec};
-use linkqual::direction::{Direction, Directions, PerDirection};
+use linkqual::direction::{Direction, Directions};
 use linkqual::flow::Evidence;
 use linkqual::framing::{Framing, IpVersion, Layer};
 use linkqual::metric::{Criteria, is_throughput_open};
@@ -183,7 +183,8 @@ impl Case {
 fn criteria(framing: Framing, required: BitRate) -> Criteria {
     let mut requirements = Requirements::default();
     requirements.set(Some(Direction::Forward), Requirement::Throughput(required));
-    Criteria { requirements, committed: PerDirection::default(), layer: Layer::L2, framing }
+    let link = linkqual::plan::Link::default();
+    Criteria { framing, ..Criteria::for_link(&link, requirements, framing.ip) }
 }
 
 fn verdict(criteria: &Criteria, evidence: &Evidence) -> Verdict {

@@ -10,7 +10,7 @@ use linkqual::emulation::{Applies, Loss, Policer, Shaper, Spec};
 use linkqual::flow::Evidence;
 use linkqual::framing::{Framing, IpVersion, Layer};
 use linkqual::metric::Criteria;
-use linkqual::plan::{Load, LoadKind, Metric, Requirements, Trial};
+use linkqual::plan::{Link, Load, LoadKind, Metric, Requirements, Trial};
 use linkqual::units::{BitRate, Span};
 use linkqual::verdict::{Verdict, findings};
 
@@ -45,12 +45,7 @@ fn played(trial: Trial, spec: &Spec, host: Host) -> Played {
     check_identity(&setup, &run.outcome);
     let mut requirements = Requirements::default();
     requirements.set(Some(Direction::Forward), Metric::Loss.require("<= 0.1%").unwrap());
-    let criteria = Criteria {
-        requirements,
-        committed: PerDirection::default(),
-        layer: Layer::L2,
-        framing: Framing::plain(IpVersion::V4),
-    };
+    let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
     let evidence = Evidence { trials: vec![run.clone()], ..Evidence::default() };
     let came = run.outcome.forward.receiver.as_ref().unwrap();
     Played {

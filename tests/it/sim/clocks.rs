@@ -2,12 +2,12 @@
 
 use super::world::{Setup, play};
 use super::{MS, SECOND, check_truth, good, outcome, setup, trial, trial_run};
-use linkqual::direction::{Direction, Directions, PerDirection};
+use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{DriftingClock, Jitter, Spec};
 use linkqual::flow::{Evidence, TrialRun};
-use linkqual::framing::{Framing, IpVersion, Layer};
+use linkqual::framing::IpVersion;
 use linkqual::metric::Criteria;
-use linkqual::plan::{Metric, Requirements, Trial};
+use linkqual::plan::{Link, Metric, Requirements, Trial};
 use linkqual::stats::confidence::Confidence;
 use linkqual::stats::delays::{Delay, Delays};
 use linkqual::units::Span;
@@ -120,11 +120,6 @@ fn delays_and_their_variation_are_those_of_the_line() {
 
 /// The caveats about one trial, where nothing is required.
 fn caveats_of(run: &TrialRun) -> Vec<Caveat> {
-    let criteria = Criteria {
-        requirements: Requirements::default(),
-        committed: PerDirection::default(),
-        layer: Layer::L2,
-        framing: Framing::plain(IpVersion::V4),
-    };
+    let criteria = Criteria::for_link(&Link::default(), Requirements::default(), IpVersion::V4);
     caveats(&criteria, &Evidence { path_mtu: None, trials: vec![run.clone()] })
 }

@@ -11,14 +11,14 @@
 use super::{MS, seed};
 use linkqual::account::{Outcome, ReceiverCounts, Status};
 use linkqual::clock::{Driver, Stamp};
-use linkqual::direction::{Direction, PerDirection};
+use linkqual::direction::Direction;
 use linkqual::emulation::{Applies, Class, EmulatedLink, Jitter, Loss, Spec};
 use linkqual::flow::{
     Arrived, Closing, End, Evidence, Exchange, Receiver, Returned, Steady, Stream, TrialRun,
 };
-use linkqual::framing::{Framing, IpVersion, Layer};
+use linkqual::framing::IpVersion;
 use linkqual::metric::{Criteria, Measured, Measurement, measure};
-use linkqual::plan::{Metric, Requirement, Requirements, Trial};
+use linkqual::plan::{Link, Metric, Requirement, Requirements, Trial};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::Token;
@@ -266,12 +266,7 @@ fn criteria() -> Criteria {
     let mut requirements = Requirements::default();
     requirements.set(None, Requirement::RttP99(Span::from_millis(1)));
     requirements.set(None, Requirement::Jitter(Span::from_millis(1)));
-    Criteria {
-        requirements,
-        committed: PerDirection::default(),
-        layer: Layer::L2,
-        framing: Framing::plain(IpVersion::V4),
-    }
+    Criteria::for_link(&Link::default(), requirements, IpVersion::V4)
 }
 
 fn micros(nanos: u64) -> f64 {
