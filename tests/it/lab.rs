@@ -425,6 +425,34 @@ fn the_pre_check_tells_a_flow_that_is_cut_once_it_is_open() {
     blocked(probes, &["BLOCKED  UDP 4872", "no probe after it"]);
 }
 
+/// A hop that carries 1400 octets between two that carry 1500, with its ICMP filtered: nothing of
+/// ours is larger than it, and the report names what stalls others.
+#[test]
+fn a_black_hole_above_1400_octets_is_named_and_stalls_nothing_of_ours() {
+    let _machine = share(20);
+    let Some(lab) = Lab::new() else { return };
+    lab.forbid("meta length > 1400 drop");
+    let (ended, report) = lab.run_plan(&both_protocols(""));
+    let text = linkqual::report::text(&report);
+    assert!(report.complete, "{text}{}", ended.err);
+    let path = report.links[0].sites[0].path_mtu.expect("it was found out");
+    assert_eq!((path.octets, path.kernel_octets), (1_400, Some(1_500)), "{text}");
+    let hole = "packets above 1400 octets vanish and no ICMP says so (black hole): applications' TCP \
+                stalls here unless its MSS is clamped to 1360";
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert!(words.join(" ").contains(hole), "{text}");
+    let rows: Vec<TrialRow> = rows(&report).into_iter().filter(|row| row.tested).collect();
+    for row in rows.iter().filter(|row| row.kind == TrialKind::Udp) {
+        assert_eq!((row.payload_bytes, row.lost_packets), (Some(1_372), Some(0)), "{text}");
+    }
+    let tcp: Vec<&TrialRow> = rows.iter().filter(|row| row.kind == TrialKind::Tcp).collect();
+    assert_eq!(tcp.len(), 2, "{text}");
+    for row in tcp {
+        let received = row.tcp_received.as_ref().expect("an account");
+        assert!(received.ended && 500_000 < received.octets, "{text}");
+    }
+}
+
 /// A line that bleaches marks one way: what was sent with one comes with none.
 #[test]
 fn a_line_that_changes_marks_one_way_shows_which() {
