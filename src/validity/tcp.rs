@@ -21,6 +21,9 @@ const HELD_BACK_PERCENT: u64 = 10;
 /// The share of its pace from which on a TCP sender was held back by that: 98 %.
 const PACED_PERCENT: u64 = 98;
 
+/// Segments that a host drops at once where it counts one packet: what GSO and GRO put in one.
+const SEGMENTS_MAX: u64 = 64;
+
 /// What held TCP back that is not the line: windows, buffers, a sender without anything to send.
 pub(super) fn of_tcp(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Vec<Concern> {
     let (Some(load), Some(sent)) = (run.trial.tcp(), &run.outcome.one_way(direction).tcp_sender)
@@ -31,7 +34,7 @@ pub(super) fn of_tcp(criteria: &Criteria, run: &TrialRun, direction: Direction) 
     let paced = of_pace(run, direction, load, sent).filter(|_| is_capacity);
     let held_back = of_windows(criteria, run, (load, sent), direction)
         .into_iter()
-        .chain(of_queues(run, direction))
+        .chain(of_queues(criteria, run, sent, direction))
         .chain(paced)
         .chain(of_pauses(criteria, run, direction, (load, sent)));
     let concern = |text| -> Concern { (&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text) };
@@ -47,13 +50,19 @@ fn percent(part: u64, whole: u64) -> u64 {
 /// [`HELD_BACK_PERCENT`] where its worst 10 s fell short of what is required by less, and 1 at
 /// least.
 fn share_that_explains(criteria: &Criteria, run: &TrialRun, direction: Direction) -> u64 {
+    percent_short(criteria, run, direction).min(HELD_BACK_PERCENT)
+}
+
+/// By how much its worst 10 s fell short of what is required, in percent and 1 at least;
+/// [`HELD_BACK_PERCENT`] where that is not known.
+fn percent_short(criteria: &Criteria, run: &TrialRun, direction: Direction) -> u64 {
     let required = required_goodput(criteria, &run.trial, direction);
     let worst = TcpCarried::of(run, direction, criteria.framing.ip)
         .and_then(|carried| carried.worst_block())
         .map(|block| block.octets.saturating_mul(8));
     let Some((required, carried)) = required.zip(worst) else { return HELD_BACK_PERCENT };
     let required = required.bits_per_second();
-    percent(required.saturating_sub(carried), required).clamp(1, HELD_BACK_PERCENT)
+    percent(required.saturating_sub(carried), required).max(1)
 }
 
 /// TCP that waited for the receive window, or for its own send buffer, where that is too small.
@@ -135,23 +144,34 @@ fn under_way(
     Some(rate.octets_in(Span::from_nanos(loaded_ns)).octets())
 }
 
-/// Packets that the hosts dropped themselves.
-fn of_queues(run: &TrialRun, direction: Direction) -> Option<String> {
+/// Packets that the hosts dropped themselves, where they are so large a share of what TCP sent
+/// again that it may have missed the requirement for them: without a share of its losses TCP is
+/// faster by that share at most, as its rate is as the inverse root of its loss, or above.
+fn of_queues(
+    criteria: &Criteria,
+    run: &TrialRun,
+    sent: &TcpSenderCounts,
+    direction: Direction,
+) -> Option<String> {
     let (sender, receiver) = hosts(direction);
     let (sending, receiving) = run.outcome.hosts(direction);
     let queue_drops = sending.map(|host| host.queue_drops);
     let kernel_drops = receiving.map(|host| host.kernel_drops);
+    let own = queue_drops.unwrap_or(0).saturating_add(kernel_drops.unwrap_or(0));
+    let again = sent.last.retransmitted_segments;
+    let share = percent(own.saturating_mul(SEGMENTS_MAX).min(again), again);
+    if share < percent_short(criteria, run, direction) {
+        return None;
+    }
     let count = |drops: Option<u64>| {
         drops.map_or_else(|| "an unknown number of".to_owned(), |drops| drops.to_string())
     };
-    [queue_drops, kernel_drops].into_iter().flatten().any(|drops| 0 < drops).then(|| {
-        format!(
-            "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}: \
-             TCP slows down for those as for the line's",
-            count(queue_drops),
-            count(kernel_drops)
-        )
-    })
+    Some(format!(
+        "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}, of \
+         {again} segments that TCP retransmitted: it slows down for those as for the link's",
+        count(queue_drops),
+        count(kernel_drops)
+    ))
 }
 
 /// TCP that was as fast as its pace lets it be: where a rate is required, it is judged only if its
@@ -217,4 +237,61 @@ fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
         last_octet.unwrap_or(0)
     );
     Some((&[Metric::TcpThroughput], Bias::Either, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{HostCounts, Outcome, Series, TcpReceiverCounts};
+    use crate::direction::PerDirection;
+    use crate::framing::IpVersion;
+    use crate::plan::{CongestionControl, Link, LoadKind, Requirement, Requirements, Trial};
+
+    /// TCP that carried so much payload per second for 30 s and sent so many segments again.
+    fn run(mbit_s: u64, retransmitted: u64, (queue_drops, kernel_drops): (u64, u64)) -> TrialRun {
+        let rate = Some("100 Mbit/s".parse().expect("a rate"));
+        let rates = PerDirection { forward: rate, reverse: None };
+        let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, LoadKind::Capacity);
+        let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(30)).expect("a trial");
+        let mut outcome = Outcome { status: Status::Ok, ..Outcome::default() };
+        let mut sent = TcpSenderCounts::default();
+        sent.last.retransmitted_segments = retransmitted;
+        sent.last.sent_octets = Some(1);
+        let per_second = Series::from_seconds(vec![mbit_s * 125_000; 30]);
+        let came =
+            TcpReceiverCounts { per_second, began_ns: Some(1), ..TcpReceiverCounts::default() };
+        outcome.forward.tcp_sender = Some(sent);
+        outcome.forward.tcp_receiver = Some(came);
+        outcome.driver_host = Some(HostCounts { queue_drops, ..HostCounts::default() });
+        outcome.agent_host = Some(HostCounts { kernel_drops, ..HostCounts::default() });
+        TrialRun { trial, outcome }
+    }
+
+    /// Payload at 50 Mbit/s in frames is 47.7 Mbit/s.
+    fn is_doubted(run: &TrialRun) -> bool {
+        let mut requirements = Requirements::default();
+        let required = Requirement::TcpThroughput("50 Mbit/s".parse().expect("a rate"));
+        requirements.set(None, required);
+        let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
+        let concerns = of_tcp(&criteria, run, Direction::Forward);
+        concerns.iter().any(|(.., text)| text.contains("that TCP retransmitted"))
+    }
+
+    #[test]
+    fn own_drops_count_where_they_can_explain_what_is_short() {
+        // 37 % are short: one packet may be 64 segments, 1.28 % of 5000 and 40 % of 160.
+        assert!(!is_doubted(&run(30, 5_000, (0, 1))));
+        assert!(is_doubted(&run(30, 160, (0, 1))));
+        assert!(is_doubted(&run(30, 5_000, (20, 9))));
+        assert!(!is_doubted(&run(30, 5_000, (20, 8))));
+        // 1.5 % are short.
+        assert!(is_doubted(&run(47, 5_000, (1, 0))));
+        assert!(!is_doubted(&run(47, 6_500, (1, 0))));
+    }
+
+    #[test]
+    fn what_tcp_did_not_send_again_did_not_slow_it() {
+        assert!(!is_doubted(&run(30, 0, (9, 9))));
+        assert!(!is_doubted(&run(30, 9, (0, 0))));
+    }
 }
