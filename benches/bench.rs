@@ -64,7 +64,7 @@ fn wire(criterion: &mut Criterion) {
     group.bench_function("probe, parse and check its seal", |bencher| {
         bencher.iter(|| Probe::parse(black_box(&datagram), &sealer));
     });
-    let say = Say::Heartbeat { received: 8, next: 9, echo: 1 };
+    let say = Say::Heartbeat { received: 8, next: 9, echo: 1, rise_ms: 0 };
     let signal = Signal { stream: 1, token: Token(7), counter: 3, say };
     group.bench_function("signal, emit and seal", |bencher| {
         bencher.iter(|| black_box(&signal).emit(&sealer));

@@ -264,12 +264,12 @@ impl Loader {
     }
 }
 
-/// The streams of a direction hear one series of heartbeats together, and the probes how long a
-/// round trip takes.
+/// The streams of a direction hear one series of heartbeats together, and the driver's probes show
+/// by how much the round trip rises.
 fn share_life<C>(sender: &mut Sender<C>, gauge: &Gauge, now: Stamp<C>) {
     gauge.alive_ns.fetch_max(sender.alive_at().nanos(), Relaxed);
     sender.on_alive(now, Stamp::from_nanos(gauge.alive_ns.load(Relaxed)));
-    sender.on_round_trip(Span::from_nanos(gauge.round_trip_ns.load(Relaxed)));
+    sender.on_rise(gauge.rise());
 }
 
 /// Reads what the receiver says.
@@ -277,7 +277,8 @@ fn listen<C>(open: &mut OpenStream, sender: &mut Sender<C>, gauge: &Gauge, buffe
     for _ in 0..SIGNALS_MAX {
         let Ok(Some(received)) = open.socket.receive::<C>(buffer) else { return };
         let said = open.hear(&buffer[..received.len]);
-        if let Some(Say::Heartbeat { received: count, next, echo }) = said {
+        if let Some(Say::Heartbeat { received: count, next, echo, rise_ms }) = said {
+            gauge.note_rise(Span::from_millis(rise_ms.into()));
             sender.on_heard(received.at, next, echo);
             // What was held back on the way says nothing about now.
             gauge.hear(sender.alive_at());
@@ -335,7 +336,7 @@ pub(super) fn receive<C>(
     let mut coalescing = ReadCoalescing::new(room, clock::now());
     loop {
         let now = clock::now();
-        receiving.say_what_is_due(now);
+        receiving.say_what_is_due(now, gauge.rise());
         let flooded = receiving.read_all(gauge, &mut batch, &mut coalescing);
         if receiving.intake.is_exceeded() {
             control.note_exceeded(now);
@@ -377,8 +378,8 @@ struct Receiving<C> {
 }
 
 impl<C> Receiving<C> {
-    fn say_what_is_due(&mut self, now: Stamp<C>) {
-        if let Some(say) = self.receiver.poll_heartbeat(now, self.open.seen.echo()) {
+    fn say_what_is_due(&mut self, now: Stamp<C>, rise: Span) {
+        if let Some(say) = self.receiver.poll_heartbeat(now, self.open.seen.echo(), rise) {
             self.open.say(say);
         }
     }

@@ -152,6 +152,9 @@ pub struct Gauge {
     pub missing: AtomicU64,
     /// The newest round trip, in nanoseconds.
     pub round_trip_ns: AtomicU64,
+    /// The largest rise of the round trip above that of the idle link, in nanoseconds: the driver's
+    /// probes show it, and its heartbeats pass it on to the agent.
+    pub rise_ns: AtomicU64,
     /// When anything of the trial arrived last, on this host's clock.
     pub heard_ns: AtomicU64,
     /// As of when the far end is proven to have been alive, by any stream that this host sends.
@@ -187,6 +190,14 @@ impl Gauge {
 
     fn hear<C>(&self, at: Stamp<C>) {
         self.heard_ns.fetch_max(at.nanos(), Relaxed);
+    }
+
+    fn note_rise(&self, rise: Span) {
+        self.rise_ns.fetch_max(rise.nanos(), Relaxed);
+    }
+
+    fn rise(&self) -> Span {
+        Span::from_nanos(self.rise_ns.load(Relaxed))
     }
 
     /// When anything of the trial arrived last.

@@ -11,6 +11,7 @@ use crate::flow::{
 use crate::io::clock;
 use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent};
+use crate::units::Span;
 use crate::wire::probe::{LEN_MIN, Probe, Reply};
 use crate::wire::{self, Kind};
 use std::sync::atomic::Ordering::Relaxed;
@@ -153,7 +154,9 @@ fn read_replies(
         prober.on_reply(received.at, received.by_kernel, &reply);
         marks.on_arrival(open.stream.dscp.number(), received.mark);
         gauge.hear(received.at);
-        gauge.round_trip_ns.store(prober.newest_round_trip_ns().unwrap_or(0), Relaxed);
+        let round_trip = Span::from_nanos(prober.newest_round_trip_ns().unwrap_or(0));
+        gauge.round_trip_ns.store(round_trip.nanos(), Relaxed);
+        gauge.note_rise(round_trip.minus(open.stream.life.round_trip));
     }
 }
 

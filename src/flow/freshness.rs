@@ -80,7 +80,7 @@ mod tests {
         Signal { stream: 1, token: Token(9), counter, say }
     }
 
-    const HEARTBEAT: Say = Say::Heartbeat { received: 0, next: 0, echo: 0 };
+    const HEARTBEAT: Say = Say::Heartbeat { received: 0, next: 0, echo: 0, rise_ms: 0 };
 
     #[test]
     fn each_counter_is_accepted_once_in_any_order() {

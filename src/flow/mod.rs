@@ -150,8 +150,7 @@ impl Default for Liveness {
 impl Liveness {
     /// That of the stream at `place`, from 0, of the `streams` of its direction in `trial`.
     fn of(trial: &Trial, place: u32, streams: u32) -> Self {
-        let (heartbeats, round_trip) = (trial.beside().heartbeats, trial.round_trip());
-        let round_trip = round_trip.unwrap_or_default();
+        let (heartbeats, round_trip) = (trial.beside().heartbeats, idle_round_trip(trial));
         Self {
             first: heartbeats.due(place.into()),
             every: heartbeats.due(streams.into()),
@@ -159,6 +158,11 @@ impl Liveness {
             round_trip,
         }
     }
+}
+
+/// The round trip of the idle link of `trial`; 0 where it is not known.
+fn idle_round_trip(trial: &Trial) -> Span {
+    trial.round_trip().unwrap_or_default()
 }
 
 /// Heartbeats in a row that a link may lose without its load being paused.
@@ -241,7 +245,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         capacity: false,
         steady,
         dscp: trial.dscp(),
-        life: Liveness::default(),
+        life: Liveness { round_trip: idle_round_trip(trial), ..Liveness::default() },
         silence_min: trial.silence_min(),
     };
     let load = trial.load().into_iter().flat_map(|load| {

@@ -89,6 +89,8 @@ pub struct Prober {
     refused: u64,
     last_due_ns: u64,
     answered: u64,
+    /// The newest probe that has been answered.
+    newest: Option<u32>,
     last_reply: Option<Stamp<Driver>>,
     /// Follow-ups whose replies have not come: later ones overtook them, or they are lost.
     early: VecDeque<FollowUp>,
@@ -115,6 +117,7 @@ impl Prober {
             refused: 0,
             last_due_ns: 0,
             answered: 0,
+            newest: None,
             last_reply: None,
             early: VecDeque::with_capacity(EARLY_MAX),
             closes_at,
@@ -226,6 +229,7 @@ impl Prober {
                 }
                 let (sent, round_trip_ns) = (exchange.sent, returned.round_trip_ns(exchange.sent));
                 self.answered += 1;
+                self.newest = self.newest.max(Some(reply.probe_sequence));
                 self.note_rise(sent, round_trip_ns);
                 true
             }
@@ -242,8 +246,7 @@ impl Prober {
     /// The round trip of the newest probe that has been answered, in nanoseconds.
     #[must_use]
     pub fn newest_round_trip_ns(&self) -> Option<u64> {
-        let newest =
-            self.exchanges.iter().rev().take(200).find(|exchange| exchange.reply.is_some())?;
+        let newest = self.exchanges.get(self.newest? as usize)?;
         newest.reply.map(|reply| reply.round_trip_ns(newest.sent))
     }
 

@@ -146,13 +146,16 @@ impl<C> Receiver<C> {
         self.counts.buffer_octets = Some(buffer);
     }
 
-    /// The heartbeat that is due at `now`, if one is; it echoes [`super::Freshness::echo`].
-    pub fn poll_heartbeat(&mut self, now: Stamp<C>, echo: u64) -> Option<Say> {
+    /// The heartbeat that is due at `now`, if one is; it echoes [`super::Freshness::echo`], and
+    /// passes on the largest `rise` of the round trip that this end's probes have shown.
+    pub fn poll_heartbeat(&mut self, now: Stamp<C>, echo: u64, rise: Span) -> Option<Say> {
         if now < self.heartbeat_at {
             return None;
         }
         self.heartbeat_at = now.after_nanos(self.stream.life.every.nanos());
-        Some(Say::Heartbeat { received: self.counts.received, next: self.window.next(), echo })
+        let (received, next) = (self.counts.received, self.window.next());
+        let rise_ms = u16::try_from(rise.millis_up()).unwrap_or(u16::MAX);
+        Some(Say::Heartbeat { received, next, echo, rise_ms })
     }
 
     /// When the next heartbeat is due.
@@ -913,9 +916,10 @@ mod tests {
     fn a_heartbeat_is_due_ten_times_a_second() {
         let mut receiver = receiver();
         arrive(&mut receiver, 10, 4);
-        let say = receiver.poll_heartbeat(Stamp::from_nanos(10 * MS), 3);
-        assert_eq!(say, Some(Say::Heartbeat { received: 1, next: 5, echo: 3 }));
-        assert_eq!(receiver.poll_heartbeat(Stamp::from_nanos(109 * MS), 3), None);
+        let rise = Span::from_nanos(7 * MS + 1);
+        let say = receiver.poll_heartbeat(Stamp::from_nanos(10 * MS), 3, rise);
+        assert_eq!(say, Some(Say::Heartbeat { received: 1, next: 5, echo: 3, rise_ms: 8 }));
+        assert_eq!(receiver.poll_heartbeat(Stamp::from_nanos(109 * MS), 3, rise), None);
         assert_eq!(receiver.heartbeat_at(), Stamp::from_nanos(110 * MS));
     }
 }

@@ -597,7 +597,7 @@ mod tests {
 
     /// What a stream that is open at port 1 sends from port 2.
     fn heartbeat(bench: &mut Bench) -> Vec<u8> {
-        bench.signal(1, Say::Heartbeat { received: 0, next: 0, echo: 0 }).to_vec()
+        bench.signal(1, Say::Heartbeat { received: 0, next: 0, echo: 0, rise_ms: 0 }).to_vec()
     }
 
     fn load(_: &mut Bench) -> Vec<u8> {

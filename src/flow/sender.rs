@@ -318,10 +318,10 @@ impl<C> Sender<C> {
         self.heard
     }
 
-    /// A fresh reply took this long for its round trip: a queue that has filled since the link was
-    /// idle holds heartbeats back, and is no silence.
-    pub fn on_round_trip(&mut self, round_trip: Span) {
-        let rise = round_trip.minus(self.stream.life.round_trip);
+    /// Fresh replies have shown the round trip to rise by this much above that of the idle link: a
+    /// queue that has filled since holds heartbeats back, and is no silence. The other end can claim
+    /// [`LATE_MAX`] at most.
+    pub fn on_rise(&mut self, rise: Span) {
         self.rise = self.rise.max(rise.min(LATE_MAX));
     }
 
@@ -363,7 +363,7 @@ impl<C> Sender<C> {
 
     fn ask(&mut self, now: Stamp<C>) -> Next<C, Outgoing> {
         self.heartbeat_at = now.after_nanos(self.stream.life.every.nanos());
-        Next::Send(Outgoing::Signal(Say::Heartbeat { received: 0, next: 0, echo: 0 }))
+        Next::Send(Outgoing::Signal(Say::Heartbeat { received: 0, next: 0, echo: 0, rise_ms: 0 }))
     }
 
     fn pass_paused_slots(&mut self, now: Stamp<C>) {
@@ -729,14 +729,14 @@ mod tests {
         let life = Liveness { silence, round_trip, ..Liveness::default() };
         let mut sender =
             Sender::<Driver>::new(Stream { life, ..stream(1_000, 9) }, Stamp::from_nanos(0));
-        let mut is_silent_behind = |ms, round_trip_ms| {
-            sender.on_round_trip(Span::from_millis(round_trip_ms));
+        let mut is_silent_behind = |ms, rise_ms| {
+            sender.on_rise(Span::from_millis(rise_ms));
             let silent = |ms| sender.is_silent(Stamp::from_nanos(ms * MS));
             (silent(ms), silent(ms + 1))
         };
-        assert_eq!(is_silent_behind(1_300, 200), (false, true));
-        assert_eq!(is_silent_behind(2_000, 1_000), (false, true));
-        assert_eq!(is_silent_behind(2_000, 400), (false, true), "the largest rise counts");
+        assert_eq!(is_silent_behind(1_300, 0), (false, true));
+        assert_eq!(is_silent_behind(2_000, 700), (false, true));
+        assert_eq!(is_silent_behind(2_000, 100), (false, true), "the largest rise counts");
         assert_eq!(is_silent_behind(3_300, 60_000), (false, true));
     }
 

@@ -14,8 +14,8 @@
 //! |   counter: of the sender's signals of this stream (64 bit)    |
 //! |                                                               |
 //! +---------------------------------------------------------------+
-//! |         first value (64 bit): cookie; or packets received     |
-//! |                                                               |
+//! |           first value (64 bit): cookie; or                    |
+//! |           rise in ms (16 bit), packets received (48 bit)      |
 //! +---------------------------------------------------------------+
 //! |     second value (64 bit): 0; or 1 + highest number seen      |
 //! |                                                               |
@@ -40,7 +40,9 @@
 //! *heartbeat* has to exceed those before it, and echoes what its sender has seen: the highest
 //! sequence number of the load, and the highest counter of the other end's signals. Life is proven
 //! as of when the echoed packet left, so that a heartbeat that is held back, sent again or sent
-//! back proves no more than it did.
+//! back proves no more than it did. The driver's heartbeats also say by how much its probes have
+//! shown the round trip to rise above that of the idle link: a queue of the load's own holds back
+//! what is echoed, and is no silence.
 
 use crate::wire::seal::{SEAL_LEN, Sealer};
 use crate::wire::{MARK, Malformed, StreamNumber, Token, be, be32};
@@ -84,23 +86,33 @@ pub enum Say {
     /// Receiver: alive, and this is what has come. From a sender that waits to hear from it: the
     /// first two are 0.
     Heartbeat {
-        /// Packets received so far, each once.
+        /// Packets received so far, each once; below 2^48.
         received: u64,
         /// One more than the highest sequence number seen so far; 0 before the first.
         next: u64,
         /// One more than the highest counter seen of the other end's signals; 0 before the first.
         echo: u64,
+        /// The largest rise of the round trip above that of the idle link in this trial, in ms; 0
+        /// where none is known.
+        rise_ms: u16,
     },
 }
 
+/// Bits of the packets received; the rise stands above them.
+const RECEIVED_BITS: u32 = 48;
+const RECEIVED_MAX: u64 = (1 << RECEIVED_BITS) - 1;
+
 impl Say {
-    const fn parts(self) -> (u8, [u64; 3]) {
+    fn parts(self) -> (u8, [u64; 3]) {
         match self {
             Self::Hello => (2, [0; 3]),
             Self::Challenge { cookie } => (3, [cookie, 0, 0]),
             Self::Confirm { cookie } => (4, [cookie, 0, 0]),
             Self::Accepted => (5, [0; 3]),
-            Self::Heartbeat { received, next, echo } => (6, [received, next, echo]),
+            Self::Heartbeat { received, next, echo, rise_ms } => {
+                let first = u64::from(rise_ms) << RECEIVED_BITS | received.min(RECEIVED_MAX);
+                (6, [first, next, echo])
+            }
         }
     }
 
@@ -110,7 +122,11 @@ impl Say {
             3 => Ok(Self::Challenge { cookie: first }),
             4 => Ok(Self::Confirm { cookie: first }),
             5 => Ok(Self::Accepted),
-            6 => Ok(Self::Heartbeat { received: first, next, echo }),
+            6 => {
+                let [high, low, ..] = first.to_be_bytes();
+                let rise_ms = u16::from_be_bytes([high, low]);
+                Ok(Self::Heartbeat { received: first & RECEIVED_MAX, next, echo, rise_ms })
+            }
             _ => Err(Malformed::UnknownSignal(kind)),
         }
     }
@@ -196,7 +212,7 @@ mod tests {
         stream: 7,
         token: Token(0x0102_0304_0506_0708),
         counter: 43,
-        say: Say::Heartbeat { received: 41, next: 42, echo: 44 },
+        say: Say::Heartbeat { received: 41, next: 42, echo: 44, rise_ms: 0x0102 },
     };
 
     /// Golden: these octets are the protocol. A change here is a change of version.
@@ -205,7 +221,8 @@ mod tests {
         0, 0, 0, 7, // stream
         0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, // token
         0, 0, 0, 0, 0, 0, 0, 43, // counter
-        0, 0, 0, 0, 0, 0, 0, 41, // received
+        1, 2, // rise
+        0, 0, 0, 0, 0, 41, // received
         0, 0, 0, 0, 0, 0, 0, 42, // next
         0, 0, 0, 0, 0, 0, 0, 44, // echo
     ];
@@ -228,7 +245,7 @@ mod tests {
             Say::Challenge { cookie: u64::MAX },
             Say::Confirm { cookie: 1 },
             Say::Accepted,
-            Say::Heartbeat { received: 3, next: 9, echo: 2 },
+            Say::Heartbeat { received: RECEIVED_MAX, next: 9, echo: 2, rise_ms: u16::MAX },
         ];
         for say in words {
             let signal = Signal { say, ..SIGNAL };

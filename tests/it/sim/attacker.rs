@@ -27,6 +27,11 @@ pub(super) enum Attack {
         /// Nanoseconds after the begin.
         from_ns: u64,
     },
+    /// Delays each reply to a probe by so much, so that the round trip seems to rise.
+    DelayReplies {
+        /// In nanoseconds.
+        by_ns: u64,
+    },
     /// Puts in a packet of load behind each that crosses, with the next numbers.
     ForgeLoad,
     /// Cuts each packet of load to its header.
@@ -114,6 +119,11 @@ impl Attacker {
                     self.released_ns = at_ns;
                     send(at_ns, Direction::Forward, self.kept.remove(0));
                 }
+            }
+            Attack::DelayReplies { by_ns } if !forward && kind == Some(Kind::Probe) => {
+                self.touched += 1;
+                send(at_ns + by_ns, direction, own);
+                own = Vec::new();
             }
             Attack::ForgeLoad if kind == Some(Kind::Load) => {
                 for ahead in 1..=3 {

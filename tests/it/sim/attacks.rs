@@ -6,7 +6,7 @@ use super::{MS, SECOND, check_identity, check_truth, good, line, outcome, setup,
 use linkqual::account::Outcome;
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Class, Loss, Spec};
-use linkqual::flow::SILENCE;
+use linkqual::flow::{LATE_MAX, SILENCE};
 use linkqual::plan::Trial;
 use linkqual::units::Span;
 
@@ -101,6 +101,19 @@ fn no_heartbeat_that_is_sent_again_or_held_back_keeps_load_going() {
         let last = run.last_load_ns[1];
         assert!(last <= most, "{attack:?}: load for {last} ns; seed {}", setup.seed);
     }
+}
+
+/// He makes the round trip rise by 9 s, which counts for two and no more.
+#[test]
+fn no_delayed_reply_keeps_load_going_beyond_what_a_packet_may_be_late() {
+    let attack = Attack::DelayReplies { by_ns: 9 * SECOND };
+    let blows = vec![(12 * SECOND, Blow::DriverVanishes)];
+    let (setup, run) = attacked(&Setup { blows, ..driver_gone() }, attack);
+    let silence_ns = 12 * SECOND + SILENCE.nanos();
+    let last = run.last_load_ns[1];
+    assert!(silence_ns + SECOND <= last, "load for {last} ns: the rise was not passed on");
+    let most = silence_ns + LATE_MAX.nanos() + 20 * MS;
+    assert!(last <= most, "load for {last} ns; seed {}", setup.seed);
 }
 
 /// 75 % are lost, and he makes up as many.

@@ -9,6 +9,7 @@ use linkqual::flow::{
     Arrival, Arrived, Closing, End, Ending, FAREWELL, Freshness, Handshake, LATE_MAX, LoadCheck,
     LoadPayload, NearEvent, Next, Outgoing, Probed, Prober, Receiver, Sender, Stream,
 };
+use linkqual::units::Span;
 use linkqual::wire::probe::{LEN_MIN, Probe, Reply};
 use linkqual::wire::seal::{KEY_LEN, Seals, Tagger};
 use linkqual::wire::signal::{Say, Signal};
@@ -72,11 +73,14 @@ pub(super) struct Orders<C> {
     pub(super) stopped: bool,
     pub(super) gone: Option<Stamp<C>>,
     pub(super) closings: BTreeMap<StreamNumber, SenderCounts>,
+    /// By how much the round trip has risen (`dataplane::Gauge`).
+    pub(super) rise: Span,
 }
 
 impl<C> Default for Orders<C> {
     fn default() -> Self {
-        Self { start: None, stopped: false, gone: None, closings: BTreeMap::new() }
+        let (closings, rise) = (BTreeMap::new(), Span::default());
+        Self { start: None, stopped: false, gone: None, closings, rise }
     }
 }
 
@@ -153,6 +157,8 @@ pub(super) struct LoadEnd<C> {
     drops: u32,
     /// When anything came last.
     pub(super) heard: Option<Stamp<C>>,
+    /// The largest rise that the other end has told.
+    pub(super) rise: Span,
 }
 
 impl<C> LoadEnd<C> {
@@ -187,8 +193,20 @@ impl<C> LoadEnd<C> {
             let check = Box::new(LoadCheck::new(stream, tagger));
             Part::Receiving { receiver, check, ending }
         };
-        let (offered, arrivals, drops, heard) = (0, 0, 0, None);
-        Self { stream, signals, tagger, siblings, host, part, offered, arrivals, drops, heard }
+        let (offered, arrivals, drops, heard, rise) = (0, 0, 0, None, Span::default());
+        Self {
+            stream,
+            signals,
+            tagger,
+            siblings,
+            host,
+            part,
+            offered,
+            arrivals,
+            drops,
+            heard,
+            rise,
+        }
     }
 
     pub(super) fn say(&mut self, say: Say, out: &mut Out) {
@@ -223,7 +241,8 @@ impl<C> LoadEnd<C> {
     fn take_signal(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
         let Some(say) = self.signals.hear(datagram, out) else { return };
         match (&mut self.part, say) {
-            (Part::Sending { sender, .. }, Say::Heartbeat { next, echo, .. }) => {
+            (Part::Sending { sender, .. }, Say::Heartbeat { next, echo, rise_ms, .. }) => {
+                self.rise = self.rise.max(Span::from_millis(rise_ms.into()));
                 sender.on_heard(at, next, echo);
                 self.heard = Some(sender.alive_at());
             }
@@ -276,6 +295,7 @@ impl<C> LoadEnd<C> {
                 self.part = Part::Sending { sender, payload };
                 return Step::Wait(Stamp::from_nanos(until_ns));
             }
+            sender.on_rise(orders.rise);
             match sender.poll(now) {
                 Next::Done => break,
                 Next::Wait(until) => {
@@ -310,7 +330,7 @@ impl<C> LoadEnd<C> {
         orders: &Orders<C>,
         out: &mut Out,
     ) -> Step<C, Told> {
-        if let Some(say) = receiver.poll_heartbeat(now, self.signals.seen.echo()) {
+        if let Some(say) = receiver.poll_heartbeat(now, self.signals.seen.echo(), orders.rise) {
             self.say(say, out);
         }
         let closing = || orders.closings.get(&self.stream.number).cloned();
@@ -384,6 +404,8 @@ pub(super) struct Probes {
     prober: Prober,
     replies: Receiver<Driver>,
     pub(super) heard: Option<Stamp<Driver>>,
+    /// By how much the round trip has risen.
+    pub(super) rise: Span,
 }
 
 impl Probes {
@@ -396,6 +418,7 @@ impl Probes {
             prober: Prober::new(stream, now),
             replies: Receiver::new(stream, now),
             heard: None,
+            rise: Span::default(),
         }
     }
 
@@ -421,6 +444,8 @@ impl Probes {
         }
         self.prober.on_reply(at, true, &reply);
         self.heard = Some(at);
+        let round_trip = Span::from_nanos(self.prober.newest_round_trip_ns().unwrap_or(0));
+        self.rise = self.rise.max(round_trip.minus(self.stream.life.round_trip));
     }
 
     /// Over once the agent's count of replies is here; tells `events` on the way.

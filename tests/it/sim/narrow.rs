@@ -1,7 +1,7 @@
 //! What we send counts: a link that carries exactly what was asked of it passes, however narrow it
 //! is, and probes do not fill it.
 
-use super::world::play;
+use super::world::{Setup, play};
 use super::{good, setup, trial_run};
 use linkqual::direction::Direction;
 use linkqual::emulation::{Policer, Shaper, Spec};
@@ -30,8 +30,14 @@ fn composed(more: &str) -> (Plan, Vec<Trial>) {
 
 /// Plays the last trial of the plan of `more` over `spec` both ways: it, and its verdicts.
 fn played(more: &str, spec: &Spec) -> (TrialRun, Vec<Verdict>) {
+    played_between(more, spec, spec)
+}
+
+/// The same over a link whose directions differ.
+fn played_between(more: &str, forward: &Spec, reverse: &Spec) -> (TrialRun, Vec<Verdict>) {
     let (plan, trials) = composed(more);
-    let setup = setup(*trials.last().unwrap(), spec);
+    let both = setup(*trials.last().unwrap(), forward);
+    let setup = Setup { reverse: reverse.clone(), ..both };
     let run = play(&setup);
     let run = trial_run(&setup, &run).clone();
     let evidence = Evidence { trials: vec![run.clone()], ..Evidence::default() };
@@ -101,5 +107,32 @@ fn a_few_packets_a_second_are_granted_and_judged_by_the_link() {
         assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Pass), "{text}: {verdicts:?}");
         let (_, verdicts) = played(&plan(text), &policed(bits_per_second * 3 / 4));
         assert!(verdicts.contains(&Verdict::Fail), "{text}, three quarters: {verdicts:?}");
+    }
+}
+
+/// 9 Mbit/s behind a buffer of 2 s: what a heartbeat echoes left up to 2 s before. Paused for that,
+/// the load towards the driver never showed what the link carries. A direction without a test is INCONCLUSIVE.
+#[test]
+fn no_load_is_paused_by_a_queue_of_its_own() {
+    let shaper =
+        Shaper { bits_per_second: 9_000_000, queue_octets: 2_250_000, overhead_octets: 18 };
+    let slow = Spec { shaper: Some(shaper), ..good() };
+    use Verdict::{Fail, Inconclusive, Pass};
+    for (directions, forward, reverse, expected) in [
+        ("reverse", &good(), &slow, &[Inconclusive, Fail][..]),
+        ("both", &good(), &slow, &[Pass, Fail][..]),
+        ("both", &slow, &good(), &[Fail, Pass][..]),
+    ] {
+        let plan = format!(
+            "[require]\nthroughput = '>= 10 Mbit/s'\n[[test]]\nkind = 'udp'\n\
+             rate = '10 Mbit/s'\nduration = '30 s'\ndirection = '{directions}'\n"
+        );
+        let (run, verdicts) = played_between(&plan, forward, reverse);
+        for direction in Direction::ALL {
+            let sent = &run.outcome.one_way(direction).sender;
+            let paused = sent.as_ref().map_or(0, |sent| sent.paused);
+            assert_eq!(paused, 0, "{directions}: {direction}");
+        }
+        assert_eq!(verdicts, expected, "{directions}");
     }
 }

@@ -691,7 +691,10 @@ impl World {
         let mut out = Out::new();
         match &mut self.near.get_mut(&number).unwrap().near {
             Near::Opening(opening) => opening.take(now, octets),
-            Near::Probes(probes) => probes.take(now, octets, &mut out),
+            Near::Probes(probes) => {
+                probes.take(now, octets, &mut out);
+                self.orders.rise = self.orders.rise.max(probes.rise);
+            }
             Near::Load(end) => end.take(now, octets, &mut out),
             Near::Over => return,
         }
@@ -917,6 +920,8 @@ impl World {
         if let Some(far) = self.far.streams.get_mut(&peer) {
             let mut out = Out::new();
             far.end.take(now, &octets, &mut out);
+            let orders = &mut self.far.trials.get_mut(&far.trial).unwrap().orders;
+            orders.rise = orders.rise.max(far.end.rise);
             self.send_reverse(peer, out);
             return self.step_far(peer);
         }
