@@ -138,6 +138,8 @@ struct Conductor<'a> {
     began_wall_ns: u64,
     dialler: Dialler,
     channel: Option<Channel>,
+    /// Octets that the connection had moved at the last look.
+    moved: u64,
     dialling: Option<Dialling>,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
@@ -184,6 +186,7 @@ impl<'a> Conductor<'a> {
             began_wall_ns: clock::wall_ns(),
             dialler,
             channel: Some(Channel::open(connection)),
+            moved: 0,
             dialling: None,
             teller,
             told,
@@ -230,6 +233,7 @@ impl<'a> Conductor<'a> {
                 tracing::info!("the agent is reached again");
                 // The one before may be stuck: it is cut, not closed.
                 self.channel = Some(Channel::open(connection));
+                self.moved = 0;
                 self.session.handle_connected(clock::now());
             }
             Err(why) => {
@@ -253,6 +257,10 @@ impl<'a> Conductor<'a> {
             let heard = trial.gauge().heard::<Driver>().min(now);
             self.session.handle_trial(now, NearEvent::Heard(heard));
             self.progress.update(since_boot(now), trial.gauge());
+        }
+        let moved = self.channel.as_ref().map_or(0, |channel| channel.inbox.octets());
+        if std::mem::replace(&mut self.moved, moved) < moved {
+            self.session.handle_progress(now);
         }
         self.session.handle_timeout(now);
     }

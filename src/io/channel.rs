@@ -16,6 +16,8 @@ use crate::io::tls::is_refusal;
 use crate::wire::control::{FRAME_MAX, MalformedMessage, Message};
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::error::TrySendError;
@@ -86,9 +88,10 @@ impl Channel {
         let (messages, said) = mpsc::channel(OUTBOX_MAX);
         let (heard, received) = mpsc::channel(INBOX_MAX);
         let (open, closed_here) = oneshot::channel();
-        let pump = pump(stream, said, closed_here, (heard, frame_max), deadlines);
-        let pump = tokio::spawn(pump);
-        Self { outbox: Outbox { messages, _open: open }, inbox: Inbox { received, pump } }
+        let octets = Moved::default();
+        let far = (heard, frame_max, Moved::clone(&octets));
+        let pump = tokio::spawn(pump(stream, said, closed_here, far, deadlines));
+        Self { outbox: Outbox { messages, _open: open }, inbox: Inbox { received, octets, pump } }
     }
 
     /// Writes what is queued, then closes the connection; takes at most [`FAREWELL_MAX`].
@@ -131,10 +134,14 @@ pub enum Unsaid {
     Closed,
 }
 
+/// Octets that a connection has moved, both ways together.
+type Moved = Arc<AtomicU64>;
+
 /// Messages from the other end. Dropped, it cuts the connection, whatever is still queued.
 #[derive(Debug)]
 pub struct Inbox {
     received: mpsc::Receiver<Result<Message, Closed>>,
+    octets: Moved,
     pump: JoinHandle<()>,
 }
 
@@ -146,6 +153,13 @@ impl Inbox {
     /// How the connection ended, once; [`Closed::Here`] from then on.
     pub async fn next(&mut self) -> Result<Message, Closed> {
         self.received.recv().await.unwrap_or(Err(Closed::Here))
+    }
+
+    /// Octets that the connection has read and written so far: a long message on a narrow link is
+    /// no silence.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.octets.load(Relaxed)
     }
 
     /// Drops what still arrives, until the connection is over: at most [`FAREWELL_MAX`] after the
@@ -236,12 +250,13 @@ async fn pump<S: AsyncRead + AsyncWrite>(
     stream: S,
     messages: mpsc::Receiver<Message>,
     closed_here: oneshot::Receiver<()>,
-    (received, frame_max): (mpsc::Sender<Result<Message, Closed>>, usize),
+    (received, frame_max, octets): (mpsc::Sender<Result<Message, Closed>>, usize, Moved),
     deadlines: Deadlines,
 ) {
     let (reader, writer) = tokio::io::split(stream);
-    let mut reading = pin!(read(Reader::new(reader, frame_max), &received));
-    let mut writing = pin!(write(writer, messages, deadlines.write));
+    let messages_in = Reader { octets: Moved::clone(&octets), ..Reader::new(reader, frame_max) };
+    let mut reading = pin!(read(messages_in, &received));
+    let mut writing = pin!(write(writer, messages, deadlines.write, &octets));
     let closed = tokio::select! {
         closed = &mut reading => closed,
         written = &mut writing => match written {
@@ -295,6 +310,7 @@ struct Reader<R> {
     codec: LengthDelimitedCodec,
     buffer: BytesMut,
     frame_max: usize,
+    octets: Moved,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
@@ -307,7 +323,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             .num_skip(0)
             .length_adjustment(HEADER_LEN.cast_signed())
             .new_codec();
-        Self { stream, codec, buffer: BytesMut::new(), frame_max }
+        Self { stream, codec, buffer: BytesMut::new(), frame_max, octets: Moved::default() }
     }
 
     /// The next message, or how the stream ends; then close it. Cancel-safe.
@@ -318,7 +334,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             }
             match self.stream.read_buf(&mut self.buffer).await {
                 Ok(0) => return Err(self.end()),
-                Ok(_) => {}
+                Ok(len) => _ = self.octets.fetch_add(len as u64, Relaxed),
                 Err(error) => return Err(Closed::Broken(error)),
             }
         }
@@ -372,6 +388,7 @@ async fn write<W: AsyncWrite + Unpin>(
     mut stream: W,
     mut messages: mpsc::Receiver<Message>,
     write_max: Duration,
+    octets: &AtomicU64,
 ) -> Result<(), Closed> {
     let mut codec = LengthDelimitedCodec::builder()
         .length_field_length(HEADER_LEN)
@@ -386,9 +403,11 @@ async fn write<W: AsyncWrite + Unpin>(
         encoded.map_err(|_| Closed::Oversize { len })?;
         while !frame.is_empty() {
             // A long message may take its time on a slow link, as long as it goes on.
-            if in_time(write_max, stream.write_buf(&mut frame)).await? == 0 {
+            let len = in_time(write_max, stream.write_buf(&mut frame)).await?;
+            if len == 0 {
                 return Err(Closed::Broken(io::ErrorKind::WriteZero.into()));
             }
+            octets.fetch_add(len as u64, Relaxed);
         }
         in_time(write_max, stream.flush()).await?;
     }
@@ -469,6 +488,21 @@ mod tests {
             }
         }
         assert!(matches!(parse(b"").await, Err(Closed::There)));
+    }
+
+    #[tokio::test]
+    async fn the_octets_of_a_part_of_a_frame_are_counted() {
+        let (mut channel, mut far) = channel(64);
+        channel.outbox.say(Message::Finish).unwrap();
+        let mut octets = [0xa5; FINISH.len()];
+        far.read_exact(&mut octets).await.unwrap();
+        let (begun, rest) = FINISH.split_at(9);
+        far.write_all(begun).await.unwrap();
+        timeout(PROMPT.write, channel.inbox.next()).await.unwrap_err();
+        assert_eq!(channel.inbox.octets(), (FINISH.len() + begun.len()) as u64);
+        far.write_all(rest).await.unwrap();
+        assert_eq!(channel.inbox.next().await.unwrap(), Message::Finish);
+        assert_eq!(channel.inbox.octets(), 2 * FINISH.len() as u64);
     }
 
     #[tokio::test]

@@ -44,6 +44,7 @@ impl Session {
             unreachable: None,
             dialled_at: None,
             asked_at: now,
+            moved_at: None,
             actions: VecDeque::from([say_hello]),
         }
     }
@@ -56,7 +57,7 @@ impl Session {
     pub fn request(&mut self, now: Stamp<Driver>, request: &Request) {
         assert!(matches!(self.state, State::Idle), "a request while {:?}", self.state);
         self.request = Some(request.clone());
-        self.state = self.ask_for_leave(now, None);
+        self.state = self.ask_for_leave(now, None, reach_until(now));
     }
 
     /// Begins a trial.
@@ -68,8 +69,8 @@ impl Session {
         assert!(matches!(self.state, State::Idle), "a trial while {:?}", self.state);
         self.trials += 1;
         self.state = match self.has_lapsed {
-            true => self.ask_for_leave(now, Some((task, trial))),
-            false => self.prepare(now, task, trial),
+            true => self.ask_for_leave(now, Some((task, trial)), reach_until(now)),
+            false => self.prepare(now, task, trial, reach_until(now)),
         };
     }
 
@@ -120,7 +121,9 @@ impl Session {
     fn on_message(&mut self, now: Stamp<Driver>, state: State, message: Message) -> State {
         match (state, message) {
             (State::ExpectHello { .. }, Message::Hello(hello)) => self.on_hello(hello),
-            (State::ExpectGrant { then, .. }, Message::Granted(_)) => self.on_granted(now, then),
+            (State::ExpectGrant { then, until }, Message::Granted(_)) => {
+                self.on_granted(now, then, until)
+            }
             (State::ExpectGrant { then: None, .. }, Message::Refused { reason }) => {
                 self.fail(Failure::Refused(reason))
             }
@@ -204,7 +207,7 @@ impl Session {
                 self.actions.push_back(Action::Stop);
                 self.say(Message::Stop { trial: self.trials });
                 self.asked_at = now;
-                State::ExpectAccount { found, until: now.after_nanos(REACH_MAX.nanos()) }
+                State::ExpectAccount { found, until: reach_until(now) }
             }
             // Of a trial that is over already.
             (state @ (State::Over | State::Idle | State::ExpectGrant { .. }), _) => state,
@@ -291,18 +294,30 @@ impl Session {
         }
     }
 
-    fn ask_for_leave(&mut self, now: Stamp<Driver>, then: Option<(Task, Trial)>) -> State {
+    /// Asks for the grant, and waits `until` then for it and for what follows it: asking again over
+    /// another connection gives the agent no more time.
+    fn ask_for_leave(
+        &mut self,
+        now: Stamp<Driver>,
+        then: Option<(Task, Trial)>,
+        until: Stamp<Driver>,
+    ) -> State {
         if let Some(request) = &self.request {
             self.say(Message::Request(crate::session::request(self.run, request)));
         }
         self.asked_at = now;
-        State::ExpectGrant { then, until: now.after_nanos(REACH_MAX.nanos()) }
+        State::ExpectGrant { then, until }
     }
 
-    fn on_granted(&mut self, now: Stamp<Driver>, then: Option<(Task, Trial)>) -> State {
+    fn on_granted(
+        &mut self,
+        now: Stamp<Driver>,
+        then: Option<(Task, Trial)>,
+        until: Stamp<Driver>,
+    ) -> State {
         self.has_lapsed = false;
         match then {
-            Some((task, trial)) => self.prepare(now, task, trial),
+            Some((task, trial)) => self.prepare(now, task, trial, until),
             None => {
                 self.actions.push_back(Action::Granted);
                 State::Idle
@@ -351,6 +366,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Until when an answer that is asked for `now` is waited for.
+fn reach_until(now: Stamp<Driver>) -> Stamp<Driver> {
+    now.after_nanos(REACH_MAX.nanos())
 }
 
 #[cfg(test)]

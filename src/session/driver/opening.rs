@@ -4,8 +4,7 @@
 //! Nothing is sent here before every stream is open: a trial never begins with a part of them.
 
 use super::state::{
-    Action, Blocked, Failure, Opening, REACH_MAX, RECEIVED_MAX, Running, Session, State, Task,
-    TcpOpening,
+    Action, Blocked, Failure, Opening, RECEIVED_MAX, Running, Session, State, Task, TcpOpening,
 };
 use crate::clock::{Driver, Stamp};
 use crate::flow::{HandshakeFailed, Stream, TcpStream, streams_of, tcp_streams_of};
@@ -15,10 +14,16 @@ use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, Prepare, Secrets};
 
 impl Session {
-    pub(super) fn prepare(&mut self, now: Stamp<Driver>, task: Task, trial: Trial) -> State {
+    pub(super) fn prepare(
+        &mut self,
+        now: Stamp<Driver>,
+        task: Task,
+        trial: Trial,
+        until: Stamp<Driver>,
+    ) -> State {
         self.say(Message::Prepare(Prepare { trial: self.trials, asked: (&trial).into() }));
         self.asked_at = now;
-        State::ExpectPrepared { task, trial, until: now.after_nanos(REACH_MAX.nanos()) }
+        State::ExpectPrepared { task, trial, until }
     }
 
     pub(super) fn on_prepared(

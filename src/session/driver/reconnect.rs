@@ -2,17 +2,15 @@
 //!
 //! A lost connection never ends a trial here; only an agent that lost the run does.
 
-use super::state::{Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Link, Running, Session, State};
+use super::state::{
+    Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Link, OVERDUE, Running, Session, State,
+};
 use crate::account::spoken;
 use crate::clock::{Driver, Stamp};
 use crate::flow::LATE_MAX;
 use crate::session::hello;
 use crate::units::Span;
 use crate::wire::control::{Message, PROTOCOL};
-
-/// How long an answer may take before the connection is taken for dead, and another is opened
-/// beside it.
-const OVERDUE: Span = Span::from_secs(3);
 
 /// How far apart two connections are opened.
 const RETRY: Span = Span::from_secs(1);
@@ -46,6 +44,15 @@ impl Session {
             self.actions.push_back(Action::Say(Message::Hello(hello("linkqual", None))));
             self.actions.push_back(Action::Say(Message::Attach { run: self.run.to_string() }));
             self.link = Link::Attaching { until: now.after_nanos(OVERDUE.nanos()) };
+        }
+    }
+
+    /// Octets have moved on the connection since the last time: an answer may be among them.
+    pub fn handle_progress(&mut self, now: Stamp<Driver>) {
+        match &mut self.link {
+            Link::Open => (self.asked_at, self.moved_at) = (now, Some(now)),
+            Link::Attaching { until } => *until = now.after_nanos(OVERDUE.nanos()),
+            Link::Dialling | Link::Waiting { .. } | Link::Lost => {}
         }
     }
 
@@ -137,10 +144,12 @@ impl Session {
         let is_known = trial == Some(self.trials);
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match state {
-            State::ExpectGrant { then, .. } => self.ask_for_leave(now, then),
-            State::ExpectPrepared { task, trial, .. } if granted => self.prepare(now, task, trial),
-            State::ExpectPrepared { task, trial, .. } => {
-                self.ask_for_leave(now, Some((task, trial)))
+            State::ExpectGrant { then, until } => self.ask_for_leave(now, then, until),
+            State::ExpectPrepared { task, trial, until } if granted => {
+                self.prepare(now, task, trial, until)
+            }
+            State::ExpectPrepared { task, trial, until } => {
+                self.ask_for_leave(now, Some((task, trial)), until)
             }
             State::ExpectAccount { found, until } if is_known => {
                 self.say(Message::Stop { trial: self.trials });
@@ -190,9 +199,9 @@ impl Session {
     /// is lost by that, and it is asked as at first.
     pub(super) fn on_forgotten(&mut self, now: Stamp<Driver>, reason: &str) {
         let state = std::mem::replace(&mut self.state, State::Over);
-        let then = match state {
-            State::ExpectGrant { then, .. } => then,
-            State::ExpectPrepared { task, trial, .. } => Some((task, trial)),
+        let (then, until) = match state {
+            State::ExpectGrant { then, until } => (then, until),
+            State::ExpectPrepared { task, trial, until } => (Some((task, trial)), until),
             State::Idle => {
                 (self.link, self.closed_at, self.has_lapsed) = (Link::Open, None, true);
                 self.state = State::Idle;
@@ -214,7 +223,7 @@ impl Session {
             State::ExpectHello { .. } | State::Over => return,
         };
         (self.link, self.closed_at) = (Link::Open, None);
-        self.state = self.ask_for_leave(now, then);
+        self.state = self.ask_for_leave(now, then, until);
     }
 
     /// The agent is lost, and with it what it counted: this end tells what it has.
@@ -229,9 +238,11 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::driver::state::{REACH_MAX, Task};
+    use crate::flow::NearEvent as Event;
+    use crate::session::driver::state::{MOVING_MAX, REACH_MAX, Task};
     use crate::session::driver::tests::{NOW, actions, after, granted, idle, names, say};
-    use crate::wire::control::RunId;
+    use crate::wire::Token;
+    use crate::wire::control::{Account, RunId, Secrets};
 
     fn attached(trial: Option<u32>, granted: bool) -> Message {
         Message::Attached { run: RunId(7).to_string(), trial, granted }
@@ -260,6 +271,80 @@ mod tests {
         let failed = Action::Failed(Failure::Unreachable("refused".into()));
         assert_eq!(actions(&mut session).first(), Some(&failed));
         assert_eq!(session.deadline(), None);
+    }
+
+    /// Each time that it was asked over another connection, it had its whole time anew.
+    #[test]
+    fn an_agent_that_answers_the_attach_alone_is_given_up_in_time() {
+        for (granted_still, asks) in [(true, "prepare"), (false, "request")] {
+            let mut session = granted();
+            session.begin(NOW, Task::Measure, idle());
+            let mut now = NOW;
+            let mut asked = names(&actions(&mut session));
+            while let Some(deadline) = session.deadline() {
+                now = deadline;
+                session.handle_timeout(now);
+                if actions(&mut session).contains(&Action::Reconnect) {
+                    session.handle_connected(now);
+                    session.handle_message(now, attached(None, granted_still));
+                    asked.extend(names(&actions(&mut session)));
+                }
+                assert!(now <= after(REACH_MAX), "it is waited for at {now:?}");
+            }
+            assert_eq!(now, after(REACH_MAX));
+            assert!(3 < asked.iter().filter(|word| **word == asks).count(), "{asked:?}");
+        }
+    }
+
+    /// A trial whose data is over, and whose account is asked for.
+    fn awaiting_account() -> Session {
+        let mut session = granted();
+        session.begin(NOW, Task::Measure, idle());
+        let secrets = Secrets { stream: 0, token: Token(7), key: [1; 32] };
+        let prepared = Message::Prepared { trial: 1, streams: vec![secrets] };
+        say(&mut session, prepared);
+        session.handle_trial(NOW, Event::Opened(0));
+        say(&mut session, Message::Started { trial: 1 });
+        session.handle_trial(NOW, Event::Probed(Box::default()));
+        actions(&mut session);
+        session
+    }
+
+    /// 4 MiB at 512 kbit/s take 66 s; it was dialled anew each 3 s, and the account began anew.
+    #[test]
+    fn a_connection_on_which_octets_move_is_not_overdue() {
+        let mut session = awaiting_account();
+        let ends = session.deadline().expect("the account is due").nanos_since(NOW);
+        let mut at = Span::from_secs(10);
+        while at < Span::from_secs(76) {
+            at = at.plus(Span::from_millis(200));
+            session.handle_progress(after(at));
+            session.handle_timeout(after(at));
+            assert_eq!(actions(&mut session), [], "{at}, where {ends} ns were due");
+        }
+        let account = Message::Account(Box::new(Account { trial: 1, ..Account::default() }));
+        session.handle_message(after(at), account);
+        let ended = actions(&mut session);
+        assert!(matches!(ended.last(), Some(Action::Ended(_))), "{ended:?}");
+    }
+
+    #[test]
+    fn an_agent_that_trickles_octets_holds_the_driver_no_longer_than_it_may() {
+        let mut session = awaiting_account();
+        let mut at = Span::from_secs(10);
+        let ended = loop {
+            at = at.plus(Span::from_secs(1));
+            session.handle_progress(after(at));
+            session.handle_timeout(after(at));
+            let actions = actions(&mut session);
+            if matches!(actions.last(), Some(Action::Ended(_))) {
+                break at;
+            }
+            assert!(!actions.contains(&Action::Reconnect), "octets move");
+        };
+        let account_max = Span::from_secs(10).plus(LATE_MAX).plus(REACH_MAX);
+        let most = account_max.plus(MOVING_MAX).plus(LAST_WORDS_MAX).plus(MOVING_MAX);
+        assert!(account_max.plus(MOVING_MAX) < ended && ended <= most, "{ended}");
     }
 
     #[test]

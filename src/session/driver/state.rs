@@ -22,6 +22,14 @@ use std::fmt;
 /// abandoned trial open, so that what comes at last is still exact.
 pub(super) const REACH_MAX: Span = Span::from_secs(18);
 
+/// How long an answer may take to move. Then the connection is taken for dead, and another is opened
+/// beside it.
+pub(super) const OVERDUE: Span = Span::from_secs(3);
+
+/// How much longer than that the agent's account is waited for while octets move: a narrow link
+/// takes its time, and an agent that trickles them holds the driver no longer.
+pub(super) const MOVING_MAX: Span = Span::from_secs(120);
+
 /// How long the record of a run is tried for that the agent has ended.
 pub(super) const FETCH_MAX: Span = Span::from_secs(10);
 
@@ -221,8 +229,10 @@ pub struct Session {
     /// Why the agent could not be reached, the last time.
     pub(super) unreachable: Option<String>,
     pub(super) dialled_at: Option<Stamp<Driver>>,
-    /// When the connection was last given something to answer.
+    /// When the connection was last given something to answer, or octets moved on it.
     pub(super) asked_at: Stamp<Driver>,
+    /// When octets moved on it last.
+    pub(super) moved_at: Option<Stamp<Driver>>,
     pub(super) actions: VecDeque<Action>,
 }
 
@@ -382,14 +392,19 @@ impl Session {
 
     /// When something is to be done about a running trial, whatever comes. Where the connection
     /// closed and no data came for a second since, the agent has ended the run; behind the trial's
-    /// end none is due, and it still waits for the accounts.
+    /// end none is due, and it still waits for the accounts, for longer while octets move.
     pub(super) fn running_until(&self, running: &Running) -> Stamp<Driver> {
         if let Some(stopping) = &running.stopping {
-            return stopping.until;
+            return self.while_moving(stopping.until);
         }
         let quiet_max = quiet_max(&running.trial);
         let quiet = |closed_at| running.heard.max(closed_at).after_nanos(quiet_max.nanos());
         let quiet = self.closed_at.map(quiet).filter(|quiet| *quiet < running.ends_at);
-        quiet.unwrap_or_else(|| running.account_until())
+        quiet.unwrap_or_else(|| self.while_moving(running.account_until()))
+    }
+
+    fn while_moving(&self, until: Stamp<Driver>) -> Stamp<Driver> {
+        let moving = self.moved_at.map_or(until, |at| at.after_nanos(OVERDUE.nanos()));
+        until.max(moving.min(until.after_nanos(MOVING_MAX.nanos())))
     }
 }

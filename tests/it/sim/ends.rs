@@ -70,6 +70,21 @@ fn a_control_connection_that_falls_silent_changes_nothing() {
     check_unharmed(&[stalls[0], stalls[1], (19 * SECOND + 600 * MS, Blow::ControlCloses)]);
 }
 
+/// The agent's account takes longer than an answer may: dialled anew each 3 s, it never arrived.
+#[test]
+fn an_account_that_crosses_a_narrow_link_is_waited_for() {
+    for (bits_per_second, seconds) in [(8_000, 16), (2_000, 31)] {
+        let trial = trial(Directions::Both, 1, 200, 10);
+        let good = setup(trial, &good());
+        let setup = Setup { control_bits_per_second: bits_per_second, ..good };
+        let run = play(&setup);
+        let ended_ns = run.ended_ns.unwrap();
+        assert!((seconds * SECOND..50 * SECOND).contains(&ended_ns), "{ended_ns} ns");
+        assert_eq!(outcome(&setup, &run).status, Status::Ok);
+        super::check_truth(&setup, &run);
+    }
+}
+
 /// The agent is told to start 3.5 s late: only the reverse load comes later.
 #[test]
 fn a_start_that_is_not_heard_is_said_again() {

@@ -63,6 +63,7 @@ fn setup(trial: Trial, spec: &Spec) -> Setup {
         agent_host: Host::default(),
         blows: Vec::new(),
         attack: Attack::None,
+        control_bits_per_second: u64::MAX,
     }
 }
 

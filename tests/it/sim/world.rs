@@ -31,6 +31,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// when a stream ends has come before its account.
 const CONTROL_NS: u64 = 250_000_000;
 
+/// How often the driver looks whether octets have moved (`driver::conversation`).
+const LOOK_NS: u64 = 200_000_000;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// More events than any run here has: a machine that asks again and again without time passing.
 const EVENTS_MAX: u64 = 20_000_000;
 
@@ -94,6 +99,8 @@ pub(super) struct Setup {
     pub(super) blows: Vec<(u64, Blow)>,
     /// What one on the path does.
     pub(super) attack: Attack,
+    /// What the control channel carries, each way.
+    pub(super) control_bits_per_second: u64,
 }
 
 /// What a run leaves behind. True times are nanoseconds after the driver's start of the trial.
@@ -126,6 +133,7 @@ enum Event {
     ReadAtAgent(SocketAddr, Vec<u8>, Stamp<Agent>),
     SayToDriver(ConnectionId, Vec<u8>),
     SayToAgent(ConnectionId, Vec<u8>),
+    MovedAtDriver(ConnectionId),
     Dialled,
     ClosedAtDriver(ConnectionId),
     ClosedAtAgent(ConnectionId),
@@ -247,6 +255,8 @@ struct World {
     control: ConnectionId,
     /// Connections that carry something.
     carrying: BTreeSet<ConnectionId>,
+    /// Until when each connection is busy with what was said before, to the driver and to the agent.
+    busy_ns: BTreeMap<(ConnectionId, Direction), u64>,
     control_dead: bool,
     driver_gone: bool,
     agent_gone: bool,
@@ -315,6 +325,7 @@ impl World {
             far,
             control: ConnectionId(1),
             carrying: BTreeSet::from([ANOTHER, ConnectionId(1)]),
+            busy_ns: BTreeMap::new(),
             control_dead: false,
             driver_gone: false,
             agent_gone: false,
@@ -375,6 +386,12 @@ impl World {
             Event::Near(_) | Event::ToDriver(..) | Event::Dialled | Event::DriverTime
                 if self.driver_gone => {}
             Event::SayToDriver(to, _) if self.driver_gone && to != ANOTHER => {}
+            Event::MovedAtDriver(connection) => {
+                if connection == self.control && self.carrying.contains(&connection) {
+                    self.driver.handle_progress(self.driver_now());
+                    self.after_driver();
+                }
+            }
             Event::Far(_) | Event::CloseProbes(_) | Event::ToAgent(..) | Event::SayToAgent(..)
                 if self.agent_gone => {}
             Event::ReadAtAgent(..) if self.agent_gone => {}
@@ -486,15 +503,29 @@ impl World {
     fn say_to_agent(&mut self, from: ConnectionId, message: &Message) {
         if self.carrying.contains(&from) {
             let frame = serde_json::to_vec(message).unwrap();
-            self.push(self.now_ns + CONTROL_NS, Event::SayToAgent(from, frame));
+            let at_ns = self.carry(from, Direction::Forward, frame.len());
+            self.push(at_ns, Event::SayToAgent(from, frame));
         }
     }
 
     fn say_to_driver(&mut self, to: ConnectionId, message: &Message) {
         if self.carrying.contains(&to) {
             let frame = serde_json::to_vec(message).unwrap();
-            self.push(self.now_ns + CONTROL_NS, Event::SayToDriver(to, frame));
+            let at_ns = self.carry(to, Direction::Reverse, frame.len());
+            self.push(at_ns, Event::SayToDriver(to, frame));
         }
+    }
+
+    /// When a frame of `len` octets has come whole; while it comes, the driver sees octets move.
+    fn carry(&mut self, connection: ConnectionId, direction: Direction, len: usize) -> u64 {
+        let rate = self.setup.control_bits_per_second;
+        let takes_ns = 8 * u64::try_from(len).unwrap() * SECOND_NS / rate;
+        let busy_ns = self.busy_ns.entry((connection, direction)).or_default();
+        let from_ns = self.now_ns.max(*busy_ns);
+        *busy_ns = from_ns + takes_ns;
+        let looks = (1..=takes_ns / LOOK_NS).map(|look| from_ns + CONTROL_NS + look * LOOK_NS);
+        looks.for_each(|at_ns| self.push(at_ns, Event::MovedAtDriver(connection)));
+        from_ns + takes_ns + CONTROL_NS
     }
 
     fn hear_at_driver(&mut self, to: ConnectionId, frame: &[u8]) {
