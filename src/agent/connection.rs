@@ -1,7 +1,7 @@
 //! Control connections: who may have one, and its two directions.
 
-use super::strangers::{Budget, Slots, Strangers};
-use crate::io::channel::{Channel, Closed, Inbox, Outbox};
+use super::strangers::{Budget, NoSlot, Slot, Slots, Strangers};
+use crate::io::channel::{Channel, Closed, FAREWELL_MAX, Inbox, Outbox};
 use crate::io::log::stranger;
 use crate::io::tcp::Bulk;
 use crate::io::tls::{Acceptor, TlsStream};
@@ -101,25 +101,19 @@ impl Admission {
         let (inputs, slots) = (self.inputs.clone(), self.slots.clone());
         tokio::spawn(async move {
             let admitted = tokio::select! {
-                admitted = handshake(stream, peer, &acceptor, &allowed) => admitted,
+                admitted = handshake(stream, peer, &acceptor, (&allowed, &slots)) => admitted,
                 _ = displaced => {
                     return tracing::debug!(%peer, "it made room without having shown a key");
                 }
             };
-            let (stream, who, key) = match admitted {
-                Some(Admitted::Driver(stream, who, key)) => (*stream, who, key),
+            let (stream, who, key, _slot) = match admitted {
+                Some(Admitted::Driver(stream, who, slot)) => (*stream, who, slot.key(), slot),
                 Some(Admitted::Data(bulk, hello)) => {
                     // The loop has ended where nobody takes this.
                     _ = inputs.send(Input::Data { bulk, peer, hello }).await;
                     return;
                 }
                 None => return,
-            };
-            let _slot = match slots.take(key) {
-                Ok(slot) => slot,
-                Err(full) => {
-                    return stranger("a driver is refused", format!("{peer} {who}: {full}"));
-                }
             };
             let Channel { outbox, inbox } = Channel::of_driver(stream);
             let open = Input::Open { connection, who, key, peer, outbox };
@@ -133,17 +127,18 @@ impl Admission {
 /// What a connection turns out to be.
 enum Admitted {
     /// A listed driver's control connection.
-    Driver(Box<TlsStream<TcpStream>>, String, PublicKey),
+    Driver(Box<TlsStream<TcpStream>>, String, Slot),
     /// One that is to carry data; whether it may is not known yet.
     Data(Bulk, Box<[u8; HELLO_LEN]>),
 }
 
-/// A TLS connection of a listed driver, or one for data; strangers are logged.
+/// A TLS connection of a listed driver that there is room for, or one for data; strangers are
+/// logged.
 async fn handshake(
     stream: TcpStream,
     peer: SocketAddr,
     acceptor: &Acceptor,
-    allowed: &BTreeMap<PublicKey, String>,
+    (allowed, slots): (&BTreeMap<PublicKey, String>, &Slots),
 ) -> Option<Admitted> {
     // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
     _ = stream.set_nodelay(true);
@@ -168,13 +163,30 @@ async fn handshake(
     match acceptor.accept(stream, HANDSHAKE_MAX).await {
         Ok((stream, key)) => {
             let who = allowed.get(&key).map_or_else(|| key.to_string(), Clone::clone);
-            Some(Admitted::Driver(Box::new(stream), who, key))
+            match slots.take(key) {
+                Ok(slot) => Some(Admitted::Driver(Box::new(stream), who, slot)),
+                Err(full) => {
+                    stranger("a driver is refused", format!("{peer} {who}: {full}"));
+                    refuse(stream, full).await;
+                    None
+                }
+            }
         }
         Err(error) => {
             stranger("a driver is not admitted", format!("{peer}: {error}"));
             None
         }
     }
+}
+
+/// Says why there is no room for a driver, once it has said its hello.
+async fn refuse(stream: TlsStream<TcpStream>, full: NoSlot) {
+    let mut channel = Channel::of_driver(stream);
+    // One that says nothing is not waited for.
+    _ = tokio::time::timeout(FAREWELL_MAX, channel.inbox.next()).await;
+    let reason = format!("{full}. Try again in a minute");
+    _ = channel.outbox.say(&Message::Fault { reason });
+    channel.close().await;
 }
 
 /// Reads what a data connection says first.

@@ -20,8 +20,9 @@ use crate::io::files::{BadOutput, StateDir, print, say};
 use crate::io::key::{KeyFileError, read_public, read_secret};
 use crate::io::log::{stranger, sum_up};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
+use crate::io::timestamps::KeptNoise;
 use crate::io::tls::{Acceptor, Identity};
-use crate::io::{clock, host, timestamps};
+use crate::io::{clock, host};
 use crate::plan::{Limits, TcpLoad, Trial};
 use crate::policy::Role;
 use crate::session::agent::{
@@ -230,6 +231,7 @@ impl Server {
             trials: BTreeMap::new(),
             tellers,
             state: self.state,
+            noise: KeptNoise::default(),
         };
         loops.restore();
         loops.carry_out();
@@ -287,6 +289,7 @@ struct Loop {
     state: Option<StateDir>,
     hired: Hired,
     meter: Arc<Meter>,
+    noise: KeptNoise<Agent>,
 }
 
 /// The threads of the trial that was allowed last, until it is expected.
@@ -322,7 +325,7 @@ impl Loop {
         match closed {
             Closed::Malformed(reason) => {
                 tracing::warn!(?connection, %reason, "what came is no message");
-                self.say(connection, Message::Fault { reason: reason.to_string() });
+                self.say(connection, &Message::Fault { reason: reason.to_string() });
             }
             Closed::Stalled { .. } | Closed::Oversize { .. } => {
                 tracing::warn!(?connection, reason = %closed, "a driver is dropped");
@@ -384,7 +387,7 @@ impl Loop {
     fn carry_out(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Say(connection, message) => self.say(connection, message),
+                Action::Say(connection, message) => self.say(connection, &message),
                 Action::Close(connection) => _ = self.outboxes.remove(&connection),
                 Action::Expect(id, connection, streams, tcp) => {
                     self.expect(id, connection, streams, tcp);
@@ -443,14 +446,15 @@ impl Loop {
         }
     }
 
-    fn say(&mut self, connection: ConnectionId, message: Message) {
+    fn say(&mut self, connection: ConnectionId, message: &Message) {
         let Some(outbox) = self.outboxes.get(&connection) else { return };
-        if let Some(peer) = self.peers.get(&connection) {
-            let octets = message.emit().len() as u64;
-            self.meter.charge_control::<Agent>(clock::now(), Frames::of(peer.ip()), octets);
-        }
         match outbox.say(message) {
-            Ok(()) => {}
+            Ok(octets) => {
+                if let Some(peer) = self.peers.get(&connection) {
+                    let (frames, octets) = (Frames::of(peer.ip()), octets as u64);
+                    self.meter.charge_control::<Agent>(clock::now(), frames, octets);
+                }
+            }
             Err(Unsaid::Full) => {
                 tracing::warn!(?connection, "a driver that does not read is dropped");
                 self.outboxes.remove(&connection);
@@ -480,7 +484,7 @@ impl Loop {
         let trial = self.port.expect(keyed, tcp, crew, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
-        let timestamp_noise_ns = timestamps::noise_ns();
+        let timestamp_noise_ns = self.noise.noise_ns(clock::now());
         self.trials.insert(id, Live { trial, parts, device, before, timestamp_noise_ns });
     }
 }

@@ -44,6 +44,13 @@ impl Gate {
         _ = self.level.fetch_update(Relaxed, Relaxed, filled);
     }
 
+    /// The same, but that what is owed for it never exceeds the depth.
+    fn charge_bounded<C>(&self, now: Stamp<C>, octets: u64) {
+        let elapsed = self.elapsed(now);
+        let filled = |level| Some(self.allowance.charge_bounded(level, elapsed, octets));
+        _ = self.level.fetch_update(Relaxed, Relaxed, filled);
+    }
+
     fn is_open<C>(&self, now: Stamp<C>) -> bool {
         self.allowance.excess(self.level.load(Relaxed), self.elapsed(now)) == 0
     }
@@ -68,10 +75,11 @@ impl Meter {
         Self { sent: Gate::new(rate, began_ns), accepted: Gate::new(rate, began_ns) }
     }
 
-    /// A few octets that go over a control connection, whatever else does.
+    /// Octets that go over a control connection, whatever else does. They fill the bucket, and no
+    /// more: one driver's long account leaves other drivers' answers their turn.
     pub fn charge_control<C>(&self, now: Stamp<C>, frames: Frames, octets: u64) {
         let segments = octets.div_ceil(CONTROL_SEGMENT);
-        self.sent.charge(now, frames.tcp_octets(octets, segments, true));
+        self.sent.charge_bounded(now, frames.tcp_octets(octets, segments, true));
     }
 }
 
@@ -219,6 +227,17 @@ mod tests {
         let toll = toll();
         assert!(toll.load(at(5), 954, 57) && !toll.load(at(5), 954, 1));
         assert!(toll.answer(at(5), 8_400) && !toll.answer(at(5), 300));
+    }
+
+    /// At 1 Mbit/s, an account of 1 MB silenced the agent for each driver for 8 s.
+    #[test]
+    fn a_long_account_leaves_the_answers_of_others_their_turn() {
+        let toll = toll();
+        let frames = Frames::of(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        (0..100).for_each(|_| toll.meter.charge_control(at(5), frames, 1 << 20));
+        assert!(!toll.answer(at(5), 64), "the bucket is full");
+        // 1000 octets drain in a millisecond: frames of 110 octets.
+        assert!(toll.answer(at(6), 64) && !toll.load(at(6), 954, 1));
     }
 
     #[test]

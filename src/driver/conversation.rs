@@ -331,9 +331,9 @@ impl<'a> Conductor<'a> {
 
     fn say(&mut self, message: Message) {
         let Some(channel) = &self.channel else { return };
-        match channel.outbox.say(message) {
+        match channel.outbox.say(&message) {
             // Where it is closed, the inbox reports how it ended.
-            Ok(()) | Err(Unsaid::Closed) => {}
+            Ok(_) | Err(Unsaid::Closed) => {}
             Err(why @ Unsaid::Full) => {
                 tracing::warn!(%why, "the control connection to the agent is dropped");
                 self.lose_connection();

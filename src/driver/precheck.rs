@@ -296,7 +296,7 @@ impl<'a> Check<'a> {
         let now = clock::now();
         match action {
             // Where the connection is closed, the inbox reports how it ended.
-            Action::Say(message) => _ = outbox.say(message),
+            Action::Say(message) => _ = outbox.say(&message),
             Action::Admitted(limits, _) => {
                 steps.push(admitted(limits));
                 self.limits = Some(limits);

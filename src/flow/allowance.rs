@@ -45,6 +45,14 @@ impl Allowance {
         level.max(self.drained(elapsed)).saturating_add(octets)
     }
 
+    /// The same where a full bucket overflows: then the level is no higher than the depth. One that
+    /// others filled beyond it stays as it is.
+    #[must_use]
+    pub fn charge_bounded(&self, level: u64, elapsed: Span, octets: u64) -> u64 {
+        let full = self.drained(elapsed).saturating_add(self.depth);
+        self.charge(level, elapsed, octets).min(full.max(level))
+    }
+
     /// Octets above the depth that have passed at `level`; 0 where there is room.
     #[must_use]
     pub fn excess(&self, level: u64, elapsed: Span) -> u64 {
@@ -101,6 +109,16 @@ mod tests {
         assert!(!allowance.is_broken(level, Span::from_millis(1)));
         assert_eq!(allowance.excess(level, Span::from_millis(1_001)), 0);
         assert_eq!(allowance.take(level, Span::from_millis(1_001), 1_000, 0), None);
+    }
+
+    #[test]
+    fn what_overflows_is_not_owed() {
+        let allowance = allowance("8 Mbit/s");
+        let second = Span::from_secs(1);
+        let full = 1_000_000 + 65_536;
+        assert_eq!(allowance.charge_bounded(0, second, 65_535), full - 1);
+        assert_eq!(allowance.charge_bounded(0, second, 65_537), full);
+        assert_eq!(allowance.charge_bounded(full + 7, second, 65_537), full + 7, "another's debt");
     }
 
     proptest! {

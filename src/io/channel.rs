@@ -17,7 +17,7 @@ use crate::wire::control::{FRAME_MAX, MalformedMessage, Message};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::error::TrySendError;
@@ -39,6 +39,9 @@ pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// Messages that may wait to be written.
 pub const OUTBOX_MAX: usize = 256;
+
+/// Octets of them, unless one alone has more: an account, and what is said beside it.
+pub const OUTBOX_OCTETS_MAX: usize = 2 * FRAME_MAX;
 
 /// Messages that may wait to be handled; then nothing more is read.
 const INBOX_MAX: usize = 16;
@@ -86,12 +89,15 @@ impl Channel {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (messages, said) = mpsc::channel(OUTBOX_MAX);
+        let waiting = Arc::<AtomicUsize>::default();
         let (heard, received) = mpsc::channel(INBOX_MAX);
         let (open, closed_here) = oneshot::channel();
         let octets = Moved::default();
         let far = (heard, frame_max, Moved::clone(&octets));
+        let said = Said { messages: said, waiting: Arc::clone(&waiting) };
         let pump = tokio::spawn(pump(stream, said, closed_here, far, deadlines));
-        Self { outbox: Outbox { messages, _open: open }, inbox: Inbox { received, octets, pump } }
+        let outbox = Outbox { messages, waiting, _open: open };
+        Self { outbox, inbox: Inbox { received, octets, pump } }
     }
 
     /// Writes what is queued, then closes the connection; takes at most [`FAREWELL_MAX`].
@@ -104,30 +110,48 @@ impl Channel {
 /// Messages on their way to the other end. Dropped, it closes the connection behind them.
 #[derive(Debug)]
 pub struct Outbox {
-    messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Bytes>,
+    /// Octets of the messages that are not written yet.
+    waiting: Arc<AtomicUsize>,
     /// Dropped with the outbox, it says so at once, however long the queue.
     _open: oneshot::Sender<()>,
 }
 
 impl Outbox {
-    /// Queues `message`.
+    /// Queues `message`; how many octets it has.
     ///
     /// # Errors
     ///
     /// The queue is full, or the connection is closed.
-    pub fn say(&self, message: Message) -> Result<(), Unsaid> {
-        self.messages.try_send(message).map_err(|error| match error {
-            TrySendError::Full(_) => Unsaid::Full,
-            TrySendError::Closed(_) => Unsaid::Closed,
-        })
+    pub fn say(&self, message: &Message) -> Result<usize, Unsaid> {
+        let body = message.emit();
+        let len = body.len();
+        let waiting = self.waiting.fetch_add(len, Relaxed);
+        let queued = match 0 < waiting && OUTBOX_OCTETS_MAX < waiting + len {
+            true => Err(Unsaid::Full),
+            false => self.messages.try_send(Bytes::from(body)).map_err(|error| match error {
+                TrySendError::Full(_) => Unsaid::Full,
+                TrySendError::Closed(_) => Unsaid::Closed,
+            }),
+        };
+        if queued.is_err() {
+            self.waiting.fetch_sub(len, Relaxed);
+        }
+        queued.map(|()| len)
     }
+}
+
+/// What was said, as the pump takes it.
+struct Said {
+    messages: mpsc::Receiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// Why a message is not queued.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unsaid {
     /// The other end reads too slowly.
-    #[error("{OUTBOX_MAX} messages wait for the other end to read them")]
+    #[error("too many messages wait for the other end to read them")]
     Full,
     /// Nothing is written any more; the inbox says why.
     #[error("the connection is closed")]
@@ -248,7 +272,7 @@ const DEADLINES: Deadlines = Deadlines { write: WRITE_MAX, farewell: FAREWELL_MA
 /// Carries messages both ways until either end is done. Reports how it ended, unless this end did.
 async fn pump<S: AsyncRead + AsyncWrite>(
     stream: S,
-    messages: mpsc::Receiver<Message>,
+    messages: Said,
     closed_here: oneshot::Receiver<()>,
     (received, frame_max, octets): (mpsc::Sender<Result<Message, Closed>>, usize, Moved),
     deadlines: Deadlines,
@@ -386,7 +410,7 @@ fn announced(buffer: &[u8]) -> Option<usize> {
 /// The stream breaks, or takes nothing for `write_max`, or a message is too long.
 async fn write<W: AsyncWrite + Unpin>(
     mut stream: W,
-    mut messages: mpsc::Receiver<Message>,
+    mut said: Said,
     write_max: Duration,
     octets: &AtomicU64,
 ) -> Result<(), Closed> {
@@ -394,12 +418,11 @@ async fn write<W: AsyncWrite + Unpin>(
         .length_field_length(HEADER_LEN)
         .max_frame_length(FRAME_MAX)
         .new_codec();
-    while let Some(message) = messages.recv().await {
-        let body = message.emit();
+    while let Some(body) = said.messages.recv().await {
         let len = body.len();
         // In one piece, so that a small message is one TLS record.
         let mut frame = BytesMut::new();
-        let encoded = codec.encode(Bytes::from(body), &mut frame);
+        let encoded = codec.encode(body, &mut frame);
         encoded.map_err(|_| Closed::Oversize { len })?;
         while !frame.is_empty() {
             // A long message may take its time on a slow link, as long as it goes on.
@@ -410,6 +433,7 @@ async fn write<W: AsyncWrite + Unpin>(
             octets.fetch_add(len as u64, Relaxed);
         }
         in_time(write_max, stream.flush()).await?;
+        said.waiting.fetch_sub(len, Relaxed);
     }
     in_time(write_max, stream.shutdown()).await
 }
@@ -461,7 +485,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_is_a_length_and_its_json_both_ways() {
         let (mut channel, mut far) = channel(64);
-        channel.outbox.say(Message::Finish).unwrap();
+        channel.outbox.say(&Message::Finish).unwrap();
         let mut octets = [0xa5; FINISH.len()];
         far.read_exact(&mut octets).await.unwrap();
         assert_eq!(octets, FINISH);
@@ -493,7 +517,7 @@ mod tests {
     #[tokio::test]
     async fn the_octets_of_a_part_of_a_frame_are_counted() {
         let (mut channel, mut far) = channel(64);
-        channel.outbox.say(Message::Finish).unwrap();
+        channel.outbox.say(&Message::Finish).unwrap();
         let mut octets = [0xa5; FINISH.len()];
         far.read_exact(&mut octets).await.unwrap();
         let (begun, rest) = FINISH.split_at(9);
@@ -542,7 +566,7 @@ mod tests {
         let message = fault(FRAME_MAX - fault(0).emit().len());
         let (near, far) = duplex(1 << 20);
         let near = Channel::open(near);
-        near.outbox.say(message.clone()).unwrap();
+        near.outbox.say(&message.clone()).unwrap();
         let mut reader = Reader::new(far, FRAME_MAX);
         assert_eq!(reader.next().await.unwrap(), message);
         assert!(reader.buffer.capacity() <= 64, "{}", reader.buffer.capacity());
@@ -551,7 +575,7 @@ mod tests {
     #[tokio::test]
     async fn what_would_not_be_read_is_not_written() {
         let (mut channel, mut far) = channel(64);
-        channel.outbox.say(fault(FRAME_MAX)).unwrap();
+        channel.outbox.say(&fault(FRAME_MAX)).unwrap();
         let len = fault(FRAME_MAX).emit().len();
         let closed = channel.inbox.next().await.unwrap_err();
         assert!(matches!(closed, Closed::Oversize { len: got } if got == len), "{closed}");
@@ -570,7 +594,7 @@ mod tests {
         far.write_all(b"\0\0\0\x02{}\0\0\0\x02{}").await.unwrap();
         let closed = inbox.next().await.unwrap_err();
         assert!(matches!(closed, Closed::Malformed(Malformed::Message(_))), "{closed}");
-        outbox.say(Message::Finish).unwrap();
+        outbox.say(&Message::Finish).unwrap();
         drop(outbox);
         let mut octets = Vec::new();
         let (_, read) = join!(inbox.over(), far.read_to_end(&mut octets));
@@ -582,7 +606,7 @@ mod tests {
     async fn what_is_queued_goes_out_before_the_connection_is_closed() {
         let (channel, mut far) = channel(5);
         for _ in 0..3 {
-            channel.outbox.say(Message::Finish).unwrap();
+            channel.outbox.say(&Message::Finish).unwrap();
         }
         let mut octets = Vec::new();
         let (_, read) = join!(channel.close(), far.read_to_end(&mut octets));
@@ -593,25 +617,25 @@ mod tests {
     #[tokio::test]
     async fn a_connection_whose_inbox_is_dropped_is_cut() {
         let (Channel { outbox, inbox }, mut far) = channel(5);
-        outbox.say(Message::Finish).unwrap();
+        outbox.say(&Message::Finish).unwrap();
         far.read_exact(&mut [0; 3]).await.unwrap();
         drop(inbox);
         let mut rest = Vec::new();
         timeout(SOON, far.read_to_end(&mut rest)).await.unwrap().unwrap();
         assert!(rest.len() < FINISH.len() - 3, "{}", rest.len());
-        assert_eq!(outbox.say(Message::Finish), Err(Unsaid::Closed));
+        assert_eq!(outbox.say(&Message::Finish), Err(Unsaid::Closed));
     }
 
     /// Asserts that `channel`, whose peer reads nothing, ends by its deadline and says so.
     async fn check_stall(mut channel: Channel) {
         let began = tokio::time::Instant::now();
-        channel.outbox.say(fault(1 << 20)).unwrap();
+        channel.outbox.say(&fault(1 << 20)).unwrap();
         let closed = timeout(SOON, channel.inbox.next()).await.unwrap().unwrap_err();
         assert!(matches!(closed, Closed::Stalled { limit } if limit == PROMPT.write), "{closed}");
         assert!(PROMPT.write <= began.elapsed());
         let text = "the other end read nothing for 500ms, with a message waiting for it";
         assert_eq!(closed.to_string(), text);
-        assert_eq!(channel.outbox.say(Message::Finish), Err(Unsaid::Closed));
+        assert_eq!(channel.outbox.say(&Message::Finish), Err(Unsaid::Closed));
     }
 
     #[tokio::test]
@@ -646,7 +670,7 @@ mod tests {
         let channel = Channel::open_within(near, Deadlines { write: limit, ..PROMPT }, FRAME_MAX);
         let message = fault(25 * 64);
         let mut left = HEADER_LEN + message.emit().len();
-        channel.outbox.say(message).unwrap();
+        channel.outbox.say(&message).unwrap();
         let began = tokio::time::Instant::now();
         while 0 < left {
             tokio::time::sleep(pause).await;
@@ -663,8 +687,8 @@ mod tests {
         let (near, far) = duplex(64);
         let (mut near, mut far) = (Channel::open(near), Channel::open(far));
         let message = fault(10_000);
-        near.outbox.say(message.clone()).unwrap();
-        far.outbox.say(message.clone()).unwrap();
+        near.outbox.say(&message.clone()).unwrap();
+        far.outbox.say(&message.clone()).unwrap();
         let both = async { join!(near.inbox.next(), far.inbox.next()) };
         let (at_near, at_far) = timeout(SOON, both).await.unwrap();
         assert_eq!((at_near.unwrap(), at_far.unwrap()), (message.clone(), message));
@@ -673,14 +697,25 @@ mod tests {
     #[tokio::test]
     async fn a_queue_that_is_full_takes_no_more_and_closing_it_takes_no_longer_than_a_farewell() {
         let (channel, _far) = channel(64);
-        channel.outbox.say(fault(100)).unwrap();
+        channel.outbox.say(&fault(100)).unwrap();
         // The pump takes the first one off the queue, and is stuck with it.
         tokio::task::yield_now().await;
         for _ in 0..OUTBOX_MAX {
-            channel.outbox.say(Message::Finish).unwrap();
+            channel.outbox.say(&Message::Finish).unwrap();
         }
-        assert_eq!(channel.outbox.say(Message::Finish), Err(Unsaid::Full));
+        assert_eq!(channel.outbox.say(&Message::Finish), Err(Unsaid::Full));
         timeout(SOON, channel.close()).await.unwrap();
+    }
+
+    /// 256 accounts of 2 MB waited in the first release, for each connection.
+    #[tokio::test]
+    async fn a_queue_takes_no_more_octets_than_two_of_the_longest_messages_have() {
+        let (channel, _far) = channel(64);
+        let account = fault(FRAME_MAX / 4);
+        let said = (0..OUTBOX_MAX).filter(|_| channel.outbox.say(&account).is_ok()).count();
+        assert_eq!(said, 7, "of 1 MiB and a little, in 8 MiB");
+        assert_eq!(channel.outbox.say(&account), Err(Unsaid::Full));
+        channel.outbox.say(&Message::Finish).unwrap();
     }
 
     /// The queue is read on until all of it is written: only the outbox itself can say so earlier.
@@ -688,7 +723,7 @@ mod tests {
     async fn a_farewell_has_its_deadline_however_slowly_the_other_end_reads() {
         let (channel, mut far) = channel(64);
         for _ in 0..OUTBOX_MAX {
-            channel.outbox.say(Message::Finish).unwrap();
+            channel.outbox.say(&Message::Finish).unwrap();
         }
         let slow = async {
             let mut len = 0;
@@ -716,7 +751,7 @@ mod tests {
         let dial = async {
             let stream = connector.connect(near.unwrap(), SOON).await.unwrap();
             let mut channel = Channel::open(stream);
-            channel.outbox.say(Message::Finish).unwrap();
+            channel.outbox.say(&Message::Finish).unwrap();
             channel.inbox.next().await.unwrap_err()
         };
         let (closed, accepted) = join!(dial, acceptor.accept(far.unwrap().0, SOON));
@@ -736,7 +771,7 @@ mod tests {
                 let (near, far) = duplex(cut);
                 let (near, mut far) = (Channel::open(near), Channel::open(far));
                 for message in &said {
-                    near.outbox.say(message.clone()).unwrap();
+                    near.outbox.say(&message.clone()).unwrap();
                 }
                 let hear = async {
                     let mut heard = Vec::new();

@@ -12,4 +12,4 @@ mod noise;
 
 pub(super) use departures::Departures;
 pub use departures::{Departure, Label};
-pub use noise::noise_ns;
+pub use noise::{KeptNoise, noise_ns};

@@ -41,9 +41,13 @@ async fn connect(agent: &Agent) -> Result<Channel, Closed> {
     let stream = TcpStream::connect(agent.address).await.unwrap();
     let stream = Connector::new(&identity, expected).connect(stream, SOON).await.unwrap();
     let mut channel = Channel::open(stream);
-    _ = channel.outbox.say(Message::Hello(hello("linkqual", None)));
+    _ = channel.outbox.say(&Message::Hello(hello("linkqual", None)));
     match next(&mut channel).await? {
         Message::Hello(_) => Ok(channel),
+        Message::Fault { reason } => {
+            assert!(reason.contains("Try again in a minute"), "{reason}");
+            Err(Closed::There)
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -54,7 +58,7 @@ async fn next(channel: &mut Channel) -> Result<Message, Closed> {
 
 /// Asks for `message`, and waits for the answer.
 async fn ask(channel: &mut Channel, message: Message) -> Message {
-    channel.outbox.say(message).unwrap();
+    channel.outbox.say(&message).unwrap();
     next(channel).await.unwrap()
 }
 
@@ -227,6 +231,11 @@ fn one_key_leaves_connections_to_others() {
             channels.extend(connect(&agent).await.ok());
         }
         assert_eq!(channels.len(), 19);
+        // In the first release, it read that the agent closed the connection.
+        let refused = run(agent.check().args(["--rate", "1 Mbit/s"]));
+        let words = "19 connections of this key are open, and room is kept for others. Try again";
+        assert!(refused.err.contains(words), "{}{}", refused.out, refused.err);
+        refused.expect_code(4);
         drop(channels.pop());
         let again = async {
             while connect(&agent).await.is_err() {

@@ -1,6 +1,6 @@
 //! How far this host's stamps are to be believed.
 
-use crate::clock::Driver;
+use crate::clock::{Driver, Stamp};
 use crate::io::clock;
 use crate::io::timestamps::{Departure, Label};
 use crate::io::udp::{Received, Sent, Socket};
@@ -30,6 +30,35 @@ pub fn noise_ns() -> Option<u64> {
     let is_enough = SELF_EXCHANGES as usize / 2 <= apart_ns.len();
     apart_ns.get(rank.checked_sub(1)?).copied().filter(|_| is_enough)
 }
+
+/// The noise as it was measured last, which takes up to 20 ms: no more often than once a minute.
+#[derive(Debug)]
+pub struct KeptNoise<C> {
+    measured: Option<(Stamp<C>, Option<u64>)>,
+}
+
+impl<C> Default for KeptNoise<C> {
+    fn default() -> Self {
+        Self { measured: None }
+    }
+}
+
+impl<C> KeptNoise<C> {
+    /// [`noise_ns`] at `now`, or as it was less than a minute before.
+    pub fn noise_ns(&mut self, now: Stamp<C>) -> Option<u64> {
+        self.measured_by(now, noise_ns)
+    }
+
+    fn measured_by(&mut self, now: Stamp<C>, measure: impl FnOnce() -> Option<u64>) -> Option<u64> {
+        match self.measured {
+            Some((at, noise_ns)) if now < at.after_nanos(KEPT_NS) => noise_ns,
+            _ => self.measured.insert((now, measure())).1,
+        }
+    }
+}
+
+/// How long what was measured is kept.
+const KEPT_NS: u64 = 60_000_000_000;
 
 /// Of each datagram that was stamped twice, the time between.
 fn self_exchanges() -> io::Result<Vec<u64>> {
@@ -63,6 +92,19 @@ fn self_exchanges() -> io::Result<Vec<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_noise_is_measured_once_a_minute() {
+        let mut kept = KeptNoise::<Driver>::default();
+        let mut times = 0;
+        for seconds in 0..120 {
+            let noise_ns = kept.measured_by(Stamp::from_nanos(seconds * 1_000_000_000), || {
+                times += 1;
+                Some(times)
+            });
+            assert_eq!(noise_ns, Some(seconds / 60 + 1));
+        }
+    }
 
     #[test]
     fn this_hosts_noise_is_a_small_number() {

@@ -3,6 +3,7 @@
 
 use super::state::{
     Action, ConnectionId, Part, Phase, RECORD_SPAN, RECORDS_MAX, Run, Running, Session, TrialId,
+    Turns,
 };
 use crate::account::{Claim, SenderCounts};
 use crate::clock::{Agent, Stamp};
@@ -37,14 +38,15 @@ impl Session {
             part: Part::Counted,
         });
         let (connection, spent, phase) = (None, Span::default(), Phase::Over { at });
-        let (closed_at, locked_since) = (at, None);
-        let run = Run { who, owner, connection, closed_at, locked_since, spent, phase, trial };
+        let (closed_at, locked_since, turns) = (at, None, Turns::default());
+        let run =
+            Run { who, owner, connection, turns, closed_at, locked_since, spent, phase, trial };
         self.runs.insert(id, run);
         self.bound_records();
     }
 
     /// A driver is back for its run. What the connection before may still carry is as good as lost,
-    /// so all that was told of the trial is told again.
+    /// so all that was told of the trial is told again; over the one that has the run, nothing is.
     pub(super) fn on_attach(&mut self, now: Stamp<Agent>, from: ConnectionId, id: RunId) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let (who, key) = (peer.who.clone(), peer.key);
@@ -58,14 +60,20 @@ impl Session {
             self.note(format!("{from:?}: run {id} of {who}: {reason}"));
             return self.say(from, Message::Refused { reason: reason.to_owned() });
         };
-        peer.run = Some(id);
-        let before = run.connection.replace(from).filter(|before| *before != from);
         let trial = run.trial.as_ref();
         let attached = Message::Attached {
             run: id.to_string(),
             trial: trial.map(|running| running.number),
             granted: !run.is_over(),
         };
+        if run.connection == Some(from) {
+            return self.say(from, attached);
+        }
+        if !run.turns.take(now) {
+            return self.fault(now, from, "too many connections for one run in a short time");
+        }
+        peer.run = Some(id);
+        let before = run.connection.replace(from);
         let closing = |running: &Running, (stream, sent): &(StreamNumber, Claim<SenderCounts>)| {
             Message::Closing { trial: running.number, stream: *stream, sent: sent.clone() }
         };
@@ -212,6 +220,41 @@ mod tests {
             panic!("{again:?}")
         };
         assert_eq!((one, two), (sent, account));
+    }
+
+    /// Each brought the whole account again: megabytes for a message of 60 octets.
+    #[test]
+    fn a_connection_that_has_its_run_is_sent_nothing_again() {
+        let mut session = started();
+        count(&mut session);
+        while session.poll_action().is_some() {}
+        let attached = |session: &mut Session| {
+            let attach = Message::Attach { run: RunId(7).to_string() };
+            session.handle_message(at(20), DRIVER, attach);
+            std::iter::from_fn(|| session.poll_action()).collect::<Vec<Action>>()
+        };
+        for _ in 0..3 {
+            let actions = attached(&mut session);
+            let [Action::Say(DRIVER, Message::Attached { .. })] = &actions[..] else {
+                panic!("{actions:?}")
+            };
+        }
+    }
+
+    #[test]
+    fn a_run_is_sent_again_over_eight_connections_at_once_and_then_one_a_second() {
+        let mut session = started();
+        count(&mut session);
+        let mut number = 10;
+        let mut sent = |session: &mut Session, seconds| {
+            number += 1;
+            open(session, seconds, ConnectionId(number), key(1));
+            let actions = attach(session, seconds, ConnectionId(number));
+            actions.iter().any(|it| matches!(it, Action::Say(_, Message::Account(_))))
+        };
+        let at_once = (0..20).filter(|_| sent(&mut session, 20)).count();
+        assert_eq!(at_once, 8);
+        assert!(sent(&mut session, 21) && !sent(&mut session, 21));
     }
 
     #[test]

@@ -93,15 +93,25 @@ impl Session {
             Ok(grant) => {
                 let load = grant.load().map(Into::into);
                 let locked_since = grant.load().map(|_| usage.locked_since.unwrap_or(now));
-                let (spent, trial) = self
-                    .runs
-                    .remove(&id)
-                    .map_or_else(Default::default, |run| (run.spent, run.trial));
+                let before = self.runs.remove(&id);
+                let before = before.map(|run| (run.spent, run.trial, run.turns));
+                let (spent, trial, turns) = before.unwrap_or_default();
                 let (connection, phase) = (Some(from), Phase::Granted(grant));
                 let closed_at = now;
-                let run =
-                    Run { who, owner, connection, closed_at, locked_since, spent, phase, trial };
-                self.runs.insert(id, run);
+                self.runs.insert(
+                    id,
+                    Run {
+                        who,
+                        owner,
+                        connection,
+                        turns,
+                        closed_at,
+                        locked_since,
+                        spent,
+                        phase,
+                        trial,
+                    },
+                );
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.run = Some(id);
                 }
@@ -143,6 +153,10 @@ impl Session {
         number: u32,
         trial: Trial,
     ) {
+        if !self.peers.get_mut(&from).is_some_and(|peer| peer.turns.take(now)) {
+            let reason = "trials are prepared one a second, and this driver asks for more".into();
+            return self.say(from, Message::Refused { reason });
+        }
         let framing = self.peers.get(&from).map(|peer| peer.framing);
         let (Some(run), Some(framing)) = (self.runs.get_mut(&id), framing) else { return };
         match run.trial.as_ref().map(|running| (running.number, &running.part)) {
@@ -369,6 +383,27 @@ mod tests {
         say(&mut session, 0, request());
         say(&mut session, 0, prepare(10));
         check_fault(&say(&mut session, 1, request()), "while a trial runs");
+    }
+
+    fn trial(number: u32, seconds: u64) -> Message {
+        let Message::Prepare(asked) = prepare(seconds) else { unreachable!("it is one") };
+        Message::Prepare(Prepare { trial: number, ..asked })
+    }
+
+    /// Each costs the loop that serves all drivers a millisecond and more.
+    #[test]
+    fn trials_are_prepared_eight_at_once_and_then_one_a_second() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        let mut prepares = |seconds, number| {
+            let actions = say(&mut session, seconds, trial(number, 1));
+            say(&mut session, seconds, Message::Stop { trial: number });
+            actions.iter().any(|action| matches!(action, Action::Expect(..)))
+        };
+        assert_eq!((1..100).filter(|number| prepares(0, *number)).count(), 8);
+        // Trials of a second, one behind the other.
+        assert!((1..40).all(|seconds| prepares(seconds, 100 + u32::try_from(seconds).unwrap())));
+        assert!(!prepares(39, 1_000));
     }
 
     #[test]

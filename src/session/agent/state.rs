@@ -81,6 +81,30 @@ pub enum Action {
     Note(String),
 }
 
+/// How often a driver may have something done that is costly: a few times at once, and then once a
+/// second. No driver needs it more often: trials last a second, and so do tries to connect.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turns {
+    /// Until when those that were taken last, one a second, in ns of the agent's clock.
+    taken_until_ns: u64,
+}
+
+impl Turns {
+    /// Turns that may be taken at once.
+    const BURST: u64 = 8;
+
+    /// Takes one at `now`; false where there is none.
+    pub(super) fn take(&mut self, now: Stamp<Agent>) -> bool {
+        let second = Span::from_secs(1).nanos();
+        let taken_until_ns = self.taken_until_ns.max(now.nanos()).saturating_add(second);
+        let is_free = taken_until_ns <= now.nanos().saturating_add(Self::BURST * second);
+        if is_free {
+            self.taken_until_ns = taken_until_ns;
+        }
+        is_free
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) who: String,
@@ -89,6 +113,8 @@ pub(super) struct Peer {
     pub(super) greeted: bool,
     pub(super) run: Option<RunId>,
     pub(super) idle_since: Stamp<Agent>,
+    /// Those to prepare a trial.
+    pub(super) turns: Turns,
 }
 
 /// The agent's half of all its conversations.
@@ -112,6 +138,8 @@ pub(super) struct Run {
     pub(super) who: String,
     pub(super) owner: PublicKey,
     pub(super) connection: Option<ConnectionId>,
+    /// Those to attach a connection.
+    pub(super) turns: Turns,
     pub(super) closed_at: Stamp<Agent>,
     /// Since when it has held a load lock; `None` while it holds none.
     pub(super) locked_since: Option<Stamp<Agent>>,

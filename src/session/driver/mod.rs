@@ -121,6 +121,10 @@ impl Session {
     fn on_message(&mut self, now: Stamp<Driver>, state: State, message: Message) -> State {
         match (state, message) {
             (State::ExpectHello { .. }, Message::Hello(hello)) => self.on_hello(hello),
+            // It has no room for one more driver.
+            (State::ExpectHello { .. }, Message::Fault { reason }) => {
+                self.fail(Failure::Refused(reason))
+            }
             (State::ExpectGrant { then, until }, Message::Granted(_)) => {
                 self.on_granted(now, then, until)
             }

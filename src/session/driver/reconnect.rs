@@ -130,6 +130,11 @@ impl Session {
             }
             Message::Attached { trial, granted, .. } => self.on_attached(now, trial, granted),
             Message::Refused { reason } => self.on_forgotten(now, &reason),
+            // Such as that it has no room for one more connection now.
+            Message::Fault { reason } => {
+                self.unreachable = Some(reason);
+                self.reconnect(now);
+            }
             message => return Some(message),
         }
         None
@@ -345,6 +350,20 @@ mod tests {
         let account_max = Span::from_secs(10).plus(LATE_MAX).plus(REACH_MAX);
         let most = account_max.plus(MOVING_MAX).plus(LAST_WORDS_MAX).plus(MOVING_MAX);
         assert!(account_max.plus(MOVING_MAX) < ended && ended <= most, "{ended}");
+    }
+
+    #[test]
+    fn an_agent_without_room_for_another_connection_is_tried_again() {
+        let mut session = granted();
+        session.begin(NOW, Task::Measure, idle());
+        session.handle_closed(NOW);
+        session.handle_connected(NOW);
+        actions(&mut session);
+        assert_eq!(say(&mut session, Message::Fault { reason: "full".into() }), []);
+        session.handle_closed(NOW);
+        assert_eq!(session.deadline(), Some(after(RETRY)));
+        session.handle_timeout(after(RETRY));
+        assert_eq!(actions(&mut session), [Action::Reconnect]);
     }
 
     #[test]
