@@ -135,7 +135,8 @@ pub struct ProbeCounts {
     pub sent: Option<u64>,
     /// Probes received, each counted once; null if the end that counts them did not report.
     pub received: Option<u64>,
-    /// One-way delays above their minimum in ns, with the clock skew removed.
+    /// One-way delays above their minimum in ns, of the probes that arrived, with the clock skew
+    /// removed.
     pub variation: Delays,
     /// RFC 3550 jitter in ns; null if not known.
     pub jitter_rfc3550_ns: Option<f64>,

@@ -124,7 +124,6 @@ impl TrialRun {
     ) {
         self.outcome.forward.probes.sent = Some(sent);
         self.outcome.reverse.probes.received = Some(replies.received);
-        self.outcome.reverse.probes.variation.record_lost(replies.lost() + replies.late);
         let mut idle = [
             (Direction::Forward, SenderCounts { sent, refused, ..SenderCounts::default() }, None),
             (Direction::Reverse, SenderCounts::default(), Some(replies)),
@@ -132,7 +131,6 @@ impl TrialRun {
         if let Some(reflected) = reflected {
             let probes = reflected.probes;
             self.outcome.forward.probes.received = Some(probes.received);
-            self.outcome.forward.probes.variation.record_lost(probes.lost() + probes.late);
             self.outcome.reverse.probes.sent = Some(reflected.replies);
             idle[1].1 = SenderCounts {
                 sent: reflected.replies,
@@ -233,6 +231,7 @@ mod tests {
     use super::*;
     use crate::account::Status;
     use crate::clock::Stamp;
+    use crate::stats::loss_bursts::LossBursts;
     use crate::units::Span;
 
     const MS: u64 = 1_000_000;
@@ -273,6 +272,25 @@ mod tests {
         ]);
         assert_eq!((seen.delays.measured(), seen.delays.infinite()), (1, 1));
         assert_eq!((seen.late_probes, seen.late_delay_max_ns), (2, Some(30 * MS)));
+    }
+
+    /// Jitter is over packets that arrived (Y.1540).
+    #[test]
+    fn a_lost_probe_has_no_delay_variation() {
+        let trial = Trial::new(None, Span::from_secs(1)).expect("a trial");
+        let mut run = TrialRun { trial, outcome: Outcome::nothing(Status::Ok, String::new()) };
+        let mut losses = LossBursts::default();
+        losses.on_lost(2);
+        losses.close();
+        let came = ReceiverCounts { received: 1, losses, ..ReceiverCounts::default() };
+        let reflected = ReflectorCounts { probes: came.clone(), ..ReflectorCounts::default() };
+        let exchanges = vec![probe(0, 0, true), probe(10, 0, false), probe(20, 0, false)];
+        run.take_probes(exchanges, 0, came, Some(reflected));
+        for direction in Direction::ALL {
+            let variation = &run.outcome.one_way(direction).probes.variation;
+            assert_eq!((variation.measured(), variation.infinite()), (1, 0), "{direction}");
+        }
+        assert_eq!(run.outcome.round_trip.delays.infinite(), 2);
     }
 
     #[test]

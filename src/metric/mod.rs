@@ -7,7 +7,7 @@
 //! | loss | ratio | UDP load packets lost or later than 2 s, of those sent | RFC 7680 |
 //! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
 //! | rtt_p99_loaded | us | the same beside any load, TCP and overshoot included | |
-//! | jitter | us | one-way delay variation, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
+//! | jitter | us | one-way delay variation of the probes that arrived, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
 //! | outage | s | the longest time without an arrival while packets were sent | |
 //! | path_mtu | octets | the largest IP packet that crosses both ways in one piece | RFC 8899 |
 //!
@@ -238,7 +238,7 @@ pub fn required_goodput(
 /// worst it took that long, at best no time at all.
 fn percentile(run: &TrialRun, delays: &Delays, quantile: f64, confidence: Confidence) -> Measured {
     let Some(value) = delays.quantile(quantile) else {
-        return Measured::Missing("no probe left in time to be measured".into());
+        return Measured::Missing("no probe that was sent on time came back".into());
     };
     let (low, high) = delays.bounds(quantile, confidence);
     let finite = |delay: Delay| match delay {

@@ -20,7 +20,7 @@ pub enum Metric {
     RttP99,
     /// The same beside any load, TCP and overshoot included.
     RttP99Loaded,
-    /// One-way delay variation, 99.9th percentile less the least.
+    /// One-way delay variation of the probes that arrived, 99.9th percentile less the least.
     Jitter,
     /// The longest outage.
     Outage,

@@ -216,7 +216,7 @@ pub(super) struct ClusterV2 {
     pub(super) squares: String,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub(super) struct DelaysV2 {
     pub(super) histogram: String,
     pub(super) lost: u64,

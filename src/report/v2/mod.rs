@@ -295,7 +295,7 @@ fn one_way(row: &RowV2) -> Result<OneWayCounts, Invalid> {
         probes: ProbeCounts {
             sent: row.probe_sent_packets,
             received: row.probe_received_packets,
-            variation: delays(&row.variation_delays)?,
+            variation: variation(&row.variation_delays)?,
             jitter_rfc3550_ns: row.jitter_rfc3550_us.map(|us| us * 1e3),
             skew_ppm: row.clock_skew_ppm,
             marks,
@@ -357,6 +357,11 @@ fn losses(periods: &LossPeriodsV2, lost: u64) -> Result<LossBursts, Invalid> {
     let squares = squares(&periods.squares)?;
     LossBursts::from_parts(lost, periods.count, periods.longest, squares, &clusters)
         .ok_or_else(|| Invalid::new("loss_periods: they do not agree with what was lost"))
+}
+
+/// Format 2 counted lost probes as infinite variation: it is over those that arrived (Y.1540).
+fn variation(old: &DelaysV2) -> Result<Delays, Invalid> {
+    delays(&DelaysV2 { lost: 0, ..old.clone() })
 }
 
 fn delays(old: &DelaysV2) -> Result<Delays, Invalid> {

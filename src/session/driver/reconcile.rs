@@ -340,7 +340,7 @@ fn fits(counts: &ReceiverCounts, stream: Option<&Stream>) -> Result<(), Invalid>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::COUNT_MAX;
+    use crate::account::{COUNT_MAX, SentWindow, TransitBlock};
     use crate::clock::Agent;
     use crate::direction::PerDirection;
     use crate::flow::{Exchange, Probed, Returned, streams_of};
@@ -407,11 +407,22 @@ mod tests {
     fn without_an_account_that_no_record_can_hold_this_ends_own_is_left() {
         let mut running = running(loaded());
         running.probed = probed(&[500]);
-        running.sent = [1, 2].map(|number| (number, SenderCounts::default())).into();
+        let sent = |window| SenderCounts::default().of_stream(1, window);
+        running.sent = [(1, sent(Some(SentWindow::default()))), (2, sent(None))].into();
         running.came = [(2, counts(3, 0))].into();
-        running.account = reflected(counts(COUNT_MAX, 0))
-            .map(|account| Account { receiver: Some(counts(1, 0).of_stream(1).into()), ..account });
-        let outcome = composed(running, "the agent's account makes no sense: saved delays: more");
+        let limit_ns = i64::MAX;
+        let block = TransitBlock {
+            count: 1,
+            transit_p10_ns: Some(limit_ns),
+            transit_min_ns: Some(-limit_ns),
+            transit_max_ns: Some(limit_ns),
+        };
+        let mut receiver = ReceiverCounts { transits: vec![block], ..counts(1, 0) };
+        receiver.of_window(1, Some((0, 0)));
+        running.account = reflected(counts(0, 0))
+            .map(|account| Account { receiver: Some(receiver.into()), ..account });
+        let words = "the agent's account makes no sense: transit_min_ns: ";
+        let outcome = composed(running, words);
         let Outcome { forward, reverse, round_trip, .. } = outcome;
         assert_eq!((round_trip.delays.total(), forward.sender.is_some()), (1, true));
         assert_eq!(reverse.receiver.map(|receiver| receiver.lost()), Some(3));
@@ -422,7 +433,7 @@ mod tests {
     #[test]
     fn of_a_trial_whose_replies_no_record_can_hold_nothing_is_left() {
         let mut running = running(idle());
-        let replies = counts(COUNT_MAX, 0);
+        let replies = ReceiverCounts { reordered: 1, ..ReceiverCounts::default() };
         running.probed = probed(&[500]).map(|probed| Box::new(Probed { replies, ..*probed }));
         running.account = reflected(ReceiverCounts::default());
         let outcome = composed(running, "the agent's account makes no sense: ");
