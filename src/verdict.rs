@@ -3,7 +3,7 @@
 use crate::account::Status;
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
-use crate::metric::{Criteria, Measured, Measurement, bound, measure, pooled_loss};
+use crate::metric::{Criteria, Measured, Measurement, bound, is_superseded, measure, pooled_loss};
 use crate::plan::{Bound, Metric, Requirement};
 use crate::validity::{Bias, Caveat, caveats};
 use serde::{Deserialize, Serialize};
@@ -168,9 +168,17 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn measured(&self, criteria: &Criteria) -> Vec<Measurement> {
-        let mut measurements = measure(criteria, self.evidence);
-        measurements.retain(|m| m.requirement == self.requirement && m.direction == self.direction);
+        let mut measurements = measure(criteria, self.evidence, self.direction, self.requirement);
+        measurements.retain(|measured| !self.is_superseded(measured.trial));
         measurements
+    }
+
+    /// By the confidence asked, however sure a failure has to be: it is the same trials each time.
+    fn is_superseded(&self, trial: Option<usize>) -> bool {
+        let direction = self.direction.filter(|_| self.requirement.metric() == Metric::Throughput);
+        direction.zip(trial).is_some_and(|(direction, trial)| {
+            is_superseded(self.criteria, self.evidence, direction, trial)
+        })
     }
 
     /// The finding of each trial.
@@ -330,6 +338,7 @@ mod tests {
     use crate::account::{Outcome, ReceiverCounts, SenderCounts};
     use crate::direction::Directions;
     use crate::framing::IpVersion;
+    use crate::metric::tests as fixture;
     use crate::plan::{Link, Load, LoadKind, Requirements, Trial};
     use crate::stats::loss_bursts::LossBursts;
     use crate::units::{PacketRate, Ratio, Span};
@@ -457,6 +466,34 @@ mod tests {
         assert!(!caveat.touches(Metric::Loss, Some(Direction::Reverse), Some(1)));
         assert!(!caveat.touches(Metric::Loss, Some(Direction::Forward), Some(0)));
         assert!(!caveat.touches(Metric::Outage, Some(Direction::Forward), Some(1)));
+    }
+
+    /// Forward carries too little, and of reverse the first trial shows too little: it ran again and
+    /// carried all, or was cut short.
+    fn again(status: Status) -> Vec<(Option<usize>, Verdict)> {
+        let mut first = fixture::outcome(|_| {});
+        let load = *first.trial.load().expect("a load");
+        let rate = load.rate(Direction::Forward).expect("a rate");
+        let load = Load::new(Directions::Both, 1, load.payload(), rate, LoadKind::FixedRate);
+        first.trial = Trial::new(Some(load.expect("a load")), Span::from_secs(10)).expect("one");
+        first.outcome.reverse = first.outcome.forward.clone();
+        let mut second = first.clone();
+        second.trial = first.trial.lengthened(Span::from_secs(30)).expect("within bounds");
+        second.outcome.status = status;
+        fixture::judged(&mut first).whole.carried = 7_000;
+        let open = first.outcome.reverse.throughput.as_mut().expect("it has it");
+        (open.whole.rise_ns, open.whole.spread_ns) = (Some(250_000_000), Some(240_000_000));
+        let evidence = Evidence { path_mtu: None, trials: vec![first, second] };
+        let found = findings(&fixture::criteria(), &evidence).into_iter();
+        let found = found.filter(|it| it.requirement.metric() == Metric::Throughput);
+        found.map(|finding| (finding.trial, finding.verdict)).collect()
+    }
+
+    #[test]
+    fn a_longer_trial_for_one_direction_takes_no_failure_from_the_other() {
+        let fail = (Some(0), Verdict::Fail);
+        assert_eq!(again(Status::Ok), [fail, (Some(1), Verdict::Pass)]);
+        assert_eq!(again(Status::Partial), [fail, (Some(0), Verdict::Inconclusive)]);
     }
 
     #[test]

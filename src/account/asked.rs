@@ -25,7 +25,8 @@ pub struct AskedTrial {
     #[serde(default)]
     pub idle_round_trip_ns: Option<u64>,
     /// Whether it repeats the trial before it for longer, as that proved neither PASS nor FAIL of a
-    /// throughput. Throughput is then judged by this one alone; absent if not.
+    /// throughput. Where that was so in a direction, and this one ran to its end, this one alone
+    /// judges the throughput of that direction; absent if not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lengthened: bool,
     /// The shortest interval without an arrival that is recorded, in ns; absent for 50 ms.

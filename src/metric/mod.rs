@@ -39,7 +39,7 @@ use crate::units::BitRate;
 use loss::loss;
 use outage::longest_outage;
 use tcp_throughput::tcp_throughput;
-use throughput::throughput;
+use throughput::{is_open_in, throughput};
 
 /// One metric of one trial and direction, beside what is required of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,44 +82,47 @@ pub fn bound(requirement: Requirement) -> Bound {
     }
 }
 
-/// All that `evidence` has to say to the requirements, trial by trial.
+/// All that `evidence` has to say to one requirement, trial by trial; `direction` is `None` for the
+/// round trip.
 #[must_use]
-pub fn measure(criteria: &Criteria, evidence: &Evidence) -> Vec<Measurement> {
-    let mut measurements = Vec::new();
-    for (direction, requirement) in criteria.requirements.iter() {
-        let mut add = |trial, measured| {
-            measurements.push(Measurement { trial, direction, requirement, measured });
+pub fn measure(
+    criteria: &Criteria,
+    evidence: &Evidence,
+    direction: Option<Direction>,
+    requirement: Requirement,
+) -> Vec<Measurement> {
+    let of = |trial, measured| Measurement { trial, direction, requirement, measured };
+    let of_path = match (requirement, evidence.path_mtu) {
+        (Requirement::PathMtu(octets), Some(path)) => Some(of(None, path_mtu(path, octets))),
+        _ => None,
+    };
+    let of_trial = |(trial, run)| {
+        let measured = match direction {
+            None => of_round_trip(criteria, requirement, run),
+            Some(direction) => of_direction(criteria, requirement, run, direction),
         };
-        if let (Requirement::PathMtu(octets), Some(path)) = (requirement, evidence.path_mtu) {
-            add(None, path_mtu(path, octets));
-        }
-        for (trial, run) in evidence.trials.iter().enumerate() {
-            let is_throughput = matches!(requirement, Requirement::Throughput(_));
-            if is_throughput && is_superseded(evidence.trials.get(trial + 1)) {
-                continue;
-            }
-            let measured = match direction {
-                None => of_round_trip(criteria, requirement, run),
-                Some(direction) => of_direction(criteria, requirement, run, direction),
-            };
-            let measured = measured.map(|measured| match requirement {
-                Requirement::TcpThroughput(_) => beside_black_hole(criteria, evidence, measured),
-                _ => measured,
-            });
-            if let Some(measured) = measured {
-                add(Some(trial), measured);
-            }
-        }
-    }
-    measurements
+        let measured = match requirement {
+            Requirement::TcpThroughput(_) => beside_black_hole(criteria, evidence, measured?),
+            _ => measured?,
+        };
+        Some(of(Some(trial), measured))
+    };
+    of_path.into_iter().chain(evidence.trials.iter().enumerate().filter_map(of_trial)).collect()
 }
 
-/// Whether a trial was run again for longer, as `next`: its throughput is judged by that one.
-fn is_superseded(next: Option<&TrialRun>) -> bool {
-    next.is_some_and(|next| {
-        let was_run = !matches!(next.outcome.status, Status::NotRun | Status::Refused);
-        next.trial.is_lengthened() && was_run
-    })
+/// Whether the throughput that is required of `direction` is not judged by `trial`: it proved
+/// neither PASS nor FAIL there, and ran again for longer to its end. What it proved stands,
+/// whatever the second trial, which may be for the other direction, shows.
+#[must_use]
+pub fn is_superseded(
+    criteria: &Criteria,
+    evidence: &Evidence,
+    direction: Direction,
+    trial: usize,
+) -> bool {
+    let again = evidence.trials.get(trial + 1);
+    again.is_some_and(|again| again.trial.is_lengthened() && again.outcome.status == Status::Ok)
+        && is_open_in(criteria, &evidence.trials[trial], direction)
 }
 
 /// What of `path` stalls applications without an ICMP error; `None` where there is no such thing.

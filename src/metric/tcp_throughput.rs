@@ -395,9 +395,9 @@ mod tests {
                 ..crate::plan::OneWay::default()
             };
             change(&mut criteria);
-            let measured = measure(&criteria, &evidence);
             let asks = Requirement::TcpThroughput(required);
-            let one = measured.into_iter().find(|one| one.requirement == asks).expect("one");
+            let measured = measure(&criteria, &evidence, Some(Direction::Forward), asks);
+            let one = measured.into_iter().next().expect("one");
             let Measured::Counted { meets, counts, .. } = one.measured else {
                 panic!("not counted: {one:?}")
             };

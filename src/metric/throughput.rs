@@ -139,11 +139,14 @@ pub fn sender_shortage(
 /// nor that it is not, and might in a longer one.
 #[must_use]
 pub fn is_throughput_open(criteria: &Criteria, run: &TrialRun) -> bool {
-    let is_open = |direction| {
-        asked(criteria, run, direction)
-            .is_some_and(|(question, evidence)| question.proof(evidence, 0) == Proof::Open)
-    };
+    let is_open = |direction| is_open_in(criteria, run, direction);
     run.outcome.status == Status::Ok && Direction::ALL.into_iter().any(is_open)
+}
+
+/// Whether the evidence of `direction` proves neither.
+pub(super) fn is_open_in(criteria: &Criteria, run: &TrialRun, direction: Direction) -> bool {
+    asked(criteria, run, direction)
+        .is_some_and(|(question, evidence)| question.proof(evidence, 0) == Proof::Open)
 }
 
 /// Packets per second as a real number.

@@ -17,7 +17,7 @@ use linkqual::flow::{
     Arrived, Closing, End, Evidence, Exchange, Receiver, Returned, Steady, Stream, TrialRun,
 };
 use linkqual::framing::IpVersion;
-use linkqual::metric::{Criteria, Measured, Measurement, measure};
+use linkqual::metric::{Criteria, Measured, measure};
 use linkqual::plan::{Link, Metric, Requirement, Requirements, Trial};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use linkqual::units::{PacketRate, Span};
@@ -246,11 +246,13 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
     let mut run = TrialRun { trial, outcome };
     run.take_probes(exchanges, 0, ReceiverCounts::default(), None);
-    let measurements = measure(&criteria(), &Evidence { path_mtu: None, trials: vec![run] });
+    let (criteria, evidence) = (criteria(), Evidence { path_mtu: None, trials: vec![run] });
     let sides = |metric, direction| {
-        let wanted =
-            |m: &&Measurement| m.requirement.metric() == metric && m.direction == direction;
-        match measurements.iter().find(wanted).unwrap().measured {
+        let wanted = |(of, required): &(Option<Direction>, Requirement)| {
+            required.metric() == metric && *of == direction
+        };
+        let (direction, requirement) = criteria.requirements.iter().find(wanted).unwrap();
+        match measure(&criteria, &evidence, direction, requirement)[0].measured {
             Measured::Sampled { low, high, .. } => (low, high),
             ref other => unreachable!("{metric}: {other:?}"),
         }
