@@ -201,14 +201,14 @@ impl FarTrial {
     pub fn dialled(&mut self, bulk: Bulk, hello: &[u8; HELLO_LEN]) -> Result<(), Stranger> {
         let claimed = DataHello::claimed(hello)?;
         let (stream, key) = self.awaited.get(&claimed.stream).ok_or(Stranger::Unexpected)?;
-        let (stream, seals) = (*stream, Seals::of(key, Direction::Reverse));
+        let (stream, key, seals) = (*stream, *key, Seals::of(key, Direction::Reverse));
         if DataHello::parse(hello, &seals.received)?.token != stream.token {
             return Err(Stranger::Unexpected);
         }
         tcp::accept(&bulk, &stream, hello, &seals)?;
         let (control, gauge) = (Arc::clone(&self.control), Arc::clone(&self.gauge));
         let tell = Arc::clone(&self.tell);
-        let carries = move || tell(tcp::carry(&bulk, &stream, &control, &gauge));
+        let carries = move || tell(tcp::carry(&bulk, (&stream, &key), &control, &gauge));
         if !self.crew.put_to_work(carries) {
             return Err(Stranger::Host(io::Error::other("no thread waits for the stream")));
         }

@@ -12,7 +12,7 @@ use crate::io::clock;
 use crate::io::egress::Egress;
 use crate::io::udp::Socket;
 use crate::wire::control::RunId;
-use crate::wire::seal::{KEY_LEN, Seals};
+use crate::wire::seal::{KEY_LEN, Seals, payload_key};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -153,9 +153,10 @@ fn carry_tcp(
             Err(error) => return tell(Event::NotConnected(number, error.to_string())),
         };
     tell(Event::Opened(number));
+    let keyed = (stream, &payload_key(key, stream.direction));
     tell(match stream.direction {
-        Direction::Forward => Event::TcpSent(number, tcp::send(&bulk, stream, control, gauge)),
-        Direction::Reverse => Event::TcpCame(number, tcp::receive(&bulk, stream, control, gauge)),
+        Direction::Forward => Event::TcpSent(number, tcp::send(&bulk, keyed, control, gauge)),
+        Direction::Reverse => Event::TcpCame(number, tcp::receive(&bulk, keyed, control, gauge)),
     });
 }
 

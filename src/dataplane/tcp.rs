@@ -1,18 +1,19 @@
 //! One TCP stream over its own connection: opened, then its sending end or its receiving end.
 
 use super::{Control, Gauge, LOOK_NS};
-use crate::account::{TcpChecked, TcpInfo, TcpReceiverCounts, TcpSenderCounts};
+use crate::account::{TcpInfo, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::direction::Direction;
 use crate::flow::{
-    Frames, LATE_MAX, Next, Payload, PayloadCheck, TcpReceiver, TcpSender, TcpStream, WRITE_MAX,
+    Frames, LATE_MAX, Next, Payload, PayloadCheck, TcpReceiver, TcpSender, TcpStream, Turn,
+    WRITE_MAX,
 };
 use crate::io::clock;
 use crate::io::egress::Egress;
 use crate::io::tcp::{Bulk, Moved};
 use crate::wire::control::RunId;
 use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
-use crate::wire::seal::Seals;
+use crate::wire::seal::{KEY_LEN, Seals, payload_key};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -86,10 +87,10 @@ fn say(bulk: &Bulk, octets: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Sends a stream, to its end or until stopped.
+/// Sends a stream with this payload key, to its end or until stopped.
 pub(super) fn send<C>(
     bulk: &Bulk,
-    stream: &TcpStream,
+    (stream, key): (&TcpStream, &[u8; KEY_LEN]),
     control: &Control<C>,
     gauge: &Gauge,
 ) -> TcpSenderCounts {
@@ -103,7 +104,7 @@ pub(super) fn send<C>(
         }
     };
     let buffer = stream.buffer_needed().map(|needed| bulk.fit_send_buffer(needed));
-    let payload = Payload::new(stream.token);
+    let payload = Payload::new(key);
     let Some(start) = wait_for_start(control) else {
         let congestion_control = Some(congestion_control);
         return TcpSenderCounts { congestion_control, ..TcpSenderCounts::default() };
@@ -243,10 +244,10 @@ fn wait_for_start<C>(control: &Control<C>) -> Option<Stamp<C>> {
     }
 }
 
-/// Receives a stream until its end, until its time is over, or until stopped.
+/// Receives a stream with this payload key until its end, until its time is over, or until stopped.
 pub(super) fn receive<C>(
     bulk: &Bulk,
-    stream: &TcpStream,
+    (stream, key): (&TcpStream, &[u8; KEY_LEN]),
     control: &Control<C>,
     gauge: &Gauge,
 ) -> TcpReceiverCounts {
@@ -254,7 +255,7 @@ pub(super) fn receive<C>(
     if let Some(needed) = stream.buffer_needed() {
         receiver.on_buffer(bulk.fit_receive_buffer(needed));
     }
-    let mut sink = Sink::of(stream);
+    let mut sink = Sink::new(stream, key);
     let mut toll = control.tcp_toll(bulk.peer());
     loop {
         let now = clock::now();
@@ -289,9 +290,7 @@ pub(super) fn receive<C>(
             Moved::Octets(octets) => {
                 let at = clock::now();
                 receiver.on_arrival(at, octets);
-                if let Some(checked) = sink.checked() {
-                    receiver.on_checked(checked);
-                }
+                receiver.on_checked(sink.check.checked());
                 gauge.octets.fetch_add(octets as u64, Relaxed);
                 gauge.hear(at);
             }
@@ -305,41 +304,34 @@ pub(super) fn receive<C>(
     }
 }
 
-/// Where octets go that came.
-enum Sink {
-    /// Nowhere: the kernel hands out none.
-    Discard,
-    /// They are compared with what was sent.
-    Check(Box<(PayloadCheck, Vec<u8>)>),
+/// Where octets go that came: some are read and compared, of the others the kernel hands out none.
+struct Sink {
+    check: PayloadCheck,
+    buffer: Vec<u8>,
 }
 
 impl Sink {
-    fn of(stream: &TcpStream) -> Self {
-        if !stream.verify {
-            return Self::Discard;
-        }
-        let check = PayloadCheck::new(stream.number, stream.token);
-        Self::Check(Box::new((check, vec![0; CHECKED_MAX])))
+    fn new(stream: &TcpStream, key: &[u8; KEY_LEN]) -> Self {
+        Self { check: PayloadCheck::new(stream, key), buffer: vec![0; CHECKED_MAX] }
     }
 
     fn take(&mut self, bulk: &Bulk, most: usize) -> Moved {
-        match self {
-            Self::Discard => bulk.discard(most),
-            Self::Check(check) => {
-                let (check, buffer) = &mut **check;
-                let moved = bulk.read(&mut buffer[..most.min(CHECKED_MAX)]);
+        let Self { check, buffer } = self;
+        match check.next() {
+            Turn::Pass(len) => {
+                let moved = bulk.discard(most.min(len));
+                if let Moved::Octets(octets) = moved {
+                    check.on_passed(octets);
+                }
+                moved
+            }
+            Turn::Compare(len) => {
+                let moved = bulk.read(&mut buffer[..most.min(len).min(CHECKED_MAX)]);
                 if let Moved::Octets(octets) = moved {
                     check.on_octets(&buffer[..octets]);
                 }
                 moved
             }
-        }
-    }
-
-    fn checked(&self) -> Option<TcpChecked> {
-        match self {
-            Self::Discard => None,
-            Self::Check(check) => Some(check.0.checked()),
         }
     }
 }
@@ -351,19 +343,20 @@ fn gather(bulk: &Bulk, octets: u32) {
     }
 }
 
-/// Carries a stream of the agent's end, from its acceptance to its account.
+/// Carries a stream of the agent's end, of this key, from its acceptance to its account.
 pub(super) fn carry(
     bulk: &Bulk,
-    stream: &TcpStream,
+    (stream, key): (&TcpStream, &[u8; KEY_LEN]),
     control: &Control<Agent>,
     gauge: &Gauge,
 ) -> crate::flow::FarEvent {
     use crate::flow::FarEvent;
+    let keyed = (stream, &payload_key(key, stream.direction));
     match stream.direction {
         Direction::Forward => {
-            FarEvent::TcpCame(stream.number, receive(bulk, stream, control, gauge))
+            FarEvent::TcpCame(stream.number, receive(bulk, keyed, control, gauge))
         }
-        Direction::Reverse => FarEvent::TcpSent(stream.number, send(bulk, stream, control, gauge)),
+        Direction::Reverse => FarEvent::TcpSent(stream.number, send(bulk, keyed, control, gauge)),
     }
 }
 
@@ -372,11 +365,14 @@ pub(super) fn carry(
 #[expect(clippy::disallowed_methods, reason = "tests start threads")]
 mod tests {
     use super::*;
+    use crate::account::TcpChecked;
     use crate::plan::{CongestionControl, Dscp, LoadKind};
     use crate::units::{BitRate, Span};
     use crate::wire::Token;
     use std::net::TcpListener;
     use std::sync::Arc;
+
+    const KEY: [u8; KEY_LEN] = [7; KEY_LEN];
 
     fn stream(rate: &str, seconds: u64) -> TcpStream {
         TcpStream {
@@ -409,7 +405,8 @@ mod tests {
         control.start(clock::now());
         let gauge = Arc::new(Gauge::default());
         let (sender, sender_gauge) = (Arc::clone(&control), Arc::clone(&gauge));
-        let sending = std::thread::spawn(move || send(&near, &stream, &sender, &sender_gauge));
+        let sending =
+            std::thread::spawn(move || send(&near, (&stream, &KEY), &sender, &sender_gauge));
         if stops {
             let control = Arc::clone(&control);
             std::thread::spawn(move || {
@@ -419,7 +416,7 @@ mod tests {
                 control.stop();
             });
         }
-        let came = receive(&far, &stream, &control, &Gauge::default());
+        let came = receive(&far, (&stream, &KEY), &control, &Gauge::default());
         drop(far);
         (sending.join().expect("it never panics"), came)
     }
@@ -458,7 +455,7 @@ mod tests {
         let control = Control::<Driver>::default();
         control.start(clock::now());
         drop(far);
-        let sent = send(&near, &stream("1 Gbit/s", 5), &control, &Gauge::default());
+        let sent = send(&near, (&stream("1 Gbit/s", 5), &KEY), &control, &Gauge::default());
         assert!(sent.broken.is_some(), "{sent:?}");
     }
 
@@ -467,7 +464,7 @@ mod tests {
         let (near, _far) = pair();
         let congestion = "no_such".parse().expect("a name");
         let stream = TcpStream { congestion, ..stream("1 Mbit/s", 1) };
-        let sent = send(&near, &stream, &Control::<Driver>::default(), &Gauge::default());
+        let sent = send(&near, (&stream, &KEY), &Control::<Driver>::default(), &Gauge::default());
         assert!(sent.refused.is_some_and(|why| why.contains("no_such")));
     }
 

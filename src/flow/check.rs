@@ -9,7 +9,7 @@ use crate::wire::load::{HEADER_LEN, Header};
 use crate::wire::seal::Tagger;
 
 /// Up to this rate of a stream every payload is compared: 200 Mbit/s, in octets per second.
-const COMPARE_ALL_OCTETS: u64 = 200_000_000 / 8;
+pub(super) const COMPARE_ALL_OCTETS: u64 = 200_000_000 / 8;
 
 /// Beyond it, of so many packets in a row at least one is; and one in half as many, by the tag, so
 /// that no pattern of the link's keeps clear of them.

@@ -36,7 +36,7 @@ pub use frames::Frames;
 pub use freshness::Freshness;
 pub use handshake::{Handshake, HandshakeFailed};
 pub use intake::Intake;
-pub use payload::{LoadPayload, Payload, PayloadCheck};
+pub use payload::{LoadPayload, Payload, PayloadCheck, Turn};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
 pub use receiver::{Arrival, Arrived, Closing, End, Receiver};
 pub use reflector::{Incoming, Opened, Reflector, Response};

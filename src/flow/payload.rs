@@ -1,14 +1,19 @@
 //! What streams carry: octets that no line compresses, marked so that no two packets or passes are
-//! alike. Their receiver can make them again from the stream's token, and compares.
+//! alike. Their receiver can make them again, and compares: from the token of a stream of
+//! datagrams, whose headers are tagged under a key, and from the key of a TCP stream.
 
-use super::tcp::WRITE_MAX;
+use super::check::COMPARE_ALL_OCTETS;
+use super::tcp::{TcpStream, WRITE_MAX};
 use super::{BATCH_MAX, Stream, Train};
 use crate::account::TcpChecked;
+use crate::units::Span;
 use crate::wire::load::HEADER_LEN;
-use crate::wire::seal::Tagger;
+use crate::wire::seal::{KEY_LEN, Tagger};
 use crate::wire::{StreamNumber, Token};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
+use std::cmp::Ordering;
+use std::fmt;
 use std::ops::Range;
 
 /// Octets of payload that a stream of datagrams has ready, so that packets in a row are not alike;
@@ -20,14 +25,26 @@ const PLACES_MIN: usize = 16;
 /// though shorter ones.
 const BLOCK: usize = 1 << 10;
 
-/// Octets that no line compresses, and that no other stream has: the key stream of `ChaCha8` whose
-/// key is `token`, big-endian, and zeros. Both ends make the same, whatever their versions.
-fn random(token: Token, len: usize) -> Vec<u8> {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&token.0.to_be_bytes());
+/// Octets that no line compresses, and that no other stream has: the key stream of `ChaCha8`. Both
+/// ends make the same, whatever their versions.
+fn random(key: [u8; KEY_LEN], len: usize) -> Vec<u8> {
     let mut octets = vec![0; len];
-    ChaCha8Rng::from_seed(key).fill_bytes(&mut octets);
+    key_stream(key, 0).fill_bytes(&mut octets);
     octets
+}
+
+/// The key stream of this number, its nonce.
+fn key_stream(key: [u8; KEY_LEN], number: u64) -> ChaCha8Rng {
+    let mut stream = ChaCha8Rng::from_seed(key);
+    stream.set_stream(number);
+    stream
+}
+
+/// The key of a datagram stream's payload: `token`, big-endian, and zeros. Its packets are tagged.
+fn token_key(token: Token) -> [u8; KEY_LEN] {
+    let mut key = [0; KEY_LEN];
+    key[..8].copy_from_slice(&token.0.to_be_bytes());
+    key
 }
 
 /// Writes `number` to the front of each whole [`BLOCK`] of `octets`.
@@ -53,7 +70,7 @@ impl LoadPayload {
         // A datagram has fewer than 2^16 octets.
         let each = usize::try_from(stream.payload).unwrap_or(usize::from(u16::MAX)).max(1);
         let places = (POOL_OCTETS / each).max(PLACES_MIN);
-        Self { octets: random(stream.token, places * each), each, places: places as u64 }
+        Self { octets: random(token_key(stream.token), places * each), each, places: places as u64 }
     }
 
     /// The same, to be sent from: behind the last place the first follow once more, so that a train
@@ -120,18 +137,26 @@ impl LoadPayload {
     }
 }
 
-/// A stream's payload, of which [`WRITE_MAX`] octets at a time exist.
-#[derive(Clone, Debug)]
+/// A TCP stream's payload, of which [`WRITE_MAX`] octets at a time exist: the key stream of
+/// `ChaCha8` under the stream's own key. Each pass of it has marks of its own, from the key stream
+/// of the pass's number. Who has seen a part of it can make none of what follows.
+#[derive(Clone)]
 pub struct Payload {
     octets: Vec<u8>,
+    key: [u8; KEY_LEN],
     pass: u64,
 }
 
+/// Octets of the marks of a pass.
+const MARKS_LEN: usize = WRITE_MAX / BLOCK * 8;
+
 impl Payload {
-    /// The first pass of the stream with this secret.
+    /// The first pass of the stream with this [`payload_key`](crate::wire::seal::payload_key).
     #[must_use]
-    pub fn new(token: Token) -> Self {
-        Self { octets: random(token, WRITE_MAX), pass: 0 }
+    pub fn new(key: &[u8; KEY_LEN]) -> Self {
+        let mut payload = Self { octets: random(*key, WRITE_MAX), key: *key, pass: 0 };
+        payload.mark();
+        payload
     }
 
     /// This pass, all of it.
@@ -142,37 +167,113 @@ impl Payload {
 
     /// Goes on to the next pass.
     pub fn turn(&mut self) {
-        self.pass += 1;
-        mark(&mut self.octets, self.pass);
+        self.turn_to(self.pass + 1);
+    }
+
+    fn turn_to(&mut self, pass: u64) {
+        if self.pass != pass {
+            self.pass = pass;
+            self.mark();
+        }
+    }
+
+    fn mark(&mut self) {
+        let mut marks = [0; MARKS_LEN];
+        key_stream(self.key, self.pass + 1).fill_bytes(&mut marks);
+        for (block, mark) in self.octets.chunks_exact_mut(BLOCK).zip(marks.chunks_exact(8)) {
+            block[..8].copy_from_slice(mark);
+        }
     }
 }
 
-/// Compares what comes with what was sent.
-#[derive(Clone, Debug)]
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload").field("pass", &self.pass).finish_non_exhaustive()
+    }
+}
+
+/// Octets that are compared together, and of how many such pieces at least one is.
+const PIECE: u64 = 1 << 16;
+const PIECES: u64 = 64;
+
+/// What is to be done with the next octets of a stream, so many of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Turn {
+    /// They are compared with what was sent.
+    Compare(usize),
+    /// They are counted alone.
+    Pass(usize),
+}
+
+/// Compares what comes of a TCP stream with what was sent: all of it, or one piece in 64 that
+/// nobody on the path can tell beforehand.
+#[derive(Debug)]
 pub struct PayloadCheck {
     stream: StreamNumber,
     payload: Payload,
-    at: usize,
+    /// Octets that came before.
+    at: u64,
+    /// The piece of the 64 that is compared; `None` where all are.
+    chosen: Option<u64>,
+    choice: ChaCha8Rng,
     checked: TcpChecked,
 }
 
 impl PayloadCheck {
-    /// A check of the stream of this number, with this secret.
+    /// A check of `stream`, with this [`payload_key`](crate::wire::seal::payload_key).
     #[must_use]
-    pub fn new(stream: StreamNumber, token: Token) -> Self {
-        Self { stream, payload: Payload::new(token), at: 0, checked: TcpChecked::default() }
+    pub fn new(stream: &TcpStream, key: &[u8; KEY_LEN]) -> Self {
+        let octets = stream.rate.octets_in(Span::from_secs(1)).octets();
+        let compares_all = stream.verify || octets <= COMPARE_ALL_OCTETS;
+        let mut check = Self {
+            stream: stream.number,
+            payload: Payload::new(key),
+            at: 0,
+            chosen: None,
+            choice: key_stream(*key, u64::MAX),
+            checked: TcpChecked::default(),
+        };
+        if !compares_all {
+            check.choose();
+        }
+        check
     }
 
-    /// The next octets of the stream.
+    fn choose(&mut self) {
+        self.chosen = Some(u64::from(self.choice.next_u32()) % PIECES);
+    }
+
+    /// What is to be done with the next octets.
+    #[must_use]
+    pub fn next(&self) -> Turn {
+        let len = |octets: u64| usize::try_from(octets).unwrap_or(WRITE_MAX);
+        let Some(chosen) = self.chosen else { return Turn::Compare(WRITE_MAX) };
+        let into = self.at % (PIECE * PIECES);
+        match (into / PIECE).cmp(&chosen) {
+            Ordering::Less => Turn::Pass(len(chosen * PIECE - into)),
+            Ordering::Equal => Turn::Compare(len((chosen + 1) * PIECE - into)),
+            Ordering::Greater => Turn::Pass(len(PIECES * PIECE - into)),
+        }
+    }
+
+    /// So many octets came that were not to be compared.
+    pub fn on_passed(&mut self, octets: usize) {
+        self.advance(octets as u64);
+    }
+
+    /// The next octets of the stream, to be compared.
     pub fn on_octets(&mut self, mut octets: &[u8]) {
         while !octets.is_empty() {
-            let expected = &self.payload.octets()[self.at..];
+            let pass_len = WRITE_MAX as u64;
+            self.payload.turn_to(self.at / pass_len);
+            let from = usize::try_from(self.at % pass_len).unwrap_or(0);
+            let expected = &self.payload.octets()[from..];
             let (part, rest) = octets.split_at(octets.len().min(expected.len()));
             let expected = &expected[..part.len()];
             if part != expected {
                 let differs = |place: &usize| part[*place] != expected[*place];
                 for place in (0..part.len()).filter(differs) {
-                    let at = self.checked.octets + place as u64;
+                    let at = self.at + place as u64;
                     self.checked.damaged_octets += 1;
                     self.checked.stream.get_or_insert(self.stream);
                     self.checked.first_octet.get_or_insert(at);
@@ -180,12 +281,17 @@ impl PayloadCheck {
                 }
             }
             self.checked.octets += part.len() as u64;
-            self.at += part.len();
-            if self.at == WRITE_MAX {
-                self.at = 0;
-                self.payload.turn();
-            }
+            self.advance(part.len() as u64);
             octets = rest;
+        }
+    }
+
+    fn advance(&mut self, octets: u64) {
+        let group = |at: u64| at / (PIECE * PIECES);
+        let before = group(self.at);
+        self.at += octets;
+        if self.chosen.is_some() && before < group(self.at) {
+            self.choose();
         }
     }
 
@@ -202,7 +308,7 @@ mod tests {
     use crate::clock::{Driver, Stamp};
     use crate::direction::Direction;
     use crate::flow::{Next, Outgoing, Sender, Steady};
-    use crate::units::{PacketRate, Span};
+    use crate::units::PacketRate;
     use crate::wire::load::Header;
 
     /// Trains of up to four, three blocks each, more than once through all places.
@@ -255,13 +361,12 @@ mod tests {
 
     #[test]
     fn no_two_passes_and_no_two_streams_are_the_same() {
-        let mut payload = Payload::new(Token(7));
+        let mut payload = Payload::new(&[7; KEY_LEN]);
         let first = payload.octets().to_vec();
-        assert_ne!(first, Payload::new(Token(8)).octets());
+        assert_ne!(first, Payload::new(&[8; KEY_LEN]).octets());
         payload.turn();
         let second = payload.octets();
         assert!(first.chunks(BLOCK).zip(second.chunks(BLOCK)).all(|(a, b)| a != b));
-        assert_eq!(second[BLOCK..BLOCK + 8], [0, 0, 0, 0, 0, 0, 0, 1]);
     }
 
     /// Test vector TC1 of draft-strombergson-chacha-test-vectors-01, 8 rounds, a key of 256 bit.
@@ -272,21 +377,73 @@ mod tests {
             0xa5, 0xa1, 0x2c, 0x84, 0x0e, 0xc3, 0xce, 0x9a, 0x7f, 0x3b, 0x18, 0x1b, 0xe1, 0x88,
             0xef, 0x71, 0x1a, 0x1e,
         ];
-        assert_eq!(random(Token(0), 32), expected);
+        assert_eq!(random([0; KEY_LEN], 32), expected);
+    }
+
+    fn tcp(rate: &str, verify: bool) -> TcpStream {
+        use crate::plan::{CongestionControl, Dscp, LoadKind};
+        TcpStream {
+            number: 4,
+            token: Token(7),
+            direction: Direction::Forward,
+            rate: rate.parse().expect("a rate"),
+            duration: Span::from_secs(10),
+            mtu: 1_500,
+            congestion: CongestionControl::CUBIC,
+            kind: LoadKind::FixedRate,
+            verify,
+            round_trip: None,
+            dscp: Dscp::default(),
+        }
+    }
+
+    /// Takes `sent` as a receiver does, up to `part` octets at a time.
+    fn checked(stream: &TcpStream, sent: &[u8], part: usize) -> TcpChecked {
+        let mut check = PayloadCheck::new(stream, &[7; KEY_LEN]);
+        let mut rest = sent;
+        while !rest.is_empty() {
+            let (Turn::Compare(len) | Turn::Pass(len)) = check.next();
+            let (now, later) = rest.split_at(len.min(part).min(rest.len()));
+            match check.next() {
+                Turn::Compare(_) => check.on_octets(now),
+                Turn::Pass(_) => check.on_passed(now.len()),
+            }
+            rest = later;
+        }
+        check.checked()
+    }
+
+    /// So many passes of the stream's payload.
+    fn passes(count: usize) -> Vec<u8> {
+        let (mut payload, mut sent) = (Payload::new(&[7; KEY_LEN]), Vec::new());
+        for _ in 0..count {
+            sent.extend_from_slice(payload.octets());
+            payload.turn();
+        }
+        sent
+    }
+
+    /// Whoever has seen a pass sends it again and again; a tenth of the pieces is his.
+    #[test]
+    fn of_a_fast_stream_one_piece_in_64_is_compared_and_a_forged_one_found() {
+        let mut sent = passes(40);
+        let whole = TcpChecked { octets: 10 * PIECE, ..TcpChecked::default() };
+        for part in [1_448, 1 << 17, WRITE_MAX] {
+            assert_eq!(checked(&tcp("201 Mbit/s", false), &sent, part), whole);
+        }
+        let octets = sent.len() as u64;
+        let all = TcpChecked { octets, ..TcpChecked::default() };
+        assert_eq!(checked(&tcp("200 Mbit/s", false), &sent, WRITE_MAX), all);
+        let first = sent[..WRITE_MAX].to_vec();
+        sent.chunks_mut(WRITE_MAX).skip(1).for_each(|pass| pass.copy_from_slice(&first));
+        let forged = checked(&tcp("1 Gbit/s", false), &sent, WRITE_MAX);
+        assert!(10 * PIECE / 2 / BLOCK as u64 <= forged.damaged_octets, "{forged:?}");
     }
 
     #[test]
     fn damage_is_found_where_it_is_however_the_octets_come() {
-        let (mut payload, mut sent) = (Payload::new(Token(7)), Vec::new());
-        for _ in 0..3 {
-            sent.extend_from_slice(payload.octets());
-            payload.turn();
-        }
-        let check = |sent: &[u8], part: usize| {
-            let mut check = PayloadCheck::new(4, Token(7));
-            sent.chunks(part).for_each(|part| check.on_octets(part));
-            check.checked()
-        };
+        let mut sent = passes(3);
+        let check = |sent: &[u8], part| checked(&tcp("1 Gbit/s", true), sent, part);
         let octets = sent.len() as u64;
         let whole = TcpChecked { octets, ..TcpChecked::default() };
         assert_eq!(check(&sent, 1_447), whole);

@@ -319,8 +319,8 @@ impl<C> Sender<C> {
     }
 
     /// Fresh replies have shown the round trip to rise by this much above that of the idle link: a
-    /// queue that has filled since holds heartbeats back, and is no silence. The other end can claim
-    /// [`LATE_MAX`] at most.
+    /// queue that has filled since holds heartbeats back, and is no silence. More than [`LATE_MAX`]
+    /// does not count.
     pub fn on_rise(&mut self, rise: Span) {
         self.rise = self.rise.max(rise.min(LATE_MAX));
     }

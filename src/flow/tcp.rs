@@ -326,7 +326,7 @@ impl<C> TcpReceiver<C> {
         self.newest = Some(at);
     }
 
-    /// What was compared of all that came.
+    /// What was compared so far of what came.
     pub const fn on_checked(&mut self, checked: TcpChecked) {
         self.came.checked = Some(checked);
     }

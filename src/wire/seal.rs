@@ -117,6 +117,13 @@ impl fmt::Debug for Tagger {
     }
 }
 
+/// What the payload of a TCP stream that goes in `direction` is made from: who only sees the stream
+/// cannot go on with it.
+#[must_use]
+pub fn payload_key(key: &[u8; KEY_LEN], direction: Direction) -> [u8; KEY_LEN] {
+    derived(key, "payload", direction)
+}
+
 /// The key for one use in one direction: HKDF-Expand (RFC 5869, section 2.3) of the stream's key,
 /// which is random as it is.
 fn derived(key: &[u8; KEY_LEN], purpose: &str, direction: Direction) -> [u8; KEY_LEN] {
@@ -158,7 +165,8 @@ mod tests {
         let [tag, tag_back] = Direction::ALL.map(|direction| derived(&key, "tag", direction));
         assert_eq!(seal[..8], [0x17, 0x4f, 0x77, 0xd1, 0xd0, 0xe6, 0x4a, 0x5e]);
         assert_eq!(tag_back[..8], [0xe5, 0xcf, 0x6e, 0x26, 0x19, 0x9b, 0x62, 0x03]);
-        let mut keys = [key, seal, back, tag, tag_back];
+        let [payload, payload_back] = Direction::ALL.map(|direction| payload_key(&key, direction));
+        let mut keys = [key, seal, back, tag, tag_back, payload, payload_back];
         keys.sort_unstable();
         assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
     }

@@ -64,8 +64,10 @@ pub(super) fn tcp_counts(out: &mut String, row: &Row<'_>) {
         }
     }
     if let Some(checked) = receiver.as_ref().and_then(|receiver| receiver.checked) {
+        let all = receiver.as_ref().map_or(0, |receiver| receiver.octets);
         match (checked.octets, checked.damaged_octets) {
-            (octets, 0) => line!(out, "    {octets} octets compared: all as sent"),
+            (octets, 0) if octets == all => line!(out, "    {octets} octets compared: all as sent"),
+            (octets, 0) => line!(out, "    {octets} of {all} octets compared: all as sent"),
             (octets, damaged) => {
                 line!(out, "    {damaged} of {octets} octets are DAMAGED: others than were sent");
             }

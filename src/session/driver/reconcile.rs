@@ -125,7 +125,7 @@ impl Session {
 /// that holds what the agent said, in its replies.
 fn compose(mut running: Running) -> TrialRun {
     let account = running.account.take();
-    let mut agent = account.map(|account| AgentAccount::of(account, &running.streams));
+    let mut agent = account.map(|account| AgentAccount::of(account, &running));
     let no_account = match &mut agent {
         None => Some("the agent's account is missing".to_owned()),
         Some(agent) => agent.invalid.take().map(|why| makes_no_sense(&why)),
@@ -257,8 +257,9 @@ struct AgentAccount {
 }
 
 impl AgentAccount {
-    /// What is valid of `account`, in a trial of `streams`.
-    fn of(account: Account, streams: &[Stream]) -> Self {
+    /// What is valid of `account`, in the trial `running`.
+    fn of(account: Account, running: &Running) -> Self {
+        let streams = &running.streams;
         let mut invalid = None;
         let receiver = account.receiver.map(|claim| {
             claim.into_fact().and_then(|counts| fits_load(&counts, streams).map(|()| counts))
@@ -275,14 +276,17 @@ impl AgentAccount {
                 false => Err(Invalid::new("a stream that is none of the trial's moved")),
             }
         });
+        let tcp_sender = account.tcp_sender.map(|claim| {
+            claim.into_fact().and_then(|sent| fits_received(&sent, running).map(|()| sent))
+        });
+        let tcp_receiver = account.tcp_receiver.map(|claim| {
+            claim.into_fact().and_then(|came| fits_sent(&came, running).map(|()| came))
+        });
         Self {
             receiver: receiver.and_then(|counts| valid(counts, "the receiver", &mut invalid)),
-            tcp_sender: account
-                .tcp_sender
-                .and_then(|claim| valid(claim.into_fact(), "the TCP sender", &mut invalid)),
-            tcp_receiver: account
-                .tcp_receiver
-                .and_then(|claim| valid(claim.into_fact(), "the TCP receiver", &mut invalid)),
+            tcp_sender: tcp_sender.and_then(|sent| valid(sent, "the TCP sender", &mut invalid)),
+            tcp_receiver: tcp_receiver
+                .and_then(|came| valid(came, "the TCP receiver", &mut invalid)),
             reflected: valid(reflected, "the probes", &mut invalid),
             host: valid(account.host.into_fact(), "the host", &mut invalid),
             moves: valid(moves, "the moves", &mut invalid).unwrap_or_default(),
@@ -337,14 +341,48 @@ fn fits(counts: &ReceiverCounts, stream: Option<&Stream>) -> Result<(), Invalid>
     }
 }
 
+/// Whether no TCP stream has brought more octets to this end than the agent says it sent.
+fn fits_received(sent: &TcpSenderCounts, running: &Running) -> Result<(), Invalid> {
+    let received = running.tcp_receiver.iter().map(|(number, came)| (*number, came.octets));
+    let sent = |number| sent.streams.iter().find(|stream| stream.stream == number);
+    fit_tcp(received, |number| Some(sent(number).map_or(0, |stream| stream.octets)))
+}
+
+/// Whether no TCP stream has brought more octets to the agent than this end has sent.
+fn fits_sent(came: &TcpReceiverCounts, running: &Running) -> Result<(), Invalid> {
+    let received = came.streams.iter().map(|stream| (stream.stream, stream.octets));
+    if came.streams.is_empty() && 0 < came.octets {
+        return Err(Invalid::new("TCP streams that are not listed"));
+    }
+    fit_tcp(received, |number| match running.tcp.iter().any(|stream| stream.number == number) {
+        true => running.tcp_sender.get(&number).map(|sent| sent.octets),
+        false => Some(0),
+    })
+}
+
+/// Somebody on the path who feeds a receiver what its sender never sent would make any link fast.
+fn fit_tcp(
+    received: impl Iterator<Item = (StreamNumber, u64)>,
+    sent: impl Fn(StreamNumber) -> Option<u64>,
+) -> Result<(), Invalid> {
+    for (number, arrived) in received {
+        let sent = sent(number).unwrap_or(u64::MAX);
+        if sent < arrived {
+            let why = format!("stream {number}: {arrived} octets arrived, {sent} were sent");
+            return Err(Invalid::new(why));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{COUNT_MAX, SentWindow, TransitBlock};
+    use crate::account::{COUNT_MAX, SentWindow, Series, TransitBlock};
     use crate::clock::Agent;
     use crate::direction::PerDirection;
-    use crate::flow::{Exchange, Probed, Returned, streams_of};
-    use crate::plan::{Load, LoadKind, Trial};
+    use crate::flow::{Exchange, Probed, Returned, streams_of, tcp_streams_of};
+    use crate::plan::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
     use crate::session::driver::tests::{NOW, actions, admitted, idle};
     use crate::units::PacketRate;
 
@@ -457,6 +495,52 @@ mod tests {
         let mut running = running(idle());
         running.account = reflected(counts(0, COUNT_MAX));
         composed(running, "the probes: 281474976710656 packets arrived, at most 1000 were sent");
+    }
+
+    /// A trial of one TCP stream in `direction`, of whose octets `sent` left and `came` arrived, as
+    /// this end and the agent say.
+    fn tcp(direction: Direction, sent: u64, came: u64) -> Running {
+        let rate = "10 Mbit/s".parse().ok();
+        let rates = PerDirection::from_fn(|one| rate.filter(|_| one == direction));
+        let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, LoadKind::FixedRate);
+        let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(10)).expect("a trial");
+        let mut running = Running::new(trial, (streams_of(&trial), tcp_streams_of(&trial)), NOW);
+        let sent = TcpSenderCounts { octets: sent, ..TcpSenderCounts::default() }.of_stream(1);
+        let per_second = Series::from_seconds(vec![came]);
+        let came = TcpReceiverCounts { octets: came, per_second, ..TcpReceiverCounts::default() };
+        let came = came.of_stream(1);
+        let mut account = Account::default();
+        match direction {
+            Direction::Forward => {
+                running.tcp_sender = [(1, sent)].into();
+                account.tcp_receiver = Some(came.into());
+            }
+            Direction::Reverse => {
+                account.tcp_sender = Some(sent.into());
+                running.tcp_receiver = [(1, came)].into();
+            }
+        }
+        running.account = Some(account);
+        running
+    }
+
+    /// Who feeds octets to the receiver in the sender's place needs no key for a connection that is
+    /// open.
+    #[test]
+    fn more_octets_of_tcp_than_were_sent_prove_nothing() {
+        for direction in Direction::ALL {
+            let outcome = compose(tcp(direction, 7, 7)).outcome;
+            let one_way = outcome.one_way(direction);
+            assert!(one_way.tcp_sender.is_some() && one_way.tcp_receiver.is_some());
+            let outcome = composed(tcp(direction, 7, 8), "stream 1: 8 octets arrived, 7 were sent");
+            let one_way = outcome.one_way(direction);
+            assert!(one_way.tcp_sender.is_none() || one_way.tcp_receiver.is_none());
+        }
+        let mut unlisted = tcp(Direction::Forward, 7, 8);
+        let per_second = Series::from_seconds(vec![8]);
+        let came = TcpReceiverCounts { octets: 8, per_second, ..TcpReceiverCounts::default() };
+        unlisted.account = Some(Account { tcp_receiver: Some(came.into()), ..Account::default() });
+        composed(unlisted, "TCP streams that are not listed");
     }
 
     #[test]

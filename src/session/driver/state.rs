@@ -22,8 +22,8 @@ use std::fmt;
 /// abandoned trial open, so that what comes at last is still exact.
 pub(super) const REACH_MAX: Span = Span::from_secs(18);
 
-/// How long an answer may take to move. Then the connection is taken for dead, and another is opened
-/// beside it.
+/// How long an answer may take to move. Then the connection is taken for dead, and another is
+/// opened beside it.
 pub(super) const OVERDUE: Span = Span::from_secs(3);
 
 /// How much longer than that the agent's account is waited for while octets move: a narrow link

@@ -111,7 +111,8 @@ fn a_few_packets_a_second_are_granted_and_judged_by_the_link() {
 }
 
 /// 9 Mbit/s behind a buffer of 2 s: what a heartbeat echoes left up to 2 s before. Paused for that,
-/// the load towards the driver never showed what the link carries. A direction without a test is INCONCLUSIVE.
+/// the load towards the driver never showed what the link carries. A direction without
+/// a test is INCONCLUSIVE.
 #[test]
 fn no_load_is_paused_by_a_queue_of_its_own() {
     let shaper =

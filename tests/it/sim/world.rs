@@ -255,7 +255,7 @@ struct World {
     control: ConnectionId,
     /// Connections that carry something.
     carrying: BTreeSet<ConnectionId>,
-    /// Until when each connection is busy with what was said before, to the driver and to the agent.
+    /// Until when each connection is busy with what was said before, each way.
     busy_ns: BTreeMap<(ConnectionId, Direction), u64>,
     control_dead: bool,
     driver_gone: bool,
