@@ -468,8 +468,8 @@ mod tests {
         assert!(!caveat.touches(Metric::Outage, Some(Direction::Forward), Some(1)));
     }
 
-    /// Forward carries too little, and of reverse the first trial shows too little: it ran again and
-    /// carried all, or was cut short.
+    /// Forward carries too little, and of reverse the first trial shows too little: it ran again
+    /// and carried all, or was cut short.
     fn again(status: Status) -> Vec<(Option<usize>, Verdict)> {
         let mut first = fixture::outcome(|_| {});
         let load = *first.trial.load().expect("a load");

@@ -99,8 +99,8 @@ pub struct StreamReceived {
     pub host_dropped: u64,
     /// Packets received in time with another payload than was sent.
     pub corrupted: u64,
-    /// Packets received of those sent in the window that throughput is judged over; null if not
-    /// known.
+    /// Packets received of those sent in the window that throughput is judged over, altered ones
+    /// among them; null if not known.
     pub in_window: Option<u64>,
     /// Packets received of those sent in the last third of that window; null if not known.
     pub in_last_third: Option<u64>,

@@ -44,7 +44,7 @@ pub struct TransitFit {
     pub duration_ns: u64,
     /// Packets sent in it.
     pub sent: u64,
-    /// Of those: packets that arrived.
+    /// Of those: packets that arrived, altered ones among them.
     pub carried: u64,
     /// Rise of the transit time, in ns; negative if it fell. A change of the path's own delay is
     /// not part of it. Null if too few packets arrived.

@@ -10,14 +10,14 @@ use crate::stats::loss_bursts::LossBursts;
 
 /// Packets that arrived altered: of those that were compared, and of all that arrived.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Corruption {
-    corrupted: u64,
-    compared: u64,
+pub(super) struct Corruption {
+    pub(super) corrupted: u64,
+    pub(super) compared: u64,
     arrived: u64,
 }
 
 impl Corruption {
-    fn of(came: &ReceiverCounts) -> Self {
+    pub(super) fn of(came: &ReceiverCounts) -> Self {
         let arrived = came.received.saturating_add(came.corrupted);
         Self { corrupted: came.corrupted, compared: came.compared, arrived }
     }
@@ -32,16 +32,21 @@ impl Corruption {
     /// else the share of the compared ones stands for all, between its own bounds. Where none of
     /// them was altered, nothing says that others were.
     fn ratio(&self, offered: u64, confidence: Confidence) -> (f64, Bounds) {
-        let none = (0.0, Bounds { low: 0.0, high: 0.0 });
-        if self.corrupted == 0 || offered == 0 {
-            return none;
+        if offered == 0 {
+            return (0.0, Bounds { low: 0.0, high: 0.0 });
         }
         let scaled = |share: f64| share * float(self.arrived) / float(offered);
-        let share = float(self.corrupted) / float(self.compared);
-        let Some(bounds) = loss_bounds(self.corrupted, self.compared, confidence) else {
-            return none;
-        };
-        (scaled(share), Bounds { low: scaled(bounds.low), high: scaled(bounds.high) })
+        let (share, Bounds { low, high }) = self.share(confidence);
+        (scaled(share), Bounds { low: scaled(low), high: scaled(high) })
+    }
+
+    /// The same of the packets that arrived.
+    pub(super) fn share(&self, confidence: Confidence) -> (f64, Bounds) {
+        let bounds = loss_bounds(self.corrupted, self.compared, confidence);
+        match bounds.filter(|_| 0 < self.corrupted) {
+            Some(bounds) => (float(self.corrupted) / float(self.compared), bounds),
+            None => (0.0, Bounds { low: 0.0, high: 0.0 }),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::criteria::{Criteria, Measured, account_missing, float};
 use super::due_throughput::throughput_by_due_times;
-use super::loss::losses;
+use super::loss::{Corruption, losses};
 use super::outage::outage_min;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
@@ -196,6 +196,8 @@ struct Question {
     paused: u64,
     bound: f64,
     confidence: Confidence,
+    /// What arrived altered: lost, for a verdict.
+    corruption: Corruption,
     trial: Span,
     /// What a policer or shaper may have held when the load started: it carries that beside its
     /// rate.
@@ -249,8 +251,9 @@ impl Question {
             .map_or(1.0, |(sent, received)| float(received.min(sent)) / float(sent));
         let required = float(required.bits_per_second());
         let paused = one_way.sender.as_ref().map_or(0, |sent| sent.paused);
-        let half = |confidence: Confidence| Confidence::new(1.0 - confidence.alpha() / 2.0);
-        let confidence = criteria.confidence();
+        // Of two trials either may fail by chance.
+        let trials = if run.trial.is_lengthened() { 2 } else { 1 };
+        let confidence = criteria.confidence().over(trials);
         Some(Self {
             required,
             packets,
@@ -260,11 +263,8 @@ impl Question {
             over: ((packets * packet_bits + beside_sent) / required - 1.0).max(0.0),
             paused: if was_silent(run, direction) { paused } else { 0 },
             bound: criteria.requirements.loss_of_throughput(direction).as_fraction(),
-            // Of two trials either may fail by chance.
-            confidence: match run.trial.is_lengthened() {
-                true => half(confidence).unwrap_or(confidence),
-                false => confidence,
-            },
+            confidence,
+            corruption: one_way.receiver.as_ref().map(Corruption::of).unwrap_or_default(),
             trial: run.trial.duration(),
             burst: *criteria.burst.get(direction),
         })
@@ -280,8 +280,8 @@ impl Question {
         let window_s = float(fit.duration_ns.max(1)) / 1e9;
         let ratio = |ns: f64| ns / float(fit.duration_ns.max(1));
         let arrived = fit.carried.saturating_add(own).min(fit.sent);
-        let rate = |packets: u64, beside: f64| {
-            (float(packets) * self.packet_bits / window_s + beside) / self.required
+        let rate = |packets: f64, beside: f64| {
+            (packets * self.packet_bits / window_s + beside) / self.required
         };
         let rise_ns = fit.rise_ns.map_or(0.0, crate::stats::signed_real);
         let growth = ratio(rise_ns);
@@ -289,14 +289,16 @@ impl Question {
         let lost = fit.sent - arrived;
         let low = loss_bounds(lost, fit.sent, self.confidence).map_or(0.0, |bounds| bounds.low);
         let loss = if fit.sent == 0 { 0.0 } else { float(lost) / float(fit.sent) };
+        let (altered, bounds) = self.corruption.share(self.confidence);
         let packets = self.packets_in(fit.duration_ns).max(1.0);
         let grain = GRAIN_PACKETS / packets;
         Part {
-            sent: rate(fit.sent.saturating_add(paused), self.beside_sent),
-            carried: rate(arrived, self.beside_carried) / (1.0 + growth.max(0.0)),
+            sent: rate(float(fit.sent.saturating_add(paused)), self.beside_sent),
+            carried: rate(float(arrived) * (1.0 - altered), self.beside_carried)
+                / (1.0 + growth.max(0.0)),
             growth,
             growth_error,
-            error: growth_error + 1.0 / packets + (loss - low).max(0.0),
+            error: growth_error + 1.0 / packets + (loss - low).max(0.0) + (altered - bounds.low),
             held: ratio(float(fit.held_ns)),
             forgiven: self.bound.max(FORGIVEN_MIN).max(grain),
             growth_max: FORGIVEN_MIN.max(grain) + self.over,
@@ -334,6 +336,13 @@ impl Question {
     fn counts(&self, evidence: &ThroughputEvidence, proof: Proof, sent: &SenderCounts) -> String {
         let TransitFit { sent: left, carried, .. } = evidence.whole;
         let mut counts = format!("{carried} of {left} packets sent in the window arrived");
+        let Corruption { corrupted, compared, .. } = self.corruption;
+        if 0 < corrupted {
+            counts += &format!(
+                "; {corrupted} of {compared} that were compared had been altered, and their share \
+                 of all counts as lost"
+            );
+        }
         let whole = self.whole(evidence, 0);
         if 1e-5 < whole.growth && whole.growth_error < whole.growth {
             let per_second = whole.growth * 1e3;
@@ -394,6 +403,28 @@ mod tests {
     fn check_shortage(run: &TrialRun, expected: bool) {
         let shortage = sender_shortage(&criteria(), run, Direction::Forward);
         assert_eq!(shortage.is_some(), expected, "{shortage:?}");
+    }
+
+    /// The load and its probes are 1.3 % faster than is required.
+    #[test]
+    fn altered_packets_are_not_carried() {
+        let altered = |corrupted, compared| {
+            outcome(|run| {
+                came(run).corrupted = corrupted;
+                came(run).compared = compared;
+            })
+        };
+        check(throughput(), &altered(240, 8_000), Some(false));
+        check(throughput(), &altered(80, 8_000), Some(true));
+        // Of so few that were compared, nobody knows of the others.
+        check(throughput(), &altered(3, 100), None);
+        let Some(Measured::Counted { value, counts, .. }) =
+            crate::metric::tests::measured(throughput(), &altered(4_000, 8_000))
+        else {
+            panic!("counted")
+        };
+        assert!((5.0e6..5.2e6).contains(&value), "{value}");
+        assert!(counts.contains("4000 of 8000 that were compared had been altered"), "{counts}");
     }
 
     /// The load and its probes are 1.9 % more than is required: what is carried may be less.
