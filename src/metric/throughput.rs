@@ -74,7 +74,7 @@ pub(super) fn throughput(
     let own = came.host_dropped + losses(run, direction).map_or(0, |losses| losses.doubtful);
     let proof = question.proof(evidence, 0);
     let at_best = question.proof(evidence, own);
-    let is_open = is_paused_by_others(run, direction, sent) || run.outcome.status != Status::Ok;
+    let is_open = is_interrupted(run, direction, sent);
     let meets = |proof: Proof, sender_short: Option<bool>| match proof {
         Proof::Carried => Some(true),
         Proof::Short => Some(false),
@@ -86,7 +86,7 @@ pub(super) fn throughput(
         value: question.whole(evidence, 0).carried * question.required,
         meets: meets(proof, Some(false)),
         meets_at_best: meets(at_best, None),
-        counts: question.counts(evidence, proof, sent),
+        counts: question.counts(evidence, proof, run, direction),
     })
 }
 
@@ -120,7 +120,7 @@ fn asked<'a>(
 }
 
 /// What of the sender explains that the throughput required of `direction` is not met; `None` where
-/// nothing of it does.
+/// nothing of it does, or it was interrupted.
 #[must_use]
 pub fn sender_shortage(
     criteria: &Criteria,
@@ -128,11 +128,13 @@ pub fn sender_shortage(
     direction: Direction,
 ) -> Option<SenderShortage> {
     let (question, evidence) = asked(criteria, run, direction)?;
+    let counts = run.outcome.one_way(direction).sender.as_ref()?;
     let TransitFit { duration_ns, sent, held_ns, .. } = evidence.whole;
     let due = crate::stats::count(question.packets_in(duration_ns).round());
     let missing = due.saturating_sub(sent);
     let is_short = question.proof(evidence, 0) == Proof::SenderShort;
-    is_short.then_some(SenderShortage { missing, held_ns })
+    let is_own = is_short && !is_interrupted(run, direction, counts);
+    is_own.then_some(SenderShortage { missing, held_ns })
 }
 
 /// Whether a trial that ran to its end proved neither that the throughput required of it is carried
@@ -169,14 +171,21 @@ fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction)
     float(all.saturating_sub(bits(load.rate_at(direction, framing, layer))))
 }
 
-/// Whether the load was paused although this direction was never silent: the way back was.
-fn is_paused_by_others(run: &TrialRun, direction: Direction, sent: &SenderCounts) -> bool {
-    0 < sent.paused && !was_silent(run, direction)
+/// Whether the load stopped for what neither its sender nor this direction of the link did: the
+/// trial was cut short, or the load was paused although this direction was never silent, as the
+/// other one was.
+fn is_interrupted(run: &TrialRun, direction: Direction, sent: &SenderCounts) -> bool {
+    run.outcome.status != Status::Ok || (0 < sent.paused && !was_silent(run, direction))
 }
 
 fn was_silent(run: &TrialRun, direction: Direction) -> bool {
     let silences = &run.outcome.one_way(direction).silences;
     silences.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span())
+}
+
+/// Whether the path's own delay did not change, or when it did is known.
+fn is_placed(evidence: &ThroughputEvidence) -> bool {
+    evidence.path_change.is_none_or(|change| change.at_ns.is_some())
 }
 
 /// What is asked of the load in one direction of a trial. Ratios are parts of the rate required.
@@ -226,6 +235,17 @@ struct Part {
 }
 
 impl Part {
+    /// Whether the sender offered enough for a PASS.
+    fn is_sent(&self) -> bool {
+        SENT_MIN - self.grain <= self.sent
+    }
+
+    /// Whether the link carried the rate, and no queue grew.
+    fn is_carried(&self) -> bool {
+        let error = if self.is_long { self.growth_error / 2.0 } else { self.growth_error };
+        1.0 - self.forgiven <= self.carried && self.growth + error <= self.growth_max
+    }
+
     /// Whether the link carried too little even if `spare` more of the rate was carried.
     fn is_short(&self, spare: f64) -> bool {
         let carried = self.carried + self.error + spare;
@@ -321,19 +341,22 @@ impl Question {
             return if is_sent && !is_held { Proof::Short } else { Proof::SenderShort };
         }
         let third = self.part(&evidence.last_third, own, self.paused);
-        let unplaced = evidence.path_change.is_some_and(|change| change.at_ns.is_none());
-        let error = if whole.is_long { whole.growth_error / 2.0 } else { whole.growth_error };
         let is_carried = whole.is_known
-            && 1.0 - whole.forgiven <= whole.carried
-            && whole.growth + error <= whole.growth_max
-            && SENT_MIN - whole.grain <= whole.sent
-            && !third.is_short(0.0)
-            && !unplaced;
+            && whole.is_sent()
+            && is_placed(evidence)
+            && whole.is_carried()
+            && !third.is_short(0.0);
         if is_carried { Proof::Carried } else { Proof::Open }
     }
 
     /// What was counted, in words.
-    fn counts(&self, evidence: &ThroughputEvidence, proof: Proof, sent: &SenderCounts) -> String {
+    fn counts(
+        &self,
+        evidence: &ThroughputEvidence,
+        proof: Proof,
+        run: &TrialRun,
+        direction: Direction,
+    ) -> String {
         let TransitFit { sent: left, carried, .. } = evidence.whole;
         let mut counts = format!("{carried} of {left} packets sent in the window arrived");
         let Corruption { corrupted, compared, .. } = self.corruption;
@@ -343,45 +366,77 @@ impl Question {
                  of all counts as lost"
             );
         }
-        let whole = self.whole(evidence, 0);
-        if 1e-5 < whole.growth && whole.growth_error < whole.growth {
-            let per_second = whole.growth * 1e3;
-            counts += &format!("; their transit time grew by {per_second:.3} ms per s");
-        }
-        if let Some(change) = evidence.path_change {
-            let change_ms = crate::stats::signed_real(change.change_ns) / 1e6;
-            counts += &match change.at_ns {
-                Some(at_ns) => format!(
-                    "; the path's own delay changed by {change_ms:.1} ms {:.1} s after the start, \
-                     which is no growth of a queue",
-                    float(at_ns) / 1e9
-                ),
-                None => format!("; the path's own delay changed by {change_ms:.1} ms"),
-            };
-        }
-        if 0 < sent.paused {
-            let paused = sent.paused;
+        counts += &self.delay_text(evidence);
+        let paused = run.outcome.one_way(direction).sender.as_ref().map_or(0, |sent| sent.paused);
+        if 0 < paused {
             counts += &format!("; load was paused for {paused} packets, as no heartbeat came");
         }
-        if let Some(proven) = self.proven().filter(|_| proof == Proof::Carried) {
-            counts += &format!(
-                "; {proven} is proven: a policer or shaper may have carried the rest from a full \
-                 bucket of {}",
-                self.burst
-            );
+        if run.outcome.status != Status::Ok {
+            counts += "; the trial was cut short";
         }
-        if proof == Proof::Open {
-            counts += "; that is too close to the rate for a verdict at this length";
+        match proof {
+            Proof::Carried => counts += &self.credit_text(),
+            Proof::Open => counts += self.open_text(evidence),
+            Proof::Short | Proof::SenderShort => {}
         }
         counts
     }
 
-    /// The rate that a PASS proves, where a full bucket may have carried more than is forgiven.
-    fn proven(&self) -> Option<BitRate> {
+    /// How the transit time changed, in words.
+    fn delay_text(&self, evidence: &ThroughputEvidence) -> String {
+        let mut text = String::new();
+        let whole = self.whole(evidence, 0);
+        if 1e-5 < whole.growth && whole.growth_error < whole.growth {
+            let per_second = whole.growth * 1e3;
+            text += &format!("; their transit time grew by {per_second:.3} ms per s");
+        }
+        let Some(change) = evidence.path_change else { return text };
+        let change_ms = crate::stats::signed_real(change.change_ns) / 1e6;
+        text += &match change.at_ns {
+            Some(at_ns) => format!(
+                "; the path's own delay changed by {change_ms:.1} ms {:.1} s after the start, \
+                 which is no growth of a queue",
+                float(at_ns) / 1e9
+            ),
+            None => {
+                format!("; the path's own delay changed by {change_ms:.1} ms, nobody knows when")
+            }
+        };
+        text
+    }
+
+    /// Why neither PASS nor FAIL is proven: the first condition of a PASS that does not hold.
+    fn open_text(&self, evidence: &ThroughputEvidence) -> &'static str {
+        let whole = self.whole(evidence, 0);
+        if !whole.is_known {
+            "; too few arrived to show whether a queue grew"
+        } else if !whole.is_sent() {
+            "; less than 99 % of the rate was sent, which is too little for a PASS"
+        } else if !is_placed(evidence) {
+            "; that change may hide a queue that grew"
+        } else if whole.is_carried() {
+            "; but the last third of the window is short of the rate by itself: measure longer"
+        } else {
+            "; that is too close to the rate for a verdict at this length"
+        }
+    }
+
+    /// What a PASS proves, where a full bucket may have carried more than is forgiven.
+    fn credit_text(&self) -> String {
         let credit = float(self.burst.bits()) / self.trial.as_secs();
-        let forgiven = self.bound.max(FORGIVEN_MIN) * self.required;
-        let proven = crate::stats::count((self.required - credit).max(0.0));
-        BitRate::new(proven).filter(|_| forgiven < credit)
+        if credit <= self.bound.max(FORGIVEN_MIN) * self.required {
+            return String::new();
+        }
+        let proven = BitRate::new(crate::stats::count((self.required - credit).max(0.0)));
+        let (proven, part) = match proven {
+            Some(rate) => (rate.to_string(), "the rest"),
+            None => ("nothing of the rate".to_owned(), "all of it"),
+        };
+        format!(
+            "; {proven} is proven: a policer or shaper may have carried {part} from a full bucket \
+             of {}",
+            self.burst
+        )
     }
 }
 
@@ -478,6 +533,16 @@ mod tests {
             judged(run).whole.held_ns = 500_000_000;
         });
         check_shortage(&held, true);
+        // Whatever cut the trial short or paused its load, the sender did not.
+        for run in [&short, &held] {
+            let mut cut = run.clone();
+            cut.outcome.status = Status::Partial;
+            check_shortage(&cut, false);
+            assert!(counts(&cut).contains("; the trial was cut short"), "{}", counts(&cut));
+            let mut paused = run.clone();
+            sent(&mut paused).paused = 300;
+            check_shortage(&paused, false);
+        }
         let Some(Measured::Counted { meets, meets_at_best, .. }) =
             crate::metric::tests::measured(throughput(), &held)
         else {
@@ -514,12 +579,46 @@ mod tests {
         check(throughput(), &outcome(silent), Some(false));
     }
 
-    #[test]
-    fn a_short_trial_proves_less_than_the_rate() {
-        let counts = |run: &TrialRun| match crate::metric::tests::measured(throughput(), run) {
+    fn counts(run: &TrialRun) -> String {
+        match crate::metric::tests::measured(throughput(), run) {
             Some(Measured::Counted { counts, .. }) => counts,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_leaves_a_throughput_open_is_named() {
+        let check_open = |change: &dyn Fn(&mut TrialRun), words: &str| {
+            let run = outcome(change);
+            check(throughput(), &run, None);
+            assert!(counts(&run).ends_with(words), "{}", counts(&run));
         };
+        let grows = |run: &mut TrialRun| {
+            judged(run).whole.rise_ns = Some(250_000_000);
+            judged(run).whole.spread_ns = Some(240_000_000);
+        };
+        check_open(&grows, "; that is too close to the rate for a verdict at this length");
+        let unknown = |run: &mut TrialRun| judged(run).whole.rise_ns = None;
+        check_open(&unknown, "; too few arrived to show whether a queue grew");
+        // 97.9 % of the load and all of its probes, of which no packet was lost.
+        let slow = |run: &mut TrialRun| {
+            judged(run).whole.sent = 7_700;
+            carried(run, 7_700);
+            judged(run).whole.spread_ns = Some(200_000_000);
+        };
+        let sent = "; less than 99 % of the rate was sent, which is too little for a PASS";
+        check_open(&slow, sent);
+        let change = PathChange { at_ns: None, change_ns: 5_000_000 };
+        let change = |run: &mut TrialRun| judged(run).path_change = Some(change);
+        check_open(&change, "by 5.0 ms, nobody knows when; that change may hide a queue that grew");
+        let third = |run: &mut TrialRun| judged(run).last_third.carried /= 2;
+        let words = "; but the last third of the window is short of the rate by itself: measure \
+                     longer";
+        check_open(&third, words);
+    }
+
+    #[test]
+    fn a_short_trial_proves_less_than_the_rate() {
         let text = counts(&outcome(|_| {}));
         assert!(text.contains("9.947571 Mbit/s is proven"), "{text}");
         assert!(text.contains("a full bucket of 64 KiB"), "{text}");
@@ -549,5 +648,11 @@ mod tests {
         assert!(text.contains("9.986892 Mbit/s is proven"), "{text}");
         assert!(text.contains("a full bucket of 16 KiB"), "{text}");
         assert!(!counts(8_192).contains("proven"));
+        // It may carry all that is sent in 10 s.
+        for octets in [12_500_000, 20_000_000] {
+            let text = counts(octets);
+            assert!(text.contains("; nothing of the rate is proven"), "{text}");
+            assert!(text.contains("may have carried all of it from a full bucket"), "{text}");
+        }
     }
 }
