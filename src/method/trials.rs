@@ -92,6 +92,8 @@ pub enum Note {
         direction: Direction,
         /// How much it holds.
         burst: BurstSize,
+        /// Whether it holds as much as the whole load.
+        holds_all: bool,
         /// How long the load would take for the full proof.
         takes: Span,
     },
@@ -147,10 +149,14 @@ impl fmt::Display for Note {
                 2_000 / packets.max(&1) / 10,
                 2_000 / packets.max(&1) % 10
             ),
-            Self::Credit { direction, burst, takes } => write!(
+            Self::Credit { direction, burst, holds_all, takes } => write!(
                 f,
                 "throughput {direction}: a policer or shaper may carry up to {burst} beyond its \
-                 rate. A PASS says which rate it proves; the full rate takes {} s",
+                 rate. {}; the full rate takes {} s",
+                match holds_all {
+                    true => "That is all that is sent, so a PASS proves nothing of the rate",
+                    false => "A PASS says which rate it proves",
+                },
                 takes.secs_up()
             ),
             Self::Capacity { what, most } => write!(
@@ -460,9 +466,11 @@ impl Composer<'_> {
             }
             let Some(forgiven) = forgiven.max(FORGIVEN_MIN).of(required) else { continue };
             let burst = *self.criteria.burst.get(direction);
-            let takes_s = burst.bits().div_ceil(forgiven.bits_per_second());
-            if trial.duration() < Span::from_secs(takes_s) {
-                self.notes.push(Note::Credit { direction, burst, takes: Span::from_secs(takes_s) });
+            let takes = Span::from_secs(burst.bits().div_ceil(forgiven.bits_per_second()));
+            if trial.duration() < takes {
+                let asked = required.octets_in(trial.duration());
+                let holds_all = asked.octets() <= u64::from(burst.octets());
+                self.notes.push(Note::Credit { direction, burst, holds_all, takes });
             }
         }
     }
@@ -581,6 +589,24 @@ mod tests {
         assert_eq!(seconds(&composed(&alone)), [31], "310 probes at 10/s: no rate is known");
         let link = Link { port_rate: Some("1 Gbit/s".parse().expect("a rate")), ..Link::default() };
         assert_eq!(seconds(&composed(&Plan { link, ..alone })), [4]);
+    }
+
+    /// 10 Mbit/s are 37.5 MB in 30 s.
+    #[test]
+    fn a_bucket_that_holds_all_that_is_sent_leaves_nothing_to_be_proven() {
+        let note = |octets| {
+            let tests = [Work::Idle, udp(Offer::Rate("10 Mbit/s".parse().expect("a rate")))];
+            let burst = PerDirection::both(BurstSize::new(octets).expect("a size"));
+            let asked = plan(&tests, &[(Metric::Throughput, ">= 10 Mbit/s")]);
+            let plan = Plan { link: Link { burst, ..Link::default() }, ..asked };
+            composed(&plan).notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        for octets in [37_500_000, 40_000_000] {
+            let text = note(octets);
+            assert!(text.contains("a PASS proves nothing of the rate; the full rate"), "{text}");
+        }
+        let text = note(37_000_000);
+        assert!(text.contains("A PASS says which rate it proves; the full rate"), "{text}");
     }
 
     /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s less 1 % of probes and ten heartbeats a second, in
