@@ -131,15 +131,27 @@ fn value(finding: &FindingRecord) -> String {
 
 /// A throughput at the layers that it is not judged at.
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
-    finding.value?;
+    let value = finding.value?;
     let row = row_of(report, finding)?;
     let judged = row.link.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
     match finding.metric {
-        Metric::Throughput => Some(format!("= {}", carried(&row, layers)?)),
+        Metric::Throughput => Some(format!("= {}", converted(&row, value, layers)?)),
         Metric::TcpThroughput => Some(format!("= {}", tcp_carried(&row, layers)?)),
         _ => None,
     }
+}
+
+/// `value`, in bit/s at the layer that is judged, as the load's frames make it at each of `layers`.
+fn converted(row: &Row<'_>, value: f64, layers: impl Iterator<Item = Layer>) -> Option<String> {
+    let (load, _) = udp(row)?;
+    let framing = framing(row);
+    let octets = |layer| f64::from(framing.octets_at(layer, load.payload_octets));
+    let at = |layer| {
+        let value = value * octets(layer) / octets(row.link.rate_layer);
+        format!("{} {layer}", quantity(value, "bit/s"))
+    };
+    Some(layers.map(at).collect::<Vec<_>>().join(", "))
 }
 
 /// What was received of a load in its steady part, at each of `layers`.
@@ -539,6 +551,18 @@ mod tests {
         }
         let agent = "kernel (here) and network card (agent, not tested on hardware)";
         assert_eq!(stampers(false, true), agent);
+    }
+
+    /// A frame of 1518 octets takes 1538 on the wire, and carries 1500 of IP and 1472 of payload.
+    #[test]
+    fn a_throughput_is_the_same_at_each_layer() {
+        let sound = include_str!("../../tests/it/golden/v3/sound.json");
+        let mut report = Report::parse(sound).expect("a report");
+        let is_throughput = |finding: &&mut FindingRecord| finding.metric == Metric::Throughput;
+        let finding = report.findings.iter_mut().find(is_throughput).expect("one");
+        finding.value = Some(9_850_000.0);
+        let text = text(&report);
+        assert!(text.contains("= 9.98 Mbit/s L1, 9.733 Mbit/s L3, 9.552 Mbit/s L4\n"), "{text}");
     }
 
     #[test]
