@@ -33,7 +33,7 @@ pub struct Caveat {
 }
 
 impl Caveat {
-    /// Whether it touches this number.
+    /// Whether it touches this number. A round trip is of both directions.
     #[must_use]
     pub fn touches(
         &self,
@@ -41,7 +41,7 @@ impl Caveat {
         direction: Option<Direction>,
         trial: Option<usize>,
     ) -> bool {
-        let same_way = self.direction.is_none() || self.direction == direction;
+        let same_way = self.direction.zip(direction).is_none_or(|(mine, its)| mine == its);
         self.trial == trial && same_way && self.metrics.contains(&metric)
     }
 }

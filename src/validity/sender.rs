@@ -1,29 +1,37 @@
 //! Caveats of a load's sender: what it did not send, or sent in lumps.
 
 use super::caveat::{Bias, Concern, hosts};
+use super::{DELAYS, SHORT_MAX_PERCENT};
+use crate::account::SenderCounts;
 use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::metric::{Criteria, SenderShortage, sender_shortage};
 use crate::plan::Metric;
 
-/// A share above which a sender was too slow to be believed: 1 %.
-const SHORT_MAX_PERCENT: u64 = 1;
+/// What a load's sender did that a metric is doubted for.
+pub(super) fn of_sender(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Vec<Concern> {
+    let sent = run.outcome.one_way(direction).sender.as_ref();
+    let Some(sent) = sent.filter(|_| run.trial.load().is_some()) else { return Vec::new() };
+    let of_rate = match run.outcome.one_way(direction).throughput {
+        Some(_) => of_window(criteria, run, direction, sent),
+        None => of_slots(direction, sent),
+    };
+    let concerns: Vec<Concern> = of_rate.into_iter().chain(of_delays(direction, sent)).collect();
+    // Each of those says it.
+    let of_meter = of_meter(direction, sent).filter(|_| concerns.is_empty());
+    concerns.into_iter().chain(of_meter).collect()
+}
 
 /// Where what the sender did explains that a rate is not carried. A FAIL that stands without it has
 /// no such caveat.
-pub(super) fn of_sender(
+fn of_window(
     criteria: &Criteria,
     run: &TrialRun,
     direction: Direction,
+    sent: &SenderCounts,
 ) -> Option<Concern> {
-    run.trial.load()?;
-    let one_way = run.outcome.one_way(direction);
-    if one_way.throughput.is_none() {
-        return of_slots(run, direction);
-    }
     let SenderShortage { missing, held_ns } = sender_shortage(criteria, run, direction)?;
     let (sender, _) = hosts(direction);
-    let sent = one_way.sender.as_ref()?;
     let held_ms = held_ns / 1_000_000;
     let metered = metered(sent.metered);
     let text = format!(
@@ -36,9 +44,38 @@ pub(super) fn of_sender(
     Some((&[Metric::Throughput], Bias::CanOnlyWorsenBy(missing), text))
 }
 
+/// Where the load was less than was asked for, delays beside it are not those that were asked for.
+/// What was paused is the link's.
+fn of_delays(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
+    let missing = sent.refused + sent.skipped;
+    let due = sent.sent + sent.unreachable + missing;
+    // One packet is allowed.
+    if missing.saturating_sub(1).saturating_mul(100) <= due.saturating_mul(SHORT_MAX_PERCENT) {
+        return None;
+    }
+    let (sender, _) = hosts(direction);
+    let metered = metered(sent.metered);
+    let text = format!(
+        "{sender} sent {} of {due} packets that were due: its own stack or queue refused {}, it \
+         was too slow for {}{metered}. Delays beside less load say nothing of those beside all of \
+         it. Use a host with an idle processor, or ask for less",
+        due - missing,
+        sent.refused,
+        sent.skipped
+    );
+    Some((DELAYS, Bias::Either, text))
+}
+
+/// Packets that a meter stopped are not lost on the link, and never go unsaid.
+fn of_meter(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
+    let (sender, _) = hosts(direction);
+    let text = format!("{sender} did not send all that was due{}", metered(sent.metered));
+    let bias = Bias::CanOnlyWorsenBy(sent.metered);
+    (0 < sent.metered).then_some((&[Metric::Throughput], bias, text))
+}
+
 /// The same where throughput is judged by due times.
-fn of_slots(run: &TrialRun, direction: Direction) -> Option<Concern> {
-    let sent = run.outcome.one_way(direction).sender.as_ref()?;
+fn of_slots(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
     let missing = sent.refused + sent.skipped;
     if missing == 0 {
         return None;
@@ -64,5 +101,56 @@ fn metered(packets: u64) -> String {
             "; its limit for all that it sends (--max-rate) stopped {packets} of these: other runs \
              or answers took part of it"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Evidence;
+    use crate::framing::IpVersion;
+    use crate::metric::tests::{outcome, sent};
+    use crate::plan::{Link, Requirements};
+    use crate::validity::{Caveat, caveats};
+
+    /// The caveats of a load of 8235 packets, of which nothing is required.
+    fn of(change: impl FnOnce(&mut SenderCounts)) -> Vec<Caveat> {
+        let criteria = Criteria::for_link(&Link::default(), Requirements::default(), IpVersion::V4);
+        let run = outcome(|run| change(sent(run)));
+        caveats(&criteria, &Evidence { path_mtu: None, trials: vec![run] })
+    }
+
+    fn of_delays(sent_packets: u64, skipped: u64, paused: u64) -> Option<Caveat> {
+        let found = of(|sent| {
+            (sent.sent, sent.skipped, sent.paused) = (sent_packets, skipped, paused);
+        });
+        found.into_iter().find(|caveat| caveat.metrics.contains(&Metric::RttP99))
+    }
+
+    #[test]
+    fn less_load_than_was_due_is_a_caveat_on_delays_whatever_is_required() {
+        let caveat = of_delays(8_151, 84, 0).expect("more than 1 % and a packet is missing");
+        assert_eq!(caveat.bias, Bias::Either);
+        assert!(caveat.text.starts_with("this host sent 8151 of 8235 packets"), "{}", caveat.text);
+        let touches = |metric, direction| caveat.touches(metric, direction, Some(0));
+        assert!(touches(Metric::RttP99, None) && touches(Metric::RttP99Loaded, None));
+        assert!(touches(Metric::Jitter, Some(Direction::Forward)));
+        assert!(!touches(Metric::Jitter, Some(Direction::Reverse)));
+        assert_eq!(of_delays(8_152, 83, 0), None);
+        assert_eq!(of_delays(4_000, 0, 4_235), None, "paused");
+    }
+
+    #[test]
+    fn what_a_meter_stopped_never_goes_unsaid() {
+        for stopped in [1, 84] {
+            let found = of(|sent| {
+                (sent.sent, sent.refused, sent.metered) = (8_235 - stopped, stopped, stopped);
+            });
+            let words = format!("(--max-rate) stopped {stopped} of these");
+            let said = found.iter().filter(|caveat| caveat.text.contains(&words)).count();
+            assert_eq!(said, 1, "{found:?}");
+        }
+        let none = of(|_| {});
+        assert_eq!(none, []);
     }
 }
