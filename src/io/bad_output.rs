@@ -12,6 +12,12 @@ pub enum BadOutput {
         .0.display()
     )]
     Exists(PathBuf),
+    /// Another run is under way that will save its report there.
+    #[error(
+        "another run under way writes to {}. Give an --out of its own to each run",
+        .0.display()
+    )]
+    Running(PathBuf),
     /// A file of that name is there.
     #[error("{} exists, and is not overwritten. Name another file", .0.display())]
     Named(PathBuf),

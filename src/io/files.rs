@@ -7,7 +7,9 @@ use rand::{TryRng as _, rngs};
 use sha2::{Digest as _, Sha256};
 use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 /// The record's name in the output folder.
@@ -24,7 +26,8 @@ pub const ROWS: &str = "runs.csv";
 #[derive(Debug)]
 pub struct Output {
     folder: PathBuf,
-    saved: bool,
+    /// The empty record, locked: no other run that finds it empty takes it for one that was left.
+    empty: File,
 }
 
 impl Output {
@@ -38,16 +41,29 @@ impl Output {
             |path: &Path, source| BadOutput::Unwritable { path: path.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
         let record = folder.join(RECORD);
-        // Made on success alone: dropped, it removes the record.
-        let output = || Self { folder: folder.to_owned(), saved: false };
         let created = OpenOptions::new().write(true).create_new(true).open(&record);
-        let Err(error) = created else { return Ok(output()) };
-        match std::fs::symlink_metadata(&record) {
-            // A run that was killed before it had a record left an empty one.
-            Ok(there) if there.is_file() && there.len() == 0 => Ok(output()),
-            Ok(there) if there.is_file() => Err(BadOutput::Exists(record)),
-            Ok(_) => Err(BadOutput::NotRegular(record)),
-            Err(_) => Err(unwritable(&record, error)),
+        let empty = match created {
+            Ok(created) => created,
+            Err(error) => match std::fs::symlink_metadata(&record) {
+                // A run that was killed before it had a record left an empty one.
+                Ok(there) if there.is_file() && there.len() == 0 => {
+                    open_regular(&record, OpenOptions::new().write(true))
+                        .map_err(|source| unwritable(&record, source))?
+                }
+                Ok(there) if there.is_file() => return Err(BadOutput::Exists(record)),
+                Ok(_) => return Err(BadOutput::NotRegular(record)),
+                Err(_) => return Err(unwritable(&record, error)),
+            },
+        };
+        // A file system without locks tells no two runs apart.
+        if matches!(empty.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(BadOutput::Running(folder.to_owned()));
+        }
+        match is_empty_at(&empty, &record) {
+            // Made on success alone: dropped, it removes the record.
+            true => Ok(Self { folder: folder.to_owned(), empty }),
+            // It was saved between the look and the lock.
+            false => Err(BadOutput::Exists(record)),
         }
     }
 
@@ -56,10 +72,8 @@ impl Output {
     /// # Errors
     ///
     /// Where it cannot be written; the record before it stands.
-    pub fn save_record(&mut self, text: &str) -> Result<(), BadOutput> {
-        self.save(RECORD, text)?;
-        self.saved = true;
-        Ok(())
+    pub fn save_record(&self, text: &str) -> Result<(), BadOutput> {
+        self.save(RECORD, text)
     }
 
     /// Replaces the file `name`, whole or not at all.
@@ -74,11 +88,20 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if !self.saved {
+        let record = self.folder.join(RECORD);
+        if is_empty_at(&self.empty, &record) {
             // The empty record would only be in the next run's way.
-            _ = std::fs::remove_file(self.folder.join(RECORD));
+            _ = std::fs::remove_file(record);
         }
     }
+}
+
+/// Whether `file` is what stands at `path`, and nothing was written there.
+fn is_empty_at(file: &File, path: &Path) -> bool {
+    let (Ok(own), Ok(there)) = (file.metadata(), std::fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (own.dev(), own.ino()) == (there.dev(), there.ino()) && there.len() == 0
 }
 
 /// A folder in which small texts are kept from one process to the next, each under its name. One
@@ -352,7 +375,7 @@ mod tests {
     fn a_report_is_never_overwritten_by_another_run() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/run");
-        let mut output = Output::create(&path).expect("writable");
+        let output = Output::create(&path).expect("writable");
         output.save_record("{}").expect("writable");
         output.save_record("{1}").expect("its own may be replaced");
         drop(output);
@@ -364,8 +387,31 @@ mod tests {
     fn a_run_without_a_record_leaves_nothing_in_the_way() {
         let folder = tempfile::tempdir().expect("a folder");
         drop(Output::create(folder.path()).expect("writable"));
-        std::mem::forget(Output::create(folder.path()).expect("writable"));
+        std::fs::write(folder.path().join(RECORD), "").expect("writable");
         assert!(Output::create(folder.path()).is_ok(), "what a killed run left is in the way");
+    }
+
+    /// The second took the empty record for one that a killed run had left, and each replaced or
+    /// removed the other's.
+    #[test]
+    fn two_runs_with_one_folder_do_not_share_a_report() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(RECORD);
+        let first = Output::create(folder.path()).expect("writable");
+        let second = Output::create(folder.path());
+        assert!(matches!(second, Err(BadOutput::Running(_))), "{second:?}");
+        drop(second);
+        assert!(path.exists(), "the second removed the first one's");
+        first.save_record("{}").expect("writable");
+        assert!(matches!(Output::create(folder.path()), Err(BadOutput::Exists(_))));
+        drop(first);
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), "{}");
+        std::fs::remove_file(&path).expect("there");
+        let own = Output::create(folder.path()).expect("writable");
+        std::fs::remove_file(&path).expect("there");
+        std::fs::write(&path, "").expect("writable");
+        drop(own);
+        assert!(path.exists(), "another's empty record");
     }
 
     #[test]

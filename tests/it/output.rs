@@ -191,7 +191,7 @@ fn what_was_planted_in_the_place_of_an_output_is_never_written_to() {
     for name in [".report.json.draft", ".report.txt.draft", TEXT, ROWS] {
         symlink(&victim, out.join(name)).unwrap();
     }
-    let mut output = Folder::create(&out).unwrap();
+    let output = Folder::create(&out).unwrap();
     output.save_record("{}").unwrap();
     output.save(TEXT, "PASS").unwrap();
     output.save(ROWS, "row").unwrap();
