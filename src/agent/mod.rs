@@ -389,8 +389,8 @@ impl Loop {
             match action {
                 Action::Say(connection, message) => self.say(connection, &message),
                 Action::Close(connection) => _ = self.outboxes.remove(&connection),
-                Action::Expect(id, connection, streams, tcp) => {
-                    self.expect(id, connection, streams, tcp);
+                Action::Expect(id, connection, streams, tcp, until) => {
+                    self.expect(id, connection, (streams, tcp), until);
                 }
                 Action::Start(id) => {
                     if let Some(live) = self.trials.get(&id) {
@@ -468,8 +468,8 @@ impl Loop {
         &mut self,
         id: TrialId,
         connection: ConnectionId,
-        streams: Vec<(Stream, Secrets)>,
-        tcp: Vec<(TcpStream, Secrets)>,
+        (streams, tcp): (Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>),
+        until: Stamp<Agent>,
     ) {
         let parts = streams.len() + tcp.len();
         let teller = self.tellers.clone();
@@ -481,7 +481,7 @@ impl Loop {
         let Some(crew) = hired else {
             return tracing::error!("a trial without threads that were set aside for it");
         };
-        let trial = self.port.expect(keyed, tcp, crew, tell);
+        let trial = self.port.expect((keyed, tcp), until, crew, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
         let timestamp_noise_ns = self.noise.noise_ns(clock::now());

@@ -133,17 +133,17 @@ impl Port {
     }
 
     /// Expects `streams` of a trial to be opened, and the TCP streams to be dialled; `crew` carries
-    /// the load.
+    /// the load. Nothing is accepted or answered from `until` on.
     #[must_use]
     pub fn expect(
         &self,
-        streams: Vec<(Stream, [u8; KEY_LEN])>,
-        tcp: Vec<(TcpStream, [u8; KEY_LEN])>,
+        (streams, tcp): (Vec<(Stream, [u8; KEY_LEN])>, Vec<(TcpStream, [u8; KEY_LEN])>),
+        until: Stamp<Agent>,
         crew: Crew,
         tell: Tell,
     ) -> FarTrial {
         let crew = Arc::new(crew);
-        let control = Arc::new(Control::<Agent>::metered(Arc::clone(&self.meter)));
+        let control = Arc::new(Control::<Agent>::metered(Arc::clone(&self.meter), until));
         let gauge = Arc::<Gauge>::default();
         let token = |(stream, _): &(Stream, _)| stream.token;
         let (probes, load): (Vec<_>, Vec<_>) =
@@ -332,6 +332,9 @@ impl Server {
             Command::Expect(streams, known) => {
                 for (stream, key) in streams {
                     self.reflector.expect(stream, &key, clock::now());
+                    if let Some(until) = known.control.until {
+                        self.reflector.lapse(stream.token, until);
+                    }
                     if stream.number == PROBE_STREAM {
                         let by_card = self.socket.is_stamped_by_card();
                         known.gauge.note_card(by_card);

@@ -322,13 +322,13 @@ pub(super) fn receive<C>(
     clock::tighten_timer_slack();
     let opened = clock::now();
     let mut receiver = Receiver::new(open.stream, opened);
-    let intake = Intake::new(open.stream, opened);
+    let intake = Intake::new(open.stream.rate, COPIES_MAX, opened);
     let room = open.socket.buffers().map_or(0, |(receive, _)| receive);
     receiver.on_ready(room);
     let joins = 1 < open.stream.train && open.socket.join().is_ok();
     let mut batch = if joins { Batch::joined() } else { Batch::each(longest(&open.stream)) };
     let check = LoadCheck::new(open.stream, open.tagger);
-    let mut receiving = Receiving { open, receiver, check, intake };
+    let mut receiving = Receiving { open, receiver, check, intake, opened, is_ahead: false };
     for Stray { octets, at, .. } in early {
         receiving.take(*at, 0, octets, octets.len());
     }
@@ -337,8 +337,9 @@ pub(super) fn receive<C>(
     loop {
         let now = clock::now();
         receiving.say_what_is_due(now, gauge.rise());
-        let flooded = receiving.read_all(gauge, &mut batch, &mut coalescing);
-        if receiving.intake.is_exceeded() {
+        let reads = !control.is_lapsed(now);
+        let flooded = reads && receiving.read_all(now, gauge, &mut batch, &mut coalescing);
+        if receiving.is_ahead {
             control.note_exceeded(now);
         }
         if flooded && !control.is_stopped() {
@@ -351,18 +352,24 @@ pub(super) fn receive<C>(
             break;
         }
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
+        if !reads || !receiving.intake.is_open(now) {
+            // What waits in the socket's buffer is not read: where it overflows, this host drops.
+            clock::wait_until(until.min(now.after_nanos(ROOM_NS)), 0);
+            continue;
+        }
         match coalescing.poll(clock::now()) {
             Some(rested) => clock::wait_until(rested.min(until), 0),
             None => _ = open.socket.wait_readable(until),
         }
     }
-    let Receiving { open, receiver, intake, .. } = receiving;
+    let Receiving { open, receiver, .. } = receiving;
     gauge.note_clock_steps(open.socket.clock_steps());
     let drops = open.socket.drops().unwrap_or(0);
-    let mut counts = ending.finish(receiver, drops, control.listened_until());
-    counts.rejected = counts.rejected.saturating_add(intake.refused());
-    counts
+    ending.finish(receiver, drops, control.listened_until())
 }
+
+/// The most times that a network may deliver each packet before no more is read.
+const COPIES_MAX: u64 = 2;
 
 /// Octets of the longest datagram of `stream`.
 fn longest(stream: &Stream) -> usize {
@@ -375,6 +382,9 @@ struct Receiving<C> {
     receiver: Receiver<C>,
     check: LoadCheck,
     intake: Intake<C>,
+    opened: Stamp<C>,
+    /// A packet came that was due long after.
+    is_ahead: bool,
 }
 
 impl<C> Receiving<C> {
@@ -387,6 +397,7 @@ impl<C> Receiving<C> {
     /// Reads what is here, up to a bound; whether there may be more.
     fn read_all(
         &mut self,
+        now: Stamp<C>,
         gauge: &Gauge,
         batch: &mut Batch<C>,
         coalescing: &mut ReadCoalescing<C>,
@@ -394,17 +405,21 @@ impl<C> Receiving<C> {
         let before = (self.receiver.so_far().received, self.receiver.so_far().octets);
         let mut flooded = true;
         for _ in 0..READ_MAX {
-            if !self.open.socket.receive_batch(batch).unwrap_or(false) {
+            let reads = self.intake.is_open(now);
+            if !reads || !self.open.socket.receive_batch(batch).unwrap_or(false) {
                 flooded = false;
                 break;
             }
+            let mut datagrams = 0;
             for arrivals in batch.arrivals() {
                 for (octets, len) in arrivals.datagrams() {
+                    datagrams += 1;
                     if self.take(arrivals.at, arrivals.drops, octets, len) {
                         gauge.hear(arrivals.at);
                     }
                 }
             }
+            self.intake.take(now, datagrams);
             coalescing.on_read(batch.arrivals().count() as u64, batch.footprint());
             if !batch.is_full() {
                 flooded = false;
@@ -428,10 +443,7 @@ impl<C> Receiving<C> {
                 Some(packet) => {
                     let arrival = self.receiver.on_arrival(at, &packet, drops);
                     let is_new = !matches!(arrival, Arrival::Duplicate | Arrival::Rejected);
-                    // Each packet of the grant is new once: copies take none of them away.
-                    if !is_new {
-                        self.intake.take(at, 1);
-                    }
+                    self.is_ahead |= is_new && packet.is_ahead(self.opened, at);
                     is_new
                 }
                 None => {

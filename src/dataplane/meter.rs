@@ -4,7 +4,7 @@
 //! [`Allowance`].
 
 use crate::clock::Stamp;
-use crate::flow::{Allowance, Frames};
+use crate::flow::{Allowance, Frames, TcpStream};
 use crate::io::tcp::{Bulk, Carried};
 use crate::units::{BitRate, Span};
 use std::sync::Arc;
@@ -55,8 +55,10 @@ impl Gate {
         self.allowance.excess(self.level.load(Relaxed), self.elapsed(now)) == 0
     }
 
-    fn is_broken<C>(&self, now: Stamp<C>) -> bool {
-        self.allowance.is_broken(self.level.load(Relaxed), self.elapsed(now))
+    /// Octets that there is room for; `None` where more has passed than there was room for.
+    fn room<C>(&self, now: Stamp<C>) -> Option<u64> {
+        let level = self.level.load(Relaxed);
+        self.is_open(now).then(|| self.allowance.room(level, self.elapsed(now)))
     }
 }
 
@@ -112,24 +114,38 @@ impl Toll {
     }
 }
 
-/// The meter as a TCP connection meets it. Its kernel sends and receives by itself, segments
-/// without payload too: what that was is taken from the meter behind it, and the stream waits
-/// until it is paid back.
+/// The meter as a TCP connection meets it. What is read is taken from it at once. Of what the
+/// kernel sends and receives by itself, segments without payload too, the rest is taken behind it,
+/// and the stream waits until that is paid back.
 #[derive(Debug)]
 pub(super) struct TcpToll {
     toll: Toll,
+    /// What the stream itself was granted: it alone tells whether its driver sends too much.
+    own: Gate,
+    segment: u64,
     carried: Carried,
     look_at_ns: u64,
+    /// Octets of frames that came, by the kernel; that were read at least; and that were charged.
+    came: u64,
+    read: u64,
+    charged: u64,
 }
 
 /// How often the kernel is asked.
 const LOOK_NS: u64 = 5_000_000;
 
+/// What may be read at least, once the meter is open.
+const READ_MIN: u64 = 16 << 10;
+
 impl TcpToll {
-    pub(super) const fn new(toll: Toll) -> Self {
-        let carried =
-            Carried { sent_octets: 0, sent_segments: 0, received_octets: 0, received_segments: 0 };
-        Self { toll, carried, look_at_ns: 0 }
+    /// That of `stream` from `now` on.
+    pub(super) fn new<C>(toll: Toll, stream: &TcpStream, now: Stamp<C>) -> Self {
+        let granted = toll.frames.tcp_rate(stream.rate, stream.mtu).unwrap_or(stream.rate);
+        let (allowance, level) = (Allowance::of_stream(granted), AtomicU64::new(0));
+        let own = Gate { allowance, began_ns: now.nanos(), level };
+        let segment = toll.frames.segment_octets(stream.mtu).max(1).into();
+        let (came, read, charged, look_at_ns) = (0, 0, 0, 0);
+        Self { toll, own, segment, carried: Carried::default(), look_at_ns, came, read, charged }
     }
 
     /// Whether the agent may send more over `bulk` at `now`.
@@ -138,10 +154,19 @@ impl TcpToll {
         self.toll.meter.sent.is_open(now)
     }
 
-    /// Whether it may accept more.
-    pub(super) fn may_accept<C>(&mut self, bulk: &Bulk, now: Stamp<C>) -> bool {
+    /// How many octets it may accept now, at least some; `None` where it is to wait.
+    pub(super) fn may_accept<C>(&mut self, bulk: &Bulk, now: Stamp<C>) -> Option<usize> {
         self.look(bulk, now);
-        self.toll.meter.accepted.is_open(now)
+        let room = self.toll.meter.accepted.room(now)?.max(READ_MIN);
+        Some(usize::try_from(room).unwrap_or(usize::MAX))
+    }
+
+    /// So many octets of payload were read.
+    pub(super) fn on_read<C>(&mut self, now: Stamp<C>, octets: usize) {
+        let octets = octets as u64;
+        // Not more than they can have taken: the kernel's count makes up the rest.
+        self.read += self.toll.frames.tcp_octets(octets, octets / self.segment, true);
+        self.charge_accepted(now);
     }
 
     fn look<C>(&mut self, bulk: &Bulk, now: Stamp<C>) {
@@ -169,19 +194,27 @@ impl TcpToll {
             carried.sent_segments,
             before.sent_segments,
         );
-        let received = frames(
+        self.came += frames(
             carried.received_octets,
             before.received_octets,
             carried.received_segments,
             before.received_segments,
         );
         self.toll.meter.sent.charge(now, sent);
-        self.toll.meter.accepted.charge(now, received);
+        self.charge_accepted(now);
     }
 
-    /// Whether the other end sends so much more than is accepted that its run is to end.
+    /// Takes what came, or was read, and was not taken yet.
+    fn charge_accepted<C>(&mut self, now: Stamp<C>) {
+        let owed = self.came.max(self.read).saturating_sub(self.charged);
+        self.charged += owed;
+        self.toll.meter.accepted.charge(now, owed);
+        self.own.charge(now, owed);
+    }
+
+    /// Whether the other end sends so much more than its stream was granted that its run is to end.
     pub(super) fn is_broken<C>(&self, now: Stamp<C>) -> bool {
-        self.toll.meter.accepted.is_broken(now) || self.toll.meter.sent.is_broken(now)
+        self.own.allowance.is_broken(self.own.level.load(Relaxed), self.own.elapsed(now))
     }
 }
 
@@ -189,6 +222,9 @@ impl TcpToll {
 mod tests {
     use super::*;
     use crate::clock::Agent;
+    use crate::direction::Direction;
+    use crate::plan::{CongestionControl, Dscp, LoadKind};
+    use crate::wire::Token;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn at(ms: u64) -> Stamp<Agent> {
@@ -240,9 +276,35 @@ mod tests {
         assert!(toll.answer(at(6), 64) && !toll.load(at(6), 954, 1));
     }
 
+    /// A stream that was granted 8 Mbit/s of payload in segments of 1448 octets.
+    fn tcp(toll: Toll) -> TcpToll {
+        let stream = TcpStream {
+            number: 1,
+            token: Token(7),
+            direction: Direction::Forward,
+            rate: "8 Mbit/s".parse().expect("a rate"),
+            duration: Span::from_secs(10),
+            mtu: 1_500,
+            congestion: CongestionControl::CUBIC,
+            kind: LoadKind::FixedRate,
+            verify: false,
+            round_trip: None,
+            dscp: Dscp::default(),
+        };
+        TcpToll::new(toll, &stream, at(5))
+    }
+
+    fn carried(received: u64) -> Carried {
+        Carried {
+            received_octets: received * 1_448,
+            received_segments: received,
+            ..Carried::default()
+        }
+    }
+
     #[test]
     fn what_tcp_carries_is_paid_for_behind_it() {
-        let mut tcp = TcpToll::new(toll());
+        let mut tcp = tcp(toll());
         let may_send = |tcp: &TcpToll, ms| tcp.toll.meter.sent.is_open(at(ms));
         let carried = Carried { sent_octets: 144_800, sent_segments: 100, ..Carried::default() };
         tcp.on_carried(at(5), carried);
@@ -251,8 +313,42 @@ mod tests {
         assert!(tcp.toll.meter.accepted.is_open(at(5)), "nothing came");
         tcp.on_carried(at(92), carried);
         assert!(may_send(&tcp, 92), "it is paid for once");
-        let flood = Carried { received_segments: 20_000, ..carried };
-        tcp.on_carried(at(92), flood);
-        assert!(tcp.is_broken(at(92)), "1.4 MB, where 1 MB pass in a second");
+    }
+
+    /// Looked at each 5 ms, a read of 1 MiB before it cost nothing.
+    #[test]
+    fn what_is_read_is_paid_for_at_once_and_only_once() {
+        let mut tcp = tcp(toll());
+        let room = |tcp: &TcpToll| tcp.toll.meter.accepted.room(at(5));
+        assert_eq!(room(&tcp), Some(65_536));
+        tcp.on_read(at(5), 14_480);
+        assert_eq!(room(&tcp), Some(65_536 - 15_180));
+        tcp.on_carried(at(5), carried(10));
+        assert_eq!(room(&tcp), Some(65_536 - 15_180), "they are the same");
+        tcp.on_carried(at(5), carried(20));
+        assert_eq!(room(&tcp), Some(65_536 - 30_360));
+        tcp.on_read(at(5), 14_480);
+        assert_eq!(room(&tcp), Some(65_536 - 30_360), "it came before it was read");
+        tcp.on_read(at(5), 1 << 20);
+        assert_eq!(room(&tcp), None);
+        // Segments without payload are seen by the kernel alone.
+        let charged = tcp.charged;
+        tcp.on_carried(at(5), Carried { received_segments: 1_000, ..carried(800) });
+        assert!(charged < tcp.charged);
+    }
+
+    /// The first release asked the agent's whole meter, so that one driver's flood ended the runs
+    /// of others.
+    #[test]
+    fn a_stream_is_broken_by_what_it_carries_itself_alone() {
+        let toll = toll();
+        let (mut honest, mut flood) = (tcp(toll.clone()), tcp(toll));
+        honest.on_carried(at(5), carried(600));
+        // 3 s of what was granted: two at once, and a second that is owed.
+        flood.on_carried(at(5), carried(3 * 690));
+        assert!(!flood.is_broken(at(5)), "2 s that a network held back, and a second");
+        flood.on_carried(at(5), carried(3 * 691));
+        assert!(flood.is_broken(at(5)) && !honest.is_broken(at(5)));
+        assert_eq!(honest.toll.meter.accepted.room(at(5)), None, "all wait");
     }
 }

@@ -18,11 +18,12 @@ mod tcp;
 
 use crate::account::SenderCounts;
 use crate::clock::Stamp;
-use crate::flow::Frames;
+use crate::flow::{Frames, TcpStream};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use meter::{Meter, TcpToll, Toll};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -47,6 +48,8 @@ pub struct Control<C> {
     exceeded: OnceLock<Stamp<C>>,
     /// What all that is sent and accepted passes; nothing at the driver's end.
     meter: Option<Arc<Meter>>,
+    /// When the grant is over, and nothing is accepted any more; never at the driver's end.
+    until: Option<Stamp<C>>,
     /// Streams whose driver has a new address, which their threads do not know yet.
     moves: Mutex<BTreeMap<StreamNumber, SocketAddr>>,
 }
@@ -55,15 +58,20 @@ impl<C> Default for Control<C> {
     fn default() -> Self {
         let (start, stop, gone) = (OnceLock::new(), AtomicBool::new(false), OnceLock::new());
         let (closings, moves, exceeded) = (Mutex::default(), Mutex::default(), OnceLock::new());
-        Self { start, stop, gone, closings, moves, exceeded, meter: None }
+        Self { start, stop, gone, closings, moves, exceeded, meter: None, until: None }
     }
 }
 
 impl<C> Control<C> {
-    /// That of a trial at an agent's end.
+    /// That of a trial at an agent's end, whose grant is over at `until`.
     #[must_use]
-    pub fn metered(meter: Arc<Meter>) -> Self {
-        Self { meter: Some(meter), ..Self::default() }
+    pub fn metered(meter: Arc<Meter>, until: Stamp<C>) -> Self {
+        Self { meter: Some(meter), until: Some(until), ..Self::default() }
+    }
+
+    /// Whether its grant is over at `now`.
+    fn is_lapsed(&self, now: Stamp<C>) -> bool {
+        self.until.is_some_and(|until| until <= now)
     }
 
     /// The other end has sent far more than it was granted.
@@ -76,10 +84,11 @@ impl<C> Control<C> {
         self.exceeded.get().copied()
     }
 
-    /// What a TCP connection with `peer` pays; nothing at the driver's end.
-    fn tcp_toll(&self, peer: std::io::Result<SocketAddr>) -> Option<TcpToll> {
+    /// What `stream` over a TCP connection with `peer` pays; nothing at the driver's end.
+    fn tcp_toll(&self, peer: io::Result<SocketAddr>, stream: &TcpStream) -> Option<TcpToll> {
         let (meter, peer) = (self.meter.as_ref()?, peer.ok()?);
-        Some(TcpToll::new(Toll::new(Arc::clone(meter), Frames::of(peer.ip()))))
+        let toll = Toll::new(Arc::clone(meter), Frames::of(peer.ip()));
+        Some(TcpToll::new(toll, stream, crate::io::clock::now::<C>()))
     }
 
     /// Streams that are open begin `START_LEAD` after `now`.
@@ -208,6 +217,6 @@ impl Gauge {
 }
 
 /// Starts a thread of the data plane.
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name).spawn(body).map(drop)
 }

@@ -1,5 +1,6 @@
 //! One TCP stream over its own connection: opened, then its sending end or its receiving end.
 
+use super::meter::TcpToll;
 use super::{Control, Gauge, LOOK_NS};
 use crate::account::{TcpInfo, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Agent, Driver, Stamp};
@@ -11,6 +12,7 @@ use crate::flow::{
 use crate::io::clock;
 use crate::io::egress::Egress;
 use crate::io::tcp::{Bulk, Moved};
+use crate::units::Span;
 use crate::wire::control::RunId;
 use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
 use crate::wire::seal::{KEY_LEN, Seals, payload_key};
@@ -159,7 +161,7 @@ fn send_payload<C>(
 ) {
     let mut from = 0;
     let mut is_paced = stream.is_paced();
-    let mut toll = control.tcp_toll(bulk.peer());
+    let mut toll = control.tcp_toll(bulk.peer(), stream);
     while !control.is_stopped() {
         let now = clock::now();
         if sender.wants_look(now) {
@@ -252,31 +254,27 @@ pub(super) fn receive<C>(
     gauge: &Gauge,
 ) -> TcpReceiverCounts {
     let mut receiver = TcpReceiver::new(stream);
+    let mut toll = control.tcp_toll(bulk.peer(), stream);
     if let Some(needed) = stream.buffer_needed() {
+        let needed = if toll.is_some() { believed(bulk, stream, needed) } else { needed };
         receiver.on_buffer(bulk.fit_receive_buffer(needed));
     }
     let mut sink = Sink::new(stream, key);
-    let mut toll = control.tcp_toll(bulk.peer());
     loop {
         let now = clock::now();
         if control.is_stopped() {
             return receiver.finish(control.started(), Some(now));
         }
-        if receiver.is_over(now, control.started()) {
+        if receiver.is_over(now, control.started()) || control.is_lapsed(now) {
             return receiver.finish(control.started(), None);
         }
         if let Some(octets) = receiver.gathers(now) {
             gather(bulk, octets);
         }
-        if let Some(toll) = &mut toll
-            && !toll.may_accept(bulk, now)
-        {
-            if toll.is_broken(now) {
-                control.note_exceeded(now);
-            }
+        let Some(room) = accepts(&mut toll, bulk, now, control) else {
             clock::wait_until(now.after_nanos(METERED_NS), 0);
             continue;
-        }
+        };
         let look = receiver.wait_until(now).unwrap_or_else(|| now.after_nanos(LOOK_NS));
         let most = match receiver.poll(now) {
             Next::Send(most) => most,
@@ -286,9 +284,12 @@ pub(super) fn receive<C>(
             }
             Next::Done => return receiver.finish(control.started(), None),
         };
-        match sink.take(bulk, most) {
+        match sink.take(bulk, most.min(room)) {
             Moved::Octets(octets) => {
                 let at = clock::now();
+                if let Some(toll) = &mut toll {
+                    toll.on_read(at, octets);
+                }
                 receiver.on_arrival(at, octets);
                 receiver.on_checked(sink.check.checked());
                 gauge.octets.fetch_add(octets as u64, Relaxed);
@@ -303,6 +304,35 @@ pub(super) fn receive<C>(
         }
     }
 }
+
+/// How many octets the agent may accept over `bulk` at `now`; `None` where it is to wait. Of a
+/// driver that sends far more than it was granted, `control` takes note.
+fn accepts<C>(
+    toll: &mut Option<TcpToll>,
+    bulk: &Bulk,
+    now: Stamp<C>,
+    control: &Control<C>,
+) -> Option<usize> {
+    let Some(toll) = toll else { return Some(WRITE_MAX) };
+    let room = toll.may_accept(bulk, now);
+    if toll.is_broken(now) {
+        control.note_exceeded(now);
+    }
+    room
+}
+
+/// What a receive buffer of `stream` needs at most, where its driver says `needed`: the round trip
+/// that it names is believed up to four times the one that the kernel knows, or a quarter of a
+/// second.
+fn believed(bulk: &Bulk, stream: &TcpStream, needed: u64) -> u64 {
+    let known_us = bulk.info().map_or(0, |info| info.rtt_us);
+    let known = Span::from_nanos(known_us.saturating_mul(4_000)).max(BELIEVED);
+    let round_trip = stream.round_trip.map(|named| named.min(known));
+    let believed = TcpStream { round_trip, ..*stream };
+    believed.buffer_needed().unwrap_or(needed)
+}
+
+const BELIEVED: Span = Span::from_millis(250);
 
 /// Where octets go that came: some are read and compared, of the others the kernel hands out none.
 struct Sink {
@@ -367,7 +397,7 @@ mod tests {
     use super::*;
     use crate::account::TcpChecked;
     use crate::plan::{CongestionControl, Dscp, LoadKind};
-    use crate::units::{BitRate, Span};
+    use crate::units::BitRate;
     use crate::wire::Token;
     use std::net::TcpListener;
     use std::sync::Arc;
@@ -396,6 +426,18 @@ mod tests {
         let near = Bulk::connect(address, &Egress::default(), OPEN_MAX, (1_500, None))
             .expect("it listens");
         (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
+    }
+
+    /// 8 Mbit/s over 10 s would be 20 MB, of any kernel that lets it.
+    #[test]
+    fn a_round_trip_that_a_driver_makes_up_sizes_no_buffer() {
+        let (_near, far) = pair();
+        let named = |ms| {
+            let stream =
+                TcpStream { round_trip: Some(Span::from_millis(ms)), ..stream("8 Mbit/s", 1) };
+            believed(&far, &stream, 20_000_000)
+        };
+        assert_eq!((named(10_000), named(100)), (500_000, 200_000));
     }
 
     /// Both ends of `stream`, to their ends; stopped as soon as something was sent where `stops`.

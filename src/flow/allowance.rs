@@ -4,6 +4,7 @@
 //! the octets that the limit will have let pass when it is empty. So the bucket itself never
 //! changes, and its owner may be any number of threads.
 
+use super::LATE_MAX;
 use crate::units::{BitRate, Span};
 
 /// The least that the bucket holds, and the time in which a fast limit fills it.
@@ -23,6 +24,13 @@ impl Allowance {
     #[must_use]
     pub fn of(rate: BitRate) -> Self {
         Self { rate, depth: rate.octets_in(DEPTH_SPAN).octets().max(DEPTH_OCTETS_MIN) }
+    }
+
+    /// That of one stream that was granted `rate`: a network that held back 2 s of it may deliver
+    /// them at once.
+    #[must_use]
+    pub fn of_stream(rate: BitRate) -> Self {
+        Self { rate, depth: rate.octets_in(LATE_MAX).octets().max(DEPTH_OCTETS_MIN) }
     }
 
     /// Octets that may pass at once.
@@ -51,6 +59,12 @@ impl Allowance {
     pub fn charge_bounded(&self, level: u64, elapsed: Span, octets: u64) -> u64 {
         let full = self.drained(elapsed).saturating_add(self.depth);
         self.charge(level, elapsed, octets).min(full.max(level))
+    }
+
+    /// Octets that there is room for at `level`.
+    #[must_use]
+    pub fn room(&self, level: u64, elapsed: Span) -> u64 {
+        self.depth.saturating_sub(self.held(level, elapsed))
     }
 
     /// Octets above the depth that have passed at `level`; 0 where there is room.
@@ -87,6 +101,8 @@ mod tests {
     fn the_depth_is_64_kib_or_20_ms() {
         assert_eq!(allowance("1 Mbit/s").depth(), 65_536);
         assert_eq!(allowance("100 Mbit/s").depth(), 250_000);
+        let of_stream = |rate: &str| Allowance::of_stream(rate.parse().expect("a rate")).depth();
+        assert_eq!((of_stream("100 kbit/s"), of_stream("1 Mbit/s")), (65_536, 250_000));
     }
 
     #[test]

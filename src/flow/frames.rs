@@ -31,15 +31,26 @@ impl Frames {
         payload.saturating_add(u64::from(each).saturating_mul(segments))
     }
 
+    /// Payload of a segment that fills a packet of `mtu`, with timestamps.
+    #[must_use]
+    pub fn segment_octets(self, mtu: u32) -> u32 {
+        self.framing.ip.segment_octets(mtu)
+    }
+
+    /// The rate of the frames of `rate` of payload in such segments.
+    #[must_use]
+    pub fn tcp_rate(self, rate: BitRate, mtu: u32) -> Option<BitRate> {
+        self.framing.tcp_rate_at(rate, Layer::L2, self.segment_octets(mtu), true)
+    }
+
     /// The most payload per second whose frames take no more than those that were granted: `rate`
     /// of payload in segments that fill packets of `mtu`. The segments of the connection carry
     /// `mss` octets, `timestamps` beside them or not, as its other end chose: smaller ones take
     /// more frames.
     #[must_use]
     pub fn tcp_payload(self, rate: BitRate, mtu: u32, (mss, timestamps): (u32, bool)) -> BitRate {
-        let granted = self.framing.ip.segment_octets(mtu);
-        let frames = self.framing.tcp_rate_at(rate, Layer::L2, granted, true);
-        let fits = frames
+        let fits = self
+            .tcp_rate(rate, mtu)
             .filter(|_| 0 < mss)
             .and_then(|frames| self.framing.tcp_goodput(frames, Layer::L2, mss, timestamps));
         fits.map_or(rate, |fits| fits.min(rate))

@@ -37,6 +37,15 @@ pub struct Arrived {
     pub is_intact: Option<bool>,
 }
 
+impl Arrived {
+    /// Whether it came at `at` long before it was due, of a stream that was `opened` before its
+    /// start: no network does that, and no two clocks differ by so much.
+    #[must_use]
+    pub fn is_ahead<C>(&self, opened: Stamp<C>, at: Stamp<C>) -> bool {
+        at.nanos_since(opened).saturating_add(LATE_MAX.nanos()) < self.due_ns
+    }
+}
+
 /// What an arrival was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Arrival {
@@ -44,7 +53,8 @@ pub enum Arrival {
     InOrder,
     /// Behind a later one.
     Reordered,
-    /// Here already: counted apart, never as received.
+    /// Here already, or so old that nothing is known of it any more: counted apart, never as
+    /// received.
     Duplicate,
     /// More than [`LATE_MAX`] after it was due.
     Late,
@@ -139,6 +149,17 @@ impl<C> Receiver<C> {
     /// A datagram came that is no packet of the stream's, though it claims to be load.
     pub const fn on_malformed(&mut self) {
         self.counts.malformed += 1;
+    }
+
+    /// A packet came that is more than was granted.
+    pub const fn on_rejected(&mut self) {
+        self.counts.rejected += 1;
+    }
+
+    /// Whether the packet of this number has come.
+    #[must_use]
+    pub fn has(&self, sequence: u64) -> bool {
+        !matches!(self.window.slot(sequence), Some(Slot::Missing | Slot::HostDropped))
     }
 
     /// The buffer that its socket has, for its account.
@@ -256,10 +277,12 @@ impl<C> Receiver<C> {
             // It was only slow: the drop that was put down to it is another packet's.
             self.drops_pending += 1;
         }
-        if came.is_none() || self.is_late(at, packet) {
-            if came.is_some() {
-                self.window.set(packet.sequence, Slot::Late);
-            }
+        if came.is_none() {
+            // What became of it is settled, minutes ago.
+            return Arrival::Duplicate;
+        }
+        if self.is_late(at, packet) {
+            self.window.set(packet.sequence, Slot::Late);
             return Arrival::Late;
         }
         let next = self.window.next();
@@ -554,6 +577,35 @@ mod tests {
 
     fn arrive(receiver: &mut Receiver<Agent>, at_ms: u64, sequence: u64) -> Arrival {
         receiver.on_arrival(Stamp::from_nanos(at_ms * MS), &packet(sequence), 0)
+    }
+
+    #[test]
+    fn a_packet_is_ahead_of_its_time_where_no_network_explains_it() {
+        let ahead = |at_ms, number| packet(number).is_ahead::<Agent>(at(1_000), at(at_ms));
+        assert!(!ahead(3_000, 4_000) && ahead(3_000, 4_001));
+        assert!(!ahead(1_000, 2_000) && ahead(1_000, 2_001));
+    }
+
+    /// In a stream of more than 2^26 packets, each copy of an old one was late, a sign of life, and
+    /// one lost packet less.
+    #[test]
+    fn a_copy_of_what_the_window_has_let_go_changes_no_count() {
+        let mut receiver = receiver();
+        receiver.stream.slots = 1 << 27;
+        receiver.window = Window::of(&receiver.stream);
+        assert_eq!(arrive(&mut receiver, 0, 0), Arrival::InOrder);
+        let far = (1 << 26) + 64;
+        assert_eq!(arrive(&mut receiver, far, far), Arrival::InOrder);
+        for _ in 0..3 {
+            assert_eq!(arrive(&mut receiver, far, 0), Arrival::Duplicate);
+        }
+        let counts = receiver.finish(closing(far + 1), 0);
+        assert_eq!((counts.received, counts.late, counts.duplicate), (2, 0, 3));
+        assert_eq!(counts.lost(), far - 1);
+    }
+
+    fn at(ms: u64) -> Stamp<Agent> {
+        Stamp::from_nanos(ms * MS)
     }
 
     fn closing(sent: u64) -> End<'static, Agent> {

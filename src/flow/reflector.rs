@@ -2,10 +2,11 @@
 //! holds a token and has shown that it reads what is sent to its address. Nobody else is answered.
 
 use super::window::{Slot, Window};
-use super::{Arrival, Arrived, End, Freshness, HEARTBEAT, PROBE_STREAM, Receiver, Stream};
+use super::{Arrival, Arrived, End, Freshness, HEARTBEAT, Intake, PROBE_STREAM, Receiver, Stream};
 use crate::account::{FollowUp, Marks, Moved, ReflectorCounts};
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
+use crate::units::PacketRate;
 use crate::wire::load;
 use crate::wire::probe::{self, FOLLOW_UPS, Probe, Reply};
 use crate::wire::seal::{KEY_LEN, Sealer, Seals, Tagger};
@@ -20,6 +21,8 @@ struct ReflectorSession {
     receiver: Receiver<Agent>,
     /// The probes of which a copy was answered too.
     copied: Window,
+    /// Probes that are answered, and copies.
+    answers: [Intake<Agent>; 2],
     marks: Marks,
     replies: u32,
     refused: u64,
@@ -69,6 +72,10 @@ struct Entry {
     challenges: u64,
     /// When it was challenged last at an address that is not its own.
     challenged_at: Option<Stamp<Agent>>,
+    /// Signals of its handshake that are answered.
+    handshakes: Intake<Agent>,
+    /// When nothing of it is answered any more.
+    until: Option<Stamp<Agent>>,
     peer: Option<SocketAddr>,
     /// Handshake datagrams that came for it.
     hellos: u64,
@@ -103,7 +110,17 @@ impl Entry {
         self.challenged_at = Some(incoming.at);
         self.challenge(cookie)
     }
+
+    /// Whether its grant is over.
+    fn is_lapsed(&self, incoming: &Incoming<'_>) -> bool {
+        self.until.is_some_and(|until| until <= incoming.at)
+    }
 }
+
+/// How often the signals of a stream's handshake are answered, and how many at once: its driver
+/// says them 100 ms apart at least.
+const HANDSHAKES: PacketRate = PacketRate::new(20).expect("above zero");
+const HANDSHAKES_AT_ONCE: u64 = 8;
 
 /// A stream of load whose address is proven: it now needs a socket of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -176,6 +193,7 @@ impl Reflector {
         let session = is_probes.then(|| ReflectorSession {
             receiver: Receiver::new(stream, now),
             copied: Window::of(&stream),
+            answers: [Intake::new(stream.rate, 1, now); 2],
             marks: Marks::default(),
             replies: 0,
             refused: 0,
@@ -189,11 +207,20 @@ impl Reflector {
             said: 0,
             challenges: 0,
             challenged_at: None,
+            handshakes: Intake::of(HANDSHAKES, HANDSHAKES_AT_ONCE, now),
+            until: None,
             peer: None,
             hellos: 0,
             session,
         };
         self.entries.insert(stream.token, entry);
+    }
+
+    /// Has nothing of the stream of `token` answered from `until` on: its grant is over.
+    pub fn lapse(&mut self, token: Token, until: Stamp<Agent>) {
+        if let Some(entry) = self.entries.get_mut(&token) {
+            entry.until = Some(until);
+        }
     }
 
     /// The oldest move of a stream to another address that was not reported yet. A load stream's
@@ -304,14 +331,17 @@ impl Reflector {
             Ok(signal) if signal.stream == entry.stream.number => signal,
             _ => return Response::Ignore,
         };
-        if !entry.seen.accepts(&signal) {
+        if entry.is_lapsed(incoming) || !entry.seen.accepts(&signal) {
             return Response::Ignore;
         }
         let cookie = cookie(cookies, signal.token, incoming.peer);
         match signal.say {
             Say::Hello => {
                 entry.hellos += 1;
-                entry.challenge(cookie)
+                match entry.handshakes.passes(incoming.at) {
+                    true => entry.challenge(cookie),
+                    false => Response::Ignore,
+                }
             }
             Say::Confirm { cookie: read } if read == cookie => confirm(entry, incoming, moved),
             Say::Heartbeat { .. } if entry.is_elsewhere(incoming) => {
@@ -339,8 +369,10 @@ impl Reflector {
     fn handle_probe(&mut self, incoming: &Incoming<'_>) -> Response {
         let claimed = probe::claimed(incoming.octets).ok();
         let entry = claimed.and_then(|token| self.entries.get_mut(&token));
-        let Some(entry) = entry.filter(|entry| entry.session.is_some() && entry.peer.is_some())
-        else {
+        let is_open = |entry: &&mut Entry| {
+            entry.session.is_some() && entry.peer.is_some() && !entry.is_lapsed(incoming)
+        };
+        let Some(entry) = entry.filter(is_open) else {
             return Response::Ignore;
         };
         let Ok(probe) = Probe::parse(incoming.octets, &entry.seals.received) else {
@@ -371,7 +403,8 @@ impl Reflector {
 
 impl ReflectorSession {
     /// Counts a probe. It is answered, and so is its first copy: whether the answer is to a copy;
-    /// `None` where there is none.
+    /// `None` where there is none. What is more than was granted is neither counted nor answered:
+    /// each new one may cost the agent's port a look at ten thousand silences.
     fn take(&mut self, incoming: &Incoming<'_>, stream: &Stream, probe: &Probe) -> Option<bool> {
         let sequence = u64::from(probe.sequence);
         let arrived = Arrived {
@@ -381,14 +414,23 @@ impl ReflectorSession {
             octets: u32::try_from(incoming.octets.len()).unwrap_or(u32::MAX),
             ..Arrived::default()
         };
+        if !self.receiver.has(sequence) && !self.answers[0].is_open(incoming.at) {
+            self.receiver.on_rejected();
+            return None;
+        }
         match self.receiver.on_arrival(incoming.at, &arrived, incoming.drops) {
             Arrival::Rejected => None,
             Arrival::Duplicate => {
                 let is_first = self.copied.slot(sequence) == Some(Slot::Missing);
-                is_first.then(|| self.copied.set(sequence, Slot::Received)).map(|()| true)
+                if !is_first || !self.answers[1].passes(incoming.at) {
+                    return None;
+                }
+                self.copied.set(sequence, Slot::Received);
+                Some(true)
             }
             _ => {
                 self.marks.on_arrival(stream.dscp.number(), incoming.mark);
+                self.answers[0].take(incoming.at, 1);
                 Some(false)
             }
         }
@@ -410,6 +452,9 @@ fn confirm(
         let (peer, local) = (incoming.peer, incoming.local);
         return Response::Open(Opened { token, peer, local });
     }
+    if !entry.handshakes.passes(incoming.at) {
+        return Response::Ignore;
+    }
     let counter = entry.said;
     entry.said += 1;
     entry.emit(counter, Say::Accepted)
@@ -427,7 +472,7 @@ mod tests {
     use crate::direction::Directions;
     use crate::flow::streams_of;
     use crate::plan::{Load, LoadKind, Trial};
-    use crate::units::{PacketRate, Span};
+    use crate::units::Span;
 
     const TOKENS: [Token; 2] = [Token(11), Token(12)];
 
@@ -710,6 +755,61 @@ mod tests {
         // 1 s of load, and 4 s of probes behind it.
         assert!(matches!(bench.probe(1, 499), Response::Reply(_)));
         assert_eq!(bench.probe(1, 500), Response::Ignore);
+    }
+
+    /// Each was answered: with a key and leave to probe, all that the agent may send in all.
+    #[test]
+    fn a_handshake_is_answered_eight_times_and_then_twenty_times_a_second_at_most() {
+        let mut bench = bench();
+        let mut cookie = None;
+        let mut answered = |bench: &mut Bench, ms: u64, say: Say| {
+            bench.now_ms = ms;
+            let response = bench.say(1, 0, say);
+            let is_answered = response != Response::Ignore;
+            if is_answered && cookie.is_none() {
+                cookie = Some(cookie_of(response));
+            }
+            u64::from(is_answered)
+        };
+        let hellos: u64 = (1_000..2_000).map(|ms| answered(&mut bench, ms, Say::Hello)).sum();
+        assert_eq!(hellos, 8 + 19);
+        let cookie = cookie.expect("a challenge");
+        let mut confirm = |ms| u64::from(answered_confirm(&mut bench, ms, cookie));
+        assert_eq!((2_000..3_000).map(&mut confirm).sum::<u64>(), 20);
+    }
+
+    fn answered_confirm(bench: &mut Bench, ms: u64, cookie: u64) -> bool {
+        bench.now_ms = ms;
+        bench.say(1, 0, Say::Confirm { cookie }) != Response::Ignore
+    }
+
+    /// All 500 probes of a trial of 1 s could be had at once, in frames of any size.
+    #[test]
+    fn probes_are_answered_as_fast_as_was_granted_and_two_seconds_of_them_at_once() {
+        let mut bench = bench();
+        bench.open(1, 0);
+        let answered = |response: Response| matches!(response, Response::Reply(_));
+        let at_once = (0..400).filter(|it| answered(bench.probe(1, *it))).count();
+        assert_eq!(at_once, 200 + 128);
+        let copies = (0..400).filter(|it| answered(bench.probe(1, *it))).count();
+        assert_eq!(copies, 200 + 128, "copies use up no probe's answer, and none of their own");
+        bench.now_ms += 10;
+        assert!(answered(bench.probe(1, 400)) && !answered(bench.probe(1, 401)));
+        let end = End::Abandoned { listened_until: Stamp::from_nanos(0) };
+        let account = bench.reflector.forget(TOKENS[0], end, 0);
+        assert_eq!((account.probes.received, account.probes.rejected), (329, 73 + 72));
+    }
+
+    #[test]
+    fn nothing_is_answered_once_the_grant_is_over() {
+        let mut bench = bench();
+        bench.open(1, 0);
+        bench.reflector.lapse(TOKENS[0], Stamp::from_nanos(1_000_000_000));
+        bench.now_ms = 999;
+        assert!(matches!(bench.probe(1, 0), Response::Reply(_)));
+        bench.now_ms = 1_000;
+        assert_eq!(bench.probe(1, 1), Response::Ignore);
+        assert_eq!(bench.say(1, 0, Say::Hello), Response::Ignore);
     }
 
     #[test]

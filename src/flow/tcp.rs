@@ -304,11 +304,12 @@ impl<C> TcpReceiver<C> {
     }
 
     /// How much may be taken at `now` within what is granted, or when there is room again: what is
-    /// not taken, flow control holds back at the sender.
+    /// not taken, flow control holds back at the sender. What is granted ends with the trial's
+    /// duration, whenever it began.
     pub fn poll(&self, now: Stamp<C>) -> Next<C, usize> {
         let Some(began) = self.began else { return Next::Send(WRITE_MAX) };
         let granted = |span: Span| self.rate.octets_in(span).octets();
-        let elapsed = Span::from_nanos(now.nanos_since(began));
+        let elapsed = Span::from_nanos(now.nanos_since(began)).min(self.duration);
         let most = granted(elapsed.plus(BURST)).saturating_add(WRITE_MAX as u64);
         match most.checked_sub(self.came.octets) {
             None | Some(0) => Next::Wait(now.after_nanos(BURST.nanos() / 10)),
@@ -351,11 +352,13 @@ impl<C> TcpReceiver<C> {
         self.came.ended = true;
     }
 
-    /// Whether nothing is waited for any more at `now`, where the stream started at `started`.
+    /// Whether nothing is waited for any more at `now`, where the stream started at `started`: its
+    /// time runs from then, or from its first octet where no start was said.
     #[must_use]
     pub fn is_over(&self, now: Stamp<C>, started: Option<Stamp<C>>) -> bool {
         let last = self.duration.plus(LATE_MAX).nanos();
-        self.came.ended || started.is_some_and(|started| started.after_nanos(last) <= now)
+        let began = started.or(self.began);
+        self.came.ended || began.is_some_and(|began| began.after_nanos(last) <= now)
     }
 
     /// The account of a stream that was to begin at `started`. Where it was `stopped`, nothing more
@@ -545,5 +548,16 @@ mod tests {
         receiver.on_arrival(at(0), 125_000);
         assert!(matches!(receiver.poll(at(0)), Next::Wait(until) if at(0) < until));
         assert_eq!(receiver.poll(at(10)), Next::Send(5_000));
+    }
+
+    /// A driver that prepared a trial of 1 s and never said start had its load taken for 33 s.
+    #[test]
+    fn a_stream_takes_no_more_than_its_duration_holds_and_ends_without_a_start() {
+        let mut receiver = TcpReceiver::new(&stream());
+        receiver.on_arrival(at(0), WRITE_MAX);
+        // 10 s, and 250 ms.
+        receiver.on_arrival(at(10_000), 5_125_000 - 7);
+        assert_eq!(receiver.poll(at(11_900)), Next::Send(7));
+        assert!(!receiver.is_over(at(11_999), None) && receiver.is_over(at(12_000), None));
     }
 }

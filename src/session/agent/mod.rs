@@ -20,7 +20,7 @@ use crate::clock::{Agent, Stamp};
 use crate::framing::Framing;
 use crate::plan::Trial;
 use crate::policy::{Request, Role};
-use crate::session::agent::state::{Part, Peer, Run, Turns};
+use crate::session::agent::state::{Part, Peer, Run, turns};
 use crate::session::hello;
 use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
 use crate::wire::key::PublicKey;
@@ -63,7 +63,7 @@ impl Session {
         let introduced = hello("linkqual-agent", limits);
         let host = Some(self.host.facts().into());
         let introduced = Hello { role, who: Some(who.clone()), host, ..introduced };
-        let (greeted, run, turns) = (false, None, Turns::default());
+        let (greeted, run, turns) = (false, None, turns(now));
         let peer = Peer { who, key, framing, greeted, run, idle_since: now, turns };
         self.peers.insert(connection, peer);
         self.say(connection, Message::Hello(introduced));

@@ -3,7 +3,7 @@
 
 use super::state::{
     Action, ConnectionId, Part, Phase, RECORD_SPAN, RECORDS_MAX, Run, Running, Session, TrialId,
-    Turns,
+    turns,
 };
 use crate::account::{Claim, SenderCounts};
 use crate::clock::{Agent, Stamp};
@@ -38,7 +38,7 @@ impl Session {
             part: Part::Counted,
         });
         let (connection, spent, phase) = (None, Span::default(), Phase::Over { at });
-        let (closed_at, locked_since, turns) = (at, None, Turns::default());
+        let (closed_at, locked_since, turns) = (at, None, turns(now));
         let run =
             Run { who, owner, connection, turns, closed_at, locked_since, spent, phase, trial };
         self.runs.insert(id, run);
@@ -69,7 +69,7 @@ impl Session {
         if run.connection == Some(from) {
             return self.say(from, attached);
         }
-        if !run.turns.take(now) {
+        if !run.turns.passes(now) {
             return self.fault(now, from, "too many connections for one run in a short time");
         }
         peer.run = Some(id);

@@ -2,7 +2,9 @@
 //!
 //! No trial is prepared here without a grant that allows it, and none starts that outlasts it.
 
-use super::state::{Action, ConnectionId, Part, Phase, Run, Running, Session, TrialId};
+use super::state::{
+    Action, ConnectionId, GRACE, Part, Phase, Run, Running, Session, TrialId, turns,
+};
 use crate::account::{Claim, MOVED_MAX, SenderCounts};
 use crate::clock::{Agent, Stamp};
 use crate::flow::{FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of};
@@ -95,7 +97,8 @@ impl Session {
                 let locked_since = grant.load().map(|_| usage.locked_since.unwrap_or(now));
                 let before = self.runs.remove(&id);
                 let before = before.map(|run| (run.spent, run.trial, run.turns));
-                let (spent, trial, turns) = before.unwrap_or_default();
+                let (spent, trial, turns) =
+                    before.unwrap_or_else(|| (Span::default(), None, turns(now)));
                 let (connection, phase) = (Some(from), Phase::Granted(grant));
                 let closed_at = now;
                 self.runs.insert(
@@ -153,7 +156,7 @@ impl Session {
         number: u32,
         trial: Trial,
     ) {
-        if !self.peers.get_mut(&from).is_some_and(|peer| peer.turns.take(now)) {
+        if !self.peers.get_mut(&from).is_some_and(|peer| peer.turns.passes(now)) {
             let reason = "trials are prepared one a second, and this driver asks for more".into();
             return self.say(from, Message::Refused { reason });
         }
@@ -209,6 +212,8 @@ impl Session {
             secrets.chain(tcp.iter().map(|(_, secret)| secret)).cloned().collect();
         let awaited = streams.iter().map(|(stream, _)| *stream).filter(Stream::is_sent_by_driver);
         let awaited = awaited.map(|stream| stream.number).collect();
+        // Behind the grant's end come late packets, and the probes behind the load.
+        let until = run.grant().map_or(now, |grant| grant.ends_at()).after_nanos(GRACE.nanos());
         let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
         let stop_at = now.after_nanos(wait.nanos());
         run.trial = Some(Running {
@@ -223,7 +228,7 @@ impl Session {
             account: Account { trial: id.number, ..Account::default() },
             part: Part::Open { trial, secrets: secrets.clone(), stop_at },
         });
-        self.actions.push_back(Action::Expect(id, from, streams, tcp));
+        self.actions.push_back(Action::Expect(id, from, streams, tcp, until));
         self.say(from, Message::Prepared { trial: id.number, streams: secrets });
     }
 

@@ -7,12 +7,12 @@ use crate::account::{
     Claim, HostFacts, ReceiverCounts, SenderCounts, TcpReceiverCounts, TcpSenderCounts,
 };
 use crate::clock::{Agent, Stamp};
-use crate::flow::{LATE_MAX, Stream, TcpStream};
+use crate::flow::{Intake, LATE_MAX, Stream, TcpStream};
 use crate::framing::Framing;
 use crate::plan::Trial;
 use crate::policy::{Grant, Role};
 use crate::session::{ANSWER_MAX, QUIET_MAX, quiet_max};
-use crate::units::Span;
+use crate::units::{PacketRate, Span};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
 use crate::wire::key::PublicKey;
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const IDLE_MAX: Span = Span::from_secs(60);
 
 /// How long after its end a grant still holds its slot, for the accounts of its last trial.
-const GRACE: Span = LATE_MAX.plus(Span::from_secs(5));
+pub(super) const GRACE: Span = LATE_MAX.plus(Span::from_secs(5));
 
 /// Runs that are over of which a record is kept: the oldest gives way.
 pub const RECORDS_MAX: usize = 64;
@@ -65,8 +65,8 @@ pub enum Action {
     /// Close this connection once all has been said.
     Close(ConnectionId),
     /// Expect the handshakes of these streams, from the driver of this connection, and the
-    /// connections of these TCP streams.
-    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>),
+    /// connections of these TCP streams; nothing is accepted or answered from this moment on.
+    Expect(TrialId, ConnectionId, Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>, Stamp<Agent>),
     /// Send what is to be sent.
     Start(TrialId),
     /// The driver's account of a stream that comes from it.
@@ -81,28 +81,11 @@ pub enum Action {
     Note(String),
 }
 
-/// How often a driver may have something done that is costly: a few times at once, and then once a
-/// second. No driver needs it more often: trials last a second, and so do tries to connect.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Turns {
-    /// Until when those that were taken last, one a second, in ns of the agent's clock.
-    taken_until_ns: u64,
-}
-
-impl Turns {
-    /// Turns that may be taken at once.
-    const BURST: u64 = 8;
-
-    /// Takes one at `now`; false where there is none.
-    pub(super) fn take(&mut self, now: Stamp<Agent>) -> bool {
-        let second = Span::from_secs(1).nanos();
-        let taken_until_ns = self.taken_until_ns.max(now.nanos()).saturating_add(second);
-        let is_free = taken_until_ns <= now.nanos().saturating_add(Self::BURST * second);
-        if is_free {
-            self.taken_until_ns = taken_until_ns;
-        }
-        is_free
-    }
+/// How often a driver may have something done that is costly, from `now` on: a few times at once,
+/// and then once a second. No driver needs it more often: trials last a second, and so do tries to
+/// connect.
+pub(super) const fn turns(now: Stamp<Agent>) -> Intake<Agent> {
+    Intake::of(PacketRate::new(1).expect("above zero"), 8, now)
 }
 
 #[derive(Debug)]
@@ -114,7 +97,7 @@ pub(super) struct Peer {
     pub(super) run: Option<RunId>,
     pub(super) idle_since: Stamp<Agent>,
     /// Those to prepare a trial.
-    pub(super) turns: Turns,
+    pub(super) turns: Intake<Agent>,
 }
 
 /// The agent's half of all its conversations.
@@ -139,7 +122,7 @@ pub(super) struct Run {
     pub(super) owner: PublicKey,
     pub(super) connection: Option<ConnectionId>,
     /// Those to attach a connection.
-    pub(super) turns: Turns,
+    pub(super) turns: Intake<Agent>,
     pub(super) closed_at: Stamp<Agent>,
     /// Since when it has held a load lock; `None` while it holds none.
     pub(super) locked_since: Option<Stamp<Agent>>,

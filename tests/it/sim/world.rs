@@ -825,7 +825,7 @@ impl World {
                 self.push(self.now_ns + CONTROL_NS, Event::ClosedAtDriver(connection));
             }
             agent::Action::Keep(_) | agent::Action::Forget(_) => {}
-            agent::Action::Expect(trial, _, streams, _) => self.expect(trial, streams),
+            agent::Action::Expect(trial, _, streams, ..) => self.expect(trial, streams),
             agent::Action::Start(trial) => {
                 let now = self.agent_now();
                 if let Some(trial) = self.far.trials.get_mut(&trial) {
