@@ -3,10 +3,10 @@
 
 use super::criteria::{Criteria, Measured, account_missing, float};
 use super::loss::losses;
-use super::outage::outage_min;
+use super::outage::was_silent;
 use crate::account::{ReceiverCounts, SenderCounts, Status};
 use crate::direction::Direction;
-use crate::flow::{SILENCE, Steady, TrialRun};
+use crate::flow::{Steady, TrialRun};
 use crate::plan::Load;
 use crate::units::{BitRate, Span};
 
@@ -80,9 +80,7 @@ fn unproved(
     if 0 < sent.paused {
         counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
         // Where this direction itself was never silent, it was the way back that was.
-        let gaps = &run.outcome.one_way(direction).silences;
-        let silent = gaps.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span());
-        unproved += if silent { 0 } else { sent.paused };
+        unproved += if was_silent(run, direction) { 0 } else { sent.paused };
     }
     if run.outcome.status != Status::Ok {
         counts += "; the trial was cut short";

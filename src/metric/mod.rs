@@ -346,11 +346,24 @@ pub(crate) mod tests {
 
     #[track_caller]
     pub(super) fn check(requirement: Requirement, run: &TrialRun, expected: Option<bool>) {
-        let measured = of_direction(&criteria(), requirement, run, Direction::Forward);
-        let Some(Measured::Counted { meets, counts, .. }) = measured else {
+        let Counts { meets, counts, .. } = counted(measured(requirement, run));
+        assert_eq!(meets, expected, "{counts}");
+    }
+
+    /// [`Measured::Counted`].
+    pub(super) struct Counts {
+        pub(super) value: f64,
+        pub(super) meets: Option<bool>,
+        pub(super) meets_at_best: Option<bool>,
+        pub(super) counts: String,
+    }
+
+    #[track_caller]
+    pub(super) fn counted(measured: Option<Measured>) -> Counts {
+        let Some(Measured::Counted { value, meets, meets_at_best, counts }) = measured else {
             panic!("not counted: {measured:?}")
         };
-        assert_eq!(meets, expected, "{counts}");
+        Counts { value, meets, meets_at_best, counts }
     }
 
     pub(super) fn throughput() -> Requirement {

@@ -8,7 +8,7 @@ use super::criteria::{Criteria, Measured, account_missing};
 
 use crate::account::{OneWayCounts, SILENCE_MIN, Silence};
 use crate::direction::Direction;
-use crate::flow::TrialRun;
+use crate::flow::{SILENCE, TrialRun};
 use crate::plan::Trial;
 use crate::units::Span;
 
@@ -172,6 +172,12 @@ pub fn outage_min(trial: &Trial) -> Span {
     let probes = trial.probe_rate();
     let fastest = trial.load().map_or(probes, |load| load.rate_max().max(probes));
     fastest.due(INTERVALS_MIN).max(trial.silence_min())
+}
+
+/// Whether `direction` itself was silent for so long that its load was paused.
+pub(super) fn was_silent(run: &TrialRun, direction: Direction) -> bool {
+    let silences = &run.outcome.one_way(direction).silences;
+    silences.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span())
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 use super::criteria::{Criteria, Measured, account_missing, float};
 use super::due_throughput::throughput_by_due_times;
 use super::loss::{Corruption, losses};
-use super::outage::outage_min;
+use super::outage::was_silent;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
-use crate::flow::{SILENCE, TrialRun};
+use crate::flow::TrialRun;
 use crate::plan::{BurstSize, Load, Trial};
 use crate::stats::confidence::{Confidence, loss_bounds};
 use crate::units::{BitRate, PacketRate, Span};
@@ -176,11 +176,6 @@ fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction)
 /// other one was.
 fn is_interrupted(run: &TrialRun, direction: Direction, sent: &SenderCounts) -> bool {
     run.outcome.status != Status::Ok || (0 < sent.paused && !was_silent(run, direction))
-}
-
-fn was_silent(run: &TrialRun, direction: Direction) -> bool {
-    let silences = &run.outcome.one_way(direction).silences;
-    silences.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span())
 }
 
 /// Whether the path's own delay did not change, or when it did is known.
@@ -399,7 +394,7 @@ impl Question {
                 float(at_ns) / 1e9
             ),
             None => {
-                format!("; the path's own delay changed by {change_ms:.1} ms, nobody knows when")
+                format!("; the path's own delay changed by {change_ms:.1} ms at an unknown time")
             }
         };
         text
@@ -445,13 +440,24 @@ mod tests {
     use super::*;
     use crate::account::PathChange;
     use crate::direction::PerDirection;
-    use crate::metric::tests::{came, check, criteria, gaps, judged, outcome, sent, throughput};
+    use crate::metric::tests::{
+        Counts, came, check, counted, criteria, gaps, judged, measured, outcome, sent, throughput,
+    };
 
     /// So many of 7911 packets arrived.
     fn carried(run: &mut TrialRun, packets: u64) {
         judged(run).whole.carried = packets;
         let third = &mut judged(run).last_third;
         third.carried = packets / 3;
+    }
+
+    #[track_caller]
+    fn judge(run: &TrialRun) -> Counts {
+        counted(measured(throughput(), run))
+    }
+
+    fn counts(run: &TrialRun) -> String {
+        judge(run).counts
     }
 
     #[track_caller]
@@ -473,11 +479,7 @@ mod tests {
         check(throughput(), &altered(80, 8_000), Some(true));
         // Of so few that were compared, nobody knows of the others.
         check(throughput(), &altered(3, 100), None);
-        let Some(Measured::Counted { value, counts, .. }) =
-            crate::metric::tests::measured(throughput(), &altered(4_000, 8_000))
-        else {
-            panic!("counted")
-        };
+        let Counts { value, counts, .. } = judge(&altered(4_000, 8_000));
         assert!((5.0e6..5.2e6).contains(&value), "{value}");
         assert!(counts.contains("4000 of 8000 that were compared had been altered"), "{counts}");
     }
@@ -543,11 +545,7 @@ mod tests {
             sent(&mut paused).paused = 300;
             check_shortage(&paused, false);
         }
-        let Some(Measured::Counted { meets, meets_at_best, .. }) =
-            crate::metric::tests::measured(throughput(), &held)
-        else {
-            panic!("counted")
-        };
+        let Counts { meets, meets_at_best, .. } = judge(&held);
         assert_eq!((meets, meets_at_best), (Some(false), None));
     }
 
@@ -557,10 +555,7 @@ mod tests {
             carried(run, 7_000);
             came(run).host_dropped = 911;
         });
-        let measured = crate::metric::tests::measured(throughput(), &run);
-        let Some(Measured::Counted { meets, meets_at_best, .. }) = measured else {
-            panic!("counted")
-        };
+        let Counts { meets, meets_at_best, .. } = judge(&run);
         assert_eq!((meets, meets_at_best), (Some(false), Some(true)));
     }
 
@@ -577,13 +572,6 @@ mod tests {
             run.outcome.forward.silences = gaps(1_000, 2_600, true);
         };
         check(throughput(), &outcome(silent), Some(false));
-    }
-
-    fn counts(run: &TrialRun) -> String {
-        match crate::metric::tests::measured(throughput(), run) {
-            Some(Measured::Counted { counts, .. }) => counts,
-            other => panic!("{other:?}"),
-        }
     }
 
     #[test]
@@ -610,7 +598,7 @@ mod tests {
         check_open(&slow, sent);
         let change = PathChange { at_ns: None, change_ns: 5_000_000 };
         let change = |run: &mut TrialRun| judged(run).path_change = Some(change);
-        check_open(&change, "by 5.0 ms, nobody knows when; that change may hide a queue that grew");
+        check_open(&change, "by 5.0 ms at an unknown time; that change may hide a queue that grew");
         let third = |run: &mut TrialRun| judged(run).last_third.carried /= 2;
         let words = "; but the last third of the window is short of the rate by itself: measure \
                      longer";
@@ -639,10 +627,7 @@ mod tests {
             let run = outcome(|_| {});
             let load = run.trial.load().expect("a load");
             let rate = "10 Mbit/s".parse().expect("a rate");
-            match super::throughput(&criteria, &run, load, Direction::Forward, rate) {
-                Some(Measured::Counted { counts, .. }) => counts,
-                other => panic!("{other:?}"),
-            }
+            counted(super::throughput(&criteria, &run, load, Direction::Forward, rate)).counts
         };
         let text = counts(16_384);
         assert!(text.contains("9.986892 Mbit/s is proven"), "{text}");
