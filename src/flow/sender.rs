@@ -356,9 +356,10 @@ impl<C> Sender<C> {
 
     /// When the receiver is asked for a sign of life, unless it gives one before: where so few
     /// packets leave that half of the silence passes without one that it has seen, or it sees none.
+    /// What stands in a queue comes; to ask for it would only fill that queue.
     fn asks_at(&self) -> Stamp<C> {
-        let silence_ns = self.stream.life.silence.plus(self.rise).nanos();
-        self.heartbeat_at.max(self.heard.after_nanos(silence_ns / 2))
+        let half_ns = self.stream.life.silence.nanos() / 2;
+        self.heartbeat_at.max(self.heard.after_nanos(self.rise.nanos().saturating_add(half_ns)))
     }
 
     fn ask(&mut self, now: Stamp<C>) -> Next<C, Outgoing> {
@@ -719,6 +720,22 @@ mod tests {
         }
         assert_eq!((sender.counts().sent, sender.counts().paused), (10, 0));
         assert!(signals <= 20, "{signals}");
+    }
+
+    /// A queue of 0.8 s at a narrow bottleneck: what it has seen left 1.07 s before it says so.
+    #[test]
+    fn a_queue_is_not_filled_by_asking_what_became_of_it() {
+        let mut sender = sender(100, 10);
+        sender.on_rise(Span::from_millis(800));
+        let mut now = Stamp::from_nanos(0);
+        while now < Stamp::from_nanos(9_000 * MS) {
+            sender.on_alive(now, Stamp::from_nanos(now.nanos().saturating_sub(1_070 * MS)));
+            match sender.poll(now) {
+                Next::Send(Outgoing::Load(train)) => sender.on_sent(now, train.packets(), false),
+                Next::Wait(until) => now = until,
+                other => panic!("{other:?} at {now:?}"),
+            }
+        }
     }
 
     /// Silence is a second beyond the round trip of the idle link, and beyond what the link has
