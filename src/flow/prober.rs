@@ -165,11 +165,13 @@ impl Prober {
     }
 
     /// Whether probes have gone on behind the load for long enough: twice the time that its queue
-    /// takes to drain, as far as the round trips show it.
+    /// takes to drain, as far as the round trips show it, and one of them was due in the second
+    /// half of that.
     fn has_trailed(&self) -> bool {
         let trail_ns = self.rise_ns.saturating_mul(2).clamp(TRAIL_MIN.nanos(), TRAIL_MAX.nanos());
-        let end_ns = self.stream.steady.trial_ns().saturating_add(trail_ns);
-        end_ns <= self.schedule.due_after_start(self.slot).nanos()
+        let after = |ns: u64| self.stream.steady.trial_ns().saturating_add(ns);
+        let is_drained = after(trail_ns / 2) <= self.last_due_ns;
+        is_drained && after(trail_ns) <= self.schedule.due_after_start(self.slot).nanos()
     }
 
     fn note_rise(&mut self, sent: Stamp<Driver>, round_trip_ns: u64) {
@@ -413,11 +415,13 @@ mod tests {
 
     /// When the last probe was due of a trial of 2 s with load, whose round trips take
     /// `round_trip_ms` in its last second, and no time before.
-    fn last_due_ms(round_trip_ms: u64) -> u64 {
+    fn last_due_ms(per_second: u64, round_trip_ms: u64) -> u64 {
         let rate = crate::units::PacketRate::new(100).expect("a rate");
         let (both, kind) = (crate::direction::Directions::Both, crate::plan::LoadKind::FixedRate);
         let load = crate::plan::Load::new(both, 1, 100, rate, kind).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(2)).expect("a trial");
+        let probes = crate::units::PacketRate::new(per_second).expect("a rate");
+        let trial = trial.with_probe_rate(probes).expect("a rate of probes");
         let mut prober = Prober::new(streams_of(&trial)[0], Stamp::from_nanos(0));
         let mut now = Stamp::from_nanos(0);
         loop {
@@ -437,10 +441,18 @@ mod tests {
 
     #[test]
     fn probes_go_on_behind_a_load_for_twice_the_time_of_its_queue() {
-        assert_eq!(last_due_ms(0), 2_990);
-        assert_eq!(last_due_ms(500), 2_990);
-        assert_eq!(last_due_ms(700), 3_390);
-        assert_eq!(last_due_ms(9_000), 5_990, "4 s at most");
+        assert_eq!(last_due_ms(100, 0), 2_990);
+        assert_eq!(last_due_ms(100, 500), 2_990);
+        assert_eq!(last_due_ms(100, 700), 3_390);
+        assert_eq!(last_due_ms(100, 9_000), 5_990, "4 s at most");
+    }
+
+    #[test]
+    fn a_probe_is_sent_once_the_queue_has_drained_however_few_they_are() {
+        assert_eq!(last_due_ms(1, 0), 3_000);
+        assert_eq!(last_due_ms(1, 700), 3_000);
+        assert_eq!(last_due_ms(1, 1_200), 4_000);
+        assert_eq!(last_due_ms(1, 9_000), 5_000, "there is none in the fourth second");
     }
 
     #[test]

@@ -53,7 +53,11 @@ pub(super) fn evidence(
     let blocks: Vec<TransitBlock> = timeline.straightened(&blocks).collect();
     let (places, levels): (Vec<u64>, Vec<Level>) = levels(&blocks).unzip();
     let trailing = timeline.trailing(&blocks, probes, duration);
-    let behind: Vec<f64> = trailing.iter().filter_map(|(_, transit)| *transit).collect();
+    // What left sooner stood in the queue that it is to show empty.
+    let drained_ns =
+        duration.nanos().saturating_add(nanos(growth::standing(&levels)).unsigned_abs());
+    let drained = trailing.iter().filter(|(sent_ns, _)| drained_ns <= *sent_ns);
+    let behind: Vec<f64> = drained.filter_map(|(_, transit)| *transit).collect();
     let step = growth::step(&levels, &behind);
     let straight = growth::without(&levels, step);
     let fits = Fits { timeline, levels: &levels, straight: &straight, behind: &behind };
@@ -168,6 +172,7 @@ struct Fits<'a> {
     levels: &'a [Level],
     /// The same without the step of the path.
     straight: &'a [Level],
+    /// Transit times once its queue is empty.
     behind: &'a [f64],
 }
 

@@ -99,15 +99,23 @@ fn extremes(levels: &[Level], fit: &[f64]) -> Option<f64> {
     Some(range(both.collect::<Option<Vec<_>>>()?.into_iter().flatten()))
 }
 
-/// The step in `levels` that the path still shows behind the load, where its probes have the
-/// transit times `behind`.
+/// How far the transit time was above its least at the end of `levels`: a queue of that much is
+/// empty again so long behind the load.
+#[must_use]
+pub fn standing(levels: &[Level]) -> f64 {
+    let least = levels.iter().map(|level| level.tenth).fold(f64::INFINITY, f64::min);
+    levels.last().map_or(0.0, |level| level.tenth - least)
+}
+
+/// The step in `levels` that the path still shows behind the load, where probes have the transit
+/// times `behind`.
 ///
 /// It is the largest difference between the medians of three levels before a block and of three
-/// behind it. A queue that the load filled is empty again by the second half of `behind`; a longer
-/// path is as long as before.
+/// behind it. A queue that the load filled is empty again by the time of `behind`; a longer path is
+/// as long as before.
 #[must_use]
 pub fn step(levels: &[Level], behind: &[f64]) -> Option<Step> {
-    let still = low(second_half(behind))?;
+    let still = low(behind)?;
     let tenths: Vec<f64> = levels.iter().map(|level| level.tenth).collect();
     let inner = 1..tenths.len().checked_sub(1).filter(|end| 8 <= *end)?;
     let jump = |block: usize| {
@@ -142,12 +150,12 @@ pub fn without(levels: &[Level], step: Option<Step>) -> Vec<Level> {
     each.map(|(block, level)| level.less(change(block).unwrap_or(0.0))).collect()
 }
 
-/// What of `rise_ns` drained behind the load, whose last level is `end` and whose probes behind it
-/// have the transit times `behind`: a queue drains, a longer path does not. Of a rise of which more
+/// What of `rise_ns` drained behind the load, whose last level is `end`; by the time that a queue
+/// is empty, probes have the transit times `behind`: a queue drains, a longer path does not. Of a rise of which more
 /// than half stayed, only what drained was growth.
 #[must_use]
 pub fn drained(rise_ns: f64, end: f64, behind: &[f64]) -> f64 {
-    match low(second_half(behind)) {
+    match low(behind) {
         Some(still) if end - still < rise_ns / 2.0 => (end - still).max(0.0),
         _ => rise_ns,
     }
@@ -157,7 +165,7 @@ pub fn drained(rise_ns: f64, end: f64, behind: &[f64]) -> f64 {
 /// and half the `spread_ns`: the path changed, wherever.
 #[must_use]
 pub fn changed(start: f64, spread_ns: f64, behind: &[f64]) -> Option<f64> {
-    let change_ns = low(second_half(behind))? - start;
+    let change_ns = low(behind)? - start;
     (STEP_DOUBT_NS + spread_ns / 2.0 < change_ns).then_some(change_ns)
 }
 
@@ -191,10 +199,6 @@ fn low(samples: &[f64]) -> Option<f64> {
         0..TENTH_OF => samples.iter().copied().min_by(f64::total_cmp),
         _ => tenth(samples),
     }
-}
-
-fn second_half(samples: &[f64]) -> &[f64] {
-    &samples[samples.len() / 2..]
 }
 
 fn running_medians(levels: &[f64], width: usize) -> impl Iterator<Item = f64> {
@@ -306,9 +310,19 @@ mod tests {
     #[test]
     fn a_queue_that_drains_behind_the_load_is_no_step() {
         assert_eq!(step(&stepped(20, 50.0 * MS), &[0.0; 100]), None);
-        let draining = [vec![50.0 * MS; 50], vec![0.0; 50]].concat();
-        assert_eq!(step(&stepped(20, 50.0 * MS), &draining), None);
         assert_eq!(step(&stepped(20, 50.0 * MS), &[]), None);
+    }
+
+    #[test]
+    fn what_stands_at_the_end_is_above_the_least() {
+        let level = |tenth| Level { tenth, extremes: None };
+        let check = |tenths: &[f64], expected: f64| {
+            let levels: Vec<Level> = tenths.iter().copied().map(level).collect();
+            assert!((standing(&levels) - expected).abs() < 1e-9, "{tenths:?}");
+        };
+        check(&[3.0, 1.0, 9.0, 6.0], 5.0);
+        check(&[3.0, 1.0], 0.0);
+        check(&[], 0.0);
     }
 
     #[test]

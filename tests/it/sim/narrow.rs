@@ -137,3 +137,20 @@ fn no_load_is_paused_by_a_queue_of_its_own() {
         assert_eq!(verdicts, expected, "{directions}");
     }
 }
+
+/// At a probe a second, the only one behind the load met the queue that it was to see drained.
+#[test]
+fn a_narrow_link_that_is_too_slow_fails_by_its_queue() {
+    let plan = "[require.forward]\nthroughput = '>= 64 kbit/s'\n\
+                [[test]]\nkind = 'udp'\nrate = '64 kbit/s'\nduration = '30 s'\nsize = 60\n\
+                direction = 'forward'\n";
+    let verdicts = |bits_per_second| {
+        let shaper = Shaper { bits_per_second, queue_octets: 100_000, overhead_octets: 18 };
+        let (run, verdicts) = played(plan, &Spec { shaper: Some(shaper), ..good() });
+        assert_eq!(run.trial.probe_rate().to_string(), "1");
+        verdicts
+    };
+    assert_eq!(verdicts(63_360), [Verdict::Fail]);
+    assert_eq!(verdicts(60_000), [Verdict::Fail]);
+    assert_eq!(verdicts(64_000), [Verdict::Pass]);
+}
