@@ -65,20 +65,27 @@ impl Silence {
     /// The part of it, and of `other`, from `start_ns` to `end_ns`, in which neither stream had an
     /// arrival: it began and ended within either stream's departures, and was as long as what one
     /// of them lost in it.
+    ///
+    /// Of which stream the packets around the part are is not known: what is outside it is cut off
+    /// the departures of each, and the longer gap stands, up to the shorter of the whole ones.
     fn part(&self, other: &Self, (start_ns, end_ns): (u64, u64)) -> Self {
         let both = |a: Option<u64>, b: Option<u64>| either(a, b, u64::min);
-        let lost_ns = |silence: &Self| {
+        let cut = |silence: &Self, whole_ns: Option<u64>| {
             let cut_ns = silence.span().nanos().saturating_sub(end_ns.saturating_sub(start_ns));
-            silence.lost_span_ns.map(|lost_ns| lost_ns.saturating_sub(cut_ns))
+            whole_ns.map(|whole_ns| whole_ns.saturating_sub(cut_ns))
         };
+        let longer = |of: fn(&Self) -> Option<u64>| {
+            either(cut(self, of(self)), cut(other, of(other)), u64::max)
+        };
+        let departures = |silence: &Self| silence.departure_gap_ns;
         Self {
             start_ns,
             end_ns,
             packets: 0,
             offered: self.offered || other.offered,
-            departure_gap_ns: both(self.departure_gap_ns, other.departure_gap_ns),
+            departure_gap_ns: both(longer(departures), both(departures(self), departures(other))),
             sender_gap_ns: both(self.sender_gap_ns, other.sender_gap_ns),
-            lost_span_ns: either(lost_ns(self), lost_ns(other), u64::max),
+            lost_span_ns: longer(|silence| silence.lost_span_ns),
         }
     }
 }
@@ -364,6 +371,34 @@ mod tests {
         assert_eq!((common.start_ns, common.end_ns), (100 * MS, 145 * MS));
         assert_eq!(common.departure_gap_ns, Some(51 * MS));
         assert_eq!(common.lost_span_ns, Some(43 * MS), "5 ms of the load's are outside");
+    }
+
+    /// 500 kbit/s in 8 streams, each of which has a packet each 195 ms: one of them is lost.
+    #[test]
+    fn a_lone_loss_of_many_slow_streams_is_as_long_as_the_packets_around_it_are_apart() {
+        let each_us = 195_000;
+        let stream = |place: u64| {
+            let start = |turn: u64| turn * each_us + place * each_us / 8;
+            let turns = (0..20).filter(|turn| (place, *turn) != (3, 11));
+            let silence = |turn: u64| {
+                let is_lost = (place, turn) == (3, 10);
+                let end_us = start(if is_lost { turn + 2 } else { turn + 1 });
+                Silence {
+                    start_ns: start(turn) * 1_000,
+                    end_ns: end_us * 1_000,
+                    packets: u64::from(is_lost),
+                    offered: true,
+                    departure_gap_ns: Some((end_us - start(turn)) * 1_000),
+                    sender_gap_ns: Some(0),
+                    lost_span_ns: Some(0),
+                }
+            };
+            Silences::from_vec(turns.map(silence).collect()).expect("in order")
+        };
+        let all = (1..8).fold(stream(0), |common, place| common.in_common_with(&stream(place)));
+        let longest = all.as_slice().iter().map(Silence::longest).max();
+        assert_eq!(longest, Some(Span::from_nanos(2 * each_us * 1_000 / 8)));
+        assert_eq!(all.outages(SILENCE_MIN).count(), 0);
     }
 
     #[test]
