@@ -165,29 +165,27 @@ pub fn silence_min(criteria: &Criteria, trial: &Trial) -> Span {
     Direction::ALL.into_iter().filter_map(bound).min().unwrap_or(SILENCE_MIN)
 }
 
-/// The shortest time without an arrival that is shown as an outage: three packet intervals, and
-/// what the trial recorded.
+/// The shortest time without an arrival that is shown as an outage of `direction`: three packet
+/// intervals, and what the trial recorded.
 #[must_use]
-pub fn outage_min(trial: &Trial) -> Span {
-    let probes = trial.probe_rate();
-    let fastest = trial.load().map_or(probes, |load| load.rate_max().max(probes));
-    fastest.due(INTERVALS_MIN).max(trial.silence_min())
+pub fn outage_min(trial: &Trial, direction: Direction) -> Span {
+    intervals(trial, direction, INTERVALS_MIN).max(trial.silence_min())
 }
 
 /// Whether `direction` itself was silent for so long that its load was paused.
 pub(super) fn was_silent(run: &TrialRun, direction: Direction) -> bool {
     let silences = &run.outcome.one_way(direction).silences;
-    silences.outages(outage_min(&run.trial)).any(|gap| SILENCE <= gap.span())
+    silences.outages(outage_min(&run.trial, direction)).any(|gap| SILENCE <= gap.span())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::account::Status;
-    use crate::direction::Direction;
+    use crate::direction::{Direction, PerDirection};
     use crate::metric::tests::{check, criteria, gaps, outcome};
     use crate::metric::{Measured, of_direction};
-    use crate::plan::Requirement;
+    use crate::plan::{Load, LoadKind, Requirement};
     use crate::stats::delays::Delays;
 
     #[test]
@@ -258,6 +256,18 @@ mod tests {
         check(most(43), &dead(47, 43, |_| {}), None);
         check(most(46), &dead(47, 43, |_| {}), None);
         check(most(47), &dead(47, 43, |_| {}), Some(true));
+    }
+
+    /// 10 000 packets/s forward, and in reverse a load of 10/s beside 20 probes/s.
+    #[test]
+    fn each_direction_shows_outages_by_its_own_packets() {
+        let rate = crate::units::PacketRate::new;
+        let rates = PerDirection { forward: rate(10_000), reverse: rate(10) };
+        let load = Load::with_rates(rates, 1, 100, LoadKind::FixedRate).expect("a load");
+        let trial = Trial::new(Some(load), Span::from_secs(10)).expect("a trial");
+        let trial = trial.with_probe_rate(rate(20).expect("above zero")).expect("a trial");
+        let least = Direction::ALL.map(|direction| outage_min(&trial, direction));
+        assert_eq!(least, [Span::from_millis(50), Span::from_millis(150)]);
     }
 
     #[test]

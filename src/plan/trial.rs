@@ -156,16 +156,6 @@ impl Load {
         *self.rates.get(direction)
     }
 
-    /// Packets per second of the faster direction, all streams together.
-    ///
-    /// # Panics
-    ///
-    /// Never: a load goes some way.
-    #[must_use]
-    pub fn rate_max(&self) -> PacketRate {
-        self.rates.forward.max(self.rates.reverse).expect("a load goes some way")
-    }
-
     /// Packets per second of one stream in `direction`.
     #[must_use]
     pub fn stream_rate(&self, direction: Direction) -> Option<PacketRate> {

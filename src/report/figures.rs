@@ -50,7 +50,7 @@ fn of_direction(run: &TrialRun, direction: Direction, framing: Framing) -> Direc
         // The receiver alone does not know what was sent behind the last that arrived.
         lost: sender.and(receiver).map(|receiver| receiver.lost()),
         loss_ratio: losses.map(|losses| float(losses.lost) / float(losses.offered)),
-        outages: has_receiver.then(|| outages(run, counts)),
+        outages: has_receiver.then(|| outages(run, direction, counts)),
         jitter_us: finite(counts.probes.variation.quantile(0.999)),
         jitter_rfc3550_us: counts.probes.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
         send_lateness_us: load.and(sender).and_then(|sender| percentiles(&sender.lateness)),
@@ -110,7 +110,7 @@ fn slow_second(per_second: &Series, duration: Span) -> Option<u64> {
     counts.get(rank.checked_sub(1)?).copied()
 }
 
-fn outages(run: &TrialRun, counts: &OneWayCounts) -> Vec<OutageRecord> {
+fn outages(run: &TrialRun, direction: Direction, counts: &OneWayCounts) -> Vec<OutageRecord> {
     let udp_ns = counts.receiver.as_ref().and_then(|receiver| receiver.began_ns);
     let tcp_ns = counts.tcp_receiver.as_ref().and_then(|receiver| receiver.began_ns);
     let began_ns = udp_ns.or(tcp_ns).unwrap_or(0);
@@ -120,7 +120,7 @@ fn outages(run: &TrialRun, counts: &OneWayCounts) -> Vec<OutageRecord> {
         duration_s: silence.longest().as_secs(),
         packets: has_sender.then_some(silence.packets),
     };
-    counts.silences.outages(outage_min(&run.trial)).map(outage).collect()
+    counts.silences.outages(outage_min(&run.trial, direction)).map(outage).collect()
 }
 
 /// `None` where TCP was not sent in this direction.

@@ -2,7 +2,7 @@
 
 use super::world::{Blow, Setup, play};
 use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
-use linkqual::account::{OneWayCounts, Outcome, Silence, Status};
+use linkqual::account::{Outcome, Silence, Status};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Loss, Outage, Spec};
 use linkqual::metric::outage_min;
@@ -16,8 +16,9 @@ fn out(start_ns: u64, duration_ns: u64) -> Spec {
     Spec { loss: vec![(Applies::ToAll, outage)], ..good() }
 }
 
-fn outages(setup: &Setup, half: &OneWayCounts) -> Vec<Silence> {
-    half.silences.outages(outage_min(&setup.trial)).copied().collect()
+fn outages(setup: &Setup, outcome: &Outcome, direction: Direction) -> Vec<Silence> {
+    let least = outage_min(&setup.trial, direction);
+    outcome.one_way(direction).silences.outages(least).copied().collect()
 }
 
 /// The one outage of `half`, from and until within these, in nanoseconds after the first packet
@@ -31,7 +32,7 @@ fn check_outage(
     until_ns: RangeInclusive<u64>,
 ) {
     let half = outcome.one_way(direction);
-    let found = outages(setup, half);
+    let found = outages(setup, outcome, direction);
     let [gap] = found.as_slice() else {
         unreachable!("{direction}: not one outage: {found:?}; seed {}", setup.seed)
     };
@@ -77,7 +78,7 @@ fn an_outage_of_one_direction_is_none_of_the_other() {
     let outcome = outcome(&setup, &run);
     let (start, end) = (3_750 * MS, 4_250 * MS);
     check_outage(&setup, outcome, Direction::Reverse, start - 5 * MS..=start, end..=end + 5 * MS);
-    assert_eq!(outages(&setup, &outcome.forward), [], "seed {}", setup.seed);
+    assert_eq!(outages(&setup, outcome, Direction::Forward), [], "seed {}", setup.seed);
 }
 
 #[test]
@@ -90,7 +91,12 @@ fn an_idle_trial_finds_outages_by_its_probes() {
     let outcome = outcome(&setup, &run);
     let (start, end) = (4_000 * MS, 5_000 * MS);
     check_outage(&setup, outcome, Direction::Forward, start - 10 * MS..=start, end..=end + 10 * MS);
-    assert_eq!(outages(&setup, &outcome.reverse), [], "no reply was lost; seed {}", setup.seed);
+    assert_eq!(
+        outages(&setup, outcome, Direction::Reverse),
+        [],
+        "no reply was lost; seed {}",
+        setup.seed
+    );
 }
 
 /// Probes go on behind the load, so that each direction is out until its last load packet was due.
@@ -163,6 +169,6 @@ fn a_line_that_takes_the_control_connection_with_it_is_out_all_the_same() {
     let run = play(&setup);
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
-    let longest = outages(&setup, &outcome.reverse).iter().map(Silence::span).max();
+    let longest = outages(&setup, outcome, Direction::Reverse).iter().map(Silence::span).max();
     assert!(longest.is_some_and(|span| Span::from_secs(4) <= span), "{longest:?}");
 }
