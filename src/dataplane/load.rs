@@ -503,7 +503,7 @@ mod tests {
     use crate::flow::Steady;
     use crate::plan::Dscp;
     use crate::units::PacketRate;
-    use crate::wire::Token;
+    use crate::wire::{Token, load};
 
     const US: u64 = 1_000;
 
@@ -580,6 +580,37 @@ mod tests {
         }
         let counts = sender.into_counts();
         assert_eq!((counts.sent, counts.segmented, counts.burst), (9, 9, 4));
+    }
+
+    /// A packet of load, due then, as its driver sends it.
+    fn packet(sequence: u64, due_ns: u64) -> Vec<u8> {
+        let header = load::Header { stream: 1, token: Token(9), sequence, due_ns, lateness_ns: 0 };
+        let mut datagram = vec![0xa5; 100];
+        header.emit(&mut datagram, &Tagger::of(&[1; KEY_LEN], Direction::Forward));
+        datagram
+    }
+
+    /// In the first release a stranger's copies ended a run, and packets of the future did not.
+    #[test]
+    fn a_run_is_ended_by_packets_far_ahead_of_their_time_and_by_no_copies() {
+        let far = Socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
+        let near = Socket::connect(far.local().expect("bound"));
+        let stream = Stream { slots: 9_000_000, payload: 100, ..stream() };
+        let open = open(stream, near.expect("a socket"));
+        let check = LoadCheck::new(stream, open.tagger);
+        let (receiver, opened) = (Receiver::<Driver>::new(stream, at(0)), at(0));
+        let intake = Intake::new(stream.rate, COPIES_MAX, opened);
+        let mut receiving = Receiving { open, receiver, check, intake, opened, is_ahead: false };
+        let mut take = |sequence, due_us: u64| {
+            let datagram = packet(sequence, due_us * US);
+            receiving.take(at(1_000_000), 0, &datagram, datagram.len());
+            receiving.is_ahead
+        };
+        assert!(!(0..10_000).any(|_| take(7, 7)), "copies");
+        assert!(!take(3_000_000, 3_000_000), "2 s ahead of the second that has passed");
+        assert!(take(3_000_001, 3_000_001));
+        let counts = receiving.receiver.so_far();
+        assert_eq!((counts.duplicate, counts.rejected, counts.malformed), (9_999, 0, 0));
     }
 
     fn train(sender: &mut Sender<Driver>, now: Stamp<Driver>) -> Train {

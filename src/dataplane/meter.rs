@@ -44,7 +44,7 @@ impl Gate {
         _ = self.level.fetch_update(Relaxed, Relaxed, filled);
     }
 
-    /// The same, but that what is owed for it never exceeds the depth.
+    /// The same, but that it never fills the bucket.
     fn charge_bounded<C>(&self, now: Stamp<C>, octets: u64) {
         let elapsed = self.elapsed(now);
         let filled = |level| Some(self.allowance.charge_bounded(level, elapsed, octets));
@@ -77,8 +77,8 @@ impl Meter {
         Self { sent: Gate::new(rate, began_ns), accepted: Gate::new(rate, began_ns) }
     }
 
-    /// Octets that go over a control connection, whatever else does. They fill the bucket, and no
-    /// more: one driver's long account leaves other drivers' answers their turn.
+    /// Octets that go over a control connection, whatever else does. They never fill the bucket: a
+    /// long account leaves answers and load their turn, other drivers' and its own driver's.
     pub fn charge_control<C>(&self, now: Stamp<C>, frames: Frames, octets: u64) {
         let segments = octets.div_ceil(CONTROL_SEGMENT);
         self.sent.charge_bounded(now, frames.tcp_octets(octets, segments, true));
@@ -271,9 +271,9 @@ mod tests {
         let toll = toll();
         let frames = Frames::of(IpAddr::V4(Ipv4Addr::LOCALHOST));
         (0..100).for_each(|_| toll.meter.charge_control(at(5), frames, 1 << 20));
-        assert!(!toll.answer(at(5), 64), "the bucket is full");
-        // 1000 octets drain in a millisecond: frames of 110 octets.
-        assert!(toll.answer(at(6), 64) && !toll.load(at(6), 954, 1));
+        // A quarter of 65 536 octets, of which load spares 8192.
+        assert!(toll.load(at(5), 954, 8) && !toll.load(at(5), 954, 1));
+        assert!(toll.answer(at(5), 8_192 + 192 - 46) && !toll.answer(at(5), 64));
     }
 
     /// A stream that was granted 8 Mbit/s of payload in segments of 1448 octets.

@@ -53,12 +53,12 @@ impl Allowance {
         level.max(self.drained(elapsed)).saturating_add(octets)
     }
 
-    /// The same where a full bucket overflows: then the level is no higher than the depth. One that
-    /// others filled beyond it stays as it is.
+    /// The same where what would fill more than three quarters of the bucket overflows. One that
+    /// others filled beyond that stays as it is.
     #[must_use]
     pub fn charge_bounded(&self, level: u64, elapsed: Span, octets: u64) -> u64 {
-        let full = self.drained(elapsed).saturating_add(self.depth);
-        self.charge(level, elapsed, octets).min(full.max(level))
+        let most = self.drained(elapsed).saturating_add(self.depth - self.depth / 4);
+        self.charge(level, elapsed, octets).min(most.max(level))
     }
 
     /// Octets that there is room for at `level`.
@@ -131,10 +131,10 @@ mod tests {
     fn what_overflows_is_not_owed() {
         let allowance = allowance("8 Mbit/s");
         let second = Span::from_secs(1);
-        let full = 1_000_000 + 65_536;
-        assert_eq!(allowance.charge_bounded(0, second, 65_535), full - 1);
-        assert_eq!(allowance.charge_bounded(0, second, 65_537), full);
-        assert_eq!(allowance.charge_bounded(full + 7, second, 65_537), full + 7, "another's debt");
+        let most = 1_000_000 + 49_152;
+        assert_eq!(allowance.charge_bounded(0, second, 49_151), most - 1);
+        assert_eq!(allowance.charge_bounded(0, second, 49_153), most);
+        assert_eq!(allowance.charge_bounded(most + 7, second, 65_537), most + 7, "another's debt");
     }
 
     proptest! {
