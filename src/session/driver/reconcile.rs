@@ -6,7 +6,7 @@
 use super::state::{Action, Link, Running, Session, State, Stopping};
 use crate::account::{
     HostCounts, Invalid, Moved, OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts,
-    SenderCounts, Status, TcpReceiverCounts, TcpSenderCounts, read_back, spoken,
+    SenderCounts, Status, StreamReceived, TcpReceiverCounts, TcpSenderCounts, read_back, spoken,
 };
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
@@ -318,26 +318,27 @@ fn fits_load(counts: &ReceiverCounts, streams: &[Stream]) -> Result<(), Invalid>
         return Err(Invalid::new("streams: not those that the agent receives"));
     }
     for (share, (number, slots)) in shares.iter().zip(slots) {
-        let arrived = share.received.saturating_add(share.late).saturating_add(share.corrupted);
-        if slots < arrived {
-            let why =
-                format!("stream {number}: {arrived} packets arrived, at most {slots} were sent");
+        let StreamReceived { received, lost, late, corrupted, host_dropped, .. } = *share;
+        let packets = [received, lost, late, corrupted, host_dropped];
+        let packets = packets.into_iter().fold(0, u64::saturating_add);
+        if slots < packets {
+            let why = format!("stream {number}: {packets} packets, at most {slots} were sent");
             return Err(Invalid::new(why));
         }
     }
     Ok(())
 }
 
-/// Whether `stream` can have had as many packets as arrived of it, or is none that the agent
-/// receives.
+/// Whether `stream` can have had as many packets as arrived of it or were lost, or is none that the
+/// agent receives.
 fn fits(counts: &ReceiverCounts, stream: Option<&Stream>) -> Result<(), Invalid> {
     let Some(stream) = stream else {
         return Err(Invalid::new("the agent receives no such stream"));
     };
-    let (arrived, slots) = (counts.received.saturating_add(counts.late), stream.slots);
-    match arrived <= slots {
+    let (packets, slots) = (counts.accounted(), stream.slots);
+    match packets <= slots {
         true => Ok(()),
-        false => Err(Invalid::new(format!("{arrived} packets arrived, at most {slots} were sent"))),
+        false => Err(Invalid::new(format!("{packets} packets, at most {slots} were sent"))),
     }
 }
 
@@ -480,21 +481,25 @@ mod tests {
     }
 
     #[test]
-    fn more_arrivals_than_a_stream_has_slots_are_missing() {
-        for (number, late, words) in [
-            (1, COUNT_MAX, "stream 1: 281474976710656 packets arrived, at most 1000 were sent"),
-            (2, 1, "the receiver: streams: not those that the agent receives"),
-            (PROBE_STREAM, 1, "the receiver: streams: not those that the agent receives"),
-            (9, 1, "the receiver: streams: not those that the agent receives"),
+    fn more_packets_than_a_stream_has_slots_are_missing() {
+        for (number, (lost, late), words) in [
+            (1, (0, COUNT_MAX), "stream 1: 281474976710656 packets, at most 1000 were sent"),
+            (1, (1_001, 0), "stream 1: 1001 packets, at most 1000 were sent"),
+            (2, (0, 1), "the receiver: streams: not those that the agent receives"),
+            (PROBE_STREAM, (0, 1), "the receiver: streams: not those that the agent receives"),
+            (9, (0, 1), "the receiver: streams: not those that the agent receives"),
         ] {
             let mut running = running(loaded());
-            let receiver = Some(counts(0, late).of_stream(number).into());
+            let receiver = Some(counts(lost, late).of_stream(number).into());
             running.account = Some(Account { receiver, ..Account::default() });
             assert_eq!(composed(running, words).forward.receiver, None);
         }
         let mut running = running(idle());
         running.account = reflected(counts(0, COUNT_MAX));
-        composed(running, "the probes: 281474976710656 packets arrived, at most 1000 were sent");
+        composed(running, "the probes: 281474976710656 packets, at most 1000 were sent");
+        let mut running = self::running(idle());
+        running.account = reflected(counts(1_001, 0));
+        composed(running, "the probes: 1001 packets, at most 1000 were sent");
     }
 
     /// A trial of one TCP stream in `direction`, of whose octets `sent` left and `came` arrived, as

@@ -189,7 +189,7 @@ fn an_agents_absurd_counters_leave_a_report() {
         |message| replaced(message, "closing", "sent", "9223372036854775808"),
         // The first 'late' of an account is the probes'.
         |message| replaced(message, "account", "late", "281474976710656"),
-        // Valid by itself, but together with the probes that were answered no record holds it.
+        // More probes were lost than were sent.
         |message| match message.contains("\"type\":\"account\"") {
             true => message.replacen(
                 "\"losses\":{\"lost\":0,\"bursts\":0,\"longest\":0,\"squares\":\"0\"}",
