@@ -4,7 +4,7 @@
 use super::payload::LoadPayload;
 use super::{Arrived, Stream};
 use crate::pace::Turns;
-use crate::units::Span;
+use crate::units::{PacketRate, Span};
 use crate::wire::load::{HEADER_LEN, Header};
 use crate::wire::seal::Tagger;
 
@@ -15,6 +15,14 @@ pub(super) const COMPARE_ALL_OCTETS: u64 = 200_000_000 / 8;
 /// that no pattern of the link's keeps clear of them.
 const COMPARED_OF: u32 = 64;
 const COMPARED_MASK: u64 = 31;
+
+/// Of how many packets of a stream at `rate`, with so many octets of payload, one payload is
+/// compared on average: 1 where all are.
+#[must_use]
+pub fn compared_of(rate: PacketRate, payload: u32) -> u64 {
+    let octets = rate.packets_in(Span::from_secs(1)).saturating_mul(payload.into());
+    if octets <= COMPARE_ALL_OCTETS { 1 } else { COMPARED_MASK + 1 }
+}
 
 /// Checks the load datagrams of one stream.
 #[derive(Debug)]
@@ -32,14 +40,12 @@ impl LoadCheck {
     /// Checks datagrams of `stream`, tagged with `tagger`.
     #[must_use]
     pub fn new(stream: Stream, tagger: Tagger) -> Self {
-        let second = Span::from_secs(1);
-        let octets = stream.rate.packets_in(second).saturating_mul(stream.payload.into());
         Self {
             stream,
             tagger,
             payload: LoadPayload::new(&stream),
             slots: SlotCheck::new(&stream),
-            compares_all: octets <= COMPARE_ALL_OCTETS,
+            compares_all: compared_of(stream.rate, stream.payload) == 1,
             passed: 0,
         }
     }

@@ -28,7 +28,7 @@ mod transit;
 mod window;
 
 pub use allowance::Allowance;
-pub use check::LoadCheck;
+pub use check::{LoadCheck, compared_of};
 pub use ending::{Ending, FAREWELL};
 pub use event::{FarEvent, NearEvent, Probed};
 pub use evidence::{Evidence, TrialRun};

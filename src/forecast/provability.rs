@@ -4,7 +4,7 @@
 use super::{MTU_ASSUMED, Step};
 use crate::direction::Direction;
 use crate::method::trials::{LOST_ALLOWED, TCP_EDGES};
-use crate::metric::{Criteria, OUTAGE_INTERVALS, TCP_SECONDS_MIN, can_resolve};
+use crate::metric::{Criteria, LossProof, OUTAGE_INTERVALS, TCP_SECONDS_MIN, can_resolve};
 use crate::plan::{
     LoadKind, Metric, Requirement, TCP_PACE_SPARE_PERCENT, Trial, tcp_paced_at_least,
 };
@@ -177,27 +177,32 @@ fn losses(
     direction: Option<Direction>,
     most: Ratio,
 ) -> (String, Chance) {
-    let needed = |lost| packets_needed(most.as_fraction(), lost, criteria.confidence());
-    let needs = format!("{} packets, of which {LOST_ALLOWED} may be lost", needed(LOST_ALLOWED));
-    let packets = |trial: &&Trial| {
-        let load = trial.load()?;
-        Some(load.rate(direction?)?.packets_in(trial.duration()))
+    let chance = |trial: &&Trial| {
+        let (load, direction) = (trial.load()?, direction?);
+        let packets = load.rate(direction)?.packets_in(trial.duration());
+        let proofs = |lost| LossProof::of(criteria, load, direction, most, lost);
+        let proofs: Vec<LossProof> = (0..=LOST_ALLOWED).filter_map(proofs).collect();
+        let proof = proofs.iter().rfind(|proof| proof.packets <= packets).copied();
+        Some((proof.map(|proof| proof.allowed), packets, proofs))
     };
-    let fewest = trials.iter().filter_map(packets).min().unwrap_or(0);
-    if needed(LOST_ALLOWED) <= fewest {
+    let worst = trials.iter().filter_map(chance).min_by_key(|(lost, packets, _)| (*lost, *packets));
+    let Some((lost, packets, proofs)) = worst else {
+        let needed = packets_needed(most.as_fraction(), LOST_ALLOWED, criteria.confidence());
+        let needs = format!("{needed} packets, of which {LOST_ALLOWED} may be lost");
         return (needs, Chance::Provable);
-    }
-    let chance = match (0..LOST_ALLOWED).rev().find(|lost| needed(*lost) <= fewest) {
-        Some(0) => Chance::Partly(format!("{fewest} packets prove it only where none is lost")),
+    };
+    let chance = match lost {
+        Some(LOST_ALLOWED) => Chance::Provable,
+        Some(0) => Chance::Partly(format!("{packets} packets prove it only where none is lost")),
         Some(lost) => Chance::Partly(format!(
-            "{fewest} packets prove it only where at most {lost} of them are lost"
+            "{packets} packets prove it only where at most {lost} of them are lost"
         )),
         None => Chance::Unprovable(format!(
-            "{fewest} packets can fail it, and not prove it: that takes {} of which none is lost",
-            needed(0)
+            "{packets} packets can fail it, and not prove it: that takes {} of which none is lost",
+            proofs.first().map_or(0, |proof| proof.packets)
         )),
     };
-    (needs, chance)
+    (proofs.last().map_or_else(String::new, LossProof::to_string), chance)
 }
 
 fn probes(criteria: &Criteria, trials: &[&Trial], quantile: f64) -> (String, Chance) {
@@ -299,6 +304,22 @@ mod tests {
             "{why}"
         );
         unprovable(&required("0.0001%"), "that takes");
+    }
+
+    /// 1 Gbit/s in one stream is 80 thousand packets/s: 10 s of them, of which one payload in 32 is
+    /// compared, prove a tenth of 1 %, and not a tenth of that.
+    #[test]
+    fn a_fast_stream_proves_a_loss_by_the_payloads_that_are_compared() {
+        let required = |loss: &str, streams| {
+            let load = udp("1 Gbit/s") + &format!("streams = {streams}\nduration = '10 s'\n");
+            let plan = plan(&format!("{load}[require.forward]\nloss = '<= {loss}'\n"));
+            let site = Forecast::of(&plan).expect("within bounds").sites.remove(0);
+            assert_eq!(site.provabilities[0].chance, Chance::Provable);
+            site.steps[1].trial.duration().secs_up()
+        };
+        assert_eq!((required("0.1%", 1), required("0.01%", 6)), (10, 10));
+        // 1 036 000 packets.
+        assert_eq!(required("0.01%", 1), 13);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::metric::{Criteria, TCP_SECONDS_MIN, judges_throughput, silence_min};
+use crate::metric::{Criteria, LossProof, TCP_SECONDS_MIN, judges_throughput, silence_min};
 use crate::plan::{
     Beside, BurstSize, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, Metric,
     Offer, OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test,
     Trial, UdpTest, Work,
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
-use crate::stats::confidence::{packets_needed, samples_needed};
+use crate::stats::confidence::samples_needed;
 use crate::units::{BitRate, PacketRate, Ratio, Span};
 use std::fmt;
 
@@ -434,12 +434,10 @@ impl Composer<'_> {
         let need = |direction: Direction| {
             let carried = self.criteria.is_carried(trial, direction);
             let limit = self.criteria.requirements.each.get(direction).loss.filter(|_| carried)?;
-            let confidence = self.criteria.confidence();
-            let packets = packets_needed(limit.as_fraction(), LOST_ALLOWED, confidence);
-            let because = format!(
-                "loss <= {limit} needs {packets} packets, of which {LOST_ALLOWED} may be lost"
-            );
-            Some((trial.load()?.rate(direction)?.span_of(packets), because))
+            let load = trial.load()?;
+            let proof = LossProof::of(&self.criteria, load, direction, limit, LOST_ALLOWED)?;
+            let because = format!("loss <= {limit} needs {proof}");
+            Some((load.rate(direction)?.span_of(proof.packets), because))
         };
         Direction::ALL.into_iter().filter_map(need).collect()
     }

@@ -4,9 +4,12 @@ use super::criteria::{Criteria, Measured, account_missing, float};
 
 use crate::account::ReceiverCounts;
 use crate::direction::Direction;
-use crate::flow::TrialRun;
-use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, loss_bounds};
+use crate::flow::{TrialRun, compared_of};
+use crate::plan::Load;
+use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, loss_bounds, packets_needed};
 use crate::stats::loss_bursts::LossBursts;
+use crate::units::Ratio;
+use std::fmt;
 
 /// Packets that arrived altered: of those that were compared, and of all that arrived.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -29,8 +32,7 @@ impl Corruption {
     }
 
     /// The ratio of `offered` packets that arrived altered: where all were compared it is counted,
-    /// else the share of the compared ones stands for all, between its own bounds. Where none of
-    /// them was altered, nothing says that others were.
+    /// else the share of the compared ones stands for all, between its own bounds.
     fn ratio(&self, offered: u64, confidence: Confidence) -> (f64, Bounds) {
         if offered == 0 {
             return (0.0, Bounds { low: 0.0, high: 0.0 });
@@ -40,12 +42,58 @@ impl Corruption {
         (scaled(share), Bounds { low: scaled(low), high: scaled(high) })
     }
 
-    /// The same of the packets that arrived.
+    /// The same of the packets that arrived. Where none of those compared was altered, few of the
+    /// others can have been; records of before payloads were compared have none of either.
     pub(super) fn share(&self, confidence: Confidence) -> (f64, Bounds) {
         let bounds = loss_bounds(self.corrupted, self.compared, confidence);
-        match bounds.filter(|_| 0 < self.corrupted) {
+        let are_all_intact = self.corrupted == 0 && self.arrived <= self.compared;
+        match bounds.filter(|_| !are_all_intact) {
             Some(bounds) => (float(self.corrupted) / float(self.compared), bounds),
             None => (0.0, Bounds { low: 0.0, high: 0.0 }),
+        }
+    }
+}
+
+/// What a bound on the loss of a load takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LossProof {
+    /// Packets of the load.
+    pub packets: u64,
+    /// Of them, those that may be lost.
+    pub allowed: u64,
+    /// Of how many one payload is compared, and none of those is altered.
+    pub compared_of: u64,
+}
+
+impl LossProof {
+    /// What proves that `load` loses `limit` at most in `direction`, where it goes there. The
+    /// bounds on what was lost and on what was altered add up, and both are inverse to the packets:
+    /// so do the packets that each takes.
+    #[must_use]
+    pub fn of(
+        criteria: &Criteria,
+        load: &Load,
+        direction: Direction,
+        limit: Ratio,
+        allowed: u64,
+    ) -> Option<Self> {
+        let compared_of = compared_of(load.stream_rate(direction)?, load.payload());
+        let needed = |allowed| packets_needed(limit.as_fraction(), allowed, criteria.confidence());
+        let altered = if compared_of == 1 { 0 } else { needed(0).saturating_mul(compared_of) };
+        Some(Self { packets: needed(allowed).saturating_add(altered), allowed, compared_of })
+    }
+}
+
+impl fmt::Display for LossProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { packets, allowed, compared_of } = self;
+        write!(f, "{packets} packets, of which {allowed} may be lost")?;
+        match compared_of {
+            1 => Ok(()),
+            many => write!(
+                f,
+                " (one payload in {many} is compared: streams of up to 200 Mbit/s need fewer)"
+            ),
         }
     }
 }
@@ -137,6 +185,9 @@ fn bounded(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::direction::Directions;
+    use crate::plan::LoadKind;
+    use crate::units::PacketRate;
 
     fn ratio(corrupted: u64, compared: u64, arrived: u64, offered: u64) -> (f64, Bounds) {
         let corruption = Corruption { corrupted, compared, arrived };
@@ -157,8 +208,39 @@ mod tests {
     }
 
     #[test]
-    fn where_none_was_altered_nothing_is_added() {
-        assert_eq!(ratio(0, 1_000, 64_000, 64_000), (0.0, Bounds { low: 0.0, high: 0.0 }));
+    fn where_all_were_compared_and_none_was_altered_nothing_is_added() {
+        let none = (0.0, Bounds { low: 0.0, high: 0.0 });
+        assert_eq!(ratio(0, 64_000, 64_000, 64_001), none);
+        assert_eq!(ratio(0, 0, 64_000, 64_000), none, "an old record");
         assert!(ratio(1, 1, 1, 0).0.abs() < f64::EPSILON, "nothing was sent");
+    }
+
+    /// 0.05 is 0.997 008 8 to the 1000th.
+    #[test]
+    fn of_what_was_not_compared_some_may_have_been_altered() {
+        let (value, Bounds { low, high }) = ratio(0, 1_000, 50_000, 64_000);
+        assert!(value.abs() < f64::EPSILON && low.abs() < f64::EPSILON);
+        assert!((high - 0.002_991_2 * 50.0 / 64.0).abs() < 1e-6, "{high}");
+    }
+
+    /// What is planned passes with as many lost as it allows; a tenth of 1 % in 10 s of 1 Gbit/s.
+    #[test]
+    fn what_a_proof_of_loss_takes_is_enough() {
+        let criteria = crate::metric::tests::criteria();
+        let needs = |per_second, streams| {
+            let rate = PacketRate::new(per_second).expect("a rate");
+            let kind = LoadKind::FixedRate;
+            let load = Load::new(Directions::Forward, streams, 1_472, rate, kind).expect("a load");
+            let limit = "0.1%".parse().expect("a ratio");
+            LossProof::of(&criteria, &load, Direction::Forward, limit, 3).expect("it goes there")
+        };
+        let slow = needs(33_000, 2);
+        assert!((7_752..=7_754).contains(&slow.packets), "each stream is compared whole: {slow:?}");
+        let LossProof { packets, compared_of, .. } = needs(81_000, 1);
+        assert!((100_000..110_000).contains(&packets) && compared_of == 32, "{packets}");
+        let (_, corrupted) = ratio(0, packets / compared_of, packets, packets);
+        let lost = loss_bounds(3, packets, Confidence::P95).expect("bounds");
+        let high = lost.high + corrupted.high;
+        assert!((0.000_99..=0.001_001).contains(&high), "{high}");
     }
 }

@@ -23,7 +23,7 @@ mod throughput;
 
 pub(crate) use criteria::float;
 pub use criteria::{Criteria, Measured, micros};
-pub use loss::{Losses, losses, pooled_loss};
+pub use loss::{LossProof, Losses, losses, pooled_loss};
 pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, silence_min};
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
 pub use throughput::{SenderShortage, is_throughput_open, judges_throughput, sender_shortage};
