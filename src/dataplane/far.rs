@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 /// Where the threads of a trial tell what happened in it.
@@ -284,8 +284,9 @@ struct Server {
     reflector: Reflector,
     /// Load streams that are not open yet.
     pending: BTreeMap<Token, Pending>,
-    /// The trials whose load streams are open: they learn where those move to.
-    open: BTreeMap<Token, Known>,
+    /// The trials whose load streams are open: they learn where those move to. And the newest
+    /// heartbeat of each stream, as port and socket both know it.
+    open: BTreeMap<Token, (Known, Arc<AtomicU64>)>,
     /// The trials whose probes it answers, and how often the wall clock had been set before.
     probes: BTreeMap<Token, (Known, u64)>,
     /// Probes that are over, and until when the driver's count of them is waited for.
@@ -399,7 +400,15 @@ impl Server {
         let Received { at, by_kernel, local, drops, mark, .. } = *received;
         let octets = &buffer[..received.len];
         let incoming = Incoming { at, by_kernel, peer, local, drops, mark, octets };
+        let claimed = Signal::claimed(octets).ok();
+        let heartbeats = claimed.and_then(|(_, token)| Some((token, &self.open.get(&token)?.1)));
+        if let Some((token, heartbeats)) = heartbeats {
+            self.reflector.on_heartbeats(token, heartbeats.load(Relaxed));
+        }
         let response = self.reflector.handle(&incoming);
+        if let Some((token, heartbeats)) = heartbeats {
+            heartbeats.fetch_max(self.reflector.next_heartbeat(token), Relaxed);
+        }
         self.tell_moves();
         let toll = Toll::new(Arc::clone(&self.meter), Frames::of(peer.ip()));
         match response {
@@ -419,9 +428,9 @@ impl Server {
                     return;
                 }
                 if let Some((known, _)) = self.probes.get(&reply.token)
-                    && !reply.answers_copy
+                    && let Some(newest) = self.reflector.newest_at(reply.token)
                 {
-                    known.gauge.hear(at);
+                    known.gauge.hear(newest);
                 }
                 let mark = self.reflector.mark(reply.token);
                 let label = Label { token: reply.token, sequence: reply.sequence };
@@ -458,7 +467,8 @@ impl Server {
     fn tell_moves(&mut self) {
         while let Some((token, moved)) = self.reflector.take_moved() {
             let probes = self.probes.get(&token).map(|(known, _)| known);
-            let Some(known) = self.open.get(&token).or(probes) else { continue };
+            let open = self.open.get(&token).map(|(known, _)| known);
+            let Some(known) = open.or(probes) else { continue };
             let (from, to) = (canonical(moved.from), canonical(moved.to));
             tracing::info!(stream = moved.stream, %from, %to, "a stream moved");
             known.control.move_stream(moved.stream, to);
@@ -487,10 +497,10 @@ impl Server {
         let (early, others): (Vec<Stray<Agent>>, Vec<_>) =
             strays.into_iter().partition(|stray| stray.peer == Some(canonical(opened.peer)));
         let Pending { stream, key, known } = pending;
-        self.open.insert(stream.token, known.clone());
         let toll = Some(Toll::new(Arc::clone(&self.meter), Frames::of(opened.peer.ip())));
         let mut open = OpenStream::new(stream, &key, Direction::Reverse, socket);
-        open.toll = toll;
+        (open.toll, open.seen) = (toll, opened.seen);
+        self.open.insert(stream.token, (known.clone(), Arc::clone(&open.heartbeats)));
         let crew = Arc::clone(&known.crew);
         if !crew.put_to_work(move || carry(open, &early, &known)) {
             tracing::error!(stream = stream.number, "no thread waits for a stream");

@@ -15,7 +15,8 @@ use crate::units::Span;
 use crate::wire::seal::{KEY_LEN, Seals, Tagger};
 use crate::wire::signal::{self, Say, Signal};
 use crate::wire::{self, Kind};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Batches that are read before anything else is looked at.
 const READ_MAX: usize = 16;
@@ -41,7 +42,9 @@ pub(super) struct OpenStream {
     tagger: Tagger,
     /// The counter of the next signal.
     counter: u64,
-    seen: Freshness,
+    pub(super) seen: Freshness,
+    /// One more than the counter of the newest heartbeat, shared with the agent's port.
+    pub(super) heartbeats: Arc<AtomicU64>,
 }
 
 impl OpenStream {
@@ -54,8 +57,8 @@ impl OpenStream {
     ) -> Self {
         let tagger = Tagger::of(key, stream.direction);
         let (counter, seen) = (0, Freshness::default());
-        let (seals, toll) = (Seals::of(key, sends), None);
-        Self { stream, seals, socket, toll, tagger, counter, seen }
+        let (seals, toll, heartbeats) = (Seals::of(key, sends), None, Arc::default());
+        Self { stream, seals, socket, toll, tagger, counter, seen, heartbeats }
     }
 
     /// Tells the driver that the stream is open.
@@ -88,7 +91,9 @@ impl OpenStream {
     /// What the other end says in `datagram`, where that is new.
     pub(super) fn read(&mut self, datagram: &[u8]) -> Option<Say> {
         let signal = Signal::parse(datagram, &self.seals.received).ok()?;
+        self.seen.on_heartbeats(self.heartbeats.load(Relaxed));
         let is_ours = signal.token == self.stream.token && self.seen.accepts(&signal);
+        self.heartbeats.fetch_max(self.seen.next_heartbeat(), Relaxed);
         is_ours.then_some(signal.say)
     }
 
@@ -414,9 +419,7 @@ impl<C> Receiving<C> {
             for arrivals in batch.arrivals() {
                 for (octets, len) in arrivals.datagrams() {
                     datagrams += 1;
-                    if self.take(arrivals.at, arrivals.drops, octets, len) {
-                        gauge.hear(arrivals.at);
-                    }
+                    self.take(arrivals.at, arrivals.drops, octets, len);
                 }
             }
             self.intake.take(now, datagrams);
@@ -426,6 +429,9 @@ impl<C> Receiving<C> {
                 break;
             }
         }
+        if let Some(at) = self.receiver.newest_at() {
+            gauge.hear(at);
+        }
         let after = self.receiver.so_far();
         gauge.received.fetch_add(after.received - before.0, Relaxed);
         gauge.octets.fetch_add(after.octets - before.1, Relaxed);
@@ -433,23 +439,19 @@ impl<C> Receiving<C> {
         flooded
     }
 
-    /// Takes a datagram of `len` octets, of which `octets` were read; whether it is a sign of life:
-    /// the stream's, and none that came before.
-    fn take(&mut self, at: Stamp<C>, drops: u32, octets: &[u8], len: usize) -> bool {
+    /// Takes a datagram of `len` octets, of which `octets` were read. Signals are answered, and are
+    /// no sign of life: none says when it left.
+    fn take(&mut self, at: Stamp<C>, drops: u32, octets: &[u8], len: usize) {
         match wire::kind_of(octets) {
-            Some(Kind::Signal) => self.open.hear(octets).is_some(),
-            Some(Kind::Probe) => false,
+            Some(Kind::Signal) => _ = self.open.hear(octets),
+            Some(Kind::Probe) => {}
             Some(Kind::Load) | None => match self.check.packet(octets, len) {
                 Some(packet) => {
                     let arrival = self.receiver.on_arrival(at, &packet, drops);
                     let is_new = !matches!(arrival, Arrival::Duplicate | Arrival::Rejected);
                     self.is_ahead |= is_new && packet.is_ahead(self.opened, at);
-                    is_new
                 }
-                None => {
-                    self.receiver.on_malformed();
-                    false
-                }
+                None => self.receiver.on_malformed(),
             },
         }
     }
@@ -564,6 +566,26 @@ mod tests {
         assert!(!loader.cuts);
         // One call takes 64 packets; the others are polled again.
         assert_eq!((counts.sent, counts.segmented, counts.refused), (64, 0, 0));
+    }
+
+    /// What the agent's port has accepted is not new to the stream's own socket, nor the other way
+    /// round.
+    #[test]
+    fn a_signal_is_accepted_at_one_socket_of_the_two() {
+        let far = Socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
+        let near = Socket::connect(far.local().expect("bound")).expect("a socket");
+        let mut open = OpenStream::new(stream(), &[1; KEY_LEN], Direction::Reverse, near);
+        let heard = Arc::clone(&open.heartbeats);
+        let seals = Seals::of(&[1; KEY_LEN], Direction::Forward);
+        let (stream, token) = (1, Token(9));
+        let heartbeat = |counter| {
+            let say = Say::Heartbeat { received: 0, next: 0, echo: 0, rise_ms: 0 };
+            Signal { stream, token, counter, say }.emit(&seals.sent)
+        };
+        assert!(open.read(&heartbeat(4)).is_some());
+        assert_eq!(heard.load(Relaxed), 5, "the port accepts none before");
+        heard.store(9, Relaxed);
+        assert!(open.read(&heartbeat(8)).is_none() && open.read(&heartbeat(9)).is_some());
     }
 
     #[test]

@@ -153,7 +153,9 @@ fn read_replies(
         }
         prober.on_reply(received.at, received.by_kernel, &reply);
         marks.on_arrival(open.stream.dscp.number(), received.mark);
-        gauge.hear(received.at);
+        if let Some(at) = replies.newest_at() {
+            gauge.hear(at);
+        }
         let round_trip = Span::from_nanos(prober.newest_round_trip_ns().unwrap_or(0));
         gauge.round_trip_ns.store(round_trip.nanos(), Relaxed);
         gauge.note_rise(round_trip.minus(open.stream.life.round_trip));

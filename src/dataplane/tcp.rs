@@ -293,7 +293,6 @@ pub(super) fn receive<C>(
                 receiver.on_arrival(at, octets);
                 receiver.on_checked(sink.check.checked());
                 gauge.octets.fetch_add(octets as u64, Relaxed);
-                gauge.hear(at);
             }
             Moved::Nothing => bulk.wait_readable(look),
             Moved::End => receiver.on_end(),

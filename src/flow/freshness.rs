@@ -35,6 +35,18 @@ impl Freshness {
         }
     }
 
+    /// One more than the counter of the newest heartbeat that was accepted; 0 before the first.
+    #[must_use]
+    pub const fn next_heartbeat(&self) -> u64 {
+        self.next_heartbeat
+    }
+
+    /// The same of the agent's port and of the stream's own socket: what one of the two has
+    /// accepted, the other does not.
+    pub fn on_heartbeats(&mut self, next: u64) {
+        self.next_heartbeat = self.next_heartbeat.max(next);
+    }
+
     /// What the other end is echoed: one more than the highest counter seen.
     #[must_use]
     pub const fn echo(&self) -> u64 {
@@ -102,6 +114,11 @@ mod tests {
         assert!(!freshness.accepts(&signal(4, HEARTBEAT)), "overtaken, or held back");
         assert!(freshness.accepts(&signal(3, Say::Confirm { cookie: 1 })), "no heartbeat");
         assert!(freshness.accepts(&signal(6, HEARTBEAT)));
+        freshness.on_heartbeats(9);
+        assert!(!freshness.accepts(&signal(8, HEARTBEAT)), "it came elsewhere");
+        assert!(freshness.accepts(&signal(8, Say::Confirm { cookie: 1 })), "no heartbeat");
+        assert!(freshness.accepts(&signal(9, HEARTBEAT)));
+        assert_eq!(freshness.next_heartbeat(), 10);
         let challenge = signal(6, Say::Challenge { cookie: 1 });
         assert!(freshness.accepts(&challenge), "the port's own counter");
         assert!(!freshness.accepts(&challenge));

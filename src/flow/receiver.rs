@@ -185,7 +185,8 @@ impl<C> Receiver<C> {
         self.heartbeat_at
     }
 
-    /// When the newest packet arrived.
+    /// When the newest packet arrived, of those that were not late: what was held back for longer
+    /// proves nobody alive.
     #[must_use]
     pub fn newest_at(&self) -> Option<Stamp<C>> {
         self.newest.as_ref().map(|newest| newest.at)

@@ -131,6 +131,8 @@ pub struct Opened {
     pub peer: SocketAddr,
     /// The address of this host that the driver spoke to.
     pub local: Option<IpAddr>,
+    /// The driver's signals that came so far: none of them is new to that socket.
+    pub seen: Freshness,
 }
 
 /// What to do about a datagram.
@@ -262,10 +264,24 @@ impl Reflector {
         self.entries.contains_key(&token)
     }
 
-    /// When the newest probe of `token` came.
+    /// When the newest probe of `token` came, of those that were not late: what was held back for
+    /// longer proves nobody alive.
     #[must_use]
     pub fn newest_at(&self, token: Token) -> Option<Stamp<Agent>> {
         self.entries.get(&token)?.session.as_ref()?.receiver.newest_at()
+    }
+
+    /// The heartbeats of `token` below `next` have come to the stream's own socket.
+    pub fn on_heartbeats(&mut self, token: Token, next: u64) {
+        if let Some(entry) = self.entries.get_mut(&token) {
+            entry.seen.on_heartbeats(next);
+        }
+    }
+
+    /// One more than the counter of the newest heartbeat of `token`, wherever it came to.
+    #[must_use]
+    pub fn next_heartbeat(&self, token: Token) -> u64 {
+        self.entries.get(&token).map_or(0, |entry| entry.seen.next_heartbeat())
     }
 
     /// What to do about a datagram.
@@ -449,8 +465,8 @@ fn confirm(
         moved.push_back((token, Moved { stream: number, from, to: incoming.peer }));
     }
     if entry.session.is_none() {
-        let (peer, local) = (incoming.peer, incoming.local);
-        return Response::Open(Opened { token, peer, local });
+        let (peer, local, seen) = (incoming.peer, incoming.local, entry.seen);
+        return Response::Open(Opened { token, peer, local, seen });
     }
     if !entry.handshakes.passes(incoming.at) {
         return Response::Ignore;
@@ -575,8 +591,12 @@ mod tests {
     fn a_proven_address_opens_its_stream() {
         let mut bench = bench();
         assert!(matches!(bench.open(1, 0), Response::Signal(_)));
-        let opened = Opened { token: TOKENS[1], peer: peer(2), local: None };
-        assert_eq!(bench.open(2, 1), Response::Open(opened));
+        let Response::Open(opened) = bench.open(2, 1) else { panic!("not opened") };
+        let Opened { token, peer: at, local, mut seen } = opened;
+        assert_eq!((token, at, local), (TOKENS[1], peer(2), None));
+        let (stream, counter, say) = (1, bench.counter - 1, Say::Confirm { cookie: 0 });
+        let confirm = Signal { stream, token, counter, say };
+        assert!(!seen.accepts(&confirm), "its own socket would take the confirmation again");
         assert_eq!(bench.reflector.take_moved(), None);
     }
 
@@ -669,6 +689,19 @@ mod tests {
             let octets = datagram(&mut bench);
             assert_eq!(bench.come(2, &octets), Response::Ignore, "it is there now");
         }
+    }
+
+    /// Sent again from elsewhere, it had the agent challenge whoever did so.
+    #[test]
+    fn a_heartbeat_that_came_to_the_streams_own_socket_challenges_nobody() {
+        let mut bench = bench();
+        bench.open(1, 1);
+        let octets = heartbeat(&mut bench);
+        bench.reflector.on_heartbeats(TOKENS[1], bench.counter);
+        assert_eq!(bench.come(2, &octets), Response::Ignore);
+        let octets = heartbeat(&mut bench);
+        assert_ne!(bench.come(2, &octets), Response::Ignore);
+        assert_eq!(bench.reflector.next_heartbeat(TOKENS[1]), bench.counter);
     }
 
     #[test]

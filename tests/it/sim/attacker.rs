@@ -27,6 +27,12 @@ pub(super) enum Attack {
         /// Nanoseconds after the begin.
         from_ns: u64,
     },
+    /// Drops all that the driver sends from this time on but its load, and releases one packet of
+    /// that each 900 ms.
+    WithholdLoad {
+        /// Nanoseconds after the begin.
+        from_ns: u64,
+    },
     /// Delays each reply to a probe by so much, so that the round trip seems to rise.
     DelayReplies {
         /// In nanoseconds.
@@ -109,10 +115,15 @@ impl Attacker {
                     own = octets.to_vec();
                 }
             }
-            Attack::WithholdHeartbeats { from_ns } if from_ns <= at_ns => {
-                if forward && is_heartbeat(octets) {
+            Attack::WithholdHeartbeats { from_ns } | Attack::WithholdLoad { from_ns }
+                if from_ns <= at_ns =>
+            {
+                let is_load = matches!(self.attack, Attack::WithholdLoad { .. });
+                let is_kept = if is_load { kind == Some(Kind::Load) } else { is_heartbeat(octets) };
+                if forward && is_kept {
                     self.touched += 1;
-                    self.kept.push(own);
+                    self.kept.push(std::mem::take(&mut own));
+                } else if forward && is_load {
                     own = Vec::new();
                 }
                 if self.released_ns + 900_000_000 <= at_ns && !self.kept.is_empty() {

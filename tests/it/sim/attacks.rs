@@ -103,6 +103,21 @@ fn no_heartbeat_that_is_sent_again_or_held_back_keeps_load_going() {
     }
 }
 
+/// Sealed packets that he releases one by one were as good as a driver until the grant's end, at
+/// 70 s.
+#[test]
+fn no_packet_that_is_held_back_keeps_the_slot_of_a_dead_driver() {
+    for from_ns in [3 * SECOND, 7 * SECOND] {
+        let blows = vec![(5 * SECOND, Blow::DriverVanishes), (5 * SECOND, Blow::ControlCloses)];
+        let setup = Setup { blows, ..setup(trial(Directions::Forward, 1, 200, 30), &good()) };
+        let (setup, run) = attacked(&setup, Attack::WithholdLoad { from_ns });
+        // He may hold it back for as long as a packet may be late; a second later it is over.
+        let most = 5 * SECOND + LATE_MAX.nanos() + SECOND + 100 * MS;
+        let over_ns = run.agent_over_ns.unwrap();
+        assert!(over_ns <= most, "over at {over_ns} ns; seed {}", setup.seed);
+    }
+}
+
 /// He makes the round trip rise by 9 s, which counts for two and no more.
 #[test]
 fn no_delayed_reply_keeps_load_going_beyond_what_a_packet_may_be_late() {

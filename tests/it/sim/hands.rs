@@ -213,6 +213,15 @@ impl<C> LoadEnd<C> {
         self.signals.say(say, out);
     }
 
+    pub(super) const fn next_heartbeat(&self) -> u64 {
+        self.signals.seen.next_heartbeat()
+    }
+
+    /// What its agent's port has accepted, and what its own socket has.
+    pub(super) fn seen(&mut self) -> &mut Freshness {
+        &mut self.signals.seen
+    }
+
     /// A datagram came to the stream's socket.
     pub(super) fn take(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
         match kind_of(datagram) {
@@ -232,10 +241,8 @@ impl<C> LoadEnd<C> {
         let Some(packet) = check.packet(datagram, datagram.len()) else {
             return receiver.on_malformed();
         };
-        let arrival = receiver.on_arrival(at, &packet, self.drops);
-        if !matches!(arrival, Arrival::Duplicate | Arrival::Rejected) {
-            self.heard = Some(at);
-        }
+        receiver.on_arrival(at, &packet, self.drops);
+        self.heard = receiver.newest_at();
     }
 
     fn take_signal(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
@@ -246,7 +253,6 @@ impl<C> LoadEnd<C> {
                 sender.on_heard(at, next, echo);
                 self.heard = Some(sender.alive_at());
             }
-            (Part::Receiving { .. }, _) => self.heard = Some(at),
             _ => {}
         }
     }
@@ -443,7 +449,7 @@ impl Probes {
             return;
         }
         self.prober.on_reply(at, true, &reply);
-        self.heard = Some(at);
+        self.heard = self.replies.newest_at();
         let round_trip = Span::from_nanos(self.prober.newest_round_trip_ns().unwrap_or(0));
         self.rise = self.rise.max(round_trip.minus(self.stream.life.round_trip));
     }

@@ -22,6 +22,7 @@ use linkqual::units::{BitRate, Span};
 use linkqual::wire::control::{self, Message, RunId, Secrets};
 use linkqual::wire::key::PublicKey;
 use linkqual::wire::seal::KEY_LEN;
+use linkqual::wire::signal::Signal;
 use linkqual::wire::{Kind, StreamNumber, Token, kind_of};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -968,7 +969,18 @@ impl World {
         let (now, host) = (self.agent_now(), self.setup.agent_host);
         let (local, by_kernel, mark, octets) = (None, true, None, &mut octets);
         let incoming = Incoming { at, by_kernel, peer, local, drops: 0, mark, octets };
+        let claimed = Signal::claimed(incoming.octets).ok().map(|(_, token)| token);
+        let open = self.far.streams.values_mut();
+        let open = open.map(|far| &mut far.end).find(|end| claimed == Some(end.stream.token));
+        if let Some(end) = &open {
+            let next = end.next_heartbeat();
+            self.far.reflector.on_heartbeats(end.stream.token, next);
+        }
         let response = self.far.reflector.handle(&incoming);
+        if let Some(end) = open {
+            let next = self.far.reflector.next_heartbeat(end.stream.token);
+            end.seen().on_heartbeats(next);
+        }
         while let Some((token, moved)) = self.far.reflector.take_moved() {
             self.follow(token, moved);
         }
@@ -982,9 +994,9 @@ impl World {
                 if !self.far.reflector.emit(&reply, read, octets) {
                     return;
                 }
-                if let Some(id) = self.far.probes.get(&reply.token).filter(|_| !reply.answers_copy)
-                {
-                    self.far.trials.get_mut(id).unwrap().heard = Some(now);
+                if let Some(id) = self.far.probes.get(&reply.token) {
+                    let heard = self.far.reflector.newest_at(reply.token);
+                    self.far.trials.get_mut(id).unwrap().heard = heard;
                 }
                 assert_eq!(kind_of(octets), Some(Kind::Probe), "a reply is a probe's");
                 self.far.reflector.on_replied(&reply);
@@ -1001,6 +1013,7 @@ impl World {
                 };
                 let siblings = self.far.trials[&trial].siblings;
                 let mut end = LoadEnd::new(stream, &key, Direction::Reverse, siblings, host, now);
+                *end.seen() = opened.seen;
                 let mut out = Out::new();
                 end.say(linkqual::wire::signal::Say::Accepted, &mut out);
                 self.send_reverse(peer, out);
