@@ -269,14 +269,19 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
     std::iter::once(probes).chain(load).collect()
 }
 
-/// The probes of `trial`, with those behind a load at a fixed rate.
-fn probes_at_most(trial: &Trial) -> u64 {
+/// How long the probes of `trial` go on behind it, at least and at most: behind a load at a fixed
+/// rate alone.
+#[must_use]
+pub fn trail(trial: &Trial) -> (Span, Span) {
     match trial.load() {
-        Some(_) if !trial.is_capacity() => {
-            trial.probe_rate().packets_in(trial.duration().plus(TRAIL_MAX))
-        }
-        _ => trial.probes(),
+        Some(_) if !trial.is_capacity() => (TRAIL_MIN, TRAIL_MAX),
+        _ => (Span::default(), Span::default()),
     }
+}
+
+/// The probes of `trial`, with those behind it.
+fn probes_at_most(trial: &Trial) -> u64 {
+    trial.probe_rate().packets_in(trial.duration().plus(trail(trial).1))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub use step::{MTU_ASSUMED, Sent, Step};
 pub use text::text;
 
 use crate::direction::{Direction, Directions, PerDirection};
+use crate::flow::trail;
 use crate::framing::IpVersion;
 use crate::method::trials::{Composed, Note, SitePath, compose};
 use crate::metric::Criteria;
@@ -86,17 +87,27 @@ impl Site {
         Ok(Self { ip, steps, request, provabilities, notes })
     }
 
-    /// How long the trials take together, without what lies between them.
+    /// How long the trials take together, without what lies between them; the probes behind a load
+    /// for as short as they go on.
     #[must_use]
     pub fn duration(&self) -> Span {
-        let durations = self.steps.iter().map(|step| step.trial.duration());
+        let durations =
+            self.steps.iter().map(|step| step.trial.duration().plus(trail(&step.trial).0));
         durations.fold(Span::default(), Span::plus)
+    }
+
+    /// How long the probes behind a load go on, at least and at most; `None` where no load has any.
+    #[must_use]
+    pub fn trail(&self) -> Option<(Span, Span)> {
+        let longest = self.steps.iter().map(|step| trail(&step.trial)).max();
+        longest.filter(|(_, most)| Span::default() < *most)
     }
 
     /// The longest of the trials.
     #[must_use]
     pub fn longest(&self) -> Span {
-        self.steps.iter().map(|step| step.trial.duration()).max().unwrap_or_default()
+        let lasts = |step: &Step| step.trial.duration().plus(trail(&step.trial).1);
+        self.steps.iter().map(lasts).max().unwrap_or_default()
     }
 
     /// What is sent in `direction` by all trials.
@@ -168,23 +179,24 @@ mod tests {
         Forecast::of(&plan(more)).expect("within bounds").sites.remove(0)
     }
 
-    /// Probes take 1 % of 10 Mbit/s, 79.1 per second, and the rest in frames of 1518 octets is 8153
-    /// packets in 10 s. Heartbeats of 94 octets go the other way, ten a second; a probe of 112
+    /// Probes take 1 % of 10 Mbit/s, 79.1 per second, for a second more than the load, and the rest
+    /// in frames of 1518 octets is 8153 packets in 10 s. Heartbeats of 94 octets go the other way, ten a second; a probe of 112
     /// octets is one of 158.
     #[test]
     fn each_packet_that_will_be_sent_is_counted() {
         let udp = "[[test]]\nkind = 'udp'\nrate = '10 Mbit/s'\nduration = '10 s'\n";
         let site = site(&format!("{udp}direction = 'reverse'\n"));
         assert_eq!(site.steps.len(), 2, "an idle trial comes first");
-        assert_eq!(site.duration(), Span::from_secs(20));
+        assert_eq!(site.duration(), Span::from_secs(21));
+        assert_eq!(site.trail(), Some((Span::from_secs(1), Span::from_secs(4))));
         let load = site.steps[1].sent;
         assert_eq!((load.forward.packets, load.reverse.packets), (0, 8_153));
-        assert_eq!((load.forward.probes, load.reverse.probes), (792, 792));
-        assert_eq!(load.forward.octets, ByteCount::new(792 * 158 + 100 * 110));
-        assert_eq!(load.reverse.octets, ByteCount::new(792 * 158 + 8_153 * 1_518));
+        assert_eq!((load.forward.probes, load.reverse.probes), (871, 871));
+        assert_eq!(load.forward.octets, ByteCount::new(871 * 158 + 100 * 110));
+        assert_eq!(load.reverse.octets, ByteCount::new(871 * 158 + 8_153 * 1_518));
         assert_eq!(
             site.sent(Direction::Forward).octets,
-            ByteCount::new(158_000 + 792 * 158 + 100 * 110)
+            ByteCount::new(158_000 + 871 * 158 + 100 * 110)
         );
         assert_eq!((site.streams(false), site.streams(true)), (1, 0));
     }
@@ -195,7 +207,7 @@ mod tests {
         let short = Plan { idle: Span::from_secs(2), ..plan(load) };
         let site = Forecast::of(&short).expect("within bounds").sites.remove(0);
         assert_eq!(site.steps[0].sent.forward.probes, 200);
-        assert_eq!((site.steps.len(), site.duration()), (2, Span::from_secs(12)));
+        assert_eq!((site.steps.len(), site.duration()), (2, Span::from_secs(13)));
     }
 
     #[test]

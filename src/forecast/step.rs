@@ -1,6 +1,7 @@
 //! A trial of a forecast, and what it sends.
 
 use crate::direction::{Direction, PerDirection};
+use crate::flow::trail;
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::plan::{Offer, Plan, Trial};
 use crate::units::ByteCount;
@@ -25,7 +26,7 @@ pub struct Step {
 pub struct Sent {
     /// Packets of load; of TCP, segments.
     pub packets: u64,
-    /// Probes, or the replies to them.
+    /// Probes, or the replies to them; behind a load, the fewest.
     pub probes: u64,
     /// Octets of all of it, as Ethernet frames on the line (L2).
     pub octets: ByteCount,
@@ -67,7 +68,8 @@ pub(super) fn sent(
 ) -> Sent {
     let framing = plan.link.framing(ip);
     let probe = u32::try_from(probe::LEN_MIN).expect("a probe is short");
-    let probes = trial.probes();
+    // Those behind a load at the least.
+    let probes = trial.probe_rate().packets_in(trial.duration().plus(trail(trial).0));
     let heartbeat = u32::try_from(signal::LEN).expect("a heartbeat is short");
     let heartbeats = match trial.has_heartbeats(direction) {
         true => trial.beside().heartbeats.packets_in(trial.duration()),

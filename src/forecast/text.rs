@@ -137,6 +137,13 @@ fn summary(out: &mut String, site: &Site) {
          forward, {reverse} reverse (L2, probes included{acknowledgements})"
     );
     wrapped(out, "  ", &text);
+    if let Some((least, most)) = site.trail() {
+        let text = format!(
+            "probes continue after a UDP load: for {least}, which is counted here, and for up to \
+             {most} where it leaves a queue"
+        );
+        wrapped(out, "  ", &text);
+    }
     let is_open = Direction::ALL.into_iter().any(|direction| site.sent(direction).is_open);
     let Some(load) = site.request.load else { return };
     let rate = match site.steps.iter().any(|step| step.offer == Some(Offer::Max)) {

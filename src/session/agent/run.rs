@@ -7,7 +7,9 @@ use super::state::{
 };
 use crate::account::{Claim, MOVED_MAX, SenderCounts};
 use crate::clock::{Agent, Stamp};
-use crate::flow::{FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of};
+use crate::flow::{
+    FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of, trail,
+};
 use crate::plan::Trial;
 use crate::policy::{Holder, Refusal, Request, Usage, authorise};
 use crate::session::ANSWER_MAX;
@@ -214,7 +216,8 @@ impl Session {
         let awaited = awaited.map(|stream| stream.number).collect();
         // Behind the grant's end come late packets, and the probes behind the load.
         let until = run.grant().map_or(now, |grant| grant.ends_at()).after_nanos(GRACE.nanos());
-        let wait = ANSWER_MAX.plus(trial.duration()).plus(LATE_MAX).plus(ABANDONED_MAX);
+        let lasts = trial.duration().plus(trail(&trial).1).plus(LATE_MAX);
+        let wait = ANSWER_MAX.plus(lasts).plus(ABANDONED_MAX);
         let stop_at = now.after_nanos(wait.nanos());
         run.trial = Some(Running {
             number: id.number,

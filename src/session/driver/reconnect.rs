@@ -7,7 +7,6 @@ use super::state::{
 };
 use crate::account::spoken;
 use crate::clock::{Driver, Stamp};
-use crate::flow::LATE_MAX;
 use crate::session::hello;
 use crate::units::Span;
 use crate::wire::control::{Message, PROTOCOL};
@@ -93,9 +92,7 @@ impl Session {
                 | State::ExpectStarted { .. }
                 | State::ExpectAccount { .. },
             ) => overdue(self.asked_at),
-            (Link::Open, State::Running(running)) => {
-                overdue(self.asked_at.max(running.ends_at.after_nanos(LATE_MAX.nanos())))
-            }
+            (Link::Open, State::Running(running)) => overdue(self.asked_at.max(running.last_at())),
             (
                 Link::Open,
                 State::Idle
@@ -243,6 +240,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::LATE_MAX;
     use crate::flow::NearEvent as Event;
     use crate::session::driver::state::{MOVING_MAX, REACH_MAX, Task};
     use crate::session::driver::tests::{NOW, actions, after, granted, idle, names, say};

@@ -7,7 +7,9 @@
 use crate::account::{HostFacts, ReceiverCounts, SenderCounts, TcpReceiverCounts, TcpSenderCounts};
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
-use crate::flow::{HandshakeFailed, LATE_MAX, PROBE_STREAM, Probed, Stream, TcpStream, TrialRun};
+use crate::flow::{
+    HandshakeFailed, LATE_MAX, PROBE_STREAM, Probed, Stream, TcpStream, TrialRun, trail,
+};
 use crate::plan::{Dscp, Limits, Trial};
 use crate::policy::Request;
 use crate::session::{QUIET_MAX, quiet_max};
@@ -359,9 +361,14 @@ impl Running {
         self.opened == self.streams.len() + self.tcp.len()
     }
 
+    /// When the last packet has come, of the probes behind the load too: none is due any more.
+    pub(super) fn last_at(&self) -> Stamp<Driver> {
+        self.ends_at.after_nanos(trail(&self.trial).1.plus(LATE_MAX).nanos())
+    }
+
     /// Until when the agent's account is waited for, and tried for.
-    pub(super) const fn account_until(&self) -> Stamp<Driver> {
-        self.ends_at.after_nanos(LATE_MAX.plus(REACH_MAX).nanos())
+    pub(super) fn account_until(&self) -> Stamp<Driver> {
+        self.last_at().after_nanos(REACH_MAX.nanos())
     }
 
     /// Whether the agent sends the load stream `number`, and so closes its account.
@@ -406,5 +413,26 @@ impl Session {
     fn while_moving(&self, until: Stamp<Driver>) -> Stamp<Driver> {
         let moving = self.moved_at.map_or(until, |at| at.after_nanos(OVERDUE.nanos()));
         until.max(moving.min(until.after_nanos(MOVING_MAX.nanos())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::direction::Directions;
+    use crate::plan::{Load, LoadKind};
+    use crate::units::PacketRate;
+
+    #[test]
+    fn accounts_are_waited_for_behind_the_probes_that_follow_a_load() {
+        let rate = PacketRate::new(100).expect("a rate");
+        let load = Load::new(Directions::Both, 1, 100, rate, LoadKind::FixedRate).expect("a load");
+        let until = |load| {
+            let trial = Trial::new(load, Span::from_secs(10)).expect("a trial");
+            let ends_at = Stamp::from_nanos(0);
+            Running::new(trial, (Vec::new(), Vec::new()), ends_at).account_until()
+        };
+        let after = |seconds| Stamp::from_nanos(Span::from_secs(seconds).nanos());
+        assert_eq!((until(None), until(Some(load))), (after(20), after(24)));
     }
 }
