@@ -289,6 +289,39 @@ mod tests {
         assert!(!is_doubted(&run(47, 6_500, (1, 0))));
     }
 
+    /// Whether the window is named as the tester's limit where TCP carried 30 of 50 Mbit/s, waited
+    /// for its send buffer for most of its time, and the idle round trip is 10 ms.
+    fn is_window_named(window_octets: Option<u64>, loaded_ms: u64) -> bool {
+        let mut run = run(30, 0, (0, 0));
+        let sent = run.outcome.forward.tcp_sender.as_mut().expect("a sender");
+        sent.last.busy_us = Some(30_000_000);
+        sent.last.buffer_limited_us = Some(27_000_000);
+        sent.last.min_rtt_us = Some(10_000);
+        (0..300).for_each(|_| sent.round_trips.record(loaded_ms * 1_000_000));
+        // The kernel counts twice the payload.
+        let tuned =
+            |octets: u64| TcpBuffer { tuned_max_octets: Some(2 * octets), ..TcpBuffer::default() };
+        sent.buffer = window_octets.map(tuned);
+        let mut requirements = Requirements::default();
+        let required = Requirement::TcpThroughput("50 Mbit/s".parse().expect("a rate"));
+        requirements.set(None, required);
+        let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
+        let concerns = of_tcp(&criteria, &run, Direction::Forward);
+        concerns.iter().any(|(.., text)| text.contains("TCP waited for the send buffer"))
+    }
+
+    /// 47.7 Mbit/s of payload take 59 620 octets in 10 ms. A window of as many carries 30 Mbit/s
+    /// where a queue makes the round trip 16 ms long: the link is slow, and its FAIL stands.
+    #[test]
+    fn a_window_that_fills_the_idle_link_is_not_blamed_for_the_links_queue() {
+        assert!(!is_window_named(Some(60_000), 16));
+        assert!(is_window_named(Some(59_000), 16), "too small for the idle link");
+        assert!(is_window_named(Some(37_500), 10), "no queue: it is the window alone");
+        // Where the kernel does not say how large it may become, what was under way shows it.
+        assert!(!is_window_named(None, 16), "60 000 octets");
+        assert!(is_window_named(None, 10), "37 500 octets");
+    }
+
     #[test]
     fn what_tcp_did_not_send_again_did_not_slow_it() {
         assert!(!is_doubted(&run(30, 0, (9, 9))));

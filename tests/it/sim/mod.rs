@@ -11,6 +11,7 @@ mod coverage;
 mod ends;
 mod exact;
 mod hands;
+mod lengthened;
 mod narrow;
 mod silence;
 mod streams;

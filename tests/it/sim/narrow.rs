@@ -16,16 +16,20 @@ use linkqual::units::{BitRate, Span};
 use linkqual::verdict::{Verdict, findings};
 use std::path::Path;
 
-/// A plan of one site with `more` behind its ends, and its trials.
+/// The plan of `more`, and its trials.
 fn composed(more: &str) -> (Plan, Vec<Trial>) {
-    let ends = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7'\nkey = 'a.pub'\n";
-    let read = read(Path::new("plan.toml"), &format!("{ends}{more}")).conclude();
-    let plan = read.unwrap().0;
+    let plan = read_plan(more);
     let rate_max = "1 Gbit/s".parse().unwrap();
     let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
     let path = SitePath { limits, ip: IpVersion::V4, payload: 1_472 };
     let trials = compose(&plan, 0, path).unwrap().trials;
     (plan, trials)
+}
+
+/// A plan of one site with `more` behind its ends.
+pub(super) fn read_plan(more: &str) -> Plan {
+    let ends = "[driver]\nkey = 'd.key'\n[sites.vpc]\nagent = '10.0.0.7'\nkey = 'a.pub'\n";
+    read(Path::new("plan.toml"), &format!("{ends}{more}")).conclude().unwrap().0
 }
 
 /// Plays the last trial of the plan of `more` over `spec` both ways: it, and its verdicts.
