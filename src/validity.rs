@@ -12,7 +12,7 @@ use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
 use crate::metric::{Criteria, losses, micros};
 use crate::plan::Metric;
-use caveat::{Concern, hosts};
+use caveat::{Concern, DELAYS, SHORT_MAX_PERCENT, hosts};
 use sender::of_sender;
 
 /// The caveats about `evidence`, judged on `criteria`.
@@ -51,9 +51,6 @@ fn of_path(criteria: &Criteria, path: PathMtu) -> Option<Caveat> {
         ),
     })
 }
-
-/// A share above which a sender was too slow to be believed: 1 %.
-const SHORT_MAX_PERCENT: u64 = 1;
 
 fn of_direction(
     criteria: &Criteria,
@@ -186,9 +183,6 @@ fn of_moves(trial: usize, run: &TrialRun) -> Vec<Caveat> {
 
 /// What a flow that is interrupted takes from.
 const FLOWS: &[Metric] = &[Metric::Throughput, Metric::Loss, Metric::Outage];
-
-/// What probes tell.
-const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter];
 
 fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     let mut caveats = Vec::new();

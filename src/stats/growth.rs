@@ -151,8 +151,8 @@ pub fn without(levels: &[Level], step: Option<Step>) -> Vec<Level> {
 }
 
 /// What of `rise_ns` drained behind the load, whose last level is `end`; by the time that a queue
-/// is empty, probes have the transit times `behind`: a queue drains, a longer path does not. Of a rise of which more
-/// than half stayed, only what drained was growth.
+/// is empty, probes have the transit times `behind`: a queue drains, a longer path does not. Of a
+/// rise of which more than half stayed, only what drained was growth.
 #[must_use]
 pub fn drained(rise_ns: f64, end: f64, behind: &[f64]) -> f64 {
     match low(behind) {

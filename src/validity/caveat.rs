@@ -46,6 +46,12 @@ impl Caveat {
     }
 }
 
+/// What probes show.
+pub(super) const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter];
+
+/// A share above which a sender was too slow to be believed: 1 %.
+pub(super) const SHORT_MAX_PERCENT: u64 = 1;
+
 /// What one direction of a trial is doubted for.
 pub(super) type Concern = (&'static [Metric], Bias, String);
 

@@ -1,7 +1,6 @@
 //! Caveats of a load's sender: what it did not send, or sent in lumps.
 
-use super::caveat::{Bias, Concern, hosts};
-use super::{DELAYS, SHORT_MAX_PERCENT};
+use super::caveat::{Bias, Concern, DELAYS, SHORT_MAX_PERCENT, hosts};
 use crate::account::SenderCounts;
 use crate::direction::Direction;
 use crate::flow::TrialRun;
