@@ -390,7 +390,7 @@ impl Loop {
                 Action::Say(connection, message) => self.say(connection, &message),
                 Action::Close(connection) => _ = self.outboxes.remove(&connection),
                 Action::Expect(id, connection, streams, tcp, until) => {
-                    self.expect(id, connection, (streams, tcp), until);
+                    self.expect(id, connection, streams, tcp, until);
                 }
                 Action::Start(id) => {
                     if let Some(live) = self.trials.get(&id) {
@@ -468,7 +468,8 @@ impl Loop {
         &mut self,
         id: TrialId,
         connection: ConnectionId,
-        (streams, tcp): (Vec<(Stream, Secrets)>, Vec<(TcpStream, Secrets)>),
+        streams: Vec<(Stream, Secrets)>,
+        tcp: Vec<(TcpStream, Secrets)>,
         until: Stamp<Agent>,
     ) {
         let parts = streams.len() + tcp.len();
@@ -481,7 +482,7 @@ impl Loop {
         let Some(crew) = hired else {
             return tracing::error!("a trial without threads that were set aside for it");
         };
-        let trial = self.port.expect((keyed, tcp), until, crew, tell);
+        let trial = self.port.expect(keyed, tcp, until, crew, tell);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
         let timestamp_noise_ns = self.noise.noise_ns(clock::now());

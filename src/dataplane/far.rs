@@ -137,7 +137,8 @@ impl Port {
     #[must_use]
     pub fn expect(
         &self,
-        (streams, tcp): (Vec<(Stream, [u8; KEY_LEN])>, Vec<(TcpStream, [u8; KEY_LEN])>),
+        streams: Vec<(Stream, [u8; KEY_LEN])>,
+        tcp: Vec<(TcpStream, [u8; KEY_LEN])>,
         until: Stamp<Agent>,
         crew: Crew,
         tell: Tell,

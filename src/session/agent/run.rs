@@ -11,7 +11,7 @@ use crate::flow::{
     FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of, trail,
 };
 use crate::plan::Trial;
-use crate::policy::{Holder, Refusal, Request, Usage, authorise};
+use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise};
 use crate::session::ANSWER_MAX;
 use crate::units::Span;
 use crate::wire::StreamNumber;
@@ -94,42 +94,42 @@ impl Session {
         }
         let usage = self.usage(id, &owner);
         match authorise(&self.role, asked, &usage, now) {
-            Ok(grant) => {
-                let load = grant.load().map(Into::into);
-                let locked_since = grant.load().map(|_| usage.locked_since.unwrap_or(now));
-                let before = self.runs.remove(&id);
-                let before = before.map(|run| (run.spent, run.trial, run.turns));
-                let (spent, trial, turns) =
-                    before.unwrap_or_else(|| (Span::default(), None, turns(now)));
-                let (connection, phase) = (Some(from), Phase::Granted(grant));
-                let closed_at = now;
-                self.runs.insert(
-                    id,
-                    Run {
-                        who,
-                        owner,
-                        connection,
-                        turns,
-                        closed_at,
-                        locked_since,
-                        spent,
-                        phase,
-                        trial,
-                    },
-                );
-                if let Some(peer) = self.peers.get_mut(&from) {
-                    peer.run = Some(id);
-                }
-                let duration_ns = asked.duration.nanos();
-                let granted =
-                    crate::wire::control::Granted { run: id.to_string(), duration_ns, load };
-                self.say(from, Message::Granted(granted));
-            }
+            Ok(grant) => self.on_grant(now, from, (id, usage.locked_since), grant, asked.duration),
             Err(refusal) => {
                 self.note(format!("{from:?}: refused {who}: {refusal}"));
                 self.say(from, Message::Refused { reason: refusal.to_string() });
             }
         }
+    }
+
+    /// A run has its grant; since when it has `locked` already, and how long it asked for.
+    fn on_grant(
+        &mut self,
+        now: Stamp<Agent>,
+        from: ConnectionId,
+        (id, locked): (RunId, Option<Stamp<Agent>>),
+        grant: Grant,
+        duration: Span,
+    ) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        peer.run = Some(id);
+        let load = grant.load().map(Into::into);
+        let before = self.runs.remove(&id).map(|run| (run.spent, run.trial, run.turns));
+        let (spent, trial, turns) = before.unwrap_or_else(|| (Span::default(), None, turns(now)));
+        let run = Run {
+            who: peer.who.clone(),
+            owner: peer.key,
+            connection: Some(from),
+            turns,
+            closed_at: now,
+            locked_since: grant.load().map(|_| locked.unwrap_or(now)),
+            spent,
+            phase: Phase::Granted(grant),
+            trial,
+        };
+        self.runs.insert(id, run);
+        let (run, duration_ns) = (id.to_string(), duration.nanos());
+        self.say(from, Message::Granted(crate::wire::control::Granted { run, duration_ns, load }));
     }
 
     /// What all runs but `but` have been granted; `key` is its owner's.
