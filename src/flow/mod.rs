@@ -69,7 +69,7 @@ pub const TRAIL_MIN: Span = Span::from_secs(1);
 pub const TRAIL_MAX: Span = Span::from_secs(4);
 
 /// What is cut off each end of a trial before its throughput is judged.
-const EDGE: Span = Span::from_millis(200);
+pub const EDGE: Span = Span::from_millis(200);
 
 /// What a machine that sends wants next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

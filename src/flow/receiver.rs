@@ -300,7 +300,7 @@ impl<C> Receiver<C> {
 
     /// Late by the sender's own schedule, the fastest packets so far showing how the clocks stand.
     fn is_late(&mut self, at: Stamp<C>, packet: &Arrived) -> bool {
-        let transit_ns = at.nanos().wrapping_sub(packet.sent_ns).cast_signed();
+        let transit_ns = transit_ns(at, packet);
         let above_floor_ns = transit_ns.saturating_sub(self.floor.including(transit_ns));
         0 < above_floor_ns && LATE_MAX.nanos() < above_floor_ns.unsigned_abs()
     }
@@ -317,7 +317,7 @@ impl<C> Receiver<C> {
         let arrived_ns = at.nanos().saturating_sub(began_ns).min(over_ns);
         self.counts.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
         self.counts.per_second.add(arrived_ns, 1);
-        let transit_ns = at.nanos().wrapping_sub(packet.sent_ns).cast_signed();
+        let transit_ns = transit_ns(at, packet);
         self.jitter.on_arrival(transit_ns);
         if self.stream.number != PROBE_STREAM {
             self.transits.on_arrival(packet.sequence, packet.sent_ns, transit_ns);

@@ -3,6 +3,7 @@
 
 use super::Steady;
 use crate::account::TransitBlock;
+use crate::stats::growth::place_of_tenth;
 use crate::units::{PacketRate, Span};
 
 /// The length of a block.
@@ -66,11 +67,9 @@ impl Open {
 /// The 10th percentile, between the two that it lies between; `None` of none.
 fn tenth(samples: &mut [i64]) -> Option<i64> {
     samples.sort_unstable();
-    let above_first = samples.len().checked_sub(1)?;
-    let (place, tenths) = (above_first / 10, above_first % 10);
-    let next = samples[above_first.min(place + 1)];
+    let (place, next, tenths) = place_of_tenth(samples.len())?;
     let part = i64::try_from(tenths).ok()?;
-    Some(samples[place] + (next - samples[place]) / 10 * part)
+    Some(samples[place] + (samples[next] - samples[place]) / 10 * part)
 }
 
 /// The transit times of one stream.

@@ -4,7 +4,10 @@
 use super::{MTU_ASSUMED, Step};
 use crate::direction::Direction;
 use crate::method::trials::{LOST_ALLOWED, TCP_EDGES};
-use crate::metric::{Criteria, LossProof, OUTAGE_INTERVALS, TCP_SECONDS_MIN, can_resolve};
+use crate::metric::{
+    Criteria, JITTER_QUANTILE, LossProof, OUTAGE_INTERVALS, RTT_QUANTILE, TCP_SECONDS_MIN,
+    can_resolve,
+};
 use crate::plan::{
     LoadKind, Metric, Requirement, TCP_PACE_SPARE_PERCENT, Trial, tcp_paced_at_least,
 };
@@ -60,8 +63,10 @@ fn provability(
         }
         Requirement::TcpThroughput(_) => tcp_seconds(&trials),
         Requirement::Loss(most) => losses(criteria, &trials, direction, most),
-        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) => probes(criteria, &trials, 0.99),
-        Requirement::Jitter(_) => probes(criteria, &trials, 0.999),
+        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) => {
+            probes(criteria, &trials, RTT_QUANTILE)
+        }
+        Requirement::Jitter(_) => probes(criteria, &trials, JITTER_QUANTILE),
         Requirement::Outage(most) => outage(&trials, most),
         Requirement::PathMtu(octets) => path_mtu(octets),
     };

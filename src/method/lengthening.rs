@@ -5,18 +5,15 @@
 use crate::direction::Direction;
 use crate::flow::Evidence;
 use crate::method::trials::{Note, THROUGHPUT_EDGES};
-use crate::metric::{Criteria, is_throughput_open, judges_throughput};
-use crate::plan::{DURATION_MAX, Trial};
+use crate::metric::{Criteria, JITTER_QUANTILE, is_throughput_open, judges_throughput};
+use crate::plan::{DURATION_MAX, FORGIVEN_MIN, Trial};
 use crate::stats::delays::Delay;
+use crate::stats::{count, real};
 use crate::units::Span;
 
 /// How many times as long the second trial is, and how long at least.
 const TIMES: u64 = 3;
 const AGAIN_MIN: Span = Span::from_secs(10);
-
-/// The window is at least so many times as long as the idle link's delay varies: then half of that
-/// is no more than the growth that a PASS allows, 0.1 %.
-const VARIATIONS: u64 = 500;
 
 /// The trial that was run last once more, for three times as long and 10 s at least, as it proved
 /// neither PASS nor FAIL of a throughput; `spare` is what may still be loaded beside all that is
@@ -54,13 +51,18 @@ pub(super) fn long_enough(
     let idle = evidence.trials.iter().rev().find(|run| run.trial.is_idle())?;
     let variation = |direction: Direction| {
         let variation = &idle.outcome.one_way(direction).probes.variation;
-        match variation.quantile(0.999).filter(|_| judges_throughput(criteria, next, direction))? {
+        match variation
+            .quantile(JITTER_QUANTILE)
+            .filter(|_| judges_throughput(criteria, next, direction))?
+        {
             Delay::Finite(nanos) => Some(nanos),
             Delay::Infinite => None,
         }
     };
     let variation_ns = Direction::ALL.into_iter().filter_map(variation).max()?;
-    let window = Span::from_nanos(variation_ns.saturating_mul(VARIATIONS));
+    // Half of the variation is then no more than the growth that a PASS allows.
+    let window_ns = real(variation_ns) / (2.0 * FORGIVEN_MIN.as_fraction());
+    let window = Span::from_nanos(count(window_ns.round()));
     let asked = next.duration();
     let takes = Span::from_secs(window.plus(THROUGHPUT_EDGES).secs_up());
     let takes = takes.min(DURATION_MAX).min(asked.plus(spare));

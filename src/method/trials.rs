@@ -1,16 +1,20 @@
 //! The trials that a plan needs towards one far end: each as long as its proof takes.
 
 use crate::direction::{Direction, Directions, PerDirection};
+use crate::flow::EDGE;
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::metric::{Criteria, LossProof, TCP_SECONDS_MIN, judges_throughput, silence_min};
+use crate::metric::{
+    Criteria, JITTER_QUANTILE, LossProof, RTT_QUANTILE, TCP_SECONDS_MIN, judges_throughput,
+    silence_min,
+};
 use crate::plan::{
-    Beside, BurstSize, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, Metric,
-    Offer, OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad, TcpTest, Test,
-    Trial, UdpTest, Work,
+    Beside, BurstSize, DURATION_MAX, DURATION_MIN, FORGIVEN_MIN, KnownRate, Limits, Load, LoadKind,
+    Metric, Offer, OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad,
+    TcpTest, Test, Trial, UdpTest, Work,
 };
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::samples_needed;
-use crate::units::{BitRate, PacketRate, Ratio, Span};
+use crate::units::{BitRate, PacketRate, Span};
 use std::fmt;
 
 /// How long is loaded where nothing else is asked for.
@@ -18,12 +22,6 @@ const LOAD_DEFAULT: Span = Span::from_secs(30);
 
 /// Packets of a window below which two of them are more than what a throughput forgives.
 const WINDOW_PACKETS: u64 = 2_000;
-
-/// What a throughput forgives at least: 0.1 %.
-const FORGIVEN_MIN: Ratio = match Ratio::from_ppm(1_000) {
-    Some(ratio) => ratio,
-    None => unreachable!(),
-};
 
 /// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
 /// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
@@ -36,8 +34,8 @@ const PROBES_SPARE_PERCENT: u64 = 5;
 /// trips of up to 150 ms, and the second that its end cuts off.
 pub const TCP_EDGES: Span = Span::from_secs(4);
 
-/// What a trial takes beside the window that throughput is judged over: 200 ms at each end.
-pub const THROUGHPUT_EDGES: Span = Span::from_millis(400);
+/// What a trial takes beside the window that throughput is judged over.
+pub const THROUGHPUT_EDGES: Span = EDGE.plus(EDGE);
 
 /// The shortest window that throughput is judged over where nothing shorter is asked for.
 const WINDOW_MIN: Span = Span::from_secs(2);
@@ -420,7 +418,7 @@ impl Composer<'_> {
             if !metrics.contains(&metric) {
                 return None;
             }
-            let quantile = if metric == Metric::Jitter { 0.999 } else { 0.99 };
+            let quantile = if metric == Metric::Jitter { JITTER_QUANTILE } else { RTT_QUANTILE };
             let probes = samples_needed(quantile, confidence);
             let probes = probes.saturating_add(probes / 100 * PROBES_SPARE_PERCENT + 1);
             let because = format!("{metric} {requirement} needs {probes} probes at {probe_rate}/s");

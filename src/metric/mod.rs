@@ -41,6 +41,12 @@ use outage::longest_outage;
 use tcp_throughput::tcp_throughput;
 use throughput::{is_open_in, throughput};
 
+/// The percentile of a round trip that is judged.
+pub const RTT_QUANTILE: f64 = 0.99;
+
+/// That of the delay variation that is jitter.
+pub const JITTER_QUANTILE: f64 = 0.999;
+
 /// One metric of one trial and direction, beside what is required of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
@@ -176,7 +182,7 @@ fn of_round_trip(
         _ => false,
     };
     let delays = &run.outcome.round_trip.delays;
-    speaks.then(|| percentile(run, delays, 0.99, criteria.confidence()))
+    speaks.then(|| percentile(run, delays, RTT_QUANTILE, criteria.confidence()))
 }
 
 /// `None` where the trial does not speak to the requirement in this direction.
@@ -200,7 +206,7 @@ fn of_direction(
         Requirement::Loss(_) => carried().map(|_| loss(criteria, run, direction)),
         Requirement::Jitter(_) => {
             let variation = &one_way.probes.variation;
-            at_ease.then(|| percentile(run, variation, 0.999, criteria.confidence()))
+            at_ease.then(|| percentile(run, variation, JITTER_QUANTILE, criteria.confidence()))
         }
         Requirement::Outage(most) => {
             // A queue that TCP fills delays and drops; it does not fall silent.

@@ -8,12 +8,9 @@ use super::outage::was_silent;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::plan::{BurstSize, Load, Trial};
+use crate::plan::{BurstSize, FORGIVEN_MIN, Load, Trial};
 use crate::stats::confidence::{Confidence, loss_bounds};
 use crate::units::{BitRate, PacketRate, Span};
-
-/// The least share of packets that a verdict on throughput forgives, of its rate and of growth.
-const FORGIVEN_MIN: f64 = 1e-3;
 
 /// No trial shows less than this many packets.
 const GRAIN_PACKETS: f64 = 2.0;
@@ -290,6 +287,11 @@ impl Question {
         self.packets * float(span_ns) / 1e9
     }
 
+    /// The share of packets that is forgiven, however many they are.
+    fn forgiven(&self) -> f64 {
+        self.bound.max(FORGIVEN_MIN.as_fraction())
+    }
+
     /// The part that `fit` is of, if `own` more of its packets had arrived.
     fn part(&self, fit: &TransitFit, own: u64, paused: u64) -> Part {
         let window_s = float(fit.duration_ns.max(1)) / 1e9;
@@ -315,8 +317,8 @@ impl Question {
             growth_error,
             error: growth_error + 1.0 / packets + (loss - low).max(0.0) + (altered - bounds.low),
             held: ratio(float(fit.held_ns)),
-            forgiven: self.bound.max(FORGIVEN_MIN).max(grain),
-            growth_max: FORGIVEN_MIN.max(grain) + self.over,
+            forgiven: self.forgiven().max(grain),
+            growth_max: FORGIVEN_MIN.as_fraction().max(grain) + self.over,
             grain: 1.0 / packets,
             is_known: fit.rise_ns.is_some(),
             is_long: LONG_ENOUGH.nanos() <= fit.duration_ns,
@@ -419,7 +421,7 @@ impl Question {
     /// What a PASS proves, where a full bucket may have carried more than is forgiven.
     fn credit_text(&self) -> String {
         let credit = float(self.burst.bits()) / self.trial.as_secs();
-        if credit <= self.bound.max(FORGIVEN_MIN) * self.required {
+        if credit <= self.forgiven() * self.required {
             return String::new();
         }
         let proven = BitRate::new(crate::stats::count((self.required - credit).max(0.0)));

@@ -27,8 +27,8 @@ pub use link::{
     Test, UdpTest, Work, is_circuit, is_device,
 };
 pub use requirement::{
-    Bound, Metric, OneWay, Requirement, Requirements, RoundTrip, TCP_PACE_SPARE_PERCENT,
-    tcp_paced_at_least,
+    Bound, FORGIVEN_MIN, Metric, OneWay, Requirement, Requirements, RoundTrip,
+    TCP_PACE_SPARE_PERCENT, tcp_paced_at_least,
 };
 pub use trial::{CongestionControl, Load, LoadKind, SILENCE_MIN_LEAST, TcpLoad, Trial};
 

@@ -279,8 +279,9 @@ const CONFIDENCE: Ratio = match Ratio::from_ppm(950_000) {
     None => unreachable!(),
 };
 
-/// The loss that a throughput may have where no loss is required: 0.1 %.
-const LOSS_OF_THROUGHPUT: Ratio = match Ratio::from_ppm(1_000) {
+/// The share of packets that a throughput forgives at least, and where no loss is required; of a
+/// queue's growth, the share of the time: 0.1 %.
+pub const FORGIVEN_MIN: Ratio = match Ratio::from_ppm(1_000) {
     Some(ratio) => ratio,
     None => unreachable!(),
 };
@@ -342,7 +343,7 @@ impl Requirements {
     /// The share of packets that may be lost while a throughput still counts as carried.
     #[must_use]
     pub fn loss_of_throughput(&self, direction: Direction) -> Ratio {
-        self.each.get(direction).loss.unwrap_or(LOSS_OF_THROUGHPUT)
+        self.each.get(direction).loss.unwrap_or(FORGIVEN_MIN)
     }
 }
 

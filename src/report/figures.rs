@@ -8,7 +8,7 @@ use crate::account::{OneWayCounts, Series, TcpInfo, Timestamping};
 use crate::direction::Direction;
 use crate::flow::{Steady, TrialRun};
 use crate::framing::{Framing, Layer};
-use crate::metric::{TcpCarried, float, losses, micros, outage_min};
+use crate::metric::{JITTER_QUANTILE, TcpCarried, float, losses, micros, outage_min};
 use crate::plan::Load;
 use crate::stats::delays::{Delay, Delays};
 use crate::units::{BitRate, Span};
@@ -51,7 +51,7 @@ fn of_direction(run: &TrialRun, direction: Direction, framing: Framing) -> Direc
         lost: sender.and(receiver).map(|receiver| receiver.lost()),
         loss_ratio: losses.map(|losses| float(losses.lost) / float(losses.offered)),
         outages: has_receiver.then(|| outages(run, direction, counts)),
-        jitter_us: finite(counts.probes.variation.quantile(0.999)),
+        jitter_us: finite(counts.probes.variation.quantile(JITTER_QUANTILE)),
         jitter_rfc3550_us: counts.probes.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
         send_lateness_us: load.and(sender).and_then(|sender| percentiles(&sender.lateness)),
         burst_packets: load.map(|load| load.train(direction)),

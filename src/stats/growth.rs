@@ -174,10 +174,17 @@ pub fn changed(start: f64, spread_ns: f64, behind: &[f64]) -> Option<f64> {
 pub fn tenth(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
-    let above_first = sorted.len().checked_sub(1)?;
-    let (place, part) = (above_first / 10, real(above_first % 10) / 10.0);
-    let next = sorted[above_first.min(place + 1)];
-    Some(sorted[place] + part * (next - sorted[place]))
+    let (place, next, tenths) = place_of_tenth(sorted.len())?;
+    Some(sorted[place] + real(tenths) / 10.0 * (sorted[next] - sorted[place]))
+}
+
+/// Where the 10th percentile of `count` sorted samples lies: from one place so many tenths of the
+/// way to the next; `None` of none.
+#[must_use]
+pub fn place_of_tenth(count: usize) -> Option<(usize, usize, usize)> {
+    let last = count.checked_sub(1)?;
+    let place = last / 10;
+    Some((place, last.min(place + 1), last % 10))
 }
 
 /// The middle of `samples`, or between the two in the middle; not a number of none.
