@@ -1,17 +1,14 @@
 //! What a load datagram says of itself, checked before anything is counted by it: its tag, its
 //! length, its place in the schedule, and its payload.
 
-use super::payload::LoadPayload;
+use super::payload::{COMPARE_ALL_OCTETS, LoadPayload};
 use super::{Arrived, Stream};
 use crate::pace::Turns;
 use crate::units::{PacketRate, Span};
 use crate::wire::load::{HEADER_LEN, Header};
 use crate::wire::seal::Tagger;
 
-/// Up to this rate of a stream every payload is compared: 200 Mbit/s, in octets per second.
-pub(super) const COMPARE_ALL_OCTETS: u64 = 200_000_000 / 8;
-
-/// Beyond it, of so many packets in a row at least one is; and one in half as many, by the tag, so
+/// Beyond [`COMPARE_ALL_OCTETS`], of so many packets in a row at least one is; and one in half as many, by the tag, so
 /// that no pattern of the link's keeps clear of them.
 const COMPARED_OF: u32 = 64;
 const COMPARED_MASK: u64 = 31;

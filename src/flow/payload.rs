@@ -2,7 +2,6 @@
 //! alike. Their receiver can make them again, and compares: from the token of a stream of
 //! datagrams, whose headers are tagged under a key, and from the key of a TCP stream.
 
-use super::check::COMPARE_ALL_OCTETS;
 use super::tcp::{TcpStream, WRITE_MAX};
 use super::{BATCH_MAX, Stream, Train};
 use crate::account::TcpChecked;
@@ -15,6 +14,9 @@ use rand::{Rng, SeedableRng};
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
+
+/// Up to this rate of a stream every payload is compared: 200 Mbit/s, in octets per second.
+pub(super) const COMPARE_ALL_OCTETS: u64 = 200_000_000 / 8;
 
 /// Octets of payload that a stream of datagrams has ready, so that packets in a row are not alike;
 /// and the fewest packets.
