@@ -156,6 +156,11 @@ impl<C> Receiver<C> {
         self.counts.rejected += 1;
     }
 
+    /// A copy came.
+    pub const fn on_copy(&mut self) {
+        self.counts.duplicate += 1;
+    }
+
     /// Whether the packet of this number has come.
     #[must_use]
     pub fn has(&self, sequence: u64) -> bool {

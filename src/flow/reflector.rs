@@ -23,6 +23,8 @@ struct ReflectorSession {
     copied: Window,
     /// Probes that are answered, and copies.
     answers: [Intake<Agent>; 2],
+    /// Those that are longer than probes of a trial are.
+    long: Intake<Agent>,
     marks: Marks,
     replies: u32,
     refused: u64,
@@ -122,6 +124,11 @@ impl Entry {
 const HANDSHAKES: PacketRate = PacketRate::new(20).expect("above zero");
 const HANDSHAKES_AT_ONCE: u64 = 8;
 
+/// How often a probe is answered that is longer than those of a trial, and how many at once: three
+/// times what a search for the largest payload sends, three of each of fourteen lengths.
+const LONG: PacketRate = PacketRate::new(1).expect("above zero");
+const LONG_AT_ONCE: u64 = 128;
+
 /// A stream of load whose address is proven: it now needs a socket of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Opened {
@@ -196,6 +203,7 @@ impl Reflector {
             receiver: Receiver::new(stream, now),
             copied: Window::of(&stream),
             answers: [Intake::new(stream.rate, 1, now); 2],
+            long: Intake::of(LONG, LONG_AT_ONCE, now),
             marks: Marks::default(),
             replies: 0,
             refused: 0,
@@ -430,26 +438,29 @@ impl ReflectorSession {
             octets: u32::try_from(incoming.octets.len()).unwrap_or(u32::MAX),
             ..Arrived::default()
         };
-        if !self.receiver.has(sequence) && !self.answers[0].is_open(incoming.at) {
-            self.receiver.on_rejected();
+        let is_copy = self.receiver.has(sequence);
+        let is_long = probe::LEN_MIN < incoming.octets.len();
+        let answers = &mut self.answers[usize::from(is_copy)];
+        if !answers.is_open(incoming.at) || is_long && !self.long.is_open(incoming.at) {
+            match is_copy {
+                true => self.receiver.on_copy(),
+                false => self.receiver.on_rejected(),
+            }
             return None;
         }
         match self.receiver.on_arrival(incoming.at, &arrived, incoming.drops) {
-            Arrival::Rejected => None,
+            Arrival::Rejected => return None,
             Arrival::Duplicate => {
-                let is_first = self.copied.slot(sequence) == Some(Slot::Missing);
-                if !is_first || !self.answers[1].passes(incoming.at) {
+                if self.copied.slot(sequence) != Some(Slot::Missing) {
                     return None;
                 }
                 self.copied.set(sequence, Slot::Received);
-                Some(true)
             }
-            _ => {
-                self.marks.on_arrival(stream.dscp.number(), incoming.mark);
-                self.answers[0].take(incoming.at, 1);
-                Some(false)
-            }
+            _ => self.marks.on_arrival(stream.dscp.number(), incoming.mark),
         }
+        answers.take(incoming.at, 1);
+        self.long.take(incoming.at, is_long.into());
+        Some(is_copy)
     }
 }
 
@@ -831,6 +842,23 @@ mod tests {
         let end = End::Abandoned { listened_until: Stamp::from_nanos(0) };
         let account = bench.reflector.forget(TOKENS[0], end, 0);
         assert_eq!((account.probes.received, account.probes.rejected), (329, 73 + 72));
+    }
+
+    /// A run that only probes counts for 140 kbit/s: with 1400 octets a probe it took eight times that.
+    #[test]
+    fn long_probes_are_answered_as_a_search_sends_them_and_no_more() {
+        let mut bench = bench();
+        bench.open(1, 0);
+        let mut answered = |now_ms, sequence| {
+            bench.now_ms = now_ms;
+            let mut datagram = [0; probe::LEN_MIN + 1];
+            let probe = Probe { sequence, sent_ns: 7, token: TOKENS[0] };
+            probe.emit(&seals().sent, &mut datagram);
+            matches!(bench.come(1, &datagram), Response::Reply(_))
+        };
+        assert_eq!((0..150).filter(|it| answered(5, *it)).count(), 128);
+        assert!(answered(1_005, 150) && !answered(1_005, 151));
+        assert!(matches!(bench.probe(1, 152), Response::Reply(_)), "as long as a trial's");
     }
 
     #[test]
