@@ -8,8 +8,8 @@ use crate::units::{PacketRate, Span};
 use crate::wire::load::{HEADER_LEN, Header};
 use crate::wire::seal::Tagger;
 
-/// Beyond [`COMPARE_ALL_OCTETS`], of so many packets in a row at least one is; and one in half as many, by the tag, so
-/// that no pattern of the link's keeps clear of them.
+/// Above [`COMPARE_ALL_OCTETS`], of so many packets in a row at least one is; and one in half as
+/// many, by the tag, so that no pattern of the link's keeps clear of them.
 const COMPARED_OF: u32 = 64;
 const COMPARED_MASK: u64 = 31;
 

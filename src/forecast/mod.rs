@@ -180,8 +180,8 @@ mod tests {
     }
 
     /// Probes take 1 % of 10 Mbit/s, 79.1 per second, for a second more than the load, and the rest
-    /// in frames of 1518 octets is 8153 packets in 10 s. Heartbeats of 94 octets go the other way, ten a second; a probe of 112
-    /// octets is one of 158.
+    /// in frames of 1518 octets is 8153 packets in 10 s. Heartbeats of 94 octets go the other way,
+    /// ten a second; a probe of 112 octets is one of 158.
     #[test]
     fn each_packet_that_will_be_sent_is_counted() {
         let udp = "[[test]]\nkind = 'udp'\nrate = '10 Mbit/s'\nduration = '10 s'\n";
