@@ -844,7 +844,7 @@ mod tests {
         assert_eq!((account.probes.received, account.probes.rejected), (329, 73 + 72));
     }
 
-    /// A run that only probes counts for 140 kbit/s: with 1400 octets a probe it took eight times that.
+    /// A run that only probes counts for 140 kbit/s: of 1400 octets each, they took 8 times it.
     #[test]
     fn long_probes_are_answered_as_a_search_sends_them_and_no_more() {
         let mut bench = bench();
