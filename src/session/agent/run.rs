@@ -158,10 +158,6 @@ impl Session {
         number: u32,
         trial: Trial,
     ) {
-        if !self.peers.get_mut(&from).is_some_and(|peer| peer.turns.passes(now)) {
-            let reason = "trials are prepared one a second, and this driver asks for more".into();
-            return self.say(from, Message::Refused { reason });
-        }
         let framing = self.peers.get(&from).map(|peer| peer.framing);
         let (Some(run), Some(framing)) = (self.runs.get_mut(&id), framing) else { return };
         match run.trial.as_ref().map(|running| (running.number, &running.part)) {
@@ -169,7 +165,10 @@ impl Session {
                 if before == number && *asked == trial =>
             {
                 let streams = secrets.clone();
-                return self.say(from, Message::Prepared { trial: number, streams });
+                if self.takes_turn(now, from) {
+                    self.say(from, Message::Prepared { trial: number, streams });
+                }
+                return;
             }
             Some((_, Part::Open { .. })) => {
                 return self.fault(now, from, "a trial while another runs");
@@ -185,15 +184,29 @@ impl Session {
         if let Err(refusal) = grant.allows(&trial, framing, now, run.spent) {
             return self.refuse_trial(from, &refusal);
         }
+        if !self.takes_turn(now, from) {
+            return;
+        }
         if let Some(reason) = self.host.lacks(&trial) {
             let reason = format!("the agent's host cannot send it: {reason}");
             self.note(format!("{from:?}: {reason}"));
             return self.say(from, Message::Refused { reason });
         }
-        if !trial.is_idle() {
+        if let Some(run) = self.runs.get_mut(&id).filter(|_| !trial.is_idle()) {
             run.spent = run.spent.plus(trial.duration());
         }
         self.open_trial(now, from, TrialId { run: id, number }, trial);
+    }
+
+    /// Whether a driver may have one more trial prepared now; where it may not, it is refused.
+    fn takes_turn(&mut self, now: Stamp<Agent>, from: ConnectionId) -> bool {
+        let Some(peer) = self.peers.get_mut(&from) else { return false };
+        let takes = peer.turns.passes(now);
+        if !takes {
+            let reason = "trials are prepared one a second, and this driver asks for more".into();
+            self.say(from, Message::Refused { reason });
+        }
+        takes
     }
 
     /// A trial is allowed: its streams are expected, each with secrets of its own.
@@ -396,6 +409,18 @@ mod tests {
     fn trial(number: u32, seconds: u64) -> Message {
         let Message::Prepare(asked) = prepare(seconds) else { unreachable!("it is one") };
         Message::Prepare(Prepare { trial: number, ..asked })
+    }
+
+    #[test]
+    fn a_trial_that_is_refused_takes_no_other_trials_turn() {
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        for number in 1..20 {
+            let actions = say(&mut session, 0, trial(number, 61));
+            assert!(matches!(actions[..], [Action::Say(_, Message::Refused { .. })]));
+        }
+        let actions = say(&mut session, 0, trial(20, 1));
+        assert!(matches!(actions[..], [Action::Expect(..), _]), "{actions:?}");
     }
 
     /// Each costs the loop that serves all drivers a millisecond and more.
