@@ -247,13 +247,12 @@ impl<C> LoadEnd<C> {
 
     fn take_signal(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
         let Some(say) = self.signals.hear(datagram, out) else { return };
-        match (&mut self.part, say) {
-            (Part::Sending { sender, .. }, Say::Heartbeat { next, echo, rise_ms, .. }) => {
-                self.rise = self.rise.max(Span::from_millis(rise_ms.into()));
-                sender.on_heard(at, next, echo);
-                self.heard = Some(sender.alive_at());
-            }
-            _ => {}
+        if let Part::Sending { sender, .. } = &mut self.part
+            && let Say::Heartbeat { next, echo, rise_ms, .. } = say
+        {
+            self.rise = self.rise.max(Span::from_millis(rise_ms.into()));
+            sender.on_heard(at, next, echo);
+            self.heard = Some(sender.alive_at());
         }
     }
 
