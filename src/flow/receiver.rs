@@ -87,6 +87,8 @@ pub struct Receiver<C> {
     drops_pending: u64,
     heartbeat_at: Stamp<C>,
     jitter: Rfc3550Jitter,
+    /// How long the account may be, from its first packet on.
+    over_ns: u64,
     transits: Transits,
     counts: ReceiverCounts,
 }
@@ -107,6 +109,7 @@ impl<C> Receiver<C> {
             drops_pending: 0,
             heartbeat_at: opened.after_nanos(stream.life.first.nanos()),
             jitter: Rfc3550Jitter::default(),
+            over_ns: stream.rate.due(stream.slots).nanos().saturating_add(LATE_MAX.nanos()),
             transits: Transits::new(stream.steady, stream.rate),
             counts: ReceiverCounts::default(),
         }
@@ -318,8 +321,7 @@ impl<C> Receiver<C> {
         self.counts.steady += u64::from(self.stream.steady.includes(packet.due_ns));
         let began_ns = self.counts.began_ns.unwrap_or(at.nanos().saturating_sub(packet.due_ns));
         // What the packet says of its time makes the account no longer than its trial.
-        let over_ns = self.stream.rate.due(self.stream.slots).nanos() + LATE_MAX.nanos();
-        let arrived_ns = at.nanos().saturating_sub(began_ns).min(over_ns);
+        let arrived_ns = at.nanos().saturating_sub(began_ns).min(self.over_ns);
         self.counts.steady_on_time += u64::from(self.stream.steady.includes(arrived_ns));
         self.counts.per_second.add(arrived_ns, 1);
         let transit_ns = transit_ns(at, packet);

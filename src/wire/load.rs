@@ -57,6 +57,9 @@ mod field {
     pub(super) const TAG: Range<usize> = 36..44;
 }
 
+/// Octets that are tagged: the header before the tag, and the length (32 bit).
+const TAGGED_LEN: usize = field::TAGGED.end + 4;
+
 const _: () = assert!(HEADER_LEN == 44, "the diagram above says 44 octets");
 
 /// A load datagram's header.
@@ -83,15 +86,32 @@ impl Header {
     pub fn emit(&self, datagram: &mut [u8], tagger: &Tagger) {
         let len = datagram.len();
         assert!(HEADER_LEN <= len, "no room for a load header in {len} octets");
-        datagram[field::MARK].copy_from_slice(&MARK);
-        datagram[field::KIND] = KIND;
-        datagram[field::STREAM].copy_from_slice(&self.stream.to_be_bytes());
-        datagram[field::TOKEN].copy_from_slice(&self.token.0.to_be_bytes());
-        datagram[field::SEQUENCE].copy_from_slice(&self.sequence.to_be_bytes());
-        datagram[field::DUE].copy_from_slice(&self.due_ns.to_be_bytes());
-        datagram[field::LATENESS].copy_from_slice(&self.lateness_ns.to_be_bytes());
-        let tag = tag_of(datagram, len, tagger);
+        let tagged = self.tagged(len);
+        let tag = tagger.tag(&tagged);
+        datagram[field::TAGGED].copy_from_slice(&tagged[field::TAGGED]);
         datagram[field::TAG].copy_from_slice(&tag.to_be_bytes());
+    }
+
+    /// What is tagged in a datagram of `len` octets: the header before the tag, and `len`. It is
+    /// put together by words, as the tag reads it: a processor is slow to read what it has just
+    /// written in other pieces.
+    fn tagged(&self, len: usize) -> [u8; TAGGED_LEN] {
+        let [first, second, version] = MARK.map(u64::from);
+        let kind = first << 56 | second << 48 | version << 40 | u64::from(KIND) << 32;
+        // No datagram is longer than 2^16 octets.
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let words = [
+            kind | u64::from(self.stream),
+            self.token.0,
+            self.sequence,
+            self.due_ns,
+            u64::from(self.lateness_ns) << 32 | u64::from(len),
+        ];
+        let mut tagged = [0; TAGGED_LEN];
+        for (octets, word) in tagged.chunks_exact_mut(8).zip(words) {
+            octets.copy_from_slice(&word.to_be_bytes());
+        }
+        tagged
     }
 
     /// Whose load `datagram` says it is: what finds the key that it must be tagged with.
@@ -111,17 +131,16 @@ impl Header {
     ///
     /// Says what is wrong with the octets; never panics.
     pub fn parse(datagram: &[u8], len: usize, tagger: &Tagger) -> Result<Self, Malformed> {
-        let header = whole(datagram)?;
-        if be(&header[field::TAG]) != tag_of(header, len, tagger) {
-            return Err(Malformed::Unsealed);
-        }
-        Ok(Self {
-            stream: be32(&header[field::STREAM]),
-            token: Token(be(&header[field::TOKEN])),
-            sequence: be(&header[field::SEQUENCE]),
-            due_ns: be(&header[field::DUE]),
-            lateness_ns: be32(&header[field::LATENESS]),
-        })
+        let octets = whole(datagram)?;
+        let header = Self {
+            stream: be32(&octets[field::STREAM]),
+            token: Token(be(&octets[field::TOKEN])),
+            sequence: be(&octets[field::SEQUENCE]),
+            due_ns: be(&octets[field::DUE]),
+            lateness_ns: be32(&octets[field::LATENESS]),
+        };
+        let is_tagged = be(&octets[field::TAG]) == tagger.tag(&header.tagged(len));
+        if is_tagged { Ok(header) } else { Err(Malformed::Unsealed) }
     }
 }
 
@@ -131,16 +150,6 @@ fn whole(datagram: &[u8]) -> Result<&[u8; HEADER_LEN], Malformed> {
     };
     let is_load = header[field::MARK] == MARK && header[field::KIND] == KIND;
     if is_load { Ok(header) } else { Err(Malformed::NotOurs) }
-}
-
-/// The tag of a datagram of `len` octets that begins with `header`.
-fn tag_of(header: &[u8], len: usize, tagger: &Tagger) -> u64 {
-    let mut tagged = [0; field::TAGGED.end + 4];
-    tagged[field::TAGGED].copy_from_slice(&header[field::TAGGED]);
-    // No datagram is longer than 2^16 octets.
-    let len = u32::try_from(len).unwrap_or(u32::MAX);
-    tagged[field::TAGGED.end..].copy_from_slice(&len.to_be_bytes());
-    tagger.tag(&tagged)
 }
 
 #[cfg(test)]
