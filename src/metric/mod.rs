@@ -26,7 +26,9 @@ pub use criteria::{Criteria, Measured, micros};
 pub use loss::{LossProof, Losses, losses, pooled_loss};
 pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, silence_min};
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
-pub use throughput::{SenderShortage, is_throughput_open, judges_throughput, sender_shortage};
+pub use throughput::{
+    IS_PROVEN, SenderShortage, is_throughput_open, judges_throughput, sender_shortage,
+};
 
 use crate::account::{PathMtu, RoundTripCounts, Status};
 use crate::direction::Direction;

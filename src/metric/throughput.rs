@@ -21,6 +21,9 @@ const SENT_MIN: f64 = 0.99;
 /// In a shorter window growth passes only with the whole of its uncertainty.
 const LONG_ENOUGH: Span = Span::from_secs(2);
 
+/// What stands behind the rate that a PASS proves, where that is less than was asked.
+pub const IS_PROVEN: &str = " is proven:";
+
 /// What the evidence of one direction proves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Proof {
@@ -430,7 +433,7 @@ impl Question {
             None => ("nothing of the rate".to_owned(), "all of it"),
         };
         format!(
-            "; {proven} is proven: a policer or shaper may have carried {part} from a full bucket \
+            "; {proven}{IS_PROVEN} a policer or shaper may have carried {part} from a full bucket \
              of {}",
             self.burst
         )

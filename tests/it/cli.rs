@@ -954,6 +954,8 @@ fn the_demo_passes() {
     ended.expect_code(0);
     assert!(ended.out.starts_with("PASS "), "{}", ended.out);
     assert!(ended.err.contains("20 Mbit/s"), "it says what is required: {}", ended.err);
+    // In 10 s, 64 KiB from a full bucket are 52 kbit/s.
+    assert_eq!(ended.out.matches("19.947571 Mbit/s is proven").count(), 2, "{}", ended.out);
 }
 
 #[test]
