@@ -89,10 +89,25 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
         let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
         concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
     }
+    concerns.extend(of_unread(direction, came));
     concerns.extend(of_losses(run, direction, came));
     concerns.extend(of_disagreement(run, direction, came));
     concerns.extend(of_schedule(run, direction, came));
     concerns
+}
+
+/// Where a receiver kept to its own limit, what it did not read is not lost on the link.
+fn of_unread(direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
+    let (_, receiver) = hosts(direction);
+    (0 < came.unread).then(|| {
+        let text = format!(
+            "{receiver} received more than twice the datagrams that were granted, and stopped \
+             reading {} times: packets that waited then may count as lost. Find what copies \
+             packets, or sends to this port",
+            came.unread
+        );
+        (FLOWS, Bias::CanOnlyWorsen, text)
+    })
 }
 
 /// Lost packets that a host may have dropped, or that came too late to be counted.
@@ -260,6 +275,20 @@ mod tests {
     use crate::account::Outcome;
     use crate::plan::Trial;
     use crate::units::Span;
+
+    #[test]
+    fn what_a_receiver_kept_from_reading_is_not_the_links_loss() {
+        let mut run = crate::metric::tests::outcome(|_| {});
+        let caveats = |run: &TrialRun| {
+            let evidence = Evidence { trials: vec![run.clone()], ..Evidence::default() };
+            caveats(&crate::metric::tests::criteria(), &evidence)
+        };
+        assert_eq!(caveats(&run), []);
+        crate::metric::tests::came(&mut run).unread = 1;
+        let found = caveats(&run);
+        assert_eq!((found.len(), found[0].bias), (1, Bias::CanOnlyWorsen));
+        assert!(found[0].touches(Metric::Loss, Some(Direction::Forward), Some(0)));
+    }
 
     /// One of 100 is borne: more would leave too little that the link is judged by.
     #[test]

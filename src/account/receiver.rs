@@ -1,5 +1,6 @@
 //! What the receiving end of UDP streams counted.
 
+use super::sender::is_none;
 use super::sums::{either, total};
 use super::throughput::{check_blocks, merge_blocks};
 use super::{Fact, Invalid, SUM_MAX, Series, Silences, TransitBlock};
@@ -58,6 +59,10 @@ pub struct ReceiverCounts {
     pub loss_bursts: LossBurstList,
     /// Of the lost and late packets: those that were sent in a catch-up beyond the burst bound.
     pub lost_in_excess: u64,
+    /// Number of times that nothing was read for a moment, because more datagrams had arrived than
+    /// twice what was granted: packets that waited then may count as lost. Absent if none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unread: u64,
     /// When the first packet arrived (or was expected), in ns of the receiver's clock, the earliest
     /// of several streams; null if none arrived.
     pub began_ns: Option<u64>,
@@ -215,6 +220,7 @@ impl ReceiverCounts {
         self.compared += other.compared;
         self.malformed += other.malformed;
         self.rejected += other.rejected;
+        self.unread += other.unread;
         self.slots_passed += other.slots_passed;
         self.steady += other.steady;
         self.steady_on_time += other.steady_on_time;

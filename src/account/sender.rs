@@ -124,7 +124,7 @@ pub enum Waiting {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-const fn is_none(count: &u64) -> bool {
+pub(super) const fn is_none(count: &u64) -> bool {
     *count == 0
 }
 

@@ -357,8 +357,12 @@ pub(super) fn receive<C>(
             break;
         }
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
-        if !reads || !receiving.intake.is_open(now) {
+        let is_full = !receiving.intake.is_open(now);
+        if !reads || is_full {
             // What waits in the socket's buffer is not read: where it overflows, this host drops.
+            if is_full {
+                receiving.receiver.on_unread();
+            }
             clock::wait_until(until.min(now.after_nanos(ROOM_NS)), 0);
             continue;
         }

@@ -159,6 +159,11 @@ impl<C> Receiver<C> {
         self.counts.rejected += 1;
     }
 
+    /// Nothing is read for a moment: more came than the limit of this end lets pass.
+    pub const fn on_unread(&mut self) {
+        self.counts.unread += 1;
+    }
+
     /// A copy came.
     pub const fn on_copy(&mut self) {
         self.counts.duplicate += 1;

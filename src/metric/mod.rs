@@ -378,7 +378,7 @@ pub(crate) mod tests {
         Requirement::Throughput("10 Mbit/s".parse().expect("a rate"))
     }
 
-    pub(super) fn came(run: &mut TrialRun) -> &mut ReceiverCounts {
+    pub(crate) fn came(run: &mut TrialRun) -> &mut ReceiverCounts {
         run.outcome.forward.receiver.as_mut().expect("it has one")
     }
 
