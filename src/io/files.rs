@@ -41,6 +41,12 @@ impl Output {
             |path: &Path, source| BadOutput::Unwritable { path: path.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
         let record = folder.join(RECORD);
+        let mut others = [TEXT, ROWS].into_iter().map(|name| folder.join(name));
+        if !record.exists()
+            && let Some(other) = others.find(|other| other.symlink_metadata().is_ok())
+        {
+            return Err(BadOutput::Exists(other));
+        }
         let created = OpenOptions::new().write(true).create_new(true).open(&record);
         let empty = match created {
             Ok(created) => created,
@@ -389,6 +395,20 @@ mod tests {
         drop(Output::create(folder.path()).expect("writable"));
         std::fs::write(folder.path().join(RECORD), "").expect("writable");
         assert!(Output::create(folder.path()).is_ok(), "what a killed run left is in the way");
+    }
+
+    /// The first release replaced them.
+    #[test]
+    fn a_text_or_rows_without_their_record_are_not_overwritten() {
+        for name in [TEXT, ROWS] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join(name);
+            std::fs::write(&path, "kept").expect("writable");
+            let made = Output::create(folder.path());
+            assert!(matches!(&made, Err(BadOutput::Exists(there)) if *there == path), "{made:?}");
+            assert!(!folder.path().join(RECORD).exists());
+            assert_eq!(std::fs::read_to_string(&path).expect("there"), "kept");
+        }
     }
 
     /// The second took the empty record for one that a killed run had left, and each replaced or
