@@ -42,8 +42,10 @@ impl Output {
         std::fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
         let record = folder.join(RECORD);
         let mut others = [TEXT, ROWS].into_iter().map(|name| folder.join(name));
+        // A link or a pipe in their place is replaced, and never written to.
+        let has_text = |there: std::fs::Metadata| there.is_file() && 0 < there.len();
         if !record.exists()
-            && let Some(other) = others.find(|other| other.symlink_metadata().is_ok())
+            && let Some(other) = others.find(|at| at.symlink_metadata().is_ok_and(has_text))
         {
             return Err(BadOutput::Exists(other));
         }
