@@ -4,6 +4,7 @@
 use crate::support::{Agent, Ended, Program, await_within, run, share};
 use linkqual::direction::Direction;
 use linkqual::report::Report;
+use linkqual::verdict::Verdict;
 use linkqual::wire::{Kind, kind_of};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -234,6 +235,26 @@ fn whatever_is_replayed_reflected_or_made_up_the_link_still_fails() {
         assert_eq!((came.corrupted, came.late, came.rejected), (0, 0, 0), "{direction}");
         assert!(sent / 2 < came.malformed, "{direction}: {} made up", came.malformed);
     }
+}
+
+/// He sends twenty of each packet of load to the agent, and loses none. What that does not read for
+/// its own limit is its doing: the link does not fail, and the report names the cause.
+#[test]
+fn twenty_copies_of_each_packet_fail_no_link() {
+    let _machine = share(40);
+    let agent = Agent::start();
+    let attacker = Attacker::start(&agent, move |direction, octets| {
+        let is_load = kind_of(octets) == Some(Kind::Load) && direction == Direction::Forward;
+        vec![(direction, octets.to_vec()); if is_load { 20 } else { 1 }]
+    });
+    let (ended, report) = check(&agent, &attacker, &["--loss", "1%"]);
+    let text = linkqual::report::text(&report);
+    assert_ne!(report.verdict, Verdict::Fail, "{text}{}", ended.err);
+    let row = report.rows().find(|row| row.trial.asked.udp.is_some()).expect("a load");
+    let came = row.trial.outcome.forward.receiver.as_ref().expect("an account");
+    assert!(0 < came.unread && came.received < came.duplicate, "{text}");
+    let named = report.caveats.iter().find(|it| it.text.contains("stopped reading"));
+    assert_eq!(named.map(|it| it.direction), Some(Some(Direction::Forward)), "{text}");
 }
 
 /// One payload in 50 is altered, and has a right checksum again.

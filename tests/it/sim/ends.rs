@@ -106,8 +106,8 @@ fn a_control_channel_that_is_dead_for_good_leaves_this_ends_own_half() {
     assert_eq!(outcome.forward.sender.as_ref().unwrap().sent, 2_000);
     assert_eq!(outcome.forward.receiver, None, "the agent's account cannot have come");
     assert_eq!(outcome.reverse.receiver.as_ref().unwrap().received, 2_000);
-    // Accounts are tried for until 20 s behind the last probe, 4 s behind the trial's end; the last
-    // words take 3 s at most.
+    // The driver tries to get the account until 20 s after the last probe, which is 4 s after the
+    // end of the trial; the closing words take 3 s at most.
     let ended_ns = run.ended_ns.unwrap();
     assert!(ended_ns <= 37 * SECOND, "ended at {ended_ns} ns; seed {}", setup.seed);
 }

@@ -157,7 +157,7 @@ pub(super) struct LoadEnd<C> {
     drops: u32,
     /// When anything came last.
     pub(super) heard: Option<Stamp<C>>,
-    /// The largest rise that the other end has told.
+    /// The largest rise of the round trip that the other end has reported.
     pub(super) rise: Span,
 }
 
