@@ -120,7 +120,7 @@ impl Toll {
 #[derive(Debug)]
 pub(super) struct TcpToll {
     toll: Toll,
-    /// What the stream itself was granted: it alone tells whether its driver sends too much.
+    /// What the stream itself was granted; its driver sends too much only where this is exceeded.
     own: Gate,
     segment: u64,
     carried: Carried,

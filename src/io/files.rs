@@ -63,7 +63,7 @@ impl Output {
                 Err(_) => return Err(unwritable(&record, error)),
             },
         };
-        // A file system without locks tells no two runs apart.
+        // A file system without locks cannot keep two runs apart.
         if matches!(empty.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(BadOutput::Running(folder.to_owned()));
         }

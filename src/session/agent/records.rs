@@ -45,8 +45,8 @@ impl Session {
         self.bound_records();
     }
 
-    /// A driver is back for its run. What the connection before may still carry is as good as lost,
-    /// so all that was told of the trial is told again; over the one that has the run, nothing is.
+    /// A driver is back for its run. What was sent over the connection before may be lost, so all
+    /// messages about the trial are sent again; over the connection that has the run, none is.
     pub(super) fn on_attach(&mut self, now: Stamp<Agent>, from: ConnectionId, id: RunId) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let (who, key) = (peer.who.clone(), peer.key);
