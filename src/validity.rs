@@ -96,14 +96,14 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     concerns
 }
 
-/// Where a receiver kept to its own limit, what it did not read is not lost on the link.
+/// Where a receiver kept to its own limit, what it never read is not lost on the link.
 fn of_unread(direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
     let (_, receiver) = hosts(direction);
     (0 < came.unread).then(|| {
         let text = format!(
-            "{receiver} received more than twice the datagrams that were granted, and stopped \
-             reading {} times: packets that waited then may count as lost. Find what copies \
-             packets, or sends to this port",
+            "more than twice the datagrams that were granted arrived, and {receiver} did not read \
+             {} of the streams to the end: packets among the rest may count as lost. Find what \
+             copies packets, or sends to this port",
             came.unread
         );
         (FLOWS, Bias::CanOnlyWorsen, text)

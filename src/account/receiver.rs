@@ -59,8 +59,8 @@ pub struct ReceiverCounts {
     pub loss_bursts: LossBurstList,
     /// Of the lost and late packets: those that were sent in a catch-up beyond the burst bound.
     pub lost_in_excess: u64,
-    /// Number of times that nothing was read for a moment, because more datagrams had arrived than
-    /// twice what was granted: packets that waited then may count as lost. Absent if none.
+    /// Number of streams that were not read to the end, because more datagrams had arrived than
+    /// twice what was granted: packets that were not read may count as lost. Absent if none.
     #[serde(skip_serializing_if = "is_none")]
     pub unread: u64,
     /// When the first packet arrived (or was expected), in ns of the receiver's clock, the earliest

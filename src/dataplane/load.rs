@@ -333,7 +333,8 @@ pub(super) fn receive<C>(
     let joins = 1 < open.stream.train && open.socket.join().is_ok();
     let mut batch = if joins { Batch::joined() } else { Batch::each(longest(&open.stream)) };
     let check = LoadCheck::new(open.stream, open.tagger);
-    let mut receiving = Receiving { open, receiver, check, intake, opened, is_ahead: false };
+    let mut receiving =
+        Receiving { open, receiver, check, intake, opened, is_ahead: false, is_behind: false };
     for Stray { octets, at, .. } in early {
         receiving.take(*at, 0, octets, octets.len());
     }
@@ -357,12 +358,8 @@ pub(super) fn receive<C>(
             break;
         }
         let until = receiver.heartbeat_at().min(now.after_nanos(LOOK_NS));
-        let is_full = !receiving.intake.is_open(now);
-        if !reads || is_full {
+        if !reads || !receiving.intake.is_open(now) {
             // What waits in the socket's buffer is not read: where it overflows, this host drops.
-            if is_full {
-                receiving.receiver.on_unread();
-            }
             clock::wait_until(until.min(now.after_nanos(ROOM_NS)), 0);
             continue;
         }
@@ -371,7 +368,10 @@ pub(super) fn receive<C>(
             None => _ = open.socket.wait_readable(until),
         }
     }
-    let Receiving { open, receiver, .. } = receiving;
+    let Receiving { open, mut receiver, is_behind, .. } = receiving;
+    if is_behind {
+        receiver.on_unread();
+    }
     gauge.note_clock_steps(open.socket.clock_steps());
     let drops = open.socket.drops().unwrap_or(0);
     ending.finish(receiver, drops, control.listened_until())
@@ -394,6 +394,8 @@ struct Receiving<C> {
     opened: Stamp<C>,
     /// A packet came that was due long after.
     is_ahead: bool,
+    /// What came was not all read, for the limit.
+    is_behind: bool,
 }
 
 impl<C> Receiving<C> {
@@ -416,7 +418,7 @@ impl<C> Receiving<C> {
         for _ in 0..READ_MAX {
             let reads = self.intake.is_open(now);
             if !reads || !self.open.socket.receive_batch(batch).unwrap_or(false) {
-                flooded = false;
+                (flooded, self.is_behind) = (false, !reads);
                 break;
             }
             let mut datagrams = 0;
@@ -429,7 +431,7 @@ impl<C> Receiving<C> {
             self.intake.take(now, datagrams);
             coalescing.on_read(batch.arrivals().count() as u64, batch.footprint());
             if !batch.is_full() {
-                flooded = false;
+                (flooded, self.is_behind) = (false, false);
                 break;
             }
         }
@@ -626,7 +628,8 @@ mod tests {
         let check = LoadCheck::new(stream, open.tagger);
         let (receiver, opened) = (Receiver::<Driver>::new(stream, at(0)), at(0));
         let intake = Intake::new(stream.rate, COPIES_MAX, opened);
-        let mut receiving = Receiving { open, receiver, check, intake, opened, is_ahead: false };
+        let mut receiving =
+            Receiving { open, receiver, check, intake, opened, is_ahead: false, is_behind: false };
         let mut take = |sequence, due_us: u64| {
             let datagram = packet(sequence, due_us * US);
             receiving.take(at(1_000_000), 0, &datagram, datagram.len());

@@ -159,7 +159,7 @@ impl<C> Receiver<C> {
         self.counts.rejected += 1;
     }
 
-    /// Nothing is read for a moment: more came than the limit of this end lets pass.
+    /// Not all that came was read in the end: it was more than the limit of this end lets pass.
     pub const fn on_unread(&mut self) {
         self.counts.unread += 1;
     }
