@@ -5,7 +5,7 @@ use linkqual::clock::{Driver, Stamp};
 use linkqual::demo::emulator::{Emulator, Entry, Epoch, Pause};
 use linkqual::direction::{Direction, PerDirection};
 use linkqual::emulation::{Class, Counts, Fate, Spec};
-use linkqual::io::files::{print, say};
+use linkqual::io::terminal::{print, say};
 use linkqual::io::tun::Tun;
 use linkqual::stats::delays::{Delay, Delays};
 use linkqual::units::Span;

@@ -10,8 +10,8 @@
 
 use clap::Parser;
 use linkqual::driver::{Results, SiteJob, conduct};
-use linkqual::io::files::{print, say};
 use linkqual::io::key::{generate, read_public, read_secret};
+use linkqual::io::terminal::{print, say};
 use linkqual::io::tls::Identity;
 use linkqual::plan::{Host, Link, Plan, Requirements, Site, Test, Work};
 use linkqual::report::Report;

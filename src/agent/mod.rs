@@ -16,10 +16,11 @@ use crate::flow::{FarEvent, Frames, PROBE_STREAM, Stream, TcpStream, streams_of,
 use crate::framing::{Framing, IpVersion};
 use crate::io::channel::{Closed, Outbox, Unsaid};
 use crate::io::egress::{Egress, listen_at};
-use crate::io::files::{BadOutput, StateDir, print, say};
+use crate::io::files::{BadOutput, StateDir};
 use crate::io::key::{KeyFileError, read_public, read_secret};
 use crate::io::log::{stranger, sum_up};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
+use crate::io::terminal::{print, say};
 use crate::io::timestamps::KeptNoise;
 use crate::io::tls::{Acceptor, Identity};
 use crate::io::{clock, host};

@@ -1,8 +1,8 @@
 //! The agent's executable: arguments in, exit code out.
 
 use linkqual::cli::typed;
-use linkqual::io::files::{check_stdout, say};
 use linkqual::io::log;
+use linkqual::io::terminal::{check_stdout, say};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
 //! The driver's executable: arguments in, exit code out.
 
 use linkqual::cli::{DriverArgs, DriverCommand, typed};
-use linkqual::io::files::{check_stdout, say};
 use linkqual::io::log;
+use linkqual::io::terminal::{check_stdout, say};
 use linkqual::{demo, driver};
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use crate::direction::{Direction, Directions};
 use crate::driver::{Error, Results, SiteJob, conduct, create, interrupts, runtime, show};
 use crate::emulation::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
 use crate::io::egress::Egress;
-use crate::io::files::say;
+use crate::io::terminal::say;
 use crate::io::tls::Identity;
 use crate::plan::{
     Host, IDLE_DEFAULT, Limits, Link, Near, Offer, Plan, Requirement, Requirements, Site, Test,

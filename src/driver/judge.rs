@@ -5,7 +5,8 @@ use super::output::{create, show};
 use super::planning::read_plan;
 use super::results::save;
 use crate::cli::JudgeArgs;
-use crate::io::files::{read_text, say};
+use crate::io::files::read_text;
+use crate::io::terminal::say;
 use crate::report::{Question, Report, Unreadable};
 use std::process::ExitCode;
 

@@ -24,8 +24,8 @@ pub use runtime::{interrupts, runtime};
 
 use crate::account::plain;
 use crate::cli::{CheckArgs, KeygenArgs, PlanCommand};
-use crate::io::files::{print, say};
 use crate::io::key::generate;
+use crate::io::terminal::{print, say};
 use running::run_plan;
 use std::process::ExitCode;
 

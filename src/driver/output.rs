@@ -2,7 +2,8 @@
 
 use super::error::Error;
 use crate::cli::OutputArgs;
-use crate::io::files::{Output, print, say};
+use crate::io::files::Output;
+use crate::io::terminal::{print, say};
 use crate::report::{Report, text};
 use crate::verdict::Verdict;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The progress line: what a person sees while a step runs. On a terminal only.
 
 use crate::dataplane::Gauge;
-use crate::io::files::{is_watched, say};
+use crate::io::terminal::{is_watched, say};
 use crate::plan::Trial;
 use crate::units::{ByteCount, Span};
 use indicatif::{ProgressBar, ProgressStyle};

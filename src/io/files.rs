@@ -1,12 +1,11 @@
-//! The files that a run reads and leaves, and what is said on the terminal.
+//! The files that a run reads and leaves.
 
 pub use super::bad_output::BadOutput;
 
-use super::sys::closed;
 use rand::{TryRng as _, rngs};
 use sha2::{Digest as _, Sha256};
 use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
@@ -343,37 +342,6 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), BadOutput> {
         _ = std::fs::remove_file(path);
         BadOutput::Unwritten { path: path.to_owned(), source }
     })
-}
-
-/// Writes a result to the standard output.
-///
-/// # Errors
-///
-/// Where it is full, or whoever read it has gone: nobody heard the result.
-pub fn print(text: &str) -> Result<(), BadOutput> {
-    check_stdout()?;
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(BadOutput::Stdout)
-}
-
-/// Whether there is a standard output at all.
-///
-/// # Errors
-///
-/// Where it was closed when the program began.
-pub fn check_stdout() -> Result<(), BadOutput> {
-    closed::check_stdout().map_err(BadOutput::Stdout)
-}
-
-/// Writes talk to the standard error.
-pub fn say(text: &str) {
-    _ = writeln!(io::stderr().lock(), "{text}");
-}
-
-/// Whether a person reads the standard error.
-#[must_use]
-pub fn is_watched() -> bool {
-    io::stderr().is_terminal()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The log, on the standard error.
 
-use super::files::is_watched;
+use super::terminal::is_watched;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};

@@ -14,6 +14,7 @@ mod phc;
 pub mod resolve;
 mod sys;
 pub mod tcp;
+pub mod terminal;
 pub mod timestamps;
 pub mod tls;
 pub mod tun;

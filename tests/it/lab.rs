@@ -42,7 +42,7 @@ impl Lab {
             Err(why) => {
                 assert!(!why.contains(UNBUILT), "{why}");
                 // Not through a macro that the test runner would swallow.
-                linkqual::io::files::say(&format!("SKIPPED: no lab on this machine: {why}"));
+                linkqual::io::terminal::say(&format!("SKIPPED: no lab on this machine: {why}"));
                 None
             }
         }
@@ -272,7 +272,7 @@ fn what_is_told_of_known_lines_is_true() {
     assert!(!ended.err.contains(UNBUILT), "{}", ended.err);
     // 127 is a shell's word for a program that is not there: Python.
     if let Some(2 | 127) = ended.code {
-        linkqual::io::files::say(&format!("SKIPPED: no lab on this machine: {}", ended.err));
+        linkqual::io::terminal::say(&format!("SKIPPED: no lab on this machine: {}", ended.err));
         return;
     }
     ended.expect_code(0);

@@ -79,7 +79,7 @@ fn apart(keys: &Keys, script: &str) -> Option<Ended> {
             return Some(ended);
         }
     }
-    linkqual::io::files::say("SKIPPED: no network namespaces, or no IPv6, on this machine");
+    linkqual::io::terminal::say("SKIPPED: no network namespaces, or no IPv6, on this machine");
     None
 }
 

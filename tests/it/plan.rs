@@ -245,7 +245,7 @@ fn the_rules_for_a_firewall_are_ones_that_nft_takes() {
             let why = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() || is_forbidden(&why), "{why}\n{}", rules.out);
         }
-        Err(error) => linkqual::io::files::say(&format!("SKIPPED: no nft here: {error}")),
+        Err(error) => linkqual::io::terminal::say(&format!("SKIPPED: no nft here: {error}")),
     }
 }
 

@@ -163,7 +163,7 @@ fn the_pre_check_goes_on_to_the_next_address_as_a_run_does() {
     command.env("keys", keys.path("driver").parent().unwrap());
     let ended = run(&mut command);
     if matches!(ended.code, Some(77)) || ended.err.contains("unshare failed") {
-        linkqual::io::files::say("SKIPPED: no namespaces on this machine");
+        linkqual::io::terminal::say("SKIPPED: no namespaces on this machine");
         return;
     }
     ended.expect_code(0);

@@ -1,0 +1,38 @@
+//! What is said to people: results on the standard output, talk on the standard error.
+//!
+//! The programs alone name this file: what can be used as a library hands values over.
+
+use super::bad_output::BadOutput;
+use super::sys::closed;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Writes a result to the standard output.
+///
+/// # Errors
+///
+/// Where it is full, or whoever read it has gone: nobody heard the result.
+pub fn print(text: &str) -> Result<(), BadOutput> {
+    check_stdout()?;
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(BadOutput::Stdout)
+}
+
+/// Whether there is a standard output at all.
+///
+/// # Errors
+///
+/// Where it was closed when the program began.
+pub fn check_stdout() -> Result<(), BadOutput> {
+    closed::check_stdout().map_err(BadOutput::Stdout)
+}
+
+/// Writes talk to the standard error.
+pub fn say(text: &str) {
+    _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether a person reads the standard error.
+#[must_use]
+pub fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
