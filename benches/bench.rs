@@ -32,7 +32,7 @@ fn endless() -> Stream {
         burst: 3,
         capacity: false,
         steady: Steady::of(Span::from_secs(600)),
-        dscp: linkqual::plan::Dscp::default(),
+        dscp: linkqual::trial::Dscp::default(),
         life: linkqual::flow::Liveness::default(),
         silence_min: linkqual::account::SILENCE_MIN,
     }

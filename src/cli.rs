@@ -2,12 +2,15 @@
 
 use crate::direction::Directions;
 use crate::framing::Layer;
+use crate::metric::{Requirement, Requirements};
 use crate::plan::{
-    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, IDLE_DEFAULT, Limits, Link, Near,
-    Offer, PAYLOAD_MAX, PAYLOAD_MIN, Plan, Requirement, Requirements, STREAMS_MAX, Site, TcpTest,
-    Test, UdpTest, Work, is_circuit, is_device,
+    Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work, is_device,
 };
-use crate::policy::Refusal;
+use crate::policy::{Refusal, is_circuit};
+use crate::trial::{
+    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Limits, PAYLOAD_MAX, PAYLOAD_MIN,
+    STREAMS_MAX,
+};
 use crate::units::{BitRate, Malformed, Ratio, Span};
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};

@@ -11,9 +11,9 @@
 //!
 //! - **Words**, values without decisions: [`units`], [`framing`], [`direction`], [`clock`], `wrap`,
 //!   [`stats`], [`account`], [`wire`]
-//! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`plan`],
-//!   [`policy`], [`pace`], [`flow`], [`metric`], [`validity`], [`verdict`], [`emulation`],
-//!   [`method`], [`session`], [`forecast`], [`report`]
+//! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`trial`],
+//!   [`policy`], [`pace`], [`flow`], [`metric`], [`validity`], [`verdict`], [`plan`],
+//!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
 //!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
 //!
@@ -64,7 +64,7 @@ pub mod account;
 
 pub mod wire;
 
-pub mod plan;
+pub mod trial;
 
 pub mod policy;
 
@@ -77,6 +77,8 @@ pub mod metric;
 pub mod validity;
 
 pub mod verdict;
+
+pub mod plan;
 
 pub mod emulation;
 

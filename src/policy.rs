@@ -1,13 +1,23 @@
 //! Whether an agent lets a driver run what it asks for. One function decides, in one order.
 
-use crate::account::Invalid;
+use crate::account::{Invalid, is_control};
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
 use crate::framing::{Framing, Layer};
-use crate::plan::{CIRCUIT_LEN_MAX, Limits, Trial, is_circuit};
+use crate::trial::{Limits, Trial};
 use crate::units::{BitRate, Span};
 use crate::wire::control;
 use std::fmt;
+
+/// The longest name of a circuit.
+pub const CIRCUIT_LEN_MAX: usize = 128;
+
+/// Whether `name` can be a circuit's: 1 to [`CIRCUIT_LEN_MAX`] printable characters.
+#[must_use]
+pub fn is_circuit(name: &str) -> bool {
+    let len = name.chars().count();
+    (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(is_control)
+}
 
 /// What a driver may spend on probes beside its load, under one grant.
 pub const PROBING_MAX: Span = Span::from_secs(15 * 60);
@@ -418,7 +428,7 @@ mod tests {
     use super::*;
     use crate::direction::{Directions, PerDirection};
     use crate::framing::IpVersion;
-    use crate::plan::{Beside, Load, LoadKind};
+    use crate::trial::{Beside, Load, LoadKind};
 
     const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
 

@@ -2,8 +2,10 @@
 //!
 //! All scales are decimal, as circuits are sold, and all text is read in exact integer arithmetic.
 
+mod burst_size;
 mod packet_rate;
 
+pub use burst_size::BurstSize;
 pub use packet_rate::PacketRate;
 
 use std::{fmt, str::FromStr};

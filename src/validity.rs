@@ -10,8 +10,7 @@ pub use caveat::{Bias, Caveat};
 use crate::account::{Moved, PathMtu, ReceiverCounts, RoundTripCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
-use crate::metric::{Criteria, losses, micros};
-use crate::plan::Metric;
+use crate::metric::{Criteria, Metric, losses, micros};
 use caveat::{Concern, DELAYS, SHORT_MAX_PERCENT, hosts};
 use sender::of_sender;
 
@@ -273,7 +272,7 @@ fn of_replies(trial: usize, run: &TrialRun) -> Option<Caveat> {
 mod tests {
     use super::*;
     use crate::account::Outcome;
-    use crate::plan::Trial;
+    use crate::trial::Trial;
     use crate::units::Span;
 
     #[test]

@@ -3,8 +3,10 @@
 use crate::account::Status;
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
-use crate::metric::{Criteria, Measured, Measurement, bound, is_superseded, measure, pooled_loss};
-use crate::plan::{Bound, Metric, Requirement};
+use crate::metric::{
+    Bound, Criteria, Measured, Measurement, Metric, Requirement, bound, is_superseded, measure,
+    pooled_loss,
+};
 use crate::validity::{Bias, Caveat, caveats};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -338,9 +340,10 @@ mod tests {
     use crate::account::{Outcome, ReceiverCounts, SenderCounts};
     use crate::direction::Directions;
     use crate::framing::IpVersion;
+    use crate::metric::Requirements;
     use crate::metric::tests as fixture;
-    use crate::plan::{Link, Load, LoadKind, Requirements, Trial};
     use crate::stats::loss_bursts::LossBursts;
+    use crate::trial::{Load, LoadKind, Trial};
     use crate::units::{PacketRate, Ratio, Span};
 
     fn sampled(low: f64, high: f64) -> Measured {
@@ -516,7 +519,7 @@ mod tests {
         let mut requirements = Requirements::default();
         let most = Ratio::from_ppm(REQUIRED_PPM).expect("a ratio");
         requirements.set(Some(Direction::Forward), Requirement::Loss(most));
-        Criteria::for_link(&Link::default(), requirements, IpVersion::V4)
+        Criteria::plain(requirements, IpVersion::V4)
     }
 
     /// A UDP trial forward of [`PACKETS`] packets that lost `lost` of them, one by one.

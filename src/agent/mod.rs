@@ -24,11 +24,11 @@ use crate::io::terminal::{print, say};
 use crate::io::timestamps::KeptNoise;
 use crate::io::tls::{Acceptor, Identity};
 use crate::io::{clock, host};
-use crate::plan::{Limits, TcpLoad, Trial};
 use crate::policy::Role;
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
+use crate::trial::{Limits, TcpLoad, Trial};
 use crate::units::Span;
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};

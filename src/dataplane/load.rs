@@ -509,7 +509,7 @@ mod tests {
     use crate::clock::Driver;
     use crate::direction::Direction;
     use crate::flow::Steady;
-    use crate::plan::Dscp;
+    use crate::trial::Dscp;
     use crate::units::PacketRate;
     use crate::wire::{Token, load};
 

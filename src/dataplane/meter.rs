@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::clock::Agent;
     use crate::direction::Direction;
-    use crate::plan::{CongestionControl, Dscp, LoadKind};
+    use crate::trial::{CongestionControl, Dscp, LoadKind};
     use crate::wire::Token;
     use std::net::{IpAddr, Ipv4Addr};
 

@@ -395,7 +395,7 @@ pub(super) fn carry(
 mod tests {
     use super::*;
     use crate::account::TcpChecked;
-    use crate::plan::{CongestionControl, Dscp, LoadKind};
+    use crate::trial::{CongestionControl, Dscp, LoadKind};
     use crate::units::BitRate;
     use crate::wire::Token;
     use std::net::TcpListener;

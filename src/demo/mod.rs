@@ -15,10 +15,9 @@ use crate::emulation::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder,
 use crate::io::egress::Egress;
 use crate::io::terminal::say;
 use crate::io::tls::Identity;
-use crate::plan::{
-    Host, IDLE_DEFAULT, Limits, Link, Near, Offer, Plan, Requirement, Requirements, Site, Test,
-    UdpTest, Work,
-};
+use crate::metric::{Requirement, Requirements};
+use crate::plan::{Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, Test, UdpTest, Work};
+use crate::trial::Limits;
 use crate::units::Span;
 use crate::wire::key::{KeyLine, SecretKey};
 use rand::TryRng as _;

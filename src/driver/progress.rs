@@ -2,7 +2,7 @@
 
 use crate::dataplane::Gauge;
 use crate::io::terminal::{is_watched, say};
-use crate::plan::Trial;
+use crate::trial::Trial;
 use crate::units::{ByteCount, Span};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::atomic::Ordering::Relaxed;

@@ -2,9 +2,8 @@
 //! none of their load.
 
 use crate::direction::{Directions, PerDirection};
-use crate::plan::{
-    CongestionControl, Dscp, Load, LoadKind, MTU_MIN, OutOfBounds, Plan, TcpLoad, Trial, Work,
-};
+use crate::plan::{Plan, Work};
+use crate::trial::{CongestionControl, Dscp, Load, LoadKind, MTU_MIN, OutOfBounds, TcpLoad, Trial};
 use crate::units::{BitRate, PacketRate, Span};
 
 /// One kind of flow that a run opens.
@@ -57,7 +56,7 @@ impl Round {
     /// The trial that opens it; what loads goes towards this host, and the agent is never told to
     /// start.
     pub(super) fn trial(self, rate: BitRate) -> Result<Trial, OutOfBounds> {
-        let one_way = |streams: u32| streams.clamp(1, crate::plan::STREAMS_MAX);
+        let one_way = |streams: u32| streams.clamp(1, crate::trial::STREAMS_MAX);
         let (trial, mark) = match self {
             Self::Probes(mark) => (Trial::new(None, DURATION)?, mark),
             Self::Udp(mark, flows) => {

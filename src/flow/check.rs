@@ -190,7 +190,7 @@ mod tests {
     use crate::clock::{Driver, Stamp};
     use crate::direction::Direction;
     use crate::flow::{Next, Outgoing, Sender, Steady};
-    use crate::plan::Dscp;
+    use crate::trial::Dscp;
     use crate::units::PacketRate;
     use crate::wire::Token;
     use proptest::prelude::*;

@@ -8,10 +8,10 @@ use crate::account::{
 };
 use crate::clock::Offset;
 use crate::direction::Direction;
-use crate::plan::Trial;
 use crate::stats::delays::Delays;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::skew::{self, Transit};
+use crate::trial::Trial;
 
 /// A trial, and what happened in it.
 #[derive(Clone, Debug, PartialEq)]

@@ -46,7 +46,7 @@ pub use tcp::{TcpReceiver, TcpSender, TcpStream, WRITE_MAX, tcp_streams_of};
 
 use crate::clock::Stamp;
 use crate::direction::Direction;
-use crate::plan::{Dscp, Trial};
+use crate::trial::{Dscp, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::{StreamNumber, Token};
 
@@ -177,7 +177,7 @@ pub struct Steady {
 
 impl Steady {
     /// That of a trial of `duration`, which is longer than both edges
-    /// ([`crate::plan::DURATION_MIN`]).
+    /// ([`crate::trial::DURATION_MIN`]).
     #[must_use]
     pub const fn of(duration: Span) -> Self {
         Self { from_ns: EDGE.nanos(), until_ns: duration.minus(EDGE).nanos() }
@@ -288,7 +288,7 @@ fn probes_at_most(trial: &Trial) -> u64 {
 mod tests {
     use super::*;
     use crate::direction::Directions;
-    use crate::plan::{Load, LoadKind};
+    use crate::trial::{Load, LoadKind};
 
     #[test]
     fn streams_are_numbered_alike_at_both_ends() {

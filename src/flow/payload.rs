@@ -318,7 +318,7 @@ mod tests {
     fn each_datagram_has_its_header_and_its_number_and_is_what_its_receiver_makes() {
         let rate = PacketRate::new(1_000_000).expect("a rate");
         let steady = Steady::of(Span::from_secs(1));
-        let (direction, dscp) = (Direction::Forward, crate::plan::Dscp::default());
+        let (direction, dscp) = (Direction::Forward, crate::trial::Dscp::default());
         let stream = Stream {
             number: 1,
             token: Token(9),
@@ -383,7 +383,7 @@ mod tests {
     }
 
     fn tcp(rate: &str, verify: bool) -> TcpStream {
-        use crate::plan::{CongestionControl, Dscp, LoadKind};
+        use crate::trial::{CongestionControl, Dscp, LoadKind};
         TcpStream {
             number: 4,
             token: Token(7),

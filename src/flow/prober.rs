@@ -293,7 +293,7 @@ impl Prober {
 mod tests {
     use super::*;
     use crate::flow::streams_of;
-    use crate::plan::Trial;
+    use crate::trial::Trial;
     use crate::units::Span;
 
     const MS: u64 = 1_000_000;
@@ -417,8 +417,8 @@ mod tests {
     /// `round_trip_ms` in its last second, and no time before.
     fn last_due_ms(per_second: u64, round_trip_ms: u64) -> u64 {
         let rate = crate::units::PacketRate::new(100).expect("a rate");
-        let (both, kind) = (crate::direction::Directions::Both, crate::plan::LoadKind::FixedRate);
-        let load = crate::plan::Load::new(both, 1, 100, rate, kind).expect("a load");
+        let (both, kind) = (crate::direction::Directions::Both, crate::trial::LoadKind::FixedRate);
+        let load = crate::trial::Load::new(both, 1, 100, rate, kind).expect("a load");
         let trial = Trial::new(Some(load), Span::from_secs(2)).expect("a trial");
         let probes = crate::units::PacketRate::new(per_second).expect("a rate");
         let trial = trial.with_probe_rate(probes).expect("a rate of probes");

@@ -576,7 +576,7 @@ mod tests {
             burst: 8,
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
-            dscp: crate::plan::Dscp::default(),
+            dscp: crate::trial::Dscp::default(),
             life: crate::flow::Liveness::default(),
             silence_min: SILENCE_MIN,
         };

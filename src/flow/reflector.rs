@@ -498,7 +498,7 @@ mod tests {
     use super::*;
     use crate::direction::Directions;
     use crate::flow::streams_of;
-    use crate::plan::{Load, LoadKind, Trial};
+    use crate::trial::{Load, LoadKind, Trial};
     use crate::units::Span;
 
     const TOKENS: [Token; 2] = [Token(11), Token(12)];

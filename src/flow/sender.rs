@@ -438,7 +438,7 @@ mod tests {
             burst: 8,
             capacity: false,
             steady: Steady::of(Span::from_secs(seconds)),
-            dscp: crate::plan::Dscp::default(),
+            dscp: crate::trial::Dscp::default(),
             life: Liveness::default(),
             silence_min: crate::account::SILENCE_MIN,
         }

@@ -8,7 +8,7 @@ use crate::account::{
 };
 use crate::clock::Stamp;
 use crate::direction::Direction;
-use crate::plan::{CongestionControl, Dscp, LoadKind, Trial};
+use crate::trial::{CongestionControl, Dscp, LoadKind, Trial};
 use crate::units::{BitRate, Span};
 use crate::wire::{StreamNumber, Token};
 
@@ -384,7 +384,7 @@ mod tests {
     use super::*;
     use crate::clock::Agent;
     use crate::direction::PerDirection;
-    use crate::plan::TcpLoad;
+    use crate::trial::TcpLoad;
 
     const MS: u64 = 1_000_000;
 

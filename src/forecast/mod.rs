@@ -18,9 +18,9 @@ use crate::direction::{Direction, Directions, PerDirection};
 use crate::flow::trail;
 use crate::framing::IpVersion;
 use crate::method::trials::{Composed, Note, SitePath, compose};
-use crate::metric::Criteria;
-use crate::plan::{DURATION_MAX, Limits, OutOfBounds, Plan, Test, Trial};
+use crate::plan::{Plan, Test};
 use crate::policy::Request;
+use crate::trial::{DURATION_MAX, Limits, OutOfBounds, Trial};
 use crate::units::{BitRate, Span};
 use step::{plus, sent};
 
@@ -83,7 +83,7 @@ impl Site {
             Step { trial, offer, sent }
         };
         let steps: Vec<Step> = trials.into_iter().enumerate().map(step).collect();
-        let provabilities = provability::provabilities(&Criteria::of(plan, ip), &steps);
+        let provabilities = provability::provabilities(&plan.criteria(ip), &steps);
         Ok(Self { ip, steps, request, provabilities, notes })
     }
 

@@ -5,13 +5,11 @@ use super::{MTU_ASSUMED, Step};
 use crate::direction::Direction;
 use crate::method::trials::{LOST_ALLOWED, TCP_EDGES};
 use crate::metric::{
-    Criteria, JITTER_QUANTILE, LossProof, OUTAGE_INTERVALS, RTT_QUANTILE, TCP_SECONDS_MIN,
-    can_resolve,
-};
-use crate::plan::{
-    LoadKind, Metric, Requirement, TCP_PACE_SPARE_PERCENT, Trial, tcp_paced_at_least,
+    Criteria, JITTER_QUANTILE, LossProof, Metric, OUTAGE_INTERVALS, RTT_QUANTILE, Requirement,
+    TCP_SECONDS_MIN, can_resolve,
 };
 use crate::stats::confidence::{packets_needed, samples_needed};
+use crate::trial::{LoadKind, TCP_PACE_SPARE_PERCENT, Trial, tcp_paced_at_least};
 use crate::units::{BitRate, Ratio, Span};
 
 /// A requirement, and what may become of it.

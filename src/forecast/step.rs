@@ -3,7 +3,8 @@
 use crate::direction::{Direction, PerDirection};
 use crate::flow::trail;
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::plan::{Offer, Plan, Trial};
+use crate::plan::{Offer, Plan};
+use crate::trial::Trial;
 use crate::units::ByteCount;
 use crate::wire::{probe, signal};
 

@@ -8,7 +8,8 @@ use crate::framing::IpVersion;
 use crate::method::qualification::{NO_LIMITS, Qualification};
 use crate::method::trials::Note;
 use crate::method::{Method, Step};
-use crate::plan::{Limits, Plan};
+use crate::plan::Plan;
+use crate::trial::Limits;
 
 /// How far a run has come.
 #[derive(Debug)]
@@ -166,8 +167,8 @@ mod tests {
     use crate::method::Impossible;
     use crate::method::qualification::tests::{limits, outcome, plan};
     use crate::method::tests::Lengthening;
-    use crate::plan::Trial;
     use crate::policy::Request;
+    use crate::trial::Trial;
     use crate::units::Span;
 
     fn searched(payload: Option<u32>) -> Campaign {
@@ -197,7 +198,7 @@ mod tests {
         let Step::Run(load) = campaign.handle_outcome(outcome(idle, Status::Ok, true)) else {
             panic!("no load")
         };
-        assert_eq!(load.load().map(crate::plan::Load::payload), Some(1_472));
+        assert_eq!(load.load().map(crate::trial::Load::payload), Some(1_472));
         assert!(!campaign.is_complete());
         assert_eq!(campaign.handle_outcome(outcome(load, Status::Ok, true)), Step::Finish);
         assert!(campaign.is_complete());

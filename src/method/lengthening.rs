@@ -5,10 +5,12 @@
 use crate::direction::Direction;
 use crate::flow::Evidence;
 use crate::method::trials::{Note, THROUGHPUT_EDGES};
-use crate::metric::{Criteria, JITTER_QUANTILE, is_throughput_open, judges_throughput};
-use crate::plan::{DURATION_MAX, FORGIVEN_MIN, Trial};
+use crate::metric::{
+    Criteria, FORGIVEN_MIN, JITTER_QUANTILE, is_throughput_open, judges_throughput,
+};
 use crate::stats::delays::Delay;
 use crate::stats::{count, real};
+use crate::trial::{DURATION_MAX, Trial};
 use crate::units::Span;
 
 /// How many times as long the second trial is, and how long at least.

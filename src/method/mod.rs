@@ -35,8 +35,8 @@ use crate::direction::Direction;
 use crate::flow::Evidence;
 use crate::method::trials::Note;
 use crate::metric::OUTAGE_INTERVALS;
-use crate::plan::{OutOfBounds, TCP_PACE_SPARE_PERCENT, Trial};
 use crate::policy::Request;
+use crate::trial::{OutOfBounds, TCP_PACE_SPARE_PERCENT, Trial};
 use crate::units::{BitRate, Span};
 use std::fmt::Debug;
 

@@ -11,9 +11,10 @@ use crate::method::lengthening::{again, long_enough};
 use crate::method::trials::{Composed, Note, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::metric::{Criteria, OUTAGE_INTERVALS, packet_interval};
-use crate::plan::{Limits, MTU_MAX, Plan, TcpLoad, Trial, Work, tcp_paced_at_least};
+use crate::plan::{Plan, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request};
 use crate::stats::delays::Delay;
+use crate::trial::{Limits, MTU_MAX, TcpLoad, Trial, tcp_paced_at_least};
 use crate::units::{BitRate, Span};
 use std::collections::VecDeque;
 
@@ -81,10 +82,10 @@ impl Qualification {
         }
         let path = SitePath { limits: self.limits, ip: self.ip, payload: found };
         let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
-        if let Some(too_low) = paced_too_low(&Criteria::of(&self.plan, self.ip), &trials) {
+        if let Some(too_low) = paced_too_low(&self.plan.criteria(self.ip), &trials) {
             return Err(too_low);
         }
-        if let Some(too_short) = outage_too_short(&Criteria::of(&self.plan, self.ip), &trials) {
+        if let Some(too_short) = outage_too_short(&self.plan.criteria(self.ip), &trials) {
             return Err(too_short);
         }
         let (ahead, is_asked) = (trials.into(), false);
@@ -97,7 +98,7 @@ impl Qualification {
     /// one once more, or the next one itself. Then leave is asked for, for all that was loaded and
     /// is to come; `None` where nothing changes.
     fn lengthen(&mut self, evidence: &Evidence) -> Option<Step> {
-        let criteria = Criteria::of(&self.plan, self.ip);
+        let criteria = self.plan.criteria(self.ip);
         let State::Composed { ahead, request, is_asked } = &mut self.state else { return None };
         if std::mem::take(is_asked) {
             return None;
@@ -283,7 +284,8 @@ pub(super) mod tests {
     use super::*;
     use crate::account::{Outcome, PathMtu};
     use crate::direction::Directions;
-    use crate::plan::{Link, Near, Offer, Requirements, Site, TcpTest, Test, UdpTest};
+    use crate::metric::Requirements;
+    use crate::plan::{Link, Near, Offer, Site, TcpTest, Test, UdpTest};
 
     /// A plan of an idle trial and one of UDP both ways.
     pub(in crate::method) fn plan(payload: Option<u32>) -> Plan {
@@ -327,7 +329,7 @@ pub(super) mod tests {
         let Work::Udp(UdpTest { directions, offer, streams, .. }) = plan.tests[1].work else {
             unreachable!("it is UDP")
         };
-        let congestion = crate::plan::CongestionControl::CUBIC;
+        let congestion = crate::trial::CongestionControl::CUBIC;
         let tcp = TcpTest { directions, offer, streams, congestion, verify: false };
         plan.tests.push(test(Work::Tcp(tcp)));
         let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
@@ -346,7 +348,7 @@ pub(super) mod tests {
         }
         let [idle, udp, tcp] = run[..] else { panic!("{run:?}") };
         assert!(idle.is_idle());
-        assert_eq!(udp.load().map(crate::plan::Load::payload), Some(1_372));
+        assert_eq!(udp.load().map(crate::trial::Load::payload), Some(1_372));
         let tcp = tcp.tcp().expect("TCP");
         assert_eq!((tcp.mtu(), tcp.round_trip()), (1_400, Some(Span::from_nanos(1_000))));
         assert_eq!(method.next(&evidence), Step::Finish);
@@ -357,7 +359,7 @@ pub(super) mod tests {
         let step = |required: &str| {
             let mut plan = plan(None);
             let (directions, offer) = (Directions::Forward, Offer::Max);
-            let congestion = crate::plan::CongestionControl::CUBIC;
+            let congestion = crate::trial::CongestionControl::CUBIC;
             let tcp = TcpTest { directions, offer, streams: 1, congestion, verify: false };
             plan.tests = vec![test(Work::Tcp(tcp))];
             plan.requirements.each.forward.tcp_throughput = required.parse().ok();

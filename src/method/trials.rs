@@ -4,17 +4,17 @@ use crate::direction::{Direction, Directions, PerDirection};
 use crate::flow::EDGE;
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{
-    Criteria, JITTER_QUANTILE, LossProof, RTT_QUANTILE, TCP_SECONDS_MIN, judges_throughput,
-    silence_min,
+    Criteria, FORGIVEN_MIN, JITTER_QUANTILE, LossProof, Metric, RTT_QUANTILE, Requirement,
+    TCP_SECONDS_MIN, judges_throughput, silence_min,
 };
-use crate::plan::{
-    Beside, BurstSize, DURATION_MAX, DURATION_MIN, FORGIVEN_MIN, KnownRate, Limits, Load, LoadKind,
-    Metric, Offer, OutOfBounds, PAYLOAD_MIN, PROBES_PER_SECOND, Plan, Requirement, TcpLoad,
-    TcpTest, Test, Trial, UdpTest, Work,
-};
+use crate::plan::{Offer, Plan, TcpTest, Test, UdpTest, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::stats::confidence::samples_needed;
-use crate::units::{BitRate, PacketRate, Span};
+use crate::trial::{
+    Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, OutOfBounds,
+    PAYLOAD_MIN, PROBES_PER_SECOND, TcpLoad, Trial,
+};
+use crate::units::{BitRate, BurstSize, PacketRate, Span};
 use std::fmt;
 
 /// How long is loaded where nothing else is asked for.
@@ -194,7 +194,7 @@ pub struct SitePath {
 ///
 /// Where a number is outside the bounds of a trial.
 pub fn compose(plan: &Plan, place: usize, path: SitePath) -> Result<Composed, OutOfBounds> {
-    let criteria = Criteria::of(plan, path.ip);
+    let criteria = plan.criteria(path.ip);
     let mut composer = Composer { plan, criteria, path, notes: Vec::new() };
     let tests: Vec<&Test> = plan.tests_of(place).collect();
     let mut trials = Vec::new();
@@ -495,7 +495,9 @@ impl Composer<'_> {
 mod tests {
     use super::*;
     use crate::direction::Directions;
-    use crate::plan::{CongestionControl, Link, Requirements, Site};
+    use crate::metric::Requirements;
+    use crate::plan::{Link, Site};
+    use crate::trial::CongestionControl;
 
     fn limits() -> Limits {
         let rate_max = "1 Gbit/s".parse().expect("a rate");

@@ -1,12 +1,13 @@
 //! What a metric is computed by: the question, and the form of its answer.
 
+use super::Requirements;
 use crate::account::{OneWayCounts, Status};
 use crate::direction::{Direction, PerDirection};
 use crate::flow::TrialRun;
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::plan::{BurstSize, Link, Load, LoadKind, Plan, Requirements, Trial};
 use crate::stats::confidence::Confidence;
-use crate::units::{BitRate, Ratio};
+use crate::trial::{Load, LoadKind, Trial};
+use crate::units::{BitRate, BurstSize, Ratio};
 
 /// What every computation here needs to know of the link and of the question.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,17 +25,16 @@ pub struct Criteria {
 }
 
 impl Criteria {
-    /// What `plan` asks of a line over `ip`.
+    /// What `requirements` ask of a link without tags over `ip`, of which nothing else is known.
     #[must_use]
-    pub const fn of(plan: &Plan, ip: IpVersion) -> Self {
-        Self::for_link(&plan.link, plan.requirements, ip)
-    }
-
-    /// What `requirements` ask of `link` over `ip`.
-    #[must_use]
-    pub const fn for_link(link: &Link, requirements: Requirements, ip: IpVersion) -> Self {
-        let Link { committed, burst, layer, .. } = *link;
-        Self { requirements, committed, burst, layer, framing: link.framing(ip) }
+    pub fn plain(requirements: Requirements, ip: IpVersion) -> Self {
+        Self {
+            requirements,
+            committed: PerDirection::default(),
+            burst: PerDirection::default(),
+            layer: Layer::default(),
+            framing: Framing::plain(ip),
+        }
     }
 
     /// The confidence of each one-sided bound.

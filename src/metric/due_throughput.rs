@@ -7,7 +7,7 @@ use super::outage::was_silent;
 use crate::account::{ReceiverCounts, SenderCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Steady, TrialRun};
-use crate::plan::Load;
+use crate::trial::Load;
 use crate::units::{BitRate, Span};
 
 /// How much of the load may come after its time while the line still counts as carrying it: what

@@ -1,13 +1,12 @@
 //! Loss: UDP load packets that were lost, late or altered, of those sent.
 
 use super::criteria::{Criteria, Measured, account_missing, float};
-
 use crate::account::ReceiverCounts;
 use crate::direction::Direction;
 use crate::flow::{TrialRun, compared_of};
-use crate::plan::Load;
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, loss_bounds, packets_needed};
 use crate::stats::loss_bursts::LossBursts;
+use crate::trial::Load;
 use crate::units::Ratio;
 use std::fmt;
 
@@ -186,7 +185,7 @@ fn bounded(
 mod tests {
     use super::*;
     use crate::direction::Directions;
-    use crate::plan::LoadKind;
+    use crate::trial::LoadKind;
     use crate::units::PacketRate;
 
     fn ratio(corrupted: u64, compared: u64, arrived: u64, offered: u64) -> (f64, Bounds) {

@@ -18,6 +18,7 @@ mod criteria;
 mod due_throughput;
 mod loss;
 mod outage;
+mod requirement;
 mod tcp_throughput;
 mod throughput;
 
@@ -25,6 +26,7 @@ pub(crate) use criteria::float;
 pub use criteria::{Criteria, Measured, micros};
 pub use loss::{LossProof, Losses, losses, pooled_loss};
 pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, silence_min};
+pub use requirement::{Bound, FORGIVEN_MIN, Metric, OneWay, Requirement, Requirements, RoundTrip};
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
 pub use throughput::{
     IS_PROVEN, SenderShortage, is_throughput_open, judges_throughput, sender_shortage,
@@ -34,9 +36,9 @@ use crate::account::{PathMtu, RoundTripCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
-use crate::plan::{Bound, Metric, Requirement, Trial};
 use crate::stats::confidence::Confidence;
 use crate::stats::delays::{Delay, Delays};
+use crate::trial::Trial;
 use crate::units::BitRate;
 use loss::loss;
 use outage::longest_outage;
@@ -281,9 +283,9 @@ pub(crate) mod tests {
     use crate::account::{Outcome, ReceiverCounts, SenderCounts, Silence, Silences};
     use crate::account::{ThroughputEvidence, TransitFit};
     use crate::direction::Directions;
-
     use crate::framing::{Framing, IpVersion, Layer};
-    use crate::plan::{Link, Load, LoadKind, Requirements};
+    use crate::metric::Requirements;
+    use crate::trial::{Load, LoadKind};
     use crate::units::Span;
 
     const MS: u64 = 1_000_000;
@@ -296,7 +298,7 @@ pub(crate) mod tests {
         let mut requirements = Requirements::default();
         requirements.set(None, throughput());
         requirements.set(None, Requirement::Outage(Span::from_secs(1)));
-        Criteria::for_link(&Link::default(), requirements, IpVersion::V4)
+        Criteria::plain(requirements, IpVersion::V4)
     }
 
     /// A trial that sent and received all, changed by `change`.

@@ -5,11 +5,10 @@
 //! It fails by its shortest: from the departure of the first lost packet to that of the last.
 
 use super::criteria::{Criteria, Measured, account_missing};
-
 use crate::account::{OneWayCounts, SILENCE_MIN, Silence};
 use crate::direction::Direction;
 use crate::flow::{SILENCE, TrialRun};
-use crate::plan::Trial;
+use crate::trial::Trial;
 use crate::units::Span;
 
 /// Packet intervals in which nothing arrives are an outage from so many on.
@@ -184,9 +183,9 @@ mod tests {
     use crate::account::Status;
     use crate::direction::{Direction, PerDirection};
     use crate::metric::tests::{check, criteria, gaps, outcome};
-    use crate::metric::{Measured, of_direction};
-    use crate::plan::{Load, LoadKind, Requirement};
+    use crate::metric::{Measured, Requirement, of_direction};
     use crate::stats::delays::Delays;
+    use crate::trial::{Load, LoadKind};
 
     #[test]
     fn an_outage_is_judged_where_something_was_sent() {

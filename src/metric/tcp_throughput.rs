@@ -6,13 +6,12 @@
 //! or the upper bound of the mean below it.
 
 use super::criteria::{Criteria, Measured, account_missing, float};
-
 use crate::account::{Status, TcpReceiverCounts, TcpSenderCounts};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::plan::TcpLoad;
 use crate::stats::means::{self, MeanBounds, whole};
+use crate::trial::TcpLoad;
 use crate::units::{BitRate, ByteCount, Span};
 
 /// Whole seconds of a block, behind the warm-up: TCP is not judged by fewer.
@@ -257,8 +256,8 @@ mod tests {
     use crate::account::{OneWayCounts, Outcome, Series};
     use crate::direction::PerDirection;
     use crate::metric::tests::criteria;
-    use crate::metric::{measure, of_direction};
-    use crate::plan::{CongestionControl, LoadKind, Requirement, Trial};
+    use crate::metric::{Requirement, measure, of_direction};
+    use crate::trial::{CongestionControl, LoadKind, Trial};
 
     /// TCP of 30 s at a pace of 100 Mbit/s of payload, of which `seconds` came, the first two the
     /// warm-up; changed by `change`.
@@ -390,9 +389,9 @@ mod tests {
             let evidence = Evidence { path_mtu: Some(path), trials };
             let mut criteria = criteria();
             let required = "10 Mbit/s".parse().expect("a rate");
-            criteria.requirements.each.forward = crate::plan::OneWay {
+            criteria.requirements.each.forward = crate::metric::OneWay {
                 tcp_throughput: Some(required),
-                ..crate::plan::OneWay::default()
+                ..crate::metric::OneWay::default()
             };
             change(&mut criteria);
             let asks = Requirement::TcpThroughput(required);

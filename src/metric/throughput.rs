@@ -8,9 +8,10 @@ use super::outage::was_silent;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::plan::{BurstSize, FORGIVEN_MIN, Load, Trial};
+use crate::metric::FORGIVEN_MIN;
 use crate::stats::confidence::{Confidence, loss_bounds};
-use crate::units::{BitRate, PacketRate, Span};
+use crate::trial::{Load, Trial};
+use crate::units::{BitRate, BurstSize, PacketRate, Span};
 
 /// No trial shows less than this many packets.
 const GRAIN_PACKETS: f64 = 2.0;

@@ -1,10 +1,10 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
-use super::{CongestionControl, Dscp, LoadKind, Requirements};
-use crate::account::is_control;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::units::{BitRate, PacketRate, Ratio, Span};
+use crate::metric::{Criteria, Requirements};
+use crate::trial::{CongestionControl, Dscp, LoadKind};
+use crate::units::{BitRate, BurstSize, PacketRate, Ratio, Span};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
@@ -12,16 +12,6 @@ use std::str::FromStr;
 
 /// The port of the agent, TCP and UDP: one that IANA lists as unassigned.
 pub const PORT: u16 = 4872;
-
-/// The longest name of a circuit.
-pub const CIRCUIT_LEN_MAX: usize = 128;
-
-/// Whether `name` can be a circuit's: 1 to [`CIRCUIT_LEN_MAX`] printable characters.
-#[must_use]
-pub fn is_circuit(name: &str) -> bool {
-    let len = name.chars().count();
-    (1..=CIRCUIT_LEN_MAX).contains(&len) && !name.chars().any(is_control)
-}
 
 /// How long an idle link is probed where nothing else is said.
 pub const IDLE_DEFAULT: Span = Span::from_secs(10);
@@ -46,56 +36,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The question that it asks of its link over `ip`.
+    #[must_use]
+    pub const fn criteria(&self, ip: IpVersion) -> Criteria {
+        self.link.criteria(self.requirements, ip)
+    }
+
     /// The tests that go to the site at `place`.
     pub fn tests_of(&self, place: usize) -> impl Iterator<Item = &Test> {
         self.tests.iter().filter(move |test| test.site.is_none_or(|site| site == place))
-    }
-}
-
-/// Octets that a policer or shaper lets through beside its rate once it was idle: the committed
-/// burst size (MEF 10.4, CBS).
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct BurstSize(u32);
-
-impl BurstSize {
-    /// The largest: 1 GB, which is 80 ms of 100 Gbit/s.
-    pub const MAX_OCTETS: u32 = 1_000_000_000;
-
-    /// One of `octets`; `None` of zero, and above [`Self::MAX_OCTETS`].
-    #[must_use]
-    pub const fn new(octets: u32) -> Option<Self> {
-        match octets {
-            1..=Self::MAX_OCTETS => Some(Self(octets)),
-            _ => None,
-        }
-    }
-
-    /// How many octets.
-    #[must_use]
-    pub const fn octets(self) -> u32 {
-        self.0
-    }
-
-    /// How many bits.
-    #[must_use]
-    pub const fn bits(self) -> u64 {
-        self.0 as u64 * 8
-    }
-}
-
-/// 64 KiB, as much as most policers of leased lines hold at most.
-impl Default for BurstSize {
-    fn default() -> Self {
-        Self(65_536)
-    }
-}
-
-impl fmt::Display for BurstSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            octets if octets.is_multiple_of(1_024) => write!(f, "{} KiB", octets / 1_024),
-            octets => write!(f, "{octets} B"),
-        }
     }
 }
 
@@ -128,6 +77,13 @@ impl Link {
     pub const fn framing(&self, ip: IpVersion) -> Framing {
         let (vlan_tags, extra_overhead_octets) = (self.vlan_tags, self.extra_overhead_octets);
         Framing { ip, vlan_tags, extra_overhead_octets }
+    }
+
+    /// The question that `requirements` ask of it over `ip`.
+    #[must_use]
+    pub const fn criteria(&self, requirements: Requirements, ip: IpVersion) -> Criteria {
+        let Self { committed, burst, layer, .. } = *self;
+        Criteria { requirements, committed, burst, layer, framing: self.framing(ip) }
     }
 }
 

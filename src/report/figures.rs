@@ -9,8 +9,8 @@ use crate::direction::Direction;
 use crate::flow::{Steady, TrialRun};
 use crate::framing::{Framing, Layer};
 use crate::metric::{JITTER_QUANTILE, TcpCarried, float, losses, micros, outage_min};
-use crate::plan::Load;
 use crate::stats::delays::{Delay, Delays};
+use crate::trial::Load;
 use crate::units::{BitRate, Span};
 
 /// The figures of `run`, but for those that depend on what is required.

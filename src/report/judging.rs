@@ -8,10 +8,12 @@ use super::record::{
 use crate::direction::{Direction, PerDirection};
 use crate::flow::TrialRun;
 use crate::framing::IpVersion;
-use crate::metric::{Criteria, Measured, bound, float, required_goodput, unit};
-use crate::plan::{Bound, BurstSize, Link, Plan, Requirements};
+use crate::metric::{
+    Bound, Criteria, Measured, Requirements, bound, float, required_goodput, unit,
+};
+use crate::plan::{Link, Plan};
 use crate::stats::confidence::Confidence;
-use crate::units::{BitRate, Ratio};
+use crate::units::{BitRate, BurstSize, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
 use crate::verdict::{Finding, Verdict, each_finding, findings, overall};
 
@@ -32,7 +34,7 @@ impl Question {
     }
 
     fn criteria(&self, ip: IpVersion) -> Criteria {
-        Criteria::for_link(&self.link, self.requirements, ip)
+        self.link.criteria(self.requirements, ip)
     }
 }
 
@@ -192,7 +194,7 @@ fn reason_of(finding: &Finding) -> String {
 }
 
 fn asked(requirements: &Requirements) -> Asked {
-    let record = |(scope, requirement): (_, crate::plan::Requirement)| RequirementRecord {
+    let record = |(scope, requirement): (_, crate::metric::Requirement)| RequirementRecord {
         metric: requirement.metric(),
         direction: Scope::from(scope),
         bound: requirement.to_string(),

@@ -6,7 +6,7 @@ use super::record::{FORMAT, Report, SiteRecord, TrialRecord};
 use super::v2::{self, FORMAT as FORMAT_BEFORE};
 use crate::account::{Fact as _, Outcome, SUM_MAX, bounded, plain, sets_direction, spoken};
 use crate::flow::{Evidence, TrialRun};
-use crate::plan::Trial;
+use crate::trial::Trial;
 use serde_json::Value;
 
 /// The longest text that is taken for a report: the longest run's is a hundredth of it.

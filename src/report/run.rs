@@ -3,7 +3,8 @@
 use super::record::{PlanRecord, SiteEnds};
 use crate::account::HostFacts;
 use crate::flow::Evidence;
-use crate::plan::{Limits, Plan};
+use crate::plan::Plan;
+use crate::trial::Limits;
 
 /// A run, as far as it came.
 #[derive(Clone, Debug)]

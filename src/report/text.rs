@@ -11,8 +11,8 @@ use crate::account::{AskedTrial, AskedUdp, HostCounts, SenderCounts, Status, Wai
 use crate::direction::Direction;
 use crate::flow::Steady;
 use crate::framing::Layer;
-use crate::metric::{IS_PROVEN, black_hole};
-use crate::plan::{Dscp, Metric};
+use crate::metric::{IS_PROVEN, Metric, black_hole};
+use crate::trial::Dscp;
 use crate::units::{BitRate, Span};
 use crate::verdict::Verdict;
 use crate::wrap::{line, wrapped};

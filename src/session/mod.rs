@@ -40,8 +40,8 @@ pub mod agent;
 
 pub mod driver;
 
-use crate::plan::Trial;
 use crate::policy;
+use crate::trial::Trial;
 use crate::units::Span;
 use crate::wire::control::{Hello, LimitsMessage, PROTOCOL, Request, RunId};
 

@@ -1,7 +1,7 @@
 //! A caveat: what it touches, and which way.
 
 use crate::direction::Direction;
-use crate::plan::Metric;
+use crate::metric::Metric;
 
 /// Which way a caveat may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -4,8 +4,7 @@ use super::caveat::{Bias, Concern, DELAYS, SHORT_MAX_PERCENT, hosts};
 use crate::account::SenderCounts;
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::metric::{Criteria, SenderShortage, sender_shortage};
-use crate::plan::Metric;
+use crate::metric::{Criteria, Metric, SenderShortage, sender_shortage};
 
 /// What a load's sender did that a metric is doubted for.
 pub(super) fn of_sender(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Vec<Concern> {
@@ -108,13 +107,13 @@ mod tests {
     use super::*;
     use crate::flow::Evidence;
     use crate::framing::IpVersion;
+    use crate::metric::Requirements;
     use crate::metric::tests::{outcome, sent};
-    use crate::plan::{Link, Requirements};
     use crate::validity::{Caveat, caveats};
 
     /// The caveats of a load of 8235 packets, of which nothing is required.
     fn of(change: impl FnOnce(&mut SenderCounts)) -> Vec<Caveat> {
-        let criteria = Criteria::for_link(&Link::default(), Requirements::default(), IpVersion::V4);
+        let criteria = Criteria::plain(Requirements::default(), IpVersion::V4);
         let run = outcome(|run| change(sent(run)));
         caveats(&criteria, &Evidence { path_mtu: None, trials: vec![run] })
     }

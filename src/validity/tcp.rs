@@ -9,9 +9,9 @@ use super::caveat::{Bias, Concern, hosts};
 use crate::account::{Status, TcpBuffer, TcpChecked, TcpSenderCounts};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::metric::{Criteria, TcpCarried, required_goodput};
-use crate::plan::{Metric, TcpLoad};
+use crate::metric::{Criteria, Metric, TcpCarried, required_goodput};
 use crate::stats::delays::Delay;
+use crate::trial::TcpLoad;
 use crate::units::{BitRate, Span};
 
 /// The share of its time above which a TCP sender was held back by the two ends, not by the
@@ -245,7 +245,8 @@ mod tests {
     use crate::account::{HostCounts, Outcome, Series, TcpReceiverCounts};
     use crate::direction::PerDirection;
     use crate::framing::IpVersion;
-    use crate::plan::{CongestionControl, Link, LoadKind, Requirement, Requirements, Trial};
+    use crate::metric::{Requirement, Requirements};
+    use crate::trial::{CongestionControl, LoadKind, Trial};
 
     /// TCP that carried so much payload per second for 30 s and sent so many segments again.
     fn run(mbit_s: u64, retransmitted: u64, (queue_drops, kernel_drops): (u64, u64)) -> TrialRun {
@@ -272,7 +273,7 @@ mod tests {
         let mut requirements = Requirements::default();
         let required = Requirement::TcpThroughput("50 Mbit/s".parse().expect("a rate"));
         requirements.set(None, required);
-        let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
+        let criteria = Criteria::plain(requirements, IpVersion::V4);
         let concerns = of_tcp(&criteria, run, Direction::Forward);
         concerns.iter().any(|(.., text)| text.contains("that TCP retransmitted"))
     }
@@ -305,7 +306,7 @@ mod tests {
         let mut requirements = Requirements::default();
         let required = Requirement::TcpThroughput("50 Mbit/s".parse().expect("a rate"));
         requirements.set(None, required);
-        let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
+        let criteria = Criteria::plain(requirements, IpVersion::V4);
         let concerns = of_tcp(&criteria, &run, Direction::Forward);
         concerns.iter().any(|(.., text)| text.contains("TCP waited for the send buffer"))
     }

@@ -1,7 +1,7 @@
 //! Saved records, rendered: each golden text is what its record has to look like. The records are
 //! of format 2, which is still read, and of format 3 as it was when it was frozen.
 
-use linkqual::plan::Metric;
+use linkqual::metric::Metric;
 use linkqual::report::{FORMAT, FindingRecord, Report, csv, text};
 
 #[track_caller]

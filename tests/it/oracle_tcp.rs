@@ -17,11 +17,9 @@ use linkqual::account::{
 use linkqual::direction::{Direction, PerDirection};
 use linkqual::flow::{Evidence, TrialRun};
 use linkqual::framing::{Framing, IpVersion, Layer};
-use linkqual::metric::Criteria;
-use linkqual::plan::{
-    CongestionControl, Link, LoadKind, Requirement, Requirements, TcpLoad, Trial,
-};
+use linkqual::metric::{Criteria, Requirement, Requirements};
 use linkqual::stats::delays::Delays;
+use linkqual::trial::{CongestionControl, LoadKind, TcpLoad, Trial};
 use linkqual::units::{BitRate, Span};
 use linkqual::verdict::{Verdict, findings};
 use std::fmt;
@@ -152,7 +150,7 @@ impl Case {
         let mut requirements = Requirements::default();
         let required = BitRate::new(self.required as u64).unwrap();
         requirements.set(Some(Direction::Forward), Requirement::TcpThroughput(required));
-        let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
+        let criteria = Criteria::plain(requirements, IpVersion::V4);
         let evidence = Evidence { path_mtu: None, trials: vec![run] };
         let finding = findings(&criteria, &evidence).remove(0);
         let truth = self.truth();
@@ -163,7 +161,7 @@ impl Case {
     fn run(&self) -> TrialRun {
         let framing = Framing::plain(IpVersion::V4);
         let required = BitRate::new(self.required as u64).unwrap();
-        let paced = linkqual::plan::tcp_paced_at_least(required);
+        let paced = linkqual::trial::tcp_paced_at_least(required);
         let rate = framing.tcp_goodput(paced, Layer::L2, 1_448, true);
         let rates = PerDirection { forward: rate, reverse: None };
         let control = CongestionControl::CUBIC;

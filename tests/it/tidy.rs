@@ -66,13 +66,14 @@ const FLOORS: &[Floor] = &{
         floor(Words, "wire", AllBefore,
             &["base64", "hmac", "serde", "serde_json", "sha2", "siphasher", "thiserror"]),
 
-        floor(Head, "plan", AllBefore, &["schemars", "serde", "strsim", "thiserror", "toml"]),
+        floor(Head, "trial", AllBefore, &["serde", "thiserror"]),
         floor(Head, "policy", AllBefore, &["thiserror"]),
         floor(Head, "pace", AllBefore, &[]),
         floor(Head, "flow", AllBefore, &["rand", "thiserror"]),
-        floor(Head, "metric", AllBefore, &[]),
+        floor(Head, "metric", AllBefore, &["schemars", "serde"]),
         floor(Head, "validity", AllBefore, &[]),
         floor(Head, "verdict", AllBefore, &["schemars", "serde"]),
+        floor(Head, "plan", AllBefore, &["schemars", "serde", "strsim", "thiserror", "toml"]),
         // Seeded dice: the same seed is the same line.
         floor(Head, "emulation", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),
@@ -90,17 +91,18 @@ const FLOORS: &[Floor] = &{
         ]),
         // Dice for payloads that no line compresses.
         floor(Hands, "dataplane", Only(&[
-            "units", "direction", "clock", "account", "wire", "plan", "flow", "io",
+            "units", "direction", "clock", "account", "wire", "trial", "flow", "io",
         ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
-        floor(Doors, "cli", Only(&["units", "framing", "direction", "wire", "plan", "policy"]),
-            &["clap"]),
+        floor(Doors, "cli", Only(&[
+            "units", "framing", "direction", "wire", "trial", "policy", "metric", "plan",
+        ]), &["clap"]),
         floor(Doors, "driver", AllBefore, &[
             "indicatif", "rand", "serde_json", "thiserror", "tokio", "tracing", "std::io",
             "std::process", "std::sync",
         ]),
         floor(Doors, "agent", Only(&[
-            "units", "framing", "direction", "clock", "account", "wire", "plan", "policy", "flow",
+            "units", "framing", "direction", "clock", "account", "wire", "trial", "policy", "flow",
             "session", "io", "dataplane", "cli",
         ]), &[
             "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",

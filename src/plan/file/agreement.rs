@@ -7,7 +7,8 @@ use super::link::{LinkRates, Rated};
 use super::require::Demand;
 use super::test::Offering;
 use crate::direction::Direction;
-use crate::plan::{Metric, Requirement, TCP_PACE_SPARE_PERCENT, tcp_paced_at_least};
+use crate::metric::{Metric, Requirement};
+use crate::trial::{TCP_PACE_SPARE_PERCENT, tcp_paced_at_least};
 use crate::units::BitRate;
 
 /// Tells each pair of rates of which one is impossible while the other is right.

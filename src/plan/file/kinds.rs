@@ -3,11 +3,12 @@
 
 use crate::direction::Directions;
 use crate::framing::Layer;
-use crate::plan::{
-    BurstSize, CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Host, Offer, PAYLOAD_MAX,
-    PAYLOAD_MIN, STREAMS_MAX, is_circuit, is_device,
+use crate::plan::{Host, Offer, is_device};
+use crate::policy::is_circuit;
+use crate::trial::{
+    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
 };
-use crate::units::{BitRate, Malformed, Ratio, Span};
+use crate::units::{BitRate, BurstSize, Malformed, Ratio, Span};
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::kinds::Rate;
 use super::raw::{Maybe, RawDirection, RawLink, value};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::Layer;
-use crate::plan::{BurstSize, Link};
-use crate::units::BitRate;
+use crate::plan::Link;
+use crate::units::{BitRate, BurstSize};
 
 /// A rate, and where it is written.
 pub(super) type Rated = Option<(BitRate, Place)>;

@@ -81,7 +81,7 @@ pub fn read(file: &Path, text: &str) -> Reading {
         near: super::Near::default(),
         sites: Vec::new(),
         idle: super::IDLE_DEFAULT,
-        requirements: super::Requirements::default(),
+        requirements: crate::metric::Requirements::default(),
         tests: Vec::new(),
     });
     Reading { file: file.display().to_string(), plan, keys, assumptions, faults }
@@ -105,7 +105,9 @@ mod tests {
     use super::*;
     use crate::direction::{Direction, Directions};
     use crate::framing::Layer;
-    use crate::plan::{CongestionControl, Metric, Offer, TcpTest, UdpTest, Work};
+    use crate::metric::Metric;
+    use crate::plan::{Offer, TcpTest, UdpTest, Work};
+    use crate::trial::CongestionControl;
     use crate::units::Span;
     use proptest::prelude::*;
 

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::fault::Place;
 use super::raw::{Given, RawOneWay, RawRequire, value};
 use crate::direction::Direction;
-use crate::plan::{Metric, Requirement, Requirements};
+use crate::metric::{Metric, Requirement, Requirements};
 
 /// A requirement, and where it is written.
 pub(super) type Demand = (Option<Direction>, Requirement, Place);

@@ -8,9 +8,8 @@ use super::raw::{Given, Maybe, RawTest, RawTests, value};
 use super::site;
 use crate::direction::{Direction, Directions};
 use crate::framing::IpVersion;
-use crate::plan::{
-    CongestionControl, Link, Load, LoadKind, Offer, Site, TcpTest, Test, UdpTest, Work,
-};
+use crate::plan::{Link, Offer, Site, TcpTest, Test, UdpTest, Work};
+use crate::trial::{CongestionControl, Load, LoadKind};
 use crate::units::{BitRate, Ratio};
 
 /// The most tests of one plan.

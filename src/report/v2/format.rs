@@ -3,7 +3,7 @@
 use crate::account::{Silence, Status, TcpSample, Waiting};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
-use crate::plan::Metric;
+use crate::metric::Metric;
 use crate::report::record::{
     BiasRecord, BoundText, OutageRecord, Percentiles, PlanRecord, RequirementRecord, Scope,
 };

@@ -13,13 +13,14 @@ use crate::account::{
 };
 use crate::direction::{Direction, PerDirection};
 use crate::metric::unit;
-use crate::plan::{BurstSize, PROBES_PER_SECOND};
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteEnds,
     SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
 };
 use crate::stats::delays::Delays;
 use crate::stats::loss_bursts::LossBursts;
+use crate::trial::PROBES_PER_SECOND;
+use crate::units::BurstSize;
 use format::{
     AskedV2, DelaysV2, DoubtV2, FindingV2, HostV2, KindV2, LinkV2, LossPeriodsV2, RowV2, SiteV2,
     StampMethodV2, TcpBufferV2, TcpInfoV2, TcpV2,

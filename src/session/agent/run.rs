@@ -10,9 +10,9 @@ use crate::clock::{Agent, Stamp};
 use crate::flow::{
     FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of, trail,
 };
-use crate::plan::Trial;
 use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise};
 use crate::session::ANSWER_MAX;
+use crate::trial::Trial;
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};

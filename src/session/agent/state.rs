@@ -9,9 +9,9 @@ use crate::account::{
 use crate::clock::{Agent, Stamp};
 use crate::flow::{Intake, LATE_MAX, Stream, TcpStream};
 use crate::framing::Framing;
-use crate::plan::Trial;
 use crate::policy::{Grant, Role};
 use crate::session::{ANSWER_MAX, QUIET_MAX, quiet_max};
+use crate::trial::Trial;
 use crate::units::{PacketRate, Span};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};

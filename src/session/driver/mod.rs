@@ -19,10 +19,10 @@ mod state;
 use crate::account::{Outcome, Status, spoken};
 use crate::clock::{Driver, Stamp};
 use crate::flow::{NearEvent as Event, TrialRun};
-use crate::plan::{Limits, Trial};
 use crate::policy::Request;
 use crate::session::driver::state::{FETCH_MAX, LAST_WORDS_MAX, Link, REACH_MAX, State};
 use crate::session::{ANSWER_MAX, hello};
+use crate::trial::{Limits, Trial};
 use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
 use std::collections::VecDeque;
 

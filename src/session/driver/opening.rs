@@ -8,8 +8,8 @@ use super::state::{
 };
 use crate::clock::{Driver, Stamp};
 use crate::flow::{HandshakeFailed, Stream, TcpStream, streams_of, tcp_streams_of};
-use crate::plan::Trial;
 use crate::session::ANSWER_MAX;
+use crate::trial::Trial;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, Prepare, Secrets};
 

@@ -383,8 +383,8 @@ mod tests {
     use crate::clock::Agent;
     use crate::direction::PerDirection;
     use crate::flow::{Exchange, Probed, Returned, streams_of, tcp_streams_of};
-    use crate::plan::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
     use crate::session::driver::tests::{NOW, actions, admitted, idle};
+    use crate::trial::{CongestionControl, Load, LoadKind, TcpLoad, Trial};
     use crate::units::PacketRate;
 
     /// A trial with a load both ways: stream 1 forward, stream 2 reverse, 1 000 packets each.

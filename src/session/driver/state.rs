@@ -10,9 +10,9 @@ use crate::direction::Direction;
 use crate::flow::{
     HandshakeFailed, LATE_MAX, PROBE_STREAM, Probed, Stream, TcpStream, TrialRun, trail,
 };
-use crate::plan::{Dscp, Limits, Trial};
 use crate::policy::Request;
 use crate::session::{QUIET_MAX, quiet_max};
+use crate::trial::{Dscp, Limits, Trial};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, PROTOCOL, RunId};
@@ -420,7 +420,7 @@ impl Session {
 mod tests {
     use super::*;
     use crate::direction::Directions;
-    use crate::plan::{Load, LoadKind};
+    use crate::trial::{Load, LoadKind};
     use crate::units::PacketRate;
 
     #[test]

@@ -13,7 +13,7 @@ use linkqual::account::{
 use linkqual::clock::Stamp;
 use linkqual::direction::{Directions, PerDirection};
 use linkqual::flow::{FarEvent, NearEvent};
-use linkqual::plan::{CongestionControl, Limits, Load, LoadKind, TcpLoad, Trial};
+use linkqual::trial::{CongestionControl, Limits, Load, LoadKind, TcpLoad, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::{agent, driver};
 use linkqual::framing::{Framing, IpVersion};

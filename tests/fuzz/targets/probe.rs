@@ -15,7 +15,7 @@ use linkqual::direction::{Direction, Directions};
 use linkqual::flow::{
     End, Freshness, Incoming, LoadCheck, Receiver, Reflector, Response, Stream, streams_of,
 };
-use linkqual::plan::{Load, LoadKind, Trial};
+use linkqual::trial::{Load, LoadKind, Trial};
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::load::{HEADER_LEN, Header};
 use linkqual::wire::probe::{self, Probe, Reply};

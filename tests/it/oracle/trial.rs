@@ -7,7 +7,7 @@ use linkqual::clock::{Agent, Driver, Stamp};
 use linkqual::flow::{
     Arrived, Closing, End, Next, Outgoing, Prober, Receiver, Sender, TrialRun, streams_of,
 };
-use linkqual::plan::Trial;
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 use linkqual::wire::Token;
 use linkqual::wire::probe::Reply;

@@ -7,7 +7,7 @@ use linkqual::account::Outcome;
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Class, Loss, Spec};
 use linkqual::flow::{LATE_MAX, SILENCE};
-use linkqual::plan::Trial;
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 
 fn idle(seconds: u64) -> Trial {

@@ -9,8 +9,8 @@ use linkqual::direction::{Direction, Directions, PerDirection};
 use linkqual::emulation::{Applies, Loss, Policer, Shaper, Spec};
 use linkqual::flow::Evidence;
 use linkqual::framing::{Framing, IpVersion, Layer};
-use linkqual::metric::Criteria;
-use linkqual::plan::{Link, Load, LoadKind, Metric, Requirements, Trial};
+use linkqual::metric::{Criteria, Metric, Requirements};
+use linkqual::trial::{Load, LoadKind, Trial};
 use linkqual::units::{BitRate, Span};
 use linkqual::verdict::{Verdict, findings};
 
@@ -45,7 +45,7 @@ fn played(trial: Trial, spec: &Spec, host: Host) -> Played {
     check_identity(&setup, &run.outcome);
     let mut requirements = Requirements::default();
     requirements.set(Some(Direction::Forward), Metric::Loss.require("<= 0.1%").unwrap());
-    let criteria = Criteria::for_link(&Link::default(), requirements, IpVersion::V4);
+    let criteria = Criteria::plain(requirements, IpVersion::V4);
     let evidence = Evidence { trials: vec![run.clone()], ..Evidence::default() };
     let came = run.outcome.forward.receiver.as_ref().unwrap();
     Played {

@@ -6,10 +6,10 @@ use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{DriftingClock, Jitter, Spec};
 use linkqual::flow::{Evidence, TrialRun};
 use linkqual::framing::IpVersion;
-use linkqual::metric::Criteria;
-use linkqual::plan::{Link, Metric, Requirements, Trial};
+use linkqual::metric::{Criteria, Metric, Requirements};
 use linkqual::stats::confidence::Confidence;
 use linkqual::stats::delays::{Delay, Delays};
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 use linkqual::validity::{Bias, Caveat, caveats};
 
@@ -120,6 +120,6 @@ fn delays_and_their_variation_are_those_of_the_line() {
 
 /// The caveats about one trial, where nothing is required.
 fn caveats_of(run: &TrialRun) -> Vec<Caveat> {
-    let criteria = Criteria::for_link(&Link::default(), Requirements::default(), IpVersion::V4);
+    let criteria = Criteria::plain(Requirements::default(), IpVersion::V4);
     caveats(&criteria, &Evidence { path_mtu: None, trials: vec![run.clone()] })
 }

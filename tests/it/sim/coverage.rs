@@ -17,9 +17,9 @@ use linkqual::flow::{
     Arrived, Closing, End, Evidence, Exchange, Receiver, Returned, Steady, Stream, TrialRun,
 };
 use linkqual::framing::IpVersion;
-use linkqual::metric::{Criteria, Measured, measure};
-use linkqual::plan::{Link, Metric, Requirement, Requirements, Trial};
+use linkqual::metric::{Criteria, Measured, Metric, Requirement, Requirements, measure};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
+use linkqual::trial::Trial;
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::Token;
 use std::fmt;
@@ -87,7 +87,7 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
         burst: 3,
         capacity: false,
         steady: Steady::of(Span::from_secs(2)),
-        dscp: linkqual::plan::Dscp::default(),
+        dscp: linkqual::trial::Dscp::default(),
         life: linkqual::flow::Liveness::default(),
         silence_min: linkqual::account::SILENCE_MIN,
     };
@@ -268,7 +268,7 @@ fn criteria() -> Criteria {
     let mut requirements = Requirements::default();
     requirements.set(None, Requirement::RttP99(Span::from_millis(1)));
     requirements.set(None, Requirement::Jitter(Span::from_millis(1)));
-    Criteria::for_link(&Link::default(), requirements, IpVersion::V4)
+    Criteria::plain(requirements, IpVersion::V4)
 }
 
 fn micros(nanos: u64) -> f64 {

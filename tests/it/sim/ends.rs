@@ -5,7 +5,7 @@ use super::{MS, SECOND, check_identity, good, outcome, setup, trial};
 use linkqual::account::{Silence, Status};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Class, Loss, Outage, Spec};
-use linkqual::plan::Trial;
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 
 /// A load of 10 s both ways that is struck by `blow` in its middle; another driver asks for the

@@ -7,7 +7,7 @@ use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{
     Applies, Class, Duplicate, Entry, Jitter, Loss, Policer, Reorder, Shaper, Spec,
 };
-use linkqual::plan::Trial;
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 
 const COURSES: [Directions; 3] = [Directions::Forward, Directions::Reverse, Directions::Both];

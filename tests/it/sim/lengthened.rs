@@ -9,8 +9,7 @@ use linkqual::flow::TrialRun;
 use linkqual::framing::IpVersion;
 use linkqual::method::Step;
 use linkqual::method::campaign::Campaign;
-use linkqual::metric::Criteria;
-use linkqual::plan::Limits;
+use linkqual::trial::Limits;
 use linkqual::units::Span;
 use linkqual::verdict::{Verdict, findings};
 
@@ -18,7 +17,7 @@ use linkqual::verdict::{Verdict, findings};
 /// throughput behind each load.
 fn conducted(more: &str, spec: &Spec) -> (Vec<TrialRun>, Vec<Verdict>) {
     let plan = read_plan(more);
-    let criteria = Criteria::of(&plan, IpVersion::V4);
+    let criteria = plan.criteria(IpVersion::V4);
     let mut campaign = Campaign::new(plan, 0, IpVersion::V4, 1_500);
     let rate_max = "1 Gbit/s".parse().unwrap();
     let mut step =

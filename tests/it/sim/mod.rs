@@ -25,7 +25,7 @@ use linkqual::account::{Outcome, Status};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Class, DriftingClock, EmulatedLink, Spec};
 use linkqual::flow::TrialRun;
-use linkqual::plan::{Load, LoadKind, Trial};
+use linkqual::trial::{Load, LoadKind, Trial};
 use linkqual::units::{PacketRate, Span};
 use world::{Run, Setup};
 

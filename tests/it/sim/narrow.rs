@@ -8,10 +8,10 @@ use linkqual::emulation::{Policer, Shaper, Spec};
 use linkqual::flow::{Evidence, TrialRun};
 use linkqual::framing::{Framing, IpVersion};
 use linkqual::method::trials::{SitePath, compose};
-use linkqual::metric::Criteria;
+use linkqual::plan::Plan;
 use linkqual::plan::file::read;
-use linkqual::plan::{Limits, Plan, Trial};
 use linkqual::policy::frame_rate;
+use linkqual::trial::{Limits, Trial};
 use linkqual::units::{BitRate, Span};
 use linkqual::verdict::{Verdict, findings};
 use std::path::Path;
@@ -45,7 +45,7 @@ fn played_between(more: &str, forward: &Spec, reverse: &Spec) -> (TrialRun, Vec<
     let run = play(&setup);
     let run = trial_run(&setup, &run).clone();
     let evidence = Evidence { trials: vec![run.clone()], ..Evidence::default() };
-    let found = findings(&Criteria::of(&plan, IpVersion::V4), &evidence);
+    let found = findings(&plan.criteria(IpVersion::V4), &evidence);
     (run, found.iter().map(|finding| finding.verdict).collect())
 }
 

@@ -6,8 +6,8 @@ use linkqual::account::{Outcome, Silence, Status};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Loss, Outage, Spec};
 use linkqual::metric::outage_min;
-use linkqual::plan::Trial;
 use linkqual::session::driver::Failure;
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 use std::ops::RangeInclusive;
 

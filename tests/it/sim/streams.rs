@@ -6,7 +6,7 @@ use linkqual::clock::{Driver, Stamp};
 use linkqual::direction::Directions;
 use linkqual::emulation::{Applies, Class, EmulatedLink, Loss, Spec};
 use linkqual::flow::{Arrived, Closing, End, PROBE_STREAM, Receiver, streams_of};
-use linkqual::plan::{Load, LoadKind, Trial};
+use linkqual::trial::{Load, LoadKind, Trial};
 use linkqual::units::{PacketRate, Span};
 
 /// Eight streams over four paths of equal cost, of which one loses 1 %: 10 s of 8000 packets/s.

@@ -7,7 +7,7 @@ use linkqual::direction::Directions;
 use linkqual::emulation::{
     Applies, Class, DriftingClock, Duplicate, Jitter, Loss, Outage, Policer, Reorder, Shaper, Spec,
 };
-use linkqual::plan::Trial;
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};

@@ -7,7 +7,7 @@ use super::{MS, check_truth, good, line, outcome, setup, trial};
 use linkqual::account::{Outcome, Timestamping};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{Applies, Class, Duplicate, Loss, Reorder, Spec};
-use linkqual::plan::Trial;
+use linkqual::trial::Trial;
 use linkqual::units::Span;
 
 /// Between the program's reading of the clock and the leaving: of a probe, of a reply.

@@ -13,11 +13,11 @@ use linkqual::flow::{
     Response, Stream, TrialRun,
 };
 use linkqual::framing::{Framing, IpVersion};
-use linkqual::plan::{Limits, Trial};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::agent::{self, ConnectionId, TrialId};
 use linkqual::session::driver::{self, Failure, Task};
 use linkqual::session::hello;
+use linkqual::trial::{Limits, Trial};
 use linkqual::units::{BitRate, Span};
 use linkqual::wire::control::{self, Message, RunId, Secrets};
 use linkqual::wire::key::PublicKey;

@@ -6,7 +6,7 @@ use super::bounds::{
     PAYLOAD_MAX, PAYLOAD_MIN, PROBES_PER_SECOND, PROBES_PER_SECOND_MIN, ROUND_TRIP_MAX, SINGLY_MAX,
     STREAMS_MAX, TRAIN_MAX, TRAIN_OCTETS_MAX, check, check_loaded, check_rate,
 };
-use super::{Beside, Dscp, tcp_paced_at_least};
+use super::{Beside, Dscp};
 use crate::account::SILENCE_MIN;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
@@ -603,6 +603,18 @@ impl Trial {
     pub fn probes(&self) -> u64 {
         self.beside.probes.packets_in(self.duration)
     }
+}
+
+/// What a TCP load must be paced above what is required of it, in percent, so that its pace is not
+/// what holds it below.
+pub const TCP_PACE_SPARE_PERCENT: u64 = 10;
+
+/// The least rate at which TCP is paced where `required` is to be proved.
+#[must_use]
+pub fn tcp_paced_at_least(required: BitRate) -> BitRate {
+    let percent = u128::from(100 + TCP_PACE_SPARE_PERCENT);
+    let bits = (u128::from(required.bits_per_second()) * percent).div_ceil(100);
+    u64::try_from(bits).ok().and_then(BitRate::new).unwrap_or(BitRate::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a line must do: a bound on a metric, of one direction or of the round trip.
 
 use crate::direction::{Direction, PerDirection};
+use crate::trial::{MTU_MAX, MTU_MIN};
 use crate::units::{BitRate, Malformed, Ratio, Span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -101,7 +102,7 @@ impl Metric {
             Self::Outage => span().map(Requirement::Outage),
             Self::PathMtu => {
                 let octets = number.parse().ok();
-                let some = |octets: &u32| (super::MTU_MIN..=super::MTU_MAX).contains(octets);
+                let some = |octets: &u32| (MTU_MIN..=MTU_MAX).contains(octets);
                 octets.filter(some).map(Requirement::PathMtu)
             }
         };
@@ -212,18 +213,6 @@ impl fmt::Display for Requirement {
         };
         f.pad(&text)
     }
-}
-
-/// What a TCP load must be paced above what is required of it, in percent, so that its pace is not
-/// what holds it below.
-pub const TCP_PACE_SPARE_PERCENT: u64 = 10;
-
-/// The least rate at which TCP is paced where `required` is to be proved.
-#[must_use]
-pub fn tcp_paced_at_least(required: BitRate) -> BitRate {
-    let percent = u128::from(100 + TCP_PACE_SPARE_PERCENT);
-    let bits = (u128::from(required.bits_per_second()) * percent).div_ceil(100);
-    u64::try_from(bits).ok().and_then(BitRate::new).unwrap_or(BitRate::MAX)
 }
 
 /// What is required of one direction; each is optional.

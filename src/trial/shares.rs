@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use crate::direction::{Directions, PerDirection};
     use crate::framing::IpVersion;
-    use crate::plan::{Beside, Load, LoadKind};
+    use crate::trial::{Beside, Load, LoadKind};
 
     fn framing() -> Framing {
         Framing::plain(IpVersion::V4)

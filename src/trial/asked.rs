@@ -173,7 +173,7 @@ impl TryFrom<LimitsMessage> for Limits {
 mod tests {
     use super::*;
     use crate::direction::Directions;
-    use crate::plan::CongestionControl;
+    use crate::trial::CongestionControl;
 
     fn udp() -> Trial {
         let rate = PacketRate::of(625_000, 759).expect("a rate");
