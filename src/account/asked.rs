@@ -1,5 +1,5 @@
 //! What was asked of a trial, as wire and record carry it: numbers and names. The head's own type,
-//! `plan::Trial`, is made of it, within the bounds of `plan`.
+//! `trial::Trial`, is made of it, within the bounds of `trial`.
 
 use crate::direction::PerDirection;
 use serde::{Deserialize, Serialize};

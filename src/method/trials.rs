@@ -152,7 +152,7 @@ impl fmt::Display for Note {
                 "throughput {direction}: a policer or shaper may carry up to {burst} beyond its \
                  rate. {}; the full rate takes {} s",
                 match holds_all {
-                    true => "That is all that is sent, so a PASS proves nothing of the rate",
+                    true => "That is all that is sent, so nothing of the rate can pass",
                     false => "A PASS says which rate it proves",
                 },
                 takes.secs_up()
@@ -601,7 +601,7 @@ mod tests {
         };
         for octets in [37_500_000, 40_000_000] {
             let text = note(octets);
-            assert!(text.contains("a PASS proves nothing of the rate; the full rate"), "{text}");
+            assert!(text.contains("nothing of the rate can pass; the full rate"), "{text}");
         }
         let text = note(37_000_000);
         assert!(text.contains("A PASS says which rate it proves; the full rate"), "{text}");

@@ -103,6 +103,8 @@ pub enum Measured {
         meets: Option<bool>,
         /// Whether they would if all that this tester cannot vouch for had gone the line's way.
         meets_at_best: Option<bool>,
+        /// What a PASS proves, where that is less than the requirement.
+        proven: Option<f64>,
         /// The counts, in words.
         counts: String,
     },

@@ -62,6 +62,7 @@ pub(super) fn throughput_by_due_times(
         value: rate.map_or(0.0, |rate| float(rate.bits_per_second())),
         meets: meets(sent.steady, came.steady),
         meets_at_best: meets(sent_at_best, vouched_for.min(sent_at_best)),
+        proven: None,
         counts,
     })
 }

@@ -28,9 +28,7 @@ pub use loss::{LossProof, Losses, losses, pooled_loss};
 pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, silence_min};
 pub use requirement::{Bound, FORGIVEN_MIN, Metric, OneWay, Requirement, Requirements, RoundTrip};
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
-pub use throughput::{
-    IS_PROVEN, SenderShortage, is_throughput_open, judges_throughput, sender_shortage,
-};
+pub use throughput::{SenderShortage, is_throughput_open, judges_throughput, sender_shortage};
 
 use crate::account::{PathMtu, RoundTripCounts, Status};
 use crate::direction::Direction;
@@ -161,7 +159,7 @@ fn beside_black_hole(criteria: &Criteria, evidence: &Evidence, measured: Measure
         (Measured::Counted { value, meets: Some(true), counts, .. }, Some(text)) => {
             let counts =
                 format!("{counts}; but {text}. If it is, say mss_clamped = true in the plan");
-            Measured::Counted { value, meets: None, meets_at_best: None, counts }
+            Measured::Counted { value, meets: None, meets_at_best: None, proven: None, counts }
         }
         (measured, _) => measured,
     }
@@ -171,7 +169,13 @@ fn path_mtu(path: PathMtu, needed: u32) -> Measured {
     let meets = Some(needed <= path.octets);
     let counts =
         format!("{} octets cross both ways, of {} that were tried", path.octets, path.tried_octets);
-    Measured::Counted { value: path.octets.into(), meets, meets_at_best: meets, counts }
+    Measured::Counted {
+        value: path.octets.into(),
+        meets,
+        meets_at_best: meets,
+        proven: None,
+        counts,
+    }
 }
 
 /// `None` where the trial does not speak to the requirement.
@@ -365,15 +369,17 @@ pub(crate) mod tests {
         pub(super) value: f64,
         pub(super) meets: Option<bool>,
         pub(super) meets_at_best: Option<bool>,
+        pub(super) proven: Option<f64>,
         pub(super) counts: String,
     }
 
     #[track_caller]
     pub(super) fn counted(measured: Option<Measured>) -> Counts {
-        let Some(Measured::Counted { value, meets, meets_at_best, counts }) = measured else {
+        let Some(Measured::Counted { value, meets, meets_at_best, proven, counts }) = measured
+        else {
             panic!("not counted: {measured:?}")
         };
-        Counts { value, meets, meets_at_best, counts }
+        Counts { value, meets, meets_at_best, proven, counts }
     }
 
     pub(super) fn throughput() -> Requirement {

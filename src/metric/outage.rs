@@ -55,7 +55,7 @@ pub(super) fn longest_outage(
         false => counts,
     };
     let value = seen.longest.as_secs();
-    Some(Measured::Counted { value, meets, meets_at_best: meets, counts })
+    Some(Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts })
 }
 
 /// What was seen of outages in one direction of a trial.
@@ -120,7 +120,7 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span
                   direction cannot be told";
     let meets = Some(false);
     let (value, counts) = (longest.as_secs(), counts.to_owned());
-    Measured::Counted { value, meets, meets_at_best: meets, counts }
+    Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts }
 }
 
 /// The time between two packets of `trial` in `direction`: of its load or its probes, whichever are

@@ -185,7 +185,7 @@ pub(super) fn tcp_throughput(
         };
     }
     let value = rates.of(worst.octets);
-    Some(Measured::Counted { value, meets, meets_at_best: meets, counts })
+    Some(Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts })
 }
 
 /// A rate in bit/s, at two digits behind the point.

@@ -22,9 +22,6 @@ const SENT_MIN: f64 = 0.99;
 /// In a shorter window growth passes only with the whole of its uncertainty.
 const LONG_ENOUGH: Span = Span::from_secs(2);
 
-/// What stands behind the rate that a PASS proves, where that is less than was asked.
-pub const IS_PROVEN: &str = " is proven:";
-
 /// What the evidence of one direction proves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Proof {
@@ -87,6 +84,7 @@ pub(super) fn throughput(
         value: question.whole(evidence, 0).carried * question.required,
         meets: meets(proof, Some(false)),
         meets_at_best: meets(at_best, None),
+        proven: question.proven().filter(|_| proof == Proof::Carried),
         counts: question.counts(evidence, proof, run, direction),
     })
 }
@@ -346,7 +344,8 @@ impl Question {
             && whole.is_sent()
             && is_placed(evidence)
             && whole.is_carried()
-            && !third.is_short(0.0);
+            && !third.is_short(0.0)
+            && !self.is_held_by_the_bucket();
         if is_carried { Proof::Carried } else { Proof::Open }
     }
 
@@ -377,7 +376,7 @@ impl Question {
         }
         match proof {
             Proof::Carried => counts += &self.credit_text(),
-            Proof::Open => counts += self.open_text(evidence),
+            Proof::Open => counts += &self.open_text(evidence),
             Proof::Short | Proof::SenderShort => {}
         }
         counts
@@ -407,37 +406,55 @@ impl Question {
     }
 
     /// Why neither PASS nor FAIL is proven: the first condition of a PASS that does not hold.
-    fn open_text(&self, evidence: &ThroughputEvidence) -> &'static str {
+    fn open_text(&self, evidence: &ThroughputEvidence) -> String {
         let whole = self.whole(evidence, 0);
-        if !whole.is_known {
+        let text = if !whole.is_known {
             "; too few arrived to show whether a queue grew"
         } else if !whole.is_sent() {
             "; less than 99 % of the rate was sent, which is too little for a PASS"
         } else if !is_placed(evidence) {
             "; that change may hide a queue that grew"
+        } else if self.is_held_by_the_bucket() {
+            return format!(
+                "; but a policer or shaper may have carried all of it from a full bucket of {}: \
+                 measure longer",
+                self.burst
+            );
         } else if whole.is_carried() {
             "; but the last third of the window is short of the rate by itself: measure longer"
         } else {
             "; that is too close to the rate for a verdict at this length"
-        }
+        };
+        text.to_owned()
+    }
+
+    /// What a full bucket may have carried of the load beside the link's rate, in bit/s.
+    fn credit(&self) -> f64 {
+        float(self.burst.bits()) / self.trial.as_secs()
+    }
+
+    /// Whether that may be all that was asked: nothing of the rate is proven then.
+    fn is_held_by_the_bucket(&self) -> bool {
+        self.required <= self.credit()
+    }
+
+    /// The rate that a PASS proves, in bit/s, where a full bucket may have carried more than is
+    /// forgiven; `None` where it proves what was asked.
+    fn proven(&self) -> Option<f64> {
+        let credit = self.credit();
+        (self.forgiven() * self.required < credit).then_some((self.required - credit).max(0.0))
     }
 
     /// What a PASS proves, where a full bucket may have carried more than is forgiven.
     fn credit_text(&self) -> String {
-        let credit = float(self.burst.bits()) / self.trial.as_secs();
-        if credit <= self.forgiven() * self.required {
-            return String::new();
-        }
-        let proven = BitRate::new(crate::stats::count((self.required - credit).max(0.0)));
-        let (proven, part) = match proven {
-            Some(rate) => (rate.to_string(), "the rest"),
-            None => ("nothing of the rate".to_owned(), "all of it"),
-        };
-        format!(
-            "; {proven}{IS_PROVEN} a policer or shaper may have carried {part} from a full bucket \
-             of {}",
-            self.burst
-        )
+        let rate = self.proven().and_then(|proven| BitRate::new(crate::stats::count(proven)));
+        rate.map_or_else(String::new, |rate| {
+            let burst = self.burst;
+            format!(
+                "; {rate} is proven: a policer or shaper may have carried the rest from a full \
+                 bucket of {burst}"
+            )
+        })
     }
 }
 
@@ -627,22 +644,24 @@ mod tests {
     /// that are forgiven.
     #[test]
     fn a_bucket_that_the_provider_names_is_taken_at_its_size() {
-        let counts = |octets| {
+        let judged = |octets| {
             let burst = PerDirection::both(BurstSize::new(octets).expect("a size"));
             let criteria = Criteria { burst, ..criteria() };
             let run = outcome(|_| {});
             let load = run.trial.load().expect("a load");
             let rate = "10 Mbit/s".parse().expect("a rate");
-            counted(super::throughput(&criteria, &run, load, Direction::Forward, rate)).counts
+            counted(super::throughput(&criteria, &run, load, Direction::Forward, rate))
         };
-        let text = counts(16_384);
+        let Counts { meets, proven, counts: text, .. } = judged(16_384);
+        assert_eq!((meets, proven), (Some(true), Some(9_986_892.8)));
         assert!(text.contains("9.986892 Mbit/s is proven"), "{text}");
         assert!(text.contains("a full bucket of 16 KiB"), "{text}");
-        assert!(!counts(8_192).contains("proven"));
+        let Counts { meets, proven, counts: text, .. } = judged(8_192);
+        assert_eq!((meets, proven, text.contains("proven")), (Some(true), None, false));
         // It may carry all that is sent in 10 s.
         for octets in [12_500_000, 20_000_000] {
-            let text = counts(octets);
-            assert!(text.contains("; nothing of the rate is proven"), "{text}");
+            let Counts { meets, meets_at_best, proven, counts: text, .. } = judged(octets);
+            assert_eq!((meets, meets_at_best, proven), (None, None, None));
             assert!(text.contains("may have carried all of it from a full bucket"), "{text}");
         }
     }

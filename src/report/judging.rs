@@ -223,6 +223,10 @@ impl Place<'_> {
             Measured::Counted { value, .. } => (Some(*value), None, None),
             Measured::Missing(_) => (None, None, None),
         };
+        let proven = match finding.measured {
+            Measured::Counted { proven, .. } if finding.verdict == Verdict::Pass => proven,
+            _ => None,
+        };
         let bound = bound(finding.requirement);
         FindingRecord {
             link: self.link,
@@ -235,6 +239,7 @@ impl Place<'_> {
             },
             bound: bound.limit(),
             value,
+            proven,
             low,
             high,
             unit: unit(metric).to_owned(),

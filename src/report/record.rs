@@ -354,6 +354,10 @@ pub struct FindingRecord {
     pub bound: f64,
     /// The measured value, in `unit`; null if not known.
     pub value: Option<f64>,
+    /// What a PASS proves, in `unit`, where that is less than `bound`: a full bucket of a policer
+    /// or shaper may have carried the rest. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<f64>,
     /// One-sided lower confidence bound of the true value, in `unit`; null if the value was
     /// counted, or is not known.
     pub low: Option<f64>,

@@ -11,7 +11,7 @@ use crate::account::{AskedTrial, AskedUdp, HostCounts, SenderCounts, Status, Wai
 use crate::direction::Direction;
 use crate::flow::Steady;
 use crate::framing::Layer;
-use crate::metric::{IS_PROVEN, Metric, black_hole};
+use crate::metric::{Metric, black_hole};
 use crate::trial::Dscp;
 use crate::units::{BitRate, Span};
 use crate::verdict::Verdict;
@@ -75,7 +75,7 @@ fn findings(out: &mut String, report: &Report) {
             needed(finding),
             finding.verdict
         );
-        if finding.verdict != Verdict::Pass || proves_less(finding) {
+        if finding.verdict != Verdict::Pass || finding.proven.is_some() {
             wrapped(out, "            ", &finding.reason);
         }
         if let Some(other) = other_layers(report, finding) {
@@ -83,11 +83,6 @@ fn findings(out: &mut String, report: &Report) {
         }
     }
     line!(out, "");
-}
-
-/// Whether it is a PASS that proves less than was asked, and names what it proves.
-fn proves_less(finding: &FindingRecord) -> bool {
-    finding.metric == Metric::Throughput && finding.reason.contains(IS_PROVEN)
 }
 
 /// How a line comes to be judged.

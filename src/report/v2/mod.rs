@@ -73,6 +73,7 @@ impl From<FindingV2> for FindingRecord {
             direction,
             relation,
             bound,
+            proven: None,
             value,
             low,
             high,
