@@ -17,6 +17,9 @@
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
 //!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
 //!
+//! The agent does without whatever plans, judges, forecasts or reports: those modules, and the
+//! driver's half of the others, stand behind the feature `driver`, at their declarations alone.
+//!
 //! # Invariants
 //!
 //! 1. Words and head never read a clock, open a socket or a file, sleep, spawn or print.
@@ -56,6 +59,7 @@ pub mod direction;
 
 pub mod clock;
 
+#[cfg(feature = "driver")]
 mod wrap;
 
 pub mod stats;
@@ -72,22 +76,30 @@ pub mod pace;
 
 pub mod flow;
 
+#[cfg(feature = "driver")]
 pub mod metric;
 
+#[cfg(feature = "driver")]
 pub mod validity;
 
+#[cfg(feature = "driver")]
 pub mod verdict;
 
+#[cfg(feature = "driver")]
 pub mod plan;
 
+#[cfg(feature = "driver")]
 pub mod emulation;
 
+#[cfg(feature = "driver")]
 pub mod method;
 
 pub mod session;
 
+#[cfg(feature = "driver")]
 pub mod forecast;
 
+#[cfg(feature = "driver")]
 pub mod report;
 
 pub mod io;
@@ -96,8 +108,10 @@ pub mod dataplane;
 
 pub mod cli;
 
+#[cfg(feature = "driver")]
 pub mod driver;
 
 pub mod agent;
 
+#[cfg(feature = "driver")]
 pub mod demo;

@@ -72,12 +72,11 @@ pub fn read_back<T: Fact>(fact: &T) -> Result<(), Invalid> {
 
 /// Whether every text and number in `value`, which stands behind `key`, is within what is believed;
 /// counts up to `count_max`. What stands behind a key `but` is not looked at.
-pub(crate) fn bounded(
-    key: &str,
-    value: &Value,
-    count_max: u64,
-    but: Option<&str>,
-) -> Result<(), Invalid> {
+///
+/// # Errors
+///
+/// As for [`read`]; the reason names the key.
+pub fn bounded(key: &str, value: &Value, count_max: u64, but: Option<&str>) -> Result<(), Invalid> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         Value::Number(number) => {

@@ -25,8 +25,7 @@ mod text;
 mod throughput;
 
 pub use asked::{AskedRate, AskedTcp, AskedTrial, AskedUdp};
-pub(crate) use claim::bounded;
-pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, read, read_back};
+pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, bounded, read, read_back};
 pub use host::{HostCounts, HostFacts};
 pub use moved::{MOVED_MAX, Moved};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
@@ -38,7 +37,7 @@ pub use silences::{SILENCE_MIN, SILENCES_MAX, Silence, Silences, SilencesBeyond}
 pub use tcp::{
     TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts, TcpSample, TcpSenderCounts, TcpStreamOctets,
 };
-pub use text::{TEXT_MAX, is_control, plain, sets_direction, spoken};
+pub use text::{TEXT_MAX, is_control, is_device, plain, sets_direction, spoken};
 pub use throughput::{
     PathChange, SentPart, SentWindow, ThroughputEvidence, TransitBlock, TransitFit, TransitSample,
 };

@@ -49,6 +49,16 @@ pub fn spoken(text: &str) -> String {
     kept
 }
 
+/// The longest name of a device: `IFNAMSIZ` less the zero that ends it.
+const DEVICE_LEN_MAX: usize = 15;
+
+/// Whether `name` can be a device's.
+#[must_use]
+pub fn is_device(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_graphic() && c != '/';
+    (1..=DEVICE_LEN_MAX).contains(&name.len()) && name.chars().all(allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! [`Control`], which is written rarely, and a [`Gauge`] of counters for the progress line. It
 //! never decides: it carries out what its machine says, and tells how that ended.
 
+#[cfg(feature = "driver")]
 pub mod near;
 
 pub mod far;
@@ -12,7 +13,10 @@ pub mod crew;
 
 pub mod meter;
 
+#[cfg(feature = "driver")]
+mod dial;
 mod load;
+#[cfg(feature = "driver")]
 mod probing;
 mod tcp;
 

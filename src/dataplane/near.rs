@@ -2,7 +2,7 @@
 
 use super::load::{self, OpenStream, ThreadBudget};
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
-use super::{probing, tcp};
+use super::{dial, probing, tcp};
 use crate::clock::{Driver, Stamp};
 use crate::direction::Direction;
 use crate::flow::{
@@ -146,12 +146,16 @@ fn carry_tcp(
 ) {
     let TcpDial { run, stream, key } = dial;
     let number = stream.number;
-    let bulk =
-        match tcp::open((peer, egress), *run, stream, &Seals::of(key, Direction::Forward), control)
-        {
-            Ok(bulk) => bulk,
-            Err(error) => return tell(Event::NotConnected(number, error.to_string())),
-        };
+    let bulk = match dial::open(
+        (peer, egress),
+        *run,
+        stream,
+        &Seals::of(key, Direction::Forward),
+        control,
+    ) {
+        Ok(bulk) => bulk,
+        Err(error) => return tell(Event::NotConnected(number, error.to_string())),
+    };
     tell(Event::Opened(number));
     let keyed = (stream, &payload_key(key, stream.direction));
     tell(match stream.direction {

@@ -1,69 +1,24 @@
-//! One TCP stream over its own connection: opened, then its sending end or its receiving end.
+//! One TCP stream over its own connection: its sending end, and its receiving end.
 
 use super::meter::TcpToll;
 use super::{Control, Gauge, LOOK_NS};
 use crate::account::{TcpInfo, TcpReceiverCounts, TcpSenderCounts};
-use crate::clock::{Agent, Driver, Stamp};
+use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
 use crate::flow::{
     Frames, LATE_MAX, Next, Payload, PayloadCheck, TcpReceiver, TcpSender, TcpStream, Turn,
     WRITE_MAX,
 };
 use crate::io::clock;
-use crate::io::egress::Egress;
 use crate::io::tcp::{Bulk, Moved};
 use crate::units::Span;
-use crate::wire::control::RunId;
-use crate::wire::data::{ANSWER_LEN, DataHello, HELLO_LEN, emit_answer, parse_answer};
+use crate::wire::data::{HELLO_LEN, emit_answer};
 use crate::wire::seal::{KEY_LEN, Seals, payload_key};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
-
-/// How long a connection may take, and then its answer.
-const OPEN_MAX: Duration = Duration::from_secs(5);
-const ANSWER_NS: u64 = 5_000_000_000;
 
 /// Octets that are compared at once: as many as stay in a core's cache.
 const CHECKED_MAX: usize = 1 << 17;
-
-/// Dials a stream's connection and has it accepted.
-///
-/// # Errors
-///
-/// What the kernel says, or why the agent did not take it.
-pub(super) fn open(
-    (peer, egress): (SocketAddr, &Egress),
-    run: RunId,
-    stream: &TcpStream,
-    seals: &Seals,
-    control: &Control<Driver>,
-) -> io::Result<Bulk> {
-    let is_reverse = stream.direction == Direction::Reverse;
-    let receives = stream.buffer_needed().filter(|_| is_reverse);
-    let bulk = Bulk::connect(peer, egress, OPEN_MAX, (stream.mtu, receives))?;
-    bulk.set_mark(stream.dscp.number())?;
-    let hello = DataHello { stream: stream.number, run, token: stream.token }.emit(&seals.sent);
-    say(&bulk, &hello)?;
-    let until = clock::now::<Driver>().after_nanos(ANSWER_NS);
-    let mut answer = [0; ANSWER_LEN];
-    let mut len = 0;
-    while len < ANSWER_LEN {
-        match bulk.read(&mut answer[len..]) {
-            Moved::Octets(octets) => len += octets,
-            Moved::Nothing if until <= clock::now() || control.is_stopped() => {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            Moved::Nothing => bulk.wait_readable(clock::now::<Driver>().after_nanos(LOOK_NS)),
-            Moved::End => return Err(io::ErrorKind::ConnectionRefused.into()),
-            Moved::Gone(why) => return Err(io::Error::other(why)),
-        }
-    }
-    let accepted = parse_answer(&answer, &hello, &seals.received);
-    accepted.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-    Ok(bulk)
-}
 
 /// Accepts the connection that said `hello`.
 ///
@@ -81,7 +36,7 @@ pub(super) fn accept(
 }
 
 /// A few octets on a new connection, whose buffer is empty.
-fn say(bulk: &Bulk, octets: &[u8]) -> io::Result<()> {
+pub(super) fn say(bulk: &Bulk, octets: &[u8]) -> io::Result<()> {
     match bulk.write(octets) {
         Moved::Octets(len) if len == octets.len() => Ok(()),
         Moved::Gone(why) => Err(io::Error::other(why)),
@@ -395,11 +350,14 @@ pub(super) fn carry(
 mod tests {
     use super::*;
     use crate::account::TcpChecked;
+    use crate::clock::Driver;
+    use crate::io::egress::Egress;
     use crate::trial::{CongestionControl, Dscp, LoadKind};
     use crate::units::BitRate;
     use crate::wire::Token;
     use std::net::TcpListener;
     use std::sync::Arc;
+    use std::time::Duration;
 
     const KEY: [u8; KEY_LEN] = [7; KEY_LEN];
 
@@ -422,8 +380,9 @@ mod tests {
     fn pair() -> (Bulk, Bulk) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
-        let near = Bulk::connect(address, &Egress::default(), OPEN_MAX, (1_500, None))
-            .expect("it listens");
+        let near =
+            Bulk::connect(address, &Egress::default(), Duration::from_secs(5), (1_500, None))
+                .expect("it listens");
         (near, Bulk::of(listener.accept().expect("it was dialled").0).expect("a socket"))
     }
 
@@ -518,37 +477,5 @@ mod tests {
         let stream = TcpStream { congestion, ..stream("1 Mbit/s", 1) };
         let sent = send(&near, (&stream, &KEY), &Control::<Driver>::default(), &Gauge::default());
         assert!(sent.refused.is_some_and(|why| why.contains("no_such")));
-    }
-
-    #[test]
-    fn a_stream_is_opened_by_its_key_alone() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let address = listener.local_addr().expect("bound");
-        let stream = stream("1 Mbit/s", 1);
-        let open_with = |answered_by: u8| {
-            let far = std::thread::spawn({
-                let listener = listener.try_clone().expect("a descriptor");
-                move || {
-                    use std::io::Read as _;
-                    let mut connection = listener.accept().expect("it was dialled").0;
-                    let mut hello = [0; HELLO_LEN];
-                    connection.read_exact(&mut hello).expect("a hello");
-                    let bulk = Bulk::of(connection).expect("a socket");
-                    let answered_by = Seals::of(&[answered_by; 32], Direction::Reverse);
-                    let answer = accept(&bulk, &stream, &hello, &answered_by);
-                    let seals = Seals::of(&[1; 32], Direction::Reverse);
-                    (bulk, answer, DataHello::parse(&hello, &seals.received))
-                }
-            });
-            let (run, seals) = (RunId(9), Seals::of(&[1; 32], Direction::Forward));
-            let opened =
-                open((address, &Egress::default()), run, &stream, &seals, &Control::default());
-            let (_bulk, answered, hello) = far.join().expect("it never panics");
-            answered.expect("a socket");
-            assert_eq!(hello.map(|hello| (hello.run, hello.token)), Ok((run, stream.token)));
-            opened.map(drop)
-        };
-        assert!(open_with(1).is_ok());
-        assert!(open_with(2).is_err(), "an answer of somebody else's");
     }
 }

@@ -1,5 +1,6 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
+use crate::account::is_device;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, Requirements};
@@ -94,16 +95,6 @@ pub struct Near {
     pub source: Option<IpAddr>,
     /// The device that it sends by.
     pub device: Option<String>,
-}
-
-/// The longest name of a device: `IFNAMSIZ` less the zero that ends it.
-const DEVICE_LEN_MAX: usize = 15;
-
-/// Whether `name` can be a device's.
-#[must_use]
-pub fn is_device(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_graphic() && c != '/';
-    (1..=DEVICE_LEN_MAX).contains(&name.len()) && name.chars().all(allowed)
 }
 
 /// A far end of the link.

@@ -9,5 +9,4 @@ mod link;
 
 pub use link::{
     Host, IDLE_DEFAULT, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test, UdpTest, Work,
-    is_device,
 };

@@ -38,12 +38,12 @@
 
 pub mod agent;
 
+#[cfg(feature = "driver")]
 pub mod driver;
 
-use crate::policy;
 use crate::trial::Trial;
 use crate::units::Span;
-use crate::wire::control::{Hello, LimitsMessage, PROTOCOL, Request, RunId};
+use crate::wire::control::{Hello, LimitsMessage, PROTOCOL};
 
 /// How long an answer to a message may take.
 pub const ANSWER_MAX: Span = Span::from_secs(10);
@@ -62,14 +62,4 @@ fn quiet_max(trial: &Trial) -> Span {
 pub fn hello(program: &str, limits: Option<LimitsMessage>) -> Hello {
     let program = format!("{program} {}", env!("CARGO_PKG_VERSION"));
     Hello { protocol: PROTOCOL, program, limits, role: None, who: None, host: None }
-}
-
-/// `request` for `run`, as it is said.
-fn request(run: RunId, request: &policy::Request) -> Request {
-    Request {
-        run: run.to_string(),
-        circuit: request.circuit.clone(),
-        duration_ns: request.duration.nanos(),
-        load: request.load.map(Into::into),
-    }
 }

@@ -95,7 +95,7 @@ const FLOORS: &[Floor] = &{
         ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
         floor(Doors, "cli", Only(&[
-            "units", "framing", "direction", "wire", "trial", "policy", "metric", "plan",
+            "units", "framing", "direction", "account", "wire", "trial", "policy", "metric", "plan",
         ]), &["clap"]),
         floor(Doors, "driver", AllBefore, &[
             "indicatif", "rand", "serde_json", "thiserror", "tokio", "tracing", "std::io",
@@ -162,6 +162,19 @@ const USED_BY_TESTS: &[&str] = &[
 
 /// Names that say nothing, so that anything ends up there.
 const NAMELESS: &[&str] = &["common", "core", "helpers", "manager", "misc", "util", "utils"];
+
+/// Crates for terminals, schemas and tables, which no dependency of the agent may bring with it.
+/// (strsim, which is optional, comes with clap: it says which option was meant.)
+const NOT_THE_AGENTS: [&str; 8] = [
+    "anstream",
+    "console",
+    "crossterm",
+    "nu-ansi-term",
+    "schemars",
+    "terminal_size",
+    "toml_edit",
+    "unicode-width",
+];
 
 const COLUMNS_MAX: usize = 100;
 
@@ -290,6 +303,55 @@ fn lines_fit_and_nothing_is_left_over() {
     none(&faults);
 }
 
+/// It runs on hosts that only answer, whose owners review what it is built of.
+#[test]
+fn an_agent_that_is_built_alone_has_none_of_the_drivers_crates() {
+    let manifest = fs::read_to_string("Cargo.toml").expect("Cargo.toml");
+    let optional: BTreeSet<&str> = dependencies(&manifest)
+        .filter(|(_, is_optional)| *is_optional)
+        .map(|(name, _)| name)
+        .collect();
+    let sources = sources();
+    let driver_alone = driver_alone(&sources);
+    let mut faults = Vec::new();
+    for (name, is_optional) in dependencies(&manifest) {
+        let root = name.replace('-', "_");
+        let used = sources.iter().filter(|source| {
+            let mut mentions = source.mentions.iter().filter(|mention| !mention.in_tests);
+            mentions.any(|mention| is_within(&mention.path, &root))
+        });
+        let by_agent: Vec<&Path> = used
+            .map(|source| source.path.as_path())
+            .filter(|path| !driver_alone.iter().any(|place| path.starts_with(place)))
+            .collect();
+        match by_agent.first() {
+            Some(path) if is_optional => {
+                faults.push(format!("'{name}' is optional, and the agent's {path:?} uses it"));
+            }
+            None if !is_optional => {
+                faults.push(format!("only the driver uses '{name}': it is to be optional"));
+            }
+            _ => {}
+        }
+    }
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--no-default-features", "--edges", "normal"])
+        .args(["--prefix", "none", "--format", "{p}"])
+        .output()
+        .expect("cargo is what runs the tests");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("names of crates");
+    let crates: BTreeSet<&str> = tree.split_whitespace().collect();
+    assert!(crates.contains("clap") && crates.contains("tokio"), "not a tree: {crates:?}");
+    let unwanted = optional.iter().copied().filter(|name| *name != "strsim").chain(NOT_THE_AGENTS);
+    faults.extend(
+        unwanted
+            .filter(|name| crates.contains(name))
+            .map(|name| format!("an agent that is built alone drags in '{name}'")),
+    );
+    none(&faults);
+}
+
 /// Where they differ, `scripts/check` compiles the crates of others once more for the fuzz targets.
 #[test]
 fn the_fuzz_targets_are_checked_by_the_profile_of_the_tests() {
@@ -388,6 +450,33 @@ fn outside_crates() -> BTreeSet<String> {
     }
     assert!(crates.contains("tokio"), "Cargo.toml is not read as it is written: {crates:?}");
     crates
+}
+
+/// The crates that the programs are built of, and whether each is optional.
+fn dependencies(manifest: &str) -> impl Iterator<Item = (&str, bool)> {
+    let from = manifest.find("[dependencies]").expect("there are some");
+    let table = manifest[from..].lines().skip(1).take_while(|line| !line.starts_with('['));
+    table.filter_map(|line| {
+        let (name, value) = line.split_once(" = ")?;
+        Some((name, value.contains("optional = true")))
+    })
+}
+
+/// The files and folders of `src` that only the driver is built of.
+fn driver_alone(sources: &[Source]) -> Vec<PathBuf> {
+    let mut places = vec![PathBuf::from("src/bin/linkqual.rs")];
+    for Source { path, text, .. } in sources {
+        let home = match path.file_stem().and_then(|stem| stem.to_str()) {
+            Some("mod" | "lib") => path.parent().expect("it lies in src").to_owned(),
+            _ => path.with_extension(""),
+        };
+        let declared = text.split("#[cfg(feature = \"driver\")]\n").skip(1);
+        let modules = declared.filter_map(|text| declared_module(text.lines().next()?));
+        places.extend(
+            modules.flat_map(|name| [home.join(name), home.join(name).with_extension("rs")]),
+        );
+    }
+    places
 }
 
 fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {

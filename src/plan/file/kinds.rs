@@ -1,9 +1,10 @@
 //! What can stand behind a key: texts and whole numbers, each with its form, its schema and an
 //! example.
 
+use crate::account::is_device;
 use crate::direction::Directions;
 use crate::framing::Layer;
-use crate::plan::{Host, Offer, is_device};
+use crate::plan::{Host, Offer};
 use crate::policy::is_circuit;
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,

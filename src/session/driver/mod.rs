@@ -23,7 +23,7 @@ use crate::policy::Request;
 use crate::session::driver::state::{FETCH_MAX, LAST_WORDS_MAX, Link, REACH_MAX, State};
 use crate::session::{ANSWER_MAX, hello};
 use crate::trial::{Limits, Trial};
-use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
+use crate::wire::control::{self, Hello, Message, PROTOCOL, RunId};
 use std::collections::VecDeque;
 
 pub use state::{Action, Blocked, Failure, Introduced, Opening, Session, Task, TcpOpening};
@@ -307,7 +307,7 @@ impl Session {
         until: Stamp<Driver>,
     ) -> State {
         if let Some(request) = &self.request {
-            self.say(Message::Request(crate::session::request(self.run, request)));
+            self.say(Message::Request(said(self.run, request)));
         }
         self.asked_at = now;
         State::ExpectGrant { then, until }
@@ -375,6 +375,16 @@ impl Session {
 /// Until when an answer that is asked for `now` is waited for.
 fn reach_until(now: Stamp<Driver>) -> Stamp<Driver> {
     now.after_nanos(REACH_MAX.nanos())
+}
+
+/// `request` for `run`, as it is said.
+fn said(run: RunId, request: &Request) -> control::Request {
+    control::Request {
+        run: run.to_string(),
+        circuit: request.circuit.clone(),
+        duration_ns: request.duration.nanos(),
+        load: request.load.map(Into::into),
+    }
 }
 
 #[cfg(test)]
@@ -455,7 +465,7 @@ mod tests {
         let mut session = admitted();
         session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
         let (run, duration_ns) = (RunId(7).to_string(), 1);
-        let granted = crate::wire::control::Granted { run, duration_ns, load: None };
+        let granted = control::Granted { run, duration_ns, load: None };
         let said = say(&mut session, Message::Granted(granted));
         assert!(matches!(said[..], [Action::Say(Message::Request(_)), Action::Granted]));
         session

@@ -1,25 +1,24 @@
-//! The arguments of both programs: what was typed, and what it means.
+//! The arguments of the driver.
 
+use super::value::{parse, parse_device};
 use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::metric::{Requirement, Requirements};
 use crate::plan::{
-    Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work, is_device,
+    Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work,
 };
 use crate::policy::{Refusal, is_circuit};
 use crate::trial::{
-    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, Limits, PAYLOAD_MAX, PAYLOAD_MIN,
-    STREAMS_MAX,
+    CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
 };
-use crate::units::{BitRate, Malformed, Ratio, Span};
+use crate::units::{BitRate, Ratio, Span};
 use clap::{Args, Parser, Subcommand};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Qualifies a leased line: sends timed traffic across it, and judges what arrives.
 #[derive(Debug, Parser)]
-#[command(name = "linkqual", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "linkqual", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct DriverArgs {
     /// What to do.
     #[command(subcommand)]
@@ -250,49 +249,6 @@ pub struct DemoArgs {
     pub output: OutputArgs,
 }
 
-/// The far end of a line under test: serves the drivers whose keys it is given, and nobody else.
-#[derive(Debug, Parser)]
-#[command(name = "linkqual-agent", version, about, max_term_width = 100)]
-#[command(after_help = "\
-Each driver whose key is allowed has the role 'qualifier': it may probe at any time, and load one
-at a time for each circuit within --max-duration. All of them together stay within --max-rate. The
-agent never sends to an address that has not answered, never answers with more than came, and stops
-by itself when a driver is gone.
-
-SIGINT and SIGTERM end it. RUST_LOG=debug logs more.")]
-pub struct AgentArgs {
-    /// Where to listen, TCP and UDP alike
-    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4872")]
-    pub listen: SocketAddr,
-    /// The only device to listen and send on; any if not given
-    #[arg(long, value_name = "NAME", value_parser = parse_device)]
-    pub device: Option<String>,
-    /// This agent's secret key
-    #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
-    /// Public keys of the drivers that are served
-    #[arg(long, value_name = "FILE.pub", required = true, num_args = 1..)]
-    pub allow: Vec<PathBuf>,
-    /// Maximum that all drivers together may send or be sent, in one direction, as Ethernet frames
-    /// (L2)
-    #[arg(long, value_name = "RATE", default_value = "1 Gbit/s", value_parser = parse::<BitRate>)]
-    pub max_rate: BitRate,
-    /// Longest that a driver may load in one run
-    #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = parse::<Span>)]
-    pub max_duration: Span,
-    /// Folder in which the records of runs outlive this program; it is made
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
-}
-
-impl AgentArgs {
-    /// The limits of the role `qualifier`.
-    #[must_use]
-    pub const fn limits(&self) -> Limits {
-        Limits { rate_max: self.max_rate, duration_max: self.max_duration }
-    }
-}
-
 /// The load for a loss that is asked for without a rate.
 const RATE_ASSUMED: BitRate = match BitRate::new(10_000_000) {
     Some(rate) => rate,
@@ -363,15 +319,6 @@ impl CheckArgs {
     }
 }
 
-fn parse_device(text: &str) -> Result<String, String> {
-    let why = "not the name of a device: 1 to 15 characters, such as \"eth1\"";
-    is_device(text).then(|| text.to_owned()).ok_or_else(|| why.to_owned())
-}
-
-fn parse<T: FromStr<Err = Malformed>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: Malformed| error.form())
-}
-
 /// A trial's length.
 fn parse_duration(text: &str) -> Result<Span, String> {
     let duration = parse::<Span>(text)?;
@@ -401,52 +348,14 @@ fn parse_offer(text: &str) -> Result<Offer, String> {
     }
 }
 
-/// What was said in the place of a command: help, a version, or what is wrong with the arguments.
-#[derive(Debug)]
-pub struct Answered {
-    code: u8,
-    lost: Option<String>,
-}
-
-impl Answered {
-    /// The exit code, and why the answer could not be written; it went to the standard output
-    /// unless the arguments were wrong.
-    #[must_use]
-    pub fn end(self, stdout: Result<(), String>) -> (u8, Option<String>) {
-        match (self.code, stdout) {
-            (0, Err(lost)) => (LOST, Some(lost)),
-            (code, _) => (code, self.lost),
-        }
-    }
-}
-
-/// The exit code of output that could not be written.
-const LOST: u8 = 5;
-
-/// What was typed.
-///
-/// # Errors
-///
-/// Where it was no command: it has been answered then.
-pub fn typed<A: Parser>() -> Result<A, Answered> {
-    A::try_parse().map_err(|error| match error.print() {
-        Err(lost) if !error.use_stderr() => {
-            let lost = format!("could not write to the standard output: {lost}");
-            Answered { code: LOST, lost: Some(lost) }
-        }
-        _ => Answered { code: u8::try_from(error.exit_code()).unwrap_or(2), lost: None },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
 
     #[test]
-    fn the_arguments_of_both_programs_are_consistent() {
+    fn the_arguments_are_consistent() {
         DriverArgs::command().debug_assert();
-        AgentArgs::command().debug_assert();
     }
 
     fn check(options: &[&str]) -> Plan {

@@ -1,0 +1,54 @@
+//! The arguments of both programs: what was typed, and what it means.
+
+mod agent;
+
+#[cfg(feature = "driver")]
+mod driver;
+
+mod value;
+
+pub use agent::AgentArgs;
+#[cfg(feature = "driver")]
+pub use driver::{
+    CheckArgs, DemoArgs, DriverArgs, DriverCommand, JudgeArgs, KeygenArgs, OutputArgs,
+    PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RunArgs,
+};
+
+use clap::Parser;
+
+/// What was said in the place of a command: help, a version, or what is wrong with the arguments.
+#[derive(Debug)]
+pub struct Answered {
+    code: u8,
+    lost: Option<String>,
+}
+
+impl Answered {
+    /// The exit code, and why the answer could not be written; it went to the standard output
+    /// unless the arguments were wrong.
+    #[must_use]
+    pub fn end(self, stdout: Result<(), String>) -> (u8, Option<String>) {
+        match (self.code, stdout) {
+            (0, Err(lost)) => (LOST, Some(lost)),
+            (code, _) => (code, self.lost),
+        }
+    }
+}
+
+/// The exit code of output that could not be written.
+const LOST: u8 = 5;
+
+/// What was typed.
+///
+/// # Errors
+///
+/// Where it was no command: it has been answered then.
+pub fn typed<A: Parser>() -> Result<A, Answered> {
+    A::try_parse().map_err(|error| match error.print() {
+        Err(lost) if !error.use_stderr() => {
+            let lost = format!("could not write to the standard output: {lost}");
+            Answered { code: LOST, lost: Some(lost) }
+        }
+        _ => Answered { code: u8::try_from(error.exit_code()).unwrap_or(2), lost: None },
+    })
+}
