@@ -486,7 +486,7 @@ mod tests {
         fixture::judged(&mut first).whole.carried = 7_000;
         let open = first.outcome.reverse.throughput.as_mut().expect("it has it");
         (open.whole.rise_ns, open.whole.spread_ns) = (Some(250_000_000), Some(240_000_000));
-        let evidence = Evidence { path_mtu: None, trials: vec![first, second] };
+        let evidence = Evidence { trials: vec![first, second], ..Evidence::default() };
         let found = findings(&fixture::criteria(), &evidence).into_iter();
         let found = found.filter(|it| it.requirement.metric() == Metric::Throughput);
         found.map(|finding| (finding.trial, finding.verdict)).collect()
@@ -542,7 +542,7 @@ mod tests {
 
     fn judged(lost: &[u64]) -> Finding {
         let trials = lost.iter().map(|lost| trial(*lost)).collect();
-        let evidence = Evidence { path_mtu: None, trials };
+        let evidence = Evidence { trials, ..Evidence::default() };
         findings(&criteria(), &evidence).remove(0)
     }
 
@@ -576,7 +576,7 @@ mod tests {
     fn a_trial_without_its_account_is_no_try() {
         let mut trials = vec![trial(14), trial(0)];
         trials[1].outcome.forward.receiver = None;
-        let evidence = Evidence { path_mtu: None, trials };
+        let evidence = Evidence { trials, ..Evidence::default() };
         let finding = findings(&criteria(), &evidence).remove(0);
         assert_eq!((finding.verdict, finding.trial), (Verdict::Fail, Some(0)));
     }

@@ -309,8 +309,8 @@ impl<'a> Conductor<'a> {
                     let step = self.campaign.handle_admitted(limits);
                     self.take(step)?;
                 }
-                Action::Granted => {
-                    let step = self.campaign.handle_granted();
+                Action::Granted { free_rate } => {
+                    let step = self.campaign.handle_granted(free_rate);
                     self.take(step)?;
                 }
                 Action::PayloadFound(found) => {

@@ -303,7 +303,7 @@ impl<'a> Check<'a> {
                 self.limits = Some(limits);
                 self.request(now, None);
             }
-            Action::Granted => {
+            Action::Granted { .. } => {
                 self.may_load = self.round.is_some_and(Round::is_load);
                 self.next(now, steps);
             }

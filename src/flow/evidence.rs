@@ -12,6 +12,7 @@ use crate::stats::delays::Delays;
 use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::skew::{self, Transit};
 use crate::trial::Trial;
+use crate::units::BitRate;
 
 /// A trial, and what happened in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,9 @@ pub struct TrialRun {
 pub struct Evidence {
     /// The path's MTU; `None` where it was not found out.
     pub path_mtu: Option<PathMtu>,
+    /// What other runs left of the agent's limit when it last granted what was asked, as Ethernet
+    /// frames in one direction; `None` where that is nothing, or it has granted nothing yet.
+    pub free_rate: Option<BitRate>,
     /// The trials, in their order.
     pub trials: Vec<TrialRun>,
 }

@@ -72,7 +72,7 @@ impl Site {
         let limits = Limits { rate_max, duration_max: DURATION_MAX };
         let payload = MTU_ASSUMED - ip.udp_overhead_octets();
         let Composed { trials, request, notes } =
-            compose(plan, place, SitePath { limits, ip, payload })?;
+            compose(plan, place, SitePath { limits, free: rate_max, ip, payload })?;
         let tests: Vec<&Test> = plan.tests_of(place).collect();
         // Where there is one trial more, it is the idle one before the first load.
         let added = trials.len().saturating_sub(tests.len());

@@ -10,6 +10,7 @@ use crate::method::trials::Note;
 use crate::method::{Method, Step};
 use crate::plan::Plan;
 use crate::trial::Limits;
+use crate::units::BitRate;
 
 /// How far a run has come.
 #[derive(Debug)]
@@ -49,14 +50,15 @@ impl Campaign {
         self.begin(self.method(limits))
     }
 
-    /// The agent has granted what was asked.
+    /// The agent has granted what was asked; of its limit, other runs leave `free_rate`.
     ///
     /// # Panics
     ///
     /// Panics where nothing was asked: the caller's own order is wrong.
-    pub fn handle_granted(&mut self) -> Step {
+    pub fn handle_granted(&mut self, free_rate: Option<BitRate>) -> Step {
         let is_asked = matches!(self.state, State::Given(Step::Request(_)));
         assert!(is_asked, "granted while {:?}", self.state);
+        self.evidence.free_rate = free_rate;
         self.next()
     }
 
@@ -175,7 +177,7 @@ mod tests {
         let mut campaign = Campaign::new(plan(payload), 0, IpVersion::V4, 1_500);
         let step = campaign.handle_admitted(limits());
         assert!(matches!(step, Step::Request(Request { load: None, .. })));
-        let Step::FindPayload(most, _) = campaign.handle_granted() else { panic!("no search") };
+        let Step::FindPayload(most, _) = campaign.handle_granted(None) else { panic!("no search") };
         assert_eq!(most, payload.unwrap_or(1_472));
         campaign
     }
@@ -184,7 +186,7 @@ mod tests {
     fn running() -> (Campaign, Trial) {
         let mut campaign = searched(None);
         campaign.handle_payload(Some(1_472), None);
-        let Step::Run(idle) = campaign.handle_granted() else { panic!("no trial") };
+        let Step::Run(idle) = campaign.handle_granted(None) else { panic!("no trial") };
         (campaign, idle)
     }
 
@@ -193,7 +195,7 @@ mod tests {
         let mut campaign = searched(None);
         let step = campaign.handle_payload(Some(1_472), None);
         assert!(matches!(step, Step::Request(Request { load: Some(_), .. })));
-        let Step::Run(idle) = campaign.handle_granted() else { panic!("no trial") };
+        let Step::Run(idle) = campaign.handle_granted(None) else { panic!("no trial") };
         assert!(idle.load().is_none());
         let Step::Run(load) = campaign.handle_outcome(outcome(idle, Status::Ok, true)) else {
             panic!("no load")
@@ -273,13 +275,13 @@ mod tests {
         for ends_early in [false, true] {
             let mut campaign = Campaign::new(plan(None), 0, IpVersion::V4, 1_500);
             campaign.begin(Box::new(Lengthening::new(second)));
-            let Step::Run(short) = campaign.handle_granted() else { panic!("no trial") };
+            let Step::Run(short) = campaign.handle_granted(None) else { panic!("no trial") };
             let step = campaign.handle_outcome(outcome(short, Status::Ok, false));
             assert!(matches!(step, Step::Request(_)), "{step:?}");
             if ends_early {
                 campaign.abandon("the connection was lost");
             } else {
-                let Step::Run(long) = campaign.handle_granted() else { panic!("no trial") };
+                let Step::Run(long) = campaign.handle_granted(None) else { panic!("no trial") };
                 let step = campaign.handle_outcome(outcome(long, Status::Ok, true));
                 assert_eq!(step, Step::Finish);
             }

@@ -86,7 +86,7 @@ mod tests {
     use crate::metric::tests::{criteria, judged, outcome};
 
     fn evidence(change: impl FnOnce(&mut crate::flow::TrialRun)) -> Evidence {
-        Evidence { path_mtu: None, trials: vec![outcome(change)] }
+        Evidence { trials: vec![outcome(change)], ..Evidence::default() }
     }
 
     const MINUTE: Span = Span::from_secs(60);
@@ -124,7 +124,7 @@ mod tests {
             for _ in 0..1_000 {
                 run.outcome.forward.probes.variation.record(variation_ms * 1_000_000);
             }
-            Evidence { path_mtu: None, trials: vec![run] }
+            Evidence { trials: vec![run], ..Evidence::default() }
         };
         let next = outcome(|_| {}).trial;
         let takes = |variation_ms, spare| {

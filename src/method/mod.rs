@@ -7,7 +7,7 @@
 //!
 //! | step | is over when | what the evidence then holds |
 //! |---|---|---|
-//! | [`Step::Request`] | the agent has granted it | nothing new |
+//! | [`Step::Request`] | the agent has granted it | `free_rate`, as it was then |
 //! | [`Step::FindPayload`] | the search has ended | `path_mtu`; `None` where nothing crosses |
 //! | [`Step::Run`] | the trial has ended, or was cut short | one more outcome, the last |
 //! | any other | never | |
@@ -93,7 +93,8 @@ pub enum Impossible {
     #[error(
         "tcp_throughput {direction} of {required}: TCP is paced at no less than \
          {TCP_PACE_SPARE_PERCENT} % above that, {needed}, and the agent allows it {paced}. Require \
-         less, or have the agent's operator raise --max-rate to {limit} or more"
+         less, or {remedy}",
+        remedy = more(*.limit, *.max)
     )]
     PacedTooLow {
         /// Which way.
@@ -106,6 +107,8 @@ pub enum Impossible {
         paced: BitRate,
         /// The limit that it takes, in Ethernet frames (L2).
         limit: BitRate,
+        /// The agent's.
+        max: BitRate,
     },
     /// No trial sends often enough to see an outage as short as the bound.
     #[error(
@@ -128,6 +131,14 @@ pub enum Impossible {
     /// No probe of any size came back.
     #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]
     NothingCrosses,
+}
+
+/// What gives a run `limit` of an agent's `max`.
+fn more(limit: BitRate, max: BitRate) -> String {
+    match limit <= max {
+        true => format!("try again later: other runs hold part of the agent's {max}"),
+        false => format!("have the agent's operator raise --max-rate to {limit} or more"),
+    }
 }
 
 #[cfg(test)]

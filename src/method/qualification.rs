@@ -80,9 +80,12 @@ impl Qualification {
         if let Some(asked) = sizes.max().filter(|size| found < (*size).max(self.least_payload())) {
             return Err(Impossible::SizeTooLong { asked, found });
         }
-        let path = SitePath { limits: self.limits, ip: self.ip, payload: found };
+        let limits = self.limits;
+        let free = evidence.free_rate.map_or(limits.rate_max, |free| free.min(limits.rate_max));
+        let path = SitePath { limits, free, ip: self.ip, payload: found };
         let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
-        if let Some(too_low) = paced_too_low(&self.plan.criteria(self.ip), &trials) {
+        if let Some(too_low) = paced_too_low(&self.plan.criteria(self.ip), &trials, limits.rate_max)
+        {
             return Err(too_low);
         }
         if let Some(too_short) = outage_too_short(&self.plan.criteria(self.ip), &trials) {
@@ -196,7 +199,8 @@ impl Method for Qualification {
         if let State::Composed { ahead, .. } = &self.state {
             return ahead.iter().copied().collect();
         }
-        let path = SitePath { limits: NO_LIMITS, ip: self.ip, payload: self.most_payload() };
+        let (limits, payload) = (NO_LIMITS, self.most_payload());
+        let path = SitePath { limits, free: limits.rate_max, ip: self.ip, payload };
         let composed = compose(&self.plan, self.place, path);
         composed.map(|composed| composed.trials).unwrap_or_default()
     }
@@ -206,9 +210,9 @@ impl Method for Qualification {
     }
 }
 
-/// The requirement that TCP cannot reach by its own pace, because the agent allows no more: none of
-/// the trials that load its direction is paced fast enough.
-fn paced_too_low(criteria: &Criteria, trials: &[Trial]) -> Option<Impossible> {
+/// The requirement that TCP cannot reach by its own pace, because the agent, whose limit is `max`, allows no
+/// more: none of the trials that load its direction is paced fast enough.
+fn paced_too_low(criteria: &Criteria, trials: &[Trial], max: BitRate) -> Option<Impossible> {
     Direction::ALL.into_iter().find_map(|direction| {
         let required = criteria.requirements.each.get(direction).tcp_throughput?;
         let needed = tcp_paced_at_least(required);
@@ -225,7 +229,7 @@ fn paced_too_low(criteria: &Criteria, trials: &[Trial]) -> Option<Impossible> {
         let goodput = framing.tcp_goodput(needed, layer, segment, true)?;
         let plain = Framing::plain(framing.ip);
         let limit = plain.tcp_rate_at(goodput, Layer::L2, segment, true)?;
-        Some(Impossible::PacedTooLow { direction, required, needed, paced, limit })
+        Some(Impossible::PacedTooLow { direction, required, needed, paced, limit, max })
     })
 }
 
@@ -353,10 +357,11 @@ pub(super) mod tests {
         assert_eq!((tcp.mtu(), tcp.round_trip()), (1_400, Some(Span::from_nanos(1_000))));
         assert_eq!(method.next(&evidence), Step::Finish);
     }
+
     /// 1 Gbit/s is all that the agent allows.
     #[test]
     fn tcp_whose_pace_would_hold_it_back_is_refused_with_the_limit_that_it_takes() {
-        let step = |required: &str| {
+        let step = |required: &str, free_rate: Option<BitRate>| {
             let mut plan = plan(None);
             let (directions, offer) = (Directions::Forward, Offer::Max);
             let congestion = crate::trial::CongestionControl::CUBIC;
@@ -364,18 +369,25 @@ pub(super) mod tests {
             plan.tests = vec![test(Work::Tcp(tcp))];
             plan.requirements.each.forward.tcp_throughput = required.parse().ok();
             let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
-            let mut evidence = Evidence::default();
+            let mut evidence = Evidence { free_rate, ..Evidence::default() };
             (0..2).for_each(|_| _ = method.next(&evidence));
             evidence.path_mtu =
                 Some(PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None });
             method.next(&evidence)
         };
-        assert!(matches!(step("909 Mbit/s"), Step::Request(_)));
-        let Step::Impossible(why) = step("910 Mbit/s") else { panic!("it is held back") };
+        assert!(matches!(step("909 Mbit/s", None), Step::Request(_)));
+        let Step::Impossible(why) = step("910 Mbit/s", None) else { panic!("it is held back") };
         let why = why.to_string();
         assert!(why.contains("tcp_throughput forward of 910 Mbit/s"), "{why}");
         assert!(why.contains("raise --max-rate to 1.00"), "{why}");
+        // Other runs hold half of it.
+        let free = "500 Mbit/s".parse().ok();
+        assert!(matches!(step("454 Mbit/s", free), Step::Request(_)));
+        let Step::Impossible(why) = step("456 Mbit/s", free) else { panic!("it is held back") };
+        let why = why.to_string();
+        assert!(why.ends_with("try again later: other runs hold part of the agent's 1 Gbit/s"));
     }
+
     /// 10 Mbit/s of 1514 octets are 824 packets/s, six intervals of which are 7.28 ms.
     #[test]
     fn an_outage_that_no_trial_can_see_is_refused_with_the_rate_that_it_takes() {

@@ -101,6 +101,8 @@ pub enum Note {
         what: &'static str,
         /// How far that is, at L2.
         most: BitRate,
+        /// The agent's limit.
+        max: BitRate,
     },
 }
 
@@ -157,7 +159,12 @@ impl fmt::Display for Note {
                 },
                 takes.secs_up()
             ),
-            Self::Capacity { what, most } => write!(
+            Self::Capacity { what, most, max } if most < max => write!(
+                f,
+                "capacity trial: {what} as fast as these hosts can, up to {most}: other runs hold \
+                 the rest of the agent's {max}"
+            ),
+            Self::Capacity { what, most, .. } => write!(
                 f,
                 "capacity trial: {what} as fast as these hosts can, up to the agent's limit of \
                  {most}"
@@ -182,6 +189,8 @@ pub struct Composed {
 pub struct SitePath {
     /// What the agent allows.
     pub limits: Limits,
+    /// What other runs leave of its rate, which is what a load as fast as can be may ask for.
+    pub free: BitRate,
     /// The version of IP.
     pub ip: IpVersion,
     /// Octets of the largest UDP payload that crosses in one piece.
@@ -289,13 +298,12 @@ impl Composer<'_> {
 
     fn load(&mut self, test: &UdpTest, beside: Beside) -> Result<Load, OutOfBounds> {
         let payload = test.payload.unwrap_or(self.path.payload).max(PAYLOAD_MIN);
-        let limits = self.path.limits;
         if test.offer == Offer::Max {
-            self.notes.push(Note::Capacity { what: "UDP datagrams", most: limits.rate_max });
+            self.note_capacity("UDP datagrams");
             return self.capacity(test, payload, beside);
         }
         if let Offer::Assumed(rate) = test.offer {
-            self.notes.push(Note::RateAssumed(rate.min(limits.rate_max)));
+            self.notes.push(Note::RateAssumed(rate.min(self.path.free)));
         }
         let framing = self.criteria.framing;
         let mut rates = PerDirection::default();
@@ -312,14 +320,19 @@ impl Composer<'_> {
     fn rate(&self, offer: Offer, direction: Direction) -> Option<(BitRate, Layer)> {
         let (rate, layer) = offer.rate(&self.plan.link, direction)?;
         match offer {
-            Offer::Assumed(_) => Some((rate.min(self.path.limits.rate_max), layer)),
+            Offer::Assumed(_) => Some((rate.min(self.path.free), layer)),
             _ => Some((rate, layer)),
         }
     }
 
-    /// The most that the role allows.
+    fn note_capacity(&mut self, what: &'static str) {
+        let SitePath { limits, free, .. } = self.path;
+        self.notes.push(Note::Capacity { what, most: free, max: limits.rate_max });
+    }
+
+    /// The most that the agent has free.
     fn capacity(&self, test: &UdpTest, payload: u32, beside: Beside) -> Result<Load, OutOfBounds> {
-        let (plain, most) = (Framing::plain(self.path.ip), self.path.limits.rate_max);
+        let (plain, most) = (Framing::plain(self.path.ip), self.path.free);
         let rest = beside.rest(most, plain, Layer::L2, test.directions == Directions::Both)?;
         let rate = plain.packet_rate(rest, Layer::L2, payload);
         Load::new(test.directions, test.streams, payload, rate, LoadKind::Capacity)
@@ -345,12 +358,12 @@ impl Composer<'_> {
     }
 
     fn tcp_load(&mut self, test: &TcpTest) -> Result<TcpLoad, OutOfBounds> {
-        let SitePath { limits, ip, payload } = self.path;
+        let SitePath { free, ip, payload, .. } = self.path;
         let mtu = payload.saturating_add(ip.udp_overhead_octets());
         let segment = ip.segment_octets(mtu);
         let (framing, plain) = (self.criteria.framing, Framing::plain(ip));
         if test.offer == Offer::Max {
-            self.notes.push(Note::Capacity { what: "TCP", most: limits.rate_max });
+            self.note_capacity("TCP");
         }
         let rates = PerDirection::from_fn(|direction| {
             if !test.directions.includes(direction) {
@@ -358,7 +371,7 @@ impl Composer<'_> {
             }
             match self.rate(test.offer, direction) {
                 Some((rate, layer)) => framing.tcp_goodput(rate, layer, segment, true),
-                None => plain.tcp_goodput(limits.rate_max, Layer::L2, segment, true),
+                None => plain.tcp_goodput(free, Layer::L2, segment, true),
             }
         });
         let load = TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.kind());
@@ -536,7 +549,8 @@ mod tests {
     }
 
     fn path() -> SitePath {
-        SitePath { limits: limits(), ip: IpVersion::V4, payload: 1_472 }
+        let limits = limits();
+        SitePath { limits, free: limits.rate_max, ip: IpVersion::V4, payload: 1_472 }
     }
 
     fn composed(plan: &Plan) -> Composed {
@@ -650,7 +664,8 @@ mod tests {
     fn a_duration_is_never_shortened_unseen() {
         let limits = Limits { duration_max: Span::from_secs(20), ..limits() };
         let seconds = |plan: &Plan| {
-            let composed = compose(plan, 0, SitePath { limits, ..path() }).expect("within bounds");
+            let composed = compose(plan, 0, SitePath { limits, free: limits.rate_max, ..path() })
+                .expect("within bounds");
             composed.request.load.expect("load").duration.secs_up()
         };
         let mut plan = load("500 Mbit/s", None);
@@ -725,6 +740,27 @@ mod tests {
 
     fn framing() -> Framing {
         Framing::plain(IpVersion::V4)
+    }
+
+    /// Of the agent's 1 Gbit/s, other runs hold 600 Mbit/s. A rate that was asked for is not
+    /// lowered unseen: the agent refuses it, and says who holds the rest.
+    #[test]
+    fn a_load_as_fast_as_can_be_asks_for_what_is_free() {
+        let free = "400 Mbit/s".parse().expect("a rate");
+        let path = SitePath { free, ..path() };
+        for work in [udp(Offer::Max), tcp(Offer::Max)] {
+            let composed = compose(&plan(&[work], &[]), 0, path).expect("within bounds");
+            let asked = composed.request.load.expect("load").rate;
+            let least: BitRate = "399 Mbit/s".parse().expect("a rate");
+            assert!(least < asked && asked <= free, "{work:?}: {asked}");
+            let note =
+                composed.notes.iter().map(Note::to_string).find(|note| note.contains("fast"));
+            let note = note.expect("a note");
+            assert!(note.ends_with("400 Mbit/s: other runs hold the rest of the agent's 1 Gbit/s"));
+        }
+        let fixed = udp(Offer::Rate("500 Mbit/s".parse().expect("a rate")));
+        let composed = compose(&plan(&[fixed], &[]), 0, path).expect("within bounds");
+        assert!(free < composed.request.load.expect("load").rate);
     }
 
     /// 1448 octets of payload in frames of 1518: what 1 Gbit/s of frames carries.

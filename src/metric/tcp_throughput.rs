@@ -386,7 +386,7 @@ mod tests {
         let judged = |kernel: Option<u32>, change: &dyn Fn(&mut Criteria)| {
             let path = PathMtu { octets: 1_400, tried_octets: 1_500, kernel_octets: kernel };
             let trials = vec![tcp(vec![1_250_000; 30], |_| {})];
-            let evidence = Evidence { path_mtu: Some(path), trials };
+            let evidence = Evidence { path_mtu: Some(path), trials, ..Evidence::default() };
             let mut criteria = criteria();
             let required = "10 Mbit/s".parse().expect("a rate");
             criteria.requirements.each.forward = crate::metric::OneWay {

@@ -133,7 +133,8 @@ pub(super) fn evidence(site: &SiteRecord) -> Result<Evidence, Unreadable> {
     if path_mtu.is_some_and(|path| path.tried_octets < path.octets) {
         return Err(bad(format!("the path MTU of site {}", site.ends.site)));
     }
-    Ok(Evidence { path_mtu, trials: site.trials.iter().map(run).collect::<Result<_, _>>()? })
+    let trials = site.trials.iter().map(run).collect::<Result<_, _>>()?;
+    Ok(Evidence { path_mtu, trials, ..Evidence::default() })
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ mod tests {
     fn of(change: impl FnOnce(&mut SenderCounts)) -> Vec<Caveat> {
         let criteria = Criteria::plain(Requirements::default(), IpVersion::V4);
         let run = outcome(|run| change(sent(run)));
-        caveats(&criteria, &Evidence { path_mtu: None, trials: vec![run] })
+        caveats(&criteria, &Evidence { trials: vec![run], ..Evidence::default() })
     }
 
     fn of_delays(sent_packets: u64, skipped: u64, paused: u64) -> Option<Caveat> {

@@ -196,6 +196,9 @@ pub struct Granted {
     /// The load; absent where only probes are granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadRequest>,
+    /// What other runs leave of the agent's limit, in bits per second of Ethernet frames (L2) in
+    /// one direction, this grant's own load included. It is promised to nobody.
+    pub free_rate_bit_s: u64,
 }
 
 /// A trial.

@@ -808,6 +808,36 @@ fn one_loads_at_a_time_and_the_others_are_told_who_and_may_probe() {
     assert!(holder.is_running(), "the holder is undisturbed: {}", holder.err());
 }
 
+/// The first release asked for the whole limit, of which a run that probes holds a part.
+#[test]
+fn a_load_as_fast_as_can_be_takes_what_other_runs_leave() {
+    let _machine = share(20);
+    let agent = Agent::start_with(&["--max-rate", "20 Mbit/s"]);
+    let mut prober = Program::start(agent.check().args(["--idle", "60s"]));
+    await_within(SOON, "the other run is granted", || {
+        assert!(prober.is_running(), "{}", prober.err());
+        (free_rate(&agent) < 20_000_000).then_some(())
+    });
+    let ended = run(agent.check().args(["--rate", "max", "--duration", "1s", "--idle", "1s"]));
+    ended.expect_code(3);
+    let words = "19.8576 Mbit/s: other runs hold the rest of the agent's 20 Mbit/s";
+    assert!(ended.err.contains(words), "{}", ended.err);
+}
+
+/// What other runs leave of the agent's limit, as it tells one more.
+fn free_rate(agent: &Agent) -> u64 {
+    converse(agent, async |open| {
+        open.greet().await;
+        let run = "0123456789abcdef0123456789abcdef".to_owned();
+        let request = Request { run, circuit: None, duration_ns: 2_000_000_000, load: None };
+        open.say(&Message::Request(request)).await;
+        let answer = open.hear(SOON).await.expect("an answer");
+        open.say(&Message::Finish).await;
+        let Message::Granted(granted) = answer else { panic!("{answer:?}") };
+        granted.free_rate_bit_s
+    })
+}
+
 // ---- Ends.
 
 /// A driver through a line that counts, which is ended in the midst of its probes.

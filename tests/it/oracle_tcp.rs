@@ -151,7 +151,7 @@ impl Case {
         let required = BitRate::new(self.required as u64).unwrap();
         requirements.set(Some(Direction::Forward), Requirement::TcpThroughput(required));
         let criteria = Criteria::plain(requirements, IpVersion::V4);
-        let evidence = Evidence { path_mtu: None, trials: vec![run] };
+        let evidence = Evidence { trials: vec![run], ..Evidence::default() };
         let finding = findings(&criteria, &evidence).remove(0);
         let truth = self.truth();
         Judged { verdict: finding.verdict, truth, held: self.held, reason: finding.reason }

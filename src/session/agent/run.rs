@@ -94,7 +94,12 @@ impl Session {
         }
         let usage = self.usage(id, &owner);
         match authorise(&self.role, asked, &usage, now) {
-            Ok(grant) => self.on_grant(now, from, (id, usage.locked_since), grant, asked.duration),
+            Ok(grant) => {
+                let rate_max = self.role.limits.rate_max;
+                let free = rate_max.bits_per_second().saturating_sub(usage.granted(rate_max));
+                let run = (id, usage.locked_since);
+                self.on_grant(now, from, run, grant, (asked.duration, free));
+            }
             Err(refusal) => {
                 self.note(format!("{from:?}: refused {who}: {refusal}"));
                 self.say(from, Message::Refused { reason: refusal.to_string() });
@@ -102,14 +107,15 @@ impl Session {
         }
     }
 
-    /// A run has its grant; since when it has `locked` already, and how long it asked for.
+    /// A run has its grant; since when it has `locked` already, how long it asked for, and what
+    /// other runs leave of the agent's limit.
     fn on_grant(
         &mut self,
         now: Stamp<Agent>,
         from: ConnectionId,
         (id, locked): (RunId, Option<Stamp<Agent>>),
         grant: Grant,
-        duration: Span,
+        (duration, free_rate_bit_s): (Span, u64),
     ) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.run = Some(id);
@@ -129,7 +135,8 @@ impl Session {
         };
         self.runs.insert(id, run);
         let (run, duration_ns) = (id.to_string(), duration.nanos());
-        self.say(from, Message::Granted(crate::wire::control::Granted { run, duration_ns, load }));
+        let granted = crate::wire::control::Granted { run, duration_ns, load, free_rate_bit_s };
+        self.say(from, Message::Granted(granted));
     }
 
     /// What all runs but `but` have been granted; `key` is its owner's.
@@ -326,8 +333,9 @@ mod tests {
     use crate::account::{AskedTcp, AskedTrial};
     use crate::direction::PerDirection;
     use crate::session::agent::tests::{
-        DRIVER, at, check_fault, count, greeted, key, prepare, request, say, started,
+        DRIVER, at, check_fault, count, greeted, key, open, prepare, request, say, started,
     };
+    use crate::session::hello;
     use crate::wire::control::Prepare;
 
     #[test]
@@ -396,6 +404,31 @@ mod tests {
         assert_eq!(session.usage(RunId(8), &key(2)), Usage::default());
         session.handle_trial(id, Event::Exceeded(at(6)));
         assert_eq!(session.poll_action(), None, "once");
+    }
+
+    fn say_from(session: &mut Session, from: ConnectionId, message: Message) -> Vec<Action> {
+        session.handle_message(at(1), from, message);
+        let actions = std::iter::from_fn(|| session.poll_action());
+        actions.filter(|action| !matches!(action, Action::Note(_))).collect()
+    }
+
+    /// Of 1 Gbit/s, another driver's run that probes counts for 142.4 kbit/s.
+    #[test]
+    fn a_grant_says_what_other_runs_leave() {
+        const OTHER: ConnectionId = ConnectionId(2);
+        let mut session = greeted();
+        let free = |actions: &[Action]| match actions {
+            [Action::Say(_, Message::Granted(granted))] => granted.free_rate_bit_s,
+            actions => panic!("{actions:?}"),
+        };
+        assert_eq!(free(&say(&mut session, 0, request())), 1_000_000_000);
+        assert_eq!(free(&say(&mut session, 1, request())), 1_000_000_000, "its own is not in it");
+        open(&mut session, 1, OTHER, key(2));
+        say_from(&mut session, OTHER, Message::Hello(hello("linkqual", None)));
+        let Message::Request(asked) = request() else { unreachable!("it is one") };
+        let asked = crate::wire::control::Request { run: RunId(8).to_string(), ..asked };
+        let granted = say_from(&mut session, OTHER, Message::Request(asked));
+        assert_eq!(free(&granted), 1_000_000_000 - 142_400);
     }
 
     #[test]

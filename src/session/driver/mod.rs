@@ -23,6 +23,7 @@ use crate::policy::Request;
 use crate::session::driver::state::{FETCH_MAX, LAST_WORDS_MAX, Link, REACH_MAX, State};
 use crate::session::{ANSWER_MAX, hello};
 use crate::trial::{Limits, Trial};
+use crate::units::BitRate;
 use crate::wire::control::{self, Hello, Message, PROTOCOL, RunId};
 use std::collections::VecDeque;
 
@@ -125,8 +126,8 @@ impl Session {
             (State::ExpectHello { .. }, Message::Fault { reason }) => {
                 self.fail(Failure::Refused(reason))
             }
-            (State::ExpectGrant { then, until }, Message::Granted(_)) => {
-                self.on_granted(now, then, until)
+            (State::ExpectGrant { then, until }, Message::Granted(granted)) => {
+                self.on_granted(now, then, until, granted.free_rate_bit_s)
             }
             (State::ExpectGrant { then: None, .. }, Message::Refused { reason }) => {
                 self.fail(Failure::Refused(reason))
@@ -318,12 +319,14 @@ impl Session {
         now: Stamp<Driver>,
         then: Option<(Task, Trial)>,
         until: Stamp<Driver>,
+        free_rate_bit_s: u64,
     ) -> State {
         self.has_lapsed = false;
         match then {
             Some((task, trial)) => self.prepare(now, task, trial, until),
             None => {
-                self.actions.push_back(Action::Granted);
+                let free_rate = BitRate::new(free_rate_bit_s.min(BitRate::MAX.bits_per_second()));
+                self.actions.push_back(Action::Granted { free_rate });
                 State::Idle
             }
         }
@@ -465,9 +468,11 @@ mod tests {
         let mut session = admitted();
         session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
         let (run, duration_ns) = (RunId(7).to_string(), 1);
-        let granted = control::Granted { run, duration_ns, load: None };
+        let granted = control::Granted { run, duration_ns, load: None, free_rate_bit_s: 7 };
         let said = say(&mut session, Message::Granted(granted));
-        assert!(matches!(said[..], [Action::Say(Message::Request(_)), Action::Granted]));
+        let free_rate = BitRate::new(7);
+        assert!(matches!(said[..], [Action::Say(Message::Request(_)), Action::Granted { .. }]));
+        assert_eq!(said[1], Action::Granted { free_rate });
         session
     }
 

@@ -380,7 +380,12 @@ mod tests {
             assert_eq!(names(&say(&mut session, answer)), words);
             if words == ["request"] {
                 let (run, duration_ns) = (RunId(7).to_string(), 1);
-                let granted = crate::wire::control::Granted { run, duration_ns, load: None };
+                let granted = crate::wire::control::Granted {
+                    run,
+                    duration_ns,
+                    load: None,
+                    free_rate_bit_s: 1,
+                };
                 assert_eq!(names(&say(&mut session, Message::Granted(granted))), ["prepare"]);
             }
             assert!(session.is_connected());

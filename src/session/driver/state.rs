@@ -13,7 +13,7 @@ use crate::flow::{
 use crate::policy::Request;
 use crate::session::{QUIET_MAX, quiet_max};
 use crate::trial::{Dscp, Limits, Trial};
-use crate::units::Span;
+use crate::units::{BitRate, Span};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, PROTOCOL, RunId};
 use crate::wire::seal::KEY_LEN;
@@ -107,7 +107,10 @@ pub enum Action {
     /// The agent has admitted this driver, with these limits.
     Admitted(Limits, Box<Introduced>),
     /// The agent has granted the request.
-    Granted,
+    Granted {
+        /// What other runs leave of its limit; `None` where that is nothing.
+        free_rate: Option<BitRate>,
+    },
     /// The largest payload that crosses both ways; `None` where nothing did.
     PayloadFound(Option<u32>),
     /// The trial is over.

@@ -194,7 +194,7 @@ impl Driver {
                     let load = Some(LoadRequest { rate, duration });
                     self.session.request(now, &Request { circuit: None, duration, load });
                 }
-                driver::Action::Granted => {
+                driver::Action::Granted { .. } => {
                     self.session.begin(now, driver::Task::FindPayload(1_472), self.trial);
                 }
                 driver::Action::Open(openings, tcp) => {

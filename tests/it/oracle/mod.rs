@@ -150,7 +150,7 @@ impl Case {
         let asked = self.asked(sizes, &trial);
         let criteria = criteria(framing, BitRate::new(asked as u64).unwrap());
         let mut played = self.play(trial, asked, sizes, self.seed);
-        let mut evidence = Evidence { path_mtu: None, trials: vec![played.run.clone()] };
+        let mut evidence = Evidence { trials: vec![played.run.clone()], ..Evidence::default() };
         let first = verdict(&criteria, &evidence);
         if is_throughput_open(&criteria, &played.run) {
             let longer = Span::from_nanos(((3.0 * self.duration).max(10.0) * 1e9) as u64);

@@ -121,5 +121,5 @@ fn delays_and_their_variation_are_those_of_the_line() {
 /// The caveats about one trial, where nothing is required.
 fn caveats_of(run: &TrialRun) -> Vec<Caveat> {
     let criteria = Criteria::plain(Requirements::default(), IpVersion::V4);
-    caveats(&criteria, &Evidence { path_mtu: None, trials: vec![run.clone()] })
+    caveats(&criteria, &Evidence { trials: vec![run.clone()], ..Evidence::default() })
 }

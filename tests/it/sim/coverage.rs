@@ -246,7 +246,7 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
     let mut run = TrialRun { trial, outcome };
     run.take_probes(exchanges, 0, ReceiverCounts::default(), None);
-    let (criteria, evidence) = (criteria(), Evidence { path_mtu: None, trials: vec![run] });
+    let (criteria, evidence) = (criteria(), Evidence { trials: vec![run], ..Evidence::default() });
     let sides = |metric, direction| {
         let wanted = |(of, required): &(Option<Direction>, Requirement)| {
             required.metric() == metric && *of == direction

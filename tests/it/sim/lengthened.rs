@@ -25,7 +25,7 @@ fn conducted(more: &str, spec: &Spec) -> (Vec<TrialRun>, Vec<Verdict>) {
     let mut verdicts = Vec::new();
     loop {
         step = match step {
-            Step::Request(_) => campaign.handle_granted(),
+            Step::Request(_) => campaign.handle_granted(None),
             Step::FindPayload(most, _) => campaign.handle_payload(Some(most), Some(1_500)),
             Step::Run(trial) => {
                 let both = setup(trial, &good());

@@ -586,7 +586,9 @@ impl World {
         match action {
             driver::Action::Say(message) => self.say_to_agent(self.control, &message),
             driver::Action::Admitted(..) => self.driver.request(now, &request(&self.setup.trial)),
-            driver::Action::Granted => self.driver.begin(now, Task::Measure, self.setup.trial),
+            driver::Action::Granted { .. } => {
+                self.driver.begin(now, Task::Measure, self.setup.trial)
+            }
             driver::Action::Open(openings, _) => self.open_near(openings),
             driver::Action::Start => self.start_near(now),
             driver::Action::Close(stream, sent) => {
