@@ -14,9 +14,15 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use zeroize::Zeroizing;
 
 /// Octets that a key file may have: a hundred times what is needed.
 pub const FILE_OCTETS_MAX: u64 = 16 << 10;
+
+/// What is read of one: an octet more than allowed, to see that there is one more.
+const READ_MAX: usize = 1 + (16 << 10);
+
+const _: () = assert!(READ_MAX as u64 == FILE_OCTETS_MAX + 1, "one more");
 
 const MODE_SECRET: u32 = 0o600;
 const MODE_PUBLIC: u32 = 0o644;
@@ -30,10 +36,9 @@ const MODE_OTHERS: u32 = 0o077;
 /// The comment is not allowed, one of the files exists or cannot be written, or there is no
 /// randomness. In each case neither file has been made, and what stood there is untouched.
 pub fn generate(path: &Path, comment: &str) -> Result<KeyLine, KeyFileError> {
-    let mut seed = [0; 32];
-    rngs::SysRng.try_fill_bytes(&mut seed).map_err(KeyFileError::NoRandomness)?;
-    let secret = SecretKey::from_seed(seed);
-    seed.fill(0);
+    let mut seed = Zeroizing::new([0; 32]);
+    rngs::SysRng.try_fill_bytes(&mut *seed).map_err(KeyFileError::NoRandomness)?;
+    let secret = SecretKey::from_seed(*seed);
     let line = KeyLine::new(public_key(&secret), comment)
         .map_err(|source| KeyFileError::Comment { source })?;
     write_new(path, MODE_SECRET, &secret.to_pem())?;
@@ -54,9 +59,9 @@ pub fn read_secret(path: &Path) -> Result<SecretKey, KeyFileError> {
     let file = File::open(path).map_err(unreadable)?;
     // Of the open file: the one behind `path` may be another by now.
     let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
-    let text = read_text(path, file)?;
+    let octets = read_octets(path, file)?;
     // Parsed first: the advice to change the mode is wrong for a file that is no secret key.
-    let secret = SecretKey::from_pem(&text)
+    let secret = SecretKey::from_pem(text(path, &octets)?)
         .map_err(|source| KeyFileError::Malformed { path: path.to_owned(), source })?;
     if mode & MODE_OTHERS != 0 {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
@@ -72,7 +77,8 @@ pub fn read_secret(path: &Path) -> Result<SecretKey, KeyFileError> {
 pub fn read_public(path: &Path) -> Result<KeyLine, KeyFileError> {
     let file = File::open(path)
         .map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
-    read_text(path, file)?.parse().map_err(|source| match source {
+    let octets = read_octets(path, file)?;
+    text(path, &octets)?.parse().map_err(|source| match source {
         MalformedKey::SecretGiven => KeyFileError::SecretGiven { path: path.to_owned() },
         source => KeyFileError::Malformed { path: path.to_owned(), source },
     })
@@ -86,24 +92,30 @@ pub fn public_key(secret: &SecretKey) -> PublicKey {
 
 /// What signs in a handshake with `secret`, and its public key.
 pub(super) fn key_pair(secret: &SecretKey) -> (Arc<dyn SigningKey>, PublicKey) {
-    let mut der = secret.to_pkcs8_der();
+    let der = secret.to_pkcs8_der();
     let signing = any_eddsa_type(&PrivatePkcs8KeyDer::from(&der[..]));
-    der.fill(0);
     let signing = signing.expect("any 32 octets are an Ed25519 seed");
     let public = signing.public_key().and_then(|spki| PublicKey::from_spki(&spki).ok());
     let public = public.expect("an Ed25519 key has an Ed25519 SPKI");
     (signing, public)
 }
 
-fn read_text(path: &Path, file: File) -> Result<String, KeyFileError> {
-    let mut octets = Vec::new();
-    // One more than allowed, to see that there is one more.
+/// What the file holds, which may be secret: it is wiped when it is dropped, and stands nowhere
+/// else.
+fn read_octets(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    // One more than allowed, to see that there is one more; at once, as a buffer that grows leaves
+    // its octets behind.
+    let mut octets = Zeroizing::new(Vec::with_capacity(READ_MAX));
     let read = file.take(FILE_OCTETS_MAX + 1).read_to_end(&mut octets);
     read.map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
     if FILE_OCTETS_MAX < octets.len() as u64 {
         return Err(KeyFileError::TooLong { path: path.to_owned() });
     }
-    String::from_utf8(octets).map_err(|_| KeyFileError::NotText { path: path.to_owned() })
+    Ok(octets)
+}
+
+fn text<'a>(path: &Path, octets: &'a [u8]) -> Result<&'a str, KeyFileError> {
+    str::from_utf8(octets).map_err(|_| KeyFileError::NotText { path: path.to_owned() })
 }
 
 /// Writes `text` to the new file `path`, to the disk itself; the umask may take bits from `mode`.

@@ -24,8 +24,10 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
+use rustls_pki_types::pem::{Error as PemError, PemObject as _, SectionKind};
 use sha2::{Digest, Sha256};
-use std::{fmt, hint, str::FromStr};
+use std::{fmt, str::FromStr};
+use zeroize::Zeroizing;
 
 /// Characters that a comment may have.
 pub const COMMENT_CHARS_MAX: usize = 128;
@@ -43,6 +45,7 @@ const ALGORITHM: &str = "linkqual-ed25519";
 const PEM_BEGIN: &str = "-----BEGIN ";
 const PEM_DASHES: &str = "-----";
 const PEM_LABEL: &str = "PRIVATE KEY";
+const PEM_LABEL_PUBLIC: &str = "PUBLIC KEY";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 
 /// What may stand around a key: not all white space, or a flipped bit of `\n` would pass as `\v`.
@@ -65,35 +68,36 @@ const _: () = assert!(SPKI_LEN == 44 && PKCS8_LEN == 48, "the diagram above says
 
 /// A secret key: the 32 octets of an Ed25519 seed. Cleared when dropped, and never shown.
 pub struct SecretKey {
-    seed: [u8; KEY_LEN],
+    seed: Zeroizing<[u8; KEY_LEN]>,
 }
 
 impl SecretKey {
     /// The key of `seed`; any 32 octets are one.
     #[must_use]
-    pub const fn from_seed(seed: [u8; 32]) -> Self {
-        Self { seed }
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self { seed: Zeroizing::new(seed) }
     }
 
     /// The key as PKCS#8 version 1, which the caller keeps to itself.
     #[must_use]
-    pub fn to_pkcs8_der(&self) -> [u8; PKCS8_LEN] {
-        let mut der = [0; PKCS8_LEN];
+    pub fn to_pkcs8_der(&self) -> Zeroizing<[u8; PKCS8_LEN]> {
+        let mut der = Zeroizing::new([0; PKCS8_LEN]);
         der[..PKCS8_V1.len()].copy_from_slice(&PKCS8_V1);
-        der[PKCS8_V1.len()..].copy_from_slice(&self.seed);
+        der[PKCS8_V1.len()..].copy_from_slice(&*self.seed);
         der
     }
 
     /// The key as PEM, with the newline at its end (RFC 7468, section 10).
     #[must_use]
-    pub fn to_pem(&self) -> String {
+    pub fn to_pem(&self) -> Zeroizing<String> {
         // 48 octets are 64 characters: exactly one line of the strict form.
-        let base64 = STANDARD.encode(self.to_pkcs8_der());
-        format!("{PEM_BEGIN}{PEM_LABEL}{PEM_DASHES}\n{base64}\n{PEM_END}\n")
+        let base64 = Zeroizing::new(STANDARD.encode(*self.to_pkcs8_der()));
+        Zeroizing::new(format!("{PEM_BEGIN}{PEM_LABEL}{PEM_DASHES}\n{}\n{PEM_END}\n", *base64))
     }
 
     /// Reads a PEM file's text: PKCS#8 of version 1, or of version 2 as ring writes it, whose copy
-    /// of the public key is not used.
+    /// of the public key is not used. What stands before and behind the key is not looked at (RFC
+    /// 7468, section 2).
     ///
     /// # Errors
     ///
@@ -106,20 +110,24 @@ impl SecretKey {
         if text.starts_with(ALGORITHM) {
             return Err(MalformedKey::PublicGiven);
         }
-        let begun = text.strip_prefix(PEM_BEGIN).and_then(|rest| rest.split_once(PEM_DASHES));
-        let Some((label, rest)) = begun else {
-            return Err(MalformedKey::NotPem);
-        };
-        match label {
-            PEM_LABEL => {}
-            "PUBLIC KEY" => return Err(MalformedKey::PublicGiven),
-            _ => return Err(MalformedKey::OtherPem { label: shown(label) }),
+        let mut secrets = Vec::new();
+        for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()) {
+            match section {
+                Ok((SectionKind::PrivateKey, der)) => secrets.push(Zeroizing::new(der)),
+                Ok(_) => {}
+                Err(PemError::Base64Decode(_)) => return Err(MalformedKey::NotBase64),
+                Err(_) => return Err(MalformedKey::NotPem),
+            }
         }
-        let Some(body) = rest.strip_suffix(PEM_END) else {
-            return Err(MalformedKey::NotPem);
-        };
-        let base64: String = body.chars().filter(|c| !BLANKS.contains(c)).collect();
-        Self::from_pkcs8_der(&STANDARD.decode(base64).map_err(|_| MalformedKey::NotBase64)?)
+        match secrets.as_slice() {
+            [der] => Self::from_pkcs8_der(der),
+            [] => Err(match label(text) {
+                None | Some(PEM_LABEL) => MalformedKey::NotPem,
+                Some(PEM_LABEL_PUBLIC) => MalformedKey::PublicGiven,
+                Some(other) => MalformedKey::OtherPem { label: shown(other) },
+            }),
+            _ => Err(MalformedKey::ManySecrets { keys: secrets.len() }),
+        }
     }
 
     fn from_pkcs8_der(der: &[u8]) -> Result<Self, MalformedKey> {
@@ -136,12 +144,10 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-impl Drop for SecretKey {
-    fn drop(&mut self) {
-        self.seed.fill(0);
-        // So that the compiler does not leave out a store that nobody reads.
-        hint::black_box(&self.seed);
-    }
+/// What the first section of PEM in `text` is called.
+fn label(text: &str) -> Option<&str> {
+    let begun = text.lines().find_map(|line| line.strip_prefix(PEM_BEGIN))?;
+    begun.split_once(PEM_DASHES).map(|(label, _)| label)
 }
 
 fn seed_of_v1(der: &[u8]) -> Option<&[u8; KEY_LEN]> {
@@ -325,8 +331,8 @@ pub enum MalformedKey {
     PublicGiven,
     /// No PEM, or its end is missing.
     #[error(
-        "not a secret key: the first line must be '{PEM_BEGIN}{PEM_LABEL}{PEM_DASHES}' and the \
-         last '{PEM_END}'"
+        "not a secret key: it must stand between the lines '{PEM_BEGIN}{PEM_LABEL}{PEM_DASHES}' \
+         and '{PEM_END}'. Give the file that 'linkqual keygen' made"
     )]
     NotPem,
     /// PEM of another kind.
@@ -337,6 +343,12 @@ pub enum MalformedKey {
     OtherPem {
         /// What stands behind BEGIN.
         label: String,
+    },
+    /// More than the one key.
+    #[error("{keys} secret keys, and one is asked for. Give each its own file")]
+    ManySecrets {
+        /// Keys there were.
+        keys: usize,
     },
     /// A line of another kind.
     #[error(
@@ -464,19 +476,34 @@ mod tests {
 
     #[test]
     fn a_secret_key_emits_the_octets_of_rfc_8410() {
-        assert_eq!(SecretKey::from_seed(SEED).to_pem(), PEM);
+        assert_eq!(SecretKey::from_seed(SEED).to_pem().as_str(), PEM);
     }
 
     #[test]
     fn a_secret_key_parses_the_octets_of_rfc_8410() {
-        assert_eq!(SecretKey::from_pem(PEM).unwrap().seed, SEED);
-        assert_eq!(SecretKey::from_pem(&PEM.replace('\n', "\r\n")).unwrap().seed, SEED);
+        assert_eq!(SecretKey::from_pem(PEM).unwrap().seed[..], SEED);
+        assert_eq!(SecretKey::from_pem(&PEM.replace('\n', "\r\n")).unwrap().seed[..], SEED);
+    }
+
+    /// Such as `openssl pkcs12` and editors leave.
+    #[test]
+    fn a_secret_key_is_found_among_other_text() {
+        let attributes = "Bag Attributes\n    friendlyName: driver\n";
+        let certificate = pem("CERTIFICATE", &[0xa5; 9]);
+        for text in [
+            format!("\u{feff}{PEM}"),
+            format!("{attributes}{PEM}"),
+            format!("{certificate}{PEM}{certificate}"),
+            PEM.replace("K06/", "K06/\n").replace('\n', " \n"),
+        ] {
+            assert_eq!(SecretKey::from_pem(&text).unwrap().seed[..], SEED, "{text}");
+        }
     }
 
     #[test]
     fn a_secret_key_with_its_public_one_behind_it_is_read() {
         let mut der = [&PKCS8_V2[..], &SEED, &PKCS8_V2_PUBLIC, &KEY.octets].concat();
-        assert_eq!(SecretKey::from_pem(&pem(PEM_LABEL, &der)).unwrap().seed, SEED);
+        assert_eq!(SecretKey::from_pem(&pem(PEM_LABEL, &der)).unwrap().seed[..], SEED);
         for len in 0..der.len() {
             SecretKey::from_pem(&pem(PEM_LABEL, &der[..len])).unwrap_err();
         }
@@ -508,7 +535,7 @@ mod tests {
     fn every_flipped_bit_of_a_secret_key_is_refused_or_seen() {
         // The newline at the very end is outside the key: any blank may stand there.
         every_flip(PEM.trim_end(), |text| {
-            assert_ne!(SecretKey::from_pem(text).ok().map(|key| key.seed), Some(SEED), "{text}");
+            assert_ne!(SecretKey::from_pem(text).ok().map(|key| *key.seed), Some(SEED), "{text}");
         });
     }
 
@@ -520,7 +547,8 @@ mod tests {
         check_pem(&pem("PUBLIC KEY", &KEY.to_spki()), &MalformedKey::PublicGiven);
         check_pem("seed", &MalformedKey::NotPem);
         check_pem("-----BEGIN PRIVATE KEY", &MalformedKey::NotPem);
-        check_pem(&PEM.repeat(2), &MalformedKey::NotBase64);
+        check_pem(&PEM.replace("MC4", "M=4"), &MalformedKey::NotBase64);
+        check_pem(&PEM.repeat(2), &MalformedKey::ManySecrets { keys: 2 });
         for label in ["RSA PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY"] {
             let expected = MalformedKey::OtherPem { label: label.to_owned() };
             check_pem(&pem(label, &[0xa5; 48]), &expected);
@@ -666,7 +694,7 @@ mod tests {
         #[test]
         fn secret_keys_survive_their_text(seed: [u8; 32]) {
             let pem = SecretKey::from_seed(seed).to_pem();
-            prop_assert_eq!(SecretKey::from_pem(&pem).unwrap().seed, seed);
+            prop_assert_eq!(*SecretKey::from_pem(&pem).unwrap().seed, seed);
         }
 
         #[test]
@@ -682,7 +710,7 @@ mod tests {
         fn no_text_makes_a_parser_panic(text: String) {
             let _ = SecretKey::from_pem(&text);
             let _ = text.parse::<KeyLine>();
-            let _ = SecretKey::from_pem(&format!("-----BEGIN PRIVATE KEY-----{text}{PEM_END}"));
+            let _ = SecretKey::from_pem(&format!("-----BEGIN PRIVATE KEY-----\n{text}\n{PEM_END}"));
             let _ = format!("{ALGORITHM} {text}").parse::<KeyLine>();
         }
 

@@ -64,7 +64,8 @@ const FLOORS: &[Floor] = &{
         floor(Words, "account", AllBefore, &["schemars", "serde", "serde_json", "thiserror"]),
         // Seals and keys are octets of the protocol, so their arithmetic is here.
         floor(Words, "wire", AllBefore,
-            &["base64", "hmac", "serde", "serde_json", "sha2", "siphasher", "thiserror"]),
+            &["base64", "hmac", "rustls_pki_types", "serde", "serde_json", "sha2", "siphasher",
+            "thiserror", "zeroize"]),
 
         floor(Head, "trial", AllBefore, &["serde", "thiserror"]),
         floor(Head, "policy", AllBefore, &["thiserror"]),
@@ -87,7 +88,7 @@ const FLOORS: &[Floor] = &{
             "base64", "libc", "rand", "rustls", "sha2", "socket2", "thiserror", "tokio",
             "tokio_rustls", "tokio_util", "tracing", "tracing_subscriber", "std::env", "std::fs",
             "std::io", "std::net", "std::os",
-            "std::sync", "std::thread", "std::time::Instant", "std::time::SystemTime",
+            "std::sync", "std::thread", "std::time::Instant", "std::time::SystemTime", "zeroize",
         ]),
         // Dice for payloads that no line compresses.
         floor(Hands, "dataplane", Only(&[
