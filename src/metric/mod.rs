@@ -28,7 +28,9 @@ pub use loss::{LossProof, Losses, losses, pooled_loss};
 pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, silence_min};
 pub use requirement::{Bound, FORGIVEN_MIN, Metric, OneWay, Requirement, Requirements, RoundTrip};
 pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
-pub use throughput::{SenderShortage, is_throughput_open, judges_throughput, sender_shortage};
+pub use throughput::{
+    SenderShortage, carried_packets, is_throughput_open, judges_throughput, sender_shortage,
+};
 
 use crate::account::{PathMtu, RoundTripCounts, Status};
 use crate::direction::Direction;
@@ -41,7 +43,7 @@ use crate::units::BitRate;
 use loss::loss;
 use outage::longest_outage;
 use tcp_throughput::tcp_throughput;
-use throughput::{is_open_in, throughput};
+use throughput::{beside, is_open_in, throughput};
 
 /// The percentile of a round trip that is judged.
 pub const RTT_QUANTILE: f64 = 0.99;
@@ -225,8 +227,9 @@ fn of_direction(
     }
 }
 
-/// The payload that the requirements ask of the load of `trial` in `direction`; `None` where they
-/// ask none of it.
+/// The payload that the requirements ask of the load of `trial` in `direction`: the rate that is
+/// required is that of all that is sent, so that UDP need not carry what goes beside it. `None`
+/// where they ask none of it.
 #[must_use]
 pub fn required_goodput(
     criteria: &Criteria,
@@ -239,7 +242,12 @@ pub fn required_goodput(
         return None;
     }
     match (trial.load(), trial.tcp()) {
-        (Some(load), _) => framing.goodput(required.throughput?, layer, load.payload()),
+        (Some(load), _) => {
+            let is_beside = !trial.is_rounded_up();
+            let beside = if is_beside { beside(criteria, trial, load, direction) } else { 0 };
+            let rest = required.throughput?.bits_per_second().saturating_sub(beside);
+            framing.goodput(BitRate::new(rest)?, layer, load.payload())
+        }
         (None, Some(load)) => {
             let segment = load.segment(framing.ip);
             framing.tcp_goodput(required.tcp_throughput?, layer, segment, true)

@@ -89,6 +89,20 @@ pub(super) fn throughput(
     })
 }
 
+/// Packets per second of the load in `direction` that left in the window and arrived in its time:
+/// what counts as carried, whatever is required, without what goes beside the load. `None` where
+/// the evidence of it is missing.
+#[must_use]
+pub fn carried_packets(run: &TrialRun, direction: Direction) -> Option<f64> {
+    let one_way = run.outcome.one_way(direction);
+    let fit = one_way.throughput.as_ref()?.whole;
+    let corruption = one_way.receiver.as_ref().map(Corruption::of).unwrap_or_default();
+    let (altered, _) = corruption.share(Confidence::default());
+    let rise_ns = fit.rise_ns.map_or(0.0, crate::stats::signed_real).max(0.0);
+    let seconds = (float(fit.duration_ns) + rise_ns) / 1e9;
+    (0 < fit.duration_ns).then(|| float(fit.carried) * (1.0 - altered) / seconds)
+}
+
 /// Whether the requirements ask a throughput of the load of `trial` in `direction`.
 #[must_use]
 pub fn judges_throughput(criteria: &Criteria, trial: &Trial, direction: Direction) -> bool {
@@ -163,11 +177,11 @@ fn packet_bits(criteria: &Criteria, payload: u32) -> f64 {
 
 /// What is sent beside the load in `direction`, in bit/s: probes or their replies, and the
 /// heartbeats for the load of the other direction.
-fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction) -> f64 {
+pub(super) fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction) -> u64 {
     let (framing, layer) = (criteria.framing, criteria.layer);
     let bits = |rate: Option<BitRate>| rate.map_or(0, BitRate::bits_per_second);
     let all = bits(trial.rate_at(direction, framing, layer));
-    float(all.saturating_sub(bits(load.rate_at(direction, framing, layer))))
+    all.saturating_sub(bits(load.rate_at(direction, framing, layer)))
 }
 
 /// Whether the load stopped for what neither its sender nor this direction of the link did: the
@@ -258,7 +272,7 @@ impl Question {
         let one_way = run.outcome.one_way(direction);
         let packets = per_second(load.rate(direction)?);
         let packet_bits = packet_bits(criteria, load.payload());
-        let beside_sent = beside(criteria, &run.trial, load, direction);
+        let beside_sent = float(beside(criteria, &run.trial, load, direction));
         let probes = one_way.probes.sent.zip(one_way.probes.received);
         let arrived = probes
             .filter(|(sent, _)| 0 < *sent)
@@ -513,6 +527,24 @@ mod tests {
         check(throughput(), &outcome(|_| {}), Some(true));
         check(throughput(), &outcome(|run| carried(run, 7_400)), Some(false));
         check_shortage(&outcome(|run| carried(run, 7_400)), false);
+    }
+
+    /// Nothing went beside this load, whose frames are of 1518 octets.
+    #[test]
+    fn what_is_carried_is_the_same_whether_something_is_required_or_not() {
+        let run = outcome(|run| {
+            judged(run).whole.rise_ns = Some(400_000_000);
+            carried(run, 7_800);
+            came(run).corrupted = 240;
+            came(run).compared = 8_000;
+            (run.outcome.forward.probes.sent, run.outcome.forward.probes.received) =
+                (Some(1_000), Some(0));
+        });
+        let packets = carried_packets(&run, Direction::Forward).expect("evidence");
+        assert!((packets - 7_800.0 * 0.97 / 10.0).abs() < 1e-9, "{packets}");
+        assert!((judge(&run).value - packets * 1_518.0 * 8.0).abs() < 1e-3, "{packets}");
+        let none = outcome(|run| run.outcome.forward.throughput = None);
+        assert_eq!(carried_packets(&none, Direction::Forward), None);
     }
 
     #[test]

@@ -1,27 +1,53 @@
-//! What follows from a trial's counts: every number that a reader sees, computed once.
+//! What follows from a trial's counts: every number that a reader sees, computed once. Formats only
+//! write it down, each with its unit.
+//!
+//! `rates` has what was offered and carried; `judged` what depends on the requirements.
+
+mod judged;
+mod rates;
+
+pub(super) use judged::{layers, require};
 
 use super::record::{
-    DirectionFigures, OutageRecord, Percentiles, TcpFigures, TcpLevelChange, TimestampMethod,
-    TrialFigures,
+    DirectionFigures, LoadKindRecord, OutageRecord, Percentiles, TimestampMethod, TrialFigures,
 };
-use crate::account::{OneWayCounts, Series, TcpInfo, Timestamping};
+use crate::account::{OneWayCounts, Timestamping};
 use crate::direction::Direction;
-use crate::flow::{Steady, TrialRun};
-use crate::framing::{Framing, Layer};
-use crate::metric::{JITTER_QUANTILE, TcpCarried, float, losses, micros, outage_min};
+use crate::flow::TrialRun;
+use crate::metric::{Criteria, JITTER_QUANTILE, float, losses, micros, outage_min};
 use crate::stats::delays::{Delay, Delays};
-use crate::trial::Load;
-use crate::units::{BitRate, Span};
+use crate::units::Span;
 
-/// The figures of `run`, but for those that depend on what is required.
-pub(super) fn figures(run: &TrialRun, framing: Framing) -> TrialFigures {
+/// The figures of `run` on the link that `criteria` are about, but for those that depend on what is
+/// required. What a record that was converted from format 2 has no counts of stays as it was
+/// `before`.
+pub(super) fn figures(run: &TrialRun, criteria: &Criteria, before: &TrialFigures) -> TrialFigures {
     let round_trip = &run.outcome.round_trip;
-    TrialFigures {
-        forward: of_direction(run, Direction::Forward, framing),
-        reverse: of_direction(run, Direction::Reverse, framing),
+    let mut figures = TrialFigures {
+        forward: of_direction(run, Direction::Forward, criteria),
+        reverse: of_direction(run, Direction::Reverse, criteria),
         rtt_us: percentiles(&round_trip.delays),
         timestamps: method(&round_trip.timestamping),
+        ..TrialFigures::default()
+    };
+    if run.trial.is_rounded_up() {
+        keep(&mut figures.forward, &before.forward);
+        keep(&mut figures.reverse, &before.reverse);
     }
+    figures
+}
+
+/// Format 2 kept no histograms of lateness and of TCP's round trips, and no time at which its
+/// receivers began.
+fn keep(figures: &mut DirectionFigures, before: &DirectionFigures) {
+    let or = |new: &mut Option<Percentiles>, old: &Option<Percentiles>| {
+        *new = new.take().or_else(|| old.clone());
+    };
+    or(&mut figures.send_lateness_us, &before.send_lateness_us);
+    if let (Some(tcp), Some(before)) = (&mut figures.tcp, &before.tcp) {
+        or(&mut tcp.rtt_us, &before.rtt_us);
+    }
+    figures.outages.clone_from(&before.outages);
 }
 
 /// How exchanges were stamped; `None` where there were none.
@@ -32,21 +58,15 @@ fn method(timestamping: &Timestamping) -> Option<TimestampMethod> {
     })
 }
 
-fn of_direction(run: &TrialRun, direction: Direction, framing: Framing) -> DirectionFigures {
+fn of_direction(run: &TrialRun, direction: Direction, criteria: &Criteria) -> DirectionFigures {
     let counts = run.outcome.one_way(direction);
     let load = run.trial.load().filter(|load| load.directions().includes(direction));
     let (sender, receiver) = (counts.sender.as_ref(), counts.receiver.as_ref());
-    let rates = match load {
-        Some(load) => udp_rates(load, run, direction, framing),
-        None => tcp_rates(run, direction, framing),
-    };
     let losses = losses(run, direction).filter(|losses| 0 < losses.offered);
     let has_receiver = receiver.is_some() || counts.tcp_receiver.is_some();
-    DirectionFigures {
+    let mut figures = DirectionFigures {
         tested: run.trial.covers(direction),
-        offered_bit_s: rates.offered_bit_s,
-        goodput_bit_s: rates.goodput_bit_s,
-        goodput_p5_bit_s: rates.goodput_p5_bit_s,
+        load_kind: load_kind(run, direction, criteria),
         // The receiver alone does not know what was sent behind the last that arrived.
         lost: sender.and(receiver).map(|receiver| receiver.lost()),
         loss_ratio: losses.map(|losses| float(losses.lost) / float(losses.offered)),
@@ -55,59 +75,25 @@ fn of_direction(run: &TrialRun, direction: Direction, framing: Framing) -> Direc
         jitter_rfc3550_us: counts.probes.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
         send_lateness_us: load.and(sender).and_then(|sender| percentiles(&sender.lateness)),
         burst_packets: load.map(|load| load.train(direction)),
-        tcp: of_tcp(run, direction, framing),
         ..DirectionFigures::default()
-    }
-}
-
-/// Payload that was to be sent, and that arrived.
-#[derive(Default)]
-struct Rates {
-    offered_bit_s: Option<u64>,
-    goodput_bit_s: Option<u64>,
-    goodput_p5_bit_s: Option<u64>,
-}
-
-fn udp_rates(load: &Load, run: &TrialRun, direction: Direction, framing: Framing) -> Rates {
-    let rate = |packets, span| {
-        framing.bit_rate(packets, span, Layer::L4, load.payload()).map(BitRate::bits_per_second)
     };
-    let Some(each) = load.stream_rate(direction) else { return Rates::default() };
-    let duration = run.trial.duration();
-    let steady = Steady::of(duration).span(each);
-    let receiver = run.outcome.one_way(direction).receiver.as_ref();
-    let second = Span::from_secs(1);
-    let slow = receiver.and_then(|receiver| slow_second(&receiver.per_second, duration));
-    Rates {
-        offered_bit_s: load.rate_at(direction, framing, Layer::L4).map(BitRate::bits_per_second),
-        goodput_bit_s: receiver.map(|receiver| rate(receiver.steady, steady).unwrap_or(0)),
-        goodput_p5_bit_s: slow.map(|packets| rate(packets, second).unwrap_or(0)),
+    match load {
+        Some(load) => rates::of_udp(&mut figures, load, run, direction, criteria.framing),
+        None => rates::of_tcp(&mut figures, run, direction, criteria.framing),
     }
+    figures
 }
 
-fn tcp_rates(run: &TrialRun, direction: Direction, framing: Framing) -> Rates {
-    let offered = run.trial.tcp().and_then(|load| load.rate(direction));
-    let carried = TcpCarried::of(run, direction, framing.ip).filter(|_| offered.is_some());
-    let rate = |octets: Option<u64>| {
-        let rate = carried.as_ref()?.rate(octets?, framing, Layer::L4);
-        Some(rate.map_or(0, BitRate::bits_per_second))
-    };
-    Rates {
-        offered_bit_s: offered.map(BitRate::bits_per_second),
-        goodput_bit_s: rate(carried.as_ref().and_then(TcpCarried::mean)),
-        goodput_p5_bit_s: rate(carried.as_ref().and_then(|carried| carried.quantile(5))),
-    }
-}
-
-/// The 5th percentile of the counts of the whole seconds of a trial, its first and last cut off:
-/// the nearest rank. `None` where there are none.
-fn slow_second(per_second: &Series, duration: Span) -> Option<u64> {
-    let whole = usize::try_from(duration.nanos() / Span::from_secs(1).nanos()).unwrap_or(0);
-    let count = |second: usize| per_second.seconds().get(second).copied().unwrap_or(0);
-    let mut counts: Vec<u64> = (1..whole.saturating_sub(1)).map(count).collect();
-    counts.sort_unstable();
-    let rank = (counts.len() * 5).div_ceil(100);
-    counts.get(rank.checked_sub(1)?).copied()
+/// `None` where the trial does not test the direction.
+fn load_kind(run: &TrialRun, direction: Direction, criteria: &Criteria) -> Option<LoadKindRecord> {
+    let trial = &run.trial;
+    trial.covers(direction).then(|| match (trial.load(), trial.tcp()) {
+        (Some(_), _) if trial.is_capacity() => LoadKindRecord::Capacity,
+        (Some(_), _) if criteria.is_carried(trial, direction) => LoadKindRecord::Fixed,
+        (Some(_), _) => LoadKindRecord::Overshoot,
+        (None, Some(_)) => LoadKindRecord::Tcp,
+        (None, None) => LoadKindRecord::Idle,
+    })
 }
 
 fn outages(run: &TrialRun, direction: Direction, counts: &OneWayCounts) -> Vec<OutageRecord> {
@@ -121,42 +107,6 @@ fn outages(run: &TrialRun, direction: Direction, counts: &OneWayCounts) -> Vec<O
         packets: has_sender.then_some(silence.packets),
     };
     counts.silences.outages(outage_min(&run.trial, direction)).map(outage).collect()
-}
-
-/// `None` where TCP was not sent in this direction.
-fn of_tcp(run: &TrialRun, direction: Direction, framing: Framing) -> Option<TcpFigures> {
-    run.trial.tcp().filter(|load| load.directions().includes(direction))?;
-    let sender = run.outcome.one_way(direction).tcp_sender.as_ref();
-    let carried = TcpCarried::of(run, direction, framing.ip);
-    let carried = carried.as_ref();
-    let payload = |octets: u64| {
-        let rate = carried.and_then(|carried| carried.rate(octets, framing, Layer::L4));
-        rate.map_or(0, BitRate::bits_per_second)
-    };
-    let second_at = |percent| carried.and_then(|carried| carried.quantile(percent)).map(payload);
-    let worst = carried.and_then(TcpCarried::worst_block);
-    let change = carried.and_then(TcpCarried::level_change);
-    Some(TcpFigures {
-        warm_up_s: carried.map(|carried| carried.warm_up.as_secs()),
-        goodput_p50_bit_s: second_at(50),
-        goodput_worst_10s_bit_s: worst.map(|block| payload(block.octets)),
-        goodput_worst_10s_start_s: worst.map(|block| block.second),
-        goodput_min_bit_s: second_at(0),
-        goodput_max_bit_s: second_at(100),
-        level_change: change.map(|change| TcpLevelChange {
-            start_s: change.second,
-            before_bit_s: payload(change.before_octets),
-            after_bit_s: payload(change.after_octets),
-        }),
-        goodput_seconds: carried.map(|carried| carried.seconds.len() as u64),
-        retransmit_ratio: sender.and_then(|sender| retransmit_ratio(&sender.last)),
-        rtt_us: sender.and_then(|sender| percentiles(&sender.round_trips)),
-    })
-}
-
-fn retransmit_ratio(info: &TcpInfo) -> Option<f64> {
-    let sent = info.sent_octets.filter(|sent| 0 < *sent)?;
-    Some(float(info.retransmitted_octets?) / float(sent))
 }
 
 fn percentiles(delays: &Delays) -> Option<Percentiles> {
@@ -181,5 +131,169 @@ fn finite(delay: Option<Delay>) -> Option<f64> {
     match delay {
         Some(Delay::Finite(nanos)) => Some(micros(nanos)),
         Some(Delay::Infinite) | None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{ReceiverCounts, SenderCounts, Series, Status};
+    use crate::direction::Directions;
+    use crate::metric::tests::{came, criteria, judged, outcome, sent};
+    use crate::metric::{Metric, Requirement};
+    use crate::trial::{Load, LoadKind};
+    use crate::units::BitRate;
+    use crate::verdict::{Verdict, findings};
+
+    /// 10 Mbit/s of load in frames of 1518 octets, 9.70 Mbit/s of it payload.
+    fn forward(run: &TrialRun, criteria: &Criteria) -> DirectionFigures {
+        let mut figures = figures(run, criteria, &TrialFigures::default());
+        require(&mut figures, criteria, (0, run), &[]);
+        figures.forward
+    }
+
+    fn requires(rate: &str) -> Criteria {
+        let mut criteria = criteria();
+        let rate = rate.parse().expect("a rate");
+        criteria.requirements.set(None, Requirement::Throughput(rate));
+        criteria
+    }
+
+    #[track_caller]
+    fn near(value: Option<u64>, expected: f64) {
+        let value = float(value.expect("it is known"));
+        assert!((value - expected).abs() < expected / 1e3, "{value}, not {expected}");
+    }
+
+    /// 7905 packets of 1472 octets left in 9.6 s.
+    #[test]
+    fn goodput_is_what_left_in_the_window_and_arrived_in_its_time() {
+        let all = forward(&outcome(|_| {}), &criteria());
+        near(all.goodput_bit_s, 9_696_800.0);
+        near(all.carried.map(|carried| carried.l2_bit_s), 9_999_825.0);
+        near(all.offered_bit_s, 9_697_000.0);
+        near(all.offered.map(|offered| offered.l1_bit_s), 10_131_000.0);
+        // By when they were due, all of them came.
+        let half = outcome(|run| judged(run).whole.carried /= 2);
+        near(forward(&half, &criteria()).goodput_bit_s, 9_696_800.0 / 2.0);
+        let queued = outcome(|run| judged(run).whole.rise_ns = Some(2_400_000_000));
+        near(forward(&queued, &criteria()).goodput_bit_s, 9_696_800.0 * 0.8);
+    }
+
+    /// A frame of 1518 octets takes 1538 on the wire, and carries 1500 of IP and 1472 of payload.
+    #[test]
+    fn a_throughput_is_the_same_at_each_layer() {
+        let run = outcome(|_| {});
+        let evidence = crate::flow::Evidence { trials: vec![run.clone()], ..Default::default() };
+        let found = findings(&criteria(), &evidence);
+        let layers = |metric: Metric| {
+            let its = |finding: &&crate::verdict::Finding| finding.requirement.metric() == metric;
+            let finding = found.iter().find(its).expect("it is required");
+            layers(finding, 9_850_000.0, &run, &criteria())
+        };
+        let rates = layers(Metric::Throughput).expect("a rate");
+        assert_eq!(
+            [rates.l1_bit_s, rates.l2_bit_s, rates.l3_bit_s, rates.l4_bit_s],
+            [9_979_776, 9_850_000, 9_733_202, 9_551_515]
+        );
+        assert_eq!(layers(Metric::Outage), None);
+    }
+
+    /// Of a trial of 10 s 4 s ran, of which 3.8 s count, and in each second 824 packets came.
+    #[test]
+    fn a_trial_that_was_cut_short_carried_what_it_did_in_the_time_that_it_ran() {
+        let cut = |change: &dyn Fn(&mut TrialRun)| {
+            outcome(|run| {
+                run.outcome.status = Status::Partial;
+                run.outcome.forward.throughput = None;
+                let per_second = Series::from_seconds(vec![824; 4]);
+                let received = ReceiverCounts { steady: 3_129, ..ReceiverCounts::default() };
+                *came(run) = ReceiverCounts { per_second, ..received };
+                *sent(run) = SenderCounts::default();
+                change(run);
+            })
+        };
+        let rate = |run: &TrialRun| forward(run, &criteria());
+        let last_due = |run: &mut TrialRun| sent(run).last_due_ns = 4_000_000_000;
+        near(rate(&cut(&last_due)).goodput_bit_s, 9_696_606.0);
+        let dated = |run: &mut TrialRun| {
+            (run.outcome.started_ns, run.outcome.ended_ns) = (Some(7), Some(4_000_000_007));
+        };
+        near(rate(&cut(&dated)).goodput_bit_s, 9_696_606.0);
+        let figures = rate(&cut(&|_| {}));
+        near(figures.goodput_bit_s, 9_696_606.0);
+        let seconds = figures.by_second.expect("two of them are whole");
+        assert_eq!((seconds.seconds, seconds.min_bit_s), (2, 9_703_424));
+        assert_eq!(figures.goodput_p5_bit_s, Some(9_703_424), "no second that never ran");
+        let at_once = cut(&|run| sent(run).last_due_ns = 200_000_000);
+        assert_eq!(rate(&at_once).goodput_bit_s, None);
+    }
+
+    /// The load and its probes are 10.13 Mbit/s.
+    #[test]
+    fn headroom_is_shown_where_more_than_the_requirement_was_offered() {
+        let run = outcome(|_| {});
+        let all = run.trial.rate_at(Direction::Forward, criteria().framing, criteria().layer);
+        let headroom = |rate: &str| forward(&run, &requires(rate)).headroom_ratio;
+        let ratio = headroom("5 Mbit/s").expect("twice as much was offered");
+        // 5 Mbit/s less the probes, which are some 0.13 Mbit/s.
+        assert!((2.0..2.06).contains(&ratio), "{ratio}");
+        assert_eq!(headroom(&all.map(|all| all.to_string()).expect("a rate")), None);
+        assert_eq!(headroom("11 Mbit/s"), None, "less was offered");
+        // 10 Mbit/s of load is a little more than 10 Mbit/s less the probes.
+        let ratio = headroom("10 Mbit/s").expect("1.3 % more was offered");
+        assert!((1.0..1.03).contains(&ratio), "{ratio}");
+    }
+
+    /// What is required of the load is the rate less what goes beside it: a load that carries it is
+    /// not short of it.
+    #[test]
+    fn a_pass_at_just_the_rate_has_the_goodput_that_is_required() {
+        let run = outcome(|_| {});
+        let framing = criteria().framing;
+        let all = run.trial.rate_at(Direction::Forward, framing, criteria().layer);
+        let figures = forward(&run, &requires(&all.expect("a rate").to_string()));
+        near(figures.required_bit_s, float(figures.goodput_bit_s.expect("known")));
+    }
+
+    #[test]
+    fn what_a_load_is_for_is_told_apart() {
+        let kind = |run: &TrialRun, criteria: &Criteria| forward(run, criteria).load_kind;
+        let run = outcome(|_| {});
+        assert_eq!(kind(&run, &criteria()), Some(LoadKindRecord::Fixed));
+        let mut criteria = criteria();
+        criteria.committed.forward = BitRate::new(9_000_000);
+        assert_eq!(kind(&run, &criteria), Some(LoadKindRecord::Overshoot));
+        let load = run.trial.load().expect("a load");
+        let rate = load.rate(Direction::Forward).expect("a rate");
+        let load = Load::new(Directions::Forward, 1, 1_472, rate, LoadKind::Capacity);
+        let capacity = crate::trial::Trial::new(load.ok(), Span::from_secs(10)).expect("a trial");
+        let capacity = TrialRun { trial: capacity, ..run.clone() };
+        assert_eq!(kind(&capacity, &criteria), Some(LoadKindRecord::Capacity));
+        let idle = crate::trial::Trial::new(None, Span::from_secs(10)).expect("a trial");
+        assert_eq!(kind(&TrialRun { trial: idle, ..run }, &criteria), Some(LoadKindRecord::Idle));
+        let reverse = figures(&capacity, &criteria, &TrialFigures::default()).reverse;
+        assert_eq!((reverse.tested, reverse.load_kind), (false, None));
+    }
+
+    #[test]
+    fn each_direction_and_the_round_trip_have_their_own_verdict() {
+        let run = outcome(|run| judged(run).whole.carried /= 2);
+        let mut criteria = criteria();
+        let bound = "1 ms".parse().expect("a time");
+        criteria.requirements.set(None, Requirement::RttP99(bound));
+        let evidence = crate::flow::Evidence { trials: vec![run.clone()], ..Default::default() };
+        let found = findings(&criteria, &evidence);
+        let mut figures = figures(&run, &criteria, &TrialFigures::default());
+        require(&mut figures, &criteria, (0, &run), &found);
+        let verdicts = &figures.verdicts;
+        let of = |verdict: &Option<super::super::record::TrialVerdict>| {
+            verdict.as_ref().map(|judged| judged.verdict)
+        };
+        assert_eq!(of(&verdicts.forward), Some(Verdict::Fail));
+        assert_eq!(of(&verdicts.round_trip), Some(Verdict::Inconclusive), "no probe was sent");
+        assert_eq!(of(&verdicts.reverse), None);
+        let reason = verdicts.forward.as_ref().and_then(|judged| judged.reason.clone());
+        assert!(reason.is_some_and(|reason| reason.starts_with(Metric::Throughput.name())));
     }
 }

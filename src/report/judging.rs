@@ -1,16 +1,15 @@
 //! Findings, caveats and verdict: derived from the record alone, whenever that is.
 
+use super::figures;
 use super::reading::{Unreadable, bad, evidence};
 use super::record::{
-    Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord,
-    PlanRecord, Report, RequirementRecord, Scope, SiteRecord,
+    Asked, BiasRecord, BoundText, CaveatRecord, FindingRecord, LinkRecord, PlanRecord, Report,
+    RequirementRecord, Scope, SiteRecord, TrialFigures, TrialRecord,
 };
-use crate::direction::{Direction, PerDirection};
-use crate::flow::TrialRun;
+use crate::direction::PerDirection;
+use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
-use crate::metric::{
-    Bound, Criteria, Measured, Requirements, bound, float, required_goodput, unit,
-};
+use crate::metric::{Bound, Criteria, Measured, Requirements, bound, unit};
 use crate::plan::{Link, Plan};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, BurstSize, Ratio};
@@ -99,20 +98,18 @@ impl Report {
     pub fn judge(&mut self, question: &Question) -> Result<(), Unreadable> {
         let mut all_findings = Vec::new();
         let (mut finding_records, mut caveat_records) = (Vec::new(), Vec::new());
-        let mut alone = Vec::new();
+        let mut figures = Vec::new();
         for (place, link) in self.links.iter().enumerate() {
             for site in &link.sites {
                 let criteria = question.criteria(site.ends.ip);
                 let evidence = evidence(site)?;
-                let at = Place { link: place, site };
+                let at = Place { link: place, site, criteria: &criteria, evidence: &evidence };
                 let found = findings(&criteria, &evidence);
                 finding_records.extend(found.iter().map(|found| at.finding(found)));
                 all_findings.extend(found);
                 let caveats = caveats(&criteria, &evidence);
                 caveat_records.extend(caveats.iter().map(|caveat| at.caveat(caveat)));
-                let found = each_finding(&criteria, &evidence);
-                let runs = evidence.trials.iter().enumerate();
-                alone.extend(runs.map(|(trial, run)| each(&criteria, (trial, run), &found)));
+                figures.extend(at.figures());
             }
         }
         self.verdict = match overall(&all_findings) {
@@ -120,14 +117,10 @@ impl Report {
             verdict => verdict,
         };
         (self.findings, self.caveats) = (finding_records, caveat_records);
-        let mut alone = alone.into_iter();
+        let mut figures = figures.into_iter();
         for link in &mut self.links {
             let trials = link.sites.iter_mut().flat_map(|site| &mut site.trials);
-            for (trial, alone) in trials.zip(&mut alone) {
-                for (direction, alone) in Direction::ALL.into_iter().zip(alone) {
-                    alone.write(trial.figures.one_way_mut(direction));
-                }
-            }
+            trials.zip(&mut figures).for_each(|(trial, figures)| trial.figures = figures);
             let (name, circuit) = (link.name.clone(), link.circuit.clone());
             let sites = std::mem::take(&mut link.sites);
             let asked = LinkRecord::of(&Link { name, circuit, ..question.link.clone() });
@@ -153,46 +146,6 @@ impl Report {
     }
 }
 
-/// What follows for one trial and direction.
-struct Alone {
-    verdict: Option<Verdict>,
-    reason: Option<String>,
-    required_bit_s: Option<u64>,
-}
-
-impl Alone {
-    fn write(self, figures: &mut DirectionFigures) {
-        (figures.verdict, figures.verdict_reason) = (self.verdict, self.reason);
-        figures.required_bit_s = self.required_bit_s;
-        let both = self.required_bit_s.zip(figures.goodput_bit_s);
-        figures.headroom_ratio = both.map(|(required, carried)| float(carried) / float(required));
-    }
-}
-
-/// `findings` are those of all trials.
-fn each(criteria: &Criteria, (trial, run): (usize, &TrialRun), findings: &[Finding]) -> [Alone; 2] {
-    Direction::ALL.map(|direction| {
-        let tested = run.trial.covers(direction);
-        let here = |finding: &&Finding| {
-            tested
-                && finding.trial == Some(trial)
-                && finding.direction.is_none_or(|judged| judged == direction)
-        };
-        let worst = findings.iter().filter(here).max_by_key(|finding| finding.verdict);
-        let why = worst.filter(|finding| finding.verdict != Verdict::Pass);
-        let required = required_goodput(criteria, &run.trial, direction);
-        Alone {
-            verdict: worst.map(|finding| finding.verdict),
-            reason: why.map(reason_of),
-            required_bit_s: required.map(BitRate::bits_per_second),
-        }
-    })
-}
-
-fn reason_of(finding: &Finding) -> String {
-    format!("{}: {}", finding.requirement.metric(), finding.reason)
-}
-
 fn asked(requirements: &Requirements) -> Asked {
     let record = |(scope, requirement): (_, crate::metric::Requirement)| RequirementRecord {
         metric: requirement.metric(),
@@ -208,12 +161,26 @@ fn asked(requirements: &Requirements) -> Asked {
 struct Place<'a> {
     link: usize,
     site: &'a SiteRecord,
+    criteria: &'a Criteria,
+    evidence: &'a Evidence,
 }
 
 impl Place<'_> {
     /// The number in the run of the site's trial at `place`.
     fn trial(&self, place: Option<usize>) -> Option<usize> {
         self.site.trials.get(place?).map(|trial| trial.trial)
+    }
+
+    /// What follows from the counts of each trial of the site.
+    fn figures(&self) -> Vec<TrialFigures> {
+        let found = each_finding(self.criteria, self.evidence);
+        let trials = self.site.trials.iter().zip(&self.evidence.trials).enumerate();
+        let of = |(place, (before, run)): (usize, (&TrialRecord, &TrialRun))| {
+            let mut figures = figures::figures(run, self.criteria, &before.figures);
+            figures::require(&mut figures, self.criteria, (place, run), &found);
+            figures
+        };
+        trials.map(of).collect()
     }
 
     fn finding(&self, finding: &Finding) -> FindingRecord {
@@ -228,6 +195,10 @@ impl Place<'_> {
             _ => None,
         };
         let bound = bound(finding.requirement);
+        let run = finding.trial.and_then(|trial| self.evidence.trials.get(trial));
+        let layers = value.zip(run);
+        let layers =
+            layers.and_then(|(value, run)| figures::layers(finding, value, run, self.criteria));
         FindingRecord {
             link: self.link,
             site: self.site.ends.site.clone(),
@@ -243,6 +214,7 @@ impl Place<'_> {
             low,
             high,
             unit: unit(metric).to_owned(),
+            layers,
             verdict: finding.verdict,
             reason: finding.reason.clone(),
             trial: self.trial(finding.trial),

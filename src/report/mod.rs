@@ -21,8 +21,9 @@ pub use judging::Question;
 pub use reading::Unreadable;
 pub use record::{
     Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord,
-    LinkRecord, OutageRecord, Percentiles, PlanRecord, Report, RequirementRecord, Row, Scope,
-    SiteEnds, SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
+    LayerRates, LinkRecord, LoadKindRecord, OutageRecord, Percentiles, PlanRecord, Report,
+    RequirementRecord, Row, Scope, SecondFigures, SiteEnds, SiteRecord, TcpFigures, TcpLimits,
+    TimestampMethod, TrialFigures, TrialRecord, TrialVerdict, TrialVerdicts,
 };
 pub use run::{Run, SiteRun};
 pub use text::text;

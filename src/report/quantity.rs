@@ -1,7 +1,6 @@
 //! Numbers as the text shows them: each with its unit, at the digits that a person reads.
 
 use crate::metric::float;
-use crate::units::BitRate;
 
 /// A number with its unit, at four digits.
 pub(super) fn quantity(value: f64, unit: &str) -> String {
@@ -16,9 +15,9 @@ pub(super) fn quantity(value: f64, unit: &str) -> String {
     }
 }
 
-/// A rate, at four digits.
-pub(super) fn rate_text(rate: BitRate) -> String {
-    quantity(float(rate.bits_per_second()), "bit/s")
+/// A rate in bit/s, at four digits.
+pub(super) fn bits_text(bit_s: u64) -> String {
+    quantity(float(bit_s), "bit/s")
 }
 
 fn scaled(value: f64, units: &[(&str, f64)]) -> String {

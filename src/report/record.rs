@@ -366,6 +366,10 @@ pub struct FindingRecord {
     pub high: Option<f64>,
     /// The unit of `bound`, `value`, `low` and `high`: `bit/s`, `ratio`, `us`, `s` or `octets`.
     pub unit: String,
+    /// The value of a throughput at each layer, by the frames of the trial that decided; null for
+    /// other metrics, or if no single trial decided.
+    #[serde(default)]
+    pub layers: Option<LayerRates>,
     /// The verdict on this requirement.
     pub verdict: Verdict,
     /// The reason for the verdict, in one sentence.
@@ -430,6 +434,44 @@ pub struct TrialFigures {
     pub rtt_us: Option<Percentiles>,
     /// How the probes were timestamped; null if none was answered.
     pub timestamps: Option<TimestampMethod>,
+    /// The worst verdict by the evidence of this trial alone, by what it is of.
+    #[serde(default)]
+    pub verdicts: TrialVerdicts,
+}
+
+/// What the evidence of one trial alone says of each direction and of the round trip.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct TrialVerdicts {
+    /// Driver to agent; null if it decides no requirement on it.
+    pub forward: Option<TrialVerdict>,
+    /// Agent to driver; null if it decides no requirement on it.
+    pub reverse: Option<TrialVerdict>,
+    /// The round trip; null if it decides no requirement on it.
+    pub round_trip: Option<TrialVerdict>,
+}
+
+impl TrialVerdicts {
+    /// That on a direction, or on the round trip.
+    #[must_use]
+    pub const fn of(&self, scope: Scope) -> Option<&TrialVerdict> {
+        match scope {
+            Scope::Forward => self.forward.as_ref(),
+            Scope::Reverse => self.reverse.as_ref(),
+            Scope::RoundTrip => self.round_trip.as_ref(),
+        }
+    }
+}
+
+/// The worst verdict of several requirements.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TrialVerdict {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The metric that decided, and the reason; null if the verdict is PASS.
+    pub reason: Option<String>,
 }
 
 impl TrialFigures {
@@ -454,16 +496,34 @@ pub struct DirectionFigures {
     pub verdict: Option<Verdict>,
     /// The reason for that verdict; null if it is PASS or null.
     pub verdict_reason: Option<String>,
+    /// What the trial sends in this direction; null if it does not test it.
+    #[serde(default)]
+    pub load_kind: Option<LoadKindRecord>,
     /// Payload (L4) that was to be sent, in bit/s; null without load.
     pub offered_bit_s: Option<u64>,
-    /// Payload received, in bit/s; null without load. UDP: in the steady part of the trial. TCP:
-    /// the mean of the whole seconds after the warm-up.
+    /// The same at each layer; null without load.
+    #[serde(default)]
+    pub offered: Option<LayerRates>,
+    /// Payload carried, in bit/s; null without load. UDP: what of the load left in the window and
+    /// arrived, divided by the window and the rise of its transit time; of a load as fast as
+    /// possible, and of records converted from format 2, what was received in the steady part of
+    /// the trial, as far as it ran. TCP: the mean of the whole seconds after the warm-up.
     pub goodput_bit_s: Option<u64>,
+    /// What was carried at each layer, without the probes and heartbeats beside it; null without
+    /// load. TCP: in the worst run of 10 whole seconds, or in the median second if there are fewer.
+    #[serde(default)]
+    pub carried: Option<LayerRates>,
     /// 5th percentile of the payload received in each whole second, in bit/s.
     pub goodput_p5_bit_s: Option<u64>,
-    /// Payload (L4) that is required of this load, in bit/s; null if none is.
+    /// The payload of UDP received in each whole second, without the first and the last second that
+    /// it ran; null without such seconds.
+    #[serde(default)]
+    pub by_second: Option<SecondFigures>,
+    /// Payload (L4) that the load has to carry for the required throughput, in bit/s: that of the
+    /// required rate without the probes and heartbeats beside the load; null if none is required.
     pub required_bit_s: Option<u64>,
-    /// Goodput divided by the required payload rate: 1 is just enough; null if none is required.
+    /// Carried payload divided by the required one: 1 is just enough. TCP: that of the worst run of
+    /// 10 whole seconds. Null unless more was offered than is required.
     pub headroom_ratio: Option<f64>,
     /// Packets that never arrived and that the receiving host did not drop; null if the account of
     /// either end is missing.
@@ -484,6 +544,74 @@ pub struct DirectionFigures {
     pub burst_packets: Option<u32>,
     /// Figures for TCP; null for UDP and probes.
     pub tcp: Option<TcpFigures>,
+}
+
+/// What a trial sends in a direction, beside probes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LoadKindRecord {
+    /// No load.
+    Idle,
+    /// UDP at a fixed rate that the link is to carry.
+    Fixed,
+    /// UDP at a fixed rate above the committed one.
+    Overshoot,
+    /// UDP as fast as possible.
+    Capacity,
+    /// TCP.
+    Tcp,
+}
+
+/// One rate as each layer counts it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LayerRates {
+    /// On the wire (L1), in bit/s.
+    pub l1_bit_s: u64,
+    /// In Ethernet frames with their check sequence (L2), in bit/s.
+    pub l2_bit_s: u64,
+    /// In IP packets (L3), in bit/s.
+    pub l3_bit_s: u64,
+    /// In UDP or TCP payload (L4), in bit/s.
+    pub l4_bit_s: u64,
+}
+
+impl LayerRates {
+    /// In bit/s at `layer`.
+    #[must_use]
+    pub const fn at(&self, layer: Layer) -> u64 {
+        match layer {
+            Layer::L1 => self.l1_bit_s,
+            Layer::L2 => self.l2_bit_s,
+            Layer::L3 => self.l3_bit_s,
+            Layer::L4 => self.l4_bit_s,
+        }
+    }
+
+    /// That which `at` says in bit/s.
+    pub(super) fn from_fn(at: impl Fn(Layer) -> u64) -> Self {
+        Self {
+            l1_bit_s: at(Layer::L1),
+            l2_bit_s: at(Layer::L2),
+            l3_bit_s: at(Layer::L3),
+            l4_bit_s: at(Layer::L4),
+        }
+    }
+}
+
+/// Rates of payload (L4) in single seconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SecondFigures {
+    /// Number of seconds.
+    pub seconds: u64,
+    /// Of the slowest second, in bit/s.
+    pub min_bit_s: u64,
+    /// Their mean, in bit/s.
+    pub mean_bit_s: u64,
+    /// Of the fastest second, in bit/s.
+    pub max_bit_s: u64,
 }
 
 /// Figures derived from the counts of TCP in one direction.
@@ -517,6 +645,24 @@ pub struct TcpFigures {
     /// The streams' smoothed round-trip times as the sending kernel reports them, every 100 ms, in
     /// us.
     pub rtt_us: Option<Percentiles>,
+    /// What held TCP back; null if the kernel did not report it.
+    #[serde(default)]
+    pub limits: Option<TcpLimits>,
+}
+
+/// What held TCP back, as shares of its streams' time: of the trial, or of the time in which they
+/// had something to send if it was cut short.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TcpLimits {
+    /// The network, or the pace that was granted, as a ratio.
+    pub network_ratio: f64,
+    /// The receive window, as a ratio.
+    pub receive_window_ratio: f64,
+    /// The send buffer, as a ratio.
+    pub send_buffer_ratio: f64,
+    /// Nothing to send, as a ratio.
+    pub idle_ratio: f64,
 }
 
 /// A lasting change of the rate at which TCP's payload arrived.

@@ -1,23 +1,21 @@
 //! The report for a terminal: the verdict is the first word.
 
-mod row;
 mod tcp;
 
-use super::quantity::{digits, quantity, rate_text};
+use super::quantity::{bits_text, digits, quantity};
 use super::{
-    BoundText, FindingRecord, LinkRecord, Percentiles, Report, Row, Scope, TimestampMethod,
+    BoundText, FindingRecord, LayerRates, LinkRecord, LoadKindRecord, Percentiles, Report, Row,
+    TimestampMethod,
 };
-use crate::account::{AskedTrial, AskedUdp, HostCounts, SenderCounts, Status, Waiting};
+use crate::account::{HostCounts, SenderCounts, Status, Waiting};
 use crate::direction::Direction;
-use crate::flow::Steady;
 use crate::framing::Layer;
 use crate::metric::{Metric, black_hole};
 use crate::trial::Dscp;
 use crate::units::{BitRate, Span};
 use crate::verdict::Verdict;
 use crate::wrap::{line, wrapped};
-use row::{framing, udp};
-use tcp::{tcp_carried, tcp_counts, tcp_text};
+use tcp::{tcp_counts, tcp_text};
 
 /// The report as text, in lines of up to 100 columns.
 #[must_use]
@@ -131,54 +129,15 @@ fn value(finding: &FindingRecord) -> String {
 
 /// A throughput at the layers that it is not judged at.
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
-    let value = finding.value?;
-    let row = row_of(report, finding)?;
-    let judged = row.link.rate_layer;
+    let judged = report.links.get(finding.link)?.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
-    match finding.metric {
-        Metric::Throughput => Some(format!("= {}", converted(&row, value, layers)?)),
-        Metric::TcpThroughput => Some(format!("= {}", tcp_carried(&row, layers)?)),
-        _ => None,
-    }
+    Some(format!("= {}", layers_text(&finding.layers?, layers)))
 }
 
-/// `value`, in bit/s at the layer that is judged, as the load's frames make it at each of `layers`.
-fn converted(row: &Row<'_>, value: f64, layers: impl Iterator<Item = Layer>) -> Option<String> {
-    let (load, _) = udp(row)?;
-    let framing = framing(row);
-    let octets = |layer| f64::from(framing.octets_at(layer, load.payload_octets));
-    let at = |layer| {
-        let value = value * octets(layer) / octets(row.link.rate_layer);
-        format!("{} {layer}", quantity(value, "bit/s"))
-    };
-    Some(layers.map(at).collect::<Vec<_>>().join(", "))
-}
-
-/// What was received of a load in its steady part, at each of `layers`.
-fn carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String> {
-    let (load, rate) = udp(row)?;
-    let (packets, payload) = (row.counts().receiver.as_ref()?.steady, load.payload_octets);
-    let framing = framing(row);
-    let rate = rate.share(load.streams)?;
-    let steady = Steady::of(Span::from_nanos(row.trial.asked.duration_ns)).span(rate);
-    let at = |layer| {
-        let rate = framing.bit_rate(packets, steady, layer, payload);
-        rate.map(|rate| format!("{} {layer}", rate_text(rate)))
-    };
-    Some(layers.filter_map(at).collect::<Vec<_>>().join(", "))
-}
-
-fn row_of<'a>(report: &'a Report, finding: &FindingRecord) -> Option<Row<'a>> {
-    let same = |row: &Row<'_>| {
-        Some(row.trial.trial) == finding.trial
-            && Scope::from(Some(row.direction)) == finding.direction
-    };
-    report.rows().find(same)
-}
-
-fn is_capacity(asked: &AskedTrial) -> bool {
-    let udp = asked.udp.as_ref().map(|load| load.capacity);
-    udp.or(asked.tcp.as_ref().map(|load| load.capacity)).unwrap_or(false)
+/// A rate at each of `layers`.
+fn layers_text(rates: &LayerRates, layers: impl Iterator<Item = Layer>) -> String {
+    let at = |layer| format!("{} {layer}", bits_text(rates.at(layer)));
+    layers.map(at).collect::<Vec<_>>().join(", ")
 }
 
 fn caveats(out: &mut String, report: &Report) {
@@ -208,9 +167,9 @@ fn trials(out: &mut String, report: &Report) {
         if matches!(outcome.status, Status::NotRun | Status::Refused) {
             continue;
         }
-        let carried = carried(&row, Layer::ALL.into_iter());
-        if let Some(carried) = carried.filter(|_| is_capacity(&row.trial.asked)) {
-            line!(out, "    came through: {carried}");
+        let is_capacity = row.figures().load_kind == Some(LoadKindRecord::Capacity);
+        if let Some(carried) = row.figures().carried.filter(|_| is_capacity) {
+            line!(out, "    came through: {}", layers_text(&carried, Layer::ALL.into_iter()));
         }
         match &row.trial.asked.tcp {
             Some(_) => {
@@ -258,11 +217,16 @@ fn trial_head(out: &mut String, report: &Report, row: &Row<'_>) {
     line!(out, "trial {number}{site} {direction}: {kind}{mark}, {duration} s{status}");
 }
 
+/// The rate that a load was to have, at the layer that rates count.
+fn offered_text(row: &Row<'_>) -> String {
+    let offered = row.figures().offered.map(|offered| offered.at(row.link.rate_layer));
+    offered.map_or_else(String::new, bits_text)
+}
+
 fn udp_text(row: &Row<'_>) -> String {
-    let Some((load, rate)) = udp(row) else { return "UDP".to_owned() };
+    let Some(load) = &row.trial.asked.udp else { return "UDP".to_owned() };
     let (layer, payload) = (row.link.rate_layer, load.payload_octets);
-    let rate = rate.bit_rate(framing(row).octets_at(layer, payload));
-    let rate = rate.map_or_else(String::new, rate_text);
+    let rate = offered_text(row);
     let up_to = if load.capacity { "up to " } else { "" };
     let streams = if load.streams == 1 { "stream" } else { "streams" };
     format!("UDP {up_to}{rate} {layer}, {} {streams} of {payload} B", load.streams)
@@ -365,26 +329,11 @@ fn outages(out: &mut String, row: &Row<'_>) {
 /// Outages that the text shows; the record has them all.
 const OUTAGES_SHOWN: usize = 5;
 
-/// The least, mean and greatest second of a load: its first and last second are partial.
+/// The slowest and the fastest second of a load, and their mean.
 fn by_second(out: &mut String, row: &Row<'_>) {
-    let duration = Span::from_nanos(row.trial.asked.duration_ns);
-    let whole = usize::try_from(duration.nanos() / Span::from_secs(1).nanos()).unwrap_or(0);
-    let Some(receiver) = &row.counts().receiver else { return };
-    let received = receiver.per_second.seconds();
-    let sent = row.counts().sender.as_ref().map_or(0, |sender| sender.per_second.seconds().len());
-    let ran = sent.max(received.len());
-    let whole = if row.trial.outcome.status == Status::Partial { whole.min(ran) } else { whole };
-    let count = |second: usize| received.get(second).copied().unwrap_or(0);
-    let seconds: Vec<u64> = (1..whole.saturating_sub(1)).map(count).collect();
-    let (Some(min), Some(max)) = (seconds.iter().min(), seconds.iter().max()) else { return };
-    let Some((AskedUdp { payload_octets, .. }, _)) = udp(row) else { return };
-    let rate = |packets: u64| {
-        let octets = packets.saturating_mul(u64::from(*payload_octets));
-        let rate = crate::units::ByteCount::new(octets).per(Span::from_secs(1));
-        rate.map_or_else(|| "0 bit/s".to_owned(), rate_text)
-    };
-    let mean = seconds.iter().sum::<u64>() / (seconds.len() as u64).max(1);
-    let (min, mean, max) = (rate(*min), rate(mean), rate(*max));
+    let Some(seconds) = row.figures().by_second else { return };
+    let [min, mean, max] =
+        [seconds.min_bit_s, seconds.mean_bit_s, seconds.max_bit_s].map(bits_text);
     line!(out, "    goodput by the second (L4): min {min}, mean {mean}, max {max}");
 }
 
@@ -551,18 +500,6 @@ mod tests {
         }
         let agent = "kernel (here) and network card (agent, not tested on hardware)";
         assert_eq!(stampers(false, true), agent);
-    }
-
-    /// A frame of 1518 octets takes 1538 on the wire, and carries 1500 of IP and 1472 of payload.
-    #[test]
-    fn a_throughput_is_the_same_at_each_layer() {
-        let sound = include_str!("../../tests/it/golden/v3/sound.json");
-        let mut report = Report::parse(sound).expect("a report");
-        let is_throughput = |finding: &&mut FindingRecord| finding.metric == Metric::Throughput;
-        let finding = report.findings.iter_mut().find(is_throughput).expect("one");
-        finding.value = Some(9_850_000.0);
-        let text = text(&report);
-        assert!(text.contains("= 9.98 Mbit/s L1, 9.733 Mbit/s L3, 9.552 Mbit/s L4\n"), "{text}");
     }
 
     #[test]

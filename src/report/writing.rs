@@ -2,13 +2,11 @@
 //! written here: [`super::judging`] derives it from the record, now and years later.
 
 use super::date::date;
-use super::figures::figures;
 use super::judging::Question;
-use super::record::{Asked, FORMAT, LinkRecord, Report, SiteRecord, TrialRecord};
+use super::record::{Asked, FORMAT, LinkRecord, Report, SiteRecord, TrialFigures, TrialRecord};
 use super::run::{Run, SiteRun};
 use crate::account::{AskedTrial, Outcome};
 use crate::flow::TrialRun;
-use crate::framing::Framing;
 use crate::verdict::Verdict;
 
 impl Run {
@@ -31,7 +29,7 @@ fn record(run: &Run) -> Report {
     let mut number = 0;
     let mut sites = Vec::new();
     for site_run in &run.site_runs {
-        sites.push(site(site_run, number, link.framing(site_run.ends.ip)));
+        sites.push(site(site_run, number));
         number += site_run.evidence.trials.len();
     }
     Report {
@@ -53,18 +51,18 @@ fn record(run: &Run) -> Report {
     }
 }
 
-fn site(site_run: &SiteRun, first: usize, framing: Framing) -> SiteRecord {
+fn site(site_run: &SiteRun, first: usize) -> SiteRecord {
     let trials = (first..).zip(&site_run.evidence.trials);
     SiteRecord {
         ends: site_run.ends.clone(),
         granted_rate_max_bit_s: site_run.limits.map(|limits| limits.rate_max.bits_per_second()),
         granted_duration_max_s: site_run.limits.map(|limits| limits.duration_max.as_secs()),
         path_mtu: site_run.evidence.path_mtu,
-        trials: trials.map(|(number, run)| trial(number, run, framing)).collect(),
+        trials: trials.map(|(number, run)| trial(number, run)).collect(),
     }
 }
 
-fn trial(number: usize, run: &TrialRun, framing: Framing) -> TrialRecord {
+fn trial(number: usize, run: &TrialRun) -> TrialRecord {
     let Outcome { started_ns, ended_ns, .. } = run.outcome;
     TrialRecord {
         trial: number,
@@ -72,6 +70,7 @@ fn trial(number: usize, run: &TrialRun, framing: Framing) -> TrialRecord {
         started_at: started_ns.map(date),
         ended_at: ended_ns.map(date),
         outcome: Outcome { started_ns: None, ended_ns: None, ..run.outcome.clone() },
-        figures: figures(run, framing),
+        // Judging derives them.
+        figures: TrialFigures::default(),
     }
 }

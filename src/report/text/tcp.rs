@@ -1,20 +1,15 @@
 //! The report for a terminal: what a TCP load did.
 
-use super::row::{framing, streams, tcp};
-use crate::account::{Status, TcpBuffer, TcpInfo};
+use super::{layers_text, offered_text};
+use crate::account::{TcpBuffer, TcpInfo};
 use crate::framing::Layer;
-use crate::report::quantity::{percent, quantity, rate_text};
-use crate::report::{Row, TcpFigures};
-use crate::units::BitRate;
+use crate::report::quantity::{bits_text, percent, quantity};
+use crate::report::{Row, TcpFigures, TcpLimits};
 use crate::wrap::{line, wrapped};
 
 pub(super) fn tcp_text(row: &Row<'_>) -> String {
-    let Some((load, payload_bit_s)) = tcp(row) else { return "TCP".to_owned() };
-    let (layer, framing) = (row.link.rate_layer, framing(row));
-    let segment = framing.ip.segment_octets(load.path_mtu_octets);
-    let rate = BitRate::new(payload_bit_s);
-    let rate = rate.and_then(|rate| framing.tcp_rate_at(rate, layer, segment, true));
-    let rate = rate.map_or_else(String::new, rate_text);
+    let Some(load) = &row.trial.asked.tcp else { return "TCP".to_owned() };
+    let (layer, rate) = (row.link.rate_layer, offered_text(row));
     let up_to = if load.capacity { "as fast as it can, up to " } else { "" };
     let streams = if load.streams == 1 { "stream" } else { "streams" };
     let used = row.counts().tcp_sender.as_ref();
@@ -40,9 +35,8 @@ pub(super) fn tcp_counts(out: &mut String, row: &Row<'_>) {
         );
         wrapped(out, "    ", &why);
     }
-    if let (Some(carried), Some(seconds)) =
-        (tcp_carried(row, Layer::ALL.into_iter()), figures.goodput_seconds)
-    {
+    if let (Some(carried), Some(seconds)) = (row.figures().carried, figures.goodput_seconds) {
+        let carried = layers_text(&carried, Layer::ALL.into_iter());
         tcp_seconds(out, row, figures, (&carried, seconds));
     }
     if let Some(sender) = sender {
@@ -82,26 +76,27 @@ fn tcp_seconds(
     figures: &TcpFigures,
     (carried, seconds): (&str, u64),
 ) {
-    let shown = |bit_s: Option<u64>| {
-        let rate = bit_s.and_then(BitRate::new);
-        rate.map_or_else(|| "0 bit/s".to_owned(), rate_text)
-    };
+    let shown = |bit_s: Option<u64>| bits_text(bit_s.unwrap_or(0));
     match figures.goodput_worst_10s_start_s {
         Some(second) => {
-            line!(out, "    carried in the worst 10 s, from second {second}: {carried}");
+            wrapped(
+                out,
+                "    ",
+                &format!("carried in the worst 10 s, from second {second}: {carried}"),
+            );
         }
         None => line!(out, "    carried in the median second: {carried}"),
     }
     let spread = figures.goodput_min_bit_s.map_or_else(String::new, |min| {
         format!(", {} to {}", shown(Some(min)), shown(figures.goodput_max_bit_s))
     });
-    line!(
-        out,
-        "    {seconds} whole seconds after {} s of warm-up: mean {}, median {}{spread} (L4)",
+    let text = format!(
+        "{seconds} whole seconds after {} s of warm-up: mean {}, median {}{spread} (L4)",
         figures.warm_up_s.unwrap_or(0.0),
         shown(row.figures().goodput_bit_s),
         shown(figures.goodput_p50_bit_s)
     );
+    wrapped(out, "    ", &text);
     if let Some(change) = figures.level_change {
         line!(
             out,
@@ -126,8 +121,8 @@ fn tcp_info(out: &mut String, row: &Row<'_>, info: &TcpInfo) {
         parts.push(format!("reordering seen {reordered} times"));
     }
     line!(out, "    {}", parts.join(", "));
-    if let Some(limits) = limits_text(info, row) {
-        wrapped(out, "    ", &limits);
+    if let Some(limits) = row.figures().tcp.as_ref().and_then(|figures| figures.limits) {
+        wrapped(out, "    ", &limits_text(&limits));
     }
 }
 
@@ -143,46 +138,18 @@ fn tcp_buffer(out: &mut String, buffer: &TcpBuffer, what: &str) {
     }
 }
 
-/// What held TCP back, in percent of its time: of a trial that was cut short, of the time in which
-/// it had something to send.
-fn limits_text(info: &TcpInfo, row: &Row<'_>) -> Option<String> {
-    let busy = info.busy_us.filter(|busy| 0 < *busy)?;
-    let (window, buffer) = (info.receiver_limited_us?, info.buffer_limited_us?);
-    let time = match row.trial.outcome.status {
-        Status::Ok => (row.trial.asked.duration_ns / 1_000).saturating_mul(streams(row).into()),
-        _ => 0,
+/// What held TCP back, in percent of its time.
+fn limits_text(limits: &TcpLimits) -> String {
+    let percent = |ratio: f64| format!("{:.0} %", ratio * 100.0);
+    let nothing = match percent(limits.idle_ratio) {
+        none if none == "0 %" => String::new(),
+        share => format!("; had nothing to send for {share}"),
     };
-    let all = busy.max(time);
-    let share = |part: u64| (part.saturating_mul(100) + all / 2) / all;
-    let network = busy.saturating_sub(window).saturating_sub(buffer);
-    let nothing = match share(all - busy) {
-        0 => String::new(),
-        share => format!("; had nothing to send for {share} %"),
-    };
-    Some(format!(
-        "limited by the network or its pace {} %, by the receive window {} %, by the send buffer \
-         {} % of its time{nothing}",
-        share(network),
-        share(window),
-        share(buffer)
-    ))
-}
-
-/// What TCP carried in its worst 10 s, or in its median second where it has fewer, at each of
-/// `layers`.
-pub(super) fn tcp_carried(row: &Row<'_>, layers: impl Iterator<Item = Layer>) -> Option<String> {
-    let figures = row.figures().tcp.as_ref()?;
-    let goodput = figures.goodput_worst_10s_bit_s.or(figures.goodput_p50_bit_s);
-    let goodput = BitRate::new(goodput?)?;
-    let info = row.counts().tcp_sender.as_ref()?.last;
-    let segment = match info.mss_octets {
-        0 => framing(row).ip.segment_octets(row.trial.asked.tcp.as_ref()?.path_mtu_octets),
-        octets => octets,
-    };
-    let framing = framing(row);
-    let at = |layer| {
-        let rate = framing.tcp_rate_at(goodput, layer, segment, info.timestamps);
-        rate.map(|rate| format!("{} {layer}", rate_text(rate)))
-    };
-    Some(layers.filter_map(at).collect::<Vec<_>>().join(", "))
+    format!(
+        "limited by the network or its pace {}, by the receive window {}, by the send buffer {} of \
+         its time{nothing}",
+        percent(limits.network_ratio),
+        percent(limits.receive_window_ratio),
+        percent(limits.send_buffer_ratio)
+    )
 }

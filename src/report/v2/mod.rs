@@ -78,6 +78,7 @@ impl From<FindingV2> for FindingRecord {
             low,
             high,
             unit: unit(metric).to_owned(),
+            layers: None,
             verdict: old.verdict,
             reason: old.reason,
             trial: old.trial,
@@ -169,6 +170,7 @@ fn trial(number: usize, forward: &RowV2, reverse: &RowV2) -> Result<TrialRecord,
             reverse: figures(reverse),
             rtt_us: forward.rtt_us.clone(),
             timestamps,
+            ..TrialFigures::default()
         },
     })
 }
@@ -438,6 +440,7 @@ fn figures(row: &RowV2) -> DirectionFigures {
             rtt_us: tcp.rtt_us.clone(),
             ..TcpFigures::default()
         }),
+        ..DirectionFigures::default()
     }
 }
 

@@ -1,0 +1,91 @@
+//! What of the figures depends on the requirements.
+
+use crate::direction::Direction;
+use crate::flow::TrialRun;
+use crate::framing::Layer;
+use crate::metric::{Criteria, TcpCarried, float, required_goodput, unit};
+use crate::report::record::{DirectionFigures, LayerRates, TrialFigures, TrialVerdict};
+use crate::stats::count;
+use crate::units::BitRate;
+use crate::verdict::{Finding, Verdict};
+
+/// Fills in what the requirements ask of the trial at `place` among those of its site, and what
+/// its evidence alone says to each; `findings` are those of all trials.
+pub(in crate::report) fn require(
+    figures: &mut TrialFigures,
+    criteria: &Criteria,
+    (place, run): (usize, &TrialRun),
+    findings: &[Finding],
+) {
+    let here = || findings.iter().filter(|finding| finding.trial == Some(place));
+    let worst = |is_its: &dyn Fn(Option<Direction>) -> bool| {
+        here().filter(|finding| is_its(finding.direction)).max_by_key(|finding| finding.verdict)
+    };
+    let verdict = |scope| worst(&|judged| judged == scope).map(verdict);
+    figures.verdicts.round_trip = verdict(None);
+    figures.verdicts.forward = verdict(Some(Direction::Forward));
+    figures.verdicts.reverse = verdict(Some(Direction::Reverse));
+    for direction in Direction::ALL {
+        let either = worst(&|judged| judged.is_none_or(|judged| judged == direction));
+        let either = either.filter(|_| run.trial.covers(direction)).map(self::verdict);
+        let figures = figures.one_way_mut(direction);
+        figures.verdict = either.as_ref().map(|either| either.verdict);
+        figures.verdict_reason = either.and_then(|either| either.reason);
+        let required = required_goodput(criteria, &run.trial, direction);
+        figures.required_bit_s = required.map(BitRate::bits_per_second);
+        figures.headroom_ratio = headroom(figures, criteria, run, direction);
+    }
+}
+
+fn verdict(finding: &Finding) -> TrialVerdict {
+    let verdict = finding.verdict;
+    let reason = || format!("{}: {}", finding.requirement.metric(), finding.reason);
+    TrialVerdict { verdict, reason: (verdict != Verdict::Pass).then(reason) }
+}
+
+/// A link that is offered no more than is required cannot show that it carries more.
+fn headroom(
+    figures: &DirectionFigures,
+    criteria: &Criteria,
+    run: &TrialRun,
+    direction: Direction,
+) -> Option<f64> {
+    let required = criteria.requirements.each.get(direction);
+    let required = match run.trial.tcp() {
+        Some(_) => required.tcp_throughput,
+        None => required.throughput,
+    };
+    let offered = run.trial.asked_at(direction, criteria.framing, criteria.layer)?;
+    if offered <= required? {
+        return None;
+    }
+    let carried = match &figures.tcp {
+        Some(tcp) => tcp.goodput_worst_10s_bit_s,
+        None => figures.goodput_bit_s,
+    };
+    Some(float(carried?) / float(figures.required_bit_s?))
+}
+
+/// The value of a throughput as the frames of `run` make it at each layer; `None` for other
+/// metrics.
+pub(in crate::report) fn layers(
+    finding: &Finding,
+    value: f64,
+    run: &TrialRun,
+    criteria: &Criteria,
+) -> Option<LayerRates> {
+    let direction = finding.direction?;
+    if unit(finding.requirement.metric()) != "bit/s" {
+        return None;
+    }
+    let framing = criteria.framing;
+    let tcp = TcpCarried::of(run, direction, framing.ip);
+    let octets = |layer: Layer| match (run.trial.load(), &tcp) {
+        (Some(load), _) => Some(framing.octets_at(layer, load.payload())),
+        (None, Some(tcp)) => Some(framing.tcp_octets_at(layer, tcp.segment, tcp.timestamps)),
+        (None, None) => None,
+    };
+    let of = f64::from(octets(criteria.layer)?);
+    let at = |layer| octets(layer).map_or(0.0, |octets| value * f64::from(octets) / of);
+    Some(LayerRates::from_fn(|layer| count(at(layer).round())))
+}
