@@ -9,7 +9,8 @@
 //! 100 us where it sleeps, and more where something else takes its processor from it.
 
 use crate::clock::{Driver, Stamp};
-use crate::demo::transit::{Transit, class_of};
+use crate::demo::packet::class_of_packet;
+use crate::demo::transit::Transit;
 use crate::direction::{Direction, PerDirection};
 use crate::emulation::{Class, Counts, EmulatedLink, Fate, Spec};
 use crate::io::clock;
@@ -263,123 +264,6 @@ impl Emulator {
             None => {}
             Some(log) if log.len() < LOG_MAX => log.push(entry),
             Some(_) => self.log_missed += 1,
-        }
-    }
-}
-
-/// UDP payload from which on another program's datagram fills the line.
-const FOREIGN_LOAD_MIN: usize = 1_000;
-
-/// UDP payload from which on another program's datagram measures; what is shorter only says hello.
-const FOREIGN_PROBE_MIN: usize = 48;
-
-/// What an IP packet is for. Our own datagrams say so; of other programs' UDP the length tells, so
-/// that the lab can hold them to the same line; an ICMP echo measures; all else is a signal.
-fn class_of_packet(packet: &[u8]) -> Class {
-    let Some((protocol, payload)) = payload_of(packet) else { return Class::Signal };
-    match (protocol, payload) {
-        (UDP, [_, _, _, _, _, _, _, _, datagram @ ..]) => {
-            class_of(datagram).unwrap_or(match datagram.len() {
-                FOREIGN_LOAD_MIN.. => Class::Load,
-                FOREIGN_PROBE_MIN.. => Class::Probe,
-                _ => Class::Signal,
-            })
-        }
-        (ICMP, [0 | 8, ..]) | (ICMP_V6, [128 | 129, ..]) => Class::Probe,
-        _ => Class::Signal,
-    }
-}
-
-/// IANA's numbers of protocols.
-const ICMP: u8 = 1;
-const UDP: u8 = 17;
-const ICMP_V6: u8 = 58;
-
-/// The protocol that an IP packet carries, and its octets; `None` where it is no IP packet, or
-/// none with a transport header. Options of IPv6 are not followed: no probe or load has any.
-fn payload_of(packet: &[u8]) -> Option<(u8, &[u8])> {
-    match packet.first()? >> 4 {
-        4 => {
-            let header = 4 * usize::from(packet[0] & 0x0f);
-            let (protocol, fragment) = (*packet.get(9)?, packet.get(6..8)?);
-            let is_first = fragment[0] & 0x1f == 0 && fragment[1] == 0;
-            Some((protocol, packet.get(header..).filter(|_| is_first)?))
-        }
-        6 => Some((*packet.get(6)?, packet.get(40..)?)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::load;
-
-    fn v4(protocol: u8, fragment: [u8; 2], payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0; 20];
-        packet[0] = 0x45;
-        packet[6..8].copy_from_slice(&fragment);
-        packet[9] = protocol;
-        packet.extend(payload);
-        packet
-    }
-
-    fn v6(protocol: u8, payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0; 40];
-        packet[0] = 0x60;
-        packet[6] = protocol;
-        packet.extend(payload);
-        packet
-    }
-
-    fn udp(datagram: &[u8]) -> Vec<u8> {
-        [&[0; 8], datagram].concat()
-    }
-
-    #[track_caller]
-    fn check(protocols: [u8; 2], payload: &[u8], expected: Class) {
-        assert_eq!(class_of_packet(&v4(protocols[0], [0x40, 0], payload)), expected);
-        assert_eq!(class_of_packet(&v6(protocols[1], payload)), expected);
-    }
-
-    #[test]
-    fn our_datagrams_are_what_they_say() {
-        let mut load = [0xa5; load::HEADER_LEN];
-        load[..4].copy_from_slice(&[0x4c, 0x51, 2, load::KIND]);
-        check([UDP; 2], &udp(&load), Class::Load);
-        let mut probe = [0; 72];
-        probe[44..48].copy_from_slice(&[0, 240, 0, 24]);
-        check([UDP; 2], &udp(&probe), Class::Probe);
-        let mut signal = [0xa5; 1_200];
-        signal[..4].copy_from_slice(&[0x4c, 0x51, 2, 2]);
-        check([UDP; 2], &udp(&signal), Class::Signal);
-    }
-
-    #[test]
-    fn other_programs_datagrams_are_told_by_their_length() {
-        check([UDP; 2], &udp(&[0xa5; 1_000]), Class::Load);
-        check([UDP; 2], &udp(&[0xa5; 999]), Class::Probe);
-        check([UDP; 2], &udp(&[0xa5; 48]), Class::Probe);
-        check([UDP; 2], &udp(&[0xa5; 47]), Class::Signal);
-        check([UDP; 2], &[0xa5; 7], Class::Signal);
-    }
-
-    #[test]
-    fn an_echo_measures_and_other_protocols_are_signals() {
-        const TCP: u8 = 6;
-        check([ICMP, ICMP_V6], &[0xa5; 8], Class::Signal);
-        assert_eq!(class_of_packet(&v4(ICMP, [0, 0], &[8, 0, 0, 0])), Class::Probe);
-        assert_eq!(class_of_packet(&v6(ICMP_V6, &[129, 0, 0, 0])), Class::Probe);
-        check([TCP; 2], &[0xa5; 1_400], Class::Signal);
-    }
-
-    #[test]
-    fn what_is_cut_short_or_no_first_fragment_is_a_signal() {
-        let load = udp(&[0xa5; 1_000]);
-        assert_eq!(class_of_packet(&v4(UDP, [0, 1], &load)), Class::Signal);
-        assert_eq!(class_of_packet(&v4(UDP, [0x20, 0], &load)), Class::Load, "the first one");
-        for packet in [&[][..], &[0x45][..], &[0x60; 39][..], &[0x15; 60][..]] {
-            assert_eq!(class_of_packet(packet), Class::Signal);
         }
     }
 }

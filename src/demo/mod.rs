@@ -4,6 +4,7 @@
 //! and for tests without root, [`emulator`] between two TUN devices, for the lab.
 
 pub mod emulator;
+mod packet;
 pub mod relay;
 mod transit;
 
