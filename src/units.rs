@@ -4,11 +4,12 @@
 
 mod burst_size;
 mod packet_rate;
+mod rate_text;
 
 pub use burst_size::BurstSize;
 pub use packet_rate::PacketRate;
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -65,25 +66,17 @@ impl BitRate {
     }
 }
 
-const BIT_RATE_FORM: &str = "a bit rate above 0: a number with bit/s, kbit/s, Mbit/s or Gbit/s \
-                             behind it, such as \"500 Mbit/s\"";
-
-const BIT_RATE_SCALES: [(&str, u64); 4] =
-    [("bit/s", 1), ("kbit/s", 1_000), ("Mbit/s", 1_000_000), ("Gbit/s", 1_000_000_000)];
-
 impl FromStr for BitRate {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        parse_scaled(text, &BIT_RATE_SCALES)
-            .and_then(Self::new)
-            .ok_or_else(|| Malformed::new(text, BIT_RATE_FORM))
+        rate_text::parse(text).map(|bits_per_second| Self { bits_per_second })
     }
 }
 
 impl fmt::Display for BitRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&show_scaled(self.bits_per_second, &BIT_RATE_SCALES))
+        f.pad(&show_scaled(self.bits_per_second, &rate_text::SCALES))
     }
 }
 
@@ -313,15 +306,32 @@ impl fmt::Display for Ratio {
 #[error("\"{given}\": not {form}")]
 pub struct Malformed {
     given: String,
-    form: &'static str,
+    form: Cow<'static, str>,
+    is_corrected: bool,
 }
 
 impl Malformed {
     /// `given` is not `form`, which reads on from "not".
     #[must_use]
     pub fn new(given: &str, form: &'static str) -> Self {
+        Self {
+            form: Cow::Borrowed(form),
+            is_corrected: false,
+            ..Self::corrected(given, String::new())
+        }
+    }
+
+    /// `given` is clear, and is not what is asked for: `why`, which reads on from "not", and says
+    /// how to write what was meant.
+    fn corrected(given: &str, why: String) -> Self {
         let given = given.chars().take(64).flat_map(char::escape_debug).collect();
-        Self { given, form }
+        Self { given, form: why.into(), is_corrected: true }
+    }
+
+    /// Whether it says how to write what was meant.
+    #[must_use]
+    pub const fn is_corrected(&self) -> bool {
+        self.is_corrected
     }
 
     /// What it is not, for a message that names the value itself.
@@ -337,6 +347,11 @@ fn parse_scaled(text: &str, scales: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at(end);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
     let (_, scale) = scales.iter().find(|(name, _)| *name == unit)?;
+    parse_number(number, *scale)
+}
+
+/// Reads a decimal number of units of `scale`; exact, or nothing.
+fn parse_number(number: &str, scale: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let point_without_digits = number.contains('.') && fraction.is_empty();
     if whole.is_empty() || point_without_digits || DIGITS_MAX < number.len() {
@@ -345,7 +360,7 @@ fn parse_scaled(text: &str, scales: &[(&str, u64)]) -> Option<u64> {
     let fraction = fraction.trim_end_matches('0');
     let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
     let shift = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let scaled = digits.checked_mul(u128::from(*scale))?;
+    let scaled = digits.checked_mul(u128::from(scale))?;
     (scaled % shift == 0).then(|| u64::try_from(scaled / shift).ok())?
 }
 
@@ -370,45 +385,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[track_caller]
-    fn rate(text: &str, expected: u64) {
-        assert_eq!(text.parse::<BitRate>().map(BitRate::bits_per_second), Ok(expected));
-    }
-
     #[test]
     fn rates_are_decimal_and_exact() {
-        rate("10Gbit/s", 10_000_000_000);
-        rate("500 Mbit/s", 500_000_000);
-        rate("1.544 Mbit/s", 1_544_000);
-        rate("0.001 kbit/s", 1);
-    }
-
-    #[test]
-    fn what_is_no_rate_is_refused_with_the_right_spelling() {
-        let wrong = [
-            "",
-            "0 bit/s",
-            "500M",
-            "10GB",
-            "10 GB/s",
-            "500Mbps",
-            "1,5 Gbit/s",
-            "-1 bit/s",
-            "1.",
-            ".5 Gbit/s",
-            "1..5 Gbit/s",
-            "5  Mbit/s",
-            "99999999999 Gbit/s",
-            "0.5 bit/s",
-            "Mbit/s",
-            "1.0000000000000000000000000000001 Gbit/s",
-            "5 mbit/s",
-            " 5 Mbit/s",
-            "5 Mbit/s ",
-        ];
-        for text in wrong {
-            let error = text.parse::<BitRate>().expect_err(text).to_string();
-            assert!(error.contains("such as \"500 Mbit/s\""), "{error}");
+        for (text, expected) in [
+            ("10Gbit/s", 10_000_000_000),
+            ("500 Mbit/s", 500_000_000),
+            ("1.544 Mbit/s", 1_544_000),
+            ("0.001 kbit/s", 1),
+        ] {
+            let rate = text.parse::<BitRate>().map(BitRate::bits_per_second);
+            assert_eq!(rate, Ok(expected), "{text}");
         }
     }
 

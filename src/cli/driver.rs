@@ -60,9 +60,9 @@ pub struct KeygenArgs {
 Exit code: 0 PASS, 1 FAIL, 2 wrong usage, 3 INCONCLUSIVE or INVALID, 4 nothing could be run,
 5 output could not be written.
 
-Rates are bit/s, kbit/s, Mbit/s or Gbit/s, and count Ethernet frames (L2) unless --layer says
-otherwise. Times are us, ms, s or min. Each requirement is judged for itself; without any, the
-line is measured and nothing can pass.")]
+Rates are bit/s, kbit/s, Mbit/s or Gbit/s (or 50M, 50Mbps), and count Ethernet frames (L2) unless
+--layer says otherwise. Times are us, ms, s, min or h. Each requirement is judged for itself;
+without any, the line is measured and nothing can pass.")]
 pub struct CheckArgs {
     /// The agent, with its port where that is not 4872
     #[arg(value_name = "HOST[:PORT]")]
@@ -73,8 +73,9 @@ pub struct CheckArgs {
     /// The agent's public key
     #[arg(long, value_name = "FILE.pub")]
     pub agent_key: PathBuf,
-    /// Load at this rate, which the line must carry; "max": as fast as possible
-    #[arg(long, allow_hyphen_values = true, value_parser = parse_offer)]
+    /// Load at this rate, all streams together, which the line must carry; "max": as fast as
+    /// possible
+    #[arg(long, short = 'b', allow_hyphen_values = true, value_parser = parse_offer)]
     pub rate: Option<Offer>,
     /// Least that TCP must carry; it is sent after the UDP load, as fast as possible
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, value_parser = parse::<BitRate>)]
@@ -91,8 +92,10 @@ pub struct CheckArgs {
     /// Longest time without an arrival
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
     pub outage: Option<Span>,
-    /// How long to load; or to probe, where there is no load: 1 s to 10 min
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
+    /// How long to load; or to probe, where there is no load: 1 s to 10 min; a number alone counts
+    /// seconds
+    #[arg(long, short = 't', value_name = "TIME", allow_hyphen_values = true,
+          value_parser = parse_duration)]
     pub duration: Option<Span>,
     /// How long to probe the idle line before the first load, at least: 1 s to 10 min; 10 s if not
     /// given
@@ -101,8 +104,14 @@ pub struct CheckArgs {
     /// forward (to the agent), reverse or both at once
     #[arg(long, default_value = "both", value_parser = parse::<Directions>)]
     pub direction: Directions,
+    /// The same as --direction reverse
+    #[arg(short = 'R', conflicts_with = "direction")]
+    pub is_reverse: bool,
+    /// The same as --direction both
+    #[arg(long = "bidir", conflicts_with_all = ["direction", "is_reverse"])]
+    pub is_both: bool,
     /// Load streams in each direction
-    #[arg(long, default_value_t = 1, value_name = "N", allow_hyphen_values = true,
+    #[arg(long, short = 'P', default_value_t = 1, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(STREAMS_MAX)))]
     pub streams: u32,
     /// UDP payload of each load packet; what fills the path's MTU if not given
@@ -152,7 +161,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print report.json instead of the text
-    #[arg(long)]
+    #[arg(long, short = 'J')]
     pub json: bool,
     /// Show no progress
     #[arg(long, short)]
@@ -290,7 +299,7 @@ impl CheckArgs {
         ];
         let mut requirements = Requirements::default();
         for requirement in one_way.into_iter().flatten() {
-            for direction in self.direction.iter() {
+            for direction in self.directions().iter() {
                 requirements.set(Some(direction), requirement);
             }
         }
@@ -298,15 +307,20 @@ impl CheckArgs {
         requirements
     }
 
+    /// Which ways to load.
+    const fn directions(&self) -> Directions {
+        if self.is_reverse { Directions::Reverse } else { self.direction }
+    }
+
     fn tests(&self) -> Vec<Test> {
         let assumed = self.loss.map(|_| Offer::Assumed(RATE_ASSUMED));
         let load = self.rate.or(assumed).map(|offer| {
-            let (directions, streams) = (self.direction, self.streams);
+            let (directions, streams) = (self.directions(), self.streams);
             let (payload, burst_max) = (self.size, self.burst_max);
             Work::Udp(UdpTest { directions, offer, streams, payload, burst_max })
         });
         let tcp = self.tcp_throughput.map(|_| {
-            let (directions, streams) = (self.direction, self.streams);
+            let (directions, streams) = (self.directions(), self.streams);
             let congestion = self.congestion.unwrap_or(CongestionControl::CUBIC);
             let offer = Offer::Max;
             Work::Tcp(TcpTest { directions, offer, streams, congestion, verify: self.verify })
@@ -321,7 +335,10 @@ impl CheckArgs {
 
 /// A trial's length.
 fn parse_duration(text: &str) -> Result<Span, String> {
-    let duration = parse::<Span>(text)?;
+    let duration = match text.parse() {
+        Ok(seconds) => Span::from_secs(seconds),
+        Err(_) => parse::<Span>(text)?,
+    };
     if duration < DURATION_MIN || DURATION_MAX < duration {
         return Err(format!("from {DURATION_MIN} to {DURATION_MAX} are allowed"));
     }
@@ -344,6 +361,7 @@ fn parse_circuit(text: &str) -> Result<String, String> {
 fn parse_offer(text: &str) -> Result<Offer, String> {
     match text {
         "max" => Ok(Offer::Max),
+        "0" => Err("as fast as possible is --rate max".into()),
         _ => parse(text).map(Offer::Rate),
     }
 }
@@ -384,6 +402,21 @@ mod tests {
         let required = &plan.requirements.each;
         assert_eq!(required.forward.tcp_throughput, "1 Mbit/s".parse().ok());
         assert_eq!(required.reverse.tcp_throughput, None);
+    }
+
+    /// What is typed for iperf3 means the same here.
+    #[test]
+    fn habits_of_iperf3_are_met() {
+        let plan = check(&["-b", "50M", "-t", "10", "-P", "4", "-R", "-J"]);
+        let Work::Udp(load) = plan.tests[1].work else { panic!("{plan:?}") };
+        let rate = Offer::Rate("50 Mbit/s".parse().expect("a rate"));
+        assert_eq!((load.offer, load.streams, load.directions), (rate, 4, Directions::Reverse));
+        assert_eq!(plan.tests[1].duration, Some(Span::from_secs(10)));
+        let plan = check(&["-b", "50M", "--bidir"]);
+        assert_eq!(plan.tests[1].work.directions(), Some(Directions::Both));
+        let zero = ["linkqual", "check", "h", "--key", "d", "--agent-key", "a", "-b", "0"];
+        let error = DriverArgs::try_parse_from(zero).expect_err("no rate").to_string();
+        assert!(error.contains("as fast as possible is --rate max"), "{error}");
     }
 
     #[test]

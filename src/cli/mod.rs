@@ -5,6 +5,8 @@ mod agent;
 #[cfg(feature = "driver")]
 mod driver;
 
+mod hint;
+
 mod value;
 
 pub use agent::AgentArgs;
@@ -44,7 +46,7 @@ const LOST: u8 = 5;
 ///
 /// Where it was no command: it has been answered then.
 pub fn typed<A: Parser>() -> Result<A, Answered> {
-    A::try_parse().map_err(|error| match error.print() {
+    A::try_parse().map_err(hint::hinted).map_err(|error| match error.print() {
         Err(lost) if !error.use_stderr() => {
             let lost = format!("could not write to the standard output: {lost}");
             Answered { code: LOST, lost: Some(lost) }

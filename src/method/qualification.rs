@@ -210,8 +210,8 @@ impl Method for Qualification {
     }
 }
 
-/// The requirement that TCP cannot reach by its own pace, because the agent, whose limit is `max`, allows no
-/// more: none of the trials that load its direction is paced fast enough.
+/// The requirement that TCP cannot reach by its own pace, because the agent, whose limit is `max`,
+/// allows no more: none of the trials that load its direction is paced fast enough.
 fn paced_too_low(criteria: &Criteria, trials: &[Trial], max: BitRate) -> Option<Impossible> {
     Direction::ALL.into_iter().find_map(|direction| {
         let required = criteria.requirements.each.get(direction).tcp_throughput?;

@@ -113,12 +113,16 @@ text! {
     /// Where an agent listens.
     Address(Host), "172.16.0.2:4872", r"^[0-9A-Za-z._:%\[\]-]+$", str::parse;
     /// A rate at the link's layer.
-    Rate(BitRate), "500 Mbit/s", r"^[0-9]+(\.[0-9]+)? ?[kMG]?bit/s$", rate;
+    Rate(BitRate), "500 Mbit/s",
+        r"^[0-9]+(\.[0-9]+)? ?([KkMGg](bit/s|bit|bps|b/s)?|m?(bit/s|bit|bps|b/s))$", rate;
     /// What a rate counts.
     Counts(Layer), "L2", "^L[1-4]$", form;
     /// What a test offers.
     Offered(Offer), "500 Mbit/s",
-        r"^([0-9]+(\.[0-9]+)? ?[kMG]?bit/s|[0-9]+(\.[0-9]+)? ?%|max)$", offer;
+        concat!(
+            r"^([0-9]+(\.[0-9]+)? ?([KkMGg](bit/s|bit|bps|b/s)?|m?(bit/s|bit|bps|b/s))",
+            r"|[0-9]+(\.[0-9]+)? ?%|max)$"
+        ), offer;
     /// What a test puts on the line.
     Kind(KindOfTest), "udp", "^(idle|udp|tcp)$", kind;
     /// Which ways.
@@ -135,7 +139,8 @@ text! {
     /// How sure.
     Sure(Ratio), "95%", r"^[0-9]+(\.[0-9]+)? ?%$", confidence;
     /// At least a rate.
-    LeastRate(String), ">= 500 Mbit/s", r"^>= ?[0-9]+(\.[0-9]+)? ?[kMG]?bit/s$", any;
+    LeastRate(String), ">= 500 Mbit/s",
+        r"^>= ?[0-9]+(\.[0-9]+)? ?([KkMGg](bit/s|bit|bps|b/s)?|m?(bit/s|bit|bps|b/s))$", any;
     /// At most a share.
     MostShare(String), "<= 0.01%", r"^<= ?[0-9]+(\.[0-9]+)? ?%$", any;
     /// At most a time.
@@ -242,6 +247,9 @@ fn offer(text: &str) -> Result<Offer, String> {
         let why = || "no load at all: give a share above 0%, or take the test out".to_owned();
         return some.then_some(Offer::Committed(share)).ok_or_else(why);
     }
+    if let Some(corrected) = text.parse::<BitRate>().err().filter(Malformed::is_corrected) {
+        return Err(corrected.form());
+    }
     match rate(text) {
         Ok(rate) => Ok(Offer::Rate(rate)),
         Err(_) if text.parse::<BitRate>().is_ok() => {
@@ -339,7 +347,9 @@ mod tests {
         check::<Offered>("101%", Some("100% at most"));
         check::<Offered>("0%", Some("no load at all"));
         check::<Offered>("0 Mbit/s", Some("not a load"));
-        check::<Offered>("500M", Some("such as \"500 Mbit/s\""));
+        check::<Offered>("500M", None);
+        check::<Offered>("fast", Some("such as \"500 Mbit/s\""));
+        check::<Offered>("50MB/s", Some("Write \"400 Mbit/s\" if bytes were meant"));
         check::<Offered>("2000 Gbit/s", Some("at most 1000 Gbit/s"));
     }
 

@@ -304,8 +304,8 @@ mod tests {
                reverse: give link.rate, or [link.reverse] rate, or a rate here"],
         );
         check(
-            "[link]\nrate = '10GB'\n[[test]]\nkind = 'udp'\nrate = '50%'\n",
-            &["2: link.rate = '10GB': not a bit rate"],
+            "[link]\nrate = '10 GBd'\n[[test]]\nkind = 'udp'\nrate = '50%'\n",
+            &["2: link.rate = '10 GBd': not a bit rate"],
         );
     }
 
