@@ -4,7 +4,7 @@ use super::error::Error;
 use crate::cli::OutputArgs;
 use crate::io::files::Output;
 use crate::io::terminal::{print, say};
-use crate::report::{Report, text};
+use crate::report::{FORMATS, Report, text};
 use crate::verdict::Verdict;
 use std::process::ExitCode;
 
@@ -14,7 +14,9 @@ use std::process::ExitCode;
 ///
 /// Where it cannot be written, or holds a report.
 pub fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
-    Ok(args.out.as_deref().map(Output::create).transpose()?)
+    let others: Vec<&str> = FORMATS.iter().skip(1).map(|format| format.file).collect();
+    let create = |folder| Output::create(folder, &others);
+    Ok(args.out.as_deref().map(create).transpose()?)
 }
 
 /// Prints the report as it was asked for; the exit code of its verdict. Where it could not be

@@ -5,11 +5,11 @@ use super::error::Error;
 use crate::account::Status;
 use crate::flow::TrialRun;
 use crate::framing::IpVersion;
-use crate::io::files::{Output, ROWS, TEXT};
+use crate::io::files::Output;
 use crate::io::{clock, host};
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
-use crate::report::{PlanRecord, Report, Run, SiteEnds, SiteRun, csv, text};
+use crate::report::{FORMATS, PlanRecord, Rendering, Report, Run, SiteEnds, SiteRun};
 use crate::wire::control::RunId;
 use rand::TryRng as _;
 use std::net::SocketAddr;
@@ -154,14 +154,15 @@ impl Results {
     }
 }
 
-/// Writes a report in each of its forms, the record first.
+/// Writes a report in each of its formats, the record first.
 ///
 /// # Errors
 ///
 /// Where a file cannot be written.
 pub(super) fn save(output: &mut Output, report: &Report) -> Result<(), Error> {
-    output.save_record(&report.to_json())?;
-    output.save(TEXT, &text(report))?;
-    output.save(ROWS, &csv(report))?;
+    let rendering = Rendering::default();
+    for format in FORMATS {
+        output.save(format.file, &(format.render)(report, &rendering))?;
+    }
     Ok(())
 }

@@ -14,12 +14,6 @@ use std::path::{Path, PathBuf};
 /// The record's name in the output folder.
 pub const RECORD: &str = "report.json";
 
-/// The text's name in the output folder.
-pub const TEXT: &str = "report.txt";
-
-/// The trials' rows in the output folder.
-pub const ROWS: &str = "runs.csv";
-
 /// Where a run's files go. They are created before the first packet, so that a bad path is known
 /// in time; what stays empty is removed again.
 #[derive(Debug)]
@@ -30,17 +24,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// Makes `folder` and the record's file in it.
+    /// Makes `folder` and the record's file in it, beside which files of the names `others` may be
+    /// written.
     ///
     /// # Errors
     ///
     /// Where a report is there already, or nothing can be written.
-    pub fn create(folder: &Path) -> Result<Self, BadOutput> {
+    pub fn create(folder: &Path, others: &[&str]) -> Result<Self, BadOutput> {
         let unwritable =
             |path: &Path, source| BadOutput::Unwritable { path: path.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
         let record = folder.join(RECORD);
-        let mut others = [TEXT, ROWS].into_iter().map(|name| folder.join(name));
+        let mut others = others.iter().map(|name| folder.join(name));
         // A link or a pipe in their place is replaced, and never written to.
         let has_text = |there: std::fs::Metadata| there.is_file() && 0 < there.len();
         if !record.exists()
@@ -72,15 +67,6 @@ impl Output {
             // It was saved between the look and the lock.
             false => Err(BadOutput::Exists(record)),
         }
-    }
-
-    /// Replaces the record, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be written; the record before it stands.
-    pub fn save_record(&self, text: &str) -> Result<(), BadOutput> {
-        self.save(RECORD, text)
     }
 
     /// Replaces the file `name`, whole or not at all.
@@ -351,30 +337,35 @@ mod tests {
     fn a_report_is_never_overwritten_by_another_run() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/run");
-        let output = Output::create(&path).expect("writable");
-        output.save_record("{}").expect("writable");
-        output.save_record("{1}").expect("its own may be replaced");
+        let output = Output::create(&path, OTHERS).expect("writable");
+        output.save(RECORD, "{}").expect("writable");
+        output.save(RECORD, "{1}").expect("its own may be replaced");
         drop(output);
-        assert!(matches!(Output::create(&path), Err(BadOutput::Exists(_))));
+        assert!(matches!(Output::create(&path, OTHERS), Err(BadOutput::Exists(_))));
         assert_eq!(std::fs::read_to_string(path.join(RECORD)).expect("there"), "{1}");
     }
+
+    const OTHERS: &[&str] = &["report.txt", "runs.csv"];
 
     #[test]
     fn a_run_without_a_record_leaves_nothing_in_the_way() {
         let folder = tempfile::tempdir().expect("a folder");
-        drop(Output::create(folder.path()).expect("writable"));
+        drop(Output::create(folder.path(), OTHERS).expect("writable"));
         std::fs::write(folder.path().join(RECORD), "").expect("writable");
-        assert!(Output::create(folder.path()).is_ok(), "what a killed run left is in the way");
+        assert!(
+            Output::create(folder.path(), OTHERS).is_ok(),
+            "what a killed run left is in the way"
+        );
     }
 
     /// The first release replaced them.
     #[test]
     fn a_text_or_rows_without_their_record_are_not_overwritten() {
-        for name in [TEXT, ROWS] {
+        for name in OTHERS {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join(name);
             std::fs::write(&path, "kept").expect("writable");
-            let made = Output::create(folder.path());
+            let made = Output::create(folder.path(), OTHERS);
             assert!(matches!(&made, Err(BadOutput::Exists(there)) if *there == path), "{made:?}");
             assert!(!folder.path().join(RECORD).exists());
             assert_eq!(std::fs::read_to_string(&path).expect("there"), "kept");
@@ -387,17 +378,17 @@ mod tests {
     fn two_runs_with_one_folder_do_not_share_a_report() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(RECORD);
-        let first = Output::create(folder.path()).expect("writable");
-        let second = Output::create(folder.path());
+        let first = Output::create(folder.path(), OTHERS).expect("writable");
+        let second = Output::create(folder.path(), OTHERS);
         assert!(matches!(second, Err(BadOutput::Running(_))), "{second:?}");
         drop(second);
         assert!(path.exists(), "the second removed the first one's");
-        first.save_record("{}").expect("writable");
-        assert!(matches!(Output::create(folder.path()), Err(BadOutput::Exists(_))));
+        first.save(RECORD, "{}").expect("writable");
+        assert!(matches!(Output::create(folder.path(), OTHERS), Err(BadOutput::Exists(_))));
         drop(first);
         assert_eq!(std::fs::read_to_string(&path).expect("there"), "{}");
         std::fs::remove_file(&path).expect("there");
-        let own = Output::create(folder.path()).expect("writable");
+        let own = Output::create(folder.path(), OTHERS).expect("writable");
         std::fs::remove_file(&path).expect("there");
         std::fs::write(&path, "").expect("writable");
         drop(own);
@@ -431,7 +422,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_made_is_told() {
-        let error = Output::create(Path::new("/proc/nothing/here")).expect_err("not writable");
+        let error =
+            Output::create(Path::new("/proc/nothing/here"), OTHERS).expect_err("not writable");
         assert!(error.to_string().starts_with("cannot write /proc/nothing/here: "), "{error}");
     }
 
@@ -480,10 +472,11 @@ mod tests {
     fn what_is_lost_for_lack_of_space_is_told_apart_from_a_wrong_place() {
         let lost = BadOutput::Stdout(io::ErrorKind::StorageFull.into());
         assert!(lost.is_lost());
-        let wrong = Output::create(Path::new("/proc/nothing/here")).expect_err("not writable");
+        let wrong =
+            Output::create(Path::new("/proc/nothing/here"), OTHERS).expect_err("not writable");
         assert!(!wrong.is_lost());
         let folder = tempfile::tempdir().expect("a folder");
-        let output = Output::create(folder.path()).expect("writable");
+        let output = Output::create(folder.path(), OTHERS).expect("writable");
         std::fs::create_dir(folder.path().join("taken")).expect("writable");
         std::fs::write(folder.path().join("taken/by"), "another").expect("writable");
         let unwritten = output.save("taken", "text").expect_err("a folder is there");

@@ -56,6 +56,8 @@ pub struct Link {
     pub name: Option<String>,
     /// What its provider calls it: the load lock's key.
     pub circuit: Option<String>,
+    /// Who provides it.
+    pub provider: Option<String>,
     /// What the port carries.
     pub port_rate: Option<BitRate>,
     /// What the provider has committed to: load above it is overshoot, which is not judged.

@@ -1,15 +1,18 @@
 //! What follows from a trial's counts: every number that a reader sees, computed once. Formats only
 //! write it down, each with its unit.
 //!
-//! `rates` has what was offered and carried; `judged` what depends on the requirements.
+//! `rates` has what was offered and carried, `streams` the same of each stream; `judged` what
+//! depends on the requirements.
 
 mod judged;
 mod rates;
+mod streams;
 
 pub(super) use judged::{layers, require};
 
 use super::record::{
-    DirectionFigures, LoadKindRecord, OutageRecord, Percentiles, TimestampMethod, TrialFigures,
+    DirectionFigures, LoadKindRecord, OutageRecord, Percentiles, Report, TimestampMethod,
+    TrialFigures,
 };
 use crate::account::{OneWayCounts, Timestamping};
 use crate::direction::Direction;
@@ -35,6 +38,19 @@ pub(super) fn figures(run: &TrialRun, criteria: &Criteria, before: &TrialFigures
         keep(&mut figures.reverse, &before.reverse);
     }
     figures
+}
+
+/// When each trial began, or would have: one that was refused or never run at the end of the one
+/// before it, the first at the start of the run. In the order of the trials.
+pub(super) fn beginnings(report: &Report) -> Vec<&str> {
+    let mut before = report.started_at.as_str();
+    let mut beginnings = Vec::new();
+    for trial in report.sites().flat_map(|(_, site)| &site.trials) {
+        let began = trial.started_at.as_deref().unwrap_or(before);
+        beginnings.push(began);
+        before = trial.ended_at.as_deref().unwrap_or(began);
+    }
+    beginnings
 }
 
 /// Format 2 kept no histograms of lateness and of TCP's round trips, and no time at which its
@@ -81,6 +97,10 @@ fn of_direction(run: &TrialRun, direction: Direction, criteria: &Criteria) -> Di
         Some(load) => rates::of_udp(&mut figures, load, run, direction, criteria.framing),
         None => rates::of_tcp(&mut figures, run, direction, criteria.framing),
     }
+    figures.streams = match load {
+        Some(load) => streams::of_udp(load, counts),
+        None => streams::of_tcp(figures.goodput_bit_s, counts),
+    };
     figures
 }
 

@@ -63,6 +63,7 @@ impl Report {
         let link = Link {
             name: record.name.clone(),
             circuit: record.circuit.clone(),
+            provider: record.provider.clone(),
             port_rate: rate(record.port_rate_bit_s),
             committed: PerDirection::from_fn(|direction| rate(*committed.get(direction))),
             burst: bursts(record.committed_burst_octets)?,
@@ -121,10 +122,10 @@ impl Report {
         for link in &mut self.links {
             let trials = link.sites.iter_mut().flat_map(|site| &mut site.trials);
             trials.zip(&mut figures).for_each(|(trial, figures)| trial.figures = figures);
-            let (name, circuit) = (link.name.clone(), link.circuit.clone());
             let sites = std::mem::take(&mut link.sites);
-            let asked = LinkRecord::of(&Link { name, circuit, ..question.link.clone() });
-            *link = LinkRecord { sites, ..asked };
+            let LinkRecord { name, circuit, provider, .. } = link.clone();
+            let asked = LinkRecord::of(&question.link);
+            *link = LinkRecord { name, circuit, provider, sites, ..asked };
         }
         self.asked = asked(&question.requirements);
         Ok(())

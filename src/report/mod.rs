@@ -7,23 +7,27 @@
 mod csv;
 mod date;
 mod figures;
+mod formats;
 mod judging;
 mod quantity;
 mod reading;
 mod record;
+mod rendering;
 mod run;
 mod text;
 mod v2;
 mod writing;
 
 pub use csv::csv;
+pub use formats::{FORMATS, Format};
 pub use judging::Question;
 pub use reading::Unreadable;
 pub use record::{
     Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord,
     LayerRates, LinkRecord, LoadKindRecord, OutageRecord, Percentiles, PlanRecord, Report,
-    RequirementRecord, Row, Scope, SecondFigures, SiteEnds, SiteRecord, TcpFigures, TcpLimits,
-    TimestampMethod, TrialFigures, TrialRecord, TrialVerdict, TrialVerdicts,
+    RequirementRecord, Row, Scope, SecondFigures, SiteEnds, SiteRecord, StreamFigures, TcpFigures,
+    TcpLimits, TimestampMethod, TrialFigures, TrialRecord, TrialVerdict, TrialVerdicts,
 };
+pub use rendering::Rendering;
 pub use run::{Run, SiteRun};
 pub use text::text;

@@ -138,6 +138,9 @@ pub struct LinkRecord {
     pub name: Option<String>,
     /// The provider's circuit ID.
     pub circuit: Option<String>,
+    /// Who provides the link; null if not given.
+    #[serde(default)]
+    pub provider: Option<String>,
     /// The port rate in bit/s, at `rate_layer`; null if not given.
     pub port_rate_bit_s: Option<u64>,
     /// The committed rate in bit/s, at `rate_layer`, by direction; null if not given.
@@ -165,6 +168,7 @@ impl LinkRecord {
         Self {
             name: link.name.clone(),
             circuit: link.circuit.clone(),
+            provider: link.provider.clone(),
             port_rate_bit_s: bits(link.port_rate),
             committed_bit_s: PerDirection::from_fn(committed),
             committed_burst_octets: PerDirection::from_fn(burst),
@@ -544,6 +548,25 @@ pub struct DirectionFigures {
     pub burst_packets: Option<u32>,
     /// Figures for TCP; null for UDP and probes.
     pub tcp: Option<TcpFigures>,
+    /// The figures of each stream of the load; left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamFigures>,
+}
+
+/// Figures of one stream of a load: they show which of several paths loses.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StreamFigures {
+    /// The stream's number in the trial, from 1: forward streams before reverse ones.
+    pub stream: u32,
+    /// Payload carried, in bit/s. UDP: what of the stream left in the window and arrived, altered
+    /// packets among it, divided by
+    /// the window and the rise of the transit time of the whole load; null if the window is not
+    /// known. TCP: the stream's share of all octets received, of the mean of the load.
+    pub goodput_bit_s: Option<u64>,
+    /// Lost and late packets divided by the packets that the link had to deliver; null for TCP, or
+    /// if the account of either end is missing.
+    pub loss_ratio: Option<f64>,
 }
 
 /// What a trial sends in a direction, beside probes.
@@ -727,4 +750,12 @@ pub struct Percentiles {
     pub samples: u64,
     /// Number of samples that were lost.
     pub lost: u64,
+}
+
+impl Percentiles {
+    /// Samples that were not lost.
+    #[must_use]
+    pub const fn arrived(&self) -> u64 {
+        self.samples.saturating_sub(self.lost)
+    }
 }

@@ -4,8 +4,8 @@ mod tcp;
 
 use super::quantity::{bits_text, digits, quantity};
 use super::{
-    BoundText, FindingRecord, LayerRates, LinkRecord, LoadKindRecord, Percentiles, Report, Row,
-    TimestampMethod,
+    BoundText, FindingRecord, LayerRates, LinkRecord, LoadKindRecord, Percentiles, Rendering,
+    Report, Row, TimestampMethod,
 };
 use crate::account::{HostCounts, SenderCounts, Status, Waiting};
 use crate::direction::Direction;
@@ -20,6 +20,11 @@ use tcp::{tcp_counts, tcp_text};
 /// The report as text, in lines of up to 100 columns.
 #[must_use]
 pub fn text(report: &Report) -> String {
+    render(report, &Rendering::default())
+}
+
+/// The report as text.
+pub(super) fn render(report: &Report, _: &Rendering) -> String {
     let mut out = String::new();
     head(&mut out, report);
     findings(&mut out, report);

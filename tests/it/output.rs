@@ -2,7 +2,8 @@
 //! run with a standard output that takes nothing, and with one that nobody reads.
 
 use crate::support::{Agent, Keys, PATIENCE, Program, linkqual};
-use linkqual::io::files::{BadOutput, Output as Folder, RECORD, ROWS, StateDir, TEXT, write_new};
+use linkqual::io::files::{BadOutput, Output as Folder, RECORD, StateDir, write_new};
+use linkqual::report::{FORMATS, Rendering, Report};
 use std::fs::{self, File, OpenOptions};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
@@ -173,6 +174,21 @@ fn each_exit_code_is_that_of_the_table() {
     assert_eq!(full_disk.status().unwrap().code(), Some(5), "nobody hears");
 }
 
+/// A new format is a file and a line of the list; the record comes first, under the name that its
+/// folder is locked by.
+#[test]
+fn each_format_is_rendered_and_named_in_the_readme() {
+    let report = Report::parse(SOUND).unwrap();
+    let readme = include_str!("../../README.md");
+    for format in FORMATS {
+        assert!(!(format.render)(&report, &Rendering::default()).is_empty(), "{format:?}");
+        let row = format!("| `{}` | `{}` | {}", format.name, format.file, format.about);
+        assert!(readme.contains(&row), "README.md lacks: {row}");
+    }
+    assert_eq!(FORMATS[0].file, RECORD);
+    assert_eq!((FORMATS[0].render)(&report, &Rendering::default()), report.to_json());
+}
+
 // ---- What another user of the host can plant.
 
 fn make_fifo(path: &Path) {
@@ -188,15 +204,19 @@ fn what_was_planted_in_the_place_of_an_output_is_never_written_to() {
     let check = || assert_eq!(fs::read_to_string(&victim).unwrap(), "");
     fs::write(&victim, "").unwrap();
     fs::create_dir(&out).unwrap();
-    for name in [".report.json.draft", ".report.txt.draft", TEXT, ROWS] {
-        symlink(&victim, out.join(name)).unwrap();
+    let names: Vec<&str> = FORMATS.iter().map(|format| format.file).collect();
+    for name in &names {
+        symlink(&victim, out.join(format!(".{name}.draft"))).unwrap();
+        if *name != RECORD {
+            symlink(&victim, out.join(name)).unwrap();
+        }
     }
-    let output = Folder::create(&out).unwrap();
-    output.save_record("{}").unwrap();
-    output.save(TEXT, "PASS").unwrap();
-    output.save(ROWS, "row").unwrap();
+    let output = Folder::create(&out, &names[1..]).unwrap();
+    for name in &names {
+        output.save(name, "text").unwrap();
+        assert!(fs::symlink_metadata(out.join(name)).unwrap().is_file());
+    }
     check();
-    assert!(fs::symlink_metadata(out.join(TEXT)).unwrap().is_file());
     let record = |name: &str| {
         let out = folder.path().join(name);
         fs::create_dir(&out).unwrap();
@@ -204,11 +224,13 @@ fn what_was_planted_in_the_place_of_an_output_is_never_written_to() {
     };
     let (planted, out) = record("linked");
     symlink(&victim, &planted).unwrap();
-    assert!(matches!(Folder::create(&out), Err(BadOutput::NotRegular(path)) if path == planted));
+    assert!(
+        matches!(Folder::create(&out, &[]), Err(BadOutput::NotRegular(path)) if path == planted)
+    );
     check();
     let (planted, out) = record("piped");
     make_fifo(&planted);
-    assert!(matches!(Folder::create(&out), Err(BadOutput::NotRegular(_))));
+    assert!(matches!(Folder::create(&out, &[]), Err(BadOutput::NotRegular(_))));
     symlink(&victim, folder.path().join("plan.toml")).unwrap();
     let named = write_new(&folder.path().join("plan.toml"), "text");
     assert!(matches!(named, Err(BadOutput::Named(_))));

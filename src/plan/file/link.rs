@@ -37,6 +37,7 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
     let link = Link {
         name: value(&raw.name).map(|name| name.0.clone()),
         circuit: value(&raw.circuit).map(|circuit| circuit.0.clone()),
+        provider: value(&raw.provider).map(|provider| provider.0.clone()),
         port_rate: rate(&rates.port),
         committed: PerDirection::from_fn(|direction| rate(rates.committed.get(direction))),
         burst: PerDirection::from_fn(|direction| burst(raw, direction)),

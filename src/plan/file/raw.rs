@@ -312,6 +312,8 @@ table! {
         name: Name,
         /// The provider's name of it: shown in the report, and the load lock's key.
         circuit: Name,
+        /// Who provides it: shown in the report.
+        provider: Name,
         /// What the port carries.
         port_rate: Rate,
         /// What the provider has committed to, in each direction.

@@ -50,13 +50,13 @@ fn headroom(
     run: &TrialRun,
     direction: Direction,
 ) -> Option<f64> {
-    let required = criteria.requirements.each.get(direction);
-    let required = match run.trial.tcp() {
-        Some(_) => required.tcp_throughput,
-        None => required.throughput,
+    let (required, trial) = (criteria.requirements.each.get(direction), &run.trial);
+    let (framing, layer) = (criteria.framing, criteria.layer);
+    let (required, offered) = match trial.tcp() {
+        Some(load) => (required.tcp_throughput, load.rate_at(direction, framing, layer)),
+        None => (required.throughput, trial.asked_at(direction, framing, layer)),
     };
-    let offered = run.trial.asked_at(direction, criteria.framing, criteria.layer)?;
-    if offered <= required? {
+    if offered? <= required? {
         return None;
     }
     let carried = match &figures.tcp {

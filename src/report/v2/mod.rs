@@ -35,6 +35,7 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
     let link = LinkRecord {
         name,
         circuit,
+        provider: None,
         port_rate_bit_s,
         committed_bit_s,
         committed_burst_octets: PerDirection::both(Some(BurstSize::default().octets().into())),
