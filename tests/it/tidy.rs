@@ -109,7 +109,8 @@ const FLOORS: &[Floor] = &{
             "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",
         ]),
         floor(Doors, "demo", AllBefore, &[
-            "pnet_packet", "rand", "tokio", "tracing", "std::io", "std::process", "std::sync", "std::thread",
+            "pnet_packet", "rand", "tokio", "tracing", "std::io", "std::process", "std::sync",
+            "std::thread",
         ]),
         floor(Doors, "bin", Only(&["io", "cli", "driver", "agent", "demo"]),
             &["clap", "std::process"]),
