@@ -25,7 +25,7 @@ pub use runtime::{interrupts, runtime};
 use crate::account::plain;
 use crate::cli::{CheckArgs, KeygenArgs, PlanCommand};
 use crate::io::key::generate;
-use crate::io::terminal::{print, say};
+use crate::io::terminal::{is_coloured, print, say};
 use running::run_plan;
 use std::process::ExitCode;
 
@@ -33,9 +33,9 @@ use std::process::ExitCode;
 #[must_use]
 pub fn exit(result: Result<ExitCode, Error>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        // A plan's faults are told together, a line each.
-        for line in error.to_string().lines() {
-            say(&format!("error: {}", plain(line)));
+        match &error {
+            Error::Plan(faults) => say(&faults.annotated(is_coloured())),
+            _ => error.to_string().lines().for_each(|line| say(&format!("error: {}", plain(line)))),
         }
         ExitCode::from(error.exit_code())
     })

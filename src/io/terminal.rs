@@ -36,3 +36,12 @@ pub fn say(text: &str) {
 pub fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
+
+/// Whether the standard error shows colours: a person reads it, and has not asked for none.
+#[must_use]
+pub fn is_coloured() -> bool {
+    // Any text asks, the empty one does not (no-color.org).
+    let is_asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|text| !text.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+    is_watched() && !is_asked_for_none && !is_dumb
+}

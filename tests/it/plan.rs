@@ -32,9 +32,9 @@ fn told(folder: &Path, args: &[&str], name: &str, text: &str) -> Ended {
 #[track_caller]
 fn faulty(folder: &TempDir, name: &str, text: &str) {
     let ended = told(folder.path(), &["plan", "check"], &format!("{name}.toml"), text);
-    ended.expect_error(2, &[&format!("error: {name}.toml:")]);
-    for line in ended.err.lines() {
-        assert!(line.starts_with(&format!("error: {name}.toml:")), "it stands alone: {line}");
+    ended.expect_error(2, &[&format!("--> {name}.toml")]);
+    for told in ended.err.split("\n\n") {
+        assert!(told.starts_with("error: "), "it stands alone: {told}");
     }
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(format!("plan_{name}"), ended.err);
@@ -62,7 +62,41 @@ faulty! {
     numbers_and_names_out_of_bounds_are_told: "numbers",
     a_text_that_is_no_toml_is_told_with_its_line: "syntax",
     a_key_that_is_there_twice_is_told: "duplicate",
-    two_hundred_errors_are_counted_and_a_hundred_shown: "many",
+    two_hundred_errors_are_counted_and_twenty_shown: "many",
+}
+
+/// As on a terminal that `script` makes.
+#[test]
+fn a_terminal_shows_faults_in_colours_unless_none_are_wanted() {
+    let folder = folder();
+    fs::write(folder.path().join("typo.toml"), include_str!("golden/plan/typo.toml")).unwrap();
+    let check = format!("{} plan check typo.toml", linkqual().get_program().display());
+    let shown = |wanted: Option<&str>| {
+        let mut script = Command::new("script");
+        script.current_dir(&folder).args(["-qec", &check, "/dev/null"]).env("TERM", "xterm");
+        script.env_remove("NO_COLOR").envs(wanted.map(|text| ("NO_COLOR", text)));
+        script.stdin(Stdio::null()).output()
+    };
+    let Ok(coloured) = shown(None) else {
+        return linkqual::io::terminal::say("SKIPPED: no program script on this machine");
+    };
+    let text = |output: std::process::Output| {
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stdout).expect("text").replace("\r\n", "\n")
+    };
+    let coloured = text(coloured);
+    assert!(coloured.contains("\u{1b}[") && coloured.contains("did you mean"), "{coloured}");
+    let plain = text(shown(Some("1")).expect("it is there"));
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    assert_eq!(
+        plain,
+        told(folder.path(), &["plan", "check"], "typo.toml", include_str!("golden/plan/typo.toml"))
+            .err
+    );
+    assert!(
+        text(shown(Some("")).expect("it is there")).contains('\u{1b}'),
+        "an empty one says nothing"
+    );
 }
 
 /// Beside the other errors, in the order of the lines.

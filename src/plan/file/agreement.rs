@@ -57,7 +57,8 @@ fn above(draft: &mut Draft<'_>, (rate, place): (BitRate, &Place), limit: &Rated,
     // Such as a share of another rate.
     let is_written = place.value.as_ref().is_some_and(|value| value.contains("bit/s"));
     let asked = if is_written { String::new() } else { format!("{rate} is ") };
-    draft.fault(place, format!("{asked}above {}: {why}", at.told()));
+    let what = format!("{asked}above {}: {why}", at.told());
+    draft.fault(place, what).beside(at, "the limit");
 }
 
 /// A rate that is required, and that every test of its kind stays below.
@@ -82,7 +83,7 @@ fn unproved(
         _ => required,
     };
     let Some((rate, at)) = fastest.filter(|(rate, _)| *rate < needed) else { return };
-    let (what, at) = (kind.name(), at.told());
+    let (what, told) = (kind.name(), at.told());
     let takes = match kind {
         KindOfTest::Tcp => format!(
             ". Pace TCP at {TCP_PACE_SPARE_PERCENT} % above it, {needed} or more, or at \"max\""
@@ -93,11 +94,9 @@ fn unproved(
         true => "above the rate",
         false => "too near to the rate",
     };
-    draft.fault(
-        place,
-        format!(
-            "{above} of every {what} test {direction}, so that none can prove it: the fastest, \
-             {at}, offers {rate}{takes}"
-        ),
+    let what = format!(
+        "{above} of every {what} test {direction}, so that none can prove it: the fastest, {told}, \
+         offers {rate}{takes}"
     );
+    draft.fault(place, what).beside(at, "the fastest");
 }

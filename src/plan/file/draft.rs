@@ -51,8 +51,9 @@ pub(super) struct Draft<'a> {
 
 impl Draft<'_> {
     /// `what` is wrong at `place`.
-    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) {
+    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) -> &mut Fault {
         self.faults.push(Fault::new(place, what));
+        self.faults.last_mut().expect("it was put there")
     }
 
     /// A table lacks a key: what belongs there, and an example.

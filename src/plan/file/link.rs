@@ -25,7 +25,7 @@ pub(super) struct LinkRates {
 
 /// The link that `raw` says, and the places of its rates.
 pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
-    let place = Place { line: 1, name: "link".into(), value: None };
+    let place = Place::absent("link");
     if raw.rate_layer.is_none() {
         draft.assume(&place.field("rate_layer"), "rates count Ethernet frames (L2)");
     }

@@ -6,6 +6,7 @@
 //! sent are listed as assumptions.
 
 mod agreement;
+mod annotated;
 mod draft;
 mod fault;
 mod kinds;
@@ -33,6 +34,7 @@ pub const SAMPLE: &str = include_str!("../sample.toml");
 #[derive(Debug)]
 pub struct Reading {
     file: String,
+    text: String,
     plan: Plan,
     keys: Vec<KeyFile>,
     assumptions: Vec<Assumption>,
@@ -60,7 +62,7 @@ impl Reading {
         if self.faults.is_empty() {
             return Ok((self.plan, self.assumptions));
         }
-        Err(Faults::of(&self.file, self.faults))
+        Err(Faults::of(&self.file, self.text, self.faults))
     }
 }
 
@@ -68,7 +70,8 @@ impl Reading {
 #[must_use]
 pub fn read(file: &Path, text: &str) -> Reading {
     // Some editors put a byte order mark in front.
-    let mut reader = Reader::new(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader::new(text);
     let raw = reader.plan();
     let folder = file.parent().unwrap_or(Path::new(""));
     let (keys, assumptions, faults) = (Vec::new(), Vec::new(), reader.faults);
@@ -84,7 +87,8 @@ pub fn read(file: &Path, text: &str) -> Reading {
         requirements: crate::metric::Requirements::default(),
         tests: Vec::new(),
     });
-    Reading { file: file.display().to_string(), plan, keys, assumptions, faults }
+    let (file, text) = (file.display().to_string(), text.to_owned());
+    Reading { file, text, plan, keys, assumptions, faults }
 }
 
 fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {

@@ -3,7 +3,7 @@
 //! The structs here are the plan's shape: the keys that a table may have, the kind of each, and the
 //! schema that editors read. Whether the fields make sense together is judged elsewhere.
 
-use super::fault::{Fault, Place, nearest, repeated};
+use super::fault::{Fault, Octets, Place, nearest, repeated};
 use super::kinds::{
     Address, Bucket, Burst, Congestion, Counts, Course, Device, IdleLength, KeyPath, Kind,
     LeastOctets, LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate,
@@ -72,28 +72,31 @@ impl<'a> Reader<'a> {
         Self { text, lines: std::iter::once(0).chain(ends).collect(), faults: Vec::new() }
     }
 
-    /// The whole file; `None` where it is no TOML.
+    /// The whole file; `None` where it is no TOML, of which all is told that is wrong.
     pub(super) fn plan(&mut self) -> Option<RawPlan> {
-        match DeTable::parse(self.text) {
-            Ok(table) => {
-                let place = Place { line: 1, ..Place::default() };
-                Some(RawPlan::from_table(self, &place, table.get_ref()))
-            }
-            Err(error) => {
-                let at = error.span().map_or(self.text.len(), |span| span.start);
-                let place = Place { line: self.line(at), ..Place::default() };
-                let what: Vec<&str> = error.message().split_whitespace().collect();
-                let near = error.span().and_then(|span| self.shown(span));
-                let near = near.map(|near| format!(", at {near}")).unwrap_or_default();
-                self.fault(&place, format!("not TOML: {}{near}", what.join(" ")));
-                None
-            }
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        if errors.is_empty() {
+            return Some(RawPlan::from_table(self, &Place::absent(""), table.get_ref()));
         }
+        for error in errors {
+            let end = self.text.len();
+            let span = error.span().unwrap_or(end..end);
+            let place = Place {
+                line: self.line(span.start),
+                mark: Some(octets(&span)),
+                ..Place::default()
+            };
+            let what: Vec<&str> = error.message().split_whitespace().collect();
+            let near = self.shown(span).map(|near| format!(", at {near}")).unwrap_or_default();
+            self.fault(&place, format!("not TOML: {}{near}", what.join(" ")));
+        }
+        None
     }
 
     /// `what` is wrong at `place`.
-    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) {
+    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) -> &mut Fault {
         self.faults.push(Fault::new(place, what));
+        self.faults.last_mut().expect("it was put there")
     }
 
     /// The number of the line that holds the octet `at`.
@@ -107,15 +110,17 @@ impl<'a> Reader<'a> {
         (!text.is_empty()).then(|| repeated(text))
     }
 
-    fn place(&self, name: String, at: usize, value: &Spanned<DeValue<'_>>) -> Place {
+    fn place(&self, name: String, key: &Range<usize>, value: &Spanned<DeValue<'_>>) -> Place {
         let is_table = |value: &Spanned<DeValue<'_>>| value.get_ref().is_table();
         let has_text = match value.get_ref() {
             DeValue::Table(_) => false,
             DeValue::Array(items) => !items.iter().any(is_table),
             _ => true,
         };
+        let (line, key) = (self.line(key.start), octets(key));
+        let mark = if has_text { octets(&value.span()) } else { key };
         let value = has_text.then(|| self.shown(value.span())).flatten();
-        Place { line: self.line(at), name, value }
+        Place { line, name, value, key: Some(key), mark: Some(mark) }
     }
 
     fn given<T: Read>(&mut self, place: Place, value: &DeValue<'_>) -> Given<T> {
@@ -126,7 +131,7 @@ impl<'a> Reader<'a> {
     /// The key `key` of `table`.
     fn take<T: Read>(&mut self, of: &Place, table: &DeTable<'_>, key: &str) -> Maybe<T> {
         let (written, value) = table.get_key_value(key)?;
-        let place = self.place(of.field(key).name, written.span().start, value);
+        let place = self.place(of.field(key).name, &written.span(), value);
         Some(self.given(place, value.get_ref()))
     }
 
@@ -137,7 +142,7 @@ impl<'a> Reader<'a> {
             if known.contains(&name) {
                 continue;
             }
-            let place = self.place(of.field(&quoted(name)).name, key.span().start, value);
+            let place = self.place(of.field(&quoted(name)).name, &key.span(), value).of_key();
             if let Some(table) = table_with(&of.name, name) {
                 self.fault(
                     &place,
@@ -150,10 +155,9 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let meant = nearest(name, known.iter().copied());
-            let meant = meant.map(|meant| format!(" did you mean '{meant}'?")).unwrap_or_default();
             let table = if of.name.is_empty() { "a plan" } else { &of.name };
-            let known = known.join(", ");
-            self.fault(&place, format!("no such key:{meant} {table} has {known}"));
+            let help = format!("{table} has {}", known.join(", "));
+            self.fault(&place, "no such key").suggest(meant, help);
         }
     }
 
@@ -161,6 +165,10 @@ impl<'a> Reader<'a> {
         let what = format!("{} where {belongs} belongs", type_of(value));
         self.fault(place, what);
     }
+}
+
+const fn octets(span: &Range<usize>) -> Octets {
+    (span.start, span.end)
 }
 
 /// The table around `of`, where that has the key and `of` has not.
@@ -206,7 +214,11 @@ fn read_text<T: Text>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_
         reader.wrong_type(place, value, &format!("a text such as \"{}\"", T::EXAMPLE));
         return None;
     };
-    T::parse(text).map_err(|why| reader.fault(place, why)).ok()
+    T::parse(text)
+        .map_err(|why| {
+            reader.fault(place, why);
+        })
+        .ok()
 }
 
 fn read_whole<T: Whole>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<T> {
@@ -465,7 +477,7 @@ impl Read for RawSites {
         entries.sort_by_key(|(name, _)| name.span().start);
         let site = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
             let field = place.field(&quoted(name.get_ref())).name;
-            let place = reader.place(field, name.span().start, value);
+            let place = reader.place(field, &name.span(), value);
             (name.get_ref().to_string(), reader.given(place, value.get_ref()))
         };
         Some(Self(entries.into_iter().map(site).collect()))
@@ -503,7 +515,7 @@ impl Read for RawTests {
             return None;
         };
         let item = |(i, value): (usize, &Spanned<DeValue<'_>>)| {
-            let place = reader.place(format!("test[{i}]"), value.span().start, value);
+            let place = reader.place(format!("test[{i}]"), &value.span(), value);
             reader.given(place, value.get_ref())
         };
         Some(Self(items.iter().enumerate().map(item).collect()))

@@ -39,7 +39,7 @@ pub(super) fn requirements(draft: &mut Draft<'_>, raw: &RawRequire) -> (Requirem
         Some(confidence) => requirements.confidence = confidence.0,
         None if demands.is_empty() => {}
         None => {
-            let place = Place { line: 1, name: "require.confidence".into(), value: None };
+            let place = Place::absent("require.confidence");
             draft.assume(&place, format!("each bound holds at {}", requirements.confidence));
         }
     }
@@ -83,5 +83,9 @@ fn of_one(raw: &RawOneWay) -> [Written<'_>; 5] {
 }
 
 fn read(draft: &mut Draft<'_>, metric: Metric, bound: &str, place: &Place) -> Option<Requirement> {
-    metric.require(bound).map_err(|error| draft.fault(place, error.form())).ok()
+    let read = metric.require(bound);
+    if let Err(error) = &read {
+        draft.fault(place, error.form());
+    }
+    read.ok()
 }

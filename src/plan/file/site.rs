@@ -17,7 +17,7 @@ const NAME_LEN_MAX: usize = 63;
 
 /// This end's key, and how it is left.
 pub(super) fn driver(draft: &mut Draft<'_>, raw: &Maybe<RawDriver>) -> (PathBuf, Near) {
-    let of_plan = Place { line: 1, ..Place::default() }.field("driver");
+    let of_plan = Place::absent("driver");
     let nothing = || (PathBuf::new(), Near::default());
     let Some(given) = raw else {
         draft.missing(&of_plan, "key", "this host's secret key", "driver.key");
@@ -39,7 +39,7 @@ pub(super) fn driver(draft: &mut Draft<'_>, raw: &Maybe<RawDriver>) -> (PathBuf,
 
 /// The far ends, as they stand in the file.
 pub(super) fn sites(draft: &mut Draft<'_>, raw: &Maybe<RawSites>) -> Vec<Site> {
-    let of_plan = Place { line: 1, name: "sites".into(), value: None };
+    let of_plan = Place::absent("sites");
     let place = raw.as_ref().map_or(&of_plan, |given| &given.place);
     let none = &RawSites::default();
     let RawSites(entries) = value(raw).unwrap_or(none);
@@ -99,8 +99,10 @@ fn told_twice(draft: &mut Draft<'_>, entries: &[(String, Given<RawSite>)]) {
         let Some((address, place)) = agent.and_then(Given::whole) else { continue };
         match told.entry((address.0.name.to_ascii_lowercase(), address.0.port)) {
             Entry::Occupied(other) => {
-                let other = other.get().told();
-                draft.fault(place, format!("the same agent as {other}: give each far end once"));
+                let (other, told) = (other.get(), other.get().told());
+                draft
+                    .fault(place, format!("the same agent as {told}: give each far end once"))
+                    .beside(other, "the first");
             }
             Entry::Vacant(first) => _ = first.insert(place),
         }
@@ -117,13 +119,13 @@ pub(super) fn named(
     let found = sites.iter().position(|site| site.name == name);
     if found.is_none() {
         let names = || sites.iter().map(|site| site.name.as_str());
-        let meant = nearest(name, names()).map(|meant| format!(" did you mean '{meant}'?"));
+        let meant = nearest(name, names());
         let known: Vec<&str> = names().take(NAMES_MAX).collect();
         let known = match known.as_slice() {
             [] => "the plan has none".to_owned(),
             known => format!("the plan has {}", known.join(", ")),
         };
-        draft.fault(place, format!("no such site:{} {known}", meant.unwrap_or_default()));
+        draft.fault(place, "no such site").suggest(meant, known);
     }
     found
 }

@@ -44,7 +44,7 @@ pub(super) fn tests(
     sites: &[Site],
     (link, rates): (&Link, &LinkRates),
 ) -> (Vec<Test>, Vec<Offering>) {
-    let of_plan = Place { line: 1, name: "test".into(), value: None };
+    let of_plan = Place::absent("test");
     let place = raw.as_ref().map_or(&of_plan, |given| &given.place);
     let none = &RawTests::default();
     let RawTests(entries) = value(raw).unwrap_or(none);

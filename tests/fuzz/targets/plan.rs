@@ -16,6 +16,7 @@ fuzz_target!(|octets: &[u8]| {
             let told = faults.to_string();
             assert!(!faults.faults().is_empty(), "a plan is refused for a reason");
             assert!(told.lines().count() <= SHOWN_MAX + 1, "each fault is one line");
+            _ = (faults.annotated(false), faults.annotated(true));
             let lines = text.matches('\n').count() + 1;
             let is_there = |line| (1..=lines).contains(&line);
             assert!(faults.faults().iter().all(|fault| is_there(fault.line())), "{told}");
