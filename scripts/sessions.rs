@@ -9,7 +9,7 @@
 //! `cargo build --release && cargo run --release --example sessions`
 
 use clap::Parser;
-use linkqual::driver::{Results, SiteJob, conduct};
+use linkqual::driver::{self, HostClock, Job};
 use linkqual::io::key::{generate, read_public, read_secret};
 use linkqual::io::terminal::{print, say};
 use linkqual::io::tls::Identity;
@@ -19,7 +19,6 @@ use linkqual::report::Report;
 use linkqual::stats::delays::{Delay, Delays};
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::key::PublicKey;
-use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
@@ -27,9 +26,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
 /// Watches many lines from one process, and tells whether each got its probes and what that cost.
@@ -106,7 +104,7 @@ impl Watched {
         self.failure = Some(why);
     }
 
-    fn take(&mut self, report: &Report, all: &RefCell<Delays>) {
+    fn take(&mut self, report: &Report, all: &Mutex<Delays>) {
         let trials: Vec<_> = report.sites().flat_map(|(_, site)| &site.trials).collect();
         let [trial] = trials.as_slice() else {
             return self.fail(format!("{} trials", trials.len()));
@@ -118,31 +116,32 @@ impl Watched {
         self.late += outcome.round_trip.late_probes;
         let p99 = rtt.and_then(|rtt| rtt.p99);
         self.p99_us = self.p99_us.max(p99.unwrap_or(f64::INFINITY));
-        all.borrow_mut().merge(&outcome.round_trip.delays);
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.merge(&outcome.round_trip.delays);
     }
 }
 
 impl Watch {
     /// Watches until each session has run for its time; what became of each, and all round trips
     /// together. The first begin at once, the last after one run's length.
-    pub(crate) async fn watch(self: Rc<Self>) -> (Vec<Watched>, Delays) {
+    pub(crate) async fn watch(self: Arc<Self>) -> (Vec<Watched>, Delays) {
         let began = Instant::now();
-        let all = Rc::new(RefCell::new(Delays::default()));
+        let all = Arc::new(Mutex::new(Delays::default()));
         let tasks: Vec<_> = (0..self.sessions)
             .map(|number| {
-                let (watch, all) = (Rc::clone(&self), Rc::clone(&all));
-                tokio::task::spawn_local(async move { watch.session(number, began, &all).await })
+                let (watch, all) = (Arc::clone(&self), Arc::clone(&all));
+                tokio::spawn(async move { watch.session(number, began, &all).await })
             })
             .collect();
         let mut watched = Vec::new();
         for task in tasks {
             watched.push(task.await.expect("a session never panics"));
         }
-        let all = all.borrow().clone();
+        let all = all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         (watched, all)
     }
 
-    async fn session(&self, number: u32, began: Instant, all: &RefCell<Delays>) -> Watched {
+    async fn session(&self, number: u32, began: Instant, all: &Mutex<Delays>) -> Watched {
         let (run, whole) = (length(self.run), length(self.duration));
         let mut watched = Watched::default();
         sleep_until(began + run * number / self.sessions).await;
@@ -162,17 +161,11 @@ impl Watch {
         watched
     }
 
-    async fn run(&self) -> Result<Report, linkqual::driver::Error> {
-        let mut results = Results::open(self.plan(), None, None)?;
-        // Nobody interrupts it: what ends the program ends them all.
-        let (_interrupt, mut interrupts) = tokio::sync::mpsc::channel(1);
-        let (identity, agent_key) = (self.identity.clone(), self.agent_key);
-        let (agent, egress) = (self.agent, linkqual::io::egress::Egress::default());
-        let agents = vec![agent];
-        let job = SiteJob { place: 0, agents, egress, identity, agent_key, watched: false };
-        conduct(job, &mut results, &mut interrupts).await?;
-        let (report, saved) = results.conclude();
-        saved.map(|()| report)
+    async fn run(&self) -> Result<Report, driver::Error> {
+        let job = Job::new(self.plan(), self.identity.clone(), vec![self.agent_key])?;
+        // Nobody cancels it: what ends the program ends them all.
+        let run = driver::run(job, HostClock).await;
+        run.error.map_or(Ok(run.report), Err)
     }
 
     fn plan(&self) -> Plan {
@@ -295,7 +288,7 @@ fn measure(args: &Args) -> Result<bool, Box<dyn Error>> {
     let beside = || Some(std::env::current_exe().ok()?.parent()?.parent()?.join("linkqual-agent"));
     let program = args.agent.clone().or_else(beside).ok_or("no agent: give --agent")?;
     let agent = Agent::start(&program, folder.path())?;
-    let watch = Rc::new(Watch {
+    let watch = Arc::new(Watch {
         sessions: args.sessions,
         probes: PacketRate::new(args.probes).ok_or("0 probes per second")?,
         duration: args.duration,
@@ -305,8 +298,8 @@ fn measure(args: &Args) -> Result<bool, Box<dyn Error>> {
         agent_key: read_public(&folder.path().join("agent.pub"))?.key(),
     });
     let id = agent.child.id().to_string();
-    let (watched, all, samples) = linkqual::driver::runtime()?
-        .block_on(async { LocalSet::new().run_until(sampled(&watch, &id)).await })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (watched, all, samples) = runtime.block_on(sampled(&watch, &id))?;
     print(&summary(&watch, &watched, &all, &samples))?;
     Ok(!watched.iter().any(Watched::is_starved))
 }
@@ -314,10 +307,10 @@ fn measure(args: &Args) -> Result<bool, Box<dyn Error>> {
 type Measured = (Vec<Watched>, Delays, Vec<Sample>);
 
 /// Watches, and looks at both processes ten times from when all sessions run.
-async fn sampled(watch: &Rc<Watch>, agent: &str) -> Result<Measured, Box<dyn Error>> {
+async fn sampled(watch: &Arc<Watch>, agent: &str) -> Result<Measured, Box<dyn Error>> {
     const LOOKS: u32 = 10;
     let began = Instant::now();
-    let sessions = tokio::task::spawn_local(Rc::clone(watch).watch());
+    let sessions = tokio::spawn(Arc::clone(watch).watch());
     let mut samples = Vec::new();
     for look in 0..=LOOKS {
         let at = length(watch.run) + length(watch.duration) * look / LOOKS;

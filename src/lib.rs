@@ -15,7 +15,16 @@
 //!   [`policy`], [`pace`], [`flow`], [`metric`], [`validity`], [`verdict`], [`plan`],
 //!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
-//!   data plane's threads), [`cli`], then the programs: [`driver`], [`agent`], [`demo`]
+//!   data plane's threads), [`cli`] (arguments: what was typed, and what it means), [`driver`] (a
+//!   run as a library: a job in, events and a report out), [`agent`], [`demo`], and [`commands`],
+//!   the driver's program
+//!
+//! # Libraries and programs
+//!
+//! A run is started, watched and cancelled by whoever needs one: a command, a schedule, a test, a
+//! process that watches hundreds of links. So [`driver::run`] is a future without a terminal: what
+//! a person sees, types or is told by an exit code is in [`commands`], and for the agent in
+//! [`agent`].
 //!
 //! The agent does without whatever plans, judges, forecasts or reports: those modules, and the
 //! driver's half of the others, stand behind the feature `driver`, at their declarations alone.
@@ -40,7 +49,7 @@
 //!
 //! The *control plane* is rare and fully checked: [`session::driver`] and [`session::agent`] are
 //! machines that are handed messages, events and the time, and hand back actions;
-//! [`method`] says which step comes next. tokio, on one thread, carries them, and
+//! [`method`] says which step comes next. tokio carries them, in the programs on one thread, and
 //! [`io::channel`] carries their messages, at both ends.
 //!
 //! The *data plane* is a thread for each stream: [`dataplane`] runs a machine of [`flow`] over a
@@ -115,3 +124,6 @@ pub mod agent;
 
 #[cfg(feature = "driver")]
 pub mod demo;
+
+#[cfg(feature = "driver")]
+pub mod commands;

@@ -1,4 +1,4 @@
-//! `linkqual demo`: an agent, an emulated line and a driver in one process, on loopback.
+//! A demo: an agent, an emulated line and a driver in one process, on loopback.
 //!
 //! The line itself runs in real time in two places: [`relay`] has it between sockets, for the demo
 //! and for tests without root, [`emulator`] between two TUN devices, for the lab.
@@ -9,59 +9,86 @@ pub mod relay;
 mod transit;
 
 use crate::agent::{Config, Server};
-use crate::cli::DemoArgs;
 use crate::direction::{Direction, Directions};
-use crate::driver::{Error, Results, SiteJob, conduct, create, interrupts, runtime, show};
+use crate::driver::{Error, Job};
 use crate::emulation::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
-use crate::io::egress::Egress;
-use crate::io::terminal::say;
 use crate::io::tls::Identity;
 use crate::metric::{Requirement, Requirements};
 use crate::plan::{Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, Test, UdpTest, Work};
 use crate::trial::Limits;
 use crate::units::Span;
-use crate::wire::key::{KeyLine, SecretKey};
+use crate::wire::key::{KeyLine, PublicKey, SecretKey};
 use rand::TryRng as _;
 use relay::Relay;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// All that the emulated line does follows from this.
 const SEED: u64 = 0x11_4e;
 
 const MS: u64 = 1_000_000;
 
-/// Runs the demo; its exit code is that of the verdict.
-///
-/// # Errors
-///
-/// Where this host cannot even emulate a line.
-pub fn main(args: &DemoArgs) -> Result<ExitCode, Error> {
-    let output = create(&args.output)?;
-    let (near, far) = (throw_away_key()?, throw_away_key()?);
-    let target = start_agent(&far, &near)?;
-    let (forward, reverse) = if args.broken { broken_line() } else { sound_line() };
-    let system = |error: std::io::Error| Error::System(error.to_string());
-    let relay = Relay::start(target, forward, reverse, SEED).map_err(system)?;
-    let agent = relay.local();
-    let plan = sample_plan(agent);
-    if !args.output.quiet {
-        introduce(args.broken, &plan);
+/// A demo that is ready: its agent listens, and its line is up for as long as this stands.
+#[derive(Debug)]
+pub struct Demo {
+    is_broken: bool,
+    plan: Plan,
+    near: SecretKey,
+    agent_key: PublicKey,
+    _relay: Relay,
+}
+
+impl Demo {
+    /// Starts the agent and the line, which `is_broken` or not.
+    ///
+    /// # Errors
+    ///
+    /// Where this host cannot even emulate a line.
+    pub fn start(is_broken: bool) -> Result<Self, Error> {
+        let (near, far) = (throw_away_key()?, throw_away_key()?);
+        let target = start_agent(&far, &near)?;
+        let (forward, reverse) = if is_broken { broken_line() } else { sound_line() };
+        let relay = Relay::start(target, forward, reverse, SEED).map_err(system)?;
+        let plan = sample_plan(relay.local());
+        let agent_key = Identity::new(&far).public_key();
+        Ok(Self { is_broken, plan, near, agent_key, _relay: relay })
     }
-    let (identity, agent_key) = (Identity::new(&near), Identity::new(&far).public_key());
-    let (egress, watched) = (Egress::default(), !args.output.quiet);
-    let agents = vec![agent];
-    let job = SiteJob { place: 0, agents, egress, identity, agent_key, watched };
-    let mut results = Results::open(plan, None, output)?;
-    let (report, saved) = runtime()?.block_on(async {
-        match conduct(job, &mut results, &mut interrupts()).await {
-            Err(Error::Interrupted) if results.has_evidence() => {}
-            conducted => conducted?,
+
+    /// What it is, and what is required in it, for people: lines.
+    #[must_use]
+    pub fn introduction(&self) -> Vec<String> {
+        let mut lines = vec![
+            "An agent, a driver and an emulated line between them, on this machine alone.".into(),
+            "The line: 50 Mbit/s, 5 ms each way, MTU 1500, and the small faults of any line."
+                .into(),
+        ];
+        if self.is_broken {
+            let broken = "It is broken: towards the agent 1 % of the load is lost in bursts, and \
+                          for 1.5 s all.";
+            lines.push(broken.into());
         }
-        Ok::<_, Error>(results.conclude())
-    })?;
-    show(&report, saved, &args.output)
+        lines.push("Required, in both directions:".into());
+        for (direction, requirement) in self.plan.requirements.iter() {
+            // Both directions are asked for the same.
+            if direction != Some(Direction::Reverse) {
+                lines.push(format!("  {:<10} {requirement}", requirement.metric()));
+            }
+        }
+        lines
+    }
+
+    /// The run that it shows.
+    ///
+    /// # Errors
+    ///
+    /// Where this host has no randomness to name it by.
+    pub fn job(&self) -> Result<Job, Error> {
+        Job::new(self.plan.clone(), Identity::new(&self.near), vec![self.agent_key])
+    }
+}
+
+fn system(error: std::io::Error) -> Error {
+    Error::System(error.to_string())
 }
 
 /// What a modest migration asks of its line.
@@ -133,24 +160,6 @@ fn broken_line() -> (Spec, Spec) {
     (forward, reverse)
 }
 
-fn introduce(broken: bool, plan: &Plan) {
-    say("An agent, a driver and an emulated line between them, on this machine alone.");
-    say("The line: 50 Mbit/s, 5 ms each way, MTU 1500, and the small faults of any line.");
-    if broken {
-        say(
-            "It is broken: towards the agent 1 % of the load is lost in bursts, and for 1.5 s all.",
-        );
-    }
-    say("Required, in both directions:");
-    for (direction, requirement) in plan.requirements.iter() {
-        // Both directions are asked for the same.
-        if direction != Some(Direction::Reverse) {
-            say(&format!("  {:<10} {requirement}", requirement.metric()));
-        }
-    }
-    say("");
-}
-
 fn throw_away_key() -> Result<SecretKey, Error> {
     let mut seed = [0; 32];
     rand::rngs::SysRng
@@ -161,7 +170,6 @@ fn throw_away_key() -> Result<SecretKey, Error> {
 
 /// Serves one driver on loopback, on a thread of its own that ends with the program; where.
 fn start_agent(own: &SecretKey, driver: &SecretKey) -> Result<SocketAddr, Error> {
-    let system = |error: std::io::Error| Error::System(error.to_string());
     let comment = "the demo's driver";
     let allowed = KeyLine::new(Identity::new(driver).public_key(), comment).expect("plain words");
     let rate_max = "1 Gbit/s".parse().expect("a rate");
@@ -174,7 +182,8 @@ fn start_agent(own: &SecretKey, driver: &SecretKey) -> Result<SocketAddr, Error>
         device: None,
         state: None,
     };
-    let runtime = runtime()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(system)?;
     let server = runtime.block_on(Server::bind(config)).map_err(system)?;
     let local = server.local();
     let serve = move || runtime.block_on(server.serve(std::future::pending()));

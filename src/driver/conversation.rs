@@ -1,11 +1,13 @@
 //! One run against one agent: its control connection, its trials, its record.
 
-use super::Error;
+use super::cancel::{Cancelled, Urgency};
 use super::dialling::{Dialler, Reached, no_way};
-use super::progress::Progress;
+use super::error::Error;
+use super::events::{Event, Phase, Progress};
 use super::results::Results;
 use crate::account::{HostCounts, Status};
 use crate::clock::{Driver, Stamp};
+use crate::dataplane::Gauge;
 use crate::dataplane::near::{NearTrial, TcpDial};
 use crate::flow::{NearEvent, TrialRun};
 use crate::framing::IpVersion;
@@ -19,55 +21,65 @@ use crate::method::campaign::Campaign;
 use crate::report::{SiteEnds, SiteRun};
 use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 use crate::trial::Limits;
+use crate::units::Span;
 use crate::wire::control::Message;
 use crate::wire::key::PublicKey;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
-/// How often the progress line is drawn, and silence looked for.
+/// How often progress is told, and silence looked for.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// A run to be conducted.
 #[derive(Debug)]
-pub struct SiteJob {
+pub(super) struct SiteJob {
     /// The site that it goes to: its place in the plan.
-    pub place: usize,
+    pub(super) place: usize,
     /// Where the agent may be: each address of its name, in the order of preference.
-    pub agents: Vec<SocketAddr>,
+    pub(super) agents: Vec<SocketAddr>,
     /// How this host is left.
-    pub egress: Egress,
+    pub(super) egress: Egress,
     /// This driver.
-    pub identity: Identity,
+    pub(super) identity: Identity,
     /// The key that the agent must have.
-    pub agent_key: PublicKey,
-    /// Whether somebody wants to see how it goes.
-    pub watched: bool,
+    pub(super) agent_key: PublicKey,
 }
 
-/// Conducts a run towards one site to its end, or to an interrupt; what was measured is in the
-/// results.
+/// How a run towards one site ended that measured something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ending {
+    /// By itself.
+    Done,
+    /// Before its time, as somebody wanted it.
+    Cancelled,
+}
+
+/// Conducts a run towards one site to its end, or until it is cancelled; what was measured is in
+/// the results.
 ///
 /// # Errors
 ///
-/// Where nothing was measured, or the user interrupted it.
-pub async fn conduct(
+/// Where nothing was measured.
+pub(super) async fn conduct(
     job: SiteJob,
     results: &mut Results,
-    interrupts: &mut mpsc::Receiver<()>,
-) -> Result<(), Error> {
+    cancelled: &mut Cancelled,
+) -> Result<Ending, Error> {
+    results.tell_phase(job.place, Phase::Connecting);
     let host = results.plan().sites[job.place].agent.clone();
     let dialler = Dialler::new(&job.egress, &job.identity, job.agent_key);
     let reached = tokio::select! {
         reached = dialler.reach(&host, &job.agents) => reached?,
-        _ = interrupts.recv() => return Err(Error::Interrupted),
+        () = cancelled.wanted() => return Err(Error::Interrupted),
     };
     let mut conductor = Conductor::new(&job, dialler, reached, results)?;
-    conductor.perform()?;
+    conductor.perform().await?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {
         tokio::select! {
@@ -77,9 +89,9 @@ pub async fn conduct(
                 conductor.session.handle_trial(clock::now(), event);
             }
             _ = look.tick() => conductor.look(),
-            _ = interrupts.recv() => conductor.interrupt(),
+            urgency = cancelled.sooner(conductor.urgency) => conductor.cancel(urgency),
         }
-        conductor.perform()?;
+        conductor.perform().await?;
     }
     if let Some(channel) = conductor.channel.take() {
         channel.close().await;
@@ -95,17 +107,15 @@ async fn hear(channel: &mut Option<Channel>) -> Result<Message, Closed> {
     }
 }
 
-/// A connection that is being opened.
-type Dialling = JoinHandle<Result<TlsStream<TcpStream>, Error>>;
+/// The connection that is being opened, if any: dropped, it is given up.
+type Dialling = JoinSet<Result<TlsStream<TcpStream>, Error>>;
 
 /// What becomes of the connection that is being opened; nothing ever, where none is.
-async fn dialled(dialling: &mut Option<Dialling>) -> Result<TlsStream<TcpStream>, String> {
-    let Some(task) = dialling else { return std::future::pending().await };
-    let dialled = task.await;
-    *dialling = None;
-    match dialled {
-        Ok(connection) => connection.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+async fn dialled(dialling: &mut Dialling) -> Result<TlsStream<TcpStream>, String> {
+    match dialling.join_next().await {
+        Some(Ok(connection)) => connection.map_err(|error| error.to_string()),
+        Some(Err(error)) => Err(error.to_string()),
+        None => std::future::pending().await,
     }
 }
 
@@ -140,7 +150,7 @@ struct Conductor<'a> {
     channel: Option<Channel>,
     /// Octets that the connection had moved at the last look.
     moved: u64,
-    dialling: Option<Dialling>,
+    dialling: Dialling,
     teller: mpsc::UnboundedSender<NearEvent>,
     told: mpsc::UnboundedReceiver<NearEvent>,
     trial: Option<NearTrial>,
@@ -148,7 +158,9 @@ struct Conductor<'a> {
     device: Option<String>,
     before: host::Counters,
     timestamp_noise_ns: Option<u64>,
-    progress: Progress,
+    /// Since when the trial under way is, and how long it is to take.
+    measuring: Option<(Stamp<Driver>, Span)>,
+    urgency: Urgency,
     cut_short: Option<CutShort>,
     failure: Option<Failure>,
     over: bool,
@@ -169,9 +181,7 @@ impl<'a> Conductor<'a> {
         let device = host::device_of(own_address);
         let ip = IpVersion::of(agent.ip());
         let (teller, told) = mpsc::unbounded_channel();
-        let progress = Progress::new(job.watched);
-        note.iter().for_each(|note| progress.say(&format!("note: {note}")));
-        results.note(note);
+        results.note(note.into_iter().collect());
         Ok(Self {
             session: Session::new(results.run_towards(job.place), clock::now()),
             campaign: Campaign::new(results.plan().clone(), job.place, ip, device_mtu),
@@ -183,11 +193,11 @@ impl<'a> Conductor<'a> {
             limits: None,
             introduced: None,
             own_address: own_address.to_canonical().to_string(),
-            began_wall_ns: clock::wall_ns(),
+            began_wall_ns: 0,
             dialler,
             channel: Some(Channel::open(connection)),
             moved: 0,
-            dialling: None,
+            dialling: Dialling::new(),
             teller,
             told,
             trial: None,
@@ -195,7 +205,8 @@ impl<'a> Conductor<'a> {
             before: host::Counters::read(device.as_deref()),
             timestamp_noise_ns: None,
             device,
-            progress,
+            measuring: None,
+            urgency: Urgency::None,
             cut_short: None,
             failure: None,
             over: false,
@@ -245,10 +256,9 @@ impl<'a> Conductor<'a> {
 
     fn reconnect(&mut self) {
         let (dialler, agent) = (self.dialler.clone(), self.agent);
-        let task = tokio::spawn(async move { dialler.dial(agent).await });
-        if let Some(before) = self.dialling.replace(task) {
-            before.abort();
-        }
+        // Whatever is under way is given up.
+        self.dialling = Dialling::new();
+        self.dialling.spawn(async move { dialler.dial(agent).await });
     }
 
     fn look(&mut self) {
@@ -256,7 +266,14 @@ impl<'a> Conductor<'a> {
         if let Some(trial) = &self.trial {
             let heard = trial.gauge().heard::<Driver>().min(now);
             self.session.handle_trial(now, NearEvent::Heard(heard));
-            self.progress.update(since_boot(now), trial.gauge());
+            if let Some((began, length)) = self.measuring {
+                let elapsed = Span::from_nanos(now.nanos_since(began));
+                self.results.tell(Event::Progress(progress(
+                    self.place,
+                    (elapsed, length),
+                    trial.gauge(),
+                )));
+            }
         }
         let moved = self.channel.as_ref().map_or(0, |channel| channel.inbox.octets());
         if std::mem::replace(&mut self.moved, moved) < moved {
@@ -265,24 +282,26 @@ impl<'a> Conductor<'a> {
         self.session.handle_timeout(now);
     }
 
-    /// The first time what was measured is told; the second time this ends at once.
-    fn interrupt(&mut self) {
-        if self.cut_short == Some(CutShort::Interrupted) {
+    /// At first what was measured is kept; the second time this ends at once.
+    fn cancel(&mut self, urgency: Urgency) {
+        self.urgency = urgency;
+        if urgency == Urgency::AtOnce {
             self.over = true;
-            return;
         }
-        self.cut_short = Some(CutShort::Interrupted);
-        self.session.handle_interrupt(clock::now());
+        if self.cut_short != Some(CutShort::Interrupted) {
+            self.cut_short = Some(CutShort::Interrupted);
+            self.session.handle_interrupt(clock::now());
+        }
     }
 
     /// Carries out all that the session wants.
-    fn perform(&mut self) -> Result<(), Error> {
+    async fn perform(&mut self) -> Result<(), Error> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Say(message) => self.say(message),
                 Action::Open(openings, tcp) => self.open(&openings, tcp),
                 Action::FindPayload(_) | Action::Start => {
-                    self.began_wall_ns = clock::wall_ns();
+                    self.began_wall_ns = self.results.wall_ns();
                     if let Some(trial) = &self.trial {
                         trial.start(clock::now());
                     }
@@ -319,7 +338,7 @@ impl<'a> Conductor<'a> {
                     let step = self.campaign.handle_payload(found, kernel_octets);
                     self.take(step)?;
                 }
-                Action::Ended(run) => self.end_trial(*run)?,
+                Action::Ended(run) => self.end_trial(*run).await?,
                 Action::Failed(failure) => {
                     self.failure = Some(failure);
                     self.over = true;
@@ -343,21 +362,22 @@ impl<'a> Conductor<'a> {
 
     fn take(&mut self, step: Step) -> Result<(), Error> {
         let notes = self.campaign.take_notes();
-        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
-        for note in &notes {
-            self.progress.say(&format!("note: {note}"));
-        }
-        self.results.note(notes);
+        self.results.note(notes.iter().map(ToString::to_string).collect());
         let now = clock::now();
         self.searching = None;
         match step {
-            Step::Request(request) => self.session.request(now, &request),
+            Step::Request(request) => {
+                self.results.tell_phase(self.place, Phase::Asking);
+                self.session.request(now, &request);
+            }
             Step::FindPayload(most, trial) => {
+                self.results.tell_phase(self.place, Phase::Searching(most));
                 self.searching = Some(most);
                 self.session.begin(now, Task::FindPayload(most), trial);
             }
             Step::Run(trial) => {
-                self.progress.begin(since_boot(now), &trial);
+                self.results.tell_phase(self.place, Phase::Measuring(trial));
+                self.measuring = Some((now, trial.duration()));
                 self.before = host::Counters::read(self.device.as_deref());
                 self.timestamp_noise_ns = timestamps::noise_ns();
                 self.session.begin(now, Task::Measure, trial);
@@ -395,9 +415,10 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn end_trial(&mut self, mut run: TrialRun) -> Result<(), Error> {
+    async fn end_trial(&mut self, mut run: TrialRun) -> Result<(), Error> {
         let since = host::Counters::read(self.device.as_deref()).since(&self.before);
         let trial = self.trial.take();
+        self.measuring = None;
         let gauge = trial.as_ref().map(|trial| trial.gauge());
         run.outcome.take_driver_host(HostCounts {
             queue_drops: since.queue_drops,
@@ -409,14 +430,12 @@ impl<'a> Conductor<'a> {
         });
         if matches!(run.outcome.status, Status::Ok | Status::Partial) {
             let duration_ns = run.trial.duration().nanos();
-            run.outcome.set_times(self.began_wall_ns, duration_ns, clock::wall_ns());
+            run.outcome.set_times(self.began_wall_ns, duration_ns, self.results.wall_ns());
         }
         let step = self.campaign.handle_outcome(run);
+        self.results.tell_phase(self.place, Phase::Judging);
         let site_run = self.site_run();
-        if let Err(error) = self.results.save(site_run, self.campaign.is_complete()) {
-            // What is measured is not given up for that: there is the standard output too.
-            self.progress.say(&format!("warning: {error}. The run goes on, and tries again later"));
-        }
+        self.results.save(site_run, self.campaign.is_complete()).await;
         self.take(step)
     }
 
@@ -449,7 +468,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// The way to this site is over: what was measured is kept; the reason where nothing was.
-    fn conclude(mut self) -> Result<(), Error> {
+    fn conclude(mut self) -> Result<Ending, Error> {
         let has_evidence = self.campaign.has_evidence();
         if let Some(failure) = &self.failure {
             let reason = failure.to_string();
@@ -457,8 +476,11 @@ impl<'a> Conductor<'a> {
         }
         let site_run = self.site_run();
         self.results.close(site_run, self.campaign.is_complete());
-        let interrupted = self.cut_short == Some(CutShort::Interrupted);
-        if has_evidence && !interrupted { Ok(()) } else { Err(self.nothing_ran()) }
+        match self.cut_short {
+            Some(CutShort::Interrupted) => Ok(Ending::Cancelled),
+            _ if has_evidence => Ok(Ending::Done),
+            _ => Err(self.nothing_ran()),
+        }
     }
 
     fn nothing_ran(&self) -> Error {
@@ -481,6 +503,16 @@ impl<'a> Conductor<'a> {
     }
 }
 
-fn since_boot(now: Stamp<Driver>) -> Duration {
-    Duration::from_nanos(now.nanos())
+/// How a trial towards the site at `site` goes, that has taken `elapsed` of its `length`.
+fn progress(site: usize, (elapsed, length): (Span, Span), gauge: &Gauge) -> Progress {
+    let round_trip_ns = gauge.round_trip_ns.load(Relaxed);
+    Progress {
+        site,
+        elapsed,
+        length,
+        sent: gauge.sent.load(Relaxed),
+        octets: gauge.octets.load(Relaxed),
+        missing: gauge.missing.load(Relaxed),
+        round_trip: (0 < round_trip_ns).then(|| Span::from_nanos(round_trip_ns)),
+    }
 }

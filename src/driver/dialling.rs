@@ -7,6 +7,7 @@ use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
 use crate::io::udp::Socket;
 use crate::plan::Host;
 use crate::wire::key::PublicKey;
+use rand::TryRng as _;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +20,20 @@ pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long one address is waited for before the next is tried beside it (RFC 8305 has the idea;
 /// this program is in less of a hurry).
 const STAGGER: Duration = Duration::from_secs(1);
+
+/// How long to wait, on average, before each further try of a handshake that was cut.
+///
+/// An agent has few places for connections that have not shown a key yet, and the newest of a
+/// source takes that of its oldest ([`crate::agent`]): runs that begin together on one host push
+/// each other out. Each pause is longer than the one before, so that all find a place, and random,
+/// so that they do not come back together.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1_600),
+];
 
 /// Opens control connections to one agent.
 #[derive(Clone, Debug)]
@@ -66,6 +81,22 @@ impl Dialler {
     ///
     /// Where it does not answer, or not as the agent that is meant.
     pub(super) async fn dial(&self, agent: SocketAddr) -> Result<TlsStream<TcpStream>, Error> {
+        for pause in PAUSES {
+            let stream = self.connect(agent).await?;
+            match self.connector.connect(stream, CONNECT_MAX).await {
+                Err(error) if is_cut(&error) => {
+                    tracing::debug!(%agent, %error, "the handshake is tried again");
+                    tokio::time::sleep(around(pause)).await;
+                }
+                ended => return ended.map_err(|error| not_admitted(agent, error)),
+            }
+        }
+        let stream = self.connect(agent).await?;
+        let ended = self.connector.connect(stream, CONNECT_MAX).await;
+        ended.map_err(|error| not_admitted(agent, error))
+    }
+
+    async fn connect(&self, agent: SocketAddr) -> Result<TcpStream, Error> {
         // What this host itself lacks is another error than an agent that does not answer.
         Socket::connect_by(agent, &self.egress).map_err(|error| no_way(agent, &error))?;
         let unreachable = |why: String| {
@@ -82,15 +113,36 @@ impl Dialler {
         };
         // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
         _ = stream.set_nodelay(true);
-        self.connector.connect(stream, CONNECT_MAX).await.map_err(|error| match error {
-            TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
-                "the agent at {agent} has another key: {got}, where --agent-key says {expected}. \
-                 Is it the right host? Compare with the key that linkqual-agent prints when it \
-                 starts"
-            )),
-            error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
-        })
+        Ok(stream)
     }
+}
+
+/// Whether the other end cut the connection in its handshake.
+fn is_cut(error: &TlsError) -> bool {
+    match error {
+        TlsError::Closed => true,
+        TlsError::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+        }
+        _ => false,
+    }
+}
+
+fn not_admitted(agent: SocketAddr, error: TlsError) -> Error {
+    match error {
+        TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
+            "the agent at {agent} has another key: {got}, where --agent-key says {expected}. Is it \
+             the right host? Compare with the key that linkqual-agent prints when it starts"
+        )),
+        error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
+    }
+}
+
+/// A random time from half of `pause` to one and a half.
+fn around(pause: Duration) -> Duration {
+    // Without randomness, all wait as long.
+    let dice = rand::rngs::SysRng.try_next_u32().unwrap_or(u32::MAX / 2);
+    pause / 2 + pause.mul_f64(f64::from(dice) / f64::from(u32::MAX))
 }
 
 /// This host has no route, address, device or version of IP towards `agent`.
@@ -237,7 +289,7 @@ mod tests {
         };
         let failed = vec![unreachable(1, "refused"), unreachable(2, "no answer within 5 s")];
         let error = none_of(&host, failed);
-        assert_eq!(error.exit_code(), 4);
+        assert!(matches!(error, Error::NoneAnswers { .. }));
         let text = error.to_string();
         let each = "192.0.2.1:4872: refused; 192.0.2.2:4872: no answer within 5 s";
         assert!(text.contains("agent.example:4872") && text.contains(each), "{text}");

@@ -1,36 +1,26 @@
-//! Why there is no report, and what the program exits with then.
+//! Why a run, or a part of it, did not come about.
 
-use crate::io::files::{BadInput, BadOutput};
-use crate::io::key::KeyFileError;
 use crate::method::Impossible;
 use crate::plan::Host;
-use crate::plan::file::Faults;
 use std::net::SocketAddr;
 
-/// Why there is no report.
+/// Why a run, or a part of it, did not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A key cannot be used.
-    #[error("{0}")]
-    Key(#[from] KeyFileError),
-    /// The output cannot be written.
-    #[error("{0}")]
-    Output(#[from] BadOutput),
-    /// A file cannot be read.
-    #[error("{0}")]
-    Input(#[from] BadInput),
-    /// The plan is wrong.
-    #[error("{0}")]
-    Plan(#[from] Faults),
-    /// The check cannot be run as it was asked.
+    /// The plan cannot be run as it was asked.
     #[error("{0}")]
     Impossible(#[from] Impossible),
-    /// A file that is to be read makes no sense.
-    #[error("{0}")]
-    Unreadable(String),
     /// A congestion control that a test names and this host does not have.
     #[error("this host cannot send TCP as the plan says: {0}")]
     NoCongestionControl(String),
+    /// The keys do not fit the plan.
+    #[error("the plan has {sites} sites, and {keys} keys of agents are given: each takes one")]
+    Keys {
+        /// Sites of the plan.
+        sites: usize,
+        /// Keys that were given.
+        keys: usize,
+    },
     /// The name is nobody's.
     #[error("{host}: no such host: {why}. Check the spelling, or give an address")]
     NoSuchHost {
@@ -89,34 +79,4 @@ pub enum Error {
     /// The user ended it before anything was measured.
     #[error("interrupted before anything was measured")]
     Interrupted,
-}
-
-/// The exit code of output that could not be written.
-const LOST: u8 = 5;
-
-impl Error {
-    /// 2 where the user must change what was asked, 4 where nothing could be run, 5 where output
-    /// was lost.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Key(KeyFileError::Unwritten { .. }) => LOST,
-            Self::Output(output) if output.is_lost() => LOST,
-            Self::Key(_)
-            | Self::Output(_)
-            | Self::Input(_)
-            | Self::Plan(_)
-            | Self::Impossible(_)
-            | Self::Unreadable(_)
-            | Self::NoCongestionControl(_)
-            | Self::NoSuchHost { .. } => 2,
-            Self::Unreachable { .. }
-            | Self::Unresolved { .. }
-            | Self::NoneAnswers { .. }
-            | Self::NotAdmitted(_)
-            | Self::Agent(_)
-            | Self::System(_)
-            | Self::Interrupted => 4,
-        }
-    }
 }

@@ -1,80 +1,136 @@
-//! The driver's program: carries out what [`crate::method`] and [`crate::session::driver`] say.
+//! The driver as a library: a [`Job`] in, a [`Run`] out, and events while it goes on.
+//!
+//! ```no_run
+//! # use linkqual::driver::{Cancel, Error, Event, HostClock, Job, events, run};
+//! # async fn example(
+//! #     plan: linkqual::plan::Plan,
+//! #     identity: linkqual::io::tls::Identity,
+//! #     agent_key: linkqual::wire::key::PublicKey,
+//! # ) -> Result<(), Error> {
+//! let (events, mut reader) = events(8);
+//! let cancel = Cancel::default();
+//! let job = Job::new(plan, identity, vec![agent_key])?.told_to(events).ended_by(&cancel);
+//! let running = tokio::spawn(run(job, HostClock));
+//! while let Some(event) = reader.next().await {
+//!     if let Event::Warning(_) = event {
+//!         cancel.cancel();
+//!     }
+//! }
+//! let run = running.await.expect("a run does not panic");
+//! println!("{}", run.report.verdict);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It carries out what [`crate::method`] and [`crate::session::driver`] say, and decides nothing.
+//! [`run`] is a future for any tokio runtime, of one thread or of many, with its clock and its
+//! network enabled; what waits or computes for long is done on threads of its own. Many runs go
+//! on in one process, towards one agent or several: they share nothing.
+//!
+//! A run ends by itself, when its plan is done; by [`Cancel`], which keeps what was measured; or
+//! when its future is dropped, which stops all that it has begun, and leaves the record as it was
+//! kept last.
+//!
+//! It never prints, reads arguments or files, handles signals or knows an exit code: the programs
+//! do that with what comes out of it, in [`crate::commands`].
 
+mod addresses;
+mod cancel;
+mod clock;
 mod conversation;
 mod dialling;
 mod error;
-mod firewall;
-mod judge;
-mod output;
-mod planning;
-mod precheck;
-mod progress;
+mod events;
+mod job;
+pub mod precheck;
 mod results;
 mod rounds;
-mod running;
-mod runtime;
 
-pub use conversation::{SiteJob, conduct};
+pub use addresses::{addresses, egress_of, fitting};
+pub use cancel::Cancel;
+pub use clock::{Clock, HostClock};
 pub use error::Error;
-pub use judge::judge;
-pub use output::{create, show};
-pub use planning::run;
-pub use results::Results;
-pub use runtime::{interrupts, runtime};
+pub use events::{Event, EventReader, Events, Phase, Progress, events};
+pub use job::{Job, Keep, NotKept, Run};
 
-use crate::account::plain;
-use crate::cli::{CheckArgs, KeygenArgs, PlanCommand};
-use crate::io::key::generate;
-use crate::io::terminal::{is_coloured, print, say};
-use running::run_plan;
-use std::process::ExitCode;
+use crate::io::tls::Identity;
+use crate::wire::key::PublicKey;
+use addresses::{Lookup, addresses_by};
+use cancel::Cancelled;
+use conversation::{Ending, SiteJob, conduct};
+use results::Results;
+use std::net::SocketAddr;
 
-/// The exit code of what was done, or of why it was not, which is told.
-#[must_use]
-pub fn exit(result: Result<ExitCode, Error>) -> ExitCode {
-    result.unwrap_or_else(|error| {
-        match &error {
-            Error::Plan(faults) => say(&faults.annotated(is_coloured())),
-            _ => error.to_string().lines().for_each(|line| say(&format!("error: {}", plain(line)))),
+/// Conducts a run towards each site of its plan, one after the other, to its end.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn run(job: Job, clock: impl Clock + 'static) -> impl Future<Output = Run> + Send {
+    conducted(job, Box::new(clock))
+}
+
+async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
+    let mut cancelled = job.cancel.listen();
+    let (identity, agent_keys, lookup) =
+        (job.identity.clone(), job.agent_keys.clone(), Lookup::clone(&job.lookup));
+    let mut results = Results::of(job, clock);
+    let (sites, mut first_error) = (agent_keys.len(), None);
+    for (place, agent_key) in agent_keys.into_iter().enumerate() {
+        let keys = (&identity, agent_key);
+        let ended =
+            run_site(place, keys, Lookup::clone(&lookup), &mut results, &mut cancelled).await;
+        results.tell_phase(place, Phase::Over);
+        match ended {
+            Ok(Ending::Done) => {}
+            Ok(Ending::Cancelled) => {
+                (place + 1..sites).for_each(|rest| results.miss(rest, None, "interrupted"));
+                first_error.get_or_insert(Error::Interrupted);
+                break;
+            }
+            Err(error) => _ = first_error.get_or_insert(error),
         }
-        ExitCode::from(error.exit_code())
-    })
-}
-
-/// `linkqual keygen`.
-///
-/// # Errors
-///
-/// Where the key cannot be written.
-pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
-    let line = generate(&args.out, &args.comment)?;
-    let path = args.out.display();
-    print(&format!(
-        "{path} is secret: it stays on this host, readable by its owner alone.\n\
-         {path}.pub is for the other end: {}\n",
-        line.key()
-    ))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// `linkqual plan`.
-///
-/// # Errors
-///
-/// Where what is asked cannot be done.
-pub fn plan(command: &PlanCommand) -> Result<ExitCode, Error> {
-    match command {
-        PlanCommand::Check(args) => planning::check(args),
-        PlanCommand::Init(args) => planning::init(args),
-        PlanCommand::Firewall(args) => firewall::firewall(args),
     }
+    results.conclude(first_error).await
 }
 
-/// `linkqual check`.
+/// Runs what goes towards the site at `place`; what was found out there is in the results.
 ///
 /// # Errors
 ///
-/// Where there is no report.
-pub fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
-    run_plan(args.plan(), None, Vec::new(), &args.output)
+/// Where nothing was measured.
+async fn run_site(
+    place: usize,
+    (identity, agent_key): (&Identity, PublicKey),
+    lookup: Lookup,
+    results: &mut Results,
+    cancelled: &mut Cancelled,
+) -> Result<Ending, Error> {
+    results.tell_phase(place, Phase::Resolving);
+    let host = results.plan().sites[place].agent.clone();
+    let resolved = tokio::select! {
+        resolved = addresses_by(lookup, &host) => resolved,
+        () = cancelled.wanted() => Err(Error::Interrupted),
+    };
+    // Of several addresses that all fail the reason names each.
+    let only = |agents: &[SocketAddr]| agents.first().copied().filter(|_| agents.len() == 1);
+    let (only, conducted) = match resolved {
+        Ok(agents) => {
+            let agents = fitting(agents, results.plan().near.source);
+            let (only, egress) = (only(&agents), egress_of(results.plan()));
+            let job = SiteJob { place, agents, egress, identity: identity.clone(), agent_key };
+            (only, conduct(job, results, cancelled).await)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    match conducted {
+        Err(error) => {
+            results.miss(place, only, &error.to_string());
+            match error {
+                Error::Interrupted => Ok(Ending::Cancelled),
+                error => Err(error),
+            }
+        }
+        ended => ended,
+    }
 }

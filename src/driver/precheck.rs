@@ -58,30 +58,30 @@ const REJECTION_MAX: Span = Span::from_millis(500);
 
 /// Where to, and as whom.
 #[derive(Debug)]
-pub(super) struct Target<'a> {
+pub struct Target<'a> {
     /// What will be run.
-    pub(super) plan: &'a Plan,
+    pub plan: &'a Plan,
     /// The site: its place in the plan.
-    pub(super) place: usize,
+    pub place: usize,
     /// The agent.
-    pub(super) agent: SocketAddr,
+    pub agent: SocketAddr,
     /// How this host is left.
-    pub(super) egress: Egress,
+    pub egress: Egress,
     /// This driver.
-    pub(super) identity: Identity,
+    pub identity: Identity,
     /// The key that the agent must have.
-    pub(super) agent_key: PublicKey,
+    pub agent_key: PublicKey,
 }
 
 /// One thing that was tried.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Step {
+pub struct Step {
     /// What, such as "TCP 4872".
-    pub(super) what: String,
+    pub what: String,
     /// Whether it passes.
-    pub(super) passes: bool,
+    pub passes: bool,
     /// What was seen; where it does not pass, on which side that is.
-    pub(super) seen: String,
+    pub seen: String,
 }
 
 fn step(what: impl Into<String>, passes: bool, seen: impl Into<String>) -> Step {
@@ -89,7 +89,7 @@ fn step(what: impl Into<String>, passes: bool, seen: impl Into<String>) -> Step 
 }
 
 /// Tries each thing that a run needs, up to the first that does not pass.
-pub(super) async fn check(target: &Target<'_>) -> Vec<Step> {
+pub async fn check(target: &Target<'_>) -> Vec<Step> {
     let port = target.agent.port();
     let began = clock::now::<Driver>();
     let connected =

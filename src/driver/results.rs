@@ -1,25 +1,24 @@
-//! What a run has found out so far, and its files: written after each trial, before anything is
-//! rendered.
+//! What a run has found out so far: kept after each trial, before anything is rendered.
 
+use super::clock::Clock;
 use super::error::Error;
+use super::events::{Event, Events, Phase};
+use super::job::{Job, Keep, NotKept, Run};
 use crate::account::Status;
 use crate::flow::TrialRun;
 use crate::framing::IpVersion;
-use crate::io::files::Output;
-use crate::io::{clock, host};
+use crate::io::host;
 use crate::method::campaign::Campaign;
 use crate::plan::Plan;
-use crate::report::{FORMATS, PlanRecord, Rendering, Report, Run, SiteEnds, SiteRun};
+use crate::report::{self, CaveatRecord, FindingRecord, PlanRecord, Report, SiteEnds, SiteRun};
 use crate::wire::control::RunId;
-use rand::TryRng as _;
 use std::net::SocketAddr;
 
 /// What a path is taken to carry where it was never seen: Ethernet's packet.
 const MTU_USUAL: u32 = 1_500;
 
 /// A run under way: its plan, and the ways to its sites as far as they have come.
-#[derive(Debug)]
-pub struct Results {
+pub(super) struct Results {
     run: RunId,
     started_ns: u64,
     plan: Plan,
@@ -27,32 +26,57 @@ pub struct Results {
     site_runs: Vec<SiteRun>,
     complete: bool,
     notes: Vec<String>,
-    output: Option<Output>,
+    clock: Box<dyn Clock>,
+    keeper: Option<Box<dyn Keep>>,
+    events: Option<Events>,
+    told: Told,
+}
+
+/// What was told of the report so far.
+#[derive(Debug, Default)]
+struct Told {
+    caveats: Vec<CaveatRecord>,
+    findings: Vec<FindingRecord>,
 }
 
 impl Results {
-    /// A run of `plan`, read from `file`, that begins now.
-    ///
-    /// # Errors
-    ///
-    /// Where this host has no randomness to name it by.
-    pub fn open(
-        plan: Plan,
-        file: Option<PlanRecord>,
-        output: Option<Output>,
-    ) -> Result<Self, Error> {
-        let mut name = [0; 16];
-        rand::rngs::SysRng
-            .try_fill_bytes(&mut name)
-            .map_err(|error| Error::System(error.to_string()))?;
-        let run = RunId(u128::from_le_bytes(name));
-        let (started_ns, site_runs, notes) = (clock::wall_ns(), Vec::new(), Vec::new());
-        Ok(Self { run, started_ns, plan, file, site_runs, complete: true, notes, output })
+    /// What `job` begins with, now.
+    pub(super) fn of(job: Job, clock: Box<dyn Clock>) -> Self {
+        let Job { id, plan, file, notes, keeper, events, .. } = job;
+        let mut results = Self {
+            run: id,
+            started_ns: clock.wall_ns(),
+            plan,
+            file,
+            site_runs: Vec::new(),
+            complete: true,
+            notes: Vec::new(),
+            clock,
+            keeper,
+            events,
+            told: Told::default(),
+        };
+        results.remember(notes);
+        results
+    }
+
+    /// The clock that dates the run.
+    pub(super) fn wall_ns(&self) -> u64 {
+        self.clock.wall_ns()
+    }
+
+    /// Tells who wants to hear of it what happens.
+    pub(super) fn tell(&self, event: Event) {
+        self.events.iter().for_each(|events| events.tell(event.clone()));
+    }
+
+    /// Tells that `phase` begins on the way to the site at `site`.
+    pub(super) fn tell_phase(&self, site: usize, phase: Phase) {
+        self.tell(Event::Phase { site, phase });
     }
 
     /// What is asked.
-    #[must_use]
-    pub const fn plan(&self) -> &Plan {
+    pub(super) const fn plan(&self) -> &Plan {
         &self.plan
     }
 
@@ -61,8 +85,13 @@ impl Results {
         RunId(self.run.0.wrapping_add(place as u128))
     }
 
-    /// Remembers what was decided for the user.
-    pub(super) fn note(&mut self, notes: impl IntoIterator<Item = String>) {
+    /// Tells and remembers what was decided for the user.
+    pub(super) fn note(&mut self, notes: Vec<String>) {
+        notes.iter().for_each(|note| self.tell(Event::Note(note.clone())));
+        self.remember(notes);
+    }
+
+    fn remember(&mut self, notes: Vec<String>) {
         for note in notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
@@ -70,19 +99,21 @@ impl Results {
         }
     }
 
-    /// Writes what is known, of which `site_run` is the newest.
-    ///
-    /// # Errors
-    ///
-    /// Where the files cannot be written now; they are written again later.
-    pub(super) fn save(&mut self, site_run: SiteRun, is_complete: bool) -> Result<(), Error> {
-        self.site_runs.push(site_run);
-        let before = self.complete;
-        self.complete &= is_complete;
-        let (_, saved) = self.write();
-        self.complete = before;
-        self.site_runs.pop();
-        saved
+    /// Keeps what is known, of which `site_run` is the newest, and tells what is new in it.
+    pub(super) async fn save(&mut self, site_run: SiteRun, is_complete: bool) {
+        if self.keeper.is_none() && self.events.is_none() {
+            return;
+        }
+        let mut run = self.run();
+        run.site_runs.push(site_run);
+        run.complete &= is_complete && run.site_runs.len() == self.plan.sites.len();
+        run.reason = reason(&run);
+        let (report, kept) = self.judge(run, true).await;
+        self.tell_report(&report, false);
+        if let Err(why) = kept {
+            // What is measured is not given up for that: the caller has it in the end.
+            self.tell(Event::Warning(format!("{why}. The run goes on, and tries again later")));
+        }
     }
 
     /// The way to a site is over.
@@ -114,55 +145,85 @@ impl Results {
     }
 
     /// Whether anything was measured on the way to any site.
-    #[must_use]
-    pub fn has_evidence(&self) -> bool {
+    fn has_evidence(&self) -> bool {
         let ran = |run: &TrialRun| run.outcome.status != Status::NotRun;
         self.site_runs.iter().any(|site_run| site_run.evidence.trials.iter().any(ran))
     }
 
-    /// The report of all that was found out, and whether it could be written.
-    pub fn conclude(mut self) -> (Report, Result<(), Error>) {
-        self.write()
+    /// What the run came to; `error` is why, where nothing was measured.
+    pub(super) async fn conclude(mut self, error: Option<Error>) -> Run {
+        let has_evidence = self.has_evidence();
+        let run = self.run();
+        let (report, kept) = self.judge(run, has_evidence).await;
+        self.tell_report(&report, true);
+        Run { report, kept, error: error.filter(|_| !has_evidence) }
     }
 
-    fn write(&mut self) -> (Report, Result<(), Error>) {
-        let report = self.report();
-        let saved = self.output.as_mut().map_or(Ok(()), |output| save(output, &report));
-        (report, saved)
-    }
-
-    fn report(&self) -> Report {
-        let of_site_run = |site_run: &SiteRun| {
-            let ends = &site_run.ends;
-            let site =
-                if 1 < self.plan.sites.len() { format!("{}: ", ends.site) } else { "".into() };
-            ends.reason.as_ref().map(|reason| format!("{site}{reason}"))
-        };
-        let run = Run {
+    /// The run as it is known now.
+    fn run(&self) -> report::Run {
+        let mut run = report::Run {
             id: self.run.to_string(),
             started_ns: self.started_ns,
-            ended_ns: clock::wall_ns(),
+            ended_ns: self.clock.wall_ns(),
             plan: self.plan.clone(),
             file: self.file.clone(),
-            driver_host: Some(host::facts()),
+            driver_host: None,
             site_runs: self.site_runs.clone(),
             complete: self.complete && self.site_runs.len() == self.plan.sites.len(),
-            reason: self.site_runs.iter().find_map(of_site_run),
+            reason: None,
             notes: self.notes.clone(),
         };
-        run.report()
+        run.reason = reason(&run);
+        run
+    }
+
+    /// The report of `run`, and whether it could be kept, where it is to be. Both may take long,
+    /// and are done where nothing else waits for them.
+    async fn judge(&mut self, run: report::Run, is_kept: bool) -> (Report, Result<(), NotKept>) {
+        let mut keeper = self.keeper.take();
+        let judging = tokio::task::spawn_blocking(move || {
+            let report = report::Run { driver_host: Some(host::facts()), ..run }.report();
+            let keep = keeper.as_mut().filter(|_| is_kept);
+            let kept = keep.map_or(Ok(()), |keeper| keeper.keep(&report));
+            (report, kept, keeper)
+        });
+        match judging.await {
+            Ok((report, kept, keeper)) => {
+                self.keeper = keeper;
+                (report, kept)
+            }
+            Err(error) => match error.try_into_panic() {
+                // A bug, here or in the keeper: it is the caller's to see.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and drops this future with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Tells what of `report` is new: of findings those that have a value, and all at the end.
+    fn tell_report(&mut self, report: &Report, is_last: bool) {
+        if self.events.is_none() {
+            return;
+        }
+        let told = std::mem::take(&mut self.told);
+        for caveat in report.caveats.iter().filter(|caveat| !told.caveats.contains(caveat)) {
+            self.tell(Event::Caveat(caveat.clone()));
+        }
+        let is_due = |finding: &&FindingRecord| is_last || finding.trial.is_some();
+        let findings: Vec<_> = report.findings.iter().filter(is_due).cloned().collect();
+        for finding in findings.iter().filter(|finding| !told.findings.contains(finding)) {
+            self.tell(Event::Finding(finding.clone()));
+        }
+        self.told = Told { caveats: report.caveats.clone(), findings };
     }
 }
 
-/// Writes a report in each of its formats, the record first.
-///
-/// # Errors
-///
-/// Where a file cannot be written.
-pub(super) fn save(output: &mut Output, report: &Report) -> Result<(), Error> {
-    let rendering = Rendering::default();
-    for format in FORMATS {
-        output.save(format.file, &(format.render)(report, &rendering))?;
-    }
-    Ok(())
+/// Why `run` is not complete: that of the first site that has a reason.
+fn reason(run: &report::Run) -> Option<String> {
+    run.site_runs.iter().find_map(|site_run| {
+        let ends = &site_run.ends;
+        let site = if 1 < run.plan.sites.len() { format!("{}: ", ends.site) } else { "".into() };
+        ends.reason.as_ref().map(|reason| format!("{site}{reason}"))
+    })
 }

@@ -18,9 +18,6 @@ pub enum Unresolved {
     Host(String),
 }
 
-/// What a name is resolved by: [`system`], or in tests something that asks nobody.
-pub type Lookup = fn(&str, u16) -> Result<Vec<SocketAddr>, Unresolved>;
-
 /// Every address of `name` with `port`, as this host's resolver has it, in the order of preference.
 /// An IPv6 address may have a zone behind it, such as `fe80::1%eth0`. Waits for name servers.
 ///

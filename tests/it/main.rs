@@ -9,6 +9,7 @@ mod greedy;
 mod hostile;
 mod judge;
 mod lab;
+mod library;
 mod names;
 mod oracle;
 mod oracle_tcp;

@@ -4,8 +4,7 @@
 use crate::support::{Agent, Ended, Keys, run};
 use clap::Parser as _;
 use linkqual::cli::{DriverArgs, DriverCommand};
-use linkqual::driver::{Results, SiteJob, conduct, interrupts, runtime};
-use linkqual::io::egress::Egress;
+use linkqual::driver::{HostClock, Job};
 use linkqual::io::key::{read_public, read_secret};
 use linkqual::io::tls::Identity;
 use linkqual::report::Report;
@@ -21,19 +20,17 @@ fn reached(agent: &Agent, before: &[SocketAddr]) -> Report {
     let paths = paths.map(|(name, path)| [name.to_owned(), path.display().to_string()]);
     let args = DriverArgs::try_parse_from(args.into_iter().chain(paths.into_iter().flatten()));
     let DriverCommand::Check(args) = args.unwrap().command else { unreachable!("it is a check") };
-    let job = SiteJob {
-        place: 0,
-        agents: before.iter().copied().chain([agent.address]).collect(),
-        egress: Egress::default(),
-        identity: Identity::new(&read_secret(&driver).unwrap()),
-        agent_key: read_public(&public).unwrap().key(),
-        watched: false,
-    };
-    let mut results = Results::open(args.plan(), None, None).unwrap();
-    runtime().unwrap().block_on(async {
-        conduct(job, &mut results, &mut interrupts()).await.unwrap();
+    let identity = Identity::new(&read_secret(&driver).unwrap());
+    let job = Job::new(args.plan(), identity, vec![read_public(&public).unwrap().key()]).unwrap();
+    let addresses: Vec<_> = before.iter().copied().chain([agent.address]).collect();
+    let job = job.resolved_by(move |name, port| {
+        assert_eq!((name, port), ("agent.example", 99));
+        Ok(addresses.clone())
     });
-    results.conclude().0
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let run = runtime.block_on(linkqual::driver::run(job, HostClock));
+    assert!(run.error.is_none(), "{:?}", run.error);
+    run.report
 }
 
 /// One is refused, one accepts and says nothing, one has no route.

@@ -5,8 +5,7 @@ use crate::watch::Watch;
 use linkqual::io::key::{read_public, read_secret};
 use linkqual::io::tls::Identity;
 use linkqual::units::{PacketRate, Span};
-use std::rc::Rc;
-use tokio::task::LocalSet;
+use std::sync::Arc;
 
 const SESSIONS: u32 = 50;
 
@@ -15,7 +14,7 @@ fn of_many_sessions_none_starves() {
     let _machine = alone();
     let agent = Agent::start();
     let run = Span::from_secs(5);
-    let watch = Rc::new(Watch {
+    let watch = Arc::new(Watch {
         sessions: SESSIONS,
         probes: PacketRate::new(10).unwrap(),
         duration: Span::from_secs(1),
@@ -24,8 +23,8 @@ fn of_many_sessions_none_starves() {
         identity: Identity::new(&read_secret(&agent.keys.path("driver")).unwrap()),
         agent_key: read_public(&agent.keys.path("agent.pub")).unwrap().key(),
     });
-    let runtime = linkqual::driver::runtime().unwrap();
-    let (watched, all) = runtime.block_on(LocalSet::new().run_until(watch.watch()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (watched, all) = runtime.block_on(watch.watch());
     assert_eq!(watched.len(), 50, "each has ended");
     for (number, one) in watched.iter().enumerate() {
         assert!(one.failures == 0 && !one.is_starved(), "session {number}: {one:?}");

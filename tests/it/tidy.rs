@@ -99,22 +99,25 @@ const FLOORS: &[Floor] = &{
         floor(Doors, "cli", Only(&[
             "units", "framing", "direction", "account", "wire", "trial", "policy", "metric", "plan",
         ]), &["clap"]),
-        floor(Doors, "driver", AllBefore, &[
-            "indicatif", "rand", "serde_json", "thiserror", "tokio", "tracing", "std::io",
-            "std::process", "std::sync",
-        ]),
+        // A library: no arguments.
+        floor(Doors, "driver", Only(&[
+            "units", "direction", "clock", "framing", "account", "wire", "trial", "policy", "flow",
+            "plan", "method", "session", "report", "io", "dataplane",
+        ]), &["rand", "thiserror", "tokio", "tracing", "std::io", "std::sync"]),
         floor(Doors, "agent", Only(&[
             "units", "framing", "direction", "clock", "account", "wire", "trial", "policy", "flow",
             "session", "io", "dataplane", "cli",
         ]), &[
             "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",
         ]),
-        floor(Doors, "demo", AllBefore, &[
-            "pnet_packet", "rand", "tokio", "tracing", "std::io", "std::process", "std::sync",
-            "std::thread",
+        floor(Doors, "demo", Only(&[
+            "units", "framing", "clock", "stats", "direction", "wire", "trial", "metric", "plan",
+            "emulation", "io", "driver", "agent",
+        ]), &["pnet_packet", "rand", "tokio", "tracing", "std::io", "std::sync", "std::thread"]),
+        floor(Doors, "commands", AllBefore, &[
+            "indicatif", "thiserror", "tokio", "tracing", "std::process",
         ]),
-        floor(Doors, "bin", Only(&["io", "cli", "driver", "agent", "demo"]),
-            &["clap", "std::process"]),
+        floor(Doors, "bin", Only(&["io", "cli", "agent", "commands"]), &["std::process"]),
         floor(Doors, "lib", AllBefore, &[]),
     ]
 };
@@ -148,6 +151,17 @@ const WORLDLY_CRATES: &[&str] = &[
     "tokio_util",
     "tracing",
     "tracing_subscriber",
+];
+
+/// Where a program meets people, and the shell that started it.
+const PEOPLE: &[&str] = &[
+    "clap",
+    "indicatif",
+    "crate::cli",
+    "crate::io::log::start",
+    "crate::io::terminal",
+    "std::process",
+    "tokio::signal",
 ];
 
 /// What the tests beside the code may use besides.
@@ -222,6 +236,24 @@ fn modules_use_only_what_is_granted_from_outside() {
             if is_outside && !is_granted {
                 let (file, module) = (source.path.display(), floor.module);
                 faults.push(format!("{file}:{line}: '{module}' may not use '{path}'"));
+            }
+        }
+    }
+    none(&faults);
+}
+
+/// What is a library hands values over; its caller may have no terminal, and signals of its own.
+#[test]
+fn the_programs_alone_print_exit_and_handle_signals() {
+    let mut faults = Vec::new();
+    let is_program = |module: &str| {
+        ["io", "cli", "agent", "commands", "bin"].iter().any(|program| *program == module)
+    };
+    for source in sources().iter().filter(|source| !is_program(&source.module)) {
+        for Mention { line, path, .. } in &source.mentions {
+            if PEOPLE.iter().any(|place| is_within(path, place) || is_parent(path, place)) {
+                let (file, module) = (source.path.display(), &source.module);
+                faults.push(format!("{file}:{line}: '{module}' is a library, and uses '{path}'"));
             }
         }
     }

@@ -44,6 +44,7 @@ impl Session {
             closed_at: None,
             unreachable: None,
             dialled_at: None,
+            ungreeted: 0,
             asked_at: now,
             moved_at: None,
             actions: VecDeque::from([say_hello]),
@@ -248,7 +249,10 @@ impl Session {
     fn on_state_timeout(&mut self, now: Stamp<Driver>) {
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match state {
-            State::ExpectHello { .. } => self.fail(Failure::Timeout(ANSWER_MAX)),
+            State::ExpectHello { .. } if matches!(self.link, Link::Open) => {
+                self.fail(Failure::Timeout(ANSWER_MAX))
+            }
+            State::ExpectHello { .. } => self.fail(Failure::Closed),
             State::ExpectReceived { blocked, .. } => self.fail(Failure::Blocked(blocked)),
             State::ExpectGrant { .. }
             | State::ExpectPrepared { .. }

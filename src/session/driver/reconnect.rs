@@ -3,23 +3,29 @@
 //! A lost connection never ends a trial here; only an agent that lost the run does.
 
 use super::state::{
-    Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Link, OVERDUE, Running, Session, State,
+    Action, FETCH_MAX, Failure, LAST_WORDS_MAX, Link, OVERDUE, REACH_MAX, Running, Session, State,
 };
 use crate::account::spoken;
 use crate::clock::{Driver, Stamp};
-use crate::session::hello;
+use crate::session::{ANSWER_MAX, hello};
 use crate::units::Span;
 use crate::wire::control::{Message, PROTOCOL};
 
 /// How far apart two connections are opened.
 const RETRY: Span = Span::from_secs(1);
 
+/// Connections that may close, one after the other, before the agent has said hello.
+const UNGREETED_MAX: u32 = 4;
+
+/// How many bits of a run's name say when it tries again, each time others of them.
+const DICE_BITS: u32 = 16;
+
 impl Session {
     /// The connection to the agent closed; the trial under way need not end.
     pub fn handle_closed(&mut self, now: Stamp<Driver>) {
         match (&self.state, &self.link) {
             (State::Over, _) => return,
-            (State::ExpectHello { .. }, _) => self.state = self.fail(Failure::Closed),
+            (State::ExpectHello { .. }, _) => return self.greet_again(now),
             (_, Link::Open | Link::Attaching { .. }) => {
                 self.closed_at.get_or_insert(now);
                 self.reconnect(now);
@@ -37,13 +43,40 @@ impl Session {
         self.settle(now);
     }
 
+    /// The connection closed before the agent had said hello: another is opened a moment later.
+    ///
+    /// An agent has few places for connections that have not shown a key yet, and closes the oldest
+    /// of one source for the newest, without a word: this end may have taken the handshake for
+    /// done. Runs that begin together on one host push each other out like that, so that each has
+    /// its own moment to come back.
+    fn greet_again(&mut self, now: Stamp<Driver>) {
+        self.ungreeted += 1;
+        if UNGREETED_MAX < self.ungreeted {
+            self.state = self.fail(Failure::Closed);
+            return;
+        }
+        // The run's name is random.
+        let dice = (self.run.0 >> (DICE_BITS * self.ungreeted)) & ((1 << DICE_BITS) - 1);
+        let dice = u64::try_from(dice).expect("16 bits fit into 64");
+        let wait_ns = (RETRY.nanos() * u64::from(self.ungreeted) * dice) >> DICE_BITS;
+        self.link = Link::Waiting { until: now.after_nanos(wait_ns) };
+        self.state = State::ExpectHello { until: now.after_nanos(REACH_MAX.nanos()) };
+    }
+
     /// The connection that was asked for is open, and the one before is not listened to any more.
     pub fn handle_connected(&mut self, now: Stamp<Driver>) {
-        if matches!(self.link, Link::Dialling) && !matches!(self.state, State::Over) {
-            self.actions.push_back(Action::Say(Message::Hello(hello("linkqual", None))));
-            self.actions.push_back(Action::Say(Message::Attach { run: self.run.to_string() }));
-            self.link = Link::Attaching { until: now.after_nanos(OVERDUE.nanos()) };
+        if !matches!(self.link, Link::Dialling) || matches!(self.state, State::Over) {
+            return;
         }
+        self.actions.push_back(Action::Say(Message::Hello(hello("linkqual", None))));
+        if matches!(self.state, State::ExpectHello { .. }) {
+            // There is no run yet that it could be attached to.
+            self.link = Link::Open;
+            self.state = State::ExpectHello { until: now.after_nanos(ANSWER_MAX.nanos()) };
+            return;
+        }
+        self.actions.push_back(Action::Say(Message::Attach { run: self.run.to_string() }));
+        self.link = Link::Attaching { until: now.after_nanos(OVERDUE.nanos()) };
     }
 
     /// Octets have moved on the connection since the last time: an answer may be among them.
@@ -57,6 +90,9 @@ impl Session {
 
     /// The connection that was asked for cannot be had now, because of `why`.
     pub fn handle_unreachable(&mut self, now: Stamp<Driver>, why: &str) {
+        if matches!(self.state, State::ExpectHello { .. }) {
+            return self.greet_again(now);
+        }
         self.unreachable = Some(why.to_owned());
         if matches!(self.link, Link::Dialling) {
             self.reconnect(now);
@@ -83,7 +119,7 @@ impl Session {
     pub(super) fn link_until(&self) -> Option<Stamp<Driver>> {
         let overdue = |since: Stamp<Driver>| Some(since.after_nanos(OVERDUE.nanos()));
         match (&self.link, &self.state) {
-            (_, State::Over | State::ExpectHello { .. }) | (Link::Dialling | Link::Lost, _) => None,
+            (_, State::Over) | (Link::Dialling | Link::Lost, _) => None,
             (Link::Attaching { until } | Link::Waiting { until }, _) => Some(*until),
             (
                 Link::Open,
@@ -95,7 +131,8 @@ impl Session {
             (Link::Open, State::Running(running)) => overdue(self.asked_at.max(running.last_at())),
             (
                 Link::Open,
-                State::Idle
+                State::ExpectHello { .. }
+                | State::Idle
                 | State::Opening { .. }
                 | State::Searching
                 | State::ExpectReceived { .. },
@@ -242,13 +279,65 @@ mod tests {
     use super::*;
     use crate::flow::LATE_MAX;
     use crate::flow::NearEvent as Event;
-    use crate::session::driver::state::{MOVING_MAX, REACH_MAX, Task};
+    use crate::session::driver::state::{MOVING_MAX, Task};
     use crate::session::driver::tests::{NOW, actions, after, granted, idle, names, say};
     use crate::wire::Token;
     use crate::wire::control::{Account, RunId, Secrets};
 
     fn attached(trial: Option<u32>, granted: bool) -> Message {
         Message::Attached { run: RunId(7).to_string(), trial, granted }
+    }
+
+    /// As an agent does that has no place left for connections without a key.
+    #[test]
+    fn a_connection_that_closes_before_the_hello_is_opened_again_a_few_times() {
+        let run = RunId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        let (mut session, mut now) = (Session::new(run, NOW), NOW);
+        assert_eq!(names(&actions(&mut session)), ["hello"]);
+        for _ in 0..UNGREETED_MAX {
+            session.handle_closed(now);
+            assert_eq!(actions(&mut session), [], "not at once: others come back too");
+            for _ in 0..2 {
+                now = session.deadline().expect("another is to be opened");
+                session.handle_timeout(now);
+                if matches!(session.link, Link::Dialling) {
+                    break;
+                }
+            }
+            assert_eq!(actions(&mut session), [Action::Reconnect]);
+            session.handle_connected(now);
+            assert_eq!(names(&actions(&mut session)), ["hello"], "no run to be attached to");
+        }
+        assert!(now.nanos_since(NOW) < 15_000_000_000, "{now:?}");
+        session.handle_closed(now);
+        assert_eq!(actions(&mut session), [Action::Failed(Failure::Closed)]);
+    }
+
+    #[test]
+    fn runs_that_are_pushed_out_together_do_not_come_back_together() {
+        let waits = |run| {
+            let mut session = Session::new(RunId(run), NOW);
+            session.handle_closed(NOW);
+            session.deadline().expect("another is to be opened")
+        };
+        assert_ne!(waits(1 << 30), waits(1 << 31));
+    }
+
+    #[test]
+    fn an_agent_that_is_gone_before_its_hello_is_given_up() {
+        let mut session = Session::new(RunId(7), NOW);
+        session.handle_closed(NOW);
+        let (mut now, mut failed) = (NOW, None);
+        while failed.is_none() {
+            now = session.deadline().expect("another try, or the end");
+            session.handle_timeout(now);
+            if actions(&mut session).contains(&Action::Reconnect) {
+                session.handle_unreachable(now, "refused");
+                failed = actions(&mut session).pop();
+            }
+        }
+        assert_eq!(failed, Some(Action::Failed(Failure::Closed)));
+        assert!(now.nanos_since(NOW) < 15_000_000_000, "{now:?}");
     }
 
     #[test]

@@ -234,6 +234,8 @@ pub struct Session {
     /// Why the agent could not be reached, the last time.
     pub(super) unreachable: Option<String>,
     pub(super) dialled_at: Option<Stamp<Driver>>,
+    /// How often the connection closed before the agent had said hello.
+    pub(super) ungreeted: u32,
     /// When the connection was last given something to answer, or octets moved on it.
     pub(super) asked_at: Stamp<Driver>,
     /// When octets moved on it last.

@@ -1,9 +1,8 @@
 //! `linkqual judge`: the evidence of a saved report, judged again; nothing is sent.
 
 use super::error::Error;
-use super::output::{create, show};
+use super::output::{create, save, show};
 use super::planning::read_plan;
-use super::results::save;
 use crate::cli::JudgeArgs;
 use crate::io::files::read_text;
 use crate::io::terminal::say;
@@ -18,7 +17,7 @@ const REPORT_OCTETS_MAX: u64 = 256 << 20;
 /// # Errors
 ///
 /// Where the report or the plan cannot be read.
-pub fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
+pub(super) fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
     let text = read_text(&args.report, REPORT_OCTETS_MAX)?.text;
     let path = args.report.display();
     let unreadable = |error: Unreadable| Error::Unreadable(format!("{path}: {error}"));
@@ -45,7 +44,7 @@ pub fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
         }
     }
     let saved = match create(&args.output)? {
-        Some(mut output) => save(&mut output, &report),
+        Some(output) => save(&output, &report).map_err(Error::from),
         None => Ok(()),
     };
     show(&report, saved, &args.output)

@@ -2,9 +2,10 @@
 
 use super::error::Error;
 use crate::cli::OutputArgs;
-use crate::io::files::Output;
+use crate::driver::{Keep, NotKept};
+use crate::io::files::{BadOutput, Output};
 use crate::io::terminal::{print, say};
-use crate::report::{FORMATS, Report, text};
+use crate::report::{FORMATS, Rendering, Report, text};
 use crate::verdict::Verdict;
 use std::process::ExitCode;
 
@@ -13,10 +14,32 @@ use std::process::ExitCode;
 /// # Errors
 ///
 /// Where it cannot be written, or holds a report.
-pub fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
+pub(super) fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
     let others: Vec<&str> = FORMATS.iter().skip(1).map(|format| format.file).collect();
     let create = |folder| Output::create(folder, &others);
     Ok(args.out.as_deref().map(create).transpose()?)
+}
+
+/// Writes a report in each of its formats, the record first.
+///
+/// # Errors
+///
+/// Where a file cannot be written.
+pub(super) fn save(output: &Output, report: &Report) -> Result<(), BadOutput> {
+    let rendering = Rendering::default();
+    FORMATS
+        .iter()
+        .try_for_each(|format| output.save(format.file, &(format.render)(report, &rendering)))
+}
+
+/// The output folder, where a run is kept.
+#[derive(Debug)]
+pub(super) struct Files(pub(super) Output);
+
+impl Keep for Files {
+    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+        Ok(save(&self.0, report)?)
+    }
 }
 
 /// Prints the report as it was asked for; the exit code of its verdict. Where it could not be
@@ -25,7 +48,7 @@ pub fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
 /// # Errors
 ///
 /// Where it is not saved or printed.
-pub fn show(
+pub(super) fn show(
     report: &Report,
     saved: Result<(), Error>,
     args: &OutputArgs,

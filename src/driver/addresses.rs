@@ -1,25 +1,22 @@
-//! What the driver has of this host: the control plane's runtime, signals, names and addresses.
+//! Where agents are: the addresses of their names, and how this host is left for them.
 
 use super::error::Error;
 use crate::io::egress::Egress;
-use crate::io::resolve::{self, Lookup, Unresolved};
+use crate::io::resolve::{Unresolved, system};
 use crate::plan::{Host, Near, Plan};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What names are resolved by: every address of a name with a port, in the order of preference.
+/// It may wait.
+pub(super) type Lookup =
+    Arc<dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, Unresolved> + Send + Sync>;
 
 /// How this host is left for `plan`.
-pub(super) fn egress_of(plan: &Plan) -> Egress {
+#[must_use]
+pub fn egress_of(plan: &Plan) -> Egress {
     let Near { source, device } = plan.near.clone();
     Egress { source, device }
-}
-
-/// What carries the control plane.
-///
-/// # Errors
-///
-/// Where this host has no room for it.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Error::System(error.to_string()))
 }
 
 /// Addresses of one name that are looked at.
@@ -30,11 +27,11 @@ const ADDRESSES_MAX: usize = 8;
 /// # Errors
 ///
 /// Where it has none, or no name server says.
-pub(super) async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
-    addresses_by(resolve::system, host).await
+pub async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, Error> {
+    addresses_by(Arc::new(system), host).await
 }
 
-async fn addresses_by(lookup: Lookup, host: &Host) -> Result<Vec<SocketAddr>, Error> {
+pub(super) async fn addresses_by(lookup: Lookup, host: &Host) -> Result<Vec<SocketAddr>, Error> {
     let (name, port) = (host.name.clone(), host.port);
     let found = tokio::task::spawn_blocking(move || lookup(&name, port)).await;
     let found = found.map_err(|error| Error::System(error.to_string()))?;
@@ -59,37 +56,25 @@ async fn addresses_by(lookup: Lookup, host: &Host) -> Result<Vec<SocketAddr>, Er
     Ok(agents)
 }
 
-/// Counts the user's wishes to end: Ctrl-C, or a SIGTERM.
+/// Of an agent's addresses those that `source` can speak to; all where that is none, so that the
+/// reason is told.
 #[must_use]
-pub fn interrupts() -> tokio::sync::mpsc::Receiver<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (sender, receiver) = tokio::sync::mpsc::channel(4);
-    tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return tracing::error!("no signals can be had: Ctrl-C leaves no report");
-        };
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if sender.send(()).await.is_err() {
-                return;
-            }
-        }
-    });
-    receiver
+pub fn fitting(agents: Vec<SocketAddr>, source: Option<IpAddr>) -> Vec<SocketAddr> {
+    let fits = |agent: &SocketAddr| source.is_none_or(|source| source.is_ipv6() == agent.is_ipv6());
+    let fitting: Vec<_> = agents.iter().copied().filter(fits).collect();
+    if fitting.is_empty() { agents } else { fitting }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn resolved(lookup: Lookup) -> Result<Vec<SocketAddr>, Error> {
+    type Found = Result<Vec<SocketAddr>, Unresolved>;
+
+    fn resolved(lookup: fn(&str, u16) -> Found) -> Result<Vec<SocketAddr>, Error> {
         let host = "agent.example:99".parse().expect("a host");
-        runtime().expect("a runtime").block_on(addresses_by(lookup, &host))
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(addresses_by(Arc::new(lookup), &host))
     }
 
     fn at(octet: u8) -> SocketAddr {
@@ -97,9 +82,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(lookup: Lookup, code: u8, words: &str) {
+    fn refused(lookup: fn(&str, u16) -> Found, is_wrong: bool, words: &str) {
         let error = resolved(lookup).expect_err("no address");
-        assert_eq!(error.exit_code(), code, "{error}");
+        assert_eq!(matches!(error, Error::NoSuchHost { .. }), is_wrong, "{error}");
         assert!(error.to_string().starts_with("agent.example:99: "), "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -107,12 +92,12 @@ mod tests {
     #[test]
     fn a_name_server_that_does_not_answer_is_no_wrong_name() {
         let words = "could not be resolved: try again. No name server answered";
-        refused(|_, _| Err(Unresolved::NoAnswer("try again".into())), 4, words);
+        refused(|_, _| Err(Unresolved::NoAnswer("try again".into())), false, words);
         let words = "no such host: unknown. Check the spelling";
-        refused(|_, _| Err(Unresolved::NoSuchHost("unknown".into())), 2, words);
-        refused(|_, _| Ok(Vec::new()), 2, "no such host: it has no address");
+        refused(|_, _| Err(Unresolved::NoSuchHost("unknown".into())), true, words);
+        refused(|_, _| Ok(Vec::new()), true, "no such host: it has no address");
         let host = resolved(|_, _| Err(Unresolved::Host("no memory".into()))).expect_err("none");
-        assert_eq!((host.exit_code(), host.to_string().contains("no memory")), (4, true));
+        assert!(matches!(&host, Error::System(why) if why == "no memory"), "{host}");
     }
 
     #[test]

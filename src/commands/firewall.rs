@@ -2,10 +2,10 @@
 
 use super::error::Error;
 use super::planning::{Loaded, load};
-use super::precheck::{Step, Target, check};
-use super::running::fitting;
-use super::runtime::{addresses, egress_of, runtime};
+use super::runtime::runtime;
 use crate::cli::PlanFirewallArgs;
+use crate::driver::precheck::{Step, Target, check};
+use crate::driver::{addresses, egress_of, fitting};
 use crate::forecast::{Endpoint, FirewallHosts, Forecast, nft, table};
 use crate::io::host;
 use crate::io::key::{read_public, read_secret};
@@ -60,7 +60,7 @@ async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
                 let driver = local.ok().map(|local| local.ip());
                 Endpoint { place, agent, driver }
             })),
-            Err(error) => unknown.push(error),
+            Err(error) => unknown.push(error.into()),
         }
     }
     (endpoints, unknown)

@@ -66,7 +66,7 @@ fn record_of(path: &Path, sha256: String, text: String) -> PlanRecord {
 /// # Errors
 ///
 /// Where there is no report.
-pub fn run(args: &RunArgs) -> Result<ExitCode, Error> {
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let Loaded { plan, assumptions, record } = load(&args.plan)?;
     let notes: Vec<String> = assumptions.iter().map(|taken| format!("assumed: {taken}")).collect();
     if !args.output.quiet {

@@ -1,0 +1,60 @@
+//! What the commands of `linkqual` do: each reads its files, calls the library, prints, and says
+//! what to exit with.
+//!
+//! All that a person sees of the driver is said here, and only here.
+
+mod demo;
+mod error;
+mod firewall;
+mod judge;
+mod output;
+mod planning;
+mod running;
+mod runtime;
+mod screen;
+
+use crate::account::plain;
+use crate::cli::{DriverArgs, DriverCommand, KeygenArgs, PlanCommand};
+use crate::io::key::generate;
+use crate::io::terminal::{is_coloured, print, say};
+use error::Error;
+use running::run_plan;
+use std::process::ExitCode;
+
+/// Does what was asked, and says why where that cannot be done; the exit code.
+#[must_use]
+pub fn main(args: &DriverArgs) -> ExitCode {
+    let done = match &args.command {
+        DriverCommand::Keygen(args) => keygen(args),
+        DriverCommand::Check(args) => run_plan(args.plan(), None, Vec::new(), &args.output),
+        DriverCommand::Run(args) => planning::run(args),
+        DriverCommand::Plan(PlanCommand::Check(args)) => planning::check(args),
+        DriverCommand::Plan(PlanCommand::Init(args)) => planning::init(args),
+        DriverCommand::Plan(PlanCommand::Firewall(args)) => firewall::firewall(args),
+        DriverCommand::Judge(args) => judge::judge(args),
+        DriverCommand::Demo(args) => demo::demo(args),
+    };
+    done.unwrap_or_else(|error| {
+        match &error {
+            Error::Plan(faults) => say(&faults.annotated(is_coloured())),
+            _ => error.to_string().lines().for_each(|line| say(&format!("error: {}", plain(line)))),
+        }
+        ExitCode::from(error.exit_code())
+    })
+}
+
+/// `linkqual keygen`.
+///
+/// # Errors
+///
+/// Where the key cannot be written.
+fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
+    let line = generate(&args.out, &args.comment)?;
+    let path = args.out.display();
+    print(&format!(
+        "{path} is secret: it stays on this host, readable by its owner alone.\n\
+         {path}.pub is for the other end: {}\n",
+        line.key()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,66 @@
+//! A plan's run: its keys, what is shown of it meanwhile, and its report.
+
+use super::error::Error;
+use super::output::{Files, create, show};
+use super::runtime::{pass_on_interrupts, runtime};
+use super::screen::Screen;
+use crate::cli::OutputArgs;
+use crate::driver::{Cancel, HostClock, Job, events, run};
+use crate::io::files::Output;
+use crate::io::key::{read_public, read_secret};
+use crate::io::tls::Identity;
+use crate::plan::Plan;
+use crate::report::PlanRecord;
+use crate::wire::key::PublicKey;
+use std::process::ExitCode;
+
+/// Reports of progress that may wait to be shown: only the newest is worth it.
+const PROGRESS_MAX: usize = 1;
+
+/// Runs a plan, read from `file`, towards each of its sites, one after the other; the exit code of
+/// the verdict. The report tells `notes`.
+///
+/// # Errors
+///
+/// Where there is no report.
+pub(super) fn run_plan(
+    plan: Plan,
+    file: Option<PlanRecord>,
+    notes: Vec<String>,
+    args: &OutputArgs,
+) -> Result<ExitCode, Error> {
+    let identity = Identity::new(&read_secret(&plan.key)?);
+    let keys = plan.sites.iter().map(|site| Ok(read_public(&site.key)?.key()));
+    let keys = keys.collect::<Result<Vec<PublicKey>, Error>>()?;
+    let job = Job::new(plan, identity, keys)?.from_file(file).with_notes(notes);
+    run_job(job, create(args)?, args)
+}
+
+/// Runs `job`, whose record goes to `output`, and shows how it goes and what it came to; the exit
+/// code of the verdict.
+///
+/// # Errors
+///
+/// Where there is no report.
+pub(super) fn run_job(
+    job: Job,
+    output: Option<Output>,
+    args: &OutputArgs,
+) -> Result<ExitCode, Error> {
+    let (events, reader) = events(PROGRESS_MAX);
+    let cancel = Cancel::default();
+    let job = job.told_to(events).ended_by(&cancel);
+    let job = match output {
+        Some(output) => job.kept_by(Files(output)),
+        None => job,
+    };
+    let screen = Screen::new(!args.quiet);
+    let run = runtime()?.block_on(async {
+        tokio::spawn(pass_on_interrupts(cancel));
+        tokio::join!(run(job, HostClock), screen.follow(reader)).0
+    });
+    match run.error {
+        Some(error) => Err(error.into()),
+        None => show(&run.report, run.kept.map_err(Error::NotKept), args),
+    }
+}

@@ -1,0 +1,30 @@
+//! What the program has of its own: a runtime, and its signals.
+
+use crate::driver::{Cancel, Error};
+
+/// What carries the control plane.
+///
+/// # Errors
+///
+/// Where this host has no room for it.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::System(error.to_string()))
+}
+
+/// Each Ctrl-C, and each SIGTERM, is a wish to end: `cancel` is told.
+pub(super) async fn pass_on_interrupts(cancel: Cancel) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return tracing::error!("no signals can be had: Ctrl-C leaves no report");
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        cancel.cancel();
+    }
+}

@@ -1,0 +1,106 @@
+//! How a run is asked to end before its time.
+
+use tokio::sync::watch;
+
+/// How soon a run is to end.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Urgency {
+    /// When all is done.
+    #[default]
+    None,
+    /// As soon as what was measured is in the record.
+    Orderly,
+    /// Now.
+    AtOnce,
+}
+
+/// Ends a run before its time, from anywhere: each clone ends the same runs.
+///
+/// The first [`Self::cancel`] keeps what was measured: the trial under way stops, both ends are
+/// given a moment for their accounts of it, and the run ends with a report that says so. The
+/// second ends the run at once: the record then has the trials before that one.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    wanted: watch::Sender<Urgency>,
+}
+
+impl Default for Cancel {
+    fn default() -> Self {
+        Self { wanted: watch::Sender::new(Urgency::None) }
+    }
+}
+
+impl Cancel {
+    /// Asks the run to end; what is asked of a run that has not begun yet holds as well.
+    pub fn cancel(&self) {
+        self.wanted.send_modify(|wanted| {
+            *wanted = match wanted {
+                Urgency::None => Urgency::Orderly,
+                Urgency::Orderly | Urgency::AtOnce => Urgency::AtOnce,
+            };
+        });
+    }
+
+    /// What the run itself listens to.
+    pub(super) fn listen(&self) -> Cancelled {
+        // With a sender of its own, there is always somebody who may still cancel it.
+        Cancelled { wanted: self.wanted.subscribe(), _sender: self.wanted.clone() }
+    }
+}
+
+/// A run's ear for its [`Cancel`].
+#[derive(Debug)]
+pub(super) struct Cancelled {
+    wanted: watch::Receiver<Urgency>,
+    _sender: watch::Sender<Urgency>,
+}
+
+impl Cancelled {
+    /// Waits until the run is to end, in whatever way; at once where that was said before.
+    pub(super) async fn wanted(&mut self) {
+        // It fails where there is no sender: this has one.
+        _ = self.wanted.wait_for(|wanted| *wanted != Urgency::None).await;
+    }
+
+    /// Waits until it is to end sooner than `than`; how soon. Cancel-safe.
+    pub(super) async fn sooner(&mut self, than: Urgency) -> Urgency {
+        let wanted = self.wanted.wait_for(|wanted| than < *wanted).await;
+        wanted.map_or(Urgency::AtOnce, |wanted| *wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    fn polled<T>(future: impl Future<Output = T>) -> Poll<T> {
+        std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_second_wish_is_more_urgent_and_a_third_changes_nothing() {
+        let cancel = Cancel::default();
+        let mut cancelled = cancel.listen();
+        assert_eq!(polled(cancelled.wanted()), Poll::Pending);
+        assert_eq!(polled(cancelled.sooner(Urgency::None)), Poll::Pending);
+        cancel.clone().cancel();
+        assert_eq!(polled(cancelled.sooner(Urgency::None)), Poll::Ready(Urgency::Orderly));
+        assert_eq!(polled(cancelled.sooner(Urgency::Orderly)), Poll::Pending);
+        cancel.cancel();
+        cancel.cancel();
+        assert_eq!(polled(cancelled.sooner(Urgency::Orderly)), Poll::Ready(Urgency::AtOnce));
+        assert_eq!(polled(cancelled.sooner(Urgency::AtOnce)), Poll::Pending);
+    }
+
+    #[test]
+    fn a_wish_of_before_the_run_is_heard_and_one_that_nobody_can_have_is_not_made() {
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let mut cancelled = cancel.listen();
+        assert_eq!(polled(cancelled.wanted()), Poll::Ready(()));
+        let mut forgotten = Cancel::default().listen();
+        assert_eq!(polled(forgotten.wanted()), Poll::Pending, "all handles are gone");
+    }
+}

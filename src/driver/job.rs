@@ -1,0 +1,160 @@
+//! A run that is to be conducted, and what it comes to.
+
+use super::addresses::Lookup;
+use super::cancel::Cancel;
+use super::error::Error;
+use super::events::Events;
+use crate::direction::Direction;
+use crate::io::resolve::{Unresolved, system};
+use crate::io::tcp::try_congestion_control;
+use crate::io::tls::Identity;
+use crate::plan::{Plan, Test, Work};
+use crate::report::{PlanRecord, Report};
+use crate::wire::control::RunId;
+use crate::wire::key::PublicKey;
+use rand::TryRng as _;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A run that is to be conducted: a plan, the keys that it takes, and who wants to hear of it.
+pub struct Job {
+    pub(super) id: RunId,
+    pub(super) plan: Plan,
+    pub(super) identity: Identity,
+    pub(super) agent_keys: Vec<PublicKey>,
+    pub(super) file: Option<PlanRecord>,
+    pub(super) notes: Vec<String>,
+    pub(super) lookup: Lookup,
+    pub(super) keeper: Option<Box<dyn Keep>>,
+    pub(super) events: Option<Events>,
+    pub(super) cancel: Cancel,
+}
+
+impl Job {
+    /// A run of `plan` by `identity`, towards agents that have `agent_keys`: one for each site, in
+    /// the plan's order. No file is read: the paths of keys in the plan are for those who read it.
+    ///
+    /// # Errors
+    ///
+    /// Where a site has no key, or this host cannot send as the plan says.
+    pub fn new(plan: Plan, identity: Identity, agent_keys: Vec<PublicKey>) -> Result<Self, Error> {
+        let (sites, keys) = (plan.sites.len(), agent_keys.len());
+        if sites != keys {
+            return Err(Error::Keys { sites, keys });
+        }
+        for test in &plan.tests {
+            try_congestion_control_of(test)?;
+        }
+        let mut name = [0; 16];
+        rand::rngs::SysRng
+            .try_fill_bytes(&mut name)
+            .map_err(|error| Error::System(error.to_string()))?;
+        Ok(Self {
+            id: RunId(u128::from_le_bytes(name)),
+            plan,
+            identity,
+            agent_keys,
+            file: None,
+            notes: Vec::new(),
+            lookup: Arc::new(system),
+            keeper: None,
+            events: None,
+            cancel: Cancel::default(),
+        })
+    }
+
+    /// The file that the plan was read from, for the report.
+    #[must_use]
+    pub fn from_file(self, file: Option<PlanRecord>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// What was decided for the user before, for the report.
+    #[must_use]
+    pub fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// Names are resolved by `lookup`, and not by this host's resolver: every address of a name
+    /// with a port, in the order of preference. It is called on a thread where it may wait.
+    #[must_use]
+    pub fn resolved_by(
+        self,
+        lookup: impl Fn(&str, u16) -> Result<Vec<SocketAddr>, Unresolved> + Send + Sync + 'static,
+    ) -> Self {
+        Self { lookup: Arc::new(lookup), ..self }
+    }
+
+    /// The record is kept by `keeper`: after each trial, and when the run is over.
+    #[must_use]
+    pub fn kept_by(self, keeper: impl Keep + 'static) -> Self {
+        Self { keeper: Some(Box::new(keeper)), ..self }
+    }
+
+    /// What happens is told to `events`.
+    #[must_use]
+    pub fn told_to(self, events: Events) -> Self {
+        Self { events: Some(events), ..self }
+    }
+
+    /// The run may be ended by `cancel`.
+    #[must_use]
+    pub fn ended_by(self, cancel: &Cancel) -> Self {
+        Self { cancel: cancel.clone(), ..self }
+    }
+
+    /// The run's identifier, as the report has it: 32 hexadecimal digits.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("id", &self.id)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What this host cannot send is found out before anything is loaded.
+fn try_congestion_control_of(test: &Test) -> Result<(), Error> {
+    match &test.work {
+        Work::Tcp(tcp) if tcp.directions.includes(Direction::Forward) => {
+            let tried = try_congestion_control(tcp.congestion.name());
+            tried.map_err(|error| Error::NoCongestionControl(error.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the record of a run: in a folder, in a database.
+///
+/// It is called on a thread where it may wait, and the run waits for it: what was measured is kept
+/// before anything else is done.
+pub trait Keep: Send {
+    /// Keeps `report`, the run as far as it has come, in the place of what it was handed before.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be kept now. The run goes on, and hands over more.
+    fn keep(&mut self, report: &Report) -> Result<(), NotKept>;
+}
+
+/// Why a record could not be kept.
+pub type NotKept = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Run {
+    /// All that was found out, and the verdict. Trials that were not run are in it, with the
+    /// reason.
+    pub report: Report,
+    /// Whether all of it was kept. Where nothing was measured, nothing is.
+    pub kept: Result<(), NotKept>,
+    /// Why nothing was measured; `None` where anything was.
+    pub error: Option<Error>,
+}
