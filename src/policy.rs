@@ -4,8 +4,8 @@ use crate::account::{Invalid, is_control};
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
 use crate::framing::{Framing, Layer};
-use crate::trial::{Limits, Trial};
-use crate::units::{BitRate, Span};
+use crate::trial::{CongestionControl, Limits, Trial};
+use crate::units::{BitRate, Malformed, Span};
 use crate::wire::control;
 use std::fmt;
 
@@ -68,7 +68,13 @@ pub struct Request {
     pub duration: Span,
     /// The load; none where only probes are asked for.
     pub load: Option<LoadRequest>,
+    /// What the agent is to send TCP by, [`CONGESTION_MAX`] at most: asked with the first request
+    /// of a run, so that what its host lacks is known before anything is measured.
+    pub congestion: Vec<CongestionControl>,
 }
+
+/// Congestion controls that a request names: more than any kernel has.
+pub const CONGESTION_MAX: usize = 16;
 
 impl TryFrom<&control::Request> for Request {
     type Error = Invalid;
@@ -79,10 +85,19 @@ impl TryFrom<&control::Request> for Request {
             let rate = rate.ok_or_else(|| Invalid::new("a load of 0 bit/s"))?;
             Ok(LoadRequest { rate, duration: Span::from_nanos(load.duration_ns) })
         };
+        if CONGESTION_MAX < message.congestion.len() {
+            let count = message.congestion.len();
+            let why =
+                format!("{count} congestion controls, where at most {CONGESTION_MAX} are allowed");
+            return Err(Invalid::new(why));
+        }
+        let congestion = message.congestion.iter().map(|name| name.parse());
+        let congestion: Result<_, Malformed> = congestion.collect();
         Ok(Self {
             circuit: message.circuit.clone(),
             duration: Span::from_nanos(message.duration_ns),
             load: message.load.map(load).transpose()?,
+            congestion: congestion.map_err(|error| Invalid::new(error.form()))?,
         })
     }
 }
@@ -447,7 +462,36 @@ mod tests {
             circuit: circuit.map(str::to_owned),
             duration: duration.plus(Span::from_secs(60)),
             load: Some(LoadRequest { rate: rate(mbit_s), duration }),
+            congestion: Vec::new(),
         }
+    }
+
+    fn probing(seconds: u64) -> Request {
+        let duration = Span::from_secs(seconds);
+        Request { circuit: None, duration, load: None, congestion: Vec::new() }
+    }
+
+    #[test]
+    fn a_request_names_as_many_congestion_controls_as_a_kernel_may_have() {
+        let asked = |names: Vec<String>| {
+            let run = "0".repeat(32);
+            let message = control::Request {
+                run,
+                circuit: None,
+                duration_ns: 1,
+                load: None,
+                congestion: names,
+            };
+            Request::try_from(&message).map_err(|error| error.to_string())
+        };
+        let many = |count: usize| (0..count).map(|i| format!("bbr{i}")).collect();
+        let named = asked(vec!["cubic".into(), "bbr".into()]).expect("two that may be");
+        assert_eq!(named.congestion, [CongestionControl::CUBIC, "bbr".parse().expect("a name")]);
+        assert_eq!(asked(many(CONGESTION_MAX)).map(|it| it.congestion.len()), Ok(CONGESTION_MAX));
+        let refusal = asked(many(CONGESTION_MAX + 1)).expect_err("one too many");
+        assert!(refusal.contains("17 congestion controls, where at most 16"), "{refusal}");
+        let refusal = asked(vec!["a name".into()]).expect_err("none");
+        assert!(refusal.contains("not a congestion control"), "{refusal}");
     }
 
     fn held(circuit: Option<&str>) -> Usage {
@@ -475,7 +519,7 @@ mod tests {
         assert!(text.contains("at most 1 Gbit/s (L2), 1.001 Gbit/s was asked"), "{text}");
         let text = refusal(&request(1, 601, None), &usage);
         assert!(text.contains("may load for at most 600 s, 601 s was asked"), "{text}");
-        let probing = Request { circuit: None, duration: Span::from_secs(901), load: None };
+        let probing = probing(901);
         assert!(refusal(&probing, &usage).contains("may probe for at most 900 s"));
         assert!(refusal(&request(1, 1, Some("")), &usage).contains("1 to 128"));
         assert!(refusal(&request(1, 1, Some("a\nb")), &usage).contains("printable"));
@@ -495,7 +539,7 @@ mod tests {
     /// But for the lock, there must be room for it.
     #[test]
     fn probing_is_never_locked() {
-        let probing = Request { circuit: None, duration: Span::from_secs(60), load: None };
+        let probing = probing(60);
         assert!(authorise(&role(), &probing, &held(None), NOW).is_ok());
     }
 
@@ -527,7 +571,7 @@ mod tests {
 
     #[test]
     fn a_run_that_probes_counts_too() {
-        let probing = Request { circuit: None, duration: Span::from_secs(60), load: None };
+        let probing = probing(60);
         let mut usage = held(None);
         usage.holders[0].rate = rate(1_000);
         let text = refusal(&probing, &usage);
@@ -559,7 +603,7 @@ mod tests {
         let text = since(1_500).expect_err("too long").to_string();
         assert!(text.contains("load lock for at most 1500 s in one run"), "{text}");
         let locked_since = Some(Stamp::from_nanos(0));
-        let probing = Request { circuit: None, duration: Span::from_secs(60), load: None };
+        let probing = probing(60);
         let now = Stamp::from_nanos(Span::from_secs(9_000).nanos());
         let usage = Usage { locked_since, ..Usage::default() };
         assert!(authorise(&role(), &probing, &usage, now).is_ok(), "probing holds no lock");

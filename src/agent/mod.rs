@@ -28,7 +28,7 @@ use crate::policy::Role;
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
-use crate::trial::{Limits, TcpLoad, Trial};
+use crate::trial::{CongestionControl, Limits, TcpLoad, Trial};
 use crate::units::Span;
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};
@@ -519,10 +519,12 @@ impl Host for ThisHost {
     fn lacks(&self, trial: &Trial) -> Option<String> {
         let is_reverse = |load: &&TcpLoad| load.directions().includes(Direction::Reverse);
         let load = trial.tcp().filter(is_reverse);
-        let lacks = load.and_then(|load| try_congestion_control(load.congestion().name()).err());
-        lacks
-            .map(|error| error.to_string())
-            .or_else(|| self.hire(trial).err().map(|shortage| shortage.to_string()))
+        let lacks = load.and_then(|load| self.lacks_congestion(load.congestion()));
+        lacks.or_else(|| self.hire(trial).err().map(|shortage| shortage.to_string()))
+    }
+
+    fn lacks_congestion(&self, control: CongestionControl) -> Option<String> {
+        try_congestion_control(control.name()).err().map(|error| error.to_string())
     }
 
     fn facts(&self) -> HostFacts {

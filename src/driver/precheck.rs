@@ -349,7 +349,11 @@ impl<'a> Check<'a> {
     fn request(&mut self, now: Stamp<Driver>, load: Option<LoadRequest>) {
         let duration = Span::from_secs(self.limit.as_secs());
         let circuit = load.and_then(|_| self.target.plan.link.circuit.clone());
-        self.session.request(now, &Request { circuit, duration, load });
+        let congestion = match load {
+            None => self.target.plan.reverse_congestion(self.target.place),
+            Some(_) => Vec::new(),
+        };
+        self.session.request(now, &Request { circuit, duration, load, congestion });
     }
 
     /// The load that is asked for: within what the agent allows.

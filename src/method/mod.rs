@@ -170,7 +170,8 @@ mod tests {
             let run = evidence.trials.iter().map(|run| run.trial.duration());
             let duration = run.fold(self.duration, Span::plus);
             self.is_granted = true;
-            Step::Request(Request { circuit: None, duration, load: None })
+            let congestion = Vec::new();
+            Step::Request(Request { circuit: None, duration, load: None, congestion })
         }
     }
 

@@ -129,7 +129,7 @@ impl Qualification {
         let overhead = all().fold(Span::default(), |sum, _| sum.plus(TRIAL_OVERHEAD));
         let whole = all().fold(overhead, total).min(load_time.plus(PROBING_MAX));
         let load = request.load.map(|load| LoadRequest { duration: load_time, ..load });
-        Some(Step::Request(Request { circuit: request.circuit.clone(), duration: whole, load }))
+        Some(Step::Request(Request { duration: whole, load, ..request.clone() }))
     }
 
     fn least_payload(&self) -> u32 {
@@ -169,7 +169,8 @@ impl Method for Qualification {
         match &mut self.state {
             State::Begun => {
                 self.state = State::AskedToSearch;
-                Step::Request(Request { circuit: None, duration: SEARCH, load: None })
+                let congestion = self.plan.reverse_congestion(self.place);
+                Step::Request(Request { circuit: None, duration: SEARCH, load: None, congestion })
             }
             State::AskedToSearch => {
                 self.state = State::Searching;

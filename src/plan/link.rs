@@ -4,6 +4,7 @@ use crate::account::is_device;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, Requirements};
+use crate::policy::CONGESTION_MAX;
 use crate::trial::{CongestionControl, Dscp, LoadKind};
 use crate::units::{BitRate, BurstSize, PacketRate, Ratio, Span};
 use std::fmt;
@@ -46,6 +47,25 @@ impl Plan {
     /// The tests that go to the site at `place`.
     pub fn tests_of(&self, place: usize) -> impl Iterator<Item = &Test> {
         self.tests.iter().filter(move |test| test.site.is_none_or(|site| site == place))
+    }
+
+    /// What the agent of the site at `place` is to send TCP by, each once; as many as a request
+    /// names.
+    #[must_use]
+    pub fn reverse_congestion(&self, place: usize) -> Vec<CongestionControl> {
+        let mut named = Vec::new();
+        for test in self.tests_of(place) {
+            match test.work {
+                Work::Tcp(tcp) if tcp.directions.includes(Direction::Reverse) => {
+                    if !named.contains(&tcp.congestion) {
+                        named.push(tcp.congestion);
+                    }
+                }
+                _ => {}
+            }
+        }
+        named.truncate(CONGESTION_MAX);
+        named
     }
 }
 

@@ -174,6 +174,10 @@ pub struct Request {
     /// The load; absent where only probes are asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadRequest>,
+    /// The congestion controls, by the kernel's names, by which the agent is to send TCP in this
+    /// run: one that its host lacks is refused before anything is measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub congestion: Vec<String>,
 }
 
 /// The load that a driver asks for.

@@ -798,7 +798,13 @@ fn ask_for_load(agent: &Agent) -> Message {
         open.greet().await;
         let load = Some(LoadRequest { rate_bit_s: 1_000_000, duration_ns: 1_000_000_000 });
         let run = "0123456789abcdef0123456789abcdef".to_owned();
-        let request = Request { run, circuit: None, duration_ns: 2_000_000_000, load };
+        let request = Request {
+            run,
+            circuit: None,
+            duration_ns: 2_000_000_000,
+            load,
+            congestion: Vec::new(),
+        };
         open.say(&Message::Request(request)).await;
         let answer = open.hear(SOON).await.expect("an answer");
         open.say(&Message::Finish).await;
@@ -838,7 +844,13 @@ fn free_rate(agent: &Agent) -> u64 {
     converse(agent, async |open| {
         open.greet().await;
         let run = "0123456789abcdef0123456789abcdef".to_owned();
-        let request = Request { run, circuit: None, duration_ns: 2_000_000_000, load: None };
+        let request = Request {
+            run,
+            circuit: None,
+            duration_ns: 2_000_000_000,
+            load: None,
+            congestion: Vec::new(),
+        };
         open.say(&Message::Request(request)).await;
         let answer = open.hear(SOON).await.expect("an answer");
         open.say(&Message::Finish).await;

@@ -184,6 +184,24 @@ fn a_congestion_control_that_this_host_lacks_is_told_before_any_load() {
     ended.expect_error(2, &["no congestion control 'no_such'", "it has", "reno"]);
 }
 
+/// Before the path is searched, and so before a probe: the idle trial alone would take 10 s.
+#[test]
+fn a_congestion_control_that_the_agent_lacks_is_refused_before_any_probe() {
+    let agent = Agent::start();
+    let relay = Relay::start(agent.address, Spec::default(), Spec::default(), 1).expect("a port");
+    let test = "[[test]]\nkind = 'tcp'\ndirection = 'reverse'\ncongestion_control = 'no_such'\n";
+    let plan = plan_for(&[("near", &relay.local().to_string(), &agent.keys)], test);
+    let folder = folder();
+    let ended = told(folder.path(), &["run"], "plan.toml", &plan);
+    let words = ["refused: its host cannot send TCP as asked", "'no_such'", "it has", "reno"];
+    ended.expect_error(4, &words);
+    let probes = relay.counts(Direction::Forward, Class::Probe).offered;
+    assert_eq!(probes, 0, "it was refused at once");
+    let seen = told(folder.path(), &["plan", "firewall", "--probe"], "plan.toml", &plan);
+    seen.expect_code(4);
+    assert!(seen.out.contains("cannot send TCP as asked: no congestion control"), "{}", seen.out);
+}
+
 /// What the user no longer wants is not gone on with at the next site.
 #[test]
 fn an_interrupt_ends_the_run_at_every_site() {

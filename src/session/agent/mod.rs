@@ -203,9 +203,9 @@ mod tests {
     use crate::account::{HostCounts, HostFacts, ReflectorCounts, SenderCounts};
     use crate::flow::FarEvent as Event;
     use crate::framing::IpVersion;
-    use crate::trial::Limits;
+    use crate::trial::{CongestionControl, Limits};
     use crate::units::Span;
-    use crate::wire::control::{Prepare, Secrets};
+    use crate::wire::control::{self, Prepare, Secrets};
     use crate::wire::{StreamNumber, Token};
 
     pub(super) const DRIVER: ConnectionId = ConnectionId(1);
@@ -219,6 +219,10 @@ mod tests {
 
         fn lacks(&self, trial: &Trial) -> Option<String> {
             trial.tcp().map(|load| format!("no {}", load.congestion()))
+        }
+
+        fn lacks_congestion(&self, control: CongestionControl) -> Option<String> {
+            (control != CongestionControl::CUBIC).then(|| format!("no {control}"))
         }
 
         fn facts(&self) -> HostFacts {
@@ -268,8 +272,8 @@ mod tests {
     pub(super) fn request() -> Message {
         let run = RunId(7).to_string();
         let duration_ns = Span::from_secs(60).nanos();
-        let request = crate::wire::control::Request { run, circuit: None, duration_ns, load: None };
-        Message::Request(request)
+        let (circuit, load, congestion) = (None, None, Vec::new());
+        Message::Request(control::Request { run, circuit, duration_ns, load, congestion })
     }
 
     pub(super) fn prepare(seconds: u64) -> Message {

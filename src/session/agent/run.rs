@@ -92,6 +92,9 @@ impl Session {
         if trial.is_some_and(|running| matches!(running.part, Part::Open { .. })) {
             return self.fault(now, from, "a request while a trial runs");
         }
+        if !self.can_send_by(now, from, asked) {
+            return;
+        }
         let usage = self.usage(id, &owner);
         match authorise(&self.role, asked, &usage, now) {
             Ok(grant) => {
@@ -105,6 +108,23 @@ impl Session {
                 self.say(from, Message::Refused { reason: refusal.to_string() });
             }
         }
+    }
+
+    /// Whether this host has every congestion control that is asked for; where it has not, or the
+    /// driver asks too often, the request is refused.
+    fn can_send_by(&mut self, now: Stamp<Agent>, from: ConnectionId, asked: &Request) -> bool {
+        // To ask the kernel is costly, as to prepare a trial is.
+        if asked.congestion.is_empty() || !self.takes_turn(now, from) {
+            return asked.congestion.is_empty();
+        }
+        let lacks =
+            asked.congestion.iter().find_map(|control| self.host.lacks_congestion(*control));
+        if let Some(reason) = &lacks {
+            let reason = format!("its host cannot send TCP as asked: {reason}");
+            self.note(format!("{from:?}: refused: {reason}"));
+            self.say(from, Message::Refused { reason });
+        }
+        lacks.is_none()
     }
 
     /// A run has its grant; since when it has `locked` already, how long it asked for, and what
@@ -210,7 +230,9 @@ impl Session {
         let Some(peer) = self.peers.get_mut(&from) else { return false };
         let takes = peer.turns.passes(now);
         if !takes {
-            let reason = "trials are prepared one a second, and this driver asks for more".into();
+            let reason = "trials are prepared one a second, as congestion controls are looked for, and this \
+                          driver asks for more"
+                .into();
             self.say(from, Message::Refused { reason });
         }
         takes
@@ -337,6 +359,29 @@ mod tests {
     };
     use crate::session::hello;
     use crate::wire::control::Prepare;
+
+    #[test]
+    fn a_congestion_control_that_the_host_lacks_is_refused_with_the_request() {
+        let asking = |names: &[&str]| {
+            let Message::Request(asked) = request() else { panic!("a request") };
+            let congestion = names.iter().map(|name| (*name).to_owned()).collect();
+            Message::Request(crate::wire::control::Request { congestion, ..asked })
+        };
+        let mut session = greeted();
+        let refused = say(&mut session, 0, asking(&["cubic", "vegas"]));
+        let [Action::Say(DRIVER, Message::Refused { reason })] = &refused[..] else {
+            panic!("{refused:?}")
+        };
+        assert!(reason.contains("its host cannot send TCP as asked: no vegas"), "{reason}");
+        // The driver may ask for another one.
+        let granted = say(&mut session, 0, asking(&["cubic"]));
+        assert!(matches!(granted[..], [Action::Say(DRIVER, Message::Granted(_))]), "{granted:?}");
+        // To ask a kernel is costly: not without end.
+        let refused = (0..9).map(|_| say(&mut session, 0, asking(&["cubic"]))).filter(|actions| {
+            matches!(actions[..], [Action::Say(DRIVER, Message::Refused { .. })])
+        });
+        assert_eq!(refused.count(), 3, "eight at once, of which two are spent");
+    }
 
     #[test]
     fn a_trial_runs_within_its_grant_and_no_later() {

@@ -11,7 +11,7 @@ use crate::flow::{Intake, LATE_MAX, Stream, TcpStream};
 use crate::framing::Framing;
 use crate::policy::{Grant, Role};
 use crate::session::{ANSWER_MAX, QUIET_MAX, quiet_max};
-use crate::trial::Trial;
+use crate::trial::{CongestionControl, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
@@ -52,6 +52,9 @@ pub trait Host: Send {
     /// Why this host cannot carry its end of `trial`, for want of threads or descriptors too;
     /// `None` where it can, and has set them aside for the [`Action::Expect`] that follows.
     fn lacks(&self, trial: &Trial) -> Option<String>;
+
+    /// Why this host cannot send TCP by `control`; `None` where it can.
+    fn lacks_congestion(&self, control: CongestionControl) -> Option<String>;
 
     /// What it is.
     fn facts(&self) -> HostFacts;

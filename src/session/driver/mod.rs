@@ -391,6 +391,7 @@ fn said(run: RunId, request: &Request) -> control::Request {
         circuit: request.circuit.clone(),
         duration_ns: request.duration.nanos(),
         load: request.load.map(Into::into),
+        congestion: request.congestion.iter().map(|control| control.name().to_owned()).collect(),
     }
 }
 
@@ -399,6 +400,11 @@ mod tests {
     use super::*;
     use crate::units::Span;
     use crate::wire::control::LimitsMessage;
+
+    fn probing() -> Request {
+        let duration = Span::from_secs(1);
+        Request { circuit: None, duration, load: None, congestion: Vec::new() }
+    }
 
     pub(super) const NOW: Stamp<Driver> = Stamp::from_nanos(1_000);
 
@@ -421,7 +427,7 @@ mod tests {
         session.handle_trial(NOW, Event::Heard(NOW));
         session.handle_trial(NOW, Event::HostFailed("late".into()));
         assert_eq!(session.poll_action(), None);
-        session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
+        session.request(NOW, &probing());
         assert!(matches!(session.poll_action(), Some(Action::Say(Message::Request(_)))));
     }
 
@@ -470,7 +476,7 @@ mod tests {
     /// A driver that has asked for leave, and been granted it.
     pub(super) fn granted() -> Session {
         let mut session = admitted();
-        session.request(NOW, &Request { circuit: None, duration: Span::from_secs(1), load: None });
+        session.request(NOW, &probing());
         let (run, duration_ns) = (RunId(7).to_string(), 1);
         let granted = control::Granted { run, duration_ns, load: None, free_rate_bit_s: 7 };
         let said = say(&mut session, Message::Granted(granted));

@@ -96,6 +96,10 @@ impl agent::Host for Dice {
         None
     }
 
+    fn lacks_congestion(&self, _: CongestionControl) -> Option<String> {
+        None
+    }
+
     fn facts(&self) -> HostFacts {
         HostFacts::default()
     }
@@ -192,7 +196,8 @@ impl Driver {
                     let rate = "1 Mbit/s".parse().expect("a rate");
                     let duration = Span::from_secs(10);
                     let load = Some(LoadRequest { rate, duration });
-                    self.session.request(now, &Request { circuit: None, duration, load });
+                    let congestion = vec!["cubic".parse().expect("a name")];
+                    self.session.request(now, &Request { circuit: None, duration, load, congestion });
                 }
                 driver::Action::Granted { .. } => {
                     self.session.begin(now, driver::Task::FindPayload(1_472), self.trial);

@@ -17,7 +17,7 @@ use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::agent::{self, ConnectionId, TrialId};
 use linkqual::session::driver::{self, Failure, Task};
 use linkqual::session::hello;
-use linkqual::trial::{Limits, Trial};
+use linkqual::trial::{CongestionControl, Limits, Trial};
 use linkqual::units::{BitRate, Span};
 use linkqual::wire::control::{self, Message, RunId, Secrets};
 use linkqual::wire::key::PublicKey;
@@ -185,6 +185,10 @@ impl agent::Host for SeededDice {
         None
     }
 
+    fn lacks_congestion(&self, _: CongestionControl) -> Option<String> {
+        None
+    }
+
     fn facts(&self) -> HostFacts {
         HostFacts::default()
     }
@@ -289,7 +293,7 @@ fn request(trial: &Trial) -> Request {
     let rate = BitRate::new(10_000_000_000).unwrap();
     let load = trial.load().map(|_| LoadRequest { rate, duration: trial.duration() });
     let duration = trial.duration().plus(Span::from_secs(60));
-    Request { circuit: Some("EC-1".into()), duration, load }
+    Request { circuit: Some("EC-1".into()), duration, load, congestion: Vec::new() }
 }
 
 impl World {
@@ -458,6 +462,7 @@ impl World {
                     circuit: asked.circuit,
                     duration_ns: asked.duration.nanos(),
                     load,
+                    congestion: Vec::new(),
                 };
                 self.say_to_agent(ANOTHER, &Message::Hello(hello("another", None)));
                 self.say_to_agent(ANOTHER, &Message::Request(request));
@@ -587,7 +592,7 @@ impl World {
             driver::Action::Say(message) => self.say_to_agent(self.control, &message),
             driver::Action::Admitted(..) => self.driver.request(now, &request(&self.setup.trial)),
             driver::Action::Granted { .. } => {
-                self.driver.begin(now, Task::Measure, self.setup.trial)
+                self.driver.begin(now, Task::Measure, self.setup.trial);
             }
             driver::Action::Open(openings, _) => self.open_near(openings),
             driver::Action::Start => self.start_near(now),
