@@ -10,8 +10,8 @@ pub use caveat::{Bias, Caveat};
 use crate::account::{Moved, PathMtu, ReceiverCounts, RoundTripCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
-use crate::metric::{Criteria, Metric, losses, micros};
-use caveat::{Concern, DELAYS, SHORT_MAX_PERCENT, hosts};
+use crate::metric::{Basis, Criteria, Limit, losses, micros};
+use caveat::{Concern, SHORT_MAX_PERCENT, hosts};
 use sender::of_sender;
 
 /// The caveats about `evidence`, judged on `criteria`.
@@ -36,10 +36,11 @@ pub fn caveats(criteria: &Criteria, evidence: &Evidence) -> Vec<Caveat> {
 
 /// A host that cannot send longer packets cannot find out whether the line carries them.
 fn of_path(criteria: &Criteria, path: PathMtu) -> Option<Caveat> {
-    let needed = criteria.requirements.round_trip.path_mtu?;
+    let limits = criteria.requirements.iter().map(|(_, requirement)| requirement.limit());
+    let needed = limits.filter_map(Limit::octets).max()?;
     let is_limit = path.octets == path.tried_octets && path.tried_octets < needed;
     is_limit.then(|| Caveat {
-        metrics: vec![Metric::PathMtu],
+        doubts: &[Basis::Search],
         direction: None,
         trial: None,
         bias: Bias::CanOnlyWorsen,
@@ -57,9 +58,9 @@ fn of_direction(
     run: &TrialRun,
     direction: Direction,
 ) -> Vec<Caveat> {
-    let concern = |(metrics, bias, text): Concern| {
-        let (metrics, direction) = (metrics.to_vec(), Some(direction));
-        Caveat { metrics, direction, trial: Some(trial), bias, text }
+    let concern = |(doubts, bias, text): Concern| {
+        let (direction, trial) = (Some(direction), Some(trial));
+        Caveat { doubts, direction, trial, bias, text }
     };
     let sender = of_sender(criteria, run, direction).into_iter();
     let concerns = sender.chain(of_receiver(run, direction));
@@ -77,7 +78,7 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
             came.host_dropped
         );
         let bias = Bias::CanOnlyWorsenBy(came.host_dropped);
-        concerns.push((&[Metric::Throughput], bias, text));
+        concerns.push((&[Basis::LoadRate], bias, text));
     }
     if 0 < came.lost_in_excess {
         let text = format!(
@@ -86,7 +87,7 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
             came.lost_in_excess
         );
         let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
-        concerns.push((&[Metric::Throughput, Metric::Loss], bias, text));
+        concerns.push((&[Basis::LoadLosses], bias, text));
     }
     concerns.extend(of_unread(direction, came));
     concerns.extend(of_losses(run, direction, came));
@@ -98,14 +99,14 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
 /// Where a receiver kept to its own limit, what it never read is not lost on the link.
 fn of_unread(direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
     let (_, receiver) = hosts(direction);
-    (0 < came.unread).then(|| {
+    (0 < came.unread).then(|| -> Concern {
         let text = format!(
             "more than twice the datagrams that were granted arrived, and {receiver} did not read \
              {} of the streams to the end: packets among the rest may count as lost. Find what \
              copies packets, or sends to this port",
             came.unread
         );
-        (FLOWS, Bias::CanOnlyWorsen, text)
+        (&[Basis::Arrivals], Bias::CanOnlyWorsen, text)
     })
 }
 
@@ -127,7 +128,7 @@ fn of_losses(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Opt
              or may have been dropped inside {sender} or {receiver}"
         ),
     };
-    Some((&[Metric::Throughput, Metric::Loss], Bias::CanOnlyWorsenBy(others), text))
+    Some((&[Basis::LoadLosses], Bias::CanOnlyWorsenBy(others), text))
 }
 
 /// Where what the sender counts is not what the receiver accounts for.
@@ -150,7 +151,7 @@ fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) 
         came.lost(),
         came.host_dropped
     );
-    Some((&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text))
+    Some((&[Basis::Arrivals], Bias::Either, text))
 }
 
 /// Where packets name due times that leave more slots out than their sender says it never sent.
@@ -166,7 +167,7 @@ fn of_schedule(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> O
          never sent; {sender} reports {never_sent}",
         came.slots_passed
     );
-    Some((&[Metric::Throughput, Metric::Loss, Metric::Outage], Bias::Either, text))
+    Some((&[Basis::Arrivals], Bias::Either, text))
 }
 
 /// Streams that came to the agent from another address than before.
@@ -181,7 +182,10 @@ fn of_moves(trial: usize, run: &TrialRun) -> Vec<Caveat> {
         };
         let Moved { from, to, .. } = moved;
         Caveat {
-            metrics: if is_probes { [DELAYS, FLOWS].concat() } else { FLOWS.to_vec() },
+            doubts: match is_probes {
+                true => &[Basis::ProbeDelays, Basis::Arrivals],
+                false => &[Basis::Arrivals],
+            },
             direction,
             trial: Some(trial),
             bias: Bias::Either,
@@ -195,18 +199,14 @@ fn of_moves(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     run.outcome.moves.iter().map(caveat).collect()
 }
 
-/// What a flow that is interrupted takes from.
-const FLOWS: &[Metric] = &[Metric::Throughput, Metric::Loss, Metric::Outage];
-
 fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     let mut caveats = Vec::new();
-    let mut add = |metrics: &[Metric], bias, text| {
-        let (metrics, direction) = (metrics.to_vec(), None);
-        caveats.push(Caveat { metrics, direction, trial: Some(trial), bias, text });
+    let mut add = |doubts, bias, text| {
+        caveats.push(Caveat { doubts, direction: None, trial: Some(trial), bias, text });
     };
     if 0 < run.outcome.round_trip.clock_steps {
         add(
-            &[Metric::Jitter],
+            &[Basis::OneWayDelays],
             Bias::Either,
             format!(
                 "the two hosts' clocks jumped against each other {} times: delay variation is told \
@@ -219,7 +219,7 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     let wall_steps = hosts.map(|host| host.clock_steps).fold(0, u64::saturating_add);
     if 0 < wall_steps {
         add(
-            DELAYS,
+            &[Basis::ProbeDelays],
             Bias::Either,
             format!(
                 "a wall clock was set {wall_steps} times while probes were stamped by it. Run \
@@ -244,7 +244,7 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
             ),
             None => (Bias::Either, busy),
         };
-        add(DELAYS, bias, text);
+        add(&[Basis::ProbeDelays], bias, text);
     }
     caveats
 }
@@ -256,7 +256,7 @@ fn of_replies(trial: usize, run: &TrialRun) -> Option<Caveat> {
     let withheld = received.saturating_sub(run.outcome.reverse.probes.sent?);
     let short = received.saturating_mul(SHORT_MAX_PERCENT) < withheld.saturating_mul(100);
     short.then(|| Caveat {
-        metrics: DELAYS.to_vec(),
+        doubts: &[Basis::ProbeDelays],
         direction: None,
         trial: Some(trial),
         bias: Bias::Either,
@@ -272,6 +272,7 @@ fn of_replies(trial: usize, run: &TrialRun) -> Option<Caveat> {
 mod tests {
     use super::*;
     use crate::account::Outcome;
+    use crate::metric::Metric;
     use crate::trial::Trial;
     use crate::units::Span;
 
@@ -286,7 +287,7 @@ mod tests {
         crate::metric::tests::came(&mut run).unread = 1;
         let found = caveats(&run);
         assert_eq!((found.len(), found[0].bias), (1, Bias::CanOnlyWorsen));
-        assert!(found[0].touches(Metric::Loss, Some(Direction::Forward), Some(0)));
+        assert!(found[0].touches(Metric::LOSS, Some(Direction::Forward), Some(0)));
     }
 
     /// One of 100 is borne: more would leave too little that the link is judged by.

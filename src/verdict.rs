@@ -3,10 +3,7 @@
 use crate::account::Status;
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
-use crate::metric::{
-    Bound, Criteria, Measured, Measurement, Metric, Requirement, bound, is_superseded, measure,
-    pooled_loss,
-};
+use crate::metric::{Bound, Criteria, Criterion, Measured, Measurement, Requirement};
 use crate::validity::{Bias, Caveat, caveats};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -132,16 +129,16 @@ fn judge_with_caveats(bound: Bound, measured: &Measured, caveats: &[&Caveat]) ->
 #[must_use]
 pub fn findings(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
     let caveats = caveats(criteria, evidence);
-    let of = |(direction, requirement)| {
-        let judge = Judge { criteria, evidence, caveats: &caveats, direction, requirement };
+    let of = |criterion| {
+        let judge = Judge { criterion, evidence, caveats: &caveats };
         let worst = judge.each().into_iter().reduce(worse);
         match (worst, judge.together()) {
             (Some(worst), Some(pooled)) if worst.verdict < pooled.verdict => pooled,
             (Some(worst), _) => worst,
-            (None, _) => nothing_measured(requirement, direction),
+            (None, _) => nothing_measured(&criterion),
         }
     };
-    criteria.requirements.iter().map(of).collect()
+    criteria.iter().map(of).collect()
 }
 
 /// The finding of each trial about each requirement that it speaks to, judged as one of all that
@@ -149,10 +146,8 @@ pub fn findings(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
 #[must_use]
 pub fn each_finding(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
     let caveats = caveats(criteria, evidence);
-    let of = |(direction, requirement)| {
-        Judge { criteria, evidence, caveats: &caveats, direction, requirement }.each()
-    };
-    criteria.requirements.iter().flat_map(of).collect()
+    let of = |criterion| Judge { criterion, evidence, caveats: &caveats }.each();
+    criteria.iter().flat_map(of).collect()
 }
 
 /// One requirement in one direction, before all the trials that speak to it.
@@ -161,71 +156,107 @@ pub fn each_finding(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
 /// twenty trials at that confidence one fails by chance: the more there are, the surer each
 /// failure has to be, so that all of them together are wrong no more often than asked (Bonferroni).
 struct Judge<'a> {
-    criteria: &'a Criteria,
+    criterion: Criterion<'a>,
     evidence: &'a Evidence,
     caveats: &'a [Caveat],
-    direction: Option<Direction>,
-    requirement: Requirement,
 }
 
 impl Judge<'_> {
+    /// The same requirement, where each bound has to hold as surely as one of `tries` wrong ones
+    /// would be.
+    fn stricter(&self, tries: u64) -> Criteria {
+        let criteria = self.criterion.criteria;
+        criteria.at(criteria.confidence().over(tries))
+    }
+
     fn measured(&self, criteria: &Criteria) -> Vec<Measurement> {
-        let mut measurements = measure(criteria, self.evidence, self.direction, self.requirement);
+        let criterion = Criterion { criteria, ..self.criterion };
+        let mut measurements = criterion.measure(self.evidence);
         measurements.retain(|measured| !self.is_superseded(measured.trial));
         measurements
     }
 
     /// By the confidence asked, however sure a failure has to be: it is the same trials each time.
     fn is_superseded(&self, trial: Option<usize>) -> bool {
-        let direction = self.direction.filter(|_| self.requirement.metric() == Metric::Throughput);
-        direction.zip(trial).is_some_and(|(direction, trial)| {
-            is_superseded(self.criteria, self.evidence, direction, trial)
-        })
+        trial.is_some_and(|trial| self.criterion.is_superseded(self.evidence, trial))
     }
 
     /// The finding of each trial.
     fn each(&self) -> Vec<Finding> {
-        let measured = self.measured(self.criteria);
+        let measured = self.measured(self.criterion.criteria);
         let tries = tries_of(&measured);
         let strict = match tries {
             0 | 1 => measured.clone(),
             // One half is for each trial by itself, the other for all of them together.
-            _ => self.measured(&self.criteria.at(self.criteria.confidence().over(2 * tries))),
+            _ => self.measured(&self.stricter(2 * tries)),
         };
-        let trials = &self.evidence.trials;
-        let of = |(asked, strict)| finding((asked, strict), tries, self.caveats, trials);
+        let of = |(asked, strict)| self.finding((asked, strict), tries);
         measured.iter().zip(&strict).map(of).collect()
     }
 
     /// What the trials show together where each alone shows too little: by counts alone, which add
     /// up. `None` where that is no failure.
     fn together(&self) -> Option<Finding> {
-        let direction = self.direction.filter(|_| self.requirement.metric() == Metric::Loss)?;
-        let measured = self.measured(self.criteria);
+        let Criterion { criteria, direction, requirement } = self.criterion;
+        let measured = self.measured(criteria);
         if tries_of(&measured) < 2 {
             return None;
         }
         let trials: Vec<usize> = measured.iter().filter_map(|measured| measured.trial).collect();
         let runs: Vec<&TrialRun> =
             trials.iter().filter_map(|trial| self.evidence.trials.get(*trial)).collect();
-        let metric = self.requirement.metric();
+        let strict = self.stricter(2);
+        let measured = Criterion { criteria: &strict, ..self.criterion }.measure_together(&runs)?;
         let touches = |caveat: &&Caveat| {
             let mut touched = trials.iter().map(|trial| Some(*trial)).chain([None]);
-            touched.any(|trial| caveat.touches(metric, self.direction, trial))
+            touched.any(|trial| caveat.touches(requirement.metric(), direction, trial))
         };
         let caveats: Vec<&Caveat> = self.caveats.iter().filter(touches).collect();
-        let bound = bound(self.requirement);
-        let strict = self.criteria.at(self.criteria.confidence().over(2));
-        let measured = pooled_loss(&strict, &runs, direction)?;
+        let bound = requirement.bound();
         let verdict = judge_with_caveats(bound, &measured, &caveats);
         (verdict == Verdict::Fail).then(|| Finding {
-            requirement: self.requirement,
-            direction: self.direction,
+            requirement,
+            direction,
             trial: None,
             reason: format!("of {} trials together: {}", runs.len(), reason_of(bound, &measured)),
             measured,
             verdict,
         })
+    }
+
+    /// The finding of one of `tries` trials, measured at the confidence asked, and at the one that
+    /// a failure takes.
+    fn finding(&self, (asked, strict): (&Measurement, &Measurement), tries: u64) -> Finding {
+        let Criterion { direction, requirement, .. } = self.criterion;
+        let Measurement { trial, measured } = asked.clone();
+        let metric = requirement.metric();
+        let touching: Vec<&Caveat> =
+            self.caveats.iter().filter(|caveat| caveat.touches(metric, direction, trial)).collect();
+        let bound = requirement.bound();
+        let is_chance = judge(bound, &measured) == Verdict::Fail
+            && judge(bound, &strict.measured) != Verdict::Fail;
+        let judged = match judge_with_caveats(bound, &measured, &touching) {
+            Verdict::Fail if is_chance => Verdict::Inconclusive,
+            // What would stand without the caveats has to stand as surely.
+            Verdict::Fail => judge_with_caveats(bound, &strict.measured, &touching),
+            verdict => verdict,
+        };
+        let run = trial.and_then(|trial| self.evidence.trials.get(trial));
+        let cut_short = run.is_some_and(|run| run.outcome.status != Status::Ok);
+        let verdict = if cut_short { judged.max(Verdict::Inconclusive) } else { judged };
+        let reason = match (verdict, &measured) {
+            (_, Measured::Missing(why)) => why.clone(),
+            (Verdict::Invalid, _) => "this tester was the limit: see the caveats".into(),
+            (Verdict::Inconclusive, _) if judged == Verdict::Pass => {
+                "the trial was cut short".into()
+            }
+            (Verdict::Inconclusive, _) if is_chance => format!(
+                "{}, but one of {tries} trials may be so by chance: measure longer",
+                reason_of(bound, &measured)
+            ),
+            _ => reason_of(bound, &measured),
+        };
+        Finding { requirement, direction, trial, measured, verdict, reason }
     }
 }
 
@@ -238,44 +269,6 @@ fn tries_of(measured: &[Measurement]) -> u64 {
 /// The verdict on a run: the worst of its findings; of nothing, `Inconclusive`.
 pub fn overall(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Inconclusive)
-}
-
-/// The finding of one of `tries` trials, measured at the confidence asked, and at the one that a
-/// failure takes.
-fn finding(
-    (measurement, strict): (&Measurement, &Measurement),
-    tries: u64,
-    caveats: &[Caveat],
-    trials: &[TrialRun],
-) -> Finding {
-    let Measurement { trial, direction, requirement, measured } = measurement.clone();
-    let touching: Vec<&Caveat> = caveats
-        .iter()
-        .filter(|caveat| caveat.touches(requirement.metric(), direction, trial))
-        .collect();
-    let bound = bound(requirement);
-    let is_chance =
-        judge(bound, &measured) == Verdict::Fail && judge(bound, &strict.measured) != Verdict::Fail;
-    let judged = match judge_with_caveats(bound, &measured, &touching) {
-        Verdict::Fail if is_chance => Verdict::Inconclusive,
-        // What would stand without the caveats has to stand as surely.
-        Verdict::Fail => judge_with_caveats(bound, &strict.measured, &touching),
-        verdict => verdict,
-    };
-    let run = trial.and_then(|trial| trials.get(trial));
-    let cut_short = run.is_some_and(|run| run.outcome.status != Status::Ok);
-    let verdict = if cut_short { judged.max(Verdict::Inconclusive) } else { judged };
-    let reason = match (verdict, &measured) {
-        (_, Measured::Missing(why)) => why.clone(),
-        (Verdict::Invalid, _) => "this tester was the limit: see the caveats".into(),
-        (Verdict::Inconclusive, _) if judged == Verdict::Pass => "the trial was cut short".into(),
-        (Verdict::Inconclusive, _) if is_chance => format!(
-            "{}, but one of {tries} trials may be so by chance: measure longer",
-            reason_of(bound, &measured)
-        ),
-        _ => reason_of(bound, &measured),
-    };
-    Finding { requirement, direction, trial, measured, verdict, reason }
 }
 
 fn reason_of(bound: Bound, measured: &Measured) -> String {
@@ -308,7 +301,7 @@ fn worse(a: Finding, b: Finding) -> Finding {
             Measured::Counted { value, .. } => *value,
             Measured::Missing(_) => f64::NEG_INFINITY,
         };
-        match bound(finding.requirement) {
+        match finding.requirement.bound() {
             Bound::AtMost(_) => value,
             Bound::AtLeast(_) => -value,
         }
@@ -317,18 +310,9 @@ fn worse(a: Finding, b: Finding) -> Finding {
     if order.is_lt() { b } else { a }
 }
 
-fn nothing_measured(requirement: Requirement, direction: Option<Direction>) -> Finding {
-    let reason = match requirement.metric() {
-        Metric::Throughput => {
-            "no UDP load covered it at this rate or above, within what is committed"
-        }
-        Metric::TcpThroughput => "no TCP load covered it at this rate or above",
-        Metric::Loss => "no UDP load covered it at a rate that the line is to carry",
-        Metric::RttP99 | Metric::Jitter | Metric::Outage => "no trial covered it",
-        Metric::RttP99Loaded => "no load was sent",
-        Metric::PathMtu => "the path's MTU was not found out",
-    };
-    let reason = reason.to_owned();
+fn nothing_measured(criterion: &Criterion<'_>) -> Finding {
+    let Criterion { direction, requirement, .. } = *criterion;
+    let reason = criterion.unmeasured().to_owned();
     let measured = Measured::Missing(reason.clone());
     let verdict = Verdict::Inconclusive;
     Finding { requirement, direction, trial: None, measured, verdict, reason }
@@ -340,11 +324,11 @@ mod tests {
     use crate::account::{Outcome, ReceiverCounts, SenderCounts};
     use crate::direction::Directions;
     use crate::framing::IpVersion;
-    use crate::metric::Requirements;
     use crate::metric::tests as fixture;
+    use crate::metric::{Basis, Metric, Requirements};
     use crate::stats::loss_bursts::LossBursts;
     use crate::trial::{Load, LoadKind, Trial};
-    use crate::units::{PacketRate, Ratio, Span};
+    use crate::units::{PacketRate, Span};
 
     fn sampled(low: f64, high: f64) -> Measured {
         Measured::Sampled {
@@ -359,8 +343,8 @@ mod tests {
     }
 
     fn caveat(bias: Bias) -> Caveat {
-        let (metrics, text) = (vec![Metric::Loss], String::new());
-        Caveat { metrics, direction: Some(Direction::Forward), trial: Some(1), bias, text }
+        let (doubts, text) = (&[Basis::LoadLosses], String::new());
+        Caveat { doubts, direction: Some(Direction::Forward), trial: Some(1), bias, text }
     }
 
     #[track_caller]
@@ -465,10 +449,10 @@ mod tests {
     #[test]
     fn a_doubt_touches_only_what_it_names() {
         let caveat = caveat(Bias::Either);
-        assert!(caveat.touches(Metric::Loss, Some(Direction::Forward), Some(1)));
-        assert!(!caveat.touches(Metric::Loss, Some(Direction::Reverse), Some(1)));
-        assert!(!caveat.touches(Metric::Loss, Some(Direction::Forward), Some(0)));
-        assert!(!caveat.touches(Metric::Outage, Some(Direction::Forward), Some(1)));
+        assert!(caveat.touches(Metric::LOSS, Some(Direction::Forward), Some(1)));
+        assert!(!caveat.touches(Metric::LOSS, Some(Direction::Reverse), Some(1)));
+        assert!(!caveat.touches(Metric::LOSS, Some(Direction::Forward), Some(0)));
+        assert!(!caveat.touches(Metric::OUTAGE, Some(Direction::Forward), Some(1)));
     }
 
     /// Forward carries too little, and of reverse the first trial shows too little: it ran again
@@ -488,7 +472,7 @@ mod tests {
         (open.whole.rise_ns, open.whole.spread_ns) = (Some(250_000_000), Some(240_000_000));
         let evidence = Evidence { trials: vec![first, second], ..Evidence::default() };
         let found = findings(&fixture::criteria(), &evidence).into_iter();
-        let found = found.filter(|it| it.requirement.metric() == Metric::Throughput);
+        let found = found.filter(|it| it.requirement.metric() == Metric::THROUGHPUT);
         found.map(|finding| (finding.trial, finding.verdict)).collect()
     }
 
@@ -503,7 +487,7 @@ mod tests {
     fn the_worst_verdict_wins_a_run() {
         let finding = |verdict| Finding {
             verdict,
-            ..nothing_measured(Requirement::Loss("1%".parse().expect("a ratio")), None)
+            ..nothing_measured(&criteria().iter().next().expect("one"))
         };
         use Verdict::{Fail, Inconclusive, Invalid, Pass};
         let overall =
@@ -512,13 +496,12 @@ mod tests {
         assert_eq!(overall(&[Pass, Inconclusive, Invalid]), Invalid);
         assert_eq!(overall(&[Fail, Invalid]), Fail);
     }
-    const REQUIRED_PPM: u64 = 1_000;
     const PACKETS: u64 = 8_000;
 
     fn criteria() -> Criteria {
         let mut requirements = Requirements::default();
-        let most = Ratio::from_ppm(REQUIRED_PPM).expect("a ratio");
-        requirements.set(Some(Direction::Forward), Requirement::Loss(most));
+        let most = Metric::LOSS.require("<= 0.1%").expect("a bound");
+        requirements.set(Some(Direction::Forward), most);
         Criteria::plain(requirements, IpVersion::V4)
     }
 

@@ -3,7 +3,7 @@
 use super::value::{parse, parse_device};
 use crate::direction::Directions;
 use crate::framing::Layer;
-use crate::metric::{Requirement, Requirements};
+use crate::metric::{Kind, Limit, Metric, Requirement, Requirements, Traffic};
 use crate::plan::{
     Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work,
 };
@@ -11,8 +11,8 @@ use crate::policy::{Refusal, is_circuit};
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
 };
-use crate::units::{BitRate, Ratio, Span};
-use clap::{Args, Parser, Subcommand};
+use crate::units::{BitRate, Span};
+use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -77,21 +77,9 @@ pub struct CheckArgs {
     /// possible
     #[arg(long, short = 'b', allow_hyphen_values = true, value_parser = parse_offer)]
     pub rate: Option<Offer>,
-    /// Least that TCP must carry; it is sent after the UDP load, as fast as possible
-    #[arg(long, value_name = "RATE", allow_hyphen_values = true, value_parser = parse::<BitRate>)]
-    pub tcp_throughput: Option<BitRate>,
-    /// Most that the 99th percentile of the round trip may be
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
-    pub rtt_p99: Option<Span>,
-    /// Most of the load that may be lost, such as 0.01%
-    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, value_parser = parse_loss)]
-    pub loss: Option<Ratio>,
-    /// Most that one-way delay may vary: 99.9th percentile less the least
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
-    pub jitter: Option<Span>,
-    /// Longest time without an arrival
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::<Span>)]
-    pub outage: Option<Span>,
+    /// What the line must do
+    #[command(flatten)]
+    pub required: RequirementArgs,
     /// How long to load; or to probe, where there is no load: 1 s to 10 min; a number alone counts
     /// seconds
     #[arg(long, short = 't', value_name = "TIME", allow_hyphen_values = true,
@@ -141,16 +129,78 @@ pub struct CheckArgs {
     pub dscp: Option<Dscp>,
     /// What governs how fast TCP sends, by the kernel's name; cubic if not given. Where this user
     /// may not choose it, the host's default takes its place
-    #[arg(long, requires = "tcp_throughput", value_name = "NAME",
+    #[arg(long, requires = TCP, value_name = "NAME",
           value_parser = parse::<CongestionControl>)]
     pub congestion: Option<CongestionControl>,
     /// Compare each octet that TCP carries with what was sent, also above 200 Mbit/s per stream,
     /// where one in 64 is compared otherwise; costs speed
-    #[arg(long, requires = "tcp_throughput")]
+    #[arg(long, requires = TCP)]
     pub verify: bool,
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// What a line must do: an option for each metric, made from what the metric says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct RequirementArgs(Vec<Requirement>);
+
+/// The options that have TCP sent.
+const TCP: &str = "tcp";
+
+impl RequirementArgs {
+    fn option(metric: Metric) -> Arg {
+        let about = metric.about();
+        let side = match about.kind {
+            Kind::LeastRate | Kind::LeastOctets => "minimum",
+            Kind::MostShare | Kind::MostTime => "maximum",
+        };
+        let udp = format!("; of {RATE_ASSUMED} if no --rate is given");
+        let load = format!("; beside {RATE_ASSUMED} of UDP if no load is given");
+        let sent = match (about.answered_by, about.kind) {
+            (Traffic::Udp, Kind::LeastRate) => "; --rate if not given",
+            (Traffic::Tcp, _) => "; TCP is sent after the UDP load, as fast as possible",
+            (Traffic::Udp, _) => &udp,
+            (Traffic::Load, _) => &load,
+            (Traffic::Probes | Traffic::Search, _) => "",
+        };
+        Arg::new(metric.name())
+            .long(metric.name().replace('_', "-"))
+            .value_name(about.kind.placeholder())
+            .allow_hyphen_values(true)
+            .help(format!("{} ({side}){sent}", about.asks))
+            .value_parser(move |text: &str| metric.bounded_by(text))
+    }
+
+    /// Those that `traffic` answers.
+    fn answered_by(&self, traffic: Traffic) -> impl Iterator<Item = &Requirement> {
+        self.0.iter().filter(move |it| it.metric().about().answered_by == traffic)
+    }
+}
+
+impl Args for RequirementArgs {
+    fn augment_args(command: Command) -> Command {
+        let metrics = || Metric::ALL.iter().copied();
+        let with_tcp = metrics().filter(|metric| metric.about().answered_by == Traffic::Tcp);
+        let with_tcp = ArgGroup::new(TCP).args(with_tcp.map(Metric::name)).multiple(true);
+        command.args(metrics().map(Self::option)).group(with_tcp)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for RequirementArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |metric: &Metric| matches.get_one::<Requirement>(metric.name()).copied();
+        Ok(Self(Metric::ALL.iter().filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Where and how a result goes.
@@ -258,7 +308,7 @@ pub struct DemoArgs {
     pub output: OutputArgs,
 }
 
-/// The load for a loss that is asked for without a rate.
+/// The load for what needs one, where no rate is given.
 const RATE_ASSUMED: BitRate = match BitRate::new(10_000_000) {
     Some(rate) => rate,
     None => unreachable!(),
@@ -286,24 +336,19 @@ impl CheckArgs {
     }
 
     fn requirements(&self) -> Requirements {
-        let throughput = match self.rate {
-            Some(Offer::Rate(rate)) => Some(Requirement::Throughput(rate)),
-            _ => None,
-        };
-        let one_way = [
-            throughput,
-            self.tcp_throughput.map(Requirement::TcpThroughput),
-            self.loss.map(Requirement::Loss),
-            self.jitter.map(Requirement::Jitter),
-            self.outage.map(Requirement::Outage),
-        ];
         let mut requirements = Requirements::default();
-        for requirement in one_way.into_iter().flatten() {
+        let mut require = |requirement| {
             for direction in self.directions().iter() {
                 requirements.set(Some(direction), requirement);
             }
+        };
+        if let Some(Offer::Rate(rate)) = self.rate {
+            // A load at a rate asks for it, unless another is asked for.
+            Requirement::new(Metric::THROUGHPUT, Limit::Rate(rate))
+                .into_iter()
+                .for_each(&mut require);
         }
-        requirements.round_trip.rtt_p99 = self.rtt_p99;
+        self.required.0.iter().copied().for_each(require);
         requirements
     }
 
@@ -312,14 +357,27 @@ impl CheckArgs {
         if self.is_reverse { Directions::Reverse } else { self.direction }
     }
 
+    /// The load of UDP that what is required needs; `None` where it needs none.
+    fn load_needed(&self) -> Option<Offer> {
+        let rates = self.required.answered_by(Traffic::Udp).filter_map(|it| it.limit().rate());
+        let has_tcp = self.required.answered_by(Traffic::Tcp).next().is_some();
+        let needs = |traffic| self.required.answered_by(traffic).next().is_some();
+        match rates.max() {
+            Some(rate) => Some(Offer::Rate(rate)),
+            None if needs(Traffic::Udp) || needs(Traffic::Load) && !has_tcp => {
+                Some(Offer::Assumed(RATE_ASSUMED))
+            }
+            None => None,
+        }
+    }
+
     fn tests(&self) -> Vec<Test> {
-        let assumed = self.loss.map(|_| Offer::Assumed(RATE_ASSUMED));
-        let load = self.rate.or(assumed).map(|offer| {
+        let load = self.rate.or(self.load_needed()).map(|offer| {
             let (directions, streams) = (self.directions(), self.streams);
             let (payload, burst_max) = (self.size, self.burst_max);
             Work::Udp(UdpTest { directions, offer, streams, payload, burst_max })
         });
-        let tcp = self.tcp_throughput.map(|_| {
+        let tcp = self.required.answered_by(Traffic::Tcp).next().map(|_| {
             let (directions, streams) = (self.directions(), self.streams);
             let congestion = self.congestion.unwrap_or(CongestionControl::CUBIC);
             let offer = Offer::Max;
@@ -345,14 +403,6 @@ fn parse_duration(text: &str) -> Result<Span, String> {
     Ok(duration)
 }
 
-fn parse_loss(text: &str) -> Result<Ratio, String> {
-    let ratio: Ratio = parse(text)?;
-    if ratio == Ratio::default() {
-        return Err("no test proves a loss of 0 %: give a share above it, such as 0.001%".into());
-    }
-    Ok(ratio)
-}
-
 fn parse_circuit(text: &str) -> Result<String, String> {
     let refusal = || format!("{}", Refusal::BadCircuit);
     is_circuit(text).then(|| text.to_owned()).ok_or_else(refusal)
@@ -369,6 +419,7 @@ fn parse_offer(text: &str) -> Result<Offer, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::direction::Direction;
     use clap::CommandFactory;
 
     #[test]
@@ -399,9 +450,10 @@ mod tests {
         let durations: Vec<_> = plan.tests.iter().map(|test| test.duration).collect();
         let load = Some(Span::from_secs(3));
         assert_eq!((durations, plan.idle), (vec![None, load, load], Span::from_secs(2)));
-        let required = &plan.requirements.each;
-        assert_eq!(required.forward.tcp_throughput, "1 Mbit/s".parse().ok());
-        assert_eq!(required.reverse.tcp_throughput, None);
+        let required = |direction| plan.requirements.limit(Metric::TCP_THROUGHPUT, Some(direction));
+        let rate = "1 Mbit/s".parse().ok().map(Limit::Rate);
+        assert_eq!(required(Direction::Forward), rate);
+        assert_eq!(required(Direction::Reverse), None);
     }
 
     /// What is typed for iperf3 means the same here.

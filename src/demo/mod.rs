@@ -13,7 +13,7 @@ use crate::direction::{Direction, Directions};
 use crate::driver::{Error, Job};
 use crate::emulation::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
 use crate::io::tls::Identity;
-use crate::metric::{Requirement, Requirements};
+use crate::metric::{Metric, Requirements};
 use crate::plan::{Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, Test, UdpTest, Work};
 use crate::trial::Limits;
 use crate::units::Span;
@@ -95,13 +95,13 @@ fn system(error: std::io::Error) -> Error {
 fn sample_plan(agent: SocketAddr) -> Plan {
     let rate = "20 Mbit/s".parse().expect("a rate");
     let mut requirements = Requirements::default();
-    for requirement in [
-        Requirement::Throughput(rate),
-        Requirement::Loss("0.1%".parse().expect("a share")),
-        Requirement::RttP99(Span::from_millis(100)),
-        Requirement::Outage(Span::from_secs(1)),
+    for (metric, bound) in [
+        (Metric::THROUGHPUT, ">= 20 Mbit/s"),
+        (Metric::LOSS, "<= 0.1%"),
+        (Metric::RTT_P99, "<= 100 ms"),
+        (Metric::OUTAGE, "<= 1 s"),
     ] {
-        requirements.set(None, requirement);
+        requirements.set(None, metric.require(bound).expect("a bound"));
     }
     let offer = Offer::Rate(rate);
     // Nothing larger is tried: the emulated line drops it without a word, as no real device does.

@@ -10,14 +10,15 @@ mod step;
 mod text;
 
 pub use firewall::{Endpoint, FirewallHosts, nft, table};
-pub use provability::{Chance, Provability};
-pub use step::{MTU_ASSUMED, Sent, Step};
+pub use provability::Provability;
+pub use step::{Sent, Step};
 pub use text::text;
 
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::flow::trail;
 use crate::framing::IpVersion;
 use crate::method::trials::{Composed, Note, SitePath, compose};
+use crate::metric::MTU_ASSUMED;
 use crate::plan::{Plan, Test};
 use crate::policy::Request;
 use crate::trial::{DURATION_MAX, Limits, OutOfBounds, Trial};
@@ -71,8 +72,12 @@ impl Site {
         let rate_max = plan.link.port_rate.unwrap_or(RATE_UNKNOWN);
         let limits = Limits { rate_max, duration_max: DURATION_MAX };
         let payload = MTU_ASSUMED - ip.udp_overhead_octets();
-        let Composed { trials, request, notes } =
-            compose(plan, place, SitePath { limits, free: rate_max, ip, payload })?;
+        let path = SitePath { limits, free: rate_max, ip, payload };
+        let Composed { trials, request, notes } = compose(plan, place, path)?;
+        // How far an agent lets TCP go is not known yet, and the port does not hold back its pace.
+        let most = SitePath { free: BitRate::MAX, ..path };
+        let allowed = compose(plan, place, most).map(|composed| composed.trials);
+        let allowed = allowed.unwrap_or_else(|_| trials.clone());
         let tests: Vec<&Test> = plan.tests_of(place).collect();
         // Where there is one trial more, it is the idle one before the first load.
         let added = trials.len().saturating_sub(tests.len());
@@ -83,7 +88,7 @@ impl Site {
             Step { trial, offer, sent }
         };
         let steps: Vec<Step> = trials.into_iter().enumerate().map(step).collect();
-        let provabilities = provability::provabilities(&plan.criteria(ip), &steps);
+        let provabilities = provability::provabilities(&plan.criteria(ip), &allowed);
         Ok(Self { ip, steps, request, provabilities, notes })
     }
 

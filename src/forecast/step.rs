@@ -8,9 +8,6 @@ use crate::trial::Trial;
 use crate::units::ByteCount;
 use crate::wire::{probe, signal};
 
-/// The largest IP packet that a path is taken to carry: Ethernet's.
-pub const MTU_ASSUMED: u32 = 1_500;
-
 /// A trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
@@ -38,16 +35,6 @@ pub struct Sent {
 }
 
 impl Step {
-    /// "idle", "udp" or "tcp".
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match (self.trial.is_idle(), self.trial.tcp()) {
-            (true, _) => "idle",
-            (false, None) => "udp",
-            (false, Some(_)) => "tcp",
-        }
-    }
-
     /// Streams in each direction.
     #[must_use]
     pub fn streams(&self) -> u32 {

@@ -1,8 +1,9 @@
 //! A forecast for a terminal.
 
-use super::{Chance, Forecast, MTU_ASSUMED, Provability, Sent, Site, Step};
+use super::{Forecast, Provability, Sent, Site, Step};
 use crate::direction::Direction;
 use crate::method::trials::Note;
+use crate::metric::{Chance, MTU_ASSUMED, Prospect};
 use crate::plan::file::Assumption;
 use crate::plan::{Link, Offer, Plan};
 use crate::units::Span;
@@ -76,7 +77,11 @@ fn steps(out: &mut String, plan: &Plan, site: &Site) {
         for (i, direction) in Direction::ALL.into_iter().enumerate() {
             let sent = step.sent.get(direction);
             let (number, kind, duration) = match i {
-                0 => (number.to_string(), step.kind(), format!("{}", step.trial.duration())),
+                0 => (
+                    number.to_string(),
+                    step.trial.kind_name(),
+                    format!("{}", step.trial.duration()),
+                ),
                 _ => (String::new(), "", String::new()),
             };
             line!(
@@ -186,7 +191,8 @@ fn provabilities(out: &mut String, site: &Site) {
         "trials"
     );
     for provability in &site.provabilities {
-        let Provability { requirement, direction, judged_by, needs, chance } = provability;
+        let Provability { requirement, direction, judged_by, prospect } = provability;
+        let Prospect { needs, chance } = prospect;
         let direction =
             direction.map_or("round-trip".to_owned(), |direction| direction.to_string());
         let (verdict, why) = match chance {
@@ -206,7 +212,7 @@ fn provabilities(out: &mut String, site: &Site) {
     let unproved = site
         .provabilities
         .iter()
-        .filter(|provability| matches!(provability.chance, Chance::Unprovable(_)));
+        .filter(|provability| matches!(provability.prospect.chance, Chance::Unprovable(_)));
     match unproved.count() {
         0 => {}
         count => {

@@ -2,14 +2,9 @@
 //! FAIL of a throughput runs once more, and one whose delay varies much runs for long enough from
 //! the start.
 
-use crate::direction::Direction;
 use crate::flow::Evidence;
-use crate::method::trials::{Note, THROUGHPUT_EDGES};
-use crate::metric::{
-    Criteria, FORGIVEN_MIN, JITTER_QUANTILE, is_throughput_open, judges_throughput,
-};
-use crate::stats::delays::Delay;
-use crate::stats::{count, real};
+use crate::method::trials::Note;
+use crate::metric::{Criteria, Criterion};
 use crate::trial::{DURATION_MAX, Trial};
 use crate::units::Span;
 
@@ -18,7 +13,7 @@ const TIMES: u64 = 3;
 const AGAIN_MIN: Span = Span::from_secs(10);
 
 /// The trial that was run last once more, for three times as long and 10 s at least, as it proved
-/// neither PASS nor FAIL of a throughput; `spare` is what may still be loaded beside all that is
+/// neither PASS nor FAIL of a requirement; `spare` is what may still be loaded beside all that is
 /// planned.
 pub(super) fn again(
     criteria: &Criteria,
@@ -26,21 +21,24 @@ pub(super) fn again(
     spare: Span,
 ) -> Option<(Trial, Note)> {
     let last = evidence.trials.last()?;
-    if last.trial.is_lengthened() || !is_throughput_open(criteria, last) {
+    if last.trial.is_lengthened() {
         return None;
     }
+    let open = criteria.iter().find(|criterion| criterion.is_open(last))?;
     let asked = last.trial.duration();
     let takes = Span::from_nanos(asked.nanos().saturating_mul(TIMES)).max(AGAIN_MIN);
     let takes = takes.min(spare).min(DURATION_MAX);
     if takes <= asked {
         return None;
     }
-    let because = "it proved neither PASS nor FAIL of throughput, and is run once more".to_owned();
-    let note = Note::Lengthened { which: "udp".to_owned(), asked, takes, because };
+    let metric = open.requirement.metric();
+    let because = format!("it proved neither PASS nor FAIL of {metric}, and is run once more");
+    let which = last.trial.kind_name().to_owned();
+    let note = Note::Lengthened { which, asked, takes, because };
     Some((last.trial.lengthened(takes).ok()?, note))
 }
 
-/// `next` for as long as the variation of the idle link's delay asks, where it judges a throughput.
+/// `next` for as long as what the idle link showed asks.
 pub(super) fn long_enough(
     criteria: &Criteria,
     evidence: &Evidence,
@@ -51,31 +49,16 @@ pub(super) fn long_enough(
         return None;
     }
     let idle = evidence.trials.iter().rev().find(|run| run.trial.is_idle())?;
-    let variation = |direction: Direction| {
-        let variation = &idle.outcome.one_way(direction).probes.variation;
-        match variation
-            .quantile(JITTER_QUANTILE)
-            .filter(|_| judges_throughput(criteria, next, direction))?
-        {
-            Delay::Finite(nanos) => Some(nanos),
-            Delay::Infinite => None,
-        }
-    };
-    let variation_ns = Direction::ALL.into_iter().filter_map(variation).max()?;
-    // Half of the variation is then no more than the growth that a PASS allows.
-    let window_ns = real(variation_ns) / (2.0 * FORGIVEN_MIN.as_fraction());
-    let window = Span::from_nanos(count(window_ns.round()));
+    let need = |criterion: Criterion<'_>| criterion.takes_after(next, idle);
+    let need = criteria.iter().filter_map(need).max_by_key(|need| need.takes)?;
     let asked = next.duration();
-    let takes = Span::from_secs(window.plus(THROUGHPUT_EDGES).secs_up());
+    let takes = Span::from_secs(need.takes.secs_up());
     let takes = takes.min(DURATION_MAX).min(asked.plus(spare));
     if takes <= asked {
         return None;
     }
-    let because = format!(
-        "throughput: the idle link's delay varies by {} ms, which hides a queue that grows in less",
-        Span::from_nanos(variation_ns).millis_up()
-    );
-    let note = Note::Lengthened { which: "udp".to_owned(), asked, takes, because };
+    let which = next.kind_name().to_owned();
+    let note = Note::Lengthened { which, asked, takes, because: need.because };
     Some((next.with_duration(takes).ok()?, note))
 }
 

@@ -31,13 +31,10 @@ mod qualification;
 
 pub mod trials;
 
-use crate::direction::Direction;
 use crate::flow::Evidence;
 use crate::method::trials::Note;
-use crate::metric::OUTAGE_INTERVALS;
 use crate::policy::Request;
-use crate::trial::{OutOfBounds, TCP_PACE_SPARE_PERCENT, Trial};
-use crate::units::{BitRate, Span};
+use crate::trial::{OutOfBounds, Trial};
 use std::fmt::Debug;
 
 pub use qualification::{PACKET_MAX, most_payload};
@@ -89,56 +86,12 @@ pub enum Impossible {
         /// What crosses.
         found: u32,
     },
-    /// TCP would be held below what is required by its own pace.
-    #[error(
-        "tcp_throughput {direction} of {required}: TCP is paced at no less than \
-         {TCP_PACE_SPARE_PERCENT} % above that, {needed}, and the agent allows it {paced}. Require \
-         less, or {remedy}",
-        remedy = more(*.limit, *.max)
-    )]
-    PacedTooLow {
-        /// Which way.
-        direction: Direction,
-        /// What is required, at the layer that rates count.
-        required: BitRate,
-        /// What TCP must be paced at.
-        needed: BitRate,
-        /// What it would be paced at.
-        paced: BitRate,
-        /// The limit that it takes, in Ethernet frames (L2).
-        limit: BitRate,
-        /// The agent's.
-        max: BitRate,
-    },
-    /// No trial sends often enough to see an outage as short as the bound.
-    #[error(
-        "outage {direction} of {most}: packets leave {interval} apart at best, and \
-         {OUTAGE_INTERVALS} intervals must fit into the bound. That takes {needed} packets/s: load \
-         the link at that rate or a higher one, or allow an outage of {least}"
-    )]
-    OutageTooShort {
-        /// Which way.
-        direction: Direction,
-        /// What is required.
-        most: Span,
-        /// The time between two packets of the fastest trial.
-        interval: Span,
-        /// Packets per second that it takes.
-        needed: u64,
-        /// The shortest bound that can be judged as it is.
-        least: Span,
-    },
+    /// No trial that the agent allows can prove a requirement: why, and what to do.
+    #[error("{0}")]
+    Unprovable(String),
     /// No probe of any size came back.
     #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]
     NothingCrosses,
-}
-
-/// What gives a run `limit` of an agent's `max`.
-fn more(limit: BitRate, max: BitRate) -> String {
-    match limit <= max {
-        true => format!("try again later: other runs hold part of the agent's {max}"),
-        false => format!("have the agent's operator raise --max-rate to {limit} or more"),
-    }
 }
 
 #[cfg(test)]
@@ -146,6 +99,7 @@ mod tests {
     use super::*;
     use crate::account::Status;
     use crate::method::qualification::tests::outcome;
+    use crate::units::Span;
 
     /// A method that runs one idle trial, and once more for max(3T, 10 s) where no probe of it came
     /// back.

@@ -4,17 +4,16 @@
 //! It never loads a link that answered no probe, and runs nothing after a trial that was cut short.
 
 use crate::account::Status;
-use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
-use crate::framing::{Framing, IpVersion, Layer};
+use crate::framing::IpVersion;
 use crate::method::lengthening::{again, long_enough};
 use crate::method::trials::{Composed, Note, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
-use crate::metric::{Criteria, OUTAGE_INTERVALS, packet_interval};
+use crate::metric::Criterion;
 use crate::plan::{Plan, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request};
 use crate::stats::delays::Delay;
-use crate::trial::{Limits, MTU_MAX, TcpLoad, Trial, tcp_paced_at_least};
+use crate::trial::{Limits, MTU_MAX, Trial};
 use crate::units::{BitRate, Span};
 use std::collections::VecDeque;
 
@@ -84,12 +83,10 @@ impl Qualification {
         let free = evidence.free_rate.map_or(limits.rate_max, |free| free.min(limits.rate_max));
         let path = SitePath { limits, free, ip: self.ip, payload: found };
         let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
-        if let Some(too_low) = paced_too_low(&self.plan.criteria(self.ip), &trials, limits.rate_max)
-        {
-            return Err(too_low);
-        }
-        if let Some(too_short) = outage_too_short(&self.plan.criteria(self.ip), &trials) {
-            return Err(too_short);
+        let criteria = self.plan.criteria(self.ip);
+        let refusal = |criterion: Criterion<'_>| criterion.refusal(&trials, limits.rate_max);
+        if let Some(why) = criteria.iter().find_map(refusal) {
+            return Err(Impossible::Unprovable(why));
         }
         let (ahead, is_asked) = (trials.into(), false);
         self.state = State::Composed { ahead, request: request.clone(), is_asked };
@@ -211,51 +208,9 @@ impl Method for Qualification {
     }
 }
 
-/// The requirement that TCP cannot reach by its own pace, because the agent, whose limit is `max`,
-/// allows no more: none of the trials that load its direction is paced fast enough.
-fn paced_too_low(criteria: &Criteria, trials: &[Trial], max: BitRate) -> Option<Impossible> {
-    Direction::ALL.into_iter().find_map(|direction| {
-        let required = criteria.requirements.each.get(direction).tcp_throughput?;
-        let needed = tcp_paced_at_least(required);
-        let (framing, layer) = (criteria.framing, criteria.layer);
-        let loads = || trials.iter().filter_map(Trial::tcp);
-        let proves = |load: &TcpLoad| load.can_prove(required, direction, framing, layer);
-        if loads().any(|load| proves(load) == Some(true)) {
-            return None;
-        }
-        let paced = |load: &TcpLoad| load.rate_at(direction, framing, layer);
-        let (paced, load) =
-            loads().filter_map(|load| Some((paced(load)?, load))).max_by_key(|(rate, _)| *rate)?;
-        let segment = load.segment(framing.ip);
-        let goodput = framing.tcp_goodput(needed, layer, segment, true)?;
-        let plain = Framing::plain(framing.ip);
-        let limit = plain.tcp_rate_at(goodput, Layer::L2, segment, true)?;
-        Some(Impossible::PacedTooLow { direction, required, needed, paced, limit, max })
-    })
-}
-
 /// The trials that were run, and those ahead.
 fn all<'a>(evidence: &'a Evidence, ahead: &'a VecDeque<Trial>) -> impl Iterator<Item = &'a Trial> {
     evidence.trials.iter().map(|run| &run.trial).chain(ahead)
-}
-
-/// The bound on outages that no trial which judges them can resolve.
-fn outage_too_short(criteria: &Criteria, trials: &[Trial]) -> Option<Impossible> {
-    Direction::ALL.into_iter().find_map(|direction| {
-        let most = criteria.requirements.each.get(direction).outage?;
-        let judges = |trial: &&Trial| {
-            trial.covers(direction) && (criteria.is_at_ease(trial) || trial.tcp().is_some())
-        };
-        let intervals = trials.iter().filter(judges).map(|trial| packet_interval(trial, direction));
-        let interval = intervals.min()?;
-        let least = Span::from_nanos(interval.nanos().saturating_mul(OUTAGE_INTERVALS));
-        if least <= most {
-            return None;
-        }
-        let seconds = Span::from_secs(OUTAGE_INTERVALS).nanos();
-        let needed = seconds.div_ceil(most.nanos().max(1));
-        Some(Impossible::OutageTooShort { direction, most, interval, needed, least })
-    })
 }
 
 /// Why no trial comes after this one; `None` where one may.
@@ -288,8 +243,8 @@ const _: () = assert!(PACKET_MAX <= MTU_MAX, "no packet is longer");
 pub(super) mod tests {
     use super::*;
     use crate::account::{Outcome, PathMtu};
-    use crate::direction::Directions;
-    use crate::metric::Requirements;
+    use crate::direction::{Direction, Directions};
+    use crate::metric::{Limit, Metric, Requirement, Requirements};
     use crate::plan::{Link, Near, Offer, Site, TcpTest, Test, UdpTest};
 
     /// A plan of an idle trial and one of UDP both ways.
@@ -368,7 +323,8 @@ pub(super) mod tests {
             let congestion = crate::trial::CongestionControl::CUBIC;
             let tcp = TcpTest { directions, offer, streams: 1, congestion, verify: false };
             plan.tests = vec![test(Work::Tcp(tcp))];
-            plan.requirements.each.forward.tcp_throughput = required.parse().ok();
+            let required = Metric::TCP_THROUGHPUT.bounded_by(required).expect("a rate");
+            plan.requirements.set(Some(Direction::Forward), required);
             let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
             let mut evidence = Evidence { free_rate, ..Evidence::default() };
             (0..2).for_each(|_| _ = method.next(&evidence));
@@ -394,7 +350,8 @@ pub(super) mod tests {
     fn an_outage_that_no_trial_can_see_is_refused_with_the_rate_that_it_takes() {
         let step = |most: Span| {
             let mut plan = plan(None);
-            plan.requirements.each.forward.outage = Some(most);
+            let most = Requirement::new(Metric::OUTAGE, Limit::Time(most)).expect("a time");
+            plan.requirements.set(Some(Direction::Forward), most);
             let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
             let mut evidence = Evidence::default();
             (0..2).for_each(|_| _ = method.next(&evidence));

@@ -1,44 +1,19 @@
 //! The trials that a plan needs towards one far end: each as long as its proof takes.
 
 use crate::direction::{Direction, Directions, PerDirection};
-use crate::flow::EDGE;
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::metric::{
-    Criteria, FORGIVEN_MIN, JITTER_QUANTILE, LossProof, Metric, RTT_QUANTILE, Requirement,
-    TCP_SECONDS_MIN, judges_throughput, silence_min,
-};
+use crate::metric::{Criteria, Criterion, Need};
 use crate::plan::{Offer, Plan, TcpTest, Test, UdpTest, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
-use crate::stats::confidence::samples_needed;
 use crate::trial::{
     Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, OutOfBounds,
     PAYLOAD_MIN, PROBES_PER_SECOND, TcpLoad, Trial,
 };
-use crate::units::{BitRate, BurstSize, PacketRate, Span};
+use crate::units::{BitRate, PacketRate, Span};
 use std::fmt;
 
 /// How long is loaded where nothing else is asked for.
 const LOAD_DEFAULT: Span = Span::from_secs(30);
-
-/// Packets of a window below which two of them are more than what a throughput forgives.
-const WINDOW_PACKETS: u64 = 2_000;
-
-/// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
-/// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
-pub const LOST_ALLOWED: u64 = 3;
-
-/// Probes beyond what a percentile needs, for those that leave late and are not counted: 5 %.
-const PROBES_SPARE_PERCENT: u64 = 5;
-
-/// What a TCP trial takes beside the seconds that are judged: its warm-up of 2 s, or of 20 round
-/// trips of up to 150 ms, and the second that its end cuts off.
-pub const TCP_EDGES: Span = Span::from_secs(4);
-
-/// What a trial takes beside the window that throughput is judged over.
-pub const THROUGHPUT_EDGES: Span = EDGE.plus(EDGE);
-
-/// The shortest window that throughput is judged over where nothing shorter is asked for.
-const WINDOW_MIN: Span = Span::from_secs(2);
 
 /// Set-up and account of a trial, beside the time in which packets are due.
 pub const TRIAL_OVERHEAD: Span = Span::from_secs(30);
@@ -77,24 +52,8 @@ pub enum Note {
         /// Whether a rate of the link is known.
         is_known: bool,
     },
-    /// So few packets of a load are judged that its rate is proved less closely.
-    Grain {
-        /// Of which direction.
-        direction: Direction,
-        /// How many there are.
-        packets: u64,
-    },
-    /// A policer's full bucket may carry more of a load than what is forgiven.
-    Credit {
-        /// Of which direction.
-        direction: Direction,
-        /// How much it holds.
-        burst: BurstSize,
-        /// Whether it holds as much as the whole load.
-        holds_all: bool,
-        /// How long the load would take for the full proof.
-        takes: Span,
-    },
+    /// A trial will not prove all of a requirement for its length: what, and why.
+    Shortfall(String),
     /// The load is only as far as the agent's role goes.
     Capacity {
         /// "UDP datagrams", "TCP".
@@ -111,8 +70,7 @@ impl fmt::Display for Note {
         match self {
             Self::RateAssumed(rate) => write!(
                 f,
-                "no rate was given: loss is measured at {rate}. Give --rate to load as the \
-                 migration will"
+                "no rate was given: the load is {rate}. Give --rate to load as the migration will"
             ),
             Self::IdleAdded(span) => write!(
                 f,
@@ -143,22 +101,7 @@ impl fmt::Display for Note {
                 "the {which} trial sends {probes} probes per second, as no rate of the link is \
                  known: give --rate, or link.rate in a plan, for up to 100"
             ),
-            Self::Grain { direction, packets } => write!(
-                f,
-                "throughput {direction}: {packets} packets are judged, so it is proved to {}.{} %",
-                2_000 / packets.max(&1) / 10,
-                2_000 / packets.max(&1) % 10
-            ),
-            Self::Credit { direction, burst, holds_all, takes } => write!(
-                f,
-                "throughput {direction}: a policer or shaper may carry up to {burst} beyond its \
-                 rate. {}; the full rate takes {} s",
-                match holds_all {
-                    true => "That is all that is sent, so nothing of the rate can pass",
-                    false => "A PASS says which rate it proves",
-                },
-                takes.secs_up()
-            ),
+            Self::Shortfall(what) => f.write_str(what),
             Self::Capacity { what, most, max } if most < max => write!(
                 f,
                 "capacity trial: {what} as fast as these hosts can, up to {most}: other runs hold \
@@ -223,7 +166,7 @@ pub fn compose(plan: &Plan, place: usize, path: SitePath) -> Result<Composed, Ou
         };
         trials.push(trial.with_dscp(test.dscp.unwrap_or_default()));
     }
-    let silence_min = |trial: Trial| trial.with_silence_min(silence_min(&criteria, &trial));
+    let silence_min = |trial: Trial| trial.with_silence_min(composer.criteria.silence_min(&trial));
     let trials: Vec<Trial> = trials.into_iter().map(silence_min).collect();
     let request = request(plan, &trials, path);
     Ok(Composed { trials, request, notes: composer.notes })
@@ -244,9 +187,6 @@ fn request(plan: &Plan, trials: &[Trial], path: SitePath) -> Request {
     Request { circuit: plan.link.circuit.clone(), duration, load, congestion }
 }
 
-/// A length of time that a proof needs, and which proof.
-type Need = (Span, String);
-
 struct Composer<'a> {
     plan: &'a Plan,
     criteria: Criteria,
@@ -259,8 +199,8 @@ impl Composer<'_> {
         let floor = if before_load { self.plan.idle } else { DURATION_MIN };
         let asked = asked.unwrap_or(self.plan.idle);
         let beside = self.beside(None);
-        let needs = self.probing_needed(beside, &[Metric::RttP99, Metric::Jitter]);
-        let duration = self.lengthen("idle", asked.max(floor), needs, DURATION_MAX);
+        let trial = Trial::new(None, DURATION_MIN)?.with_beside(beside)?;
+        let duration = self.lengthen(&trial, asked.max(floor), DURATION_MAX);
         if asked < floor && duration == floor {
             let because = "so long is probed before the first load".to_owned();
             self.notes.push(Note::Lengthened {
@@ -270,8 +210,8 @@ impl Composer<'_> {
                 because,
             });
         }
-        self.note_probes("idle", beside);
-        Trial::new(None, duration)?.with_beside(beside)
+        self.note_probes(&trial);
+        trial.with_duration(duration)
     }
 
     fn udp(&mut self, test: &UdpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
@@ -282,18 +222,11 @@ impl Composer<'_> {
         // What was asked for is refused by the agent rather than shortened here unseen.
         let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
         let trial = Trial::new(Some(load), DURATION_MIN)?.with_beside(beside)?;
-        let at_ease = self.criteria.is_at_ease(&trial);
-        let probing: &[Metric] = match at_ease {
-            true => &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter],
-            false => &[Metric::RttP99Loaded],
-        };
-        let mut needs = self.probing_needed(beside, probing);
-        needs.extend(self.loss_needed(&trial));
-        needs.extend(self.window_needed(&trial));
-        let duration = self.lengthen("udp", asked, needs, most);
-        self.note_probes("udp", beside);
+        let duration = self.lengthen(&trial, asked, most);
+        self.note_probes(&trial);
         let trial = trial.with_duration(duration)?;
-        self.note_throughput(&trial);
+        let shortfalls = self.criteria.iter().flat_map(|criterion| criterion.shortfalls(&trial));
+        self.notes.extend(shortfalls.map(Note::Shortfall));
         Ok(trial)
     }
 
@@ -343,19 +276,11 @@ impl Composer<'_> {
         let load = self.tcp_load(test)?;
         let most = DURATION_MAX.min(self.path.limits.duration_max);
         let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
-        let required =
-            |direction: Direction| self.criteria.requirements.each.get(direction).tcp_throughput;
-        let is_judged = test.directions.iter().any(|direction| required(direction).is_some());
-        let seconds = is_judged.then(|| {
-            let needed = Span::from_secs(TCP_SECONDS_MIN).plus(TCP_EDGES);
-            (needed, format!("tcp_throughput needs {TCP_SECONDS_MIN} s behind its warm-up"))
-        });
         let beside = self.beside(Some((test.offer, test.directions)));
-        let mut needs = self.probing_needed(beside, &[Metric::RttP99Loaded]);
-        needs.extend(seconds);
-        let duration = self.lengthen("tcp", asked, needs, most);
-        self.note_probes("tcp", beside);
-        Trial::with_tcp(load, duration)?.with_beside(beside)
+        let trial = Trial::with_tcp(load, DURATION_MIN)?.with_beside(beside)?;
+        let duration = self.lengthen(&trial, asked, most);
+        self.note_probes(&trial);
+        trial.with_duration(duration)
     }
 
     fn tcp_load(&mut self, test: &TcpTest) -> Result<TcpLoad, OutOfBounds> {
@@ -405,8 +330,8 @@ impl Composer<'_> {
 
     /// The highest rate that any test asks of a direction, or that is required of it.
     fn wanted(&self, direction: Direction) -> KnownRate {
-        let required = self.criteria.requirements.each.get(direction);
-        let required = [required.throughput, required.tcp_throughput].into_iter().flatten();
+        let here = self.criteria.iter().filter(|it| it.direction == Some(direction));
+        let required = here.filter_map(|criterion| criterion.limit().rate());
         let offers = self.plan.tests.iter().filter_map(|test| {
             let is_loaded = test.work.directions()?.includes(direction);
             self.rate(test.work.offer().filter(|_| is_loaded)?, direction)
@@ -415,92 +340,32 @@ impl Composer<'_> {
     }
 
     /// Says how often a trial probes where that is less than usual.
-    fn note_probes(&mut self, which: &'static str, beside: Beside) {
+    fn note_probes(&mut self, trial: &Trial) {
         let usual = self.plan.link.probes_per_second.unwrap_or(PROBES_PER_SECOND);
-        if beside.probes < usual {
+        let (which, probes) = (trial.kind_name(), trial.probe_rate());
+        if probes < usual {
             let is_known = self.known(None).forward.is_some();
-            self.notes.push(Note::ProbesScaled { which, probes: beside.probes, is_known });
+            self.notes.push(Note::ProbesScaled { which, probes, is_known });
         }
     }
 
-    /// The time in which enough probes leave for the percentiles that are asked for.
-    fn probing_needed(&self, beside: Beside, metrics: &[Metric]) -> Vec<Need> {
-        let confidence = self.criteria.confidence();
-        let probe_rate = beside.probes;
-        let need = |(_, requirement): (_, Requirement)| {
-            let metric = requirement.metric();
-            if !metrics.contains(&metric) {
-                return None;
-            }
-            let quantile = if metric == Metric::Jitter { JITTER_QUANTILE } else { RTT_QUANTILE };
-            let probes = samples_needed(quantile, confidence);
-            let probes = probes.saturating_add(probes / 100 * PROBES_SPARE_PERCENT + 1);
-            let because = format!("{metric} {requirement} needs {probes} probes at {probe_rate}/s");
-            Some((probe_rate.span_of(probes), because))
-        };
-        self.criteria.requirements.iter().filter_map(need).collect()
-    }
-
-    /// The time in which enough packets leave for the losses that are asked for.
-    fn loss_needed(&self, trial: &Trial) -> Vec<Need> {
-        let need = |direction: Direction| {
-            let carried = self.criteria.is_carried(trial, direction);
-            let limit = self.criteria.requirements.each.get(direction).loss.filter(|_| carried)?;
-            let load = trial.load()?;
-            let proof = LossProof::of(&self.criteria, load, direction, limit, LOST_ALLOWED)?;
-            let because = format!("loss <= {limit} needs {proof}");
-            Some((load.rate(direction)?.span_of(proof.packets), because))
-        };
-        Direction::ALL.into_iter().filter_map(need).collect()
-    }
-
-    /// The time in which the growth of a queue shows.
-    fn window_needed(&self, trial: &Trial) -> Option<Need> {
-        let judges = |direction| judges_throughput(&self.criteria, trial, direction);
-        let is_judged = Direction::ALL.into_iter().any(judges);
-        let because = format!("throughput is judged over {} s at least", WINDOW_MIN.secs_up());
-        is_judged.then(|| (WINDOW_MIN.plus(THROUGHPUT_EDGES), because))
-    }
-
-    /// What of a throughput `trial` cannot prove for its length.
-    fn note_throughput(&mut self, trial: &Trial) {
-        for direction in Direction::ALL {
-            let required = self.criteria.requirements.each.get(direction).throughput;
-            let required = required.filter(|_| judges_throughput(&self.criteria, trial, direction));
-            let (Some(required), Some(load)) = (required, trial.load()) else { continue };
-            let Some(rate) = load.rate(direction) else { continue };
-            let forgiven = self.criteria.requirements.loss_of_throughput(direction);
-            let packets = rate.packets_in(trial.duration().minus(THROUGHPUT_EDGES));
-            if packets < WINDOW_PACKETS {
-                self.notes.push(Note::Grain { direction, packets });
-            }
-            let Some(forgiven) = forgiven.max(FORGIVEN_MIN).of(required) else { continue };
-            let burst = *self.criteria.burst.get(direction);
-            let takes = Span::from_secs(burst.bits().div_ceil(forgiven.bits_per_second()));
-            if trial.duration() < takes {
-                let asked = required.octets_in(trial.duration());
-                let holds_all = asked.octets() <= u64::from(burst.octets());
-                self.notes.push(Note::Credit { direction, burst, holds_all, takes });
-            }
-        }
-    }
-
-    /// As long as all proofs take that `most` has room for; of the others it says that they cannot
-    /// be had.
-    fn lengthen(&mut self, which: &str, asked: Span, needs: Vec<Need>, most: Span) -> Span {
-        let longer = needs.into_iter().filter(|(needed, _)| asked < *needed);
-        let (within, beyond): (Vec<Need>, Vec<Need>) =
-            longer.partition(|(needed, _)| *needed <= most);
-        for (_, what) in beyond {
+    /// How long `trial` is where `asked` was asked for: as long as all proofs take that `most` has
+    /// room for; of the others it says that they cannot be had.
+    fn lengthen(&mut self, trial: &Trial, asked: Span, most: Span) -> Span {
+        let takes = |criterion: Criterion<'_>| criterion.takes(trial);
+        let longer = self.criteria.iter().filter_map(takes).filter(|need| asked < need.takes);
+        let (within, beyond): (Vec<Need>, Vec<Need>) = longer.partition(|need| need.takes <= most);
+        for Need { because: what, .. } in beyond {
             let note = Note::CannotProve { what, most };
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
         }
-        let longest = within.into_iter().max_by_key(|(needed, _)| *needed);
-        let Some((needed, because)) = longest else { return asked };
-        let takes = Span::from_secs(needed.secs_up()).min(most);
-        self.notes.push(Note::Lengthened { which: which.to_owned(), asked, takes, because });
+        let longest = within.into_iter().max_by_key(|need| need.takes);
+        let Some(Need { takes, because }) = longest else { return asked };
+        let takes = Span::from_secs(takes.secs_up()).min(most);
+        let which = trial.kind_name().to_owned();
+        self.notes.push(Note::Lengthened { which, asked, takes, because });
         takes
     }
 }
@@ -509,9 +374,10 @@ impl Composer<'_> {
 mod tests {
     use super::*;
     use crate::direction::Directions;
-    use crate::metric::Requirements;
+    use crate::metric::{Metric, Requirements};
     use crate::plan::{Link, Site};
     use crate::trial::CongestionControl;
+    use crate::units::BurstSize;
 
     fn limits() -> Limits {
         let rate_max = "1 Gbit/s".parse().expect("a rate");
@@ -545,7 +411,7 @@ mod tests {
     /// Idle, then this rate both ways.
     fn load(rate: &str, loss: Option<&str>) -> Plan {
         let tests = [Work::Idle, udp(Offer::Rate(rate.parse().expect("a rate")))];
-        let loss = loss.map(|loss| (Metric::Loss, loss));
+        let loss = loss.map(|loss| (Metric::LOSS, loss));
         plan(&tests, &loss.into_iter().collect::<Vec<_>>())
     }
 
@@ -598,7 +464,7 @@ mod tests {
         assert_eq!(seconds(&composed(&longer)), [3, 30]);
         longer.tests[0].duration = Some(Span::from_secs(1));
         assert_eq!(seconds(&composed(&longer)), [2, 30], "no load comes sooner");
-        let alone = Plan { idle, ..plan(&[Work::Idle], &[(Metric::RttP99, "<= 1 s")]) };
+        let alone = Plan { idle, ..plan(&[Work::Idle], &[(Metric::RTT_P99, "<= 1 s")]) };
         assert_eq!(seconds(&composed(&alone)), [31], "310 probes at 10/s: no rate is known");
         let link = Link { port_rate: Some("1 Gbit/s".parse().expect("a rate")), ..Link::default() };
         assert_eq!(seconds(&composed(&Plan { link, ..alone })), [4]);
@@ -610,7 +476,7 @@ mod tests {
         let note = |octets| {
             let tests = [Work::Idle, udp(Offer::Rate("10 Mbit/s".parse().expect("a rate")))];
             let burst = PerDirection::both(BurstSize::new(octets).expect("a size"));
-            let asked = plan(&tests, &[(Metric::Throughput, ">= 10 Mbit/s")]);
+            let asked = plan(&tests, &[(Metric::THROUGHPUT, ">= 10 Mbit/s")]);
             let plan = Plan { link: Link { burst, ..Link::default() }, ..asked };
             composed(&plan).notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
@@ -643,7 +509,7 @@ mod tests {
     /// 0.001 % takes 775 366 packets, 40 ms of jitter 3145 probes: 31.9 s of those.
     #[test]
     fn a_need_that_cannot_be_met_takes_none_from_the_others() {
-        let required = [(Metric::Loss, "<= 0.001%"), (Metric::Jitter, "<= 40 ms")];
+        let required = [(Metric::LOSS, "<= 0.001%"), (Metric::JITTER, "<= 40 ms")];
         let rate = Offer::Rate("10 Mbit/s".parse().expect("a rate"));
         let composed = composed(&plan(&[Work::Idle, udp(rate)], &required));
         assert_eq!(seconds(&composed), [32, 40]);
@@ -683,9 +549,9 @@ mod tests {
             Plan { link: Link { port_rate, ..Link::default() }, ..plan(&tests, required) }
         };
         let composed = |required| seconds(&composed(&plan(required)));
-        assert_eq!(composed(&[(Metric::Jitter, "<= 2 ms")]), [32, 30, 30]);
-        assert_eq!(composed(&[(Metric::RttP99Loaded, "<= 2 ms")]), [10, 30, 30]);
-        let mut short = plan(&[(Metric::TcpThroughput, ">= 1 Mbit/s")]);
+        assert_eq!(composed(&[(Metric::JITTER, "<= 2 ms")]), [32, 30, 30]);
+        assert_eq!(composed(&[(Metric::RTT_P99_LOADED, "<= 2 ms")]), [10, 30, 30]);
+        let mut short = plan(&[(Metric::TCP_THROUGHPUT, ">= 1 Mbit/s")]);
         short.tests.iter_mut().for_each(|test| test.duration = Some(Span::from_secs(5)));
         assert_eq!(seconds(&compose(&short, 0, path()).expect("a plan")), [10, 5, 14]);
     }
@@ -701,7 +567,7 @@ mod tests {
     #[test]
     fn an_assumed_rate_is_said() {
         let rate = "10 Mbit/s".parse().expect("a rate");
-        let plan = plan(&[Work::Idle, udp(Offer::Assumed(rate))], &[(Metric::Loss, "<= 1%")]);
+        let plan = plan(&[Work::Idle, udp(Offer::Assumed(rate))], &[(Metric::LOSS, "<= 1%")]);
         let composed = composed(&plan);
         assert!(composed.notes[0].to_string().contains("10 Mbit/s"));
         assert!(composed.trials[1].load().is_some());

@@ -1,6 +1,6 @@
 //! What a metric is computed by: the question, and the form of its answer.
 
-use super::Requirements;
+use super::requirement::Requirements;
 use crate::account::{OneWayCounts, Status};
 use crate::direction::{Direction, PerDirection};
 use crate::flow::TrialRun;
@@ -10,7 +10,7 @@ use crate::trial::{Load, LoadKind, Trial};
 use crate::units::{BitRate, BurstSize, Ratio};
 
 /// What every computation here needs to know of the link and of the question.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Criteria {
     /// What is required.
     pub requirements: Requirements,
@@ -48,7 +48,9 @@ impl Criteria {
     pub fn at(&self, confidence: Confidence) -> Self {
         let asked = self.requirements.confidence;
         let confidence = Ratio::from_fraction(confidence.value()).unwrap_or(asked);
-        Self { requirements: Requirements { confidence, ..self.requirements }, ..*self }
+        let mut requirements = self.requirements.clone();
+        requirements.confidence = confidence;
+        Self { requirements, ..*self }
     }
 
     /// Whether the UDP load of `trial` is what the link is to carry in `direction`: not as fast as
@@ -120,15 +122,4 @@ pub(super) fn account_missing(run: &TrialRun, one_way: &OneWayCounts) -> Measure
     let has_come = one_way.receiver.is_some() || one_way.tcp_receiver.is_some();
     let whose = if has_come { "sender" } else { "receiver" };
     Measured::Missing(format!("the {whose}'s account did not arrive"))
-}
-
-/// Microseconds.
-#[must_use]
-pub fn micros(nanos: u64) -> f64 {
-    float(nanos) / 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit in a report")]
-pub(crate) const fn float(count: u64) -> f64 {
-    count as f64
 }

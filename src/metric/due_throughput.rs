@@ -1,31 +1,28 @@
 //! Throughput as format 2 of the record had it: by packets that were due in the steady part of the
 //! trial. Records of that time are judged by it, and a note of theirs says so.
 
-use super::criteria::{Criteria, Measured, account_missing, float};
+use super::criteria::{Criteria, Measured, account_missing};
 use super::loss::losses;
 use super::outage::was_silent;
 use crate::account::{ReceiverCounts, SenderCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Steady, TrialRun};
+use crate::stats::real;
 use crate::trial::Load;
-use crate::units::{BitRate, Span};
+use crate::units::{Ratio, Span};
 
 /// How much of the load may come after its time while the line still counts as carrying it: what
 /// comes late is in a queue, and a queue that fills is no throughput.
 const LAG_MAX: Span = Span::from_millis(100);
 
-/// `None` where the load is slower than `required`, and so says nothing about it.
+/// Whether `direction` of `run` carried its load, `allowed` of which may be lost.
 pub(super) fn throughput_by_due_times(
     criteria: &Criteria,
     run: &TrialRun,
     load: &Load,
     direction: Direction,
-    required: BitRate,
+    allowed: Ratio,
 ) -> Option<Measured> {
-    // What is asked of the link is the rate of all that is sent: load, probes and heartbeats.
-    if run.trial.rate_at(direction, criteria.framing, criteria.layer)? < required {
-        return None;
-    }
     let packet_rate = load.rate(direction)?;
     let one_way = run.outcome.one_way(direction);
     let (Some(sent), Some(came)) = (&one_way.sender, &one_way.receiver) else {
@@ -35,7 +32,6 @@ pub(super) fn throughput_by_due_times(
     let per_stream = packet_rate.share(load.streams()).unwrap_or(packet_rate);
     let slots = steady.slots(per_stream).saturating_mul(u64::from(load.streams()));
     let carries = |sent: u64, received: u64| {
-        let allowed = criteria.requirements.loss_of_throughput(direction);
         slots <= sent && allowed.holds(sent.saturating_sub(received), sent)
     };
     let doubtful = losses(run, direction).map_or(0, |losses| losses.doubtful);
@@ -59,7 +55,7 @@ pub(super) fn throughput_by_due_times(
         false => Some(false),
     };
     Some(Measured::Counted {
-        value: rate.map_or(0.0, |rate| float(rate.bits_per_second())),
+        value: rate.map_or(0.0, |rate| real(rate.bits_per_second())),
         meets: meets(sent.steady, came.steady),
         meets_at_best: meets(sent_at_best, vouched_for.min(sent_at_best)),
         proven: None,

@@ -1,14 +1,116 @@
 //! Loss: UDP load packets that were lost, late or altered, of those sent.
 
-use super::criteria::{Criteria, Measured, account_missing, float};
+use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::criteria::{Criteria, Measured, account_missing};
+use super::definition::{Chance, Criterion, Definition, Need, Prospect};
+use super::requirement::{Limit, Requirements};
 use crate::account::ReceiverCounts;
 use crate::direction::Direction;
 use crate::flow::{TrialRun, compared_of};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, loss_bounds, packets_needed};
 use crate::stats::loss_bursts::LossBursts;
-use crate::trial::Load;
+use crate::stats::real;
+use crate::trial::{Load, Trial};
 use crate::units::Ratio;
 use std::fmt;
+
+/// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
+/// then passes 99 times of 100 (the binomial operating characteristic at k = 3).
+const LOST_ALLOWED: u64 = 3;
+
+static ABOUT: About = About {
+    name: "loss",
+    unit: Unit::Ratio,
+    kind: Kind::MostShare,
+    reach: Reach::EachDirection,
+    what: "UDP load packets lost, altered or later than 2 s, of those sent",
+    asks: "Share of the UDP packets that may be lost",
+    how: "One-sided Clopper-Pearson bounds; where losses come in bursts, on their effective number",
+    source: "RFC 7680",
+    answered_by: Traffic::Udp,
+    made_of: &[Basis::LoadLosses, Basis::Arrivals],
+};
+
+pub(super) const METRIC: Metric = Metric::of(&ABOUT);
+
+pub(super) static LAW: &dyn Definition = &Losing;
+
+struct Losing;
+
+impl Definition for Losing {
+    fn speaks(&self, criterion: &Criterion<'_>, trial: &Trial) -> bool {
+        criterion.direction.is_some_and(|direction| criterion.criteria.is_carried(trial, direction))
+    }
+
+    fn estimate(&self, criterion: &Criterion<'_>, run: &TrialRun) -> Option<Measured> {
+        Some(loss(criterion.criteria, run, criterion.direction?))
+    }
+
+    fn together(&self, criterion: &Criterion<'_>, runs: &[&TrialRun]) -> Option<Measured> {
+        pooled_loss(criterion.criteria, runs, criterion.direction?)
+    }
+
+    /// The time in which enough packets leave.
+    fn takes(&self, criterion: &Criterion<'_>, trial: &Trial) -> Option<Need> {
+        let (load, limit) = (trial.load()?, criterion.limit().share()?);
+        let proof = LossProof::of(criterion, load, limit, LOST_ALLOWED)?;
+        let takes = load.rate(criterion.direction?)?.span_of(proof.packets);
+        Some(Need { takes, because: format!("{METRIC} <= {limit} needs {proof}") })
+    }
+
+    fn prospect(&self, criterion: &Criterion<'_>, trials: &[&Trial]) -> Prospect {
+        prospect(criterion, trials, criterion.limit().share().unwrap_or_default())
+    }
+
+    fn unjudged(&self, criterion: &Criterion<'_>, trials: &[&Trial]) -> String {
+        let is_udp = |trial: &&Trial| trial.load().is_some() && criterion.covers(trial);
+        let within = match trials.iter().any(is_udp) {
+            true => " within the committed rate",
+            false => "",
+        };
+        format!("no udp test loads{}{within}", criterion.named())
+    }
+
+    fn unmeasured(&self) -> &'static str {
+        "no UDP load covered it at a rate that the line is to carry"
+    }
+}
+
+/// The share of packets that may be lost in `direction`, where that is required.
+pub(super) fn most(requirements: &Requirements, direction: Direction) -> Option<Ratio> {
+    requirements.limit(METRIC, Some(direction)).and_then(Limit::share)
+}
+
+/// The worst trial decides: each that judges a requirement has to prove it.
+fn prospect(criterion: &Criterion<'_>, trials: &[&Trial], most: Ratio) -> Prospect {
+    let chance = |trial: &&Trial| {
+        let (load, direction) = (trial.load()?, criterion.direction?);
+        let packets = load.rate(direction)?.packets_in(trial.duration());
+        let proofs = |lost| LossProof::of(criterion, load, most, lost);
+        let proofs: Vec<LossProof> = (0..=LOST_ALLOWED).filter_map(proofs).collect();
+        let proof = proofs.iter().rfind(|proof| proof.packets <= packets).copied();
+        Some((proof.map(|proof| proof.allowed), packets, proofs))
+    };
+    let worst = trials.iter().filter_map(chance).min_by_key(|(lost, packets, _)| (*lost, *packets));
+    let Some((lost, packets, proofs)) = worst else {
+        let confidence = criterion.criteria.confidence();
+        let needed = packets_needed(most.as_fraction(), LOST_ALLOWED, confidence);
+        let needs = format!("{needed} packets, of which {LOST_ALLOWED} may be lost");
+        return Prospect { needs, chance: Chance::Provable };
+    };
+    let chance = match lost {
+        Some(LOST_ALLOWED) => Chance::Provable,
+        Some(0) => Chance::Partly(format!("{packets} packets prove it only where none is lost")),
+        Some(lost) => Chance::Partly(format!(
+            "{packets} packets prove it only where at most {lost} of them are lost"
+        )),
+        None => Chance::Unprovable(format!(
+            "{packets} packets can fail it, and not prove it: that takes {} of which none is lost",
+            proofs.first().map_or(0, |proof| proof.packets)
+        )),
+    };
+    Prospect { needs: proofs.last().map_or_else(String::new, LossProof::to_string), chance }
+}
 
 /// Packets that arrived altered: of those that were compared, and of all that arrived.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,7 +138,7 @@ impl Corruption {
         if offered == 0 {
             return (0.0, Bounds { low: 0.0, high: 0.0 });
         }
-        let scaled = |share: f64| share * float(self.arrived) / float(offered);
+        let scaled = |share: f64| share * real(self.arrived) / real(offered);
         let (share, Bounds { low, high }) = self.share(confidence);
         (scaled(share), Bounds { low: scaled(low), high: scaled(high) })
     }
@@ -47,7 +149,7 @@ impl Corruption {
         let bounds = loss_bounds(self.corrupted, self.compared, confidence);
         let are_all_intact = self.corrupted == 0 && self.arrived <= self.compared;
         match bounds.filter(|_| !are_all_intact) {
-            Some(bounds) => (float(self.corrupted) / float(self.compared), bounds),
+            Some(bounds) => (real(self.corrupted) / real(self.compared), bounds),
             None => (0.0, Bounds { low: 0.0, high: 0.0 }),
         }
     }
@@ -55,29 +157,23 @@ impl Corruption {
 
 /// What a bound on the loss of a load takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct LossProof {
+struct LossProof {
     /// Packets of the load.
-    pub packets: u64,
+    packets: u64,
     /// Of them, those that may be lost.
-    pub allowed: u64,
+    allowed: u64,
     /// Of how many one payload is compared, and none of those is altered.
-    pub compared_of: u64,
+    compared_of: u64,
 }
 
 impl LossProof {
-    /// What proves that `load` loses `limit` at most in `direction`, where it goes there. The
-    /// bounds on what was lost and on what was altered add up, and both are inverse to the packets:
-    /// so do the packets that each takes.
-    #[must_use]
-    pub fn of(
-        criteria: &Criteria,
-        load: &Load,
-        direction: Direction,
-        limit: Ratio,
-        allowed: u64,
-    ) -> Option<Self> {
-        let compared_of = compared_of(load.stream_rate(direction)?, load.payload());
-        let needed = |allowed| packets_needed(limit.as_fraction(), allowed, criteria.confidence());
+    /// What proves that `load` loses `limit` at most, where it goes in the direction asked about.
+    /// The bounds on what was lost and on what was altered add up, and both are inverse to the
+    /// packets: so do the packets that each takes.
+    fn of(criterion: &Criterion<'_>, load: &Load, limit: Ratio, allowed: u64) -> Option<Self> {
+        let compared_of = compared_of(load.stream_rate(criterion.direction?)?, load.payload());
+        let confidence = criterion.criteria.confidence();
+        let needed = |allowed| packets_needed(limit.as_fraction(), allowed, confidence);
         let altered = if compared_of == 1 { 0 } else { needed(0).saturating_mul(compared_of) };
         Some(Self { packets: needed(allowed).saturating_add(altered), allowed, compared_of })
     }
@@ -126,7 +222,7 @@ pub fn losses(run: &TrialRun, direction: Direction) -> Option<Losses> {
     })
 }
 
-pub(super) fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Measured {
+fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Measured {
     let one_way = run.outcome.one_way(direction);
     let Some(losses) = losses(run, direction) else { return account_missing(run, one_way) };
     let Some(came) = &one_way.receiver else { return account_missing(run, one_way) };
@@ -134,12 +230,7 @@ pub(super) fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) ->
 }
 
 /// The losses of several trials together, as those of one; `None` where none has its accounts.
-#[must_use]
-pub fn pooled_loss(
-    criteria: &Criteria,
-    runs: &[&TrialRun],
-    direction: Direction,
-) -> Option<Measured> {
+fn pooled_loss(criteria: &Criteria, runs: &[&TrialRun], direction: Direction) -> Option<Measured> {
     let (mut sum, mut bursts) = (None, LossBursts::default());
     let mut corruption = Corruption::default();
     for run in runs {
@@ -171,7 +262,7 @@ fn bounded(
     let at_best = bursts.without(losses.doubtful);
     let (corrupted, range) = corruption.ratio(losses.offered, criteria.confidence());
     Measured::Sampled {
-        value: Some(float(losses.lost) / float(losses.offered) + corrupted),
+        value: Some(real(losses.lost) / real(losses.offered) + corrupted),
         low: Some(low + range.low),
         high: Some((high + range.high).min(1.0)),
         low_at_best: bounds(&at_best).map(|bounds| bounds.low + range.low),
@@ -230,8 +321,11 @@ mod tests {
             let rate = PacketRate::new(per_second).expect("a rate");
             let kind = LoadKind::FixedRate;
             let load = Load::new(Directions::Forward, streams, 1_472, rate, kind).expect("a load");
-            let limit = "0.1%".parse().expect("a ratio");
-            LossProof::of(&criteria, &load, Direction::Forward, limit, 3).expect("it goes there")
+            let requirement = METRIC.require("<= 0.1%").expect("a bound");
+            let direction = Some(Direction::Forward);
+            let criterion = Criterion { criteria: &criteria, direction, requirement };
+            let limit = requirement.limit().share().expect("a share");
+            LossProof::of(&criterion, &load, limit, 3).expect("it goes there")
         };
         let slow = needs(33_000, 2);
         assert!((7_752..=7_754).contains(&slow.packets), "each stream is compared whole: {slow:?}");

@@ -2,290 +2,303 @@
 //!
 //! | metric | unit | what it is | source |
 //! |---|---|---|---|
-//! | throughput | bit/s | what of a fixed-rate UDP load and its probes left in the window and arrived in its time | RFC 2544, 26.1; Y.1564, CIR test |
-//! | tcp_throughput | bit/s | the worst run of 10 whole seconds that TCP's receiver got after its warm-up | RFC 6349; RFC 9097, 1 s intervals |
-//! | loss | ratio | UDP load packets lost or later than 2 s, of those sent | RFC 7680 |
+//! | throughput | bit/s | What of a fixed-rate UDP load and its probes left in the window and arrived in time | RFC 2544, 26.1; Y.1564, CIR test |
+//! | tcp_throughput | bit/s | The worst run of 10 whole seconds that TCP's receivers got after their warm-up | RFC 6349; RFC 9097, 1 s intervals |
+//! | loss | ratio | UDP load packets lost, altered or later than 2 s, of those sent | RFC 7680 |
 //! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
-//! | rtt_p99_loaded | us | the same beside any load, TCP and overshoot included | |
-//! | jitter | us | one-way delay variation of the probes that arrived, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
-//! | outage | s | the longest time without an arrival while packets were sent | |
-//! | path_mtu | octets | the largest IP packet that crosses both ways in one piece | RFC 8899 |
+//! | rtt_p99_loaded | us | 99th percentile of the round trip beside any load, TCP and overshoot included | RFC 2681; RFC 6349, under load |
+//! | jitter | us | One-way delay variation of the probes that arrived, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
+//! | outage | s | The longest time without an arrival while packets were sent | Y.1540, service availability; RFC 3357, loss periods |
+//! | path_mtu | octets | The largest IP packet that crosses both ways in one piece | RFC 8899 |
+//!
+//! Each has a file of its own, and a line in the list below: the file says all that is known of it,
+//! in its [`About`] and its [`Definition`]. Keys of plans, options of `check`, schemas, rows, the
+//! forecast, caveats and verdicts ask there, so that a new metric is a new file and a new line.
 //!
 //! A number comes with what is known of it: bounds where it was sampled, or that it was counted;
 //! or with the reason why there is none. Never 0 for "no result".
 
+mod about;
 mod criteria;
+mod definition;
 mod due_throughput;
-mod loss;
-mod outage;
+mod percentile;
 mod requirement;
-mod tcp_throughput;
-mod throughput;
 
-pub(crate) use criteria::float;
-pub use criteria::{Criteria, Measured, micros};
-pub use loss::{LossProof, Losses, losses, pooled_loss};
-pub use outage::{OUTAGE_INTERVALS, can_resolve, outage_min, packet_interval, silence_min};
-pub use requirement::{Bound, FORGIVEN_MIN, Metric, OneWay, Requirement, Requirements, RoundTrip};
-pub use tcp_throughput::{TCP_SECONDS_MIN, TcpCarried};
-pub use throughput::{
-    SenderShortage, carried_packets, is_throughput_open, judges_throughput, sender_shortage,
-};
+pub use about::{About, Basis, Kind, Metric, Reach, Traffic, Unit, micros};
+pub use criteria::{Criteria, Measured};
+pub use definition::{Chance, Criterion, Definition, Need, Prospect};
+pub use requirement::{Bound, Limit, Requirement, Requirements};
 
-use crate::account::{PathMtu, RoundTripCounts, Status};
+pub use jitter::JITTER_QUANTILE;
+pub use loss::{Losses, losses};
+pub use outage::outage_min;
+pub use path_mtu::{MTU_ASSUMED, black_hole};
+pub use tcp_throughput::TcpCarried;
+pub use throughput::{SenderShortage, carried_packets, sender_shortage};
+
+pub(crate) use crate::stats::real as float;
+
+use crate::account::{SILENCE_MIN, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, TrialRun};
-use crate::framing::IpVersion;
-use crate::stats::confidence::Confidence;
-use crate::stats::delays::{Delay, Delays};
 use crate::trial::Trial;
-use crate::units::BitRate;
-use loss::loss;
-use outage::longest_outage;
-use tcp_throughput::tcp_throughput;
-use throughput::{beside, is_open_in, throughput};
+use crate::units::{BitRate, Span};
+use serde::de::{Deserialize, Deserializer, Error as _};
 
-/// The percentile of a round trip that is judged.
-pub const RTT_QUANTILE: f64 = 0.99;
+/// Lists the metrics, each with its file.
+macro_rules! metrics {
+    ($($metric:ident: $file:ident,)*) => {
+        $(mod $file;)*
 
-/// That of the delay variation that is jitter.
-pub const JITTER_QUANTILE: f64 = 0.999;
+        impl Metric {
+            $(
+                #[doc = concat!("See `", stringify!($file), ".rs`.")]
+                pub const $metric: Self = $file::METRIC;
+            )*
 
-/// One metric of one trial and direction, beside what is required of it.
+            /// Every metric, in the order in which reports show them.
+            pub const ALL: &[Self] = &[$($file::METRIC,)*];
+        }
+
+        /// Their names and laws, in the same order.
+        static LAWS: &[(&str, &dyn Definition)] = &[$((stringify!($file), $file::LAW),)*];
+
+        /// Their names.
+        const NAMES: &[&str] = &[$(stringify!($file),)*];
+    };
+}
+
+metrics! {
+    THROUGHPUT: throughput,
+    TCP_THROUGHPUT: tcp_throughput,
+    LOSS: loss,
+    RTT_P99: rtt_p99,
+    RTT_P99_LOADED: rtt_p99_loaded,
+    JITTER: jitter,
+    OUTAGE: outage,
+    PATH_MTU: path_mtu,
+}
+
+impl Metric {
+    /// The metric of this name; `None` where there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|metric| metric.name() == name).copied()
+    }
+
+    /// Its law.
+    #[must_use]
+    fn law(self) -> &'static dyn Definition {
+        let listed = LAWS.iter().find(|(name, _)| *name == self.name());
+        listed.expect("each metric is in the list").1
+    }
+
+    /// Those that are made of any of `doubted`.
+    #[must_use]
+    pub fn made_of(doubted: &[Basis]) -> Vec<Self> {
+        let is_touched =
+            |metric: &&Self| metric.about().made_of.iter().any(|basis| doubted.contains(basis));
+        Self::ALL.iter().filter(is_touched).copied().collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Metric {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| D::Error::unknown_variant(&name, NAMES))
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Metric {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Metric".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = |metric: &Self| {
+            let what = format!("{}.", metric.about().what);
+            schemars::json_schema!({
+                "description": what,
+                "type": "string",
+                "const": metric.name(),
+            })
+        };
+        schemars::json_schema!({
+            "description": "What can be required.",
+            "oneOf": Self::ALL.iter().map(one).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Requirements {
+    /// Those that are there, each with its direction, in the order in which reports show them.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<Direction>, Requirement)> {
+        let scoped = |metric: Metric| metric.scopes().map(move |scope| (metric, scope));
+        let of = |(metric, scope)| self.of(metric, scope).map(|requirement| (scope, requirement));
+        Metric::ALL.iter().copied().flat_map(scoped).filter_map(of)
+    }
+}
+
+impl Criteria {
+    /// Each requirement in each direction, in the order in which reports show them.
+    pub fn iter(&self) -> impl Iterator<Item = Criterion<'_>> {
+        let of = |(direction, requirement)| Criterion { criteria: self, direction, requirement };
+        self.requirements.iter().map(of)
+    }
+
+    /// The shortest time without an arrival that `trial` has to record for what is required.
+    #[must_use]
+    pub fn silence_min(&self, trial: &Trial) -> Span {
+        let of = |criterion: Criterion<'_>| criterion.law().silence_min(&criterion, trial);
+        self.iter().filter_map(of).min().unwrap_or(SILENCE_MIN)
+    }
+
+    /// The rate that the requirements ask of the load of `trial` in `direction`, and how much of
+    /// that is payload; `None` where they ask none of it.
+    #[must_use]
+    pub fn rate_asked(&self, trial: &Trial, direction: Direction) -> Option<(BitRate, BitRate)> {
+        if !trial.directions()?.includes(direction) {
+            return None;
+        }
+        let here = self.iter().filter(|criterion| criterion.direction == Some(direction));
+        let rates = here.filter_map(|criterion| {
+            let payload = criterion.law().payload_rate(&criterion, trial)?;
+            Some((criterion.limit().rate()?, payload))
+        });
+        rates.max()
+    }
+
+    /// The payload of that.
+    #[must_use]
+    pub fn payload_rate(&self, trial: &Trial, direction: Direction) -> Option<BitRate> {
+        self.rate_asked(trial, direction).map(|(_, payload)| payload)
+    }
+}
+
+/// The law of a metric, asked about one requirement of it.
+impl Criterion<'_> {
+    fn law(&self) -> &'static dyn Definition {
+        self.requirement.metric().law()
+    }
+
+    /// Whether the evidence of `trial` has something to say about it.
+    #[must_use]
+    pub fn is_spoken_to_by(&self, trial: &Trial) -> bool {
+        self.covers(trial) && self.law().speaks(self, trial)
+    }
+
+    /// Whether `trial` can show that it is met.
+    #[must_use]
+    pub fn is_judged_by(&self, trial: &Trial) -> bool {
+        self.is_spoken_to_by(trial) && self.law().can_pass(self, trial)
+    }
+
+    /// What `run` shows of it; `None` where that is nothing.
+    #[must_use]
+    pub fn estimate(&self, run: &TrialRun) -> Option<Measured> {
+        if self.is_spoken_to_by(&run.trial) { self.law().estimate(self, run) } else { None }
+    }
+
+    /// All that `evidence` has to say about it, trial by trial.
+    #[must_use]
+    pub fn measure(&self, evidence: &Evidence) -> Vec<Measurement> {
+        let of_path = evidence.path_mtu.and_then(|path| self.law().of_path(self, path));
+        let of_path = of_path.map(|measured| Measurement { trial: None, measured });
+        let of_trial = |(trial, run)| {
+            let measured = self.law().beside(self, evidence, self.estimate(run)?);
+            Some(Measurement { trial: Some(trial), measured })
+        };
+        let of_trials = evidence.trials.iter().enumerate().filter_map(of_trial);
+        of_path.into_iter().chain(of_trials).collect()
+    }
+
+    /// What `runs` show together; `None` where they do not add up.
+    #[must_use]
+    pub fn measure_together(&self, runs: &[&TrialRun]) -> Option<Measured> {
+        self.law().together(self, runs)
+    }
+
+    /// Whether `run`, which went to its end, proved neither PASS nor FAIL of it, and a longer trial
+    /// might.
+    #[must_use]
+    pub fn is_open(&self, run: &TrialRun) -> bool {
+        run.outcome.status == Status::Ok && self.is_unproved_by(run)
+    }
+
+    fn is_unproved_by(&self, run: &TrialRun) -> bool {
+        self.is_spoken_to_by(&run.trial) && self.law().is_open(self, run)
+    }
+
+    /// Whether it is not judged by the trial at the place `trial`: that proved neither PASS nor
+    /// FAIL of it, and ran again for longer to its end. What it proved stands, whatever the second
+    /// trial, which may be for the other direction, shows.
+    #[must_use]
+    pub fn is_superseded(&self, evidence: &Evidence, trial: usize) -> bool {
+        let again = evidence.trials.get(trial + 1);
+        again.is_some_and(|again| again.trial.is_lengthened() && again.outcome.status == Status::Ok)
+            && self.is_unproved_by(&evidence.trials[trial])
+    }
+
+    /// How long `trial` has to be for its proof; `None` where it does not speak to it, or any
+    /// length does.
+    #[must_use]
+    pub fn takes(&self, trial: &Trial) -> Option<Need> {
+        if self.is_spoken_to_by(trial) { self.law().takes(self, trial) } else { None }
+    }
+
+    /// The same by what the idle link showed.
+    #[must_use]
+    pub fn takes_after(&self, trial: &Trial, idle: &TrialRun) -> Option<Need> {
+        if !self.is_spoken_to_by(trial) {
+            return None;
+        }
+        self.law().takes_after(self, trial, idle)
+    }
+
+    /// What `trial` will not prove of it for its length, in sentences.
+    #[must_use]
+    pub fn shortfalls(&self, trial: &Trial) -> Vec<String> {
+        if self.is_spoken_to_by(trial) { self.law().shortfalls(self, trial) } else { Vec::new() }
+    }
+
+    /// Why no run can prove it, where an agent whose limit is `rate_max` allows no more than
+    /// `trials`: then none is begun.
+    #[must_use]
+    pub fn refusal(&self, trials: &[Trial], rate_max: BitRate) -> Option<String> {
+        self.law().refusal(self, trials, rate_max)
+    }
+
+    /// The places of `trials` that judge it, what its proof takes, and whether they have that.
+    #[must_use]
+    pub fn prospect(&self, trials: &[&Trial]) -> (Vec<usize>, Prospect) {
+        let numbered = trials.iter().copied().enumerate();
+        let (places, judges): (Vec<usize>, Vec<&Trial>) =
+            numbered.filter(|(_, trial)| self.is_judged_by(trial)).unzip();
+        let prospect = self.law().prospect(self, &judges);
+        let is_of_trials = self.requirement.metric().about().answered_by != Traffic::Search;
+        if judges.is_empty() && is_of_trials {
+            let chance = Chance::Unprovable(self.law().unjudged(self, trials));
+            return (places, Prospect { chance, ..prospect });
+        }
+        (places, prospect)
+    }
+
+    /// That nothing was measured of it, and why.
+    #[must_use]
+    pub fn unmeasured(&self) -> &'static str {
+        self.law().unmeasured()
+    }
+}
+
+/// What one trial shows of a requirement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
     /// The trial: its place among those of its site; `None` where it is of no single trial.
     pub trial: Option<usize>,
-    /// The direction; `None` for the round trip.
-    pub direction: Option<Direction>,
-    /// What is required.
-    pub requirement: Requirement,
     /// What was measured.
     pub measured: Measured,
-}
-
-/// The unit of a metric's numbers in reports.
-#[must_use]
-pub const fn unit(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Throughput | Metric::TcpThroughput => "bit/s",
-        Metric::Loss => "ratio",
-        Metric::RttP99 | Metric::RttP99Loaded | Metric::Jitter => "us",
-        Metric::Outage => "s",
-        Metric::PathMtu => "octets",
-    }
-}
-
-/// A requirement as a bound in its metric's unit.
-#[must_use]
-pub fn bound(requirement: Requirement) -> Bound {
-    match requirement {
-        Requirement::Throughput(rate) | Requirement::TcpThroughput(rate) => {
-            Bound::AtLeast(float(rate.bits_per_second()))
-        }
-        Requirement::Loss(ratio) => Bound::AtMost(ratio.as_fraction()),
-        Requirement::RttP99(span) | Requirement::RttP99Loaded(span) | Requirement::Jitter(span) => {
-            Bound::AtMost(micros(span.nanos()))
-        }
-        Requirement::Outage(span) => Bound::AtMost(span.as_secs()),
-        Requirement::PathMtu(octets) => Bound::AtLeast(octets.into()),
-    }
-}
-
-/// All that `evidence` has to say to one requirement, trial by trial; `direction` is `None` for the
-/// round trip.
-#[must_use]
-pub fn measure(
-    criteria: &Criteria,
-    evidence: &Evidence,
-    direction: Option<Direction>,
-    requirement: Requirement,
-) -> Vec<Measurement> {
-    let of = |trial, measured| Measurement { trial, direction, requirement, measured };
-    let of_path = match (requirement, evidence.path_mtu) {
-        (Requirement::PathMtu(octets), Some(path)) => Some(of(None, path_mtu(path, octets))),
-        _ => None,
-    };
-    let of_trial = |(trial, run)| {
-        let measured = match direction {
-            None => of_round_trip(criteria, requirement, run),
-            Some(direction) => of_direction(criteria, requirement, run, direction),
-        };
-        let measured = match requirement {
-            Requirement::TcpThroughput(_) => beside_black_hole(criteria, evidence, measured?),
-            _ => measured?,
-        };
-        Some(of(Some(trial), measured))
-    };
-    of_path.into_iter().chain(evidence.trials.iter().enumerate().filter_map(of_trial)).collect()
-}
-
-/// Whether the throughput that is required of `direction` is not judged by `trial`: it proved
-/// neither PASS nor FAIL there, and ran again for longer to its end. What it proved stands,
-/// whatever the second trial, which may be for the other direction, shows.
-#[must_use]
-pub fn is_superseded(
-    criteria: &Criteria,
-    evidence: &Evidence,
-    direction: Direction,
-    trial: usize,
-) -> bool {
-    let again = evidence.trials.get(trial + 1);
-    again.is_some_and(|again| again.trial.is_lengthened() && again.outcome.status == Status::Ok)
-        && is_open_in(criteria, &evidence.trials[trial], direction)
-}
-
-/// What of `path` stalls applications without an ICMP error; `None` where there is no such thing.
-#[must_use]
-pub fn black_hole(path: PathMtu, ip: IpVersion) -> Option<String> {
-    let octets = path.octets;
-    let segment = octets.saturating_sub(ip.tcp_overhead_octets(false));
-    path.is_black_hole().then(|| {
-        format!(
-            "packets above {octets} octets vanish and no ICMP says so (black hole): applications' \
-             TCP stalls here unless its MSS is clamped to {segment}"
-        )
-    })
-}
-
-/// TCP was clamped to what crosses, as applications are not: where a black hole is smaller than the
-/// MTU that was ordered, or else the device's, what TCP carried proves nothing for them, unless the
-/// plan says that their segments are clamped too.
-fn beside_black_hole(criteria: &Criteria, evidence: &Evidence, measured: Measured) -> Measured {
-    let hole = evidence.path_mtu.filter(|path| {
-        let ordered = criteria.requirements.round_trip.path_mtu;
-        path.octets < ordered.unwrap_or(path.tried_octets)
-    });
-    let text = hole.and_then(|path| black_hole(path, criteria.framing.ip));
-    match (measured, text.filter(|_| !criteria.requirements.mss_clamped)) {
-        (Measured::Counted { value, meets: Some(true), counts, .. }, Some(text)) => {
-            let counts =
-                format!("{counts}; but {text}. If it is, say mss_clamped = true in the plan");
-            Measured::Counted { value, meets: None, meets_at_best: None, proven: None, counts }
-        }
-        (measured, _) => measured,
-    }
-}
-
-fn path_mtu(path: PathMtu, needed: u32) -> Measured {
-    let meets = Some(needed <= path.octets);
-    let counts =
-        format!("{} octets cross both ways, of {} that were tried", path.octets, path.tried_octets);
-    Measured::Counted {
-        value: path.octets.into(),
-        meets,
-        meets_at_best: meets,
-        proven: None,
-        counts,
-    }
-}
-
-/// `None` where the trial does not speak to the requirement.
-fn of_round_trip(
-    criteria: &Criteria,
-    requirement: Requirement,
-    run: &TrialRun,
-) -> Option<Measured> {
-    let speaks = match requirement.metric() {
-        Metric::RttP99 => criteria.is_at_ease(&run.trial),
-        Metric::RttP99Loaded => !run.trial.is_idle(),
-        _ => false,
-    };
-    let delays = &run.outcome.round_trip.delays;
-    speaks.then(|| percentile(run, delays, RTT_QUANTILE, criteria.confidence()))
-}
-
-/// `None` where the trial does not speak to the requirement in this direction.
-fn of_direction(
-    criteria: &Criteria,
-    requirement: Requirement,
-    run: &TrialRun,
-    direction: Direction,
-) -> Option<Measured> {
-    let one_way = run.outcome.one_way(direction);
-    let carried = || run.trial.load().filter(|_| criteria.is_carried(&run.trial, direction));
-    let at_ease = criteria.is_at_ease(&run.trial);
-    if !run.trial.covers(direction) {
-        return None;
-    }
-    match requirement {
-        Requirement::Throughput(rate) => throughput(criteria, run, carried()?, direction, rate),
-        Requirement::TcpThroughput(rate) => {
-            tcp_throughput(criteria, run, run.trial.tcp()?, direction, rate)
-        }
-        Requirement::Loss(_) => carried().map(|_| loss(criteria, run, direction)),
-        Requirement::Jitter(_) => {
-            let variation = &one_way.probes.variation;
-            at_ease.then(|| percentile(run, variation, JITTER_QUANTILE, criteria.confidence()))
-        }
-        Requirement::Outage(most) => {
-            // A queue that TCP fills delays and drops; it does not fall silent.
-            let speaks = at_ease || run.trial.tcp().is_some();
-            if speaks { longest_outage(run, one_way, direction, most) } else { None }
-        }
-        Requirement::RttP99(_) | Requirement::RttP99Loaded(_) | Requirement::PathMtu(_) => None,
-    }
-}
-
-/// The payload that the requirements ask of the load of `trial` in `direction`: the rate that is
-/// required is that of all that is sent, so that UDP need not carry what goes beside it. `None`
-/// where they ask none of it.
-#[must_use]
-pub fn required_goodput(
-    criteria: &Criteria,
-    trial: &Trial,
-    direction: Direction,
-) -> Option<BitRate> {
-    let required = criteria.requirements.each.get(direction);
-    let (framing, layer) = (criteria.framing, criteria.layer);
-    if !trial.directions()?.includes(direction) {
-        return None;
-    }
-    match (trial.load(), trial.tcp()) {
-        (Some(load), _) => {
-            let is_beside = !trial.is_rounded_up();
-            let beside = if is_beside { beside(criteria, trial, load, direction) } else { 0 };
-            let rest = required.throughput?.bits_per_second().saturating_sub(beside);
-            framing.goodput(BitRate::new(rest)?, layer, load.payload())
-        }
-        (None, Some(load)) => {
-            let segment = load.segment(framing.ip);
-            framing.tcp_goodput(required.tcp_throughput?, layer, segment, true)
-        }
-        (None, None) => None,
-    }
-}
-
-/// The percentile of `delays`, which are among what the probes of `run` showed.
-///
-/// A probe that left late is in no percentile, but it bounds what it would have shown in time: a
-/// path that keeps packets in order cannot have held it for longer than until its reply came. At
-/// worst it took that long, at best no time at all.
-fn percentile(run: &TrialRun, delays: &Delays, quantile: f64, confidence: Confidence) -> Measured {
-    let Some(value) = delays.quantile(quantile) else {
-        return Measured::Missing("no probe that was sent on time came back".into());
-    };
-    let (low, high) = delays.bounds(quantile, confidence);
-    let finite = |delay: Delay| match delay {
-        Delay::Finite(nanos) => Some(micros(nanos)),
-        Delay::Infinite => None,
-    };
-    let RoundTripCounts { late_probes, late_delay_max_ns, .. } = run.outcome.round_trip;
-    let with_late = |delay_ns| {
-        let mut delays = delays.clone();
-        delays.record_many(delay_ns, late_probes);
-        delays.bounds(quantile, confidence)
-    };
-    let at_worst = late_delay_max_ns.map_or(high, |max_ns| with_late(max_ns).1);
-    Measured::Sampled {
-        value: finite(value),
-        low: low.and_then(finite),
-        high: high.and_then(finite),
-        low_at_best: with_late(0).0.map(|low| finite(low).unwrap_or(f64::INFINITY)),
-        high_at_worst: at_worst.and_then(finite),
-        unbounded: low == Some(Delay::Infinite),
-        samples: delays.total(),
-    }
 }
 
 #[cfg(test)]
@@ -309,7 +322,7 @@ pub(crate) mod tests {
     pub(crate) fn criteria() -> Criteria {
         let mut requirements = Requirements::default();
         requirements.set(None, throughput());
-        requirements.set(None, Requirement::Outage(Span::from_secs(1)));
+        requirements.set(None, outage(Span::from_secs(1)));
         Criteria::plain(requirements, IpVersion::V4)
     }
 
@@ -356,8 +369,19 @@ pub(crate) mod tests {
         run.outcome.forward.throughput.as_mut().expect("it has it")
     }
 
+    /// What `run` shows of it, forward.
+    pub(super) fn estimate(
+        criteria: &Criteria,
+        requirement: Requirement,
+        run: &TrialRun,
+    ) -> Option<Measured> {
+        let direction =
+            Some(Direction::Forward).filter(|_| 1 < requirement.metric().scopes().count());
+        Criterion { criteria, direction, requirement }.estimate(run)
+    }
+
     pub(super) fn measured(requirement: Requirement, run: &TrialRun) -> Option<Measured> {
-        of_direction(&criteria(), requirement, run, Direction::Forward)
+        estimate(&criteria(), requirement, run)
     }
 
     pub(super) fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> Silences {
@@ -391,7 +415,11 @@ pub(crate) mod tests {
     }
 
     pub(super) fn throughput() -> Requirement {
-        Requirement::Throughput("10 Mbit/s".parse().expect("a rate"))
+        Metric::THROUGHPUT.require(">= 10 Mbit/s").expect("a bound")
+    }
+
+    pub(super) fn outage(most: Span) -> Requirement {
+        Requirement::new(Metric::OUTAGE, Limit::Time(most)).expect("a time")
     }
 
     pub(crate) fn came(run: &mut TrialRun) -> &mut ReceiverCounts {
@@ -402,35 +430,11 @@ pub(crate) mod tests {
         run.outcome.forward.sender.as_mut().expect("it has one")
     }
 
-    /// 986 round trips of 10 ms, and 14 probes that left late.
-    fn with_late(late_delay_max_ms: Option<u64>) -> Measured {
-        let mut run = outcome(|_| {});
-        run.outcome.round_trip.delays.record_many(10 * MS, 986);
-        run.outcome.round_trip.late_probes = 14;
-        run.outcome.round_trip.late_delay_max_ns = late_delay_max_ms.map(|ms| ms * MS);
-        percentile(&run, &run.outcome.round_trip.delays, 0.99, Confidence::P95)
-    }
-
-    #[test]
-    fn late_probes_count_at_worst_from_when_they_were_due_and_at_best_as_no_delay() {
-        let Measured::Sampled { low, high, low_at_best, high_at_worst, .. } = with_late(Some(40))
-        else {
-            panic!("not sampled")
-        };
-        let ms = |us: Option<f64>| us.map(|us| (us / 1e3).round());
-        assert_eq!((ms(low), ms(high)), (Some(10.0), Some(10.0)));
-        assert_eq!((ms(low_at_best), ms(high_at_worst)), (Some(10.0), Some(40.0)));
-        let Measured::Sampled { high, high_at_worst, .. } = with_late(None) else {
-            panic!("not sampled")
-        };
-        assert_eq!(high_at_worst, high, "unbounded ones are a caveat of their own kind");
-    }
-
     #[test]
     fn what_is_offered_too_slowly_or_above_what_is_committed_says_nothing() {
         let measured = |criteria: &Criteria, rate: &str| {
-            let required = Requirement::Throughput(rate.parse().expect("a rate"));
-            of_direction(criteria, required, &outcome(|_| {}), Direction::Forward)
+            let required = Metric::THROUGHPUT.bounded_by(rate).expect("a rate");
+            estimate(criteria, required, &outcome(|_| {}))
         };
         let mut criteria = criteria();
         assert!(measured(&criteria, "10 Mbit/s").is_some());
@@ -439,13 +443,58 @@ pub(crate) mod tests {
         assert!(measured(&criteria, "10 Mbit/s").is_some());
         criteria.committed.forward = Some("10 Mbit/s".parse().expect("a rate"));
         assert_eq!(measured(&criteria, "9.9 Mbit/s"), None, "overshoot");
-        let outage = Requirement::Outage(Span::from_secs(1));
-        assert_eq!(of_direction(&criteria, outage, &outcome(|_| {}), Direction::Forward), None);
-        assert!(
-            of_round_trip(&criteria, Requirement::RttP99(Span::default()), &outcome(|_| {}))
-                .is_none()
-        );
-        let loaded = Requirement::RttP99Loaded(Span::default());
-        assert!(of_round_trip(&criteria, loaded, &outcome(|_| {})).is_some());
+        let measured = |requirement| estimate(&criteria, requirement, &outcome(|_| {}));
+        let within = |metric: Metric| metric.require("<= 1 s").expect("a bound");
+        assert_eq!(measured(within(Metric::OUTAGE)), None);
+        assert_eq!(measured(within(Metric::RTT_P99)), None);
+        assert!(measured(within(Metric::RTT_P99_LOADED)).is_some());
+    }
+
+    /// Where the tables of metrics stand, each with what its rows begin with and what is in front
+    /// of them.
+    const TABLES: [(&str, &str, &str); 2] = [
+        ("src/metric/mod.rs", "//! ", "| metric | unit | what it is | source |"),
+        ("README.md", "", "| requirement | what is judged | how |"),
+    ];
+
+    fn row(file: &str, metric: Metric) -> String {
+        let About { name, unit, what, how, source, .. } = metric.about();
+        match file {
+            "README.md" => format!("| `{name}` | {what} | {how} |"),
+            _ => format!("| {name} | {} | {what} | {source} |", unit.name()),
+        }
+    }
+
+    /// To accept a change: `UPDATE_SCHEMA=1 cargo test schema`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
+    fn the_tables_in_the_docs_are_those_of_the_list_as_a_schema_is() {
+        for (file, margin, head) in TABLES {
+            let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+            let kept = std::fs::read_to_string(&path).expect("it is there");
+            let rule = "|---".repeat(head.matches(" | ").count() + 1) + "|";
+            let begin = format!("{margin}{head}\n{margin}{rule}\n");
+            let (before, table) = kept.split_once(&begin).expect("it has the table");
+            let is_row = |line: &&str| line.starts_with(&format!("{margin}|"));
+            let rows: usize = table.split_inclusive('\n').take_while(is_row).map(str::len).sum();
+            let row = |metric: &Metric| format!("{margin}{}\n", row(file, *metric));
+            let made: String = Metric::ALL.iter().map(row).collect();
+            let text = format!("{before}{begin}{made}{}", &table[rows..]);
+            if std::env::var("UPDATE_SCHEMA").is_ok() {
+                std::fs::write(&path, &text).expect("it is writable");
+            }
+            let kept = std::fs::read_to_string(&path).expect("it is there");
+            assert!(kept == text, "{file}: the table of metrics is not the list's");
+        }
+    }
+
+    #[test]
+    fn each_metric_has_the_name_of_its_file_and_a_law() {
+        for (metric, name) in Metric::ALL.iter().zip(NAMES) {
+            assert_eq!(metric.name(), *name);
+            assert_eq!(Metric::named(name), Some(*metric));
+            assert!(!metric.about().made_of.is_empty(), "{name}: no caveat can touch it");
+            assert!(!metric.law().unmeasured().is_empty(), "{name}");
+        }
     }
 }

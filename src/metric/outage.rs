@@ -4,21 +4,120 @@
 //! between the arrivals, or the departures, of the packets around it, without the sender's own gap.
 //! It fails by its shortest: from the departure of the first lost packet to that of the last.
 
-use super::criteria::{Criteria, Measured, account_missing};
+use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::criteria::{Measured, account_missing};
+use super::definition::{Chance, Criterion, Definition, Need, Prospect};
+use super::percentile::NOT_COVERED;
 use crate::account::{OneWayCounts, SILENCE_MIN, Silence};
 use crate::direction::Direction;
 use crate::flow::{SILENCE, TrialRun};
 use crate::trial::Trial;
-use crate::units::Span;
+use crate::units::{BitRate, Span};
 
 /// Packet intervals in which nothing arrives are an outage from so many on.
 const INTERVALS_MIN: u64 = 3;
 
 /// A bound of fewer packet intervals cannot be judged.
-pub const OUTAGE_INTERVALS: u64 = 6;
+const OUTAGE_INTERVALS: u64 = 6;
+
+static ABOUT: About = About {
+    name: "outage",
+    unit: Unit::Seconds,
+    kind: Kind::MostTime,
+    reach: Reach::EachDirection,
+    what: "The longest time without an arrival while packets were sent",
+    asks: "Longest time without an arrival",
+    how: "Counted, from three packet intervals and 50 ms on, or half the bound where that is below \
+          50 ms. PASS by the longest it can have been (between the arrivals or the departures \
+          around it, without the sender's own gap), FAIL by the shortest (from the first lost \
+          packet to the last). A bound of fewer than 6 packet intervals is refused with the rate \
+          it takes",
+    source: "Y.1540, service availability; RFC 3357, loss periods",
+    answered_by: Traffic::Probes,
+    made_of: &[Basis::Arrivals],
+};
+
+pub(super) const METRIC: Metric = Metric::of(&ABOUT);
+
+pub(super) static LAW: &dyn Definition = &Silent;
+
+struct Silent;
+
+impl Definition for Silent {
+    /// A queue that TCP fills delays and drops; it does not fall silent.
+    fn speaks(&self, criterion: &Criterion<'_>, trial: &Trial) -> bool {
+        criterion.criteria.is_at_ease(trial) || trial.tcp().is_some()
+    }
+
+    /// Packets too far apart show that a link was dead for longer, never that it was not.
+    fn can_pass(&self, criterion: &Criterion<'_>, trial: &Trial) -> bool {
+        let asked = criterion.direction.zip(criterion.limit().time());
+        asked.is_some_and(|(direction, most)| can_resolve(trial, direction, most))
+    }
+
+    fn estimate(&self, criterion: &Criterion<'_>, run: &TrialRun) -> Option<Measured> {
+        let (direction, most) = (criterion.direction?, criterion.limit().time()?);
+        longest_outage(run, run.outcome.one_way(direction), direction, most)
+    }
+
+    fn silence_min(&self, criterion: &Criterion<'_>, trial: &Trial) -> Option<Span> {
+        let (direction, most) = (criterion.direction?, criterion.limit().time()?);
+        can_resolve(trial, direction, most).then(|| threshold(trial, direction, most))
+    }
+
+    fn takes(&self, _criterion: &Criterion<'_>, _trial: &Trial) -> Option<Need> {
+        None
+    }
+
+    /// Packets of none of them are close enough to each other.
+    fn refusal(&self, criterion: &Criterion<'_>, trials: &[Trial], _: BitRate) -> Option<String> {
+        let (direction, most) = (criterion.direction?, criterion.limit().time()?);
+        let speaks = |trial: &&Trial| criterion.covers(trial) && self.speaks(criterion, trial);
+        let intervals = trials.iter().filter(speaks).map(|trial| packet_interval(trial, direction));
+        let interval = intervals.min()?;
+        let least = Span::from_nanos(interval.nanos().saturating_mul(OUTAGE_INTERVALS));
+        (most < least).then(|| {
+            format!(
+                "{METRIC} {direction} of {most}: packets leave {interval} apart at best, and \
+                 {OUTAGE_INTERVALS} intervals must fit into the bound. That takes {} packets/s: \
+                 load the link at that rate or a higher one, or allow an outage of {least}",
+                packets_needed(most)
+            )
+        })
+    }
+
+    fn prospect(&self, criterion: &Criterion<'_>, trials: &[&Trial]) -> Prospect {
+        let longest = trials.iter().map(|trial| trial.duration()).max().unwrap_or_default();
+        let is_too_short = criterion.limit().time().is_some_and(|most| longest <= most);
+        let chance = match is_too_short {
+            true => Chance::Partly("no trial is long enough to fail it".to_owned()),
+            false => Chance::Provable,
+        };
+        Prospect { needs: "a trial that takes longer than that; counted".to_owned(), chance }
+    }
+
+    fn unjudged(&self, criterion: &Criterion<'_>, _trials: &[&Trial]) -> String {
+        let most = criterion.limit().time().unwrap_or_default();
+        format!(
+            "no test{} sends {OUTAGE_INTERVALS} packets within {most}, idle or by UDP within the \
+             committed rate: that takes {} packets/s",
+            criterion.named(),
+            packets_needed(most)
+        )
+    }
+
+    fn unmeasured(&self) -> &'static str {
+        NOT_COVERED
+    }
+}
+
+/// Packets per second that judge an outage by `most`.
+fn packets_needed(most: Span) -> u64 {
+    Span::from_secs(OUTAGE_INTERVALS).nanos().div_ceil(most.nanos().max(1))
+}
 
 /// `None` where the packets of the trial are too far apart to say anything about `most`.
-pub(super) fn longest_outage(
+fn longest_outage(
     run: &TrialRun,
     one_way: &OneWayCounts,
     direction: Direction,
@@ -125,16 +224,14 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span
 
 /// The time between two packets of `trial` in `direction`: of its load or its probes, whichever are
 /// closer.
-#[must_use]
-pub fn packet_interval(trial: &Trial, direction: Direction) -> Span {
+fn packet_interval(trial: &Trial, direction: Direction) -> Span {
     let probes = trial.probe_rate();
     let load = trial.load().and_then(|load| load.rate(direction));
     load.map_or(probes, |load| load.max(probes)).due(1)
 }
 
 /// Whether packets in `direction` are close enough to each other to judge an outage by `most`.
-#[must_use]
-pub fn can_resolve(trial: &Trial, direction: Direction, most: Span) -> bool {
+fn can_resolve(trial: &Trial, direction: Direction, most: Span) -> bool {
     intervals(trial, direction, OUTAGE_INTERVALS) <= most
 }
 
@@ -151,17 +248,6 @@ fn threshold(trial: &Trial, direction: Direction, most: Span) -> Span {
         false => SILENCE_MIN,
     };
     intervals(trial, direction, INTERVALS_MIN).max(least)
-}
-
-/// The shortest time without an arrival that `trial` has to record where outages are judged as
-/// `criteria` ask.
-#[must_use]
-pub fn silence_min(criteria: &Criteria, trial: &Trial) -> Span {
-    let bound = |direction| {
-        let most = criteria.requirements.each.get(direction).outage?;
-        can_resolve(trial, direction, most).then(|| threshold(trial, direction, most))
-    };
-    Direction::ALL.into_iter().filter_map(bound).min().unwrap_or(SILENCE_MIN)
 }
 
 /// The shortest time without an arrival that is shown as an outage of `direction`: three packet
@@ -182,14 +268,14 @@ mod tests {
     use super::*;
     use crate::account::Status;
     use crate::direction::{Direction, PerDirection};
-    use crate::metric::tests::{check, criteria, gaps, outcome};
-    use crate::metric::{Measured, Requirement, of_direction};
+    use crate::metric::Measured;
+    use crate::metric::tests::{check, gaps, measured, outage, outcome};
     use crate::stats::delays::Delays;
     use crate::trial::{Load, LoadKind};
 
     #[test]
     fn an_outage_is_judged_where_something_was_sent() {
-        let outage = Requirement::Outage(Span::from_secs(1));
+        let outage = outage(Span::from_secs(1));
         let with = |gaps| outcome(|run: &mut TrialRun| run.outcome.forward.silences = gaps);
         check(outage, &with(gaps(0, 1_000, true)), Some(true));
         check(outage, &with(gaps(0, 1_001, true)), Some(false));
@@ -198,7 +284,7 @@ mod tests {
 
     #[test]
     fn silence_without_the_senders_account_is_told_as_such() {
-        let outage = Requirement::Outage(Span::from_secs(1));
+        let outage = outage(Span::from_secs(1));
         let counts_of = |sent: bool| {
             let outcome = outcome(|run| {
                 run.outcome.forward.silences = gaps(0, 2_000, true);
@@ -206,7 +292,7 @@ mod tests {
                     run.outcome.forward.sender = None;
                 }
             });
-            match of_direction(&criteria(), outage, &outcome, Direction::Forward) {
+            match measured(outage, &outcome) {
                 Some(Measured::Counted { meets: Some(false), counts, .. }) => counts,
                 other => panic!("{other:?}"),
             }
@@ -217,7 +303,7 @@ mod tests {
 
     #[test]
     fn unanswered_probes_prove_an_outage_without_the_agents_account() {
-        let outage = Requirement::Outage(Span::from_secs(1));
+        let outage = outage(Span::from_secs(1));
         let dead = outcome(|run| {
             run.outcome.status = Status::Partial;
             run.outcome.forward.receiver = None;
@@ -225,7 +311,7 @@ mod tests {
         });
         check(outage, &dead, Some(false));
         let brief = outcome(|run| run.outcome.forward.receiver = None);
-        let measured = of_direction(&criteria(), outage, &brief, Direction::Forward);
+        let measured = measured(outage, &brief);
         assert!(matches!(measured, Some(Measured::Missing(_))), "{measured:?}");
     }
     const MS: u64 = 1_000_000;
@@ -250,7 +336,7 @@ mod tests {
     /// The field case: 20 ms were allowed, and the link was dead for 45 ms.
     #[test]
     fn an_outage_shorter_than_50_ms_fails_a_bound_below_it() {
-        let most = |ms| Requirement::Outage(Span::from_millis(ms));
+        let most = |ms| outage(Span::from_millis(ms));
         check(most(20), &dead(47, 43, |_| {}), Some(false));
         check(most(43), &dead(47, 43, |_| {}), None);
         check(most(46), &dead(47, 43, |_| {}), None);
@@ -271,17 +357,17 @@ mod tests {
 
     #[test]
     fn a_bound_of_fewer_than_six_intervals_is_not_judged_but_failed() {
-        let most = |ms: u64| Requirement::Outage(Span::from_millis(ms));
+        let most = |ms: u64| outage(Span::from_millis(ms));
         // Six intervals of 824 packets/s are 7.28 ms.
         let brief = dead(4, 3, |_| {});
-        assert_eq!(of_direction(&criteria(), most(7), &brief, Direction::Forward), None);
+        assert_eq!(measured(most(7), &brief), None);
         check(most(7), &dead(12, 10, |_| {}), Some(false));
     }
 
     #[test]
     fn a_trial_that_recorded_no_short_times_says_nothing_of_short_outages() {
-        let most = Requirement::Outage(Span::from_millis(20));
-        let measured = of_direction(&criteria(), most, &outcome(|_| {}), Direction::Forward);
+        let most = outage(Span::from_millis(20));
+        let measured = measured(most, &outcome(|_| {}));
         let Some(Measured::Missing(why)) = measured else { panic!("{measured:?}") };
         assert!(why.contains("no time below 50 ms"), "{why}");
     }
@@ -293,7 +379,7 @@ mod tests {
             lateness.record(4 * MS);
             run.outcome.forward.sender.as_mut().expect("it has one").lateness = lateness;
         };
-        let most = |ms| Requirement::Outage(Span::from_millis(ms));
+        let most = |ms| outage(Span::from_millis(ms));
         check(most(38), &dead(47, 43, late), Some(false));
         check(most(40), &dead(47, 43, late), None);
     }

@@ -5,17 +5,163 @@
 //! requirement; it fails where a block stays below nine tenths of it (a tenth is TCP's own swing),
 //! or the upper bound of the mean below it.
 
-use super::criteria::{Criteria, Measured, account_missing, float};
+use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::criteria::{Criteria, Measured, account_missing};
+use super::definition::{Chance, Criterion, Definition, Need, Prospect};
+use super::path_mtu::{black_hole, ordered};
 use crate::account::{Status, TcpReceiverCounts, TcpSenderCounts};
 use crate::direction::Direction;
-use crate::flow::TrialRun;
+use crate::flow::{Evidence, TrialRun};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::stats::means::{self, MeanBounds, whole};
-use crate::trial::TcpLoad;
+use crate::stats::real;
+use crate::trial::{TCP_PACE_SPARE_PERCENT, TcpLoad, Trial, tcp_paced_at_least};
 use crate::units::{BitRate, ByteCount, Span};
 
+static ABOUT: About = About {
+    name: "tcp_throughput",
+    unit: Unit::BitPerSecond,
+    kind: Kind::LeastRate,
+    reach: Reach::EachDirection,
+    what: "The worst run of 10 whole seconds that TCP's receivers got after their warm-up",
+    asks: "What TCP's receiver gets, as a rate at the layer that rates count",
+    how: "Each whole second counts by the receivers' clock, after a warm-up of 20 round trips or 2 \
+          s. PASS where every run of 10 s and the lower bound of the whole mean reach it, FAIL \
+          where a run stays below 90 % of it (10 % is TCP's own swing) or the upper bound of the \
+          mean below it. TCP is paced at 10 % above it or more, or the run is refused with the \
+          `--max-rate` it takes",
+    source: "RFC 6349; RFC 9097, 1 s intervals",
+    answered_by: Traffic::Tcp,
+    made_of: &[Basis::TcpStream],
+};
+
+pub(super) const METRIC: Metric = Metric::of(&ABOUT);
+
+pub(super) static LAW: &dyn Definition = &CarryingTcp;
+
+struct CarryingTcp;
+
+impl Definition for CarryingTcp {
+    /// TCP that is paced at hardly more than the rate asked says nothing about it.
+    fn speaks(&self, criterion: &Criterion<'_>, trial: &Trial) -> bool {
+        trial.tcp().and_then(|load| can_prove(criterion, load)) == Some(true)
+    }
+
+    fn estimate(&self, criterion: &Criterion<'_>, run: &TrialRun) -> Option<Measured> {
+        let (direction, required) = (criterion.direction?, criterion.limit().rate()?);
+        Some(tcp_throughput(criterion.criteria, run, direction, required))
+    }
+
+    fn beside(
+        &self,
+        criterion: &Criterion<'_>,
+        evidence: &Evidence,
+        measured: Measured,
+    ) -> Measured {
+        beside_black_hole(criterion.criteria, evidence, measured)
+    }
+
+    fn payload_rate(&self, criterion: &Criterion<'_>, trial: &Trial) -> Option<BitRate> {
+        let Criteria { framing, layer, .. } = criterion.criteria;
+        let segment = trial.tcp()?.segment(framing.ip);
+        framing.tcp_goodput(criterion.limit().rate()?, *layer, segment, true)
+    }
+
+    fn takes(&self, _criterion: &Criterion<'_>, _trial: &Trial) -> Option<Need> {
+        let because = format!("{METRIC} needs {TCP_SECONDS_MIN} s behind its warm-up");
+        Some(Need { takes: TRIAL_MIN, because })
+    }
+
+    /// TCP cannot reach it by its own pace, because the agent allows no more: none of the trials
+    /// that load its direction is paced fast enough.
+    fn refusal(
+        &self,
+        criterion: &Criterion<'_>,
+        trials: &[Trial],
+        rate_max: BitRate,
+    ) -> Option<String> {
+        let (direction, required) = (criterion.direction?, criterion.limit().rate()?);
+        let Criteria { framing, layer, .. } = *criterion.criteria;
+        if trials.iter().any(|trial| self.speaks(criterion, trial)) {
+            return None;
+        }
+        let paced = |load: &TcpLoad| load.rate_at(direction, framing, layer);
+        let loads = trials.iter().filter_map(Trial::tcp);
+        let (paced, load) =
+            loads.filter_map(|load| Some((paced(load)?, load))).max_by_key(|(rate, _)| *rate)?;
+        let (needed, segment) = (tcp_paced_at_least(required), load.segment(framing.ip));
+        let goodput = framing.tcp_goodput(needed, layer, segment, true)?;
+        let limit = Framing::plain(framing.ip).tcp_rate_at(goodput, Layer::L2, segment, true)?;
+        let remedy = match limit <= rate_max {
+            true => format!("try again later: other runs hold part of the agent's {rate_max}"),
+            false => format!("have the agent's operator raise --max-rate to {limit} or more"),
+        };
+        Some(format!(
+            "{METRIC} {direction} of {required}: TCP is paced at no less than \
+             {TCP_PACE_SPARE_PERCENT} % above that, {needed}, and the agent allows it {paced}. \
+             Require less, or {remedy}"
+        ))
+    }
+
+    fn prospect(&self, _criterion: &Criterion<'_>, trials: &[&Trial]) -> Prospect {
+        let shortest = trials.iter().map(|trial| trial.duration()).min().unwrap_or_default();
+        let chance = match shortest < TRIAL_MIN {
+            true => Chance::Unprovable(format!("the shortest tcp test takes {shortest}")),
+            false => Chance::Provable,
+        };
+        let needs = format!("{TCP_SECONDS_MIN} whole seconds of TCP behind its warm-up");
+        Prospect { needs, chance }
+    }
+
+    fn unjudged(&self, criterion: &Criterion<'_>, _trials: &[&Trial]) -> String {
+        let needed = criterion.limit().rate().map(tcp_paced_at_least).unwrap_or(BitRate::MAX);
+        format!(
+            "no tcp test loads{} at {needed} or more ({TCP_PACE_SPARE_PERCENT} % above, so that \
+             its own pace is not what holds it below)",
+            criterion.named()
+        )
+    }
+
+    fn unmeasured(&self) -> &'static str {
+        "no TCP load covered it at this rate or above"
+    }
+}
+
+/// Whether the pace of `load` leaves room to prove what is asked; `None` where it does not go in
+/// that direction.
+fn can_prove(criterion: &Criterion<'_>, load: &TcpLoad) -> Option<bool> {
+    let Criteria { framing, layer, .. } = criterion.criteria;
+    load.can_prove(criterion.limit().rate()?, criterion.direction?, *framing, *layer)
+}
+
+/// TCP was clamped to what crosses, as applications are not: where a black hole is smaller than the
+/// MTU that was ordered, or else the device's, what TCP carried proves nothing for them, unless the
+/// plan says that their segments are clamped too.
+fn beside_black_hole(criteria: &Criteria, evidence: &Evidence, measured: Measured) -> Measured {
+    let hole = evidence
+        .path_mtu
+        .filter(|path| path.octets < ordered(&criteria.requirements).unwrap_or(path.tried_octets));
+    let text = hole.and_then(|path| black_hole(path, criteria.framing.ip));
+    match (measured, text.filter(|_| !criteria.requirements.mss_clamped)) {
+        (Measured::Counted { value, meets: Some(true), counts, .. }, Some(text)) => {
+            let counts =
+                format!("{counts}; but {text}. If it is, say mss_clamped = true in the plan");
+            Measured::Counted { value, meets: None, meets_at_best: None, proven: None, counts }
+        }
+        (measured, _) => measured,
+    }
+}
+
 /// Whole seconds of a block, behind the warm-up: TCP is not judged by fewer.
-pub const TCP_SECONDS_MIN: u64 = 10;
+const TCP_SECONDS_MIN: u64 = 10;
+
+/// What a trial takes beside the seconds that are judged: its warm-up of 2 s, or of 20 round trips
+/// of up to 150 ms, and the second that its end cuts off.
+const EDGES: Span = Span::from_secs(4);
+
+/// The shortest trial that is sure to be judged.
+const TRIAL_MIN: Span = Span::from_secs(TCP_SECONDS_MIN).plus(EDGES);
+
 const BLOCK: usize = 10;
 
 /// How far a block may stay below what is required without failing it, in percent: TCP's own swing.
@@ -121,7 +267,7 @@ impl TcpCarried {
     }
 
     fn values(&self) -> Vec<f64> {
-        self.seconds.iter().map(|octets| float(*octets)).collect()
+        self.seconds.iter().map(|octets| real(*octets)).collect()
     }
 }
 
@@ -147,33 +293,27 @@ fn whole_seconds(received: &TcpReceiverCounts, warm_up: Span, duration: Span) ->
     (warm_up.secs_up()..whole.saturating_sub(1)).map(count).collect()
 }
 
-/// `None` where the load is paced at hardly more than `required`, and so says nothing about it.
-pub(super) fn tcp_throughput(
+fn tcp_throughput(
     criteria: &Criteria,
     run: &TrialRun,
-    load: &TcpLoad,
     direction: Direction,
     required: BitRate,
-) -> Option<Measured> {
-    let can_prove = load.can_prove(required, direction, criteria.framing, criteria.layer)?;
-    if !can_prove {
-        return None;
-    }
+) -> Measured {
     let one_way = run.outcome.one_way(direction);
     if let Some(why) = one_way.tcp_sender.as_ref().and_then(|sent| sent.refused.as_ref()) {
-        return Some(Measured::Missing(format!("the sending host could not send: {why}")));
+        return Measured::Missing(format!("the sending host could not send: {why}"));
     }
     let Some(carried) = TcpCarried::of(run, direction, criteria.framing.ip) else {
-        return Some(account_missing(run, one_way));
+        return account_missing(run, one_way);
     };
     let mean = means::mean_bounds(&carried.values(), criteria.confidence());
     let (Some(worst), Some(mean)) = (carried.worst_block(), mean) else {
-        return Some(Measured::Missing(format!(
+        return Measured::Missing(format!(
             "{} whole seconds after a warm-up of {} s: {TCP_SECONDS_MIN} are needed, so run the \
              test for longer",
             carried.seconds.len(),
             carried.warm_up.secs_up()
-        )));
+        ));
     };
     let rates = Rates { criteria, carried: &carried };
     let meets = rates.meet(required, worst, &mean);
@@ -185,7 +325,7 @@ pub(super) fn tcp_throughput(
         };
     }
     let value = rates.of(worst.octets);
-    Some(Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts })
+    Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts }
 }
 
 /// A rate in bit/s, at two digits behind the point.
@@ -206,19 +346,19 @@ impl Rates<'_> {
     /// In bit/s.
     fn of(&self, octets: u64) -> f64 {
         let rate = self.carried.rate(octets, self.criteria.framing, self.criteria.layer);
-        rate.map_or(0.0, |rate| float(rate.bits_per_second()))
+        rate.map_or(0.0, |rate| real(rate.bits_per_second()))
     }
 
     /// A real number of octets per second, in bit/s: the layer adds the same share to each octet.
     fn of_real(&self, octets: f64) -> f64 {
         const SCALE: u64 = 1_000_000;
-        octets / float(SCALE) * self.of(SCALE)
+        octets / real(SCALE) * self.of(SCALE)
     }
 
     /// `None` where the evidence proves neither.
     fn meet(&self, required: BitRate, worst: Block, mean: &MeanBounds) -> Option<bool> {
-        let (required, worst) = (float(required.bits_per_second()), self.of(worst.octets));
-        let fails_at = required * float(100 - SWING_PERCENT) / 100.0;
+        let (required, worst) = (real(required.bits_per_second()), self.of(worst.octets));
+        let fails_at = required * real(100 - SWING_PERCENT) / 100.0;
         if worst < fails_at || self.of_real(mean.high) < required {
             return Some(false);
         }
@@ -255,8 +395,8 @@ mod tests {
     use super::*;
     use crate::account::{OneWayCounts, Outcome, Series};
     use crate::direction::PerDirection;
-    use crate::metric::tests::criteria;
-    use crate::metric::{Requirement, measure, of_direction};
+    use crate::metric::path_mtu;
+    use crate::metric::tests::{criteria, measured};
     use crate::trial::{CongestionControl, LoadKind, Trial};
 
     /// TCP of 30 s at a pace of 100 Mbit/s of payload, of which `seconds` came, the first two the
@@ -281,8 +421,7 @@ mod tests {
     }
 
     fn tcp_measured(required: &str, run: &TrialRun) -> Option<Measured> {
-        let required = Requirement::TcpThroughput(required.parse().expect("a rate"));
-        of_direction(&criteria(), required, run, Direction::Forward)
+        measured(METRIC.bounded_by(required).expect("a rate"), run)
     }
 
     /// Payload of a second at `mbit_s` in frames: 1448 octets of 1518.
@@ -291,7 +430,7 @@ mod tests {
     }
 
     fn frames(octets: u64) -> f64 {
-        float(octets) * 8.0 / 1e6 * 1_518.0 / 1_448.0
+        real(octets) * 8.0 / 1e6 * 1_518.0 / 1_448.0
     }
 
     #[track_caller]
@@ -388,15 +527,11 @@ mod tests {
             let trials = vec![tcp(vec![1_250_000; 30], |_| {})];
             let evidence = Evidence { path_mtu: Some(path), trials, ..Evidence::default() };
             let mut criteria = criteria();
-            let required = "10 Mbit/s".parse().expect("a rate");
-            criteria.requirements.each.forward = crate::metric::OneWay {
-                tcp_throughput: Some(required),
-                ..crate::metric::OneWay::default()
-            };
+            let requirement = METRIC.require(">= 10 Mbit/s").expect("a bound");
             change(&mut criteria);
-            let asks = Requirement::TcpThroughput(required);
-            let measured = measure(&criteria, &evidence, Some(Direction::Forward), asks);
-            let one = measured.into_iter().next().expect("one");
+            let direction = Some(Direction::Forward);
+            let criterion = Criterion { criteria: &criteria, direction, requirement };
+            let one = criterion.measure(&evidence).into_iter().next().expect("one");
             let Measured::Counted { meets, counts, .. } = one.measured else {
                 panic!("not counted: {one:?}")
             };
@@ -412,7 +547,8 @@ mod tests {
         let clamped = judged(Some(1_500), &|criteria| criteria.requirements.mss_clamped = true);
         assert_eq!(clamped.0, Some(true));
         let ordered = judged(Some(1_500), &|criteria| {
-            criteria.requirements.round_trip.path_mtu = Some(1_400);
+            let ordered = path_mtu::METRIC.require(">= 1400").expect("a bound");
+            criteria.requirements.set(None, ordered);
         });
         assert_eq!(ordered.0, Some(true), "no more was ordered");
     }

@@ -1,26 +1,196 @@
 //! Throughput: what of a fixed-rate UDP load, and of the probes beside it, left in the window and
 //! arrived in its time. A queue that grows carries nothing: what it holds is late for good.
 
-use super::criteria::{Criteria, Measured, account_missing, float};
+use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::criteria::{Criteria, Measured, account_missing};
+use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::due_throughput::throughput_by_due_times;
-use super::loss::{Corruption, losses};
+use super::jitter::JITTER_QUANTILE;
+use super::loss::{self, Corruption, losses};
 use super::outage::was_silent;
+use super::requirement::Requirements;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
-use crate::flow::TrialRun;
-use crate::metric::FORGIVEN_MIN;
+use crate::flow::{EDGE, TrialRun};
 use crate::stats::confidence::{Confidence, loss_bounds};
+use crate::stats::delays::Delay;
+use crate::stats::{count, real};
 use crate::trial::{Load, Trial};
-use crate::units::{BitRate, BurstSize, PacketRate, Span};
+use crate::units::{BitRate, BurstSize, PacketRate, Ratio, Span};
+
+/// The share of packets that a throughput forgives at least, and where no loss is required; of a
+/// queue's growth, the share of the time: 0.1 %.
+const FORGIVEN_MIN: Ratio = match Ratio::from_ppm(1_000) {
+    Some(ratio) => ratio,
+    None => unreachable!(),
+};
 
 /// No trial shows less than this many packets.
 const GRAIN_PACKETS: f64 = 2.0;
+
+/// Packets of a window below which two of them are more than what is forgiven.
+const WINDOW_PACKETS: u64 = 2_000;
 
 /// A sender below this share of the rate, one packet allowed, passes nothing.
 const SENT_MIN: f64 = 0.99;
 
 /// In a shorter window growth passes only with the whole of its uncertainty.
 const LONG_ENOUGH: Span = Span::from_secs(2);
+
+/// The shortest window that is judged where nothing shorter is asked for.
+const WINDOW_MIN: Span = Span::from_secs(2);
+
+/// What a trial takes beside the window that is judged.
+const EDGES: Span = EDGE.plus(EDGE);
+
+static ABOUT: About = About {
+    name: "throughput",
+    unit: Unit::BitPerSecond,
+    kind: Kind::LeastRate,
+    reach: Reach::EachDirection,
+    what: "What of a fixed-rate UDP load and its probes left in the window and arrived in time",
+    asks: "UDP packets carried at this rate",
+    how: "Counted: packets carried ÷ (the window + the rise of their transit time), probes and \
+          heartbeats among them; the window is the trial less 200 ms at each end. PASS allows the \
+          loss bound (0.1 % without one) and a queue that grows by 1 ms per s; what lies within \
+          the uncertainty of the transit is measured once more, three times as long, then \
+          INCONCLUSIVE. `check --rate` requires its own rate",
+    source: "RFC 2544, 26.1; Y.1564, CIR test",
+    answered_by: Traffic::Udp,
+    made_of: &[Basis::LoadRate, Basis::LoadLosses, Basis::Arrivals],
+};
+
+pub(super) const METRIC: Metric = Metric::of(&ABOUT);
+
+pub(super) static LAW: &dyn Definition = &Carrying;
+
+struct Carrying;
+
+impl Definition for Carrying {
+    /// A load that is slower than the rate asked, or above what is committed, says nothing.
+    fn speaks(&self, criterion: &Criterion<'_>, trial: &Trial) -> bool {
+        let within = |direction| criterion.criteria.is_carried(trial, direction);
+        criterion.direction.is_some_and(within) && is_offered(criterion, trial)
+    }
+
+    fn estimate(&self, criterion: &Criterion<'_>, run: &TrialRun) -> Option<Measured> {
+        throughput(criterion, run, run.trial.load()?)
+    }
+
+    fn is_open(&self, criterion: &Criterion<'_>, run: &TrialRun) -> bool {
+        let asked = asked(criterion, run);
+        asked.is_some_and(|(question, evidence)| question.proof(evidence, 0) == Proof::Open)
+    }
+
+    /// The rate asked is that of all that is sent: UDP need not carry what goes beside it.
+    fn payload_rate(&self, criterion: &Criterion<'_>, trial: &Trial) -> Option<BitRate> {
+        let (criteria, load) = (criterion.criteria, trial.load()?);
+        let beside = match trial.is_rounded_up() {
+            true => 0,
+            false => beside(criteria, trial, load, criterion.direction?),
+        };
+        let rest = criterion.limit().rate()?.bits_per_second().saturating_sub(beside);
+        criteria.framing.goodput(BitRate::new(rest)?, criteria.layer, load.payload())
+    }
+
+    /// The time in which the growth of a queue shows.
+    fn takes(&self, _criterion: &Criterion<'_>, _trial: &Trial) -> Option<Need> {
+        let because = format!("{METRIC} is judged over {} s at least", WINDOW_MIN.secs_up());
+        Some(Need { takes: WINDOW_MIN.plus(EDGES), because })
+    }
+
+    /// Half of the variation is then no more than the growth that a PASS allows.
+    fn takes_after(
+        &self,
+        criterion: &Criterion<'_>,
+        _trial: &Trial,
+        idle: &TrialRun,
+    ) -> Option<Need> {
+        let variation = &idle.outcome.one_way(criterion.direction?).probes.variation;
+        let Some(Delay::Finite(varies_ns)) = variation.quantile(JITTER_QUANTILE) else {
+            return None;
+        };
+        let window_ns = real(varies_ns) / (2.0 * FORGIVEN_MIN.as_fraction());
+        let window = Span::from_nanos(count(window_ns.round()));
+        let because = format!(
+            "{METRIC}: the idle link's delay varies by {} ms, which hides a queue that grows in \
+             less",
+            Span::from_nanos(varies_ns).millis_up()
+        );
+        Some(Need { takes: window.plus(EDGES), because })
+    }
+
+    fn shortfalls(&self, criterion: &Criterion<'_>, trial: &Trial) -> Vec<String> {
+        let grain = grain_text(criterion, trial);
+        grain.into_iter().chain(short_credit_text(criterion, trial)).collect()
+    }
+
+    fn prospect(&self, criterion: &Criterion<'_>, _trials: &[&Trial]) -> Prospect {
+        let rate = criterion.limit();
+        let needs = format!("UDP at {rate} or more, within what is committed; counted");
+        Prospect { needs, chance: Chance::Provable }
+    }
+
+    fn unjudged(&self, criterion: &Criterion<'_>, trials: &[&Trial]) -> String {
+        let (named, rate) = (criterion.named(), criterion.limit());
+        let is_fast = |trial: &&Trial| {
+            let loads = |direction| trial.load().is_some_and(|load| load.rate(direction).is_some());
+            criterion.direction.is_some_and(loads) && is_offered(criterion, trial)
+        };
+        match trials.iter().any(is_fast) {
+            true => format!(
+                "no udp test offers{named} what the line is to carry: as fast as possible and \
+                 above the committed rate is not judged"
+            ),
+            false => format!("no udp test loads{named} at {rate} or more"),
+        }
+    }
+
+    fn unmeasured(&self) -> &'static str {
+        "no UDP load covered it at this rate or above, within what is committed"
+    }
+}
+
+/// The share of packets that may be lost while a throughput still counts as carried.
+pub(super) fn loss_allowed(requirements: &Requirements, direction: Direction) -> Ratio {
+    loss::most(requirements, direction).unwrap_or(FORGIVEN_MIN)
+}
+
+/// That so few packets of `trial` are judged that its rate is proved less closely.
+fn grain_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String> {
+    let direction = criterion.direction?;
+    let packets = trial.load()?.rate(direction)?.packets_in(trial.duration().minus(EDGES));
+    (packets < WINDOW_PACKETS).then(|| {
+        let tenths = WINDOW_PACKETS / packets.max(1);
+        let (whole, tenth) = (tenths / 10, tenths % 10);
+        format!(
+            "{METRIC} {direction}: {packets} packets are judged, so it is proved to \
+             {whole}.{tenth} %"
+        )
+    })
+}
+
+/// That a policer's full bucket may carry more of `trial` than what is forgiven.
+fn short_credit_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String> {
+    let (direction, required) = (criterion.direction?, criterion.limit().rate()?);
+    let allowed = loss_allowed(&criterion.criteria.requirements, direction);
+    let forgiven = allowed.max(FORGIVEN_MIN).of(required)?;
+    let burst = *criterion.criteria.burst.get(direction);
+    let takes = Span::from_secs(burst.bits().div_ceil(forgiven.bits_per_second()));
+    if takes <= trial.duration() {
+        return None;
+    }
+    let asked = required.octets_in(trial.duration());
+    let proves = match asked.octets() <= u64::from(burst.octets()) {
+        true => "That is all that is sent, so nothing of the rate can pass",
+        false => "A PASS says which rate it proves",
+    };
+    let takes = takes.secs_up();
+    Some(format!(
+        "{METRIC} {direction}: a policer or shaper may carry up to {burst} beyond its rate. \
+         {proves}; the full rate takes {takes} s"
+    ))
+}
 
 /// What the evidence of one direction proves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,22 +214,16 @@ pub struct SenderShortage {
     pub held_ns: u64,
 }
 
-/// `None` where the load is slower than `required`, and so says nothing about it.
-pub(super) fn throughput(
-    criteria: &Criteria,
-    run: &TrialRun,
-    load: &Load,
-    direction: Direction,
-    required: BitRate,
-) -> Option<Measured> {
+/// `None` where the trial says nothing about it.
+fn throughput(criterion: &Criterion<'_>, run: &TrialRun, load: &Load) -> Option<Measured> {
+    let (criteria, direction) = (criterion.criteria, criterion.direction?);
+    let required = criterion.limit().rate()?;
     let one_way = run.outcome.one_way(direction);
     let (sent, came) = (one_way.sender.as_ref(), one_way.receiver.as_ref());
     // Nothing that the other side reports, or leaves out, chooses the rule.
     if run.trial.is_rounded_up() && sent.is_some() && came.is_some() {
-        return throughput_by_due_times(criteria, run, load, direction, required);
-    }
-    if !is_offered(criteria, &run.trial, direction, required) {
-        return None;
+        let allowed = loss_allowed(&criteria.requirements, direction);
+        return throughput_by_due_times(criteria, run, load, direction, allowed);
     }
     let (Some(sent), Some(came)) = (sent, came) else {
         return Some(account_missing(run, one_way));
@@ -99,36 +263,27 @@ pub fn carried_packets(run: &TrialRun, direction: Direction) -> Option<f64> {
     let corruption = one_way.receiver.as_ref().map(Corruption::of).unwrap_or_default();
     let (altered, _) = corruption.share(Confidence::default());
     let rise_ns = fit.rise_ns.map_or(0.0, crate::stats::signed_real).max(0.0);
-    let seconds = (float(fit.duration_ns) + rise_ns) / 1e9;
-    (0 < fit.duration_ns).then(|| float(fit.carried) * (1.0 - altered) / seconds)
+    let seconds = (real(fit.duration_ns) + rise_ns) / 1e9;
+    (0 < fit.duration_ns).then(|| real(fit.carried) * (1.0 - altered) / seconds)
 }
 
-/// Whether the requirements ask a throughput of the load of `trial` in `direction`.
-#[must_use]
-pub fn judges_throughput(criteria: &Criteria, trial: &Trial, direction: Direction) -> bool {
-    let required = criteria.requirements.each.get(direction).throughput;
-    trial.load().is_some()
-        && criteria.is_carried(trial, direction)
-        && required.is_some_and(|required| is_offered(criteria, trial, direction, required))
+/// Whether `trial` sends as much as is required in all: load, probes and heartbeats.
+fn is_offered(criterion: &Criterion<'_>, trial: &Trial) -> bool {
+    let Criteria { framing, layer, .. } = criterion.criteria;
+    let offered = criterion.direction.and_then(|it| trial.rate_at(it, *framing, *layer));
+    offered.zip(criterion.limit().rate()).is_some_and(|(offered, required)| required <= offered)
 }
 
-/// Whether `trial` sends as much as `required` in all: load, probes and heartbeats.
-fn is_offered(criteria: &Criteria, trial: &Trial, direction: Direction, required: BitRate) -> bool {
-    let offered = trial.rate_at(direction, criteria.framing, criteria.layer);
-    offered.is_some_and(|offered| required <= offered)
-}
-
-/// The question that the requirements ask of one direction, and the evidence that answers it.
+/// The question that is asked of one direction of `run`, and the evidence that answers it.
 fn asked<'a>(
-    criteria: &Criteria,
+    criterion: &Criterion<'_>,
     run: &'a TrialRun,
-    direction: Direction,
 ) -> Option<(Question, &'a ThroughputEvidence)> {
-    if !judges_throughput(criteria, &run.trial, direction) {
+    if !LAW.speaks(criterion, &run.trial) {
         return None;
     }
-    let required = criteria.requirements.each.get(direction).throughput?;
-    let question = Question::of(criteria, run, run.trial.load()?, direction, required)?;
+    let (direction, required) = (criterion.direction?, criterion.limit().rate()?);
+    let question = Question::of(criterion.criteria, run, run.trial.load()?, direction, required)?;
     Some((question, run.outcome.one_way(direction).throughput.as_ref()?))
 }
 
@@ -140,34 +295,21 @@ pub fn sender_shortage(
     run: &TrialRun,
     direction: Direction,
 ) -> Option<SenderShortage> {
-    let (question, evidence) = asked(criteria, run, direction)?;
+    let criterion = Criterion::of(criteria, METRIC, Some(direction))?;
+    let (question, evidence) = asked(&criterion, run)?;
     let counts = run.outcome.one_way(direction).sender.as_ref()?;
     let TransitFit { duration_ns, sent, held_ns, .. } = evidence.whole;
-    let due = crate::stats::count(question.packets_in(duration_ns).round());
+    let due = count(question.packets_in(duration_ns).round());
     let missing = due.saturating_sub(sent);
     let is_short = question.proof(evidence, 0) == Proof::SenderShort;
     let is_own = is_short && !is_interrupted(run, direction, counts);
     is_own.then_some(SenderShortage { missing, held_ns })
 }
 
-/// Whether a trial that ran to its end proved neither that the throughput required of it is carried
-/// nor that it is not, and might in a longer one.
-#[must_use]
-pub fn is_throughput_open(criteria: &Criteria, run: &TrialRun) -> bool {
-    let is_open = |direction| is_open_in(criteria, run, direction);
-    run.outcome.status == Status::Ok && Direction::ALL.into_iter().any(is_open)
-}
-
-/// Whether the evidence of `direction` proves neither.
-pub(super) fn is_open_in(criteria: &Criteria, run: &TrialRun, direction: Direction) -> bool {
-    asked(criteria, run, direction)
-        .is_some_and(|(question, evidence)| question.proof(evidence, 0) == Proof::Open)
-}
-
 /// Packets per second as a real number.
 fn per_second(rate: PacketRate) -> f64 {
     const MANY: u64 = 1_000_000;
-    float(MANY) * 1e9 / float(rate.due(MANY).nanos().max(1))
+    real(MANY) * 1e9 / real(rate.due(MANY).nanos().max(1))
 }
 
 /// The bits of a packet of `payload` octets at the layer that rates count.
@@ -177,7 +319,7 @@ fn packet_bits(criteria: &Criteria, payload: u32) -> f64 {
 
 /// What is sent beside the load in `direction`, in bit/s: probes or their replies, and the
 /// heartbeats for the load of the other direction.
-pub(super) fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction) -> u64 {
+fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction) -> u64 {
     let (framing, layer) = (criteria.framing, criteria.layer);
     let bits = |rate: Option<BitRate>| rate.map_or(0, BitRate::bits_per_second);
     let all = bits(trial.rate_at(direction, framing, layer));
@@ -272,12 +414,12 @@ impl Question {
         let one_way = run.outcome.one_way(direction);
         let packets = per_second(load.rate(direction)?);
         let packet_bits = packet_bits(criteria, load.payload());
-        let beside_sent = float(beside(criteria, &run.trial, load, direction));
+        let beside_sent = real(beside(criteria, &run.trial, load, direction));
         let probes = one_way.probes.sent.zip(one_way.probes.received);
         let arrived = probes
             .filter(|(sent, _)| 0 < *sent)
-            .map_or(1.0, |(sent, received)| float(received.min(sent)) / float(sent));
-        let required = float(required.bits_per_second());
+            .map_or(1.0, |(sent, received)| real(received.min(sent)) / real(sent));
+        let required = real(required.bits_per_second());
         let paused = one_way.sender.as_ref().map_or(0, |sent| sent.paused);
         // Of two trials either may fail by chance.
         let trials = if run.trial.is_lengthened() { 2 } else { 1 };
@@ -290,7 +432,7 @@ impl Question {
             beside_carried: beside_sent * arrived,
             over: ((packets * packet_bits + beside_sent) / required - 1.0).max(0.0),
             paused: if was_silent(run, direction) { paused } else { 0 },
-            bound: criteria.requirements.loss_of_throughput(direction).as_fraction(),
+            bound: loss_allowed(&criteria.requirements, direction).as_fraction(),
             confidence,
             corruption: one_way.receiver.as_ref().map(Corruption::of).unwrap_or_default(),
             trial: run.trial.duration(),
@@ -300,7 +442,7 @@ impl Question {
 
     /// Packets of the load that are due in `span_ns`.
     fn packets_in(&self, span_ns: u64) -> f64 {
-        self.packets * float(span_ns) / 1e9
+        self.packets * real(span_ns) / 1e9
     }
 
     /// The share of packets that is forgiven, however many they are.
@@ -310,29 +452,29 @@ impl Question {
 
     /// The part that `fit` is of, if `own` more of its packets had arrived.
     fn part(&self, fit: &TransitFit, own: u64, paused: u64) -> Part {
-        let window_s = float(fit.duration_ns.max(1)) / 1e9;
-        let ratio = |ns: f64| ns / float(fit.duration_ns.max(1));
+        let window_s = real(fit.duration_ns.max(1)) / 1e9;
+        let ratio = |ns: f64| ns / real(fit.duration_ns.max(1));
         let arrived = fit.carried.saturating_add(own).min(fit.sent);
         let rate = |packets: f64, beside: f64| {
             (packets * self.packet_bits / window_s + beside) / self.required
         };
         let rise_ns = fit.rise_ns.map_or(0.0, crate::stats::signed_real);
         let growth = ratio(rise_ns);
-        let growth_error = ratio(fit.spread_ns.map_or(0.0, float));
+        let growth_error = ratio(fit.spread_ns.map_or(0.0, real));
         let lost = fit.sent - arrived;
         let low = loss_bounds(lost, fit.sent, self.confidence).map_or(0.0, |bounds| bounds.low);
-        let loss = if fit.sent == 0 { 0.0 } else { float(lost) / float(fit.sent) };
+        let loss = if fit.sent == 0 { 0.0 } else { real(lost) / real(fit.sent) };
         let (altered, bounds) = self.corruption.share(self.confidence);
         let packets = self.packets_in(fit.duration_ns).max(1.0);
         let grain = GRAIN_PACKETS / packets;
         Part {
-            sent: rate(float(fit.sent.saturating_add(paused)), self.beside_sent),
-            carried: rate(float(arrived) * (1.0 - altered), self.beside_carried)
+            sent: rate(real(fit.sent.saturating_add(paused)), self.beside_sent),
+            carried: rate(real(arrived) * (1.0 - altered), self.beside_carried)
                 / (1.0 + growth.max(0.0)),
             growth,
             growth_error,
             error: growth_error + 1.0 / packets + (loss - low).max(0.0) + (altered - bounds.low),
-            held: ratio(float(fit.held_ns)),
+            held: ratio(real(fit.held_ns)),
             forgiven: self.forgiven().max(grain),
             growth_max: FORGIVEN_MIN.as_fraction().max(grain) + self.over,
             grain: 1.0 / packets,
@@ -410,7 +552,7 @@ impl Question {
             Some(at_ns) => format!(
                 "; the path's own delay changed by {change_ms:.1} ms {:.1} s after the start, \
                  which is no growth of a queue",
-                float(at_ns) / 1e9
+                real(at_ns) / 1e9
             ),
             None => {
                 format!("; the path's own delay changed by {change_ms:.1} ms at an unknown time")
@@ -444,7 +586,7 @@ impl Question {
 
     /// What a full bucket may have carried of the load beside the link's rate, in bit/s.
     fn credit(&self) -> f64 {
-        float(self.burst.bits()) / self.trial.as_secs()
+        real(self.burst.bits()) / self.trial.as_secs()
     }
 
     /// Whether that may be all that was asked: nothing of the rate is proven then.
@@ -461,7 +603,7 @@ impl Question {
 
     /// What a PASS proves, where a full bucket may have carried more than is forgiven.
     fn credit_text(&self) -> String {
-        let rate = self.proven().and_then(|proven| BitRate::new(crate::stats::count(proven)));
+        let rate = self.proven().and_then(|proven| BitRate::new(count(proven)));
         rate.map_or_else(String::new, |rate| {
             let burst = self.burst;
             format!(
@@ -478,7 +620,8 @@ mod tests {
     use crate::account::PathChange;
     use crate::direction::PerDirection;
     use crate::metric::tests::{
-        Counts, came, check, counted, criteria, gaps, judged, measured, outcome, sent, throughput,
+        Counts, came, check, counted, criteria, estimate, gaps, judged, measured, outcome, sent,
+        throughput,
     };
 
     /// So many of 7911 packets arrived.
@@ -561,7 +704,9 @@ mod tests {
             judged(run).whole.spread_ns = Some(240_000_000);
         });
         check(throughput(), &run, None);
-        assert!(is_throughput_open(&criteria(), &run));
+        let criteria = criteria();
+        let criterion = Criterion::of(&criteria, METRIC, Some(Direction::Forward));
+        assert!(criterion.expect("it is required").is_open(&run));
     }
 
     #[test]
@@ -679,10 +824,7 @@ mod tests {
         let judged = |octets| {
             let burst = PerDirection::both(BurstSize::new(octets).expect("a size"));
             let criteria = Criteria { burst, ..criteria() };
-            let run = outcome(|_| {});
-            let load = run.trial.load().expect("a load");
-            let rate = "10 Mbit/s".parse().expect("a rate");
-            counted(super::throughput(&criteria, &run, load, Direction::Forward, rate))
+            counted(estimate(&criteria, throughput(), &outcome(|_| {})))
         };
         let Counts { meets, proven, counts: text, .. } = judged(16_384);
         assert_eq!((meets, proven), (Some(true), Some(9_986_892.8)));

@@ -542,7 +542,7 @@ mod tests {
         report.caveats = vec![CaveatRecord {
             link: 0,
             site: "the demo's agent".to_owned(),
-            metrics: vec![Metric::RttP99, Metric::Jitter],
+            metrics: vec![Metric::RTT_P99, Metric::JITTER],
             direction: None,
             trial: Some(1),
             bias: crate::report::BiasRecord::Either,

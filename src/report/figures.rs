@@ -159,8 +159,8 @@ mod tests {
     use super::*;
     use crate::account::{ReceiverCounts, SenderCounts, Series, Status};
     use crate::direction::Directions;
+    use crate::metric::Metric;
     use crate::metric::tests::{came, criteria, judged, outcome, sent};
-    use crate::metric::{Metric, Requirement};
     use crate::trial::{Load, LoadKind};
     use crate::units::BitRate;
     use crate::verdict::{Verdict, findings};
@@ -174,8 +174,8 @@ mod tests {
 
     fn requires(rate: &str) -> Criteria {
         let mut criteria = criteria();
-        let rate = rate.parse().expect("a rate");
-        criteria.requirements.set(None, Requirement::Throughput(rate));
+        let required = Metric::THROUGHPUT.bounded_by(rate).expect("a rate");
+        criteria.requirements.set(None, required);
         criteria
     }
 
@@ -211,12 +211,12 @@ mod tests {
             let finding = found.iter().find(its).expect("it is required");
             layers(finding, 9_850_000.0, &run, &criteria())
         };
-        let rates = layers(Metric::Throughput).expect("a rate");
+        let rates = layers(Metric::THROUGHPUT).expect("a rate");
         assert_eq!(
             [rates.l1_bit_s, rates.l2_bit_s, rates.l3_bit_s, rates.l4_bit_s],
             [9_979_776, 9_850_000, 9_733_202, 9_551_515]
         );
-        assert_eq!(layers(Metric::Outage), None);
+        assert_eq!(layers(Metric::OUTAGE), None);
     }
 
     /// Of a trial of 10 s 4 s ran, of which 3.8 s count, and in each second 824 packets came.
@@ -300,8 +300,8 @@ mod tests {
     fn each_direction_and_the_round_trip_have_their_own_verdict() {
         let run = outcome(|run| judged(run).whole.carried /= 2);
         let mut criteria = criteria();
-        let bound = "1 ms".parse().expect("a time");
-        criteria.requirements.set(None, Requirement::RttP99(bound));
+        let bound = Metric::RTT_P99.require("<= 1 ms").expect("a bound");
+        criteria.requirements.set(None, bound);
         let evidence = crate::flow::Evidence { trials: vec![run.clone()], ..Default::default() };
         let found = findings(&criteria, &evidence);
         let mut figures = figures(&run, &criteria, &TrialFigures::default());
@@ -314,6 +314,6 @@ mod tests {
         assert_eq!(of(&verdicts.round_trip), Some(Verdict::Inconclusive), "no probe was sent");
         assert_eq!(of(&verdicts.reverse), None);
         let reason = verdicts.forward.as_ref().and_then(|judged| judged.reason.clone());
-        assert!(reason.is_some_and(|reason| reason.starts_with(Metric::Throughput.name())));
+        assert!(reason.is_some_and(|reason| reason.starts_with(Metric::THROUGHPUT.name())));
     }
 }

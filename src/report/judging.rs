@@ -9,7 +9,7 @@ use super::record::{
 use crate::direction::PerDirection;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
-use crate::metric::{Bound, Criteria, Measured, Requirements, bound, unit};
+use crate::metric::{Bound, Criteria, Measured, Requirements};
 use crate::plan::{Link, Plan};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, BurstSize, Ratio};
@@ -29,11 +29,11 @@ impl Question {
     /// What `plan` asks.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
-        Self { link: plan.link.clone(), requirements: plan.requirements }
+        Self { link: plan.link.clone(), requirements: plan.requirements.clone() }
     }
 
     fn criteria(&self, ip: IpVersion) -> Criteria {
-        self.link.criteria(self.requirements, ip)
+        self.link.criteria(self.requirements.clone(), ip)
     }
 }
 
@@ -77,7 +77,8 @@ impl Report {
         let confidence = confidence
             .ok_or_else(|| bad(format!("asked.confidence: {asked} is not between 0.5 and 1")))?;
         let mss_clamped = self.asked.mss_clamped;
-        let mut requirements = Requirements { confidence, mss_clamped, ..Requirements::default() };
+        let mut requirements = Requirements::default();
+        (requirements.confidence, requirements.mss_clamped) = (confidence, mss_clamped);
         for RequirementRecord { metric, direction, bound } in &self.asked.requirements {
             let scope = metric.scopes().find(|scope| Scope::from(*scope) == *direction);
             let scope = scope.ok_or_else(|| {
@@ -195,7 +196,7 @@ impl Place<'_> {
             Measured::Counted { proven, .. } if finding.verdict == Verdict::Pass => proven,
             _ => None,
         };
-        let bound = bound(finding.requirement);
+        let bound = finding.requirement.bound();
         let run = finding.trial.and_then(|trial| self.evidence.trials.get(trial));
         let layers = value.zip(run);
         let layers =
@@ -214,7 +215,7 @@ impl Place<'_> {
             proven,
             low,
             high,
-            unit: unit(metric).to_owned(),
+            unit: metric.about().unit.name().to_owned(),
             layers,
             verdict: finding.verdict,
             reason: finding.reason.clone(),
@@ -232,7 +233,7 @@ impl Place<'_> {
         CaveatRecord {
             link: self.link,
             site: self.site.ends.site.clone(),
-            metrics: caveat.metrics.clone(),
+            metrics: caveat.metrics(),
             direction: caveat.direction,
             trial: self.trial(caveat.trial),
             bias,

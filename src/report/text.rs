@@ -10,7 +10,7 @@ use super::{
 use crate::account::{HostCounts, SenderCounts, Status, Waiting};
 use crate::direction::Direction;
 use crate::framing::Layer;
-use crate::metric::{Metric, black_hole};
+use crate::metric::{About, Kind, Traffic, black_hole};
 use crate::trial::Dscp;
 use crate::units::{BitRate, Span};
 use crate::verdict::Verdict;
@@ -132,7 +132,7 @@ fn value(finding: &FindingRecord) -> String {
     }
 }
 
-/// A throughput at the layers that it is not judged at.
+/// A rate at the layers that it is not judged at.
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
     let judged = report.links.get(finding.link)?.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
@@ -471,7 +471,9 @@ fn of_its_time(report: &Report) -> Option<&'static str> {
     let asked = |row: Row<'_>| {
         row.trial.asked.udp.is_some_and(|_| row.trial.asked.heartbeat_rate.is_none())
     };
-    let is_required = report.asked.requirements.iter().any(|one| one.metric == Metric::Throughput);
+    let is_rate =
+        |about: &About| about.kind == Kind::LeastRate && about.answered_by == Traffic::Udp;
+    let is_required = report.asked.requirements.iter().any(|one| is_rate(one.metric.about()));
     (is_required && report.rows().any(asked)).then_some(
         "throughput is judged by the rule of the record's own time: by packets that were due in \
          the window, not by those that left and arrived in it",

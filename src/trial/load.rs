@@ -559,6 +559,16 @@ impl Trial {
         matches!(self.traffic, Traffic::Idle)
     }
 
+    /// "idle", "udp" or "tcp": what it puts on the link beside its probes.
+    #[must_use]
+    pub const fn kind_name(&self) -> &'static str {
+        match &self.traffic {
+            Traffic::Idle => "idle",
+            Traffic::Udp(_) => "udp",
+            Traffic::Tcp(_) => "tcp",
+        }
+    }
+
     /// Which ways it loads; `None` where it is idle.
     #[must_use]
     pub const fn directions(&self) -> Option<Directions> {

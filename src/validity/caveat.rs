@@ -1,7 +1,7 @@
 //! A caveat: what it touches, and which way.
 
 use crate::direction::Direction;
-use crate::metric::Metric;
+use crate::metric::{Basis, Metric};
 
 /// Which way a caveat may have moved a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,11 +17,12 @@ pub enum Bias {
     EitherBy(u64),
 }
 
-/// Something that this tester cannot vouch for; it touches what it names, and nothing else.
+/// Something that this tester cannot vouch for; it touches the metrics that are made of what it
+/// doubts, and nothing else.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Caveat {
-    /// The metrics.
-    pub metrics: Vec<Metric>,
+    /// The evidence that it doubts.
+    pub doubts: &'static [Basis],
     /// The direction; `None` for all.
     pub direction: Option<Direction>,
     /// The trial: its place among those of its site; `None` where it is of no single trial.
@@ -33,6 +34,12 @@ pub struct Caveat {
 }
 
 impl Caveat {
+    /// The metrics that it touches.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        Metric::made_of(self.doubts)
+    }
+
     /// Whether it touches this number. A round trip is of both directions.
     #[must_use]
     pub fn touches(
@@ -42,18 +49,15 @@ impl Caveat {
         trial: Option<usize>,
     ) -> bool {
         let same_way = self.direction.zip(direction).is_none_or(|(mine, its)| mine == its);
-        self.trial == trial && same_way && self.metrics.contains(&metric)
+        self.trial == trial && same_way && self.metrics().contains(&metric)
     }
 }
-
-/// What probes show.
-pub(super) const DELAYS: &[Metric] = &[Metric::RttP99, Metric::RttP99Loaded, Metric::Jitter];
 
 /// A share above which a sender was too slow to be believed: 1 %.
 pub(super) const SHORT_MAX_PERCENT: u64 = 1;
 
-/// What one direction of a trial is doubted for.
-pub(super) type Concern = (&'static [Metric], Bias, String);
+/// What one direction of a trial is doubted for: the evidence, which way, and why.
+pub(super) type Concern = (&'static [Basis], Bias, String);
 
 /// The hosts of the sender and of the receiver.
 pub(super) const fn hosts(direction: Direction) -> (&'static str, &'static str) {

@@ -1,12 +1,12 @@
 //! Caveats of a load's sender: what it did not send, or sent in lumps.
 
-use super::caveat::{Bias, Concern, DELAYS, SHORT_MAX_PERCENT, hosts};
+use super::caveat::{Bias, Concern, SHORT_MAX_PERCENT, hosts};
 use crate::account::SenderCounts;
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::metric::{Criteria, Metric, SenderShortage, sender_shortage};
+use crate::metric::{Basis, Criteria, SenderShortage, sender_shortage};
 
-/// What a load's sender did that a metric is doubted for.
+/// What a load's sender did that evidence is doubted for.
 pub(super) fn of_sender(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Vec<Concern> {
     let sent = run.outcome.one_way(direction).sender.as_ref();
     let Some(sent) = sent.filter(|_| run.trial.load().is_some()) else { return Vec::new() };
@@ -39,7 +39,7 @@ fn of_window(
          ask for less",
         sent.refused, sent.skipped
     );
-    Some((&[Metric::Throughput], Bias::CanOnlyWorsenBy(missing), text))
+    Some((&[Basis::LoadRate], Bias::CanOnlyWorsenBy(missing), text))
 }
 
 /// Where the load was less than was asked for, delays beside it are not those that were asked for.
@@ -61,7 +61,7 @@ fn of_delays(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
         sent.refused,
         sent.skipped
     );
-    Some((DELAYS, Bias::Either, text))
+    Some((&[Basis::ProbeDelays], Bias::Either, text))
 }
 
 /// Packets that a meter stopped are not lost on the link, and never go unsaid.
@@ -69,7 +69,7 @@ fn of_meter(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
     let (sender, _) = hosts(direction);
     let text = format!("{sender} did not send all that was due{}", metered(sent.metered));
     let bias = Bias::CanOnlyWorsenBy(sent.metered);
-    (0 < sent.metered).then_some((&[Metric::Throughput], bias, text))
+    (0 < sent.metered).then_some((&[Basis::LoadRate], bias, text))
 }
 
 /// The same where throughput is judged by due times.
@@ -88,7 +88,7 @@ fn of_slots(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
          for {}{metered}. Ask for less, use a faster host, or look for a limit on its device",
         sent.sent, sent.refused, sent.skipped
     );
-    Some((&[Metric::Throughput], bias, text))
+    Some((&[Basis::LoadRate], bias, text))
 }
 
 /// What the agent's own meter stopped, in words.
@@ -107,8 +107,8 @@ mod tests {
     use super::*;
     use crate::flow::Evidence;
     use crate::framing::IpVersion;
-    use crate::metric::Requirements;
     use crate::metric::tests::{outcome, sent};
+    use crate::metric::{Metric, Requirements};
     use crate::validity::{Caveat, caveats};
 
     /// The caveats of a load of 8235 packets, of which nothing is required.
@@ -122,7 +122,7 @@ mod tests {
         let found = of(|sent| {
             (sent.sent, sent.skipped, sent.paused) = (sent_packets, skipped, paused);
         });
-        found.into_iter().find(|caveat| caveat.metrics.contains(&Metric::RttP99))
+        found.into_iter().find(|caveat| caveat.metrics().contains(&Metric::RTT_P99))
     }
 
     #[test]
@@ -131,9 +131,9 @@ mod tests {
         assert_eq!(caveat.bias, Bias::Either);
         assert!(caveat.text.starts_with("this host sent 8151 of 8235 packets"), "{}", caveat.text);
         let touches = |metric, direction| caveat.touches(metric, direction, Some(0));
-        assert!(touches(Metric::RttP99, None) && touches(Metric::RttP99Loaded, None));
-        assert!(touches(Metric::Jitter, Some(Direction::Forward)));
-        assert!(!touches(Metric::Jitter, Some(Direction::Reverse)));
+        assert!(touches(Metric::RTT_P99, None) && touches(Metric::RTT_P99_LOADED, None));
+        assert!(touches(Metric::JITTER, Some(Direction::Forward)));
+        assert!(!touches(Metric::JITTER, Some(Direction::Reverse)));
         assert_eq!(of_delays(8_152, 83, 0), None);
         assert_eq!(of_delays(4_000, 0, 4_235), None, "paused");
     }

@@ -9,7 +9,7 @@ use super::caveat::{Bias, Concern, hosts};
 use crate::account::{Status, TcpBuffer, TcpChecked, TcpSenderCounts};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::metric::{Criteria, Metric, TcpCarried, required_goodput};
+use crate::metric::{Basis, Criteria, TcpCarried};
 use crate::stats::delays::Delay;
 use crate::trial::TcpLoad;
 use crate::units::{BitRate, Span};
@@ -30,14 +30,14 @@ pub(super) fn of_tcp(criteria: &Criteria, run: &TrialRun, direction: Direction) 
     else {
         return Vec::new();
     };
-    let is_capacity = required_goodput(criteria, &run.trial, direction).is_none();
+    let is_capacity = criteria.payload_rate(&run.trial, direction).is_none();
     let paced = of_pace(run, direction, load, sent).filter(|_| is_capacity);
     let held_back = of_windows(criteria, run, (load, sent), direction)
         .into_iter()
         .chain(of_queues(criteria, run, sent, direction))
         .chain(paced)
         .chain(of_pauses(criteria, run, direction, (load, sent)));
-    let concern = |text| -> Concern { (&[Metric::TcpThroughput], Bias::CanOnlyWorsen, text) };
+    let concern = |text| -> Concern { (&[Basis::TcpStream], Bias::CanOnlyWorsen, text) };
     held_back.map(concern).chain(of_damage(run, direction)).collect()
 }
 
@@ -56,7 +56,7 @@ fn share_that_explains(criteria: &Criteria, run: &TrialRun, direction: Direction
 /// By how much its worst 10 s fell short of what is required, in percent and 1 at least;
 /// [`HELD_BACK_PERCENT`] where that is not known.
 fn percent_short(criteria: &Criteria, run: &TrialRun, direction: Direction) -> u64 {
-    let required = required_goodput(criteria, &run.trial, direction);
+    let required = criteria.payload_rate(&run.trial, direction);
     let worst = TcpCarried::of(run, direction, criteria.framing.ip)
         .and_then(|carried| carried.worst_block())
         .map(|block| block.octets.saturating_mul(8));
@@ -116,7 +116,7 @@ fn shortfall(
     buffer: Option<&TcpBuffer>,
     direction: Direction,
 ) -> Option<String> {
-    let rate = required_goodput(criteria, &run.trial, direction).or(load.rate(direction))?;
+    let rate = criteria.payload_rate(&run.trial, direction).or(load.rate(direction))?;
     let least = sent.last.min_rtt_us.map(|us| Span::from_nanos(us.saturating_mul(1_000)));
     let Some(idle) = load.round_trip().or(least) else {
         return Some("the idle round trip is not known".to_owned());
@@ -236,7 +236,7 @@ fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
         first_octet.unwrap_or(0),
         last_octet.unwrap_or(0)
     );
-    Some((&[Metric::TcpThroughput], Bias::Either, text))
+    Some((&[Basis::TcpStream], Bias::Either, text))
 }
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
     use crate::account::{HostCounts, Outcome, Series, TcpReceiverCounts};
     use crate::direction::PerDirection;
     use crate::framing::IpVersion;
-    use crate::metric::{Requirement, Requirements};
+    use crate::metric::{Metric, Requirements};
     use crate::trial::{CongestionControl, LoadKind, Trial};
 
     /// TCP that carried so much payload per second for 30 s and sent so many segments again.
@@ -271,7 +271,7 @@ mod tests {
     /// Payload at 50 Mbit/s in frames is 47.7 Mbit/s.
     fn is_doubted(run: &TrialRun) -> bool {
         let mut requirements = Requirements::default();
-        let required = Requirement::TcpThroughput("50 Mbit/s".parse().expect("a rate"));
+        let required = Metric::TCP_THROUGHPUT.require(">= 50 Mbit/s").expect("a bound");
         requirements.set(None, required);
         let criteria = Criteria::plain(requirements, IpVersion::V4);
         let concerns = of_tcp(&criteria, run, Direction::Forward);
@@ -304,7 +304,7 @@ mod tests {
             |octets: u64| TcpBuffer { tuned_max_octets: Some(2 * octets), ..TcpBuffer::default() };
         sent.buffer = window_octets.map(tuned);
         let mut requirements = Requirements::default();
-        let required = Requirement::TcpThroughput("50 Mbit/s".parse().expect("a rate"));
+        let required = Metric::TCP_THROUGHPUT.require(">= 50 Mbit/s").expect("a bound");
         requirements.set(None, required);
         let criteria = Criteria::plain(requirements, IpVersion::V4);
         let concerns = of_tcp(&criteria, &run, Direction::Forward);

@@ -14,7 +14,7 @@ fn judged(record: &str) -> (Report, Report) {
     assert_eq!(judged.verdict, before.verdict, "judged again, it says the same");
     // TCP was judged by the median of its seconds, now by the worst 10 of them.
     let kept = |report: &Report| {
-        let is_kept = |finding: &&FindingRecord| finding.metric != Metric::TcpThroughput;
+        let is_kept = |finding: &&FindingRecord| finding.metric != Metric::TCP_THROUGHPUT;
         let kept = report.findings.iter().filter(is_kept).cloned();
         kept.map(|finding| FindingRecord { layers: None, ..finding }).collect::<Vec<_>>()
     };

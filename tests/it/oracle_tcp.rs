@@ -17,7 +17,7 @@ use linkqual::account::{
 use linkqual::direction::{Direction, PerDirection};
 use linkqual::flow::{Evidence, TrialRun};
 use linkqual::framing::{Framing, IpVersion, Layer};
-use linkqual::metric::{Criteria, Requirement, Requirements};
+use linkqual::metric::{Criteria, Limit, Metric, Requirement, Requirements};
 use linkqual::stats::delays::Delays;
 use linkqual::trial::{CongestionControl, LoadKind, TcpLoad, Trial};
 use linkqual::units::{BitRate, Span};
@@ -149,7 +149,8 @@ impl Case {
         let run = self.run();
         let mut requirements = Requirements::default();
         let required = BitRate::new(self.required as u64).unwrap();
-        requirements.set(Some(Direction::Forward), Requirement::TcpThroughput(required));
+        let required = Requirement::new(Metric::TCP_THROUGHPUT, Limit::Rate(required)).unwrap();
+        requirements.set(Some(Direction::Forward), required);
         let criteria = Criteria::plain(requirements, IpVersion::V4);
         let evidence = Evidence { trials: vec![run], ..Evidence::default() };
         let finding = findings(&criteria, &evidence).remove(0);

@@ -7,7 +7,7 @@ use super::link::{LinkRates, Rated};
 use super::require::Demand;
 use super::test::Offering;
 use crate::direction::Direction;
-use crate::metric::{Metric, Requirement};
+use crate::metric::Traffic;
 use crate::trial::{TCP_PACE_SPARE_PERCENT, tcp_paced_at_least};
 use crate::units::BitRate;
 
@@ -29,25 +29,18 @@ pub(super) fn agree(
         }
     }
     for (direction, requirement, place) in demands {
-        let (Some(direction), Some(required)) = (*direction, rate_of(*requirement)) else {
+        let (Some(direction), Some(required)) = (*direction, requirement.limit().rate()) else {
             continue;
         };
         let required = (required, place);
         above(draft, required, &rates.port, "the port carries no more");
         let committed = rates.committed.get(direction);
         above(draft, required, committed, "the line is sold for no more");
-        let kind = match requirement.metric() {
-            Metric::TcpThroughput => KindOfTest::Tcp,
+        let kind = match requirement.metric().about().answered_by {
+            Traffic::Tcp => KindOfTest::Tcp,
             _ => KindOfTest::Udp,
         };
         unproved(draft, required, kind, direction, offerings);
-    }
-}
-
-const fn rate_of(requirement: Requirement) -> Option<BitRate> {
-    match requirement {
-        Requirement::Throughput(rate) | Requirement::TcpThroughput(rate) => Some(rate),
-        _ => None,
     }
 }
 

@@ -4,6 +4,8 @@
 use crate::account::is_device;
 use crate::direction::Directions;
 use crate::framing::Layer;
+#[cfg(test)]
+use crate::metric::Kind as BoundKind;
 use crate::plan::{Host, Offer};
 use crate::policy::is_circuit;
 use crate::trial::{
@@ -138,21 +140,25 @@ text! {
         "^(EF|LE|VOICE-ADMIT|CS[0-7]|AF[1-4][1-3]|[0-9]|[1-5][0-9]|6[0-3])$", form;
     /// How sure.
     Sure(Ratio), "95%", r"^[0-9]+(\.[0-9]+)? ?%$", confidence;
-    /// At least a rate.
-    LeastRate(String), ">= 500 Mbit/s",
-        r"^>= ?[0-9]+(\.[0-9]+)? ?([KkMGg](bit/s|bit|bps|b/s)?|m?(bit/s|bit|bps|b/s))$", any;
-    /// At most a share.
-    MostShare(String), "<= 0.01%", r"^<= ?[0-9]+(\.[0-9]+)? ?%$", any;
-    /// At most a time.
-    MostTime(String), "<= 20 ms", r"^<= ?[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|min|h)$", any;
-    /// At least so many octets.
-    LeastOctets(String), ">= 1500", "^>= ?[0-9]+$", any;
     /// A site's name.
     SiteName(String), "vpc", r"^[^\s\p{Cc}]{1,63}$", any;
 }
 
 #[cfg(test)]
 const TIME: &str = r"^[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|min|h)$";
+
+/// The pattern of a bound of this kind, for editors.
+#[cfg(test)]
+pub(super) const fn pattern(kind: BoundKind) -> &'static str {
+    match kind {
+        BoundKind::LeastRate => {
+            r"^>= ?[0-9]+(\.[0-9]+)? ?([KkMGg](bit/s|bit|bps|b/s)?|m?(bit/s|bit|bps|b/s))$"
+        }
+        BoundKind::MostShare => r"^<= ?[0-9]+(\.[0-9]+)? ?%$",
+        BoundKind::MostTime => r"^<= ?[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|min|h)$",
+        BoundKind::LeastOctets => "^>= ?[0-9]+$",
+    }
+}
 
 whole! {
     /// 802.1Q tags.

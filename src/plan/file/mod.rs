@@ -175,7 +175,7 @@ mod tests {
         let text: Vec<String> = SAMPLE.lines().map(open).collect();
         let (plan, _) = taken(&text.join("\n"));
         assert_eq!(plan.link.committed.reverse, "200 Mbit/s".parse().ok());
-        assert!(plan.requirements.round_trip.rtt_p99_loaded.is_some());
+        assert!(plan.requirements.of(Metric::RTT_P99_LOADED, None).is_some());
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let shown: Vec<_> =
             plan.requirements.iter().map(|(scope, what)| (scope, what.metric())).collect();
         let expected =
-            [(forward, Metric::Loss), (reverse, Metric::Loss), (reverse, Metric::Jitter)];
+            [(forward, Metric::LOSS), (reverse, Metric::LOSS), (reverse, Metric::JITTER)];
         assert_eq!(shown, expected);
         let text = format!("{ENDS}[require.forward]\noutage = '<= 1 s'\n");
         assert_eq!(taken(&text).0.requirements.iter().count(), 1, "it may stand alone");

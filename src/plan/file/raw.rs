@@ -5,15 +5,16 @@
 
 use super::fault::{Fault, Octets, Place, nearest, repeated};
 use super::kinds::{
-    Address, Bucket, Burst, Congestion, Counts, Course, Device, IdleLength, KeyPath, Kind,
-    LeastOctets, LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Overhead, Rate,
-    SiteName, Size, Source, Streams, Sure, Tags, Text, Whole,
+    Address, Bucket, Burst, Congestion, Counts, Course, Device, IdleLength, KeyPath, Kind, Length,
+    Mark, Name, Offered, Overhead, Rate, SiteName, Size, Source, Streams, Sure, Tags, Text, Whole,
 };
+use crate::metric::{Metric, Reach};
 #[cfg(test)]
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 #[cfg(test)]
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -174,8 +175,10 @@ const fn octets(span: &Range<usize>) -> Octets {
 /// The table around `of`, where that has the key and `of` has not.
 fn table_with(of: &str, key: &str) -> Option<&'static str> {
     match of {
-        "require.forward" | "require.reverse" if RawRequire::KEYS.contains(&key) => Some("require"),
-        "link.forward" | "link.reverse" if RawLink::KEYS.contains(&key) => Some("link"),
+        "require.forward" | "require.reverse" if RawRequire::keys().contains(&key) => {
+            Some("require")
+        }
+        "link.forward" | "link.reverse" if RawLink::keys().contains(&key) => Some("link"),
         _ => None,
     }
 }
@@ -257,28 +260,123 @@ macro_rules! read {
     )*};
 }
 
-read!(read_text: Address, Congestion, Counts, Device, IdleLength, Kind, KeyPath, LeastOctets,
-      LeastRate, Length, Mark, MostShare, MostTime, Name, Offered, Rate, SiteName, Source, Sure,
-      Course);
+read!(read_text: Address, Congestion, Counts, Course, Device, IdleLength, Kind, KeyPath, Length,
+      Mark, Name, Offered, Rate, SiteName, Source, Sure);
 read!(read_whole: Bucket, Burst, Overhead, Size, Streams, Tags);
 
-/// A table: its keys, each with what is read from it.
+/// Which metrics a table bounds.
+pub(super) trait Bounded {
+    /// What of the link the table is about, behind what a bound asks.
+    #[cfg(test)]
+    const WHICH: &'static str;
+
+    /// Whether `metric` is one of them.
+    fn includes(metric: Metric) -> bool;
+}
+
+/// All: a bound of a metric that each direction has is of both.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OfBoth;
+
+impl Bounded for OfBoth {
+    #[cfg(test)]
+    const WHICH: &'static str = ", in each direction";
+
+    fn includes(_metric: Metric) -> bool {
+        true
+    }
+}
+
+/// Those that each direction has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OfOne;
+
+impl Bounded for OfOne {
+    #[cfg(test)]
+    const WHICH: &'static str = "";
+
+    fn includes(metric: Metric) -> bool {
+        metric.about().reach == Reach::EachDirection
+    }
+}
+
+/// The bounds of a table: a key for each metric that it may bound, by its name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bounds<B>(pub(super) Vec<(Metric, Given<String>)>, PhantomData<B>);
+
+impl<B: Bounded> Bounds<B> {
+    fn metrics() -> impl Iterator<Item = Metric> {
+        Metric::ALL.iter().copied().filter(|metric| B::includes(*metric))
+    }
+
+    fn keys() -> impl Iterator<Item = &'static str> {
+        Self::metrics().map(Metric::name)
+    }
+
+    fn take(reader: &mut Reader<'_>, place: &Place, table: &DeTable<'_>) -> Self {
+        let mut bounds = Vec::new();
+        for metric in Self::metrics() {
+            let Some((written, value)) = table.get_key_value(metric.name()) else { continue };
+            let name = place.field(metric.name()).name;
+            let place = reader.place(name, &written.span(), value);
+            let text = value.get_ref().as_str().map(str::to_owned);
+            if text.is_none() {
+                let example = metric.about().kind.example();
+                let belongs = format!("a text such as \"{example}\"");
+                reader.wrong_type(&place, value.get_ref(), &belongs);
+            }
+            bounds.push((metric, Given { place, value: text }));
+        }
+        Self(bounds, PhantomData)
+    }
+
+    /// Adds them to the schema of their table.
+    #[cfg(test)]
+    fn describe(schema: &mut Schema) {
+        let object = schema.ensure_object();
+        let properties = object.entry("properties").or_insert_with(|| json_schema!({}).into());
+        let properties = properties.as_object_mut().expect("an object's properties are one");
+        for metric in Self::metrics() {
+            let about = metric.about();
+            let which = if about.reach == Reach::EachDirection { B::WHICH } else { "" };
+            let described = json_schema!({
+                "description": format!("{}{which}.", about.asks),
+                "type": "string",
+                "examples": [about.kind.example()],
+                "pattern": super::kinds::pattern(about.kind),
+            });
+            properties.insert(metric.name().to_owned(), described.into());
+        }
+    }
+}
+
+/// A table: its keys, each with what is read from it, behind those of the metrics that it bounds.
 macro_rules! table {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$key_doc:meta])* $key:ident: $kind:ty,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(bounds $bounded:ident)? {
+        $($(#[$key_doc:meta])* $key:ident: $kind:ty,)*
+    })*) => {$(
         #[derive(Clone, Debug, Default)]
         #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
+        $(#[cfg_attr(test, schemars(transform = Bounds::<$bounded>::describe))])?
         $(#[$doc])*
         pub(super) struct $name {
+            $(#[cfg_attr(test, schemars(skip))] pub(super) bounds: Bounds<$bounded>,)?
             $($(#[$key_doc])* pub(super) $key: Maybe<$kind>,)*
         }
 
         impl $name {
             /// The keys that it may have.
-            const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+            fn keys() -> Vec<&'static str> {
+                let bounds = [].into_iter()$(.chain(Bounds::<$bounded>::keys()))?;
+                bounds.chain([$(stringify!($key)),*]).collect()
+            }
 
             fn from_table(reader: &mut Reader<'_>, place: &Place, table: &DeTable<'_>) -> Self {
-                reader.unknown(place, table, Self::KEYS);
-                Self { $($key: reader.take(place, table, stringify!($key)),)* }
+                reader.unknown(place, table, &Self::keys());
+                Self {
+                    $(bounds: Bounds::<$bounded>::take(reader, place, table),)?
+                    $($key: reader.take(place, table, stringify!($key)),)*
+                }
             }
         }
 
@@ -382,23 +480,7 @@ table! {
 
     /// What the line must do.
     #[cfg_attr(test, schemars(rename = "Require"))]
-    RawRequire {
-        /// UDP packets carried at this rate, in each direction.
-        throughput: LeastRate,
-        /// What TCP's receiver gets, as a rate at the plan's layer, in each direction.
-        tcp_throughput: LeastRate,
-        /// Share of the UDP packets that may be lost, in each direction.
-        loss: MostShare,
-        /// 99th percentile of the round trip, idle and beside UDP within the committed rate.
-        rtt_p99: MostTime,
-        /// The same beside any load, TCP and overshoot included.
-        rtt_p99_loaded: MostTime,
-        /// One-way delay variation (99.9th percentile less the least), in each direction.
-        jitter: MostTime,
-        /// Longest time without an arrival, in each direction.
-        outage: MostTime,
-        /// Octets of the largest IP packet that crosses both ways in one piece.
-        path_mtu: LeastOctets,
+    RawRequire bounds OfBoth {
         /// How surely each one-sided bound must hold: more than 50%, less than 100%; 95% if not
         /// given.
         confidence: Sure,
@@ -413,18 +495,7 @@ table! {
 
     /// What one direction must do.
     #[cfg_attr(test, schemars(rename = "OneWay"))]
-    RawOneWay {
-        /// UDP packets carried at this rate.
-        throughput: LeastRate,
-        /// What TCP's receiver gets, as a rate at the plan's layer.
-        tcp_throughput: LeastRate,
-        /// Share of the UDP packets that may be lost.
-        loss: MostShare,
-        /// One-way delay variation (99.9th percentile less the least).
-        jitter: MostTime,
-        /// Longest time without an arrival.
-        outage: MostTime,
-    }
+    RawOneWay bounds OfOne {}
 
     /// A test.
     #[cfg_attr(test, schemars(rename = "Test"))]

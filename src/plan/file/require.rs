@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::fault::Place;
-use super::raw::{Given, RawOneWay, RawRequire, value};
+use super::raw::{Bounds, RawRequire, value};
 use crate::direction::Direction;
 use crate::metric::{Metric, Requirement, Requirements};
 
@@ -13,8 +13,7 @@ pub(super) type Demand = (Option<Direction>, Requirement, Place);
 pub(super) fn requirements(draft: &mut Draft<'_>, raw: &RawRequire) -> (Requirements, Vec<Demand>) {
     let mut requirements = Requirements::default();
     let mut demands: Vec<Demand> = Vec::new();
-    for (metric, written) in of_both(raw) {
-        let Some((bound, place)) = written else { continue };
+    for (metric, bound, place) in written(&raw.bounds) {
         if let Some(requirement) = read(draft, metric, bound, place) {
             requirements.set(None, requirement);
             demands
@@ -24,8 +23,9 @@ pub(super) fn requirements(draft: &mut Draft<'_>, raw: &RawRequire) -> (Requirem
     for (direction, table) in
         Direction::ALL.into_iter().zip([value(&raw.forward), value(&raw.reverse)])
     {
-        for (metric, written) in table.map(of_one).into_iter().flatten() {
-            let Some((bound, place)) = written else { continue };
+        for (metric, bound, place) in
+            table.map(|table| written(&table.bounds)).into_iter().flatten()
+        {
             let requirement = read(draft, metric, bound, place);
             demands.retain(|(other, was, _)| *other != Some(direction) || was.metric() != metric);
             if let Some(requirement) = requirement {
@@ -46,40 +46,10 @@ pub(super) fn requirements(draft: &mut Draft<'_>, raw: &RawRequire) -> (Requirem
     (requirements, demands)
 }
 
-/// A bound as it is written, and where.
-type Written<'a> = (Metric, Option<(&'a str, &'a Place)>);
-
-/// What is written for one metric.
-macro_rules! written {
-    ($metric:ident, $given:expr) => {
-        (
-            Metric::$metric,
-            $given.as_ref().and_then(Given::whole).map(|(bound, place)| (bound.0.as_str(), place)),
-        )
-    };
-}
-
-fn of_both(raw: &RawRequire) -> [Written<'_>; 8] {
-    [
-        written!(Throughput, raw.throughput),
-        written!(TcpThroughput, raw.tcp_throughput),
-        written!(Loss, raw.loss),
-        written!(RttP99, raw.rtt_p99),
-        written!(RttP99Loaded, raw.rtt_p99_loaded),
-        written!(Jitter, raw.jitter),
-        written!(Outage, raw.outage),
-        written!(PathMtu, raw.path_mtu),
-    ]
-}
-
-fn of_one(raw: &RawOneWay) -> [Written<'_>; 5] {
-    [
-        written!(Throughput, raw.throughput),
-        written!(TcpThroughput, raw.tcp_throughput),
-        written!(Loss, raw.loss),
-        written!(Jitter, raw.jitter),
-        written!(Outage, raw.outage),
-    ]
+/// The bounds that are there and are text, each with its metric and its place.
+fn written<B>(bounds: &Bounds<B>) -> impl Iterator<Item = (Metric, &str, &Place)> {
+    let whole = bounds.0.iter().filter_map(|(metric, given)| Some((*metric, given.whole()?)));
+    whole.map(|(metric, (bound, place))| (metric, bound.as_str(), place))
 }
 
 fn read(draft: &mut Draft<'_>, metric: Metric, bound: &str, place: &Place) -> Option<Requirement> {

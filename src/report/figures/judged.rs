@@ -3,7 +3,7 @@
 use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::framing::Layer;
-use crate::metric::{Criteria, TcpCarried, float, required_goodput, unit};
+use crate::metric::{Criteria, Kind, TcpCarried, float};
 use crate::report::record::{DirectionFigures, LayerRates, TrialFigures, TrialVerdict};
 use crate::stats::count;
 use crate::units::BitRate;
@@ -31,7 +31,7 @@ pub(in crate::report) fn require(
         let figures = figures.one_way_mut(direction);
         figures.verdict = either.as_ref().map(|either| either.verdict);
         figures.verdict_reason = either.and_then(|either| either.reason);
-        let required = required_goodput(criteria, &run.trial, direction);
+        let required = criteria.payload_rate(&run.trial, direction);
         figures.required_bit_s = required.map(BitRate::bits_per_second);
         figures.headroom_ratio = headroom(figures, criteria, run, direction);
     }
@@ -50,20 +50,20 @@ fn headroom(
     run: &TrialRun,
     direction: Direction,
 ) -> Option<f64> {
-    let (required, trial) = (criteria.requirements.each.get(direction), &run.trial);
+    let (required, payload) = criteria.rate_asked(&run.trial, direction)?;
     let (framing, layer) = (criteria.framing, criteria.layer);
-    let (required, offered) = match trial.tcp() {
-        Some(load) => (required.tcp_throughput, load.rate_at(direction, framing, layer)),
-        None => (required.throughput, trial.asked_at(direction, framing, layer)),
+    let offered = match run.trial.tcp() {
+        Some(load) => load.rate_at(direction, framing, layer),
+        None => run.trial.asked_at(direction, framing, layer),
     };
-    if offered? <= required? {
+    if offered? <= required {
         return None;
     }
     let carried = match &figures.tcp {
         Some(tcp) => tcp.goodput_worst_10s_bit_s,
         None => figures.goodput_bit_s,
     };
-    Some(float(carried?) / float(figures.required_bit_s?))
+    Some(float(carried?) / float(payload.bits_per_second()))
 }
 
 /// The value of a throughput as the frames of `run` make it at each layer; `None` for other
@@ -75,7 +75,7 @@ pub(in crate::report) fn layers(
     criteria: &Criteria,
 ) -> Option<LayerRates> {
     let direction = finding.direction?;
-    if unit(finding.requirement.metric()) != "bit/s" {
+    if finding.requirement.metric().about().kind != Kind::LeastRate {
         return None;
     }
     let framing = criteria.framing;

@@ -12,7 +12,6 @@ use crate::account::{
     TcpSample, TcpSenderCounts, Timestamping, read_back,
 };
 use crate::direction::{Direction, PerDirection};
-use crate::metric::unit;
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteEnds,
     SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
@@ -78,7 +77,7 @@ impl From<FindingV2> for FindingRecord {
             value,
             low,
             high,
-            unit: unit(metric).to_owned(),
+            unit: metric.about().unit.name().to_owned(),
             layers: None,
             verdict: old.verdict,
             reason: old.reason,

@@ -17,7 +17,7 @@ use link::{Kind, Spec};
 use linkqual::direction::{Direction, Directions};
 use linkqual::flow::Evidence;
 use linkqual::framing::{Framing, IpVersion, Layer};
-use linkqual::metric::{Criteria, Metric, Requirement, Requirements, is_throughput_open};
+use linkqual::metric::{Criteria, Limit, Metric, Requirement, Requirements};
 use linkqual::trial::{Load, LoadKind, Trial};
 use linkqual::units::{BitRate, PacketRate, Span};
 use linkqual::verdict::{Verdict, findings};
@@ -152,7 +152,7 @@ impl Case {
         let mut played = self.play(trial, asked, sizes, self.seed);
         let mut evidence = Evidence { trials: vec![played.run.clone()], ..Evidence::default() };
         let first = verdict(&criteria, &evidence);
-        if is_throughput_open(&criteria, &played.run) {
+        if criteria.iter().any(|criterion| criterion.is_open(&played.run)) {
             let longer = Span::from_nanos(((3.0 * self.duration).max(10.0) * 1e9) as u64);
             let trial = trial.lengthened(longer.min(Span::from_secs(600))).unwrap();
             played = self.play(trial, asked, sizes, !self.seed);
@@ -182,7 +182,8 @@ impl Case {
 
 fn criteria(framing: Framing, required: BitRate) -> Criteria {
     let mut requirements = Requirements::default();
-    requirements.set(Some(Direction::Forward), Requirement::Throughput(required));
+    let required = Requirement::new(Metric::THROUGHPUT, Limit::Rate(required)).unwrap();
+    requirements.set(Some(Direction::Forward), required);
     let _link = linkqual::plan::Link::default();
     Criteria { framing, ..Criteria::plain(requirements, framing.ip) }
 }
@@ -190,7 +191,7 @@ fn criteria(framing: Framing, required: BitRate) -> Criteria {
 fn verdict(criteria: &Criteria, evidence: &Evidence) -> Verdict {
     let found = findings(criteria, evidence);
     let of =
-        |finding: &&linkqual::verdict::Finding| finding.requirement.metric() == Metric::Throughput;
+        |finding: &&linkqual::verdict::Finding| finding.requirement.metric() == Metric::THROUGHPUT;
     found.iter().find(of).unwrap().verdict
 }
 

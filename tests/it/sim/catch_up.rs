@@ -44,7 +44,7 @@ fn played(trial: Trial, spec: &Spec, host: Host) -> Played {
     let run = trial_run(&setup, &run);
     check_identity(&setup, &run.outcome);
     let mut requirements = Requirements::default();
-    requirements.set(Some(Direction::Forward), Metric::Loss.require("<= 0.1%").unwrap());
+    requirements.set(Some(Direction::Forward), Metric::LOSS.require("<= 0.1%").unwrap());
     let criteria = Criteria::plain(requirements, IpVersion::V4);
     let evidence = Evidence { trials: vec![run.clone()], ..Evidence::default() };
     let came = run.outcome.forward.receiver.as_ref().unwrap();

@@ -75,7 +75,10 @@ fn a_step_of_the_agents_clock_is_found_and_doubted() {
         check_round_trips(&setup, &outcome.round_trip.delays);
         let caveats = caveats_of(trial_run(&setup, &run));
         let [caveat] = caveats.as_slice() else { unreachable!("{caveats:?}; seed {}", setup.seed) };
-        assert_eq!((caveat.metrics.as_slice(), caveat.bias), (&[Metric::Jitter][..], Bias::Either));
+        assert_eq!(
+            (caveat.metrics().as_slice(), caveat.bias),
+            (&[Metric::JITTER][..], Bias::Either)
+        );
         for direction in Direction::ALL {
             let variation = &outcome.one_way(direction).probes.variation;
             assert!(variation.max_ns().unwrap() <= 4, "{direction}; seed {}", setup.seed);

@@ -17,7 +17,7 @@ use linkqual::flow::{
     Arrived, Closing, End, Evidence, Exchange, Receiver, Returned, Steady, Stream, TrialRun,
 };
 use linkqual::framing::IpVersion;
-use linkqual::metric::{Criteria, Measured, Metric, Requirement, Requirements, measure};
+use linkqual::metric::{Criteria, Criterion, Measured, Metric, Requirements};
 use linkqual::stats::confidence::{Bounds, Confidence, bounds_of_loss};
 use linkqual::trial::Trial;
 use linkqual::units::{PacketRate, Span};
@@ -248,26 +248,23 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     run.take_probes(exchanges, 0, ReceiverCounts::default(), None);
     let (criteria, evidence) = (criteria(), Evidence { trials: vec![run], ..Evidence::default() });
     let sides = |metric, direction| {
-        let wanted = |(of, required): &(Option<Direction>, Requirement)| {
-            required.metric() == metric && *of == direction
-        };
-        let (direction, requirement) = criteria.requirements.iter().find(wanted).unwrap();
-        match measure(&criteria, &evidence, direction, requirement)[0].measured {
+        let criterion = Criterion::of(&criteria, metric, direction).unwrap();
+        match criterion.measure(&evidence)[0].measured {
             Measured::Sampled { low, high, .. } => (low, high),
             ref other => unreachable!("{metric}: {other:?}"),
         }
     };
     ProbedLine {
-        round_trip: sides(Metric::RttP99, None),
-        jitter: sides(Metric::Jitter, Some(Direction::Forward)),
+        round_trip: sides(Metric::RTT_P99, None),
+        jitter: sides(Metric::JITTER, Some(Direction::Forward)),
         least_us: micros(least_ns),
     }
 }
 
 fn criteria() -> Criteria {
     let mut requirements = Requirements::default();
-    requirements.set(None, Requirement::RttP99(Span::from_millis(1)));
-    requirements.set(None, Requirement::Jitter(Span::from_millis(1)));
+    requirements.set(None, Metric::RTT_P99.require("<= 1 ms").unwrap());
+    requirements.set(None, Metric::JITTER.require("<= 1 ms").unwrap());
     Criteria::plain(requirements, IpVersion::V4)
 }
 

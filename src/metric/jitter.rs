@@ -1,0 +1,29 @@
+//! Jitter: how far one-way delay varies, as the probes that arrived show it.
+
+use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::definition::Definition;
+use super::percentile::{Percentile, ProbedBeside};
+
+/// The percentile of the delay variation that is jitter.
+pub const JITTER_QUANTILE: f64 = 0.999;
+
+static ABOUT: About = About {
+    name: "jitter",
+    unit: Unit::Microseconds,
+    kind: Kind::MostTime,
+    reach: Reach::EachDirection,
+    what: "One-way delay variation of the probes that arrived, 99.9th percentile less the least",
+    asks: "One-way delay variation, 99.9th percentile less the least",
+    how: "Order statistics over the probes that arrived, clock skew removed",
+    source: "Y.1540; RFC 5481, PDV",
+    answered_by: Traffic::Probes,
+    made_of: &[Basis::ProbeDelays, Basis::OneWayDelays],
+};
+
+pub(super) const METRIC: Metric = Metric::of(&ABOUT);
+
+pub(super) static LAW: &dyn Definition = &Percentile {
+    quantile: JITTER_QUANTILE,
+    beside: ProbedBeside::Ease,
+    delays: |run, direction| Some(&run.outcome.one_way(direction?).probes.variation),
+};

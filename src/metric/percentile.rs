@@ -1,0 +1,179 @@
+//! What all percentiles of probes share: beside which traffic they are judged, how they are
+//! bounded, and how many probes that takes.
+
+use super::about::micros;
+use super::criteria::Measured;
+use super::definition::{Chance, Criterion, Definition, Need, Prospect};
+use crate::account::RoundTripCounts;
+use crate::direction::Direction;
+use crate::flow::TrialRun;
+use crate::stats::confidence::{Confidence, samples_needed};
+use crate::stats::delays::{Delay, Delays};
+use crate::trial::Trial;
+
+/// Probes beyond what a percentile needs, for those that leave late and are not counted: 5 %.
+const PROBES_SPARE_PERCENT: u64 = 5;
+
+/// Beside what probes run that show a percentile.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ProbedBeside {
+    /// Nothing, or a load of UDP that the link is to carry.
+    Ease,
+    /// Any load.
+    Load,
+}
+
+/// A metric that is a percentile of what probes show.
+pub(super) struct Percentile {
+    /// Which one, as a share.
+    pub(super) quantile: f64,
+    pub(super) beside: ProbedBeside,
+    /// Of what, in a direction; `None` is the round trip.
+    pub(super) delays: fn(&TrialRun, Option<Direction>) -> Option<&Delays>,
+}
+
+impl Definition for Percentile {
+    fn speaks(&self, criterion: &Criterion<'_>, trial: &Trial) -> bool {
+        self.beside.includes(criterion, trial)
+    }
+
+    fn estimate(&self, criterion: &Criterion<'_>, run: &TrialRun) -> Option<Measured> {
+        let delays = (self.delays)(run, criterion.direction)?;
+        Some(percentile(run, delays, self.quantile, criterion.criteria.confidence()))
+    }
+
+    fn takes(&self, criterion: &Criterion<'_>, trial: &Trial) -> Option<Need> {
+        Some(probes_needed(criterion, trial, self.quantile))
+    }
+
+    fn prospect(&self, criterion: &Criterion<'_>, trials: &[&Trial]) -> Prospect {
+        prospect(criterion, trials, self.quantile)
+    }
+
+    fn unjudged(&self, criterion: &Criterion<'_>, _trials: &[&Trial]) -> String {
+        self.beside.missing(criterion)
+    }
+
+    fn unmeasured(&self) -> &'static str {
+        match self.beside {
+            ProbedBeside::Ease => NOT_COVERED,
+            ProbedBeside::Load => "no load was sent",
+        }
+    }
+}
+
+/// Why nothing was measured of what any trial at ease shows.
+pub(super) const NOT_COVERED: &str = "no trial covered it";
+
+impl ProbedBeside {
+    /// Whether `trial` has its probes beside that.
+    pub(super) fn includes(self, criterion: &Criterion<'_>, trial: &Trial) -> bool {
+        match self {
+            Self::Ease => criterion.criteria.is_at_ease(trial),
+            Self::Load => !trial.is_idle(),
+        }
+    }
+
+    /// That no trial has.
+    pub(super) fn missing(self, criterion: &Criterion<'_>) -> String {
+        match self {
+            Self::Ease => format!(
+                "no test{} is idle, or loads by UDP within the committed rate",
+                criterion.named()
+            ),
+            Self::Load => "no test loads the line".to_owned(),
+        }
+    }
+}
+
+/// The time in which enough probes of `trial` leave for the percentile at `quantile`.
+pub(super) fn probes_needed(criterion: &Criterion<'_>, trial: &Trial, quantile: f64) -> Need {
+    let probe_rate = trial.probe_rate();
+    let probes = samples_needed(quantile, criterion.criteria.confidence());
+    let probes = probes.saturating_add(probes / 100 * PROBES_SPARE_PERCENT + 1);
+    let (metric, requirement) = (criterion.requirement.metric(), criterion.requirement);
+    let because = format!("{metric} {requirement} needs {probes} probes at {probe_rate}/s");
+    Need { takes: probe_rate.span_of(probes), because }
+}
+
+/// Whether each of `trials` has the probes that the percentile at `quantile` takes.
+pub(super) fn prospect(criterion: &Criterion<'_>, trials: &[&Trial], quantile: f64) -> Prospect {
+    let needed = samples_needed(quantile, criterion.criteria.confidence());
+    let fewest = trials.iter().map(|trial| trial.probes()).min().unwrap_or(0);
+    let slowest = trials.iter().map(|trial| trial.probe_rate()).min();
+    let takes = slowest.map(|rate| format!(", {} s at {rate}/s", rate.span_of(needed).secs_up()));
+    let chance = match fewest < needed {
+        true => Chance::Unprovable(format!("{fewest} probes can fail it, and not prove it")),
+        false => Chance::Provable,
+    };
+    Prospect { needs: format!("{needed} probes{}", takes.unwrap_or_default()), chance }
+}
+
+/// The percentile of `delays`, which are among what the probes of `run` showed.
+///
+/// A probe that left late is in no percentile, but it bounds what it would have shown in time: a
+/// path that keeps packets in order cannot have held it for longer than until its reply came. At
+/// worst it took that long, at best no time at all.
+pub(super) fn percentile(
+    run: &TrialRun,
+    delays: &Delays,
+    quantile: f64,
+    confidence: Confidence,
+) -> Measured {
+    let Some(value) = delays.quantile(quantile) else {
+        return Measured::Missing("no probe that was sent on time came back".into());
+    };
+    let (low, high) = delays.bounds(quantile, confidence);
+    let finite = |delay: Delay| match delay {
+        Delay::Finite(nanos) => Some(micros(nanos)),
+        Delay::Infinite => None,
+    };
+    let RoundTripCounts { late_probes, late_delay_max_ns, .. } = run.outcome.round_trip;
+    let with_late = |delay_ns| {
+        let mut delays = delays.clone();
+        delays.record_many(delay_ns, late_probes);
+        delays.bounds(quantile, confidence)
+    };
+    let at_worst = late_delay_max_ns.map_or(high, |max_ns| with_late(max_ns).1);
+    Measured::Sampled {
+        value: finite(value),
+        low: low.and_then(finite),
+        high: high.and_then(finite),
+        low_at_best: with_late(0).0.map(|low| finite(low).unwrap_or(f64::INFINITY)),
+        high_at_worst: at_worst.and_then(finite),
+        unbounded: low == Some(Delay::Infinite),
+        samples: delays.total(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::tests::outcome;
+
+    const MS: u64 = 1_000_000;
+
+    /// 986 round trips of 10 ms, and 14 probes that left late.
+    fn with_late(late_delay_max_ms: Option<u64>) -> Measured {
+        let mut run = outcome(|_| {});
+        run.outcome.round_trip.delays.record_many(10 * MS, 986);
+        run.outcome.round_trip.late_probes = 14;
+        run.outcome.round_trip.late_delay_max_ns = late_delay_max_ms.map(|ms| ms * MS);
+        percentile(&run, &run.outcome.round_trip.delays, 0.99, Confidence::P95)
+    }
+
+    #[test]
+    fn late_probes_count_at_worst_from_when_they_were_due_and_at_best_as_no_delay() {
+        let Measured::Sampled { low, high, low_at_best, high_at_worst, .. } = with_late(Some(40))
+        else {
+            panic!("not sampled")
+        };
+        let ms = |us: Option<f64>| us.map(|us| (us / 1e3).round());
+        assert_eq!((ms(low), ms(high)), (Some(10.0), Some(10.0)));
+        assert_eq!((ms(low_at_best), ms(high_at_worst)), (Some(10.0), Some(40.0)));
+        let Measured::Sampled { high, high_at_worst, .. } = with_late(None) else {
+            panic!("not sampled")
+        };
+        assert_eq!(high_at_worst, high, "unbounded ones are a caveat of their own kind");
+    }
+}
