@@ -22,6 +22,10 @@ pub struct About {
     pub what: &'static str,
     /// What a requirement of it asks, likewise.
     pub asks: &'static str,
+    /// A requirement of it, such as "<= 20 ms".
+    pub example: &'static str,
+    /// Whether a sample plan asks for it.
+    pub sample: Sample,
     /// How that is judged, in a sentence or more.
     pub how: &'static str,
     /// The standard that defines it, and what of that.
@@ -30,6 +34,15 @@ pub struct About {
     pub answered_by: Traffic,
     /// What it is made of: a caveat on any of these is one on the metric.
     pub made_of: &'static [Basis],
+}
+
+/// How a sample plan shows a metric.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sample {
+    /// As a requirement.
+    Required,
+    /// As a comment.
+    Commented,
 }
 
 /// What a requirement bounds a metric by, and which side of that is good.
@@ -56,17 +69,6 @@ impl Kind {
         match self {
             Self::LeastRate | Self::LeastOctets => ">=",
             Self::MostShare | Self::MostTime => "<=",
-        }
-    }
-
-    /// A bound that is right.
-    #[must_use]
-    pub const fn example(self) -> &'static str {
-        match self {
-            Self::LeastRate => ">= 500 Mbit/s",
-            Self::MostShare => "<= 0.01%",
-            Self::MostTime => "<= 20 ms",
-            Self::LeastOctets => ">= 1500",
         }
     }
 

@@ -1,6 +1,6 @@
 //! Jitter: how far one-way delay varies, as the probes that arrived show it.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::definition::Definition;
 use super::percentile::{Percentile, ProbedBeside};
 
@@ -14,6 +14,8 @@ static ABOUT: About = About {
     reach: Reach::EachDirection,
     what: "One-way delay variation of the probes that arrived, 99.9th percentile less the least",
     asks: "One-way delay variation, 99.9th percentile less the least",
+    example: "<= 2 ms",
+    sample: Sample::Required,
     how: "Order statistics over the probes that arrived, clock skew removed",
     source: "Y.1540; RFC 5481, PDV",
     answered_by: Traffic::Probes,

@@ -1,6 +1,6 @@
 //! Loss: UDP load packets that were lost, late or altered, of those sent.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::{Criteria, Measured, account_missing};
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::requirement::{Limit, Requirements};
@@ -25,6 +25,8 @@ static ABOUT: About = About {
     reach: Reach::EachDirection,
     what: "UDP load packets lost, altered or later than 2 s, of those sent",
     asks: "Share of the UDP packets that may be lost",
+    example: "<= 0.01%",
+    sample: Sample::Required,
     how: "One-sided Clopper-Pearson bounds; where losses come in bursts, on their effective number",
     source: "RFC 7680",
     answered_by: Traffic::Udp,

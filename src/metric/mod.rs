@@ -25,7 +25,7 @@ mod due_throughput;
 mod percentile;
 mod requirement;
 
-pub use about::{About, Basis, Kind, Metric, Reach, Traffic, Unit, micros};
+pub use about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit, micros};
 pub use criteria::{Criteria, Measured};
 pub use definition::{Chance, Criterion, Definition, Need, Prospect};
 pub use requirement::{Bound, Limit, Requirement, Requirements};
@@ -495,6 +495,8 @@ pub(crate) mod tests {
             assert_eq!(Metric::named(name), Some(*metric));
             assert!(!metric.about().made_of.is_empty(), "{name}: no caveat can touch it");
             assert!(!metric.law().unmeasured().is_empty(), "{name}");
+            let example = metric.about().example;
+            assert!(metric.require(example).is_ok_and(|it| it.to_string() == example), "{name}");
         }
     }
 }

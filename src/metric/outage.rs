@@ -4,7 +4,7 @@
 //! between the arrivals, or the departures, of the packets around it, without the sender's own gap.
 //! It fails by its shortest: from the departure of the first lost packet to that of the last.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::{Measured, account_missing};
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::percentile::NOT_COVERED;
@@ -27,6 +27,8 @@ static ABOUT: About = About {
     reach: Reach::EachDirection,
     what: "The longest time without an arrival while packets were sent",
     asks: "Longest time without an arrival",
+    example: "<= 1 s",
+    sample: Sample::Required,
     how: "Counted, from three packet intervals and 50 ms on, or half the bound where that is below \
           50 ms. PASS by the longest it can have been (between the arrivals or the departures \
           around it, without the sender's own gap), FAIL by the shortest (from the first lost \

@@ -1,6 +1,6 @@
 //! The path's MTU: what the search before the first trial found.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::Measured;
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::requirement::{Limit, Requirements};
@@ -19,6 +19,8 @@ static ABOUT: About = About {
     reach: Reach::RoundTrip,
     what: "The largest IP packet that crosses both ways in one piece",
     asks: "Octets of the largest IP packet that crosses both ways in one piece",
+    example: ">= 1500",
+    sample: Sample::Required,
     how: "Counted; INVALID where this host's own device carries no more",
     source: "RFC 8899",
     answered_by: Traffic::Search,

@@ -1,6 +1,6 @@
 //! The round trip's 99th percentile, idle and beside UDP that the link is to carry.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::definition::Definition;
 use super::percentile::{Percentile, ProbedBeside};
 
@@ -14,6 +14,8 @@ static ABOUT: About = About {
     reach: Reach::RoundTrip,
     what: "99th percentile of the round trip, over probes sent",
     asks: "99th percentile of the round trip, idle and beside UDP within the committed rate",
+    example: "<= 20 ms",
+    sample: Sample::Required,
     how: "Order statistics, the agent's own time taken out; a lost probe is an infinite delay",
     source: "RFC 2681",
     answered_by: Traffic::Probes,

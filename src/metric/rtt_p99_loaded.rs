@@ -1,6 +1,6 @@
 //! The round trip's 99th percentile beside any load.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::definition::Definition;
 use super::percentile::{Percentile, ProbedBeside};
 use super::rtt_p99::RTT_QUANTILE;
@@ -12,6 +12,8 @@ static ABOUT: About = About {
     reach: Reach::RoundTrip,
     what: "99th percentile of the round trip beside any load, TCP and overshoot included",
     asks: "99th percentile of the round trip beside any load, TCP and overshoot included",
+    example: "<= 80 ms",
+    sample: Sample::Commented,
     how: "As `rtt_p99`, beside every load",
     source: "RFC 2681; RFC 6349, under load",
     answered_by: Traffic::Load,

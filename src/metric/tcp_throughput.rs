@@ -5,7 +5,7 @@
 //! requirement; it fails where a block stays below nine tenths of it (a tenth is TCP's own swing),
 //! or the upper bound of the mean below it.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::{Criteria, Measured, account_missing};
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::path_mtu::{black_hole, ordered};
@@ -25,6 +25,8 @@ static ABOUT: About = About {
     reach: Reach::EachDirection,
     what: "The worst run of 10 whole seconds that TCP's receivers got after their warm-up",
     asks: "What TCP's receiver gets, as a rate at the layer that rates count",
+    example: ">= 450 Mbit/s",
+    sample: Sample::Required,
     how: "Each whole second counts by the receivers' clock, after a warm-up of 20 round trips or 2 \
           s. PASS where every run of 10 s and the lower bound of the whole mean reach it, FAIL \
           where a run stays below 90 % of it (10 % is TCP's own swing) or the upper bound of the \

@@ -1,7 +1,7 @@
 //! Throughput: what of a fixed-rate UDP load, and of the probes beside it, left in the window and
 //! arrived in its time. A queue that grows carries nothing: what it holds is late for good.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::{Criteria, Measured, account_missing};
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::due_throughput::throughput_by_due_times;
@@ -50,6 +50,8 @@ static ABOUT: About = About {
     reach: Reach::EachDirection,
     what: "What of a fixed-rate UDP load and its probes left in the window and arrived in time",
     asks: "UDP packets carried at this rate",
+    example: ">= 500 Mbit/s",
+    sample: Sample::Required,
     how: "Counted: packets carried ÷ (the window + the rise of their transit time), probes and \
           heartbeats among them; the window is the trial less 200 ms at each end. PASS allows the \
           loss bound (0.1 % without one) and a queue that grows by 1 ms per s; what lies within \

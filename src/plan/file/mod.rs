@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::direction::{Direction, Directions};
     use crate::framing::Layer;
-    use crate::metric::Metric;
+    use crate::metric::{About, Metric, Reach, Sample};
     use crate::plan::{Offer, TcpTest, UdpTest, Work};
     use crate::trial::CongestionControl;
     use crate::units::Span;
@@ -162,20 +162,54 @@ mod tests {
         assert_eq!(plan.tests[3].work, Work::Tcp(tcp));
     }
 
+    /// The sample with the lines of `[require]` that the list of metrics makes.
+    fn with_each_metric(sample: &str) -> String {
+        let head = sample.find("[require]").expect("it requires something");
+        let begin = head + sample[head..].find('\n').expect("its line ends") + 1;
+        let end = begin + sample[begin..].find("confidence = ").expect("it says how surely");
+        let line = |metric: &Metric| {
+            let About { name, example, asks, reach, sample, .. } = metric.about();
+            let which = if *reach == Reach::EachDirection { ", each direction" } else { "" };
+            let key = match sample {
+                Sample::Required => format!("{name} = \"{example}\""),
+                Sample::Commented => format!("# {name} = \"{example}\""),
+            };
+            format!("{key:<31} # {asks}{which}\n")
+        };
+        let lines: String = Metric::ALL.iter().map(line).collect();
+        format!("{}{lines}{}", &sample[..begin], &sample[end..])
+    }
+
+    /// To accept a change: `UPDATE_SCHEMA=1 cargo test schema`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
+    fn the_sample_explains_each_metric_as_the_schema_does() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/sample.toml");
+        let made = with_each_metric(SAMPLE);
+        if std::env::var("UPDATE_SCHEMA").is_ok() {
+            std::fs::write(path, &made).expect("the sample is writable");
+        }
+        let kept = std::fs::read_to_string(path).expect("the sample is there");
+        assert!(kept == made, "sample.toml does not show the metrics as they are");
+    }
+
     /// What the sample shows in comments may be taken out of them.
     #[test]
     fn the_comments_of_the_sample_are_right_too() {
-        let fields =
-            ["rtt_p99_loaded", "streams", "size", "rate", "throughput", "tcp_", "[link", "[req"];
+        let fields = ["streams", "size", "rate", "[link", "[req"];
         let open = |line: &str| {
             let rest = line.strip_prefix("# ").unwrap_or(line);
-            let is_field = fields.iter().any(|field| rest.starts_with(field));
+            let mut fields = fields.into_iter().chain(Metric::ALL.iter().map(|it| it.name()));
+            let is_field = fields.any(|field| rest.starts_with(field));
             if is_field { rest.to_owned() } else { line.to_owned() }
         };
         let text: Vec<String> = SAMPLE.lines().map(open).collect();
         let (plan, _) = taken(&text.join("\n"));
         assert_eq!(plan.link.committed.reverse, "200 Mbit/s".parse().ok());
-        assert!(plan.requirements.of(Metric::RTT_P99_LOADED, None).is_some());
+        let missing = |metric: &&Metric| {
+            metric.scopes().any(|scope| plan.requirements.of(**metric, scope).is_none())
+        };
+        assert_eq!(Metric::ALL.iter().find(missing), None, "it asks for all");
     }
 
     #[test]

@@ -321,7 +321,7 @@ impl<B: Bounded> Bounds<B> {
             let place = reader.place(name, &written.span(), value);
             let text = value.get_ref().as_str().map(str::to_owned);
             if text.is_none() {
-                let example = metric.about().kind.example();
+                let example = metric.about().example;
                 let belongs = format!("a text such as \"{example}\"");
                 reader.wrong_type(&place, value.get_ref(), &belongs);
             }
@@ -342,7 +342,7 @@ impl<B: Bounded> Bounds<B> {
             let described = json_schema!({
                 "description": format!("{}{which}.", about.asks),
                 "type": "string",
-                "examples": [about.kind.example()],
+                "examples": [about.example],
                 "pattern": super::kinds::pattern(about.kind),
             });
             properties.insert(metric.name().to_owned(), described.into());
