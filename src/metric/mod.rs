@@ -6,6 +6,7 @@
 //! | tcp_throughput | bit/s | The worst run of 10 whole seconds that TCP's receivers got after their warm-up | RFC 6349; RFC 9097, 1 s intervals |
 //! | loss | ratio | UDP load packets lost, altered or later than 2 s, of those sent | RFC 7680 |
 //! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
+//! | rtt_p999 | us | 99.9th percentile of the round trip, over probes sent | RFC 2681 |
 //! | rtt_p99_loaded | us | 99th percentile of the round trip beside any load, TCP and overshoot included | RFC 2681; RFC 6349, under load |
 //! | jitter | us | One-way delay variation of the probes that arrived, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
 //! | outage | s | The longest time without an arrival while packets were sent | Y.1540, service availability; RFC 3357, loss periods |
@@ -74,6 +75,7 @@ metrics! {
     TCP_THROUGHPUT: tcp_throughput,
     LOSS: loss,
     RTT_P99: rtt_p99,
+    RTT_P999: rtt_p999,
     RTT_P99_LOADED: rtt_p99_loaded,
     JITTER: jitter,
     OUTAGE: outage,
