@@ -45,6 +45,12 @@
 //! 9. The same seed and the same simulated line never give another report.
 //! 10. Types that are serialised stand where octets or text cross the edge, never elsewhere.
 //!
+//! # What grows
+//!
+//! A new metric is a file in [`metric`] and a line in its list; keys of plans, options, schemas,
+//! tables, the forecast, caveats and verdicts follow from what the file says (`tests/it/tidy.rs`
+//! looks for names of metrics anywhere else).
+//!
 //! # The two planes
 //!
 //! The *control plane* is rare and fully checked: [`session::driver`] and [`session::agent`] are

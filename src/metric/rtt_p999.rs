@@ -13,7 +13,7 @@ static ABOUT: About = About {
     asks: "99.9th percentile of the round trip, idle and beside UDP within the committed rate",
     example: "<= 30 ms",
     sample: Sample::Commented,
-    how: "As `rtt_p99`. At 95 % confidence a PASS takes 2995 probes, 30 s at 100/s",
+    how: "Order statistics; at 95 % confidence a PASS takes 2995 probes, 30 s at 100/s",
     source: "RFC 2681",
     answered_by: Traffic::Probes,
     made_of: &[Basis::ProbeDelays],

@@ -14,7 +14,7 @@ static ABOUT: About = About {
     asks: "99th percentile of the round trip beside any load, TCP and overshoot included",
     example: "<= 80 ms",
     sample: Sample::Commented,
-    how: "As `rtt_p99`, beside every load",
+    how: "Order statistics, as on the idle link",
     source: "RFC 2681; RFC 6349, under load",
     answered_by: Traffic::Load,
     made_of: &[Basis::ProbeDelays],

@@ -387,6 +387,71 @@ fn an_agent_that_is_built_alone_has_none_of_the_drivers_crates() {
     none(&faults);
 }
 
+/// Where the code names a metric outside its file and the list, and why that is no fault: what a
+/// metric is called elsewhere would have to be changed with each new one.
+const NAMED_ELSEWHERE: &[(&str, &[&str], &str)] = &[
+    ("src/cli/driver.rs", &["THROUGHPUT"], "a load at a rate asks for that rate"),
+    (
+        "src/demo/mod.rs",
+        &["THROUGHPUT", "LOSS", "RTT_P99", "OUTAGE"],
+        "the demo's requirements are a plan, which is data",
+    ),
+    (
+        "src/emulation/text.rs",
+        &["loss", "jitter", "outage"],
+        "words for what an emulated link does",
+    ),
+];
+
+/// A new metric is a new file and a line in the list: nothing else in the code knows one by name.
+#[test]
+fn metrics_are_named_in_their_own_files_and_in_the_list_alone() {
+    let list = fs::read_to_string("src/metric/mod.rs").expect("the list");
+    let (_, list) = list.split_once("\nmetrics! {\n").expect("it begins");
+    let (list, _) = list.split_once("\n}\n").expect("it ends");
+    let pairs: Vec<(&str, &str)> = list
+        .lines()
+        .map(|line| line.trim().trim_end_matches(',').split_once(": ").expect("a constant, a file"))
+        .collect();
+    assert!(8 < pairs.len(), "{pairs:?}");
+    let mut faults = Vec::new();
+    let mut named = BTreeSet::new();
+    for path in rust_files(Path::new("src")) {
+        let file = path.to_str().expect("ASCII");
+        let is_own = |name: &str| path == Path::new(&format!("src/metric/{name}.rs"));
+        let text = fs::read_to_string(&path).expect("a file of text");
+        let code = without_tests(&text);
+        let words = tokens(code);
+        let consts = words.array_windows().filter_map(|[of, colons, name]| {
+            let is_path = of.text == "Metric" && colons.text == "::";
+            is_path.then_some((name.line, name.text.as_str()))
+        });
+        let consts = consts.filter(|(_, name)| pairs.iter().any(|(constant, _)| constant == name));
+        let texts = literals(code);
+        let texts = texts.iter().flat_map(|(line, text)| {
+            let said = pairs.iter().filter(move |(_, name)| says(text, name));
+            said.map(move |(_, name)| (*line, *name))
+        });
+        for (line, name) in consts.chain(texts) {
+            if is_own(name) || file == "src/metric/mod.rs" {
+                continue;
+            }
+            named.insert((file.to_owned(), name.to_owned()));
+            let is_excepted = NAMED_ELSEWHERE
+                .iter()
+                .any(|(excepted, names, _)| *excepted == file && names.contains(&name));
+            if !is_excepted {
+                faults.push(format!("{file}:{line}: names {name}"));
+            }
+        }
+    }
+    for (file, names, why) in NAMED_ELSEWHERE {
+        let gone = names.iter().filter(|name| !named.contains(&((*file).into(), (**name).into())));
+        faults.extend(gone.map(|name| format!("{file} no longer names {name}, as {why}")));
+    }
+    none(&faults);
+}
+
 /// Where they differ, `scripts/check` compiles the crates of others once more for the fuzz targets.
 #[test]
 fn the_fuzz_targets_are_checked_by_the_profile_of_the_tests() {
@@ -512,6 +577,57 @@ fn driver_alone(sources: &[Source]) -> Vec<PathBuf> {
         );
     }
     places
+}
+
+/// The code of a file up to the tests at its end.
+fn without_tests(text: &str) -> &str {
+    let tests = text.find("\n#[cfg(test)]\nmod tests").or_else(|| {
+        text.match_indices("\n#[cfg(test)]\npub")
+            .map(|(at, _)| at)
+            .find(|at| text[*at..].lines().nth(2).is_some_and(|line| line.ends_with("mod tests {")))
+    });
+    tests.map_or(text, |at| &text[..at])
+}
+
+/// Whether the literal `text` says the name of a metric: one of several words anywhere as a word,
+/// another only by itself, as it is a word of English too.
+fn says(text: &str, name: &str) -> bool {
+    let is_part = |sign: char| sign.is_alphanumeric() || sign == '_' || sign == '-';
+    let text = text.trim_start_matches("--").replace('-', "_");
+    match name.contains('_') {
+        true => text.split(|sign| !is_part(sign)).any(|word| word == name),
+        false => text == name,
+    }
+}
+
+/// The texts in `code`, with their lines.
+fn literals(code: &str) -> Vec<(usize, String)> {
+    let (mut found, mut rest, mut line) = (Vec::new(), code, 1);
+    while let Some(first) = rest.chars().next() {
+        let len = literal_len(rest);
+        if 0 < len && !rest.starts_with('/') {
+            let text = rest[..len].trim_start_matches(['b', 'r', '#']);
+            found.push((line, text.trim_matches(['"', '#', '\'']).to_owned()));
+        }
+        let len = len.max(first.len_utf8());
+        line += rest[..len].matches('\n').count();
+        rest = &rest[len..];
+    }
+    found
+}
+
+/// The reader of names is worth nothing if it overlooks some.
+#[test]
+fn names_of_metrics_are_seen() {
+    let said = [("loss", "loss"), ("--loss", "loss"), ("of rtt_p99 in", "rtt_p99")];
+    assert!(said.iter().all(|(text, name)| says(text, name)));
+    assert!(says("--rtt-p99-loaded", "rtt_p99_loaded"));
+    let not = [("a loss", "loss"), ("rtt_p99_s", "rtt_p99"), ("rtt_p99", "rtt_p999")];
+    assert!(not.iter().all(|(text, name)| !says(text, name)));
+    let code =
+        "// \"a\"\nlet b = \"c\"; /* \"d\" */ let e = r#\"f\"#;\n#[cfg(test)]\nmod tests { \"g\" }";
+    let expected = [(2, "c".to_owned()), (2, "f".to_owned())];
+    assert_eq!(literals(without_tests(code)), expected);
 }
 
 fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
