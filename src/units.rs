@@ -206,7 +206,7 @@ impl Span {
 }
 
 const SPAN_FORM: &str =
-    "a length of time: a number with us, ms, s, min or h behind it, such as \"20 ms\"";
+    "a length of time: a number with ns, us, ms, s, min or h behind it, such as \"20 ms\"";
 
 const SPAN_SCALES: [(&str, u64); 6] = [
     ("ns", 1),
@@ -270,8 +270,7 @@ impl Ratio {
     /// This share of `rate`, rounded up; `None` where that is nothing.
     #[must_use]
     pub fn of(self, rate: BitRate) -> Option<BitRate> {
-        let parts = u128::from(self.parts) * u128::from(rate.bits_per_second);
-        BitRate::new(u64::try_from(parts.div_ceil(u128::from(Self::WHOLE))).ok()?)
+        Share { parts: self.parts }.of(rate)
     }
 
     /// Whether `part` of `whole` is at most this ratio; exact.
@@ -298,6 +297,40 @@ impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = decimal(self.parts, Self::WHOLE / 100);
         f.pad(&format!("{percent}%"))
+    }
+}
+
+/// A share of a rate, above nothing; more than all of it is overshoot. Exact to 10^-12.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Share {
+    parts: u64,
+}
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self { parts: Ratio::WHOLE };
+
+    /// Ten times as much: overshoot shows what a policer does well below that.
+    pub const MAX: Self = Self { parts: 10 * Ratio::WHOLE };
+
+    /// This share of `rate`, rounded up; `None` where that is beyond any rate.
+    #[must_use]
+    pub fn of(self, rate: BitRate) -> Option<BitRate> {
+        let parts = u128::from(self.parts) * u128::from(rate.bits_per_second);
+        BitRate::new(u64::try_from(parts.div_ceil(u128::from(Ratio::WHOLE))).ok()?)
+    }
+}
+
+const SHARE_FORM: &str =
+    "a share: a number above 0 and up to 1000 with % behind it, such as \"80%\"";
+
+impl FromStr for Share {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let parts = parse_scaled(text, &[("%", Ratio::WHOLE / 100)]);
+        let parts = parts.filter(|parts| (1..=Self::MAX.parts).contains(parts));
+        parts.map(|parts| Self { parts }).ok_or_else(|| Malformed::new(text, SHARE_FORM))
     }
 }
 
@@ -407,6 +440,12 @@ mod tests {
             assert_eq!(text.parse::<Span>().expect(text).to_string(), text);
         }
         assert_eq!("1.5min".parse::<Span>(), Ok(Span::from_secs(90)));
+        assert_eq!("250ns".parse::<Span>(), Ok(Span::from_nanos(250)));
+        assert_eq!("2 h".parse::<Span>(), Ok(Span::from_secs(7_200)));
+        let named = SPAN_FORM.split(", ").flat_map(|part| part.split(' '));
+        let named: Vec<&str> =
+            named.filter(|word| SPAN_SCALES.iter().any(|(unit, _)| unit == word)).collect();
+        assert_eq!(named, SPAN_SCALES.map(|(unit, _)| unit), "what is read is what is told");
         assert_eq!("0.010 %".parse::<Ratio>().map(|ratio| ratio.to_string()), Ok("0.01%".into()));
         assert_eq!(ByteCount::new(10_800_000_000).to_string(), "10.8 GB");
         assert_eq!(ByteCount::new(999).to_string(), "999 B");
@@ -457,6 +496,12 @@ mod tests {
         assert_eq!(share("50%").map(BitRate::bits_per_second), Some(2));
         assert_eq!(share("100%"), Some(rate));
         assert_eq!(share("0%"), None);
+        let more = |text: &str| text.parse::<Share>().map(|share| share.of(rate));
+        assert_eq!(more("125%").map(|rate| rate.map(BitRate::bits_per_second)), Ok(Some(4)));
+        assert_eq!(more("1000 %").map(|rate| rate.map(BitRate::bits_per_second)), Ok(Some(30)));
+        for text in ["0%", "1000.0000000001%", "-1%", "125"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
+        }
         assert_eq!(rate.share(2).map(BitRate::bits_per_second), Some(2));
     }
 }

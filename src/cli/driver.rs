@@ -5,7 +5,7 @@ use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::metric::{Kind, Limit, Metric, Requirement, Requirements, Traffic};
 use crate::plan::{
-    Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work,
+    Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work, one_hosts,
 };
 use crate::policy::{Refusal, is_circuit};
 use crate::trial::{
@@ -61,7 +61,7 @@ Exit code: 0 PASS, 1 FAIL, 2 wrong usage, 3 INCONCLUSIVE or INVALID, 4 nothing c
 5 output could not be written.
 
 Rates are bit/s, kbit/s, Mbit/s or Gbit/s (or 50M, 50Mbps), and count Ethernet frames (L2) unless
---layer says otherwise. Times are us, ms, s, min or h. Each requirement is judged for itself;
+--layer says otherwise. Times are ns, us, ms, s, min or h. Each requirement is judged for itself;
 without any, the line is measured and nothing can pass.")]
 pub struct CheckArgs {
     /// The agent, with its port where that is not 4872
@@ -119,7 +119,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "ID", value_parser = parse_circuit)]
     pub circuit: Option<String>,
     /// The address of this host to send from; what its routes say if not given
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_source)]
     pub source: Option<IpAddr>,
     /// The device of this host to send by; what its routes say if not given
     #[arg(long, value_name = "NAME", value_parser = parse_device)]
@@ -389,6 +389,12 @@ impl CheckArgs {
         let loads = load.into_iter().chain(tcp).map(|work| test(work, self.duration));
         std::iter::once(test(Work::Idle, idle)).chain(loads).collect()
     }
+}
+
+/// An address that a host can send from.
+fn parse_source(text: &str) -> Result<IpAddr, String> {
+    let address = text.parse().map_err(|_| "not an IP address of this host, such as 10.0.0.2")?;
+    one_hosts(address).map(|()| address)
 }
 
 /// A trial's length.

@@ -79,7 +79,12 @@ impl Kind {
         let form = |error: Malformed| error.form();
         match self {
             Self::LeastRate => text.parse().map(Limit::Rate).map_err(form),
-            Self::MostTime => text.parse().map(Limit::Time).map_err(form),
+            Self::MostTime => match text.parse().map_err(form)? {
+                NO_TIME => {
+                    Err("no link delivers in no time: give a time above 0, such as 20 ms".into())
+                }
+                most => Ok(Limit::Time(most)),
+            },
             Self::MostShare => match text.parse().map_err(form)? {
                 NONE => {
                     Err("no test proves a share of 0 %: give one above it, such as 0.001%".into())
@@ -107,8 +112,8 @@ impl Kind {
                  behind it, such as \"<= 0.01%\""
             }
             Self::MostTime => {
-                "a bound on a time: \"<=\" and a number with us, ms, s or min behind it, such as \
-                 \"<= 20 ms\""
+                "a bound on a time above 0: \"<=\" and a number with ns, us, ms, s, min or h behind \
+                 it, such as \"<= 20 ms\""
             }
             Self::LeastOctets => {
                 "a bound on a packet's octets, IP header included, from 576 to 65535: such as \
@@ -123,6 +128,9 @@ const NONE: Ratio = match Ratio::from_ppm(0) {
     Some(ratio) => ratio,
     None => unreachable!(),
 };
+
+/// No link delivers in no time.
+const NO_TIME: Span = Span::from_secs(0);
 
 impl Metric {
     /// Reads a bound on it as [`Requirement`] shows it, such as ">= 500 Mbit/s".
@@ -286,6 +294,8 @@ mod tests {
         check(Metric::RTT_P99, "<= 20ms", "<= 20 ms");
         check(Metric::RTT_P99_LOADED, "<= 1 min", "<= 60 s");
         check(Metric::JITTER, "<=250us", "<= 250 us");
+        check(Metric::JITTER, "<= 1500ns", "<= 1.5 us");
+        check(Metric::OUTAGE, "<= 0.01 h", "<= 36 s");
         check(Metric::OUTAGE, "<= 1s", "<= 1 s");
         check(Metric::PATH_MTU, ">= 1500", ">= 1500");
     }
@@ -312,6 +322,8 @@ mod tests {
             (Metric::LOSS, "<= 0.01"),
             (Metric::RTT_P99, "<= 20"),
             (Metric::JITTER, "< 2 ms"),
+            (Metric::JITTER, "<= 0 ns"),
+            (Metric::RTT_P99, "<= 0.1 ns"),
             (Metric::OUTAGE, ""),
             (Metric::OUTAGE, "é"),
             (Metric::PATH_MTU, ">= 1500 B"),

@@ -1,19 +1,14 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
-use crate::account::is_device;
+use super::host::Host;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, Requirements};
 use crate::policy::CONGESTION_MAX;
 use crate::trial::{CongestionControl, Dscp, LoadKind};
-use crate::units::{BitRate, BurstSize, PacketRate, Ratio, Span};
-use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use crate::units::{BitRate, BurstSize, PacketRate, Share, Span};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
-
-/// The port of the agent, TCP and UDP: one that IANA lists as unassigned.
-pub const PORT: u16 = 4872;
 
 /// How long an idle link is probed where nothing else is said.
 pub const IDLE_DEFAULT: Span = Span::from_secs(10);
@@ -212,8 +207,8 @@ pub struct TcpTest {
 pub enum Offer {
     /// This rate, at the link's layer.
     Rate(BitRate),
-    /// This share of what is committed in each direction.
-    Committed(Ratio),
+    /// This share of what is committed in each direction; above all of it, overshoot.
+    Committed(Share),
     /// This rate at L2, for want of any; less where the agent's role allows less.
     Assumed(BitRate),
     /// As fast as the hosts can, up to what the agent grants.
@@ -242,119 +237,6 @@ impl Offer {
             }
             Self::Assumed(rate) => Some((rate, Layer::L2)),
             Self::Max => None,
-        }
-    }
-}
-
-/// A host and a port, as `HOST[:PORT]`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Host {
-    /// A name or an address.
-    pub name: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl FromStr for Host {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const NOT_A_HOST: &str = "not a host: a name or an address, such as 10.0.0.7, \
-                                  10.0.0.7:4872, [2001:db8::7]:4872, [fe80::7%eth0]:4872 or \
-                                  vpc-agent.example";
-        let host = |name: &str, port| Self { name: name.to_owned(), port };
-        if is_ipv6(text) {
-            return Ok(host(text, PORT));
-        }
-        let (name, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
-            // What stands in brackets is an IPv6 address.
-            Some(Some((inner, ""))) if is_ipv6(inner) => return Ok(host(inner, PORT)),
-            Some(Some((inner, rest))) if is_ipv6(inner) && rest.starts_with(':') => {
-                (inner, rest.strip_prefix(':'))
-            }
-            Some(_) => return Err(NOT_A_HOST.to_owned()),
-            None => text.rsplit_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
-        };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        let is_name = !name.is_empty() && name.chars().all(allowed);
-        let is_path = port.is_some_and(|port| port.starts_with('/'));
-        if is_path || !(is_name || is_ipv6(name)) {
-            return Err(NOT_A_HOST.to_owned());
-        }
-        Ok(host(name, port.map_or(Ok(PORT), parse_port)?))
-    }
-}
-
-/// Whether `text` is an IPv6 address, with or without its zone: the device that it is reached by
-/// (RFC 4007, section 11).
-fn is_ipv6(text: &str) -> bool {
-    let (address, zone) = text.split_once('%').map_or((text, None), |(a, zone)| (a, Some(zone)));
-    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_device)
-}
-
-impl Host {
-    /// The zone of an IPv6 address: the name or the number of the device that it is reached by.
-    #[must_use]
-    pub fn zone(&self) -> Option<&str> {
-        self.name.split_once('%').map(|(_, zone)| zone)
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.contains(':') {
-            write!(f, "[{}]:{}", self.name, self.port)
-        } else {
-            write!(f, "{}:{}", self.name, self.port)
-        }
-    }
-}
-
-fn parse_port(text: &str) -> Result<u16, String> {
-    let port = text.parse::<u16>().ok().filter(|port| 0 < *port);
-    port.ok_or_else(|| format!("'{text}' is not a port: a number from 1 to 65535"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn host(text: &str, name: &str, port: u16) {
-        assert_eq!(text.parse(), Ok(Host { name: name.to_owned(), port }));
-    }
-
-    #[test]
-    fn a_host_may_name_its_port() {
-        host("10.0.0.7", "10.0.0.7", PORT);
-        host("10.0.0.7:99", "10.0.0.7", 99);
-        host("vpc-agent.example:99", "vpc-agent.example", 99);
-        host("::1", "::1", PORT);
-        host("[::1]", "::1", PORT);
-        host("[::1]:99", "::1", 99);
-    }
-
-    #[test]
-    fn a_host_may_have_a_zone() {
-        for text in ["fe80::1%eth0", "[fe80::1%eth0]", "[fe80::1%eth0]:4872"] {
-            host(text, "fe80::1%eth0", PORT);
-        }
-        host("[fe80::1%3]:99", "fe80::1%3", 99);
-        host("fe80::1%br-lan.100", "fe80::1%br-lan.100", PORT);
-        let zone = |text: &str| text.parse::<Host>().expect("a host").zone().map(str::to_owned);
-        assert_eq!(zone("[fe80::1%eth0]:99").as_deref(), Some("eth0"));
-        assert_eq!(zone("fe80::1"), None);
-        let shown = "[fe80::1%eth0]:99".parse::<Host>().expect("a host").to_string();
-        assert_eq!(shown, "[fe80::1%eth0]:99");
-    }
-
-    #[test]
-    fn what_is_no_host_is_refused() {
-        let others =
-            ["[host]", "[\u{1b}[2J]", "[::1]x", "fe80::1%", "fe80::1%a/b", "10.0.0.1%eth0", "[::1"];
-        let names = ["", ":99", "host:0", "host:65536", "host:x", "a b", "http://host"];
-        for text in names.into_iter().chain(others) {
-            assert!(text.parse::<Host>().is_err(), "{text:?} was taken for a host");
         }
     }
 }

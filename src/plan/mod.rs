@@ -5,8 +5,8 @@
 
 pub mod file;
 
+mod host;
 mod link;
 
-pub use link::{
-    Host, IDLE_DEFAULT, Link, Near, Offer, PORT, Plan, Site, TcpTest, Test, UdpTest, Work,
-};
+pub use host::{Host, PORT, one_hosts};
+pub use link::{IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work};

@@ -296,11 +296,21 @@ fn what_is_no_share_is_refused_with_the_right_spelling() {
 
 #[test]
 fn what_is_no_time_is_refused_with_the_right_spelling() {
-    let right = r#"a number with us, ms, s, min or h behind it, such as "20 ms""#;
+    let right = r#"a number with ns, us, ms, s, min or h behind it, such as "20 ms""#;
     for option in ["--rtt-p99", "--jitter", "--outage", "--duration", "--idle"] {
         for time in ["-1 ms", "20 m", "soon"] {
             refused(&[option, time], &[&format!("'{time}'"), option, right]);
         }
+    }
+}
+
+#[test]
+fn a_bound_of_no_time_is_refused() {
+    for option in ["--rtt-p99", "--jitter", "--outage"] {
+        for time in ["0 ms", "0ns", "0.1 ns"] {
+            refused(&[option, time], &[&format!("'{time}'"), option]);
+        }
+        refused(&[option, "0 ms"], &["no link delivers in no time: give a time above 0"]);
     }
 }
 
@@ -336,6 +346,18 @@ fn what_is_no_host_is_refused() {
     let nobody = Path::new("/nonexistent/key");
     for host in ["http://10.0.0.7", "a b", "", ":4872"] {
         run(&mut check(host, nobody, nobody)).expect_error(2, &["not a host", "10.0.0.7:4872"]);
+    }
+    let hosts = [
+        ("0.0.0.0", "any of a host's own"),
+        ("[::]:99", "any of a host's own"),
+        ("224.0.0.1", "a multicast address"),
+        ("255.255.255.255", "the broadcast address"),
+        ("10.9.2.300", "not four numbers from 0 to 255"),
+        ("1.2.3.4:4872:3", "not a host"),
+    ];
+    for (host, why) in hosts {
+        let words = [&format!("'{host}'"), why, "such as 10.0.0.7"];
+        run(&mut check(host, nobody, nobody)).expect_error(2, &words);
     }
     for (host, port) in [("host:0", "'0'"), ("host:65536", "'65536'"), ("host:ssh", "'ssh'")] {
         run(&mut check(host, nobody, nobody)).expect_error(2, &[port, "from 1 to 65535"]);

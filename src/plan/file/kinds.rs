@@ -6,12 +6,12 @@ use crate::direction::Directions;
 use crate::framing::Layer;
 #[cfg(test)]
 use crate::metric::Kind as BoundKind;
-use crate::plan::{Host, Offer};
+use crate::plan::{Host, Offer, one_hosts};
 use crate::policy::is_circuit;
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
 };
-use crate::units::{BitRate, BurstSize, Malformed, Ratio, Span};
+use crate::units::{BitRate, BurstSize, Malformed, Ratio, Share, Span};
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 #[cfg(test)]
@@ -228,7 +228,9 @@ fn path(text: &str) -> Result<PathBuf, String> {
 }
 
 fn source(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "not an IP address of this host, such as \"10.0.0.2\"".to_owned())
+    let why = |_| "not an IP address of this host, such as \"10.0.0.2\"".to_owned();
+    let address: IpAddr = text.parse().map_err(why)?;
+    one_hosts(address).map(|()| address)
 }
 
 fn device(text: &str) -> Result<String, String> {
@@ -248,10 +250,11 @@ fn offer(text: &str) -> Result<Offer, String> {
     if text == "max" {
         return Ok(Offer::Max);
     }
-    if let Ok(share) = text.parse::<Ratio>() {
-        let some = share != Ratio::default();
-        let why = || "no load at all: give a share above 0%, or take the test out".to_owned();
-        return some.then_some(Offer::Committed(share)).ok_or_else(why);
+    if let Ok(share) = text.parse::<Share>() {
+        return Ok(Offer::Committed(share));
+    }
+    if text.parse() == Ok(Ratio::default()) {
+        return Err("no load at all: give a share above 0%, or take the test out".to_owned());
     }
     if let Some(corrected) = text.parse::<BitRate>().err().filter(Malformed::is_corrected) {
         return Err(corrected.form());
@@ -262,7 +265,7 @@ fn offer(text: &str) -> Result<Offer, String> {
             Err(format!("at most {} is allowed", BitRate::MAX))
         }
         Err(_) => Err("not a load: a rate such as \"500 Mbit/s\", a share of the committed rate \
-                       such as \"80%\" (100% at most), or \"max\""
+                       such as \"80%\", or \"125%\" for overshoot (1000% at most), or \"max\""
             .to_owned()),
     }
 }
@@ -350,13 +353,26 @@ mod tests {
         check::<Offered>("0.5%", None);
         check::<Offered>("100%", None);
         check::<Offered>("max", None);
-        check::<Offered>("101%", Some("100% at most"));
+        check::<Offered>("125 %", None);
+        check::<Offered>("1000%", None);
+        check::<Offered>("1000.1%", Some("1000% at most"));
         check::<Offered>("0%", Some("no load at all"));
         check::<Offered>("0 Mbit/s", Some("not a load"));
         check::<Offered>("500M", None);
         check::<Offered>("fast", Some("such as \"500 Mbit/s\""));
         check::<Offered>("50MB/s", Some("Write \"400 Mbit/s\" if bytes were meant"));
         check::<Offered>("2000 Gbit/s", Some("at most 1000 Gbit/s"));
+    }
+
+    #[test]
+    fn an_address_is_that_of_one_host() {
+        check::<Address>("172.16.0.2:4872", None);
+        check::<Address>("0.0.0.0:4872", Some("any of a host's own: give the address of one host"));
+        check::<Address>("10.9.2.300", Some("not four numbers from 0 to 255"));
+        check::<Source>("10.0.0.2", None);
+        check::<Source>("::", Some("any of a host's own"));
+        check::<Source>("224.0.0.1", Some("a multicast address"));
+        check::<Source>("eth0", Some("not an IP address of this host"));
     }
 
     #[test]

@@ -331,6 +331,21 @@ mod tests {
     }
 
     #[test]
+    fn overshoot_is_a_share_of_more_than_all() {
+        let test = "[link]\nrate = '10 Mbit/s'\n[[test]]\nkind = 'udp'\nrate = '125 %'\n";
+        let (plan, _) = taken(&format!("{ENDS}{test}"));
+        let offer = plan.tests[1].work.offer().expect("a load");
+        let rate = offer.rate(&plan.link, Direction::Forward).map(|(rate, _)| rate);
+        assert_eq!(rate, "12.5 Mbit/s".parse().ok());
+        assert!(plan.link.committed.forward < rate, "which is what overshoot is");
+        let above = "[link]\nrate = '900 Gbit/s'\nport_rate = '950 Gbit/s'\n[[test]]\n\
+                     kind = 'tcp'\nrate = '125%'\ndirection = 'forward'\n";
+        check(above, &["6: test[1].rate = '125%': 1125 Gbit/s forward: at most 1000 Gbit/s is"]);
+        let above = above.replace("900 G", "900 M").replace("950 G", "950 M");
+        check(&above, &["6: test[1].rate = '125%': 1.125 Gbit/s is above link.port_rate ="]);
+    }
+
+    #[test]
     fn what_is_not_committed_cannot_be_shared() {
         check(
             "[[test]]\nkind = 'udp'\n",

@@ -10,19 +10,13 @@ use crate::direction::{Direction, Directions};
 use crate::framing::IpVersion;
 use crate::plan::{Link, Offer, Site, TcpTest, Test, UdpTest, Work};
 use crate::trial::{CongestionControl, Load, LoadKind};
-use crate::units::{BitRate, Ratio};
+use crate::units::{BitRate, Share};
 
 /// The most tests of one plan.
 const TESTS_MAX: usize = 64;
 
 /// UDP payload of a full Ethernet packet: what is taken before the path is known.
 const PAYLOAD_USUAL: u32 = 1_472;
-
-/// All that is committed.
-const WHOLE: Ratio = match Ratio::from_ppm(1_000_000) {
-    Some(ratio) => ratio,
-    None => unreachable!(),
-};
 
 /// What a test offers in one direction, and where that is written.
 #[derive(Clone, Debug)]
@@ -108,6 +102,13 @@ fn work(
         let rate = match offer {
             Offer::Max => None,
             _ => match offer.rate(link, direction) {
+                Some((rate, _)) if BitRate::MAX < rate => {
+                    draft.fault(
+                        told,
+                        format!("{rate} {direction}: at most {} is allowed", BitRate::MAX),
+                    );
+                    continue;
+                }
                 Some((rate, _)) => Some(rate),
                 None => continue,
             },
@@ -143,7 +144,7 @@ fn offer(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest, place: &Place) 
         return Some(Offer::Max);
     }
     draft.assume(&place, "the committed rate (100%)");
-    Some(Offer::Committed(WHOLE))
+    Some(Offer::Committed(Share::WHOLE))
 }
 
 /// It offers what is committed, and in these directions nothing is.
