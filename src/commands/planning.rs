@@ -4,14 +4,18 @@ use super::error::Error;
 use super::running::run_plan;
 use crate::account::plain;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
+use crate::driver::egress_of;
 use crate::forecast::{self, Forecast};
+use crate::framing::IpVersion;
 use crate::io::files::{read_text, write_new};
+use crate::io::host;
 use crate::io::key::{read_public, read_secret};
 use crate::io::terminal::{print, say};
-use crate::method::Impossible;
-use crate::plan::Plan;
-use crate::plan::file::{Assumption, FILE_OCTETS_MAX, Half, SAMPLE, read};
+use crate::method::{DeviceLimit, Impossible};
+use crate::plan::file::{Assumption, FILE_OCTETS_MAX, Half, Reading, SAMPLE, read};
+use crate::plan::{Plan, Site};
 use crate::report::PlanRecord;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -39,9 +43,33 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Error> {
             reading.refuse_key(&key, why.to_string());
         }
     }
+    refuse_sizes(&mut reading);
     let (plan, assumptions) = reading.conclude()?;
     let record = record_of(path, file.sha256, file.text);
     Ok(Loaded { plan, assumptions, record })
+}
+
+/// Refuses sizes that leave this host in no single piece towards a site whose address the plan
+/// gives. A name is not looked up for it, as nothing is to be sent: a run refuses them itself.
+fn refuse_sizes(reading: &mut Reading) {
+    let egress = egress_of(reading.plan());
+    let outgoing = |site: &Site| {
+        let ip: IpAddr = site.agent.name.parse().ok()?;
+        let leaves = host::outgoing((ip, site.agent.port).into(), &egress)?;
+        Some((IpVersion::of(ip), leaves))
+    };
+    let outgoing: Vec<_> = reading.plan().sites.iter().map(outgoing).collect();
+    for size in reading.sizes().to_vec() {
+        let towards = outgoing.iter().enumerate();
+        let towards = towards.filter(|(place, _)| size.site.is_none_or(|site| site == *place));
+        let mut limits = towards.filter_map(|(_, outgoing)| {
+            let (ip, leaves) = outgoing.clone()?;
+            DeviceLimit::below(size.octets, ip, leaves)
+        });
+        if let Some(limit) = limits.next() {
+            reading.refuse_size(&size, limit.to_string());
+        }
+    }
 }
 
 /// Reads the plan at `path` alone: nothing is to be run, so its keys need not be here.

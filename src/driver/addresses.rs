@@ -1,8 +1,11 @@
 //! Where agents are: the addresses of their names, and how this host is left for them.
 
 use super::error::Error;
+use crate::framing::IpVersion;
 use crate::io::egress::Egress;
+use crate::io::host;
 use crate::io::resolve::{Unresolved, system};
+use crate::method::{DeviceLimit, Impossible};
 use crate::plan::{Host, Near, Plan};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -54,6 +57,17 @@ pub(super) async fn addresses_by(lookup: Lookup, host: &Host) -> Result<Vec<Sock
         return Err(no_such_host("it has no address".into()));
     }
     Ok(agents)
+}
+
+/// Where the `longest` size that a plan asks for is more than leaves for `agent` in one piece.
+pub(super) fn size_above_device(
+    longest: Option<u32>,
+    agent: SocketAddr,
+    egress: &Egress,
+) -> Option<Impossible> {
+    let (asked, ip) = (longest?, IpVersion::of(agent.ip()));
+    let limit = DeviceLimit::below(asked, ip, host::outgoing(agent, egress)?)?;
+    Some(Impossible::SizeAboveDevice { asked, limit })
 }
 
 /// Of an agent's addresses those that `source` can speak to; all where that is none, so that the

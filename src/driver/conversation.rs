@@ -1,5 +1,6 @@
 //! One run against one agent: its control connection, its trials, its record.
 
+use super::addresses::size_above_device;
 use super::cancel::{Cancelled, Urgency};
 use super::dialling::{Dialler, Reached, no_way};
 use super::error::Error;
@@ -175,6 +176,10 @@ impl<'a> Conductor<'a> {
     ) -> Result<Self, Error> {
         let Reached { agent, connection, note } = reached;
         let no_way = |error: io::Error| no_way(agent, &error);
+        let longest = results.plan().longest_size(job.place);
+        if let Some(above) = size_above_device(longest, agent, &job.egress) {
+            return Err(above.into());
+        }
         let socket = Socket::connect_by(agent, &job.egress).map_err(no_way)?;
         let device_mtu = socket.mtu().map_err(no_way)?;
         let own_address = socket.local().map_err(no_way)?.ip();

@@ -4,6 +4,7 @@
 //! and sends no load: connections, handshakes, and the probes that find the path's MTU. It stops at
 //! the first thing that does not pass.
 
+use super::addresses::size_above_device;
 use super::dialling::CONNECT_MAX;
 use super::rounds::Round;
 use crate::clock::{Driver, Stamp};
@@ -17,7 +18,7 @@ use crate::io::tcp::connect_by;
 use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
 use crate::io::udp::Socket;
 use crate::method::most_payload;
-use crate::plan::{Plan, Work};
+use crate::plan::Plan;
 use crate::policy::{LoadRequest, Request};
 use crate::session::driver::{Action, Blocked, Failure, Opening, Session, Task, TcpOpening};
 use crate::trial::{Dscp, Limits};
@@ -464,8 +465,12 @@ impl<'a> Check<'a> {
             (_, Some(_)) => step(name, true, format!("passes both ways, up to {packet} octets")),
             (_, None) => {
                 self.found = Some(payload);
-                match self.longest_size().filter(|size| payload < *size) {
-                    Some(size) => step(
+                let longest = self.target.plan.longest_size(self.target.place);
+                let too_long = longest.filter(|size| payload < *size);
+                let (agent, egress) = (self.target.agent, &self.target.egress);
+                match (too_long, size_above_device(too_long, agent, egress)) {
+                    (Some(_), Some(above)) => step(name, false, above.to_string()),
+                    (Some(size), None) => step(
                         name,
                         false,
                         format!(
@@ -475,7 +480,7 @@ impl<'a> Check<'a> {
                             self.packet(size)
                         ),
                     ),
-                    None => step(
+                    (None, _) => step(
                         name,
                         true,
                         format!(
@@ -486,16 +491,6 @@ impl<'a> Check<'a> {
                 }
             }
         }
-    }
-
-    /// The longest payload that a test of the plan asks for.
-    fn longest_size(&self) -> Option<u32> {
-        let sizes =
-            self.target.plan.tests_of(self.target.place).filter_map(|test| match test.work {
-                Work::Udp(udp) => udp.payload,
-                Work::Idle | Work::Tcp(_) => None,
-            });
-        sizes.max()
     }
 
     fn failed(&self, failure: &Failure) -> Step {

@@ -1,7 +1,9 @@
 //! What this host counts against itself, and which ports it takes. Reads what the kernel tells, and
 //! changes nothing.
 
+use super::egress::Egress;
 use super::netlink;
+use super::udp::Socket;
 use crate::account::HostFacts;
 use std::fs;
 use std::io;
@@ -110,8 +112,26 @@ pub fn device_of(local: IpAddr) -> Option<String> {
 /// The device that packets to `peer` leave by, as far as its source address tells.
 #[must_use]
 pub fn device_towards(peer: SocketAddr) -> Option<String> {
-    let local = super::udp::Socket::connect(peer).and_then(|socket| socket.local());
+    let local = Socket::connect(peer).and_then(|socket| socket.local());
     device_of(local.ok()?.ip())
+}
+
+/// The device that packets leave by to `peer`, and the largest IP packet that leaves there in one
+/// piece. `None` where there is no way there, or its device is not known.
+///
+/// What routers have told of the path does not count: it may be over, and the search for the path's
+/// MTU finds it out.
+#[must_use]
+pub fn outgoing(peer: SocketAddr, egress: &Egress) -> Option<(String, u32)> {
+    // Connected, it has an address; nothing is sent.
+    let socket = Socket::connect_by(peer, egress).ok()?;
+    let device = match &egress.device {
+        Some(device) => device.clone(),
+        None => device_of(socket.local().ok()?.ip())?,
+    };
+    let mtu: u32 = text(&format!("{DEVICES}/{device}/mtu")).trim().parse().ok()?;
+    // A host reaches its own addresses by another device, which takes more.
+    Some((device, mtu.max(socket.mtu().ok()?)))
 }
 
 fn queue_drops(device: &str) -> u64 {

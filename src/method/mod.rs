@@ -32,9 +32,11 @@ mod qualification;
 pub mod trials;
 
 use crate::flow::Evidence;
+use crate::framing::IpVersion;
 use crate::method::trials::Note;
 use crate::policy::Request;
 use crate::trial::{OutOfBounds, Trial};
+use std::fmt;
 use std::fmt::Debug;
 
 pub use qualification::{PACKET_MAX, most_payload};
@@ -89,9 +91,49 @@ pub enum Impossible {
     /// No trial that the agent allows can prove a requirement: why, and what to do.
     #[error("{0}")]
     Unprovable(String),
+    /// The size leaves this host in no single piece.
+    #[error("a size of {asked} octets: {limit}")]
+    SizeAboveDevice {
+        /// What was asked for.
+        asked: u32,
+        /// What leaves.
+        limit: DeviceLimit,
+    },
     /// No probe of any size came back.
     #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]
     NothingCrosses,
+}
+
+/// What a device of this host sends in one piece.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeviceLimit {
+    /// The device.
+    device: String,
+    /// Octets of its largest IP packet.
+    mtu: u32,
+    /// Octets of UDP payload in that.
+    most: u32,
+}
+
+impl DeviceLimit {
+    /// Where a payload of `asked` octets over `ip` is more than a `device` of this `mtu` sends in
+    /// one piece: its limit.
+    #[must_use]
+    pub fn below(asked: u32, ip: IpVersion, (device, mtu): (String, u32)) -> Option<Self> {
+        let most = mtu.saturating_sub(ip.udp_overhead_octets());
+        (most < asked).then_some(Self { device, mtu, most })
+    }
+}
+
+impl fmt::Display for DeviceLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, mtu, most } = self;
+        write!(
+            f,
+            "this host's device {device} has an MTU of {mtu}, so that at most {most} octets of UDP \
+             payload leave in one piece. Ask for at most that, or raise the MTU"
+        )
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +142,21 @@ mod tests {
     use crate::account::Status;
     use crate::method::qualification::tests::outcome;
     use crate::units::Span;
+
+    #[test]
+    fn a_device_limits_a_payload_by_its_mtu_less_the_headers() {
+        let most = |asked, ip| DeviceLimit::below(asked, ip, ("eth0".into(), 1_500));
+        assert_eq!((most(1_472, IpVersion::V4), most(1_452, IpVersion::V6)), (None, None));
+        for (asked, ip, least) in [(1_473, IpVersion::V4, "1472"), (1_453, IpVersion::V6, "1452")] {
+            let limit = most(asked, ip).expect("one octet too much");
+            let error = Impossible::SizeAboveDevice { asked, limit }.to_string();
+            let expected = format!(
+                "a size of {asked} octets: this host's device eth0 has an MTU of 1500, so that at \
+                 most {least} octets of UDP payload leave in one piece"
+            );
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    }
 
     /// A method that runs one idle trial, and once more for max(3T, 10 s) where no probe of it came
     /// back.

@@ -72,11 +72,8 @@ impl Qualification {
     fn compose(&mut self, evidence: &Evidence) -> Result<Step, Impossible> {
         let path_mtu = evidence.path_mtu.ok_or(Impossible::NothingCrosses)?;
         let found = path_mtu.octets.saturating_sub(self.ip.udp_overhead_octets());
-        let sizes = self.plan.tests_of(self.place).filter_map(|test| match test.work {
-            Work::Udp(udp) => udp.payload,
-            Work::Idle | Work::Tcp(_) => None,
-        });
-        if let Some(asked) = sizes.max().filter(|size| found < (*size).max(self.least_payload())) {
+        let longest = self.plan.longest_size(self.place);
+        if let Some(asked) = longest.filter(|size| found < (*size).max(self.least_payload())) {
             return Err(Impossible::SizeTooLong { asked, found });
         }
         let limits = self.limits;

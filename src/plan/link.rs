@@ -44,22 +44,30 @@ impl Plan {
         self.tests.iter().filter(move |test| test.site.is_none_or(|site| site == place))
     }
 
+    /// The longest UDP payload that a test towards the site at `place` asks for.
+    #[must_use]
+    pub fn longest_size(&self, place: usize) -> Option<u32> {
+        let size = |test: &Test| match test.work {
+            Work::Udp(udp) => udp.payload,
+            Work::Idle | Work::Tcp(_) => None,
+        };
+        self.tests_of(place).filter_map(size).max()
+    }
+
     /// What the agent of the site at `place` is to send TCP by, each once; as many as a request
     /// names.
     #[must_use]
     pub fn reverse_congestion(&self, place: usize) -> Vec<CongestionControl> {
+        let by_agent = self.tests_of(place).filter_map(|test| match test.work {
+            Work::Tcp(tcp) if tcp.directions.includes(Direction::Reverse) => Some(tcp.congestion),
+            _ => None,
+        });
         let mut named = Vec::new();
-        for test in self.tests_of(place) {
-            match test.work {
-                Work::Tcp(tcp) if tcp.directions.includes(Direction::Reverse) => {
-                    if !named.contains(&tcp.congestion) {
-                        named.push(tcp.congestion);
-                    }
-                }
-                _ => {}
+        for congestion in by_agent {
+            if named.len() < CONGESTION_MAX && !named.contains(&congestion) {
+                named.push(congestion);
             }
         }
-        named.truncate(CONGESTION_MAX);
         named
     }
 }

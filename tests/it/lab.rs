@@ -558,6 +558,37 @@ fn a_size_of_8900_crosses_where_packets_of_9000_octets_do() {
     ended.expect_error(2, &["8900", "at most 1472"]);
 }
 
+/// `plan check` sends nothing, and knows the device of an agent whose address it is given.
+#[test]
+fn a_size_above_the_devices_mtu_is_refused_before_anything_is_sent() {
+    let _machine = share(2);
+    let Some(lab) = Lab::new() else { return };
+    let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &[]);
+    let in_driver = |arguments: &[&str]| {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &lab.name("driver"), env!("CARGO_BIN_EXE_linkqual")]);
+        command.args(arguments);
+        run_program(&mut command)
+    };
+    let path = agent.keys.path("plan.toml");
+    let plan_check = |size: u32| {
+        let text = format!(
+            "[driver]\nkey = 'driver'\n[sites.far]\nagent = '{AGENT}'\nkey = 'agent.pub'\n\
+             [[test]]\nkind = 'udp'\nrate = '5 Mbit/s'\nsize = {size}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        in_driver(&["plan", "check", path.to_str().unwrap()])
+    };
+    plan_check(1_472).expect_code(0);
+    let device = "this host's device eth0 has an MTU of 1500, so that at most 1472 octets";
+    plan_check(1_473).expect_error(2, &["test[0].size = 1473: ", device, "plan.toml:9:8"]);
+    let mut command = agent.check_from(&lab.name("driver"));
+    let ended = run_program(command.args(["--rate", "5 Mbit/s", "--size", "1473"]));
+    ended.expect_error(2, &["a size of 1473 octets: ", device]);
+    lab.widen("1501");
+    plan_check(1_473).expect_code(0);
+}
+
 /// The driver has two addresses and two devices: what it is told to use is what the agent sees.
 #[test]
 fn a_run_leaves_by_the_address_and_the_device_that_it_is_told() {

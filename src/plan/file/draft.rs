@@ -24,6 +24,17 @@ pub struct KeyFile {
     pub(super) place: Place,
 }
 
+/// A size of datagrams that a test asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SizeAsked {
+    /// Octets of UDP payload.
+    pub octets: u32,
+    /// The place among the plan's sites of the one that it is sent to; every one where it is
+    /// `None`.
+    pub site: Option<usize>,
+    pub(super) place: Place,
+}
+
 /// What a plan does not say, and what is taken instead.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Assumption {
@@ -45,6 +56,7 @@ pub(super) struct Draft<'a> {
     /// Where each site stands.
     pub(super) sites: Vec<Place>,
     pub(super) keys: Vec<KeyFile>,
+    pub(super) sizes: Vec<SizeAsked>,
     pub(super) assumptions: Vec<Assumption>,
     pub(super) faults: Vec<Fault>,
 }

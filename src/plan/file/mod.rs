@@ -16,7 +16,7 @@ mod require;
 mod site;
 mod test;
 
-pub use draft::{Assumption, Half, KeyFile};
+pub use draft::{Assumption, Half, KeyFile, SizeAsked};
 pub use fault::{Fault, Faults, SHOWN_MAX};
 
 use super::Plan;
@@ -37,6 +37,7 @@ pub struct Reading {
     text: String,
     plan: Plan,
     keys: Vec<KeyFile>,
+    sizes: Vec<SizeAsked>,
     assumptions: Vec<Assumption>,
     faults: Vec<Fault>,
 }
@@ -51,6 +52,23 @@ impl Reading {
     /// The file of `key` cannot be used: `why`.
     pub fn refuse_key(&mut self, key: &KeyFile, why: impl Into<String>) {
         self.faults.push(Fault::new(&key.place, why));
+    }
+
+    /// The sizes that its tests ask for.
+    #[must_use]
+    pub fn sizes(&self) -> &[SizeAsked] {
+        &self.sizes
+    }
+
+    /// This host cannot send `size`: `why`.
+    pub fn refuse_size(&mut self, size: &SizeAsked, why: impl Into<String>) {
+        self.faults.push(Fault::new(&size.place, why));
+    }
+
+    /// The plan as far as it can be read: whether it is whole, [`Self::conclude`] says.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The plan, and what it leaves open.
@@ -74,10 +92,11 @@ pub fn read(file: &Path, text: &str) -> Reading {
     let mut reader = Reader::new(text);
     let raw = reader.plan();
     let folder = file.parent().unwrap_or(Path::new(""));
-    let (keys, assumptions, faults) = (Vec::new(), Vec::new(), reader.faults);
-    let mut draft = Draft { folder, sites: Vec::new(), keys, assumptions, faults };
+    let (keys, sizes) = (Vec::new(), Vec::new());
+    let (assumptions, faults) = (Vec::new(), reader.faults);
+    let mut draft = Draft { folder, sites: Vec::new(), keys, sizes, assumptions, faults };
     let plan = raw.map(|raw| plan(&mut draft, &raw));
-    let Draft { keys, assumptions, faults, .. } = draft;
+    let Draft { keys, sizes, assumptions, faults, .. } = draft;
     let plan = plan.unwrap_or_else(|| Plan {
         link: super::Link::default(),
         key: PathBuf::new(),
@@ -88,7 +107,7 @@ pub fn read(file: &Path, text: &str) -> Reading {
         tests: Vec::new(),
     });
     let (file, text) = (file.display().to_string(), text.to_owned());
-    Reading { file, text, plan, keys, assumptions, faults }
+    Reading { file, text, plan, keys, sizes, assumptions, faults }
 }
 
 fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {

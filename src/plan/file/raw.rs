@@ -507,9 +507,9 @@ table! {
         site: SiteName,
         /// forward (driver to agent), reverse, or both at once; both if not given. Not of idle.
         direction: Course,
-        /// A rate, a share of the committed rate ("80%", or "125%" for overshoot, which is shown and
-        /// not judged), or "max". If not given: udp at the committed rate, tcp as fast as possible.
-        /// Not of idle.
+        /// A rate, a share of the committed rate ("80%", or "125%" for overshoot, which is shown
+        /// and not judged), or "max". If not given: udp at the committed rate, tcp as fast as
+        /// possible. Not of idle.
         rate: Offered,
         /// From 1 s to 10 min; what the requirements need if not given.
         duration: Length,

@@ -1,6 +1,6 @@
 //! The tests: what each kind may say, and what it says.
 
-use super::draft::Draft;
+use super::draft::{Draft, SizeAsked};
 use super::fault::Place;
 use super::kinds::KindOfTest;
 use super::link::LinkRates;
@@ -63,7 +63,13 @@ pub(super) fn tests(
         if let Some(work) = work(draft, raw, place, (link, rates), &mut offerings) {
             let duration = value(&raw.duration).map(|length| length.0);
             let dscp = value(&raw.dscp).map(|mark| mark.0);
-            tests.push(Test { site: site.flatten(), work, duration, dscp });
+            let site = site.flatten();
+            if let (Some((size, place)), Work::Udp(_)) =
+                (raw.size.as_ref().and_then(Given::whole), &work)
+            {
+                draft.sizes.push(SizeAsked { octets: size.0, site, place: place.clone() });
+            }
+            tests.push(Test { site, work, duration, dscp });
         } else {
             is_whole = false;
         }

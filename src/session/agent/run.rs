@@ -230,8 +230,8 @@ impl Session {
         let Some(peer) = self.peers.get_mut(&from) else { return false };
         let takes = peer.turns.passes(now);
         if !takes {
-            let reason = "trials are prepared one a second, as congestion controls are looked for, and this \
-                          driver asks for more"
+            let reason = "trials are prepared, and congestion controls looked for, once a second: \
+                          this driver asks for more"
                 .into();
             self.say(from, Message::Refused { reason });
         }

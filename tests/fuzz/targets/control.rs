@@ -197,7 +197,8 @@ impl Driver {
                     let duration = Span::from_secs(10);
                     let load = Some(LoadRequest { rate, duration });
                     let congestion = vec!["cubic".parse().expect("a name")];
-                    self.session.request(now, &Request { circuit: None, duration, load, congestion });
+                    let asked = Request { circuit: None, duration, load, congestion };
+                    self.session.request(now, &asked);
                 }
                 driver::Action::Granted { .. } => {
                     self.session.begin(now, driver::Task::FindPayload(1_472), self.trial);
