@@ -112,8 +112,8 @@ impl Kind {
                  behind it, such as \"<= 0.01%\""
             }
             Self::MostTime => {
-                "a bound on a time above 0: \"<=\" and a number with ns, us, ms, s, min or h behind \
-                 it, such as \"<= 20 ms\""
+                "a bound on a time above 0: \"<=\" and a number with ns, us, ms, s, min or h \
+                 behind it, such as \"<= 20 ms\""
             }
             Self::LeastOctets => {
                 "a bound on a packet's octets, IP header included, from 576 to 65535: such as \
