@@ -8,10 +8,12 @@ use crate::plan::{
     Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work, one_hosts,
 };
 use crate::policy::{Refusal, is_circuit};
+use crate::report::{FORMATS, Format};
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
 };
 use crate::units::{BitRate, Span};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -206,16 +208,44 @@ impl FromArgMatches for RequirementArgs {
 /// Where and how a result goes.
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
-    /// Folder for report.json, report.txt and runs.csv; it is made, and no report in it is
-    /// overwritten
-    #[arg(long, value_name = "DIR")]
+    /// Folder for the report in every format.
+    #[arg(long, value_name = "DIR", help = out_help())]
     pub out: Option<PathBuf>,
-    /// Print report.json instead of the text
-    #[arg(long, short = 'J')]
+    /// Print the report in this format
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format_by_name())]
+    pub format: &'static Format,
+    /// The same as --format json
+    #[arg(long, short = 'J', conflicts_with = "format")]
     pub json: bool,
+    /// Give CSV a row for each stream of a load, too
+    #[arg(long)]
+    pub csv_streams: bool,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+impl OutputArgs {
+    /// The format that is printed.
+    #[must_use]
+    pub fn format(&self) -> &'static Format {
+        // The record stands first.
+        if self.json { &FORMATS[0] } else { self.format }
+    }
+}
+
+fn format_by_name() -> impl TypedValueParser<Value = &'static Format> {
+    let names = FORMATS.iter().map(|format| format.name);
+    PossibleValuesParser::new(names).map(|name| {
+        let is_it = |format: &&Format| format.name == name;
+        FORMATS.iter().find(is_it).expect("a name of the list")
+    })
+}
+
+fn out_help() -> String {
+    let files: Vec<&str> = FORMATS.iter().map(|format| format.file).collect();
+    let files = files.join(", ");
+    format!("Folder for the report ({files}); it is made, and no report in it is overwritten")
 }
 
 /// `linkqual run`.

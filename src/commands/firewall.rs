@@ -9,7 +9,7 @@ use crate::driver::{addresses, egress_of, fitting};
 use crate::forecast::{Endpoint, FirewallHosts, Forecast, nft, table};
 use crate::io::host;
 use crate::io::key::{read_public, read_secret};
-use crate::io::terminal::{print, say};
+use crate::io::terminal::{columns, print, say};
 use crate::io::tls::Identity;
 use crate::io::udp::Socket;
 use crate::method::Impossible;
@@ -36,7 +36,7 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
         false => {
             format!(
                 "{}\nThe same as rules of nftables:\n\n{rules}",
-                table(&plan, &forecast, &hosts)
+                table(&plan, &forecast, &hosts, columns())
             )
         }
     };

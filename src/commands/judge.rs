@@ -1,9 +1,10 @@
 //! `linkqual judge`: the evidence of a saved report, judged again; nothing is sent.
 
 use super::error::Error;
-use super::output::{create, save, show};
+use super::output::{Files, create, show};
 use super::planning::read_plan;
 use crate::cli::JudgeArgs;
+use crate::io::clock;
 use crate::io::files::read_text;
 use crate::io::terminal::say;
 use crate::report::{Question, Report, Unreadable};
@@ -36,15 +37,16 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
                     name(&plan.link.circuit)
                 ));
             }
-            report.judge_by_plan(&Question::of(&plan), record).map_err(unreadable)?;
+            let question = Question::of(&plan);
+            report.judge_again(&question, Some(record), clock::wall_ns()).map_err(unreadable)?;
         }
         None => {
             let question = report.question().map_err(unreadable)?;
-            report.judge(&question).map_err(unreadable)?;
+            report.judge_again(&question, None, clock::wall_ns()).map_err(unreadable)?;
         }
     }
     let saved = match create(&args.output)? {
-        Some(output) => save(&output, &report).map_err(Error::from),
+        Some(output) => Files::new(output, &args.output).save(&report).map_err(Error::from),
         None => Ok(()),
     };
     show(&report, saved, &args.output)

@@ -4,8 +4,8 @@ use super::error::Error;
 use crate::cli::OutputArgs;
 use crate::driver::{Keep, NotKept};
 use crate::io::files::{BadOutput, Output};
-use crate::io::terminal::{print, say};
-use crate::report::{FORMATS, Rendering, Report, text};
+use crate::io::terminal::{columns, print, say};
+use crate::report::{FORMATS, Rendering, Report};
 use crate::verdict::Verdict;
 use std::process::ExitCode;
 
@@ -20,25 +20,36 @@ pub(super) fn create(args: &OutputArgs) -> Result<Option<Output>, Error> {
     Ok(args.out.as_deref().map(create).transpose()?)
 }
 
-/// Writes a report in each of its formats, the record first.
-///
-/// # Errors
-///
-/// Where a file cannot be written.
-pub(super) fn save(output: &Output, report: &Report) -> Result<(), BadOutput> {
-    let rendering = Rendering::default();
-    FORMATS
-        .iter()
-        .try_for_each(|format| output.save(format.file, &(format.render)(report, &rendering)))
+/// The output folder, where a run is kept, and how its files are written.
+#[derive(Debug)]
+pub(super) struct Files {
+    output: Output,
+    streams: bool,
 }
 
-/// The output folder, where a run is kept.
-#[derive(Debug)]
-pub(super) struct Files(pub(super) Output);
+impl Files {
+    /// The files in `output`, as `args` want them.
+    pub(super) const fn new(output: Output, args: &OutputArgs) -> Self {
+        Self { output, streams: args.csv_streams }
+    }
+
+    /// Writes a report in each of its formats, the record first.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be written.
+    pub(super) fn save(&self, report: &Report) -> Result<(), BadOutput> {
+        let rendering = Rendering { columns: None, streams: self.streams };
+        let mut formats = FORMATS.iter();
+        formats.try_for_each(|format| {
+            self.output.save(format.file, &(format.render)(report, &rendering))
+        })
+    }
+}
 
 impl Keep for Files {
     fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
-        Ok(save(&self.0, report)?)
+        Ok(self.save(report)?)
     }
 }
 
@@ -53,7 +64,8 @@ pub(super) fn show(
     saved: Result<(), Error>,
     args: &OutputArgs,
 ) -> Result<ExitCode, Error> {
-    let printed = print(&if args.json { report.to_json() } else { text(report) });
+    let rendering = Rendering { columns: columns(), streams: args.csv_streams };
+    let printed = print(&(args.format().render)(report, &rendering));
     let lost = match (saved, printed.map_err(Error::from)) {
         (Ok(()), Ok(())) => return Ok(exit_code(report.verdict)),
         (Err(first), Err(second)) => {

@@ -10,7 +10,7 @@ use crate::framing::IpVersion;
 use crate::io::files::{read_text, write_new};
 use crate::io::host;
 use crate::io::key::{read_public, read_secret};
-use crate::io::terminal::{print, say};
+use crate::io::terminal::{columns, print, say};
 use crate::method::{DeviceLimit, Impossible};
 use crate::plan::file::{Assumption, FILE_OCTETS_MAX, Half, Reading, SAMPLE, read};
 use crate::plan::{Plan, Site};
@@ -111,7 +111,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
 pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
     let Loaded { plan, assumptions, .. } = load(&args.plan)?;
     let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
-    print(&forecast::text(&plan, &forecast, &assumptions))?;
+    print(&forecast::text(&plan, &forecast, &assumptions, columns()))?;
     Ok(ExitCode::SUCCESS)
 }
 

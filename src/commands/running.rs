@@ -51,7 +51,7 @@ pub(super) fn run_job(
     let cancel = Cancel::default();
     let job = job.told_to(events).ended_by(&cancel);
     let job = match output {
-        Some(output) => job.kept_by(Files(output)),
+        Some(output) => job.kept_by(Files::new(output, args)),
         None => job,
     };
     let screen = Screen::new(!args.quiet);

@@ -9,7 +9,7 @@ use crate::method::trials::TRIAL_OVERHEAD;
 use crate::plan::{Link, Offer, Plan};
 use crate::session::ANSWER_MAX;
 use crate::units::Span;
-use crate::wrap::{line, wrapped};
+use crate::wrap::{Page, Table, line};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -39,31 +39,38 @@ const UDP_IDLE: Span = Span::from_secs(30);
 
 const _: () = assert!(ANSWER_MAX.nanos() < UDP_IDLE.nanos() / 2, "an answer comes before that");
 
-/// What must pass, as a table for a change request: lines of up to 100 columns.
+/// What must pass, as a table for a change request: for a terminal of so many `columns`, for a file
+/// where there is none.
 #[must_use]
-pub fn table(plan: &Plan, forecast: &Forecast, hosts: &FirewallHosts) -> String {
-    let mut out = String::new();
+pub fn table(
+    plan: &Plan,
+    forecast: &Forecast,
+    hosts: &FirewallHosts,
+    columns: Option<usize>,
+) -> String {
+    let mut out = Page::new(columns);
     for endpoint in &hosts.endpoints {
         let (name, site) = (&plan.sites[endpoint.place].name, &forecast.sites[endpoint.place]);
         let zone = zone(plan, endpoint).map(|zone| format!(" on {zone}")).unwrap_or_default();
         let agent = endpoint.agent.ip().to_canonical();
-        line!(out, "towards {name}: the agent is {agent}{zone}, this host {}", here(endpoint));
+        let here = here(endpoint);
+        out.wrapped("", &format!("towards {name}: the agent is {agent}{zone}, this host {here}"));
+        let mut table = Table::new(&["", "protocol", "source", "destination"]);
         for (number, flow) in (1..).zip(flows(&plan.link, endpoint, site, &hosts.ports)) {
             let Flow { protocol, from, to, about } = flow;
-            line!(out, "  {number}  {protocol:<6} {from} -> {to}");
-            for text in about {
-                wrapped(&mut out, "     ", &text);
-            }
+            table.row(&[number.to_string(), protocol.to_owned(), from, to]);
+            about.into_iter().for_each(|text| table.remark(text));
         }
+        out.table("  ", &table);
         line!(out, "");
     }
     if hosts.endpoints.is_empty() {
-        return out;
+        return out.into_text();
     }
     for text in REMARKS {
-        wrapped(&mut out, "", text);
+        out.wrapped("", text);
     }
-    out
+    out.into_text()
 }
 
 const REMARKS: [&str; 4] = [
@@ -303,7 +310,7 @@ mod tests {
     #[test]
     fn the_change_request_is_as_it_was_reviewed() {
         let (plan, forecast) = sample();
-        let text = table(&plan, &forecast, &hosts());
+        let text = table(&plan, &forecast, &hosts(), None);
         let longest = text.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(100), "a line of {longest:?} columns:\n{text}");
         insta::assert_snapshot!(text);
@@ -322,7 +329,7 @@ mod tests {
         let agent = "[fe80::7%3]:4872".parse().expect("an address");
         let endpoints = vec![Endpoint { place: 0, agent, driver: "fe80::1".parse().ok() }];
         let hosts = FirewallHosts { endpoints, ..hosts() };
-        let text = table(&plan, &forecast, &hosts);
+        let text = table(&plan, &forecast, &hosts, None);
         assert!(text.contains("the agent is fe80::7 on eth1, this host fe80::1"), "{text}");
         assert!(
             nft(&plan, &forecast, &hosts).contains("ip6 daddr fe80::7 tcp"),

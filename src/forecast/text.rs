@@ -7,13 +7,18 @@ use crate::metric::{Chance, MTU_ASSUMED, Prospect};
 use crate::plan::file::Assumption;
 use crate::plan::{Link, Offer, Plan};
 use crate::units::Span;
-use crate::wrap::{line, wrapped};
+use crate::wrap::{Page, Table, line};
 use std::net::IpAddr;
 
-/// What a plan will do, in lines of up to 100 columns.
+/// What a plan will do, for a terminal of so many `columns`; for a file where there is none.
 #[must_use]
-pub fn text(plan: &Plan, forecast: &Forecast, assumptions: &[Assumption]) -> String {
-    let mut out = String::new();
+pub fn text(
+    plan: &Plan,
+    forecast: &Forecast,
+    assumptions: &[Assumption],
+    columns: Option<usize>,
+) -> String {
+    let mut out = Page::new(columns);
     head(&mut out, plan);
     for (site, forecast) in plan.sites.iter().zip(&forecast.sites) {
         line!(out, "\ntowards {} ({}), {}", site.name, site.agent, forecast.ip);
@@ -23,15 +28,17 @@ pub fn text(plan: &Plan, forecast: &Forecast, assumptions: &[Assumption]) -> Str
     }
     line!(out, "");
     assumed(&mut out, plan, assumptions);
-    out
+    out.into_text()
 }
 
-fn head(out: &mut String, plan: &Plan) {
+fn head(out: &mut Page, plan: &Plan) {
     let link = &plan.link;
     let name = link.name.as_deref().unwrap_or("without a name");
     let circuit = link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
-    wrapped(out, "", &format!("link {name}{}", circuit.unwrap_or_default()));
-    wrapped(out, "  ", &format!("{}; {}", rates(link), framing(link)));
+    let provider = link.provider.as_ref().map(|provider| format!(" of {provider}"));
+    let provider = provider.unwrap_or_default();
+    out.wrapped("", &format!("link {name}{}{provider}", circuit.unwrap_or_default()));
+    out.wrapped("  ", &format!("{}; {}", rates(link), framing(link)));
 }
 
 fn rates(link: &Link) -> String {
@@ -59,43 +66,34 @@ fn framing(link: &Link) -> String {
     format!("rates count {}, {tags}, {} further octets", link.layer, link.extra_overhead_octets)
 }
 
-fn steps(out: &mut String, plan: &Plan, site: &Site) {
-    let rate = format!("rate at {}", plan.link.layer);
-    line!(
-        out,
-        "  {:<6} {:<5} {:<8} {rate:<14} {:>7} {:>8} {:>12} {:>7} {:>11}",
-        "trial",
-        "kind",
-        "",
-        "streams",
-        "duration",
-        "packets",
-        "probes",
-        "octets (L2)"
-    );
+fn steps(out: &mut Page, plan: &Plan, site: &Site) {
+    let rate = format!("rate ({})", plan.link.layer);
+    let columns =
+        ["trial", "kind", "", &rate, "streams", "duration", "packets", "probes", "octets (L2)"];
+    let mut table = Table::new(&columns).right(&[4, 5, 6, 7, 8]);
     for (number, step) in site.steps.iter().enumerate() {
         for (i, direction) in Direction::ALL.into_iter().enumerate() {
             let sent = step.sent.get(direction);
             let (number, kind, duration) = match i {
-                0 => (
-                    number.to_string(),
-                    step.trial.kind_name(),
-                    format!("{}", step.trial.duration()),
-                ),
+                0 => {
+                    (number.to_string(), step.trial.kind_name(), step.trial.duration().to_string())
+                }
                 _ => (String::new(), "", String::new()),
             };
-            line!(
-                out,
-                "  {number:<6} {kind:<5} {direction:<8} {:<14} {:>7} {duration:>8} {:>12} {:>7} \
-                 {:>11}",
+            table.row(&[
+                number,
+                kind.to_owned(),
+                direction.to_string(),
                 offered(plan, step, direction),
                 streams(step, direction),
+                duration,
                 packets(sent),
-                sent.probes,
-                octets(sent)
-            );
+                sent.probes.to_string(),
+                octets(sent),
+            ]);
         }
     }
+    out.table("  ", &table);
     summary(out, site);
 }
 
@@ -133,7 +131,7 @@ fn octets(sent: &Sent) -> String {
     }
 }
 
-fn summary(out: &mut String, site: &Site) {
+fn summary(out: &mut Page, site: &Site) {
     let [forward, reverse] = Direction::ALL.map(|direction| octets(&site.sent(direction)));
     let (trials, most) = (spoken(site.duration()), spoken(site.request.duration));
     let acknowledgements = if site.has_tcp() { ", TCP's acknowledgements not" } else { "" };
@@ -141,13 +139,13 @@ fn summary(out: &mut String, site: &Site) {
         "in all {trials} of trials ({most} at most, with what lies between them); {forward} \
          forward, {reverse} reverse (L2, probes included{acknowledgements})"
     );
-    wrapped(out, "  ", &text);
+    out.wrapped("  ", &text);
     if let Some((least, most)) = site.trail() {
         let text = format!(
             "probes continue after a UDP load: for {least}, which is counted here, and for up to \
              {most} where it leaves a queue"
         );
-        wrapped(out, "  ", &text);
+        out.wrapped("  ", &text);
     }
     let is_open = Direction::ALL.into_iter().any(|direction| site.sent(direction).is_open);
     let Some(load) = site.request.load else { return };
@@ -160,9 +158,9 @@ fn summary(out: &mut String, site: &Site) {
         "the agent is asked for {rate}, for {time} in one run: its --max-rate and --max-duration \
          must allow that"
     );
-    wrapped(out, "  ", &text);
+    out.wrapped("  ", &text);
     if is_open {
-        wrapped(out, "  ", "?: as fast as the hosts can, up to what the agent allows");
+        out.wrapped("  ", "?: as fast as the hosts can, up to what the agent allows");
     }
 }
 
@@ -176,20 +174,14 @@ pub(super) fn spoken(span: Span) -> String {
     }
 }
 
-fn provabilities(out: &mut String, site: &Site) {
+fn provabilities(out: &mut Page, site: &Site) {
     line!(out, "");
     if site.provabilities.is_empty() {
-        wrapped(out, "  ", "nothing is required, so that nothing can pass: see [require]");
+        out.wrapped("  ", "nothing is required, so that nothing can pass: see [require]");
         return;
     }
-    line!(
-        out,
-        "  {:<14} {:<10} {:<16} {:<11} can it be proved?",
-        "required",
-        "",
-        "needed",
-        "trials"
-    );
+    let columns = ["requirement", "", "required", "trials", "can it be proved?"];
+    let mut table = Table::new(&columns);
     for provability in &site.provabilities {
         let Provability { requirement, direction, judged_by, prospect } = provability;
         let Prospect { needs, chance } = prospect;
@@ -200,15 +192,15 @@ fn provabilities(out: &mut String, site: &Site) {
             Chance::Partly(why) => ("in part", Some(why)),
             Chance::Unprovable(why) => ("NO", Some(why)),
         };
-        let bound = requirement.to_string();
-        let trials = places(judged_by);
-        let metric = requirement.metric();
-        line!(out, "  {metric:<14} {direction:<10} {bound:<16} {trials:<11} {verdict}");
-        wrapped(out, "      ", &format!("needs {needs}"));
+        let metric = requirement.metric().to_string();
+        let (bound, trials) = (requirement.to_string(), places(judged_by));
+        table.row(&[metric, direction, bound, trials, verdict.to_owned()]);
+        table.remark(format!("needs {needs}"));
         if let Some(why) = why {
-            wrapped(out, "      ", &format!("but {why}"));
+            table.remark(format!("but {why}"));
         }
     }
+    out.table("  ", &table);
     let unproved = site
         .provabilities
         .iter()
@@ -220,7 +212,7 @@ fn provabilities(out: &mut String, site: &Site) {
                 "warning: {count} of {} cannot be proved: at best the verdict is INCONCLUSIVE",
                 site.provabilities.len()
             );
-            wrapped(out, "  ", &text);
+            out.wrapped("  ", &text);
         }
     }
 }
@@ -237,28 +229,28 @@ fn places(places: &[usize]) -> String {
     }
 }
 
-fn notes(out: &mut String, site: &Site) {
+fn notes(out: &mut Page, site: &Site) {
     for note in &site.notes {
         // What cannot be proved, and what is as fast as possible, is told above.
         if !matches!(note, Note::CannotProve { .. } | Note::Capacity { .. }) {
-            wrapped(out, "  ", &format!("note: {note}"));
+            out.wrapped("  ", &format!("note: {note}"));
         }
     }
 }
 
-fn assumed(out: &mut String, plan: &Plan, assumptions: &[Assumption]) {
+fn assumed(out: &mut Page, plan: &Plan, assumptions: &[Assumption]) {
     line!(out, "assumed, as the plan does not say:");
     for taken in assumptions {
-        wrapped(out, "  ", &taken.to_string());
+        out.wrapped("  ", &taken.to_string());
     }
     let text = format!(
         "the path: it carries packets of {MTU_ASSUMED} octets, and the agents allow all; a run \
          finds out both before it loads, and a search for the path's MTU comes first"
     );
-    wrapped(out, "  ", &text);
+    out.wrapped("  ", &text);
     let is_name = |site: &crate::plan::Site| site.agent.name.parse::<IpAddr>().is_err();
     if plan.sites.iter().any(is_name) {
-        wrapped(out, "  ", "an agent that is given by name is reached over IPv4");
+        out.wrapped("  ", "an agent that is given by name is reached over IPv4");
     }
 }
 
@@ -274,10 +266,12 @@ mod tests {
         let (plan, assumptions) =
             read(Path::new("plan.toml"), SAMPLE).conclude().expect("the sample is a plan");
         let forecast = Forecast::of(&plan).expect("within bounds");
-        let text = text(&plan, &forecast, &assumptions);
-        let longest = text.lines().map(|line| line.chars().count()).max();
-        assert!(longest <= Some(WIDTH), "a line of {longest:?} columns:\n{text}");
-        insta::assert_snapshot!(text);
+        for columns in [80, WIDTH] {
+            let text = text(&plan, &forecast, &assumptions, Some(columns));
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(columns), "a line of {longest:?} columns:\n{text}");
+        }
+        insta::assert_snapshot!(text(&plan, &forecast, &assumptions, None));
     }
 
     #[test]

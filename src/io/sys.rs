@@ -3,6 +3,7 @@
 
 pub(super) mod closed;
 pub(super) mod names;
+pub(super) mod screen;
 
 use crate::account::TcpInfo;
 use std::io;

@@ -3,8 +3,9 @@
 //! The programs alone name this file: what can be used as a library hands values over.
 
 use super::bad_output::BadOutput;
-use super::sys::closed;
+use super::sys::{closed, screen};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 
 /// Writes a result to the standard output.
 ///
@@ -24,6 +25,12 @@ pub fn print(text: &str) -> Result<(), BadOutput> {
 /// Where it was closed when the program began.
 pub fn check_stdout() -> Result<(), BadOutput> {
     closed::check_stdout().map_err(BadOutput::Stdout)
+}
+
+/// Columns of the terminal that the standard output is; `None` where it is none.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    screen::columns(io::stdout().as_fd())
 }
 
 /// Writes talk to the standard error.

@@ -4,11 +4,14 @@
 //! `rates` has what was offered and carried, `streams` the same of each stream; `judged` what
 //! depends on the requirements.
 
+mod delays;
 mod judged;
 mod rates;
 mod streams;
 
 pub(super) use judged::{layers, require};
+
+use delays::{finite, percentiles};
 
 use super::record::{
     DirectionFigures, LoadKindRecord, OutageRecord, Percentiles, Report, TimestampMethod,
@@ -17,8 +20,7 @@ use super::record::{
 use crate::account::{OneWayCounts, Timestamping};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::metric::{Criteria, JITTER_QUANTILE, float, losses, micros, outage_min};
-use crate::stats::delays::{Delay, Delays};
+use crate::metric::{Criteria, JITTER_QUANTILE, float, losses, outage_min};
 use crate::units::Span;
 
 /// The figures of `run` on the link that `criteria` are about, but for those that depend on what is
@@ -94,8 +96,8 @@ fn of_direction(run: &TrialRun, direction: Direction, criteria: &Criteria) -> Di
         ..DirectionFigures::default()
     };
     match load {
-        Some(load) => rates::of_udp(&mut figures, load, run, direction, criteria.framing),
-        None => rates::of_tcp(&mut figures, run, direction, criteria.framing),
+        Some(load) => rates::of_udp(&mut figures, load, run, direction, criteria),
+        None => rates::of_tcp(&mut figures, run, direction, criteria),
     }
     figures.streams = match load {
         Some(load) => streams::of_udp(load, counts),
@@ -127,31 +129,6 @@ fn outages(run: &TrialRun, direction: Direction, counts: &OneWayCounts) -> Vec<O
         packets: has_sender.then_some(silence.packets),
     };
     counts.silences.outages(outage_min(&run.trial, direction)).map(outage).collect()
-}
-
-fn percentiles(delays: &Delays) -> Option<Percentiles> {
-    if delays.total() == 0 {
-        return None;
-    }
-    let quantile = |q| finite(delays.quantile(q));
-    Some(Percentiles {
-        min: delays.min_ns().map(micros),
-        p50: quantile(0.5),
-        p90: quantile(0.9),
-        p95: quantile(0.95),
-        p99: quantile(0.99),
-        p999: quantile(0.999),
-        max: delays.max_ns().map(micros),
-        samples: delays.total(),
-        lost: delays.infinite(),
-    })
-}
-
-fn finite(delay: Option<Delay>) -> Option<f64> {
-    match delay {
-        Some(Delay::Finite(nanos)) => Some(micros(nanos)),
-        Some(Delay::Infinite) | None => None,
-    }
 }
 
 #[cfg(test)]

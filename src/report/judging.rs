@@ -1,10 +1,11 @@
 //! Findings, caveats and verdict: derived from the record alone, whenever that is.
 
+use super::date::date;
 use super::figures;
 use super::reading::{Unreadable, bad, evidence};
 use super::record::{
-    Asked, BiasRecord, BoundText, CaveatRecord, FindingRecord, LinkRecord, PlanRecord, Report,
-    RequirementRecord, Scope, SiteRecord, TrialFigures, TrialRecord,
+    Asked, BiasRecord, BoundText, CaveatRecord, FindingRecord, JudgedAgain, LinkRecord, PlanRecord,
+    Report, RequirementRecord, Scope, SiteRecord, TrialFigures, TrialRecord,
 };
 use crate::direction::PerDirection;
 use crate::flow::{Evidence, TrialRun};
@@ -132,20 +133,29 @@ impl Report {
         Ok(())
     }
 
-    /// Judges the evidence by `question`, which the plan file `plan` asks.
+    /// Judges the record again by `question`, which the plan file `plan` asks, or the record itself
+    /// where there is none; it says so, and when: `wall_ns` after 1970.
     ///
     /// # Errors
     ///
     /// Where the evidence contradicts itself; then nothing is changed.
-    pub fn judge_by_plan(
+    pub fn judge_again(
         &mut self,
         question: &Question,
-        plan: PlanRecord,
+        plan: Option<PlanRecord>,
+        wall_ns: u64,
     ) -> Result<(), Unreadable> {
         self.judge(question)?;
-        self.plan = Some(plan);
+        let before = self.judged_again.take().and_then(|before| before.plan);
+        let plan = plan.or(before);
+        self.judged_again = Some(JudgedAgain { at: date(wall_ns), program: program(), plan });
         Ok(())
     }
+}
+
+/// This program, with its version.
+pub(super) fn program() -> String {
+    concat!("linkqual ", env!("CARGO_PKG_VERSION")).to_owned()
 }
 
 fn asked(requirements: &Requirements) -> Asked {

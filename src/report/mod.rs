@@ -24,9 +24,9 @@ pub use judging::Question;
 pub use reading::Unreadable;
 pub use record::{
     Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord,
-    LayerRates, LinkRecord, LoadKindRecord, OutageRecord, Percentiles, PlanRecord, Report,
-    RequirementRecord, Row, Scope, SecondFigures, SiteEnds, SiteRecord, StreamFigures, TcpFigures,
-    TcpLimits, TimestampMethod, TrialFigures, TrialRecord, TrialVerdict, TrialVerdicts,
+    JudgedAgain, LayerRates, LinkRecord, LoadKindRecord, OutageRecord, Percentiles, PlanRecord,
+    Report, RequirementRecord, Row, Scope, SecondFigures, SiteEnds, SiteRecord, StreamFigures,
+    TcpFigures, TcpLimits, TimestampMethod, TrialFigures, TrialRecord, TrialVerdict, TrialVerdicts,
 };
 pub use rendering::Rendering;
 pub use run::{Run, SiteRun};

@@ -101,14 +101,18 @@ fn printable(report: &mut Value) -> Result<(), Unreadable> {
             _ => Ok(()),
         }
     }
-    let Value::Object(fields) = report else { return clean(report) };
-    fields.iter_mut().try_for_each(|(key, value)| match (key.as_str(), value) {
-        ("plan", Value::Object(plan)) => {
-            let mut fields = plan.iter_mut().filter(|(key, _)| *key != "text");
-            fields.try_for_each(|(_, value)| clean(value))
-        }
-        (_, value) => clean(value),
-    })
+    fn with_plan(value: &mut Value) -> Result<(), Unreadable> {
+        let Value::Object(fields) = value else { return clean(value) };
+        fields.iter_mut().try_for_each(|(key, value)| match (key.as_str(), value) {
+            ("plan", Value::Object(plan)) => {
+                let mut fields = plan.iter_mut().filter(|(key, _)| *key != "text");
+                fields.try_for_each(|(_, value)| clean(value))
+            }
+            ("judged_again", value) => with_plan(value),
+            (_, value) => clean(value),
+        })
+    }
+    with_plan(report)
 }
 
 pub(super) fn bad(what: impl Into<String>) -> Unreadable {

@@ -44,8 +44,12 @@ pub struct Report {
     pub started_at: String,
     /// When the record was written: RFC 3339, UTC.
     pub ended_at: String,
-    /// The plan file that the run followed or was judged by; null if there was none.
+    /// The plan file that the run followed; null if there was none. Earlier programs wrote here
+    /// what a record was judged by again.
     pub plan: Option<PlanRecord>,
+    /// How the record was judged again; left out if it is as the run wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_again: Option<JudgedAgain>,
     /// The driver's host; null in records converted from format 2.
     pub driver_host: Option<HostFacts>,
     /// The requirements that the findings are judged by.
@@ -115,6 +119,19 @@ impl<'a> Row<'a> {
             Direction::Reverse => &self.trial.figures.reverse,
         }
     }
+}
+
+/// A later judgement of a record: the findings, the caveats, the figures and the verdict are those
+/// of this judgement, by this program.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct JudgedAgain {
+    /// When: RFC 3339, UTC, by the clock of the host that judged.
+    pub at: String,
+    /// The program that judged, with its version.
+    pub program: String,
+    /// The plan file whose requirements it was judged by; null if they are the run's own.
+    pub plan: Option<PlanRecord>,
 }
 
 /// A plan file.
@@ -508,6 +525,10 @@ pub struct DirectionFigures {
     /// The same at each layer; null without load.
     #[serde(default)]
     pub offered: Option<LayerRates>,
+    /// All that was to be sent in this direction, in bit/s at `rate_layer`: a load of UDP with the
+    /// probes and heartbeats beside it, or a load of TCP alone; null without load.
+    #[serde(default)]
+    pub offered_in_all_bit_s: Option<u64>,
     /// Payload carried, in bit/s; null without load. UDP: what of the load left in the window and
     /// arrived, divided by the window and the rise of its transit time; of a load as fast as
     /// possible, and of records converted from format 2, what was received in the steady part of

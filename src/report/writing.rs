@@ -2,7 +2,7 @@
 //! written here: [`super::judging`] derives it from the record, now and years later.
 
 use super::date::date;
-use super::judging::Question;
+use super::judging::{Question, program};
 use super::record::{Asked, FORMAT, LinkRecord, Report, SiteRecord, TrialFigures, TrialRecord};
 use super::run::{Run, SiteRun};
 use crate::account::{AskedTrial, Outcome};
@@ -37,11 +37,12 @@ fn record(run: &Run) -> Report {
         verdict: Verdict::Inconclusive,
         complete: run.complete,
         reason: run.reason.clone(),
-        program: concat!("linkqual ", env!("CARGO_PKG_VERSION")).to_owned(),
+        program: program(),
         run: run.id.clone(),
         started_at: date(run.started_ns),
         ended_at: date(run.ended_ns),
         plan: run.file.clone(),
+        judged_again: None,
         driver_host: run.driver_host.clone(),
         asked: Asked { confidence: 0.0, mss_clamped: false, requirements: Vec::new() },
         notes: run.notes.clone(),

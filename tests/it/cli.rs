@@ -121,7 +121,7 @@ fn an_idle_line_beyond_its_bound_fails() {
     // No kernel turns a datagram around within 1 ns.
     ended.expect_code(1);
     assert!(ended.out.starts_with("FAIL "), "{}", ended.out);
-    assert!(ended.out.contains("rtt_p99"), "{}", ended.out);
+    assert!(ended.out.contains("RTT p99"), "{}", ended.out);
 }
 
 #[test]
@@ -545,7 +545,7 @@ fn udp_does_not_pass(agent: &Agent, address: SocketAddr) {
 fn still_serves(agent: &Agent) {
     let ended = Program::start(agent.check().args(["--duration", "1s"])).ended(PATIENCE);
     ended.expect_code(3);
-    assert!(ended.out.contains("trial 0 forward: idle probes, 1 s\n"), "{}", ended.out);
+    assert!(ended.out.contains("trial 0: idle, probes only, 1 s\n"), "{}", ended.out);
 }
 
 #[test]

@@ -60,16 +60,59 @@ fn judged(report: &str, require: &str) -> (Report, Option<i32>) {
     (report.expect("seen above"), ended.code)
 }
 
+/// `record` without the remark that it was judged again; by whose requirements it was.
+#[track_caller]
+fn without_remark(record: &str) -> (String, Option<String>) {
+    let mut report = Report::parse(record).expect("a report");
+    let remark = report.judged_again.take().expect("it was judged again");
+    assert!(remark.at.starts_with("20") && remark.program.starts_with("linkqual "), "{remark:?}");
+    (report.to_json(), remark.plan.map(|plan| plan.file))
+}
+
 #[test]
 fn judged_by_what_it_was_judged_by_a_report_says_the_same_to_the_octet() {
     for (report, code) in [(&*SOUND, 0), (&*BROKEN, 1), (&*TCP, 0)] {
         let folder = folder(report, "");
         let ended = judge(folder.path(), &["--json", "--out", "again"]);
         ended.expect_code(code);
-        assert!(ended.out == *report, "{}", ended.out);
+        let (again, by) = without_remark(&ended.out);
+        assert!(again == *report, "{again}");
+        assert_eq!(by, None, "by its own requirements");
         let kept = fs::read_to_string(folder.path().join("again/report.json")).expect("there");
-        assert!(kept == *report, "{kept}");
+        assert!(kept == ended.out, "{kept}");
     }
+}
+
+#[test]
+fn each_format_is_printed_and_kept_as_it_is_asked_for() {
+    let folder = folder(&SOUND, "");
+    let judged = |args: &[&str]| {
+        let ended = judge(folder.path(), args);
+        ended.expect_code(0);
+        ended.out
+    };
+    let csv = judged(&["--format", "csv", "--out", "again"]);
+    assert!(csv.starts_with("schema_version,run_id,"), "{csv}");
+    let kept = fs::read_to_string(folder.path().join("again/runs.csv")).expect("there");
+    assert_eq!(kept, csv);
+    assert!(judged(&["--format", "text"]).starts_with("PASS  "));
+    assert!(judged(&["--format", "json"]).starts_with('{'));
+    let refused = judge(folder.path(), &["--format", "pdf"]);
+    refused.expect_error(2, &["pdf", "json", "text", "csv"]);
+}
+
+/// The streams of a record that was converted from format 2 are not known.
+#[test]
+fn rows_of_streams_are_written_on_request() {
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let load = ["--rate", "1 Mbit/s", "--streams", "2", "--duration", "2s", "--idle", "1s"];
+    let ran = run(agent.check().args(load).args(["--csv-streams", "--out"]).arg(folder.path()));
+    let rows = fs::read_to_string(folder.path().join("runs.csv")).expect("there");
+    // The header, two trials with two directions and a round trip each, and four streams.
+    assert_eq!(rows.lines().count(), 1 + 6 + 4, "{rows}\n{}", ran.err);
+    let again = judge(folder.path(), &["--format", "csv"]);
+    assert_eq!(again.out.lines().count(), 1 + 6, "{}", again.out);
 }
 
 /// The run's own findings, reproduced from its own plan, without its agent and its keys.
@@ -110,14 +153,18 @@ fn a_run_is_judged_again_by_its_own_plan() {
     drop(agent);
     let again = judge(folder.path(), &["--require", "plan.toml", "--json"]);
     assert_eq!(again.code, ran.code);
-    assert!(again.out == ran.out, "{}", again.out);
+    let (same, by) = without_remark(&again.out);
+    assert!(same == ran.out, "{same}");
+    assert_eq!(by.as_deref(), Some("plan.toml"));
 }
 
 #[test]
 fn other_requirements_are_judged_on_the_same_evidence() {
     let (report, code) = judged(&SOUND, "loss = '<= 0.1%'\nrtt_p99 = '<= 30 ms'");
     assert_eq!((report.verdict, code, report.findings.len()), (Verdict::Pass, Some(0), 3));
-    assert!(report.plan.is_some_and(|plan| plan.file == "plan.toml" && plan.sha256.len() == 64));
+    assert_eq!(report.plan, None, "the run followed none");
+    let plan = report.judged_again.and_then(|again| again.plan);
+    assert!(plan.is_some_and(|plan| plan.file == "plan.toml" && plan.sha256.len() == 64));
     let (report, code) = judged(&SOUND, "rtt_p99 = '<= 5 ms'");
     assert_eq!((report.verdict, code), (Verdict::Fail, Some(1)));
     let (report, code) = judged(&SOUND, "path_mtu = '>= 1500'");

@@ -480,7 +480,7 @@ fn a_line_that_changes_marks_one_way_shows_which() {
         assert_eq!(told, (46, changed, other), "{text}");
         assert!(0 < row.probe_received_packets.unwrap(), "{text}");
     }
-    assert!(text.contains("probes forward, DSCP EF (46), came as DSCP CS0 (0)"), "{text}");
+    assert!(text.contains("probes sent as EF (46) arrived as CS0 (0)"), "{text}");
 }
 
 /// Load of both kinds bears the mark, not the probes alone: the router counts what has it.

@@ -58,7 +58,7 @@ const FLOORS: &[Floor] = &{
         floor(Words, "framing", AllBefore, &["schemars", "serde"]),
         floor(Words, "direction", AllBefore, &["schemars", "serde"]),
         floor(Words, "clock", AllBefore, &[]),
-        floor(Words, "wrap", AllBefore, &[]),
+        floor(Words, "wrap", AllBefore, &["comfy_table", "textwrap", "unicode_width"]),
         floor(Words, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
         // A schema is made in tests alone: schemars is none of the programs' crates.
         floor(Words, "account", AllBefore, &["schemars", "serde", "serde_json", "thiserror"]),
@@ -98,6 +98,7 @@ const FLOORS: &[Floor] = &{
 
         floor(Doors, "cli", Only(&[
             "units", "framing", "direction", "account", "wire", "trial", "policy", "metric", "plan",
+            "report",
         ]), &["clap"]),
         // A library: no arguments.
         floor(Doors, "driver", Only(&[
@@ -175,6 +176,7 @@ const USED_BY_TESTS: &[&str] = &[
     "std::fs",
     "std::net::TcpListener",
     "tempfile",
+    "unicode_width",
 ];
 
 /// Names that say nothing, so that anything ends up there.

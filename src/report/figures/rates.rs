@@ -1,11 +1,11 @@
 //! What a load offered, and what was carried of it.
 
-use super::percentiles;
+use super::delays::percentiles;
 use crate::account::{SenderCounts, Status, TcpInfo};
 use crate::direction::Direction;
 use crate::flow::{Steady, TrialRun};
-use crate::framing::{Framing, Layer};
-use crate::metric::{TcpCarried, carried_packets, float};
+use crate::framing::Layer;
+use crate::metric::{Criteria, TcpCarried, carried_packets, float};
 use crate::report::record::{
     DirectionFigures, LayerRates, SecondFigures, TcpFigures, TcpLevelChange, TcpLimits,
 };
@@ -26,11 +26,14 @@ pub(super) fn of_udp(
     load: &Load,
     run: &TrialRun,
     direction: Direction,
-    framing: Framing,
+    criteria: &Criteria,
 ) {
+    let (framing, layer) = (criteria.framing, criteria.layer);
     let Some(each) = load.stream_rate(direction) else { return };
     let payload = load.payload();
     let offered = LayerRates::from_fn(|layer| bits(load.rate_at(direction, framing, layer)));
+    let all = run.trial.rate_at(direction, framing, layer).filter(|_| !run.trial.is_rounded_up());
+    figures.offered_in_all_bit_s = Some(all.map_or(offered.at(layer), BitRate::bits_per_second));
     figures.offered = Some(offered);
     figures.offered_bit_s = Some(offered.l4_bit_s);
     figures.carried = carried(run, direction, each).map(|packets_s| {
@@ -117,12 +120,14 @@ pub(super) fn of_tcp(
     figures: &mut DirectionFigures,
     run: &TrialRun,
     direction: Direction,
-    framing: Framing,
+    criteria: &Criteria,
 ) {
+    let (framing, layer) = (criteria.framing, criteria.layer);
     let Some(load) = run.trial.tcp().filter(|load| load.rate(direction).is_some()) else { return };
     figures.offered_bit_s = Some(bits(load.rate(direction)));
-    figures.offered =
-        Some(LayerRates::from_fn(|layer| bits(load.rate_at(direction, framing, layer))));
+    let offered = LayerRates::from_fn(|layer| bits(load.rate_at(direction, framing, layer)));
+    figures.offered = Some(offered);
+    figures.offered_in_all_bit_s = Some(offered.at(layer));
     let carried = TcpCarried::of(run, direction, framing.ip);
     let payload = |octets: u64| {
         bits(carried.as_ref().and_then(|carried| carried.rate(octets, framing, Layer::L4)))

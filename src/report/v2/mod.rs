@@ -54,6 +54,7 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         started_at: old.started_at,
         ended_at: old.ended_at,
         plan: old.plan,
+        judged_again: None,
         driver_host: None,
         asked: Asked { confidence, mss_clamped: false, requirements },
         notes: old.notes,

@@ -1,0 +1,71 @@
+//! Words of the text: names of metrics, and what was said already.
+
+use crate::metric::Metric;
+use crate::trial::Dscp;
+use crate::units::Span;
+
+/// The metric by a name for people: that of its key, in words.
+pub(super) fn title(metric: Metric) -> String {
+    let word = |word: &str| match word {
+        "rtt" | "tcp" | "mtu" | "owd" => word.to_uppercase(),
+        other => other.to_owned(),
+    };
+    metric.name().split('_').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A code point, by its name where it has one.
+pub(super) fn mark(dscp: u8) -> String {
+    Dscp::new(dscp).map_or_else(|| dscp.to_string(), |dscp| dscp.to_string())
+}
+
+/// How long a trial was to last.
+pub(super) fn duration_text(nanos: u64) -> String {
+    format!("{} s", Span::from_nanos(nanos).as_secs())
+}
+
+/// Reasons that the text has given: each is given once.
+#[derive(Debug, Default)]
+pub(super) struct Once {
+    told: Vec<String>,
+}
+
+impl Once {
+    /// A reason is given.
+    pub(super) fn tell(&mut self, reason: &str) {
+        self.told.push(reason.to_owned());
+    }
+
+    /// Whether `reason` says anything new; then it is given now. Where a longer one has it, or it
+    /// puts a few words before one that was given, it does not.
+    pub(super) fn is_new(&mut self, reason: &str) -> bool {
+        let has = |told: &String| told.contains(reason) || reason.ends_with(told.as_str());
+        let is_new = !self.told.iter().any(has);
+        if is_new {
+            self.tell(reason);
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_has_a_name_for_people() {
+        let titles: Vec<String> = Metric::ALL.iter().copied().map(title).collect();
+        assert!(titles.iter().all(|title| !title.contains('_')), "{titles:?}");
+        let shown = [Metric::RTT_P99, Metric::TCP_THROUGHPUT, Metric::PATH_MTU].map(title);
+        assert_eq!(shown, ["RTT p99", "TCP throughput", "path MTU"]);
+    }
+
+    #[test]
+    fn a_reason_is_given_once() {
+        let mut told = Once::default();
+        told.tell("vpc: nothing answers at 10.0.0.7:4872");
+        assert!(!told.is_new("nothing answers at 10.0.0.7:4872"));
+        assert!(told.is_new("interrupted"));
+        assert!(!told.is_new("the trial was not run: interrupted"));
+        assert!(told.is_new("interrupted after 3 s"));
+    }
+}
