@@ -242,20 +242,20 @@ impl Judge<'_> {
             verdict => verdict,
         };
         let run = trial.and_then(|trial| self.evidence.trials.get(trial));
-        let cut_short = run.is_some_and(|run| run.outcome.status != Status::Ok);
-        let verdict = if cut_short { judged.max(Verdict::Inconclusive) } else { judged };
+        let is_partial = run.is_some_and(|run| run.outcome.status != Status::Ok);
+        let verdict = if is_partial { judged.max(Verdict::Inconclusive) } else { judged };
         let reason = match (verdict, &measured) {
             (_, Measured::Missing(why)) => why.clone(),
             (Verdict::Invalid, _) => "this tester was the limit: see the caveats".into(),
-            (Verdict::Inconclusive, _) if judged == Verdict::Pass => {
-                "the trial was cut short".into()
-            }
+            (Verdict::Inconclusive, _) if judged == Verdict::Pass => CUT_SHORT.into(),
             (Verdict::Inconclusive, _) if is_chance => format!(
                 "{}, but one of {tries} trials may be so by chance: measure longer",
                 reason_of(bound, &measured)
             ),
             _ => reason_of(bound, &measured),
         };
+        let is_cut = run.is_some_and(|run| is_cut_short(run, direction));
+        let reason = if is_cut { cut_short(verdict, reason) } else { reason };
         Finding { requirement, direction, trial, measured, verdict, reason }
     }
 }
@@ -269,6 +269,29 @@ fn tries_of(measured: &[Measurement]) -> u64 {
 /// The verdict on a run: the worst of its findings; of nothing, `Inconclusive`.
 pub fn overall(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Inconclusive)
+}
+
+const CUT_SHORT: &str = "the trial was cut short";
+
+/// Whether less of a trial was run than was asked for, as far as what was counted of `direction`
+/// shows it: where an account of it is missing, that says more.
+fn is_cut_short(run: &TrialRun, direction: Option<Direction>) -> bool {
+    let is_counted = |direction: Direction| {
+        let counts = run.outcome.one_way(direction);
+        let udp = counts.sender.is_some() == counts.receiver.is_some();
+        udp && counts.tcp_sender.is_some() == counts.tcp_receiver.is_some()
+    };
+    run.outcome.status == Status::Partial && direction.is_none_or(is_counted)
+}
+
+/// The reason of a finding about a trial that was cut short: whoever ended it reads that it is why
+/// the evidence is too little, and not only what would be enough.
+fn cut_short(verdict: Verdict, reason: String) -> String {
+    match verdict {
+        _ if reason.contains("cut short") => reason,
+        Verdict::Inconclusive => format!("{CUT_SHORT}: {reason}"),
+        _ => format!("{reason}; {CUT_SHORT}"),
+    }
 }
 
 fn reason_of(bound: Bound, measured: &Measured) -> String {
@@ -321,7 +344,7 @@ fn nothing_measured(criterion: &Criterion<'_>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Outcome, ReceiverCounts, SenderCounts};
+    use crate::account::{Outcome, ReceiverCounts, SenderCounts, Silence, Silences};
     use crate::direction::Directions;
     use crate::framing::IpVersion;
     use crate::metric::tests as fixture;
@@ -481,6 +504,48 @@ mod tests {
         let fail = (Some(0), Verdict::Fail);
         assert_eq!(again(Status::Ok), [fail, (Some(1), Verdict::Pass)]);
         assert_eq!(again(Status::Partial), [fail, (Some(0), Verdict::Inconclusive)]);
+    }
+
+    /// The reason of each finding about a trial that was interrupted, whatever came of it.
+    #[test]
+    fn a_trial_that_was_interrupted_says_that_it_was_cut_short() {
+        let reasons = |change: &dyn Fn(&mut TrialRun)| -> Vec<String> {
+            let mut run = fixture::outcome(|run| {
+                run.outcome.status = Status::Partial;
+                run.outcome.reason = Some("interrupted".into());
+            });
+            change(&mut run);
+            let mut requirements = Requirements::default();
+            for (metric, bound) in [
+                (Metric::THROUGHPUT, ">= 1 Mbit/s"),
+                (Metric::LOSS, "<= 0.001%"),
+                (Metric::OUTAGE, "<= 1 s"),
+                (Metric::RTT_P99, "<= 20 ms"),
+            ] {
+                let requirement = metric.require(bound).expect("a bound");
+                requirements.set(Some(Direction::Forward), requirement);
+            }
+            let criteria = Criteria::plain(requirements, IpVersion::V4);
+            let evidence = Evidence { trials: vec![run], ..Evidence::default() };
+            let found = findings(&criteria, &evidence).into_iter();
+            found.map(|finding| format!("{} {}", finding.verdict, finding.reason)).collect()
+        };
+        let all = reasons(&|_| {});
+        assert_eq!(all.len(), 4);
+        for reason in &all {
+            let is_told = reason.matches("cut short").count() == 1;
+            assert!(is_told && reason.starts_with("INCONCLUSIVE"), "{reason}");
+        }
+        // What has failed all the same, and what no account tells of.
+        let dead = reasons(&|run| {
+            let (end_ns, offered) = (2_000_000_000, true);
+            let silence = Silence { end_ns, offered, ..Silence::default() };
+            run.outcome.forward.silences = Silences::from_vec(vec![silence]).expect("one");
+        });
+        assert!(dead.contains(&"FAIL one outage; the trial was cut short".to_owned()), "{dead:?}");
+        let untold = reasons(&|run| run.outcome.forward.receiver = None);
+        let why = "INCONCLUSIVE the receiver's account did not arrive".to_owned();
+        assert!(untold.contains(&why), "{untold:?}");
     }
 
     #[test]
