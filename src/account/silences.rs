@@ -181,6 +181,13 @@ impl Silences {
         }
     }
 
+    /// The same, of a stream that may have been offered nothing in any of them.
+    #[must_use]
+    pub fn unoffered(mut self) -> Self {
+        self.listed.iter_mut().for_each(|silence| silence.offered = false);
+        self
+    }
+
     /// The times in which neither stream had an arrival; something was offered where either
     /// stream offered something.
     #[must_use]

@@ -449,7 +449,8 @@ impl<C> Receiving<C> {
     /// no sign of life: none says when it left.
     fn take(&mut self, at: Stamp<C>, drops: u32, octets: &[u8], len: usize) {
         match wire::kind_of(octets) {
-            Some(Kind::Signal) => _ = self.open.hear(octets),
+            Some(Kind::Signal) if self.open.hear(octets).is_some() => self.receiver.on_signal(at),
+            Some(Kind::Signal) => {}
             Some(Kind::Probe) => {}
             Some(Kind::Load) | None => match self.check.packet(octets, len) {
                 Some(packet) => {

@@ -4,7 +4,7 @@ use super::prober::{self, Exchange, Returned};
 use super::throughput::{self, ProbesSeen};
 use crate::account::{
     Outcome, PathMtu, ProbeCounts, ReceiverCounts, ReflectorCounts, RoundTripCounts, SenderCounts,
-    Timestamping,
+    Silences, Timestamping,
 };
 use crate::clock::Offset;
 use crate::direction::Direction;
@@ -153,6 +153,13 @@ impl TrialRun {
             let loads =
                 loads && one_way.tcp_receiver.as_ref().is_none_or(|came| came.began_ns.is_some());
             let silences = came.as_ref().map(|came| came.silences.clone());
+            // Whether the agent answered is not known then; its load was sent whatever it heard, or
+            // its signals say that it was paused.
+            let is_told = direction == Direction::Forward || agent_told;
+            let silences = match is_told || one_way.receiver.is_none() {
+                true => silences,
+                false => silences.map(Silences::unoffered),
+            };
             one_way.silences = match (!loads, silences) {
                 (true, Some(silences)) => silences,
                 (false, Some(silences)) => one_way.silences.in_common_with(&silences),

@@ -2,7 +2,7 @@
 
 use super::transit::Transits;
 use super::window::{Slot, Window};
-use super::{LATE_MAX, PROBE_STREAM, Stream};
+use super::{LATE_MAX, Liveness, PROBE_STREAM, Stream};
 use crate::account::{CatchUp, Excess, ReceiverCounts, SentWindow, Silence};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
@@ -72,6 +72,14 @@ struct Newest<C> {
     transit_ns: i64,
 }
 
+/// The newest signal of the sender, behind the newest packet of the stream.
+#[derive(Debug)]
+struct Sign<C> {
+    at: Stamp<C>,
+    /// The longest time without one since that packet, up to this one.
+    apart_ns: u64,
+}
+
 /// The receiving end of a stream.
 #[derive(Debug)]
 pub struct Receiver<C> {
@@ -79,6 +87,7 @@ pub struct Receiver<C> {
     opened: Stamp<C>,
     window: Window,
     newest: Option<Newest<C>>,
+    sign: Option<Sign<C>>,
     /// The numbers that the newest gap counts, but for those that came since.
     skipped: Range<u64>,
     floor: Floor,
@@ -103,6 +112,7 @@ impl<C> Receiver<C> {
             opened,
             window: Window::of(&stream),
             newest: None,
+            sign: None,
             skipped: 0..0,
             floor: Floor::default(),
             drops: 0,
@@ -147,6 +157,22 @@ impl<C> Receiver<C> {
             self.note_gap(at, packet, next..packet.sequence);
         }
         arrival
+    }
+
+    /// A fresh signal of the sender came at `at`. It proves nobody alive, as it does not say when
+    /// it left; but the link carried it here, so that a sender that is not heard otherwise may have
+    /// paused its load.
+    pub fn on_signal(&mut self, at: Stamp<C>) {
+        let since = self.silent_since();
+        let before = self.sign.as_ref().filter(|sign| since < sign.at);
+        let apart_ns = at.nanos_since(before.map_or(since, |sign| sign.at));
+        let longest_ns = before.map_or(0, |sign| sign.apart_ns);
+        self.sign = Some(Sign { at, apart_ns: apart_ns.max(longest_ns) });
+    }
+
+    /// When the newest packet came; when the stream was opened, before the first.
+    fn silent_since(&self) -> Stamp<C> {
+        self.newest.as_ref().map_or(self.opened, |newest| newest.at)
     }
 
     /// A datagram came that is no packet of the stream's, though it claims to be load.
@@ -429,8 +455,7 @@ impl<C> Receiver<C> {
         self.stream.rate.due(lost.saturating_sub(1)).nanos()
     }
 
-    fn push_tail(&mut self, end: Stamp<C>, tail: Silence) {
-        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
+    fn push_tail(&mut self, (start, end): (Stamp<C>, Stamp<C>), tail: Silence) {
         let silence = Silence { start_ns: start.nanos(), end_ns: end.nanos(), ..tail };
         if start < end && self.stream.silence_min <= silence.span() {
             self.counts.silences.push(silence);
@@ -452,21 +477,41 @@ impl<C> Receiver<C> {
         };
         let end = Stamp::from_nanos(began_ns).after_nanos(last_turn_ns);
         let packets = closing.sent.saturating_sub(next);
-        let start = self.newest.as_ref().map_or(self.opened, |newest| newest.at);
+        let start = self.silent_since();
         let lost_span_ns = Some(match self.stream.number {
             PROBE_STREAM => self.span_of_lost(packets),
             _ => self.span_of_pause(packets, end.nanos_since(start)),
         });
-        self.push_tail(end, Silence { packets, offered, lost_span_ns, ..Silence::default() });
+        let tail = Silence { packets, offered, lost_span_ns, ..Silence::default() };
+        self.push_tail((start, end), tail);
     }
 
     /// The gap from the last arrival to where the schedule ended, or listening did: without the
-    /// sender's account, its schedule is all that tells what was offered.
+    /// sender's account, its schedule is all that tells what was offered, but where its signals
+    /// went on. A sender that hears nothing pauses its load, and asks for a sign of life meanwhile:
+    /// as long as that comes, it is the sender that is silent, and not the link.
     fn abandon_gap(&mut self, listened_until: Stamp<C>) {
         let began_ns = *self.counts.began_ns.get_or_insert(self.opened.nanos());
         let schedule_end_ns = began_ns + self.stream.rate.due(self.stream.slots).nanos();
         let end = listened_until.min(Stamp::from_nanos(schedule_end_ns));
-        self.push_tail(end, Silence { offered: true, ..Silence::default() });
+        let start = self.silent_since();
+        let paused_until = match self.sign.as_ref().filter(|sign| start < sign.at) {
+            Some(sign) if sign.apart_ns <= self.signs_apart_ns() => sign.at.min(end),
+            _ => start,
+        };
+        let paused_until = match end.nanos_since(paused_until) <= self.signs_apart_ns() {
+            true if start < paused_until => end,
+            _ => paused_until,
+        };
+        self.push_tail((start, paused_until), Silence::default());
+        self.push_tail((paused_until, end), Silence { offered: true, ..Silence::default() });
+    }
+
+    /// The longest time between two signals of a sender whose link is alive, though it loses some.
+    const fn signs_apart_ns(&self) -> u64 {
+        let Liveness { every, silence, .. } = self.stream.life;
+        let three_ns = every.nanos().saturating_mul(3);
+        if three_ns < silence.nanos() { silence.nanos() } else { three_ns }
     }
 
     fn note_drops(&mut self, drops: u32) {
@@ -577,7 +622,7 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
             dscp: crate::trial::Dscp::default(),
-            life: crate::flow::Liveness::default(),
+            life: Liveness::default(),
             silence_min: SILENCE_MIN,
         };
         Receiver::new(stream, Stamp::from_nanos(0))
@@ -667,6 +712,34 @@ mod tests {
         [0, 1, 4].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
         assert_eq!(receiver.missing_so_far(), 2);
         assert_eq!(receiver.finish(abandoned(10), 0).lost(), 2);
+    }
+
+    /// What is offered in the silences of a stream whose last packet came at 10 ms and of which
+    /// signals came at `signals`, listened to until 10 s: from, until and whether, in ms.
+    fn abandoned_beside(signals: &[u64]) -> Vec<(u64, u64, bool)> {
+        let mut receiver = receiver();
+        arrive(&mut receiver, 0, 0);
+        arrive(&mut receiver, 10, 10);
+        signals.iter().for_each(|ms| receiver.on_signal(at(*ms)));
+        let counts = receiver.finish(abandoned(10_000), 0);
+        let silences = counts.silences.as_slice().iter();
+        let told = silences.map(|it| (it.start_ns / MS, it.end_ns / MS, it.offered));
+        told.collect()
+    }
+
+    #[test]
+    fn a_sender_whose_signals_go_on_has_paused_and_the_link_is_not_out() {
+        let every = |until: u64| (1..=until / 100).map(|turn| turn * 100).collect::<Vec<_>>();
+        assert_eq!(abandoned_beside(&[]), [(10, 10_000, true)]);
+        assert_eq!(abandoned_beside(&every(9_900)), [(10, 10_000, false)]);
+        // A second without one is no loss of a few: from the last on the link is out.
+        assert_eq!(abandoned_beside(&every(9_000)), [(10, 10_000, false)]);
+        let died = [(10, 8_900, false), (8_900, 10_000, true)];
+        assert_eq!(abandoned_beside(&every(8_900)), died);
+        let mut gone_for_a_while = every(2_000);
+        gone_for_a_while.extend((31..100).map(|turn| turn * 100));
+        assert_eq!(abandoned_beside(&gone_for_a_while), [(10, 10_000, true)]);
+        assert_eq!(abandoned_beside(&[5]), [(10, 10_000, true)], "it came before the last packet");
     }
 
     #[test]

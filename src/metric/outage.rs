@@ -3,6 +3,10 @@
 //! How long it was is known to within the packets around it. It passes by its longest: the time
 //! between the arrivals, or the departures, of the packets around it, without the sender's own gap.
 //! It fails by its shortest: from the departure of the first lost packet to that of the last.
+//!
+//! Where one direction dies, the other falls silent too, as nothing is answered and load is paused
+//! that nobody confirms. What nobody sent shows no outage: the other direction is not known then,
+//! and it is said so.
 
 use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::{Measured, account_missing};
@@ -145,15 +149,16 @@ fn longest_outage(
         (false, true) if !was_silent => Some(true),
         _ => None,
     };
-    let counts = seen.counts(least, was_silent, meets);
     let no_sender = one_way.sender.is_none() && one_way.tcp_sender.is_none();
-    let counts = match no_sender && most < seen.longest {
-        true => {
-            counts
-                + "; the sender's account is missing, so that its own silence, where the \
-                          other direction was dead, cannot be told from the line's"
-        }
-        false => counts,
+    let (meets, counts) = match no_sender && most < seen.longest {
+        // A load that is paused goes on with signals: nothing at all came.
+        true if loads(run, direction) => (
+            meets,
+            seen.counts(least, meets) + "; the sender's account is missing, and no heartbeat came",
+        ),
+        true => (None, seen.unknown(direction)),
+        false if was_silent => (meets, seen.unsent(run, direction)),
+        false => (meets, seen.counts(least, meets)),
     };
     let value = seen.longest.as_secs();
     Some(Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts })
@@ -185,14 +190,31 @@ impl Seen {
         }
     }
 
-    fn counts(&self, least: Span, was_silent: bool, meets: Option<bool>) -> String {
-        let Self { count, longest, shortest, unsent } = self;
-        if was_silent {
-            let silent = unsent.as_secs();
-            return format!(
-                "nothing was sent for {silent:.3} s, so that an outage could not be seen"
-            );
+    /// Where nothing was sent, and so nothing seen.
+    fn unsent(&self, run: &TrialRun, direction: Direction) -> String {
+        let (silent, other) = (self.unsent.as_secs(), direction.opposite());
+        match was_silent(run, other) || is_alone_alive(run, direction) {
+            true => format!(
+                "not known while {other} was dead: nothing was sent for {silent:.3} s, so that an \
+                 outage could not be seen"
+            ),
+            false => {
+                format!("nothing was sent for {silent:.3} s, so that an outage could not be seen")
+            }
         }
+    }
+
+    /// Where nothing came, and nobody says whether anything was sent.
+    fn unknown(&self, direction: Direction) -> String {
+        let (silent, other) = (self.longest.as_secs(), direction.opposite());
+        format!(
+            "not known, as {direction} or only {other} was dead: nothing came for {silent:.3} s, \
+             and the sender's account is missing"
+        )
+    }
+
+    fn counts(&self, least: Span, meets: Option<bool>) -> String {
+        let Self { count, longest, shortest, .. } = self;
         let counts = match count {
             0 => format!("no time of {least} or more without an arrival"),
             1 => "one outage".to_owned(),
@@ -210,18 +232,46 @@ impl Seen {
 }
 
 /// Without the far end's account, the time in which no probe was answered still proves that the
-/// line was dead, in one direction or the other.
+/// line was dead, in one direction or the other; where there was load in reverse, its sender's
+/// signals tell in which.
 fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span)) -> Measured {
-    let replies = &run.outcome.reverse.silences;
-    let longest = replies.outages(least).map(Silence::shortest).max().unwrap_or_default();
-    if longest <= most {
+    let replies = run.outcome.reverse.silences.as_slice().iter();
+    let longest = replies.filter(|gap| least <= gap.longest()).max_by_key(|gap| gap.shortest());
+    let Some(longest) = longest.filter(|gap| most < gap.shortest()) else {
         return account_missing(run, one_way);
-    }
-    let counts = "no probe was answered for so long; the agent's account is missing, so that the \
-                  direction cannot be told";
+    };
+    let counts = match (loads(run, Direction::Reverse), longest.offered) {
+        (true, true) => {
+            let silent = longest.shortest().as_secs();
+            return Measured::Missing(format!(
+                "not known while reverse was dead, for {silent:.3} s: the agent's account is \
+                 missing"
+            ));
+        }
+        (true, false) => "no probe was answered for so long, while the agent's heartbeats came",
+        (false, _) => {
+            "no probe was answered for so long; the agent's account is missing, so that the \
+             direction cannot be told"
+        }
+    };
     let meets = Some(false);
-    let (value, counts) = (longest.as_secs(), counts.to_owned());
+    let (value, counts) = (longest.shortest().as_secs(), counts.to_owned());
     Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts }
+}
+
+/// Whether `run` was to load `direction` by UDP.
+fn loads(run: &TrialRun, direction: Direction) -> bool {
+    run.trial.load().is_some_and(|load| load.rate(direction).is_some())
+}
+
+/// Whether `direction` was alive by its sender's signals, while nothing that left against it was
+/// answered: without the far end's account, that alone shows that the other direction was dead.
+fn is_alone_alive(run: &TrialRun, direction: Direction) -> bool {
+    let has_account = run.outcome.one_way(direction.opposite()).receiver.is_some();
+    // What no packet ended, and is not the link's: the signals went on.
+    let is_paused = |gap: &Silence| !gap.offered && gap.departure_gap_ns.is_none();
+    let mut silences = run.outcome.one_way(direction).silences.as_slice().iter();
+    loads(run, direction) && !has_account && silences.any(is_paused)
 }
 
 /// The time between two packets of `trial` in `direction`: of its load or its probes, whichever are
@@ -257,6 +307,16 @@ fn threshold(trial: &Trial, direction: Direction, most: Span) -> Span {
 #[must_use]
 pub fn outage_min(trial: &Trial, direction: Direction) -> Span {
     intervals(trial, direction, INTERVALS_MIN).max(trial.silence_min())
+}
+
+/// What is said of a load that was paused for so many packets.
+pub(super) fn pause_text(run: &TrialRun, direction: Direction, packets: u64) -> String {
+    let other = direction.opposite();
+    let text = format!("; load was paused for {packets} packets, as no heartbeat came");
+    match !was_silent(run, direction) && was_silent(run, other) {
+        true => text + &format!(": what {direction} carries is not known while {other} was dead"),
+        false => text,
+    }
 }
 
 /// Whether `direction` itself was silent for so long that its load was paused.

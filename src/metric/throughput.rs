@@ -7,7 +7,7 @@ use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::due_throughput::throughput_by_due_times;
 use super::jitter::JITTER_QUANTILE;
 use super::loss::{self, Corruption, losses};
-use super::outage::was_silent;
+use super::outage::{pause_text, was_silent};
 use super::requirement::Requirements;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
@@ -527,7 +527,7 @@ impl Question {
         counts += &self.delay_text(evidence);
         let paused = run.outcome.one_way(direction).sender.as_ref().map_or(0, |sent| sent.paused);
         if 0 < paused {
-            counts += &format!("; load was paused for {paused} packets, as no heartbeat came");
+            counts += &pause_text(run, direction, paused);
         }
         if run.outcome.status != Status::Ok {
             counts += "; the trial was cut short";

@@ -247,6 +247,9 @@ impl<C> LoadEnd<C> {
 
     fn take_signal(&mut self, at: Stamp<C>, datagram: &[u8], out: &mut Out) {
         let Some(say) = self.signals.hear(datagram, out) else { return };
+        if let Part::Receiving { receiver, .. } = &mut self.part {
+            receiver.on_signal(at);
+        }
         if let Part::Sending { sender, .. } = &mut self.part
             && let Say::Heartbeat { next, echo, rise_ms, .. } = say
         {

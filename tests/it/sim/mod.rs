@@ -13,6 +13,7 @@ mod exact;
 mod hands;
 mod lengthened;
 mod narrow;
+mod one_direction;
 mod silence;
 mod streams;
 mod swarm;

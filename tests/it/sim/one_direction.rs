@@ -1,0 +1,128 @@
+//! One direction dies: the other falls silent with it, and is not blamed. What nobody sent, or
+//! nobody tells of, is not known, and that is said.
+
+use super::narrow::read_plan;
+use super::world::{Blow, Setup, play};
+use super::{SECOND, good, setup, trial, trial_run};
+use linkqual::direction::{Direction, Directions};
+use linkqual::emulation::{Applies, Loss, Outage, Spec};
+use linkqual::flow::Evidence;
+use linkqual::framing::IpVersion;
+use linkqual::plan::Plan;
+use linkqual::trial::Trial;
+use linkqual::units::Span;
+use linkqual::verdict::Verdict::{self, Fail, Inconclusive, Pass};
+use linkqual::verdict::{Finding, findings};
+
+/// How long the link lives.
+const ALIVE: u64 = 5 * SECOND;
+
+/// A link that dies, for so long.
+fn dead(duration_ns: u64) -> Spec {
+    let outage = Loss::Outages(vec![Outage { start_ns: ALIVE, duration_ns }]);
+    Spec { loss: vec![(Applies::ToAll, outage)], ..good() }
+}
+
+fn both() -> Trial {
+    trial(Directions::Both, 1, 200, 20)
+}
+
+fn reverse() -> Trial {
+    trial(Directions::Reverse, 1, 200, 20)
+}
+
+fn idle() -> Trial {
+    Trial::new(None, Span::from_secs(20)).unwrap()
+}
+
+/// The findings of `trial` about `metric`, over links each way; the control connection dies with
+/// them, or lives on.
+fn found(
+    trial: Trial,
+    (forward, reverse): (Spec, Spec),
+    control_dies: bool,
+    metric: &str,
+) -> Vec<Finding> {
+    let blows = if control_dies { vec![(ALIVE, Blow::ControlDies)] } else { Vec::new() };
+    let setup = Setup { blows, reverse, ..setup(trial, &forward) };
+    let run = play(&setup);
+    let run = trial_run(&setup, &run).clone();
+    let plan: Plan = read_plan(&format!("[require]\n{metric}\n[[test]]\nkind = 'idle'\n"));
+    let evidence = Evidence { trials: vec![run], ..Evidence::default() };
+    findings(&plan.criteria(IpVersion::V4), &evidence)
+}
+
+/// What is found of an outage: in each direction the verdict, and words of its reason.
+#[track_caller]
+fn check(trial: Trial, links: (Spec, Spec), control_dies: bool, expected: [(Verdict, &str); 2]) {
+    let found = found(trial, links, control_dies, "outage = '<= 1 s'");
+    for (direction, (verdict, words)) in Direction::ALL.into_iter().zip(expected) {
+        let finding = found.iter().find(|finding| finding.direction == Some(direction)).unwrap();
+        let Finding { verdict: was, reason, .. } = finding;
+        assert_eq!(*was, verdict, "{direction}: {reason}");
+        assert!(reason.contains(words), "{direction}: {reason}");
+    }
+}
+
+const NOT_KNOWN: &str = "not known while forward was dead: nothing was sent for ";
+
+/// With both accounts the counts tell it: nothing was lost, as nothing was sent.
+#[test]
+fn a_forward_path_that_dies_does_not_fail_reverse() {
+    for duration_ns in [3 * SECOND, 8 * SECOND, u64::MAX] {
+        for trial in [both(), idle()] {
+            let expected = [(Fail, "one outage"), (Inconclusive, NOT_KNOWN)];
+            check(trial, (dead(duration_ns), good()), false, expected);
+        }
+    }
+}
+
+/// The usual case: what dies carried the control connection, so that the agent's account never
+/// comes. Where it was to load, it asks for a sign of life to the end, and that is heard.
+#[test]
+fn without_the_agents_account_its_signals_tell_that_reverse_was_alive() {
+    let forward = (Fail, "no probe was answered for so long, while the agent's heartbeats came");
+    let links = || (dead(u64::MAX), good());
+    // Several streams take turns with their signals.
+    for streams in [1, 4, 16] {
+        let trial = trial(Directions::Both, streams, 320, 20);
+        check(trial, links(), true, [forward, (Inconclusive, NOT_KNOWN)]);
+    }
+    let untested = (Inconclusive, "no trial covered it");
+    check(reverse(), links(), true, [untested, (Inconclusive, NOT_KNOWN)]);
+}
+
+/// Nothing of the agent's came, though it sends to the end whatever it hears.
+#[test]
+fn a_reverse_path_that_dies_fails_and_says_that_forward_is_not_known() {
+    for forward in [good(), dead(u64::MAX)] {
+        let reverse = (Fail, "one outage; the sender's account is missing, and no heartbeat came");
+        let forward_unknown = (Inconclusive, "not known while reverse was dead, for 15.");
+        check(both(), (forward, dead(u64::MAX)), true, [forward_unknown, reverse]);
+    }
+    let alive = (Pass, "no time of 50 ms or more without an arrival");
+    check(both(), (good(), dead(u64::MAX)), false, [alive, (Fail, "one outage")]);
+}
+
+/// An agent that only answers has nothing to say by itself. That the line was dead stands.
+#[test]
+fn where_nothing_tells_which_direction_died_reverse_is_not_failed() {
+    let forward = (Fail, "no probe was answered for so long; the agent's account is missing, so");
+    let reverse = (Inconclusive, "not known, as reverse or only forward was dead: nothing came");
+    for links in [(dead(u64::MAX), good()), (good(), dead(u64::MAX))] {
+        check(idle(), links, true, [forward, reverse]);
+    }
+}
+
+/// Throughput proves nothing while load is paused that could have been carried.
+#[test]
+fn a_load_that_was_paused_for_the_other_direction_says_so() {
+    let links = (dead(8 * SECOND), good());
+    let found = found(both(), links, false, "throughput = '>= 400 kbit/s'");
+    let of = |direction| found.iter().find(|it| it.direction == Some(direction)).unwrap();
+    assert_eq!(of(Direction::Forward).verdict, Fail);
+    let reverse = of(Direction::Reverse);
+    assert_eq!(reverse.verdict, Inconclusive);
+    let words = "as no heartbeat came: what reverse carries is not known while forward was dead";
+    assert!(reverse.reason.contains(words), "{}", reverse.reason);
+}
