@@ -1,13 +1,21 @@
 //! Whether an agent lets a driver run what it asks for. One function decides, in one order.
 
+pub mod allowed;
+
+mod refusal;
+
+mod role;
+
+pub use refusal::Refusal;
+pub use role::Role;
+
 use crate::account::{Invalid, is_control};
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
 use crate::framing::{Framing, Layer};
-use crate::trial::{CongestionControl, Limits, Trial};
+use crate::trial::{CongestionControl, Trial};
 use crate::units::{BitRate, Malformed, Span};
 use crate::wire::control;
-use std::fmt;
 
 /// The longest name of a circuit.
 pub const CIRCUIT_LEN_MAX: usize = 128;
@@ -41,23 +49,6 @@ const PROBING_PART: u32 = 10;
 /// How long after its first a driver may say a request again, that of all that the role may: it has
 /// lost a connection, and does not know whether it was heard.
 const SAID_AGAIN_MAX: Span = Span::from_secs(60);
-
-/// A set of limits that a key is given: today the built-in `qualifier` alone.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Role {
-    /// Its name.
-    pub name: &'static str,
-    /// What it may do.
-    pub limits: Limits,
-}
-
-impl Role {
-    /// The built-in role: may probe and load, within `limits`.
-    #[must_use]
-    pub const fn qualifier(limits: Limits) -> Self {
-        Self { name: "qualifier", limits }
-    }
-}
 
 /// What a driver asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -137,6 +128,8 @@ pub struct Usage {
     pub runs: usize,
     /// Those of them whose key is the one that asks.
     pub own_runs: usize,
+    /// Bits per second that those have been granted in each direction.
+    pub own_granted: u64,
     /// Those of them that hold a load lock.
     pub holders: Vec<Holder>,
     /// Since when the run that asks has held a load lock without a break.
@@ -156,7 +149,8 @@ impl Usage {
 }
 
 /// What a run that only probes counts for at an agent whose limit is `rate_max`.
-fn probing_rate(rate_max: BitRate) -> BitRate {
+#[must_use]
+pub fn probing_rate(rate_max: BitRate) -> BitRate {
     rate_max.share(PROBING_PART).map_or(PROBING_RATE, |part| part.min(PROBING_RATE))
 }
 
@@ -231,134 +225,14 @@ pub fn frame_rate(trial: &Trial, framing: Framing) -> Option<BitRate> {
     rates.max()
 }
 
-/// Why a request was refused; told to the driver, and logged.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Refusal {
-    /// The agent serves as many runs as it can.
-    Full,
-    /// It serves as many runs of this key as it does of any.
-    KeyFull,
-    /// More was asked for than is left of what the agent may send and accept in all.
-    RateTaken {
-        /// What was asked for.
-        asked: BitRate,
-        /// What all runs together have been granted.
-        granted: u64,
-        /// What they may have.
-        max: BitRate,
-        /// The load that has most of it.
-        holder: Option<Holder>,
-        /// How long its grant still has.
-        remaining: Span,
-    },
-    /// The run would hold its load lock for longer than the role may.
-    LockedTooLong {
-        /// The role.
-        role: &'static str,
-        /// How long it may.
-        max: Span,
-    },
-    /// The circuit's name is too long or not plain text.
-    BadCircuit,
-    /// More was asked for than the role may send.
-    RateAboveMax {
-        /// The role.
-        role: &'static str,
-        /// What was asked for.
-        asked: BitRate,
-        /// What is allowed.
-        max: BitRate,
-    },
-    /// It would take longer than the role may.
-    DurationAboveMax {
-        /// The role.
-        role: &'static str,
-        /// What is meant: "load for", "probe for".
-        what: &'static str,
-        /// What was asked for.
-        asked: Span,
-        /// What is allowed.
-        max: Span,
-    },
-    /// Another run holds the load lock.
-    Locked {
-        /// Who, and what.
-        holder: Holder,
-        /// How long its grant still has.
-        remaining: Span,
-    },
-    /// A trial is not within the grant: the driver's own error.
-    BeyondGrant(&'static str),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => write!(f, "it serves {RUNS_MAX} runs already. Try again in a minute"),
-            Self::KeyFull => write!(
-                f,
-                "it serves {KEY_RUNS_MAX} runs of this key already, and keeps room for others. \
-                 Try again in a minute"
-            ),
-            Self::RateTaken { asked, granted, max, holder, remaining } => {
-                write!(f, "{asked} (L2) was asked, ")?;
-                match BitRate::new(max.bits_per_second().saturating_sub(*granted)) {
-                    Some(free) => write!(f, "{free} of {max} is free")?,
-                    None => write!(f, "nothing of {max} is free")?,
-                }
-                match holder {
-                    Some(Holder { who, rate, .. }) => write!(
-                        f,
-                        ": a run of {who} holds {rate} for at most {} s more",
-                        remaining.secs_up()
-                    )?,
-                    None => write!(f, ": runs that probe hold the rest")?,
-                }
-                write!(
-                    f,
-                    ". Ask for less, try again later, or have the agent's operator raise --max-rate"
-                )
-            }
-            Self::LockedTooLong { role, max } => write!(
-                f,
-                "role '{role}' may hold the load lock for at most {max} in one run. Start another \
-                 run, so that others have their turn"
-            ),
-            Self::BadCircuit => {
-                write!(f, "the circuit's name must be 1 to {CIRCUIT_LEN_MAX} printable characters")
-            }
-            Self::RateAboveMax { role, asked, max } => write!(
-                f,
-                "role '{role}' may send at most {max} (L2), {asked} was asked. Ask for less, or \
-                 have its operator raise --max-rate"
-            ),
-            Self::DurationAboveMax { role, what, asked, max } => write!(
-                f,
-                "role '{role}' may {what} at most {max}, {asked} was asked. Ask for less, or have \
-                 its operator raise --max-duration"
-            ),
-            Self::Locked { holder, remaining } => write!(
-                f,
-                "{} of {} holds the load lock for at most {} s more. Try again then, or check \
-                 without load",
-                holder.circuit.as_ref().map_or_else(
-                    || "a run".to_owned(),
-                    |circuit| format!("a run on circuit '{circuit}'")
-                ),
-                holder.who,
-                remaining.secs_up()
-            ),
-            Self::BeyondGrant(how) => write!(f, "the trial is not within its grant: {how}"),
-        }
-    }
-}
-
-/// Decides on `request` of `who`: first whether there is room, then how much, then the lock.
+/// Decides on `request` of a key with `role`, at an agent that sends and accepts `rate_max` in all:
+/// first whether there is room, then how much, then the lock.
 ///
 /// # Errors
 ///
 /// The first rule that `request` breaks.
 pub fn authorise(
+    rate_max: BitRate,
     role: &Role,
     request: &Request,
     usage: &Usage,
@@ -383,7 +257,7 @@ pub fn authorise(
         authorise_load(role, load, request.circuit.as_deref(), usage, now)?;
     }
     let ends_at = now.after_nanos(request.duration.nanos());
-    authorise_rate(role, request, usage, now)?;
+    authorise_rate(rate_max, role, request, usage, now)?;
     let locked_max = role.limits.duration_max.plus(PROBING_MAX);
     let locked_since = usage.locked_since.filter(|_| request.load.is_some()).unwrap_or(now);
     let locked_until = locked_since.after_nanos(locked_max.plus(SAID_AGAIN_MAX).nanos());
@@ -393,18 +267,23 @@ pub fn authorise(
     Ok(Grant { circuit: request.circuit.clone(), ends_at, load: request.load })
 }
 
-/// All grants together stay within what the agent may send and accept.
+/// All grants together stay within what the agent may send and accept, and those of a key within
+/// what its role may.
 fn authorise_rate(
+    max: BitRate,
     role: &Role,
     request: &Request,
     usage: &Usage,
     now: Stamp<Agent>,
 ) -> Result<(), Refusal> {
-    let max = role.limits.rate_max;
     let asked = request.load.map_or_else(|| probing_rate(max), |load| load.rate);
-    let granted = usage.granted(max);
-    if granted.saturating_add(asked.bits_per_second()) <= max.bits_per_second() {
-        return Ok(());
+    let fits = |granted: u64, max: BitRate| {
+        granted.saturating_add(asked.bits_per_second()) <= max.bits_per_second()
+    };
+    let (granted, own_max) = (usage.granted(max), role.limits.rate_max);
+    if fits(granted, max) {
+        let refusal = Refusal::OwnRateTaken { asked, granted: usage.own_granted, max: own_max };
+        return if fits(usage.own_granted, own_max) { Ok(()) } else { Err(refusal) };
     }
     let holder = usage.holders.iter().max_by_key(|holder| holder.rate).cloned();
     let remaining = holder.as_ref().map_or(0, |holder| holder.until.nanos_since(now));
@@ -419,6 +298,14 @@ fn authorise_load(
     usage: &Usage,
     now: Stamp<Agent>,
 ) -> Result<(), Refusal> {
+    if !role.may_load {
+        return Err(Refusal::ProbesOnly(role.name));
+    }
+    let may_load = |allowed: &Vec<String>| allowed.iter().any(|it| Some(it.as_str()) == circuit);
+    if let Some(allowed) = role.circuits.as_ref().filter(|allowed| !may_load(allowed)) {
+        let (asked, allowed) = (circuit.map(str::to_owned), allowed.clone());
+        return Err(Refusal::OtherCircuit { role: role.name, asked, allowed });
+    }
     if role.limits.rate_max < load.rate {
         let (asked, max) = (load.rate, role.limits.rate_max);
         return Err(Refusal::RateAboveMax { role: role.name, asked, max });
@@ -443,7 +330,7 @@ mod tests {
     use super::*;
     use crate::direction::{Directions, PerDirection};
     use crate::framing::IpVersion;
-    use crate::trial::{Beside, Load, LoadKind};
+    use crate::trial::{Beside, Limits, Load, LoadKind};
 
     const NOW: Stamp<Agent> = Stamp::from_nanos(1_000);
 
@@ -502,12 +389,15 @@ mod tests {
     }
 
     fn refusal(request: &Request, usage: &Usage) -> String {
-        authorise(&role(), request, usage, NOW).expect_err("must be refused").to_string()
+        authorise(rate(1_000), &role(), request, usage, NOW)
+            .expect_err("must be refused")
+            .to_string()
     }
 
     #[test]
     fn the_limits_themselves_are_granted() {
-        let grant = authorise(&role(), &request(1_000, 600, None), &Usage::default(), NOW);
+        let grant =
+            authorise(rate(1_000), &role(), &request(1_000, 600, None), &Usage::default(), NOW);
         let ends_at = grant.expect("within limits").ends_at();
         assert_eq!(ends_at, NOW.after_nanos(Span::from_secs(660).nanos()));
     }
@@ -531,7 +421,10 @@ mod tests {
         assert!(text.contains("a run of ops@idc holds the load lock for at most 30 s"), "{text}");
         let text = refusal(&request(1, 1, Some("EC-1")), &held(Some("EC-1")));
         assert!(text.contains("circuit 'EC-1'"), "{text}");
-        assert!(authorise(&role(), &request(1, 1, Some("EC-2")), &held(Some("EC-1")), NOW).is_ok());
+        assert!(
+            authorise(rate(1_000), &role(), &request(1, 1, Some("EC-2")), &held(Some("EC-1")), NOW)
+                .is_ok()
+        );
         refusal(&request(1, 1, None), &held(Some("EC-1")));
         refusal(&request(1, 1, Some("EC-1")), &held(None));
     }
@@ -540,7 +433,7 @@ mod tests {
     #[test]
     fn probing_is_never_locked() {
         let probing = probing(60);
-        assert!(authorise(&role(), &probing, &held(None), NOW).is_ok());
+        assert!(authorise(rate(1_000), &role(), &probing, &held(None), NOW).is_ok());
     }
 
     #[test]
@@ -550,7 +443,7 @@ mod tests {
         let usage = Usage { runs: KEY_RUNS_MAX, own_runs: KEY_RUNS_MAX, ..Usage::default() };
         assert!(refusal(&request(1, 1, None), &usage).contains("768 runs of this key"));
         let usage = Usage { own_runs: KEY_RUNS_MAX - 1, ..usage };
-        assert!(authorise(&role(), &request(1, 1, None), &usage, NOW).is_ok());
+        assert!(authorise(rate(1_000), &role(), &request(1, 1, None), &usage, NOW).is_ok());
     }
 
     /// The first release let each of 20 circuits have all of the limit.
@@ -558,7 +451,7 @@ mod tests {
     fn all_grants_together_stay_within_the_limit() {
         let usage = held(Some("EC-1"));
         let asked = |mbit_s| request(mbit_s, 1, Some("EC-2"));
-        assert!(authorise(&role(), &asked(900), &usage, NOW).is_ok());
+        assert!(authorise(rate(1_000), &role(), &asked(900), &usage, NOW).is_ok());
         let text = refusal(&asked(901), &usage);
         let words = "901 Mbit/s (L2) was asked, 900 Mbit/s of 1 Gbit/s is free: a run of ops@idc \
                      holds 100 Mbit/s for at most 30 s more";
@@ -566,7 +459,7 @@ mod tests {
         // Nine runs that probe are 1.2816 Mbit/s.
         let usage = Usage { runs: 10, ..usage };
         assert!(refusal(&asked(899), &usage).contains("898.7184 Mbit/s of 1 Gbit/s is free"));
-        assert!(authorise(&role(), &asked(898), &usage, NOW).is_ok());
+        assert!(authorise(rate(1_000), &role(), &asked(898), &usage, NOW).is_ok());
     }
 
     #[test]
@@ -581,9 +474,47 @@ mod tests {
             ..role().limits
         });
         let usage = |runs| Usage { runs, ..Usage::default() };
-        assert!(authorise(&slow, &probing, &usage(9), NOW).is_ok());
-        let refused = authorise(&slow, &probing, &usage(10), NOW).expect_err("10 have it all");
+        assert!(authorise(slow.limits.rate_max, &slow, &probing, &usage(9), NOW).is_ok());
+        let refused = authorise(slow.limits.rate_max, &slow, &probing, &usage(10), NOW)
+            .expect_err("10 have it all");
         assert!(refused.to_string().contains("runs that probe hold the rest"), "{refused}");
+    }
+
+    /// A key's own limit comes out of the agent's: other keys find the rest of it free.
+    #[test]
+    fn a_keys_runs_stay_within_its_own_limit() {
+        let limits = Limits { rate_max: rate(200), ..role().limits };
+        let role = Role::qualifier(limits);
+        let usage = Usage { own_runs: 1, own_granted: 150_000_000, ..held(Some("EC-1")) };
+        let ask =
+            |mbit_s| authorise(rate(1_000), &role, &request(mbit_s, 1, Some("EC-2")), &usage, NOW);
+        assert!(ask(50).is_ok());
+        let text = ask(51).expect_err("above its own limit").to_string();
+        let words = "51 Mbit/s (L2) was asked, and other runs of this key hold 150 Mbit/s of the \
+                     200 Mbit/s";
+        assert!(text.contains(words), "{text}");
+        let text = ask(201).expect_err("above its own limit").to_string();
+        assert!(text.contains("may send at most 200 Mbit/s (L2), 201 Mbit/s was asked"), "{text}");
+    }
+
+    #[test]
+    fn a_role_may_be_to_probe_alone_or_to_load_some_circuits() {
+        let usage = Usage::default();
+        let ask = |role: &Role, request: &Request| {
+            authorise(rate(1_000), role, request, &usage, NOW).map_err(|why| why.to_string())
+        };
+        let prober = Role::prober(role().limits);
+        let probing = probing(60);
+        assert!(ask(&prober, &probing).is_ok());
+        let text = ask(&prober, &request(1, 1, None)).expect_err("a load");
+        assert!(text.contains("role 'prober' may probe, and not load"), "{text}");
+        let some = role().on_circuits(vec!["EC-1".into(), "EC 2".into()]);
+        assert!(ask(&some, &request(1, 1, Some("EC 2"))).is_ok());
+        assert!(ask(&some, &probing).is_ok(), "probing needs no circuit");
+        let text = ask(&some, &request(1, 1, Some("EC-3"))).expect_err("another");
+        assert!(text.contains("the circuits EC-1, EC 2 alone, 'EC-3' was asked"), "{text}");
+        let text = ask(&some, &request(1, 1, None)).expect_err("none");
+        assert!(text.contains("alone, and none was named. Name one of them"), "{text}");
     }
 
     #[test]
@@ -592,6 +523,7 @@ mod tests {
             let locked_since = Some(Stamp::from_nanos(0));
             let now = Stamp::from_nanos(Span::from_secs(seconds).nanos());
             authorise(
+                rate(1_000),
                 &role(),
                 &request(1, 1, None),
                 &Usage { locked_since, ..Usage::default() },
@@ -606,13 +538,17 @@ mod tests {
         let probing = probing(60);
         let now = Stamp::from_nanos(Span::from_secs(9_000).nanos());
         let usage = Usage { locked_since, ..Usage::default() };
-        assert!(authorise(&role(), &probing, &usage, now).is_ok(), "probing holds no lock");
+        assert!(
+            authorise(rate(1_000), &role(), &probing, &usage, now).is_ok(),
+            "probing holds no lock"
+        );
     }
 
     #[test]
     fn a_trial_must_be_within_its_grant() {
         let framing = Framing::plain(IpVersion::V4);
-        let grant = authorise(&role(), &request(100, 30, None), &Usage::default(), NOW);
+        let grant =
+            authorise(rate(1_000), &role(), &request(100, 30, None), &Usage::default(), NOW);
         let grant = grant.expect("within limits");
         let trial = |mbit_s, seconds| {
             let packets = framing.packet_rate(rate(mbit_s), Layer::L2, 1_472);

@@ -1,11 +1,13 @@
 //! Control connections: who may have one, and its two directions.
 
+use super::drivers::Drivers;
 use super::strangers::{Budget, NoSlot, Slot, Slots, Strangers};
 use crate::io::channel::{Channel, Closed, FAREWELL_MAX, Inbox, Outbox};
+use crate::io::clock;
 use crate::io::log::stranger;
 use crate::io::tcp::Bulk;
-use crate::io::tls::{Acceptor, TlsStream};
-use crate::session::agent::ConnectionId;
+use crate::io::tls::{Acceptor, Identity, TlsStream};
+use crate::session::agent::{ConnectionId, Listed};
 use crate::wire::control::Message;
 use crate::wire::data::{FIRST_OCTET, HELLO_LEN};
 use crate::wire::key::PublicKey;
@@ -31,10 +33,8 @@ pub(super) enum Input {
     Open {
         /// Its number.
         connection: ConnectionId,
-        /// The name of its key.
-        who: String,
-        /// Its key.
-        key: PublicKey,
+        /// Whose key it has, and what that may do.
+        driver: Listed,
         /// Where it is.
         peer: SocketAddr,
         /// Where to put what it is to be told; dropped, the connection ends.
@@ -67,8 +67,10 @@ pub(super) enum Input {
 
 /// Lets drivers in, and nobody else.
 pub(super) struct Admission {
+    identity: Identity,
+    drivers: Drivers,
     acceptor: Acceptor,
-    allowed: Arc<BTreeMap<PublicKey, String>>,
+    allowed: Arc<BTreeMap<PublicKey, Listed>>,
     inputs: mpsc::Sender<Input>,
     slots: Slots,
     strangers: Strangers,
@@ -77,14 +79,33 @@ pub(super) struct Admission {
 
 impl Admission {
     pub(super) fn new(
-        acceptor: Acceptor,
-        allowed: BTreeMap<PublicKey, String>,
+        identity: Identity,
+        drivers: Drivers,
         inputs: mpsc::Sender<Input>,
         budget: Budget,
     ) -> Self {
-        let slots = Slots::new(budget.connections);
-        let (allowed, strangers) = (Arc::new(allowed), Strangers::new(budget.strangers));
-        Self { acceptor, allowed, inputs, slots, strangers, next: 1 }
+        let (slots, strangers) = (Slots::new(budget.connections), Strangers::new(budget.strangers));
+        let (acceptor, allowed) = admitting(&identity, &drivers);
+        Self { identity, drivers, acceptor, allowed, inputs, slots, strangers, next: 1 }
+    }
+
+    /// Takes in who may use the agent now; the keys that may no longer.
+    pub(super) fn refresh(&mut self) -> Vec<PublicKey> {
+        let Some(gone) = self.drivers.refresh(clock::wall_ns()) else { return Vec::new() };
+        (self.acceptor, self.allowed) = admitting(&self.identity, &self.drivers);
+        tracing::info!(allowed = self.allowed.len(), gone = gone.len(), "drivers have changed");
+        gone
+    }
+
+    /// As [`Self::refresh`], whether the file of drivers has changed or not.
+    pub(super) fn read_again(&mut self) -> Vec<PublicKey> {
+        self.drivers.read_again();
+        self.refresh()
+    }
+
+    /// Whether a driver may still use the agent: it may have been listed when its handshake began.
+    pub(super) fn admits(&self, driver: &Listed) -> bool {
+        self.allowed.contains_key(&driver.key)
     }
 
     /// Serves a connection in a task of its own.
@@ -106,8 +127,8 @@ impl Admission {
                     return tracing::debug!(%peer, "it made room without having shown a key");
                 }
             };
-            let (stream, who, key, _slot) = match admitted {
-                Some(Admitted::Driver(stream, who, slot)) => (*stream, who, slot.key(), slot),
+            let (stream, driver, _slot) = match admitted {
+                Some(Admitted::Driver(stream, driver, slot)) => (*stream, driver, slot),
                 Some(Admitted::Data(bulk, hello)) => {
                     // The loop has ended where nobody takes this.
                     _ = inputs.send(Input::Data { bulk, peer, hello }).await;
@@ -116,7 +137,7 @@ impl Admission {
                 None => return,
             };
             let Channel { outbox, inbox } = Channel::of_driver(stream);
-            let open = Input::Open { connection, who, key, peer, outbox };
+            let open = Input::Open { connection, driver, peer, outbox };
             if inputs.send(open).await.is_ok() {
                 hear(connection, inbox, &inputs).await;
             }
@@ -124,10 +145,21 @@ impl Admission {
     }
 }
 
+/// Who shakes hands with the drivers that are listed now, and those.
+fn admitting(
+    identity: &Identity,
+    drivers: &Drivers,
+) -> (Acceptor, Arc<BTreeMap<PublicKey, Listed>>) {
+    let keys = drivers.listed().map(|driver| driver.key.key());
+    let listed = keys.filter_map(|key| Some((key, drivers.find(&key)?)));
+    let listed: BTreeMap<PublicKey, Listed> = listed.collect();
+    (Acceptor::new(identity, listed.keys().copied()), Arc::new(listed))
+}
+
 /// What a connection turns out to be.
 enum Admitted {
     /// A listed driver's control connection.
-    Driver(Box<TlsStream<TcpStream>>, String, Slot),
+    Driver(Box<TlsStream<TcpStream>>, Listed, Slot),
     /// One that is to carry data; whether it may is not known yet.
     Data(Bulk, Box<[u8; HELLO_LEN]>),
 }
@@ -138,7 +170,7 @@ async fn handshake(
     stream: TcpStream,
     peer: SocketAddr,
     acceptor: &Acceptor,
-    (allowed, slots): (&BTreeMap<PublicKey, String>, &Slots),
+    (allowed, slots): (&BTreeMap<PublicKey, Listed>, &Slots),
 ) -> Option<Admitted> {
     // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
     _ = stream.set_nodelay(true);
@@ -162,11 +194,12 @@ async fn handshake(
     }
     match acceptor.accept(stream, HANDSHAKE_MAX).await {
         Ok((stream, key)) => {
-            let who = allowed.get(&key).map_or_else(|| key.to_string(), Clone::clone);
+            // The acceptor has the same list.
+            let driver = allowed.get(&key)?.clone();
             match slots.take(key) {
-                Ok(slot) => Some(Admitted::Driver(Box::new(stream), who, slot)),
+                Ok(slot) => Some(Admitted::Driver(Box::new(stream), driver, slot)),
                 Err(full) => {
-                    stranger("a driver is refused", format!("{peer} {who}: {full}"));
+                    stranger("a driver is refused", format!("{peer} {}: {full}", driver.who));
                     refuse(stream, full).await;
                     None
                 }

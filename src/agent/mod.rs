@@ -1,12 +1,16 @@
 //! The agent's program: carries out what [`crate::session::agent`] says.
 
+mod allow;
+
 mod connection;
+
+mod drivers;
 
 mod strangers;
 
 use crate::account::HostCounts;
 use crate::account::{HostFacts, plain};
-use crate::cli::AgentArgs;
+use crate::cli::{AgentArgs, AgentCommand};
 use crate::clock::{Agent, Stamp};
 use crate::dataplane::crew::{Crew, Pool, Shortage};
 use crate::dataplane::far::{FarTrial, Port};
@@ -17,14 +21,13 @@ use crate::framing::{Framing, IpVersion};
 use crate::io::channel::{Closed, Outbox, Unsaid};
 use crate::io::egress::{Egress, listen_at};
 use crate::io::files::{BadOutput, StateDir};
-use crate::io::key::{KeyFileError, read_public, read_secret};
+use crate::io::key::{KeyFileError, generate, read_public, read_secret};
 use crate::io::log::{stranger, sum_up};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::terminal::{print, say};
 use crate::io::timestamps::KeptNoise;
-use crate::io::tls::{Acceptor, Identity};
+use crate::io::tls::Identity;
 use crate::io::{clock, host};
-use crate::policy::Role;
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
@@ -37,10 +40,12 @@ use crate::wire::record::Record;
 use crate::wire::seal::KEY_LEN;
 use crate::wire::{StreamNumber, Token};
 use connection::{Admission, Input};
+use drivers::Drivers;
 use rand::rngs::SysRng;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use strangers::Budget;
@@ -49,6 +54,9 @@ use tokio::sync::mpsc;
 
 /// How often the agent looks whether data still comes.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// How long an agent that is to end waits for drivers to fetch what has been counted.
+const LEAVING_MAX: Span = Span::from_secs(3);
 
 /// Messages and events that may wait: a program that is this far behind is lost.
 const QUEUE_MAX: usize = 4_096;
@@ -63,9 +71,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Its key.
     pub identity: Identity,
-    /// The drivers it serves.
+    /// Drivers that it serves within `limits` alone.
     pub allowed: Vec<KeyLine>,
-    /// What each of them may do.
+    /// The file that lists further ones, each with its own limits; it may change at any time.
+    pub drivers: Option<PathBuf>,
+    /// What all of them together may do.
     pub limits: Limits,
     /// The only device that it uses; any where it is `None`.
     pub device: Option<String>,
@@ -79,6 +89,12 @@ enum BadConfig {
     /// A key cannot be used.
     #[error("{0}")]
     Key(#[from] KeyFileError),
+    /// There is no key yet.
+    #[error(
+        "{}: there is no such key. Name this agent's with --key, or have one made with --make-key",
+        .0.display()
+    )]
+    NoKey(PathBuf),
     /// Records cannot be kept there.
     #[error("{0}")]
     State(#[from] BadOutput),
@@ -87,6 +103,9 @@ enum BadConfig {
 /// Runs the agent's program; its exit code.
 #[must_use]
 pub fn main(args: &AgentArgs) -> ExitCode {
+    if let Some(AgentCommand::Allow(args)) = &args.command {
+        return allow::allow(args);
+    }
     let config = match config(args) {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string(), 2),
@@ -132,12 +151,21 @@ async fn ended() {
 }
 
 fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
+    let is_missing = !args.key.try_exists().unwrap_or(true);
+    if is_missing && !args.make_key {
+        return Err(BadConfig::NoKey(args.key.clone()));
+    }
+    if is_missing {
+        let line = generate(&args.key, "linkqual-agent")?;
+        say(&format!("made the key {}: {}", args.key.display(), line.key()));
+    }
     let secret = read_secret(&args.key)?;
     let allowed = args.allow.iter().map(|path| read_public(path)).collect::<Result<_, _>>()?;
     let identity = Identity::new(&secret);
     let state = args.state.as_deref().map(StateDir::open).transpose()?;
     let (listen, limits, device) = (args.listen, args.limits(), args.device.clone());
-    Ok(Config { listen, identity, allowed, limits, device, state })
+    let drivers = args.drivers();
+    Ok(Config { listen, identity, allowed, drivers, limits, device, state })
 }
 
 /// A trial whose threads run.
@@ -156,8 +184,8 @@ pub struct Server {
     listener: TcpListener,
     port: Port,
     identity: Identity,
-    allowed: BTreeMap<PublicKey, String>,
-    role: Role,
+    drivers: Drivers,
+    limits: Limits,
     state: Option<StateDir>,
     meter: Arc<Meter>,
 }
@@ -175,11 +203,10 @@ impl Server {
         let egress = Egress::by(config.device);
         let listen_there = |local| listen(local, &egress, &secret, &meter);
         let (listener, port) = listen_at(config.listen, listen_there)?;
-        let line = |line: &KeyLine| (line.key(), line.comment().to_owned());
-        let allowed = config.allowed.iter().map(line).collect();
-        let role = Role::qualifier(config.limits);
-        let (identity, state) = (config.identity, config.state);
-        Ok(Self { listener, port, identity, allowed, role, state, meter })
+        let Config { identity, allowed, drivers, limits, state, .. } = config;
+        let mut drivers = Drivers::new(limits, allowed, drivers);
+        drivers.refresh(clock::wall_ns());
+        Ok(Self { listener, port, identity, drivers, limits, state, meter })
     }
 
     /// Where it listens, TCP and UDP alike.
@@ -191,15 +218,14 @@ impl Server {
     /// What it is and whom it serves, for its operator.
     #[must_use]
     pub fn introduction(&self) -> String {
-        let Limits { rate_max, duration_max } = self.role.limits;
+        let Limits { rate_max, duration_max } = self.limits;
         let mut text = format!(
-            "linkqual-agent {} listens on {} (TCP and UDP), key {}\nrole '{}': probes at any time, \
-             load up to {rate_max} (L2) in each direction, all drivers together, for up to \
+            "linkqual-agent {} listens on {} (TCP and UDP), key {}\nprobes at any time; load \
+             up to {rate_max} (L2) in each direction, all drivers together, for up to \
              {duration_max}\n",
             env!("CARGO_PKG_VERSION"),
             self.local(),
             self.identity.public_key(),
-            self.role.name
         );
         let place = match &self.state {
             Some(_) => "in the --state folder",
@@ -207,8 +233,18 @@ impl Server {
         };
         text +=
             &format!("records of up to {RECORDS_MAX} runs are kept for {RECORD_SPAN}, {place}\n");
-        for (key, who) in &self.allowed {
-            text += &format!("allowed: {who} {key}\n");
+        for driver in self.drivers.listed() {
+            text += &format!("allowed: {driver}\n");
+        }
+        if let Some(file) = self.drivers.file() {
+            let path = file.display();
+            text += &match self.drivers.listed().next() {
+                Some(_) => format!("who else may use it stands in {path}, read at each change\n"),
+                None => format!(
+                    "nobody may use it yet: allow a driver with linkqual-agent allow KEYLINE \
+                     --drivers {path}\n"
+                ),
+            };
         }
         text
     }
@@ -217,13 +253,12 @@ impl Server {
     pub async fn serve(self, ended: impl Future<Output = ()>) {
         let (inputs, mut input) = mpsc::channel(QUEUE_MAX);
         let (tellers, mut told) = mpsc::unbounded_channel();
-        let acceptor = Acceptor::new(&self.identity, self.allowed.keys().copied());
         let budget = Budget::of(host::descriptors());
-        let mut admission = Admission::new(acceptor, self.allowed, inputs, budget);
+        let mut admission = Admission::new(self.identity, self.drivers, inputs, budget);
         let hired = Hired::default();
         let this_host = ThisHost { pool: Pool::new(budget.streams), hired: Arc::clone(&hired) };
         let mut loops = Loop {
-            session: Session::new(self.role, Box::new(this_host)),
+            session: Session::new(self.limits, Box::new(this_host)),
             hired,
             meter: self.meter,
             port: self.port,
@@ -238,16 +273,32 @@ impl Server {
         loops.carry_out();
         tokio::pin!(ended);
         let mut look = tokio::time::interval(LOOK);
-        loop {
+        let mut reload = Reload::listen();
+        let mut leaves_at = None;
+        while leaves_at.is_none_or(|at| !loops.has_left(at)) {
             tokio::select! {
-                () = &mut ended => break,
-                accepted = accept(&self.listener) => admission.admit(accepted),
-                Some(input) = input.recv() => loops.take(input),
+                () = &mut ended, if leaves_at.is_none() => leaves_at = Some(loops.leave()),
+                () = reload.asked() => loops.revoke(&admission.read_again()),
+                accepted = accept(&self.listener) => {
+                    loops.revoke(&admission.refresh());
+                    admission.admit(accepted);
+                }
+                Some(input) = input.recv() => match &input {
+                    // It was listed when its handshake began.
+                    Input::Open { driver, .. } if !admission.admits(driver) => {}
+                    _ => loops.take(input),
+                },
                 Some((id, event)) = told.recv() => loops.tell(id, event),
-                _ = look.tick() => loops.look(),
+                _ = look.tick() => {
+                    loops.revoke(&admission.refresh());
+                    loops.look();
+                }
             }
             loops.carry_out();
         }
+        loops.outboxes.clear();
+        // What has been said goes out by tasks of their own.
+        tokio::time::sleep(LOOK).await;
         tracing::info!("ending");
     }
 }
@@ -296,16 +347,56 @@ struct Loop {
 /// The threads of the trial that was allowed last, until it is expected.
 type Hired = Arc<Mutex<Option<Crew>>>;
 
+/// SIGHUP, by which an operator has a service read its files again.
+struct Reload(Option<tokio::signal::unix::Signal>);
+
+impl Reload {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self(signal(SignalKind::hangup()).ok())
+    }
+
+    /// Once it is asked for.
+    async fn asked(&mut self) {
+        let asked = match &mut self.0 {
+            Some(signals) => signals.recv().await,
+            None => None,
+        };
+        if asked.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl Loop {
+    /// Tells drivers that the program is to end; when it ends, whatever they do.
+    fn leave(&mut self) -> Stamp<Agent> {
+        tracing::info!("stopping: drivers are told, and fetch what has been counted");
+        self.session.handle_leaving();
+        clock::now::<Agent>().after_nanos(LEAVING_MAX.nanos())
+    }
+
+    /// Whether it can end: all is told, or it is `at` least so late.
+    fn has_left(&self, at: Stamp<Agent>) -> bool {
+        self.session.is_quiet() || at <= clock::now()
+    }
+
+    /// The keys that may use the agent no longer.
+    fn revoke(&mut self, gone: &[PublicKey]) {
+        for key in gone {
+            self.session.handle_revoked(clock::now(), key);
+        }
+    }
+
     fn take(&mut self, input: Input) {
         let now = clock::now();
         match input {
-            Input::Open { connection, who, key, peer, outbox } => {
-                tracing::info!(?connection, %peer, %who, "a driver is connected");
+            Input::Open { connection, driver, peer, outbox } => {
+                tracing::info!(?connection, %peer, who = driver.who, "a driver is connected");
                 self.outboxes.insert(connection, outbox);
                 self.peers.insert(connection, peer);
                 let framing = Framing::plain(IpVersion::of(peer.ip()));
-                self.session.handle_open(now, connection, who, key, framing);
+                self.session.handle_open(now, connection, driver, framing);
             }
             Input::Data { bulk, peer, hello } => self.carry(bulk, peer, &hello),
             Input::Message { connection, message } => {

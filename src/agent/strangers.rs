@@ -113,13 +113,6 @@ pub(super) struct Slot {
     key: PublicKey,
 }
 
-impl Slot {
-    /// Whose it is.
-    pub(super) const fn key(&self) -> PublicKey {
-        self.key
-    }
-}
-
 /// Why a driver has no place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum NoSlot {

@@ -1,23 +1,36 @@
 //! The arguments of the agent.
 
 use super::value::{parse, parse_device};
+use crate::policy::allowed::{Circuits, Expiry};
 use crate::trial::Limits;
 use crate::units::{BitRate, Span};
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The far end of a line under test: serves the drivers whose keys it is given, and nobody else.
+/// Where an agent's secret key is where no other place is named.
+const KEY: &str = "/etc/linkqual/agent.key";
+
+/// Where the drivers that may use it are listed where no other place is named.
+const DRIVERS: &str = "/etc/linkqual/allowed_drivers";
+
+/// The far end of a line under test: serves the drivers whose keys are allowed, and nobody else.
 #[derive(Debug, Parser)]
 #[command(name = "linkqual-agent", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
-Each driver whose key is allowed has the role 'qualifier': it may probe at any time, and load one
-at a time for each circuit within --max-duration. All of them together stay within --max-rate. The
-agent never sends to an address that has not answered, never answers with more than came, and stops
-by itself when a driver is gone.
+A driver whose key is allowed may probe at any time, and load one at a time for each circuit within
+--max-duration and its own limits. All of them together stay within --max-rate. The agent never
+sends to an address that has not answered, never answers with more than came, and stops by itself
+when a driver is gone.
 
-SIGINT and SIGTERM end it. RUST_LOG=debug logs more.")]
+The file of --drivers is read again whenever it changes, and at SIGHUP; a key that is taken out of
+it, or has expired, loses its runs. SIGTERM and SIGINT end the agent, once drivers have fetched what
+was counted. RUST_LOG=debug logs more.")]
 pub struct AgentArgs {
+    /// What to do in the place of serving.
+    #[command(subcommand)]
+    pub command: Option<AgentCommand>,
     /// Where to listen, TCP and UDP alike
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4872")]
     pub listen: SocketAddr,
@@ -25,11 +38,18 @@ pub struct AgentArgs {
     #[arg(long, value_name = "NAME", value_parser = parse_device)]
     pub device: Option<String>,
     /// This agent's secret key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = KEY)]
     pub key: PathBuf,
-    /// Public keys of the drivers that are served
-    #[arg(long, value_name = "FILE.pub", required = true, num_args = 1..)]
+    /// Make the key where there is no such file
+    #[arg(long)]
+    pub make_key: bool,
+    /// Public keys of drivers that are served within --max-rate and --max-duration alone
+    #[arg(long, value_name = "FILE.pub", num_args = 1..)]
     pub allow: Vec<PathBuf>,
+    /// The file that lists the drivers that are served, each with its limits; without --allow
+    /// /etc/linkqual/allowed_drivers if not given
+    #[arg(long, value_name = "FILE")]
+    drivers: Option<PathBuf>,
     /// Maximum for all drivers together, in each direction, as Ethernet frames (L2)
     #[arg(long, value_name = "RATE", default_value = "1 Gbit/s", value_parser = parse::<BitRate>)]
     pub max_rate: BitRate,
@@ -41,11 +61,49 @@ pub struct AgentArgs {
     pub state: Option<PathBuf>,
 }
 
+/// What an agent's program does beside serving.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Allow a driver, with limits of its own: adds its key to the file that a running agent reads
+    Allow(AllowArgs),
+}
+
+/// `linkqual-agent allow`.
+#[derive(Args, Debug)]
+pub struct AllowArgs {
+    /// The driver's key: the line in its .pub file, or that file
+    #[arg(value_name = "KEYLINE", required = true, num_args = 1..)]
+    pub key_line: Vec<String>,
+    /// Maximum for all its runs together, in each direction, as Ethernet frames (L2); the agent's
+    /// own maximum if not given
+    #[arg(long, value_name = "RATE", value_parser = parse::<BitRate>)]
+    pub max_rate: Option<BitRate>,
+    /// Allow it to probe, and not to load
+    #[arg(long, conflicts_with = "circuits")]
+    pub probe_only: bool,
+    /// Circuits that it may load, one comma apart; any if not given
+    #[arg(long, value_name = "NAME,…", value_parser = parse::<Circuits>)]
+    pub circuits: Option<Circuits>,
+    /// The last day on which it is allowed, in UTC, or a moment such as 2027-03-31T18:00:00Z
+    #[arg(long, value_name = "DAY", value_parser = parse::<Expiry>)]
+    pub expires: Option<Expiry>,
+    /// The file to which the line is added
+    #[arg(long, value_name = "FILE", default_value = DRIVERS)]
+    pub drivers: PathBuf,
+}
+
 impl AgentArgs {
-    /// The limits of the role `qualifier`.
+    /// What all drivers together may do.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         Limits { rate_max: self.max_rate, duration_max: self.max_duration }
+    }
+
+    /// The file that lists drivers; `None` where they are all given with the command.
+    #[must_use]
+    pub fn drivers(&self) -> Option<PathBuf> {
+        let usual = || self.allow.is_empty().then(|| DRIVERS.into());
+        self.drivers.clone().or_else(usual)
     }
 }
 

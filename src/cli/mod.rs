@@ -9,7 +9,7 @@ mod hint;
 
 mod value;
 
-pub use agent::AgentArgs;
+pub use agent::{AgentArgs, AgentCommand, AllowArgs};
 #[cfg(feature = "driver")]
 pub use driver::{
     CheckArgs, DemoArgs, DriverArgs, DriverCommand, JudgeArgs, KeygenArgs, OutputArgs,

@@ -178,6 +178,7 @@ fn start_agent(own: &SecretKey, driver: &SecretKey) -> Result<SocketAddr, Error>
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         identity: Identity::new(own),
         allowed: vec![allowed],
+        drivers: None,
         limits: Limits { rate_max, duration_max },
         device: None,
         state: None,

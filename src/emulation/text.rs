@@ -309,7 +309,7 @@ mod tests {
         check_refused("loss=0.01", "loss=0.01", "0.1%, nth:20");
         check_refused("loss=every:20", "loss=every:20", "0.1%, nth:20");
         check_refused("loss=ge:1%", "loss=ge:1%", "ge:0.1%,10%");
-        check_refused("rate=100M,250kB", "rate=100M,250kB", "such as 100Mbit/s,250kB");
+        check_refused("rate=100MB,250kB", "rate=100MB,250kB", "such as 100Mbit/s,250kB");
         check_refused("rate=100Mbit/s", "rate=100Mbit/s", "such as 100Mbit/s,250kB");
         check_refused("jitter=1ms", "jitter=1ms", "uniform:1ms");
         check_refused("outage=3s", "outage=3s", "such as 3s+500ms");

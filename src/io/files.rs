@@ -212,7 +212,7 @@ const DRAFT: &str = ".draft";
 
 /// Opens the regular file `path`, and nothing else: no link is followed, and a pipe or a device
 /// that has its name is not waited for.
-fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(super) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),

@@ -19,3 +19,4 @@ pub mod timestamps;
 pub mod tls;
 pub mod tun;
 pub mod udp;
+pub mod watched;

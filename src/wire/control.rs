@@ -124,6 +124,9 @@ pub enum Message {
     Account(Box<Account>),
     /// Driver: no more trials.
     Finish,
+    /// Agent: it is about to end. The trial under way is to be stopped, so that its counts are
+    /// told.
+    Leaving,
     /// Both: something went wrong that ends the conversation.
     Fault {
         /// What.
@@ -294,6 +297,7 @@ impl Message {
             Self::Stop { .. } => "stop",
             Self::Account(_) => "account",
             Self::Finish => "finish",
+            Self::Leaving => "leaving",
             Self::Fault { .. } => "fault",
         }
     }

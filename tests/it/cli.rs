@@ -371,7 +371,9 @@ fn what_is_missing_is_named() {
     let nothing = run(&mut linkqual());
     nothing.expect_code(2);
     assert!(nothing.out.is_empty() && nothing.err.contains("Usage: linkqual <COMMAND>"));
-    run(&mut Command::new(AGENT)).expect_error(2, &["--key <FILE>", "--allow <FILE.pub>"]);
+    let mut keyless = Command::new(AGENT);
+    keyless.args(["--key", "/nonexistent/agent.key"]);
+    run(&mut keyless).expect_error(2, &["/nonexistent/agent.key", "--key", "--make-key"]);
 }
 
 #[test]
@@ -862,7 +864,7 @@ fn a_load_as_fast_as_can_be_takes_what_other_runs_leave() {
 }
 
 /// What other runs leave of the agent's limit, as it tells one more.
-fn free_rate(agent: &Agent) -> u64 {
+pub(crate) fn free_rate(agent: &Agent) -> u64 {
     converse(agent, async |open| {
         open.greet().await;
         let run = "0123456789abcdef0123456789abcdef".to_owned();

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_types, reason = "tests hold sockets, and measure their own patience")]
 
 mod cli;
+mod drivers;
 mod golden;
 mod greedy;
 mod hostile;

@@ -354,6 +354,29 @@ impl Agent {
         Self { keys, address, program, _part: part }
     }
 
+    /// Starts one that makes its own key, and serves whom its file of drivers lists.
+    pub(crate) fn of_file(args: &[&str]) -> Self {
+        let (part, keys) = (Part::light(), Keys::of("alice"));
+        for name in ["agent", "agent.pub"] {
+            std::fs::remove_file(keys.path(name)).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
+        command.args(["--listen", "127.0.0.1:0", "--make-key", "--key"]).arg(keys.path("agent"));
+        command.arg("--drivers").arg(keys.path("drivers")).args(args);
+        let program = Program::start(&mut command);
+        let address = await_within(PATIENCE, "an agent listens", || address(&program.out()));
+        Self { keys, address, program, _part: part }
+    }
+
+    /// `linkqual-agent allow` of this agent's driver.
+    #[track_caller]
+    pub(crate) fn allow(&self, limits: &[&str]) -> Ended {
+        let line = std::fs::read_to_string(self.keys.path("driver.pub")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
+        command.arg("allow").args(line.split_whitespace()).args(limits);
+        run(command.arg("--drivers").arg(self.keys.path("drivers")))
+    }
+
     fn program(keys: &Keys, namespace: Option<&str>, listen: &str, args: &[&str]) -> Program {
         let mut command = command_in(namespace, env!("CARGO_BIN_EXE_linkqual-agent"));
         command.args(["--listen", listen, "--key"]).arg(keys.path("agent"));

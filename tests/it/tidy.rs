@@ -68,7 +68,7 @@ const FLOORS: &[Floor] = &{
             "thiserror", "zeroize"]),
 
         floor(Head, "trial", AllBefore, &["serde", "thiserror"]),
-        floor(Head, "policy", AllBefore, &["thiserror"]),
+        floor(Head, "policy", AllBefore, &["jiff", "thiserror"]),
         floor(Head, "pace", AllBefore, &[]),
         floor(Head, "flow", AllBefore, &["rand", "thiserror"]),
         floor(Head, "metric", AllBefore, &["schemars", "serde"]),

@@ -18,22 +18,22 @@ mod state;
 use crate::account::{plain, spoken};
 use crate::clock::{Agent, Stamp};
 use crate::framing::Framing;
-use crate::policy::{Request, Role};
+use crate::policy::Request;
 use crate::session::agent::state::{Part, Peer, Run, turns};
 use crate::session::hello;
-use crate::trial::Trial;
+use crate::trial::{Limits, Trial};
 use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
 use crate::wire::key::PublicKey;
 use std::collections::{BTreeMap, VecDeque};
 
-pub use state::{Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId};
+pub use state::{Action, ConnectionId, Host, Listed, RECORD_SPAN, RECORDS_MAX, Session, TrialId};
 
 impl Session {
-    /// An agent that gives every driver `role`.
+    /// An agent that sends and accepts no more than `limits` for all drivers together.
     #[must_use]
-    pub fn new(role: Role, host: Box<dyn Host>) -> Self {
+    pub fn new(limits: Limits, host: Box<dyn Host>) -> Self {
         let (peers, runs, actions) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Self { role, host, peers, runs, actions }
+        Self { limits, host, peers, runs, is_leaving: false, actions }
     }
 
     /// The next action; `None` until something else happens.
@@ -49,22 +49,21 @@ impl Session {
         peers.chain(trials).chain(self.runs.values().map(Run::until)).min()
     }
 
-    /// A driver whose `key` is listed as `who`'s is connected; `framing` tells its version of IP.
+    /// A driver that is listed is connected; `framing` tells its version of IP.
     pub fn handle_open(
         &mut self,
         now: Stamp<Agent>,
         connection: ConnectionId,
-        who: String,
-        key: PublicKey,
+        driver: Listed,
         framing: Framing,
     ) {
-        let role = Some(self.role.name.to_owned());
-        let limits = Some(self.role.limits.into());
-        let introduced = hello("linkqual-agent", limits);
+        let Listed { who, key, role } = driver;
+        let introduced = hello("linkqual-agent", Some(role.limits.into()));
         let host = Some(self.host.facts().into());
-        let introduced = Hello { role, who: Some(who.clone()), host, ..introduced };
+        let name = Some(role.name.to_owned());
+        let introduced = Hello { role: name, who: Some(who.clone()), host, ..introduced };
         let (greeted, run, turns) = (false, None, turns(now));
-        let peer = Peer { who, key, framing, greeted, run, idle_since: now, turns };
+        let peer = Peer { who, key, role, framing, greeted, run, idle_since: now, turns };
         self.peers.insert(connection, peer);
         self.say(connection, Message::Hello(introduced));
     }
@@ -119,6 +118,36 @@ impl Session {
             run.connection = None;
             run.closed_at = now;
         }
+    }
+
+    /// The key is listed no longer: its connections and its runs are over.
+    pub fn handle_revoked(&mut self, now: Stamp<Agent>, key: &PublicKey) {
+        let peers = self.peers.iter().filter(|(_, peer)| peer.key == *key);
+        let connections: Vec<ConnectionId> = peers.map(|(connection, _)| *connection).collect();
+        for connection in connections {
+            self.fault(now, connection, "this key is not allowed any more");
+        }
+        let runs = self.runs.iter().filter(|(_, run)| run.owner == *key && !run.is_over());
+        let runs: Vec<RunId> = runs.map(|(id, _)| *id).collect();
+        runs.into_iter().for_each(|run| self.end_run(now, run));
+    }
+
+    /// The program is to end: drivers are told so, to fetch what has been counted, and nothing new
+    /// is granted.
+    pub fn handle_leaving(&mut self) {
+        self.is_leaving = true;
+        let greeted = self.peers.iter().filter(|(_, peer)| peer.greeted);
+        let connections: Vec<ConnectionId> = greeted.map(|(connection, _)| *connection).collect();
+        connections.into_iter().for_each(|connection| self.say(connection, Message::Leaving));
+    }
+
+    /// Whether no trial is under way whose counts are still to be told.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let is_counted = |run: &Run| {
+            run.trial.as_ref().is_none_or(|running| matches!(running.part, Part::Counted))
+        };
+        self.runs.values().all(is_counted)
     }
 
     /// A deadline may have passed.
@@ -203,7 +232,8 @@ mod tests {
     use crate::account::{HostCounts, HostFacts, ReflectorCounts, SenderCounts};
     use crate::flow::FarEvent as Event;
     use crate::framing::IpVersion;
-    use crate::trial::{CongestionControl, Limits};
+    use crate::policy::Role;
+    use crate::trial::CongestionControl;
     use crate::units::Span;
     use crate::wire::control::{self, Prepare, Secrets};
     use crate::wire::{StreamNumber, Token};
@@ -247,7 +277,13 @@ mod tests {
         key: PublicKey,
     ) {
         let framing = Framing::plain(IpVersion::V4);
-        session.handle_open(at(seconds), connection, "ops".into(), key, framing);
+        let role = Role::qualifier(limits());
+        session.handle_open(
+            at(seconds),
+            connection,
+            Listed { who: "ops".into(), key, role },
+            framing,
+        );
     }
 
     /// What the agent does about `message`, but for its log.
@@ -257,11 +293,14 @@ mod tests {
         actions.filter(|action| !matches!(action, Action::Note(_))).collect()
     }
 
+    fn limits() -> Limits {
+        let rate_max = "1 Gbit/s".parse().expect("a rate");
+        Limits { rate_max, duration_max: Span::from_secs(600) }
+    }
+
     /// An agent with a driver that has said hello, at 0 s.
     pub(super) fn greeted() -> Session {
-        let rate_max = "1 Gbit/s".parse().expect("a rate");
-        let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
-        let mut session = Session::new(Role::qualifier(limits), Box::new(Ones));
+        let mut session = Session::new(limits(), Box::new(Ones));
         open(&mut session, 0, DRIVER, key(1));
         let actions = say(&mut session, 0, Message::Hello(hello("linkqual", None)));
         assert!(matches!(actions[..], [Action::Say(DRIVER, Message::Hello(_))]));

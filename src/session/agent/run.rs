@@ -10,10 +10,10 @@ use crate::clock::{Agent, Stamp};
 use crate::flow::{
     FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of, trail,
 };
-use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise};
+use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise, probing_rate};
 use crate::session::ANSWER_MAX;
 use crate::trial::Trial;
-use crate::units::Span;
+use crate::units::{BitRate, Span};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
 use crate::wire::key::PublicKey;
@@ -81,7 +81,7 @@ impl Session {
         asked: &Request,
     ) {
         let Some(peer) = self.peers.get(&from) else { return };
-        let (who, owner) = (peer.who.clone(), peer.key);
+        let (who, owner, role) = (peer.who.clone(), peer.key, peer.role.clone());
         let other = peer.run.filter(|run| *run != id).and_then(|run| self.runs.get(&run));
         let holds_another = other.is_some_and(|run| !run.is_over());
         let known = self.runs.get(&id);
@@ -92,14 +92,20 @@ impl Session {
         if trial.is_some_and(|running| matches!(running.part, Part::Open { .. })) {
             return self.fault(now, from, "a request while a trial runs");
         }
+        if self.is_leaving {
+            let reason = "the agent is being stopped".to_owned();
+            return self.say(from, Message::Refused { reason });
+        }
         if !self.can_send_by(now, from, asked) {
             return;
         }
         let usage = self.usage(id, &owner);
-        match authorise(&self.role, asked, &usage, now) {
+        let rate_max = self.limits.rate_max;
+        match authorise(rate_max, &role, asked, &usage, now) {
             Ok(grant) => {
-                let rate_max = self.role.limits.rate_max;
-                let free = rate_max.bits_per_second().saturating_sub(usage.granted(rate_max));
+                let left = |max: BitRate, granted| max.bits_per_second().saturating_sub(granted);
+                let own = left(role.limits.rate_max, usage.own_granted);
+                let free = left(rate_max, usage.granted(rate_max)).min(own);
                 let run = (id, usage.locked_since);
                 self.on_grant(now, from, run, grant, (asked.duration, free));
             }
@@ -168,10 +174,17 @@ impl Session {
             let (who, until, rate) = (run.who.clone(), grant.ends_at(), grant.load()?.rate);
             Some(Holder { who, circuit: grant.circuit().map(str::to_owned), rate, until })
         };
+        let rate = |run: &&&Run| match run.grant().and_then(Grant::load) {
+            Some(load) => load.rate,
+            None => probing_rate(self.limits.rate_max),
+        };
+        let own_granted = granted.iter().filter(|run| run.owner == *key);
+        let own_granted = own_granted.map(|run| rate(&run).bits_per_second());
         let own = self.runs.get(&but).filter(|run| run.owner == *key && !run.is_over());
         Usage {
             runs: granted.len(),
             own_runs: granted.iter().filter(|run| run.owner == *key).count(),
+            own_granted: own_granted.fold(0, u64::saturating_add),
             holders: granted.iter().filter_map(holder).collect(),
             locked_since: own.and_then(|run| run.locked_since),
         }

@@ -11,7 +11,7 @@ use crate::flow::{Intake, LATE_MAX, Stream, TcpStream};
 use crate::framing::Framing;
 use crate::policy::{Grant, Role};
 use crate::session::{ANSWER_MAX, QUIET_MAX, quiet_max};
-use crate::trial::{CongestionControl, Trial};
+use crate::trial::{CongestionControl, Limits, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
@@ -95,6 +95,7 @@ pub(super) const fn turns(now: Stamp<Agent>) -> Intake<Agent> {
 pub(super) struct Peer {
     pub(super) who: String,
     pub(super) key: PublicKey,
+    pub(super) role: Role,
     pub(super) framing: Framing,
     pub(super) greeted: bool,
     pub(super) run: Option<RunId>,
@@ -103,12 +104,26 @@ pub(super) struct Peer {
     pub(super) turns: Intake<Agent>,
 }
 
+/// A driver that has shown a key which is listed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// What the agent's operator calls it.
+    pub who: String,
+    /// Its key.
+    pub key: PublicKey,
+    /// What it may do.
+    pub role: Role,
+}
+
 /// The agent's half of all its conversations.
 pub struct Session {
-    pub(super) role: Role,
+    /// Of all drivers together.
+    pub(super) limits: Limits,
     pub(super) host: Box<dyn Host>,
     pub(super) peers: BTreeMap<ConnectionId, Peer>,
     pub(super) runs: BTreeMap<RunId, Run>,
+    /// Whether it is about to end.
+    pub(super) is_leaving: bool,
     pub(super) actions: VecDeque<Action>,
 }
 

@@ -29,6 +29,9 @@ use std::collections::VecDeque;
 
 pub use state::{Action, Blocked, Failure, Introduced, Opening, Session, Task, TcpOpening};
 
+/// Why a run ends that its agent does not carry to its end.
+const LEAVES: &str = "the agent was stopped";
+
 impl Session {
     /// A conversation for `run` that begins `now`: the first action says hello.
     #[must_use]
@@ -154,10 +157,14 @@ impl Session {
             {
                 self.on_received(blocked, &account)
             }
+            (State::ExpectStarted { running, .. } | State::Running(running), Message::Leaving) => {
+                self.stop(now, running, LEAVES, LAST_WORDS_MAX)
+            }
+            (_, Message::Leaving) => self.fail(Failure::Refused(LEAVES.to_owned())),
             (state @ (State::ExpectStarted { .. } | State::Running(_)), message) => {
                 self.on_message_of_trial(now, state, message)
             }
-            (_, Message::Fault { reason }) => self.fail(Failure::Protocol(reason)),
+            (_, Message::Fault { reason }) => self.fail(Failure::BrokenOff(reason)),
             (state, message) => self.on_stray(state, &message),
         }
     }

@@ -139,6 +139,9 @@ pub enum Failure {
     /// The agent said what makes no sense here.
     #[error("the agent broke the protocol: {0}")]
     Protocol(String),
+    /// The agent ended the conversation.
+    #[error("the agent broke it off: {0}")]
+    BrokenOff(String),
     /// The connection closed.
     #[error("the agent closed the connection")]
     Closed,

@@ -111,10 +111,12 @@ impl Agent {
     const PEER: agent::ConnectionId = agent::ConnectionId(1);
 
     fn new() -> Self {
-        let mut session = agent::Session::new(Role::qualifier(limits()), Box::new(Dice));
+        let mut session = agent::Session::new(limits(), Box::new(Dice));
         let framing = Framing::plain(IpVersion::V4);
         let key = PublicKey::from_spki(&SPKI).expect("a key");
-        session.handle_open(Stamp::from_nanos(0), Self::PEER, "anyone".into(), key, framing);
+        let role = Role::qualifier(limits());
+        let driver = agent::Listed { who: "anyone".into(), key, role };
+        session.handle_open(Stamp::from_nanos(0), Self::PEER, driver, framing);
         Self(session)
     }
 

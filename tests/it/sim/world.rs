@@ -252,7 +252,7 @@ struct World {
     made: u64,
     driver: driver::Session,
     agent: agent::Session,
-    role: Role,
+    limits: Limits,
     near: BTreeMap<StreamNumber, NearStream>,
     orders: Orders<Driver>,
     far: Far,
@@ -299,8 +299,8 @@ fn request(trial: &Trial) -> Request {
 impl World {
     fn new(setup: Setup) -> Self {
         let rate_max = BitRate::new(10_000_000_000).unwrap();
-        let role = Role::qualifier(Limits { rate_max, duration_max: Span::from_secs(600) });
-        let agent = agent::Session::new(role, Box::new(SeededDice(setup.seed)));
+        let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
+        let agent = agent::Session::new(limits, Box::new(SeededDice(setup.seed)));
         let begin = Stamp::from_nanos(setup.driver_clock.read(BEGIN_NS));
         let run = Run {
             ended: None,
@@ -319,7 +319,7 @@ impl World {
         Self {
             driver: driver::Session::new(RunId(7), begin),
             agent,
-            role,
+            limits,
             setup,
             now_ns: BEGIN_NS,
             started_ns: None,
@@ -477,7 +477,13 @@ impl World {
         let framing = Framing::plain(IpVersion::V4);
         let who = if connection == ANOTHER { "another" } else { "driver" };
         let now = self.agent_now();
-        self.agent.handle_open(now, connection, who.into(), key(connection), framing);
+        let (key, role) = (key(connection), Role::qualifier(self.limits));
+        self.agent.handle_open(
+            now,
+            connection,
+            agent::Listed { who: who.into(), key, role },
+            framing,
+        );
     }
 
     /// What the driver dialled for has come about, or not.
@@ -501,7 +507,7 @@ impl World {
     fn restart_agent(&mut self) {
         self.carrying.remove(&self.control);
         self.push(self.now_ns, Event::ClosedAtDriver(self.control));
-        self.agent = agent::Session::new(self.role, Box::new(SeededDice(!self.setup.seed)));
+        self.agent = agent::Session::new(self.limits, Box::new(SeededDice(!self.setup.seed)));
         self.far = Far::default();
         self.run.agent_over_ns = Some(self.since_start_ns());
     }

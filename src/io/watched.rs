@@ -1,0 +1,188 @@
+//! A text file that may be changed while the program runs, and lines that are added to it.
+
+use super::files::open_regular;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The longest file that is read: 10 000 lines of a hundred octets.
+const OCTETS_MAX: u64 = 1 << 20;
+
+/// Permission bits by which others than the owner could write.
+const WRITTEN_BY_OTHERS: u32 = 0o022;
+
+/// A text file that is read again whenever it has changed.
+#[derive(Debug)]
+pub struct WatchedText {
+    path: PathBuf,
+    seen: Option<Seen>,
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Seen {
+    Missing,
+    There {
+        device: u64,
+        inode: u64,
+        changed: (i64, i64),
+        octets: u64,
+    },
+    /// It could not be looked at.
+    Hidden(io::ErrorKind),
+}
+
+impl Seen {
+    fn of(looked: &io::Result<Metadata>) -> Self {
+        match looked {
+            Ok(there) => Self::There {
+                device: there.dev(),
+                inode: there.ino(),
+                changed: (there.ctime(), there.ctime_nsec()),
+                octets: there.len(),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Missing,
+            Err(error) => Self::Hidden(error.kind()),
+        }
+    }
+}
+
+impl WatchedText {
+    /// The file at `path`, of which nothing has been seen yet.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path, seen: None }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Forgets what was seen: the next look reads it.
+    pub const fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    /// What it holds, where that may have changed since it was last asked for: nothing where there
+    /// is no such file.
+    ///
+    /// # Errors
+    ///
+    /// Where it is there and cannot be read, is no text, or others than its owner can write it.
+    pub fn changed(&mut self) -> Option<io::Result<String>> {
+        let looked = std::fs::metadata(&self.path);
+        let seen = Seen::of(&looked);
+        if self.seen.replace(seen) == Some(seen) {
+            return None;
+        }
+        Some(match looked {
+            Ok(_) => read(&self.path),
+            Err(_) if seen == Seen::Missing => Ok(String::new()),
+            Err(error) => Err(error),
+        })
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    // It may be a link, as the files of a Kubernetes ConfigMap are; a pipe is not waited for.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let there = file.metadata()?;
+    if !there.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let mode = there.mode();
+    if mode & WRITTEN_BY_OTHERS != 0 {
+        return Err(io::Error::other(format!(
+            "others than its owner can write it: its mode is {:04o}. Try: chmod go-w {}",
+            mode & 0o7777,
+            path.display()
+        )));
+    }
+    let mut text = String::new();
+    file.take(OCTETS_MAX + 1).read_to_string(&mut text)?;
+    if OCTETS_MAX < text.len() as u64 {
+        return Err(io::Error::other(format!("it is longer than {OCTETS_MAX} octets")));
+    }
+    Ok(text)
+}
+
+/// What the file at `path` holds; nothing where there is none.
+///
+/// # Errors
+///
+/// As [`WatchedText::changed`].
+pub fn read_text(path: &Path) -> io::Result<String> {
+    WatchedText::new(path.to_owned()).changed().unwrap_or_else(|| Ok(String::new()))
+}
+
+/// Adds `line` to the file at `path`, which is made where there is none, for its owner to write and
+/// everybody to read.
+///
+/// # Errors
+///
+/// Where it cannot be written.
+pub fn add_line(path: &Path, line: &str) -> io::Result<()> {
+    let before = read_text(path)?;
+    let mut options = OpenOptions::new();
+    let mut file: File = open_regular(path, options.append(true).create(true).mode(0o644))?;
+    let start = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+    // In one piece: who reads it meanwhile sees all of the line, or nothing.
+    file.write_all(format!("{start}{line}\n").as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use tempfile::TempDir;
+
+    /// A folder of this test's own, and a path in it.
+    fn place() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("allowed_drivers");
+        (folder, file)
+    }
+
+    fn text(watched: &mut WatchedText) -> Option<String> {
+        watched.changed().map(|read| read.expect("a text"))
+    }
+
+    #[test]
+    fn a_file_is_read_once_for_each_change() {
+        let (_folder, file) = place();
+        let mut watched = WatchedText::new(file.clone());
+        assert_eq!(text(&mut watched).as_deref(), Some(""), "none is there");
+        assert_eq!(text(&mut watched), None);
+        add_line(&file, "one").expect("a line");
+        assert_eq!(text(&mut watched).as_deref(), Some("one\n"));
+        assert_eq!(text(&mut watched), None);
+        add_line(&file, "two").expect("a line");
+        assert_eq!(text(&mut watched).as_deref(), Some("one\ntwo\n"));
+        watched.forget();
+        assert_eq!(text(&mut watched).as_deref(), Some("one\ntwo\n"));
+        std::fs::remove_file(&file).expect("it is there");
+        assert_eq!(text(&mut watched).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_ended_before_the_next() {
+        let (_folder, file) = place();
+        std::fs::write(&file, "one").expect("a file");
+        add_line(&file, "two").expect("a line");
+        assert_eq!(read_text(&file).expect("a text"), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_refused() {
+        let (_folder, file) = place();
+        add_line(&file, "one").expect("a line");
+        let mode = std::fs::Permissions::from_mode(0o664);
+        std::fs::set_permissions(&file, mode).expect("a mode");
+        let error = read_text(&file).expect_err("anyone's").to_string();
+        assert!(error.contains("its mode is 0664. Try: chmod go-w"), "{error}");
+    }
+}
