@@ -48,7 +48,7 @@ impl Screen {
                 self.bar = (self.talks && is_watched()).then(bar);
             }
             Event::Phase { phase: Phase::Measuring(trial), .. } => {
-                self.step = Some(Step::of(trial))
+                self.step = Some(Step::of(trial));
             }
             Event::Phase { phase: Phase::Over, .. } => {
                 self.step = None;

@@ -25,7 +25,7 @@ pub fn egress_of(plan: &Plan) -> Egress {
 /// Addresses of one name that are looked at.
 const ADDRESSES_MAX: usize = 8;
 
-/// Every address of `host`, each once; one at least, and the first [`ADDRESSES_MAX`].
+/// Every address of `host`, each once; one at least, and the first eight.
 ///
 /// # Errors
 ///

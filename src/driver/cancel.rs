@@ -85,7 +85,7 @@ mod tests {
         let mut cancelled = cancel.listen();
         assert_eq!(polled(cancelled.wanted()), Poll::Pending);
         assert_eq!(polled(cancelled.sooner(Urgency::None)), Poll::Pending);
-        cancel.clone().cancel();
+        cancel.cancel();
         assert_eq!(polled(cancelled.sooner(Urgency::None)), Poll::Ready(Urgency::Orderly));
         assert_eq!(polled(cancelled.sooner(Urgency::Orderly)), Poll::Pending);
         cancel.cancel();

@@ -313,11 +313,11 @@ fn a_reader_that_never_reads_holds_nothing_up_and_misses_progress_alone() {
         let same = |other: &&FindingRecord| {
             (other.metric, other.direction) == (finding.metric, finding.direction)
         };
-        let findings = told.iter().filter_map(|event| match event {
+        let mut findings = told.iter().filter_map(|event| match event {
             Event::Finding(finding) => Some(finding),
             _ => None,
         });
-        assert_eq!(findings.filter(same).next_back(), Some(finding), "told last as it stands");
+        assert_eq!(findings.rfind(same), Some(finding), "told last as it stands");
     }
     for caveat in &report.caveats {
         assert!(told.contains(&Event::Caveat(caveat.clone())), "{caveat:?}");

@@ -248,9 +248,7 @@ fn modules_use_only_what_is_granted_from_outside() {
 #[test]
 fn the_programs_alone_print_exit_and_handle_signals() {
     let mut faults = Vec::new();
-    let is_program = |module: &str| {
-        ["io", "cli", "agent", "commands", "bin"].iter().any(|program| *program == module)
-    };
+    let is_program = |module: &str| ["io", "cli", "agent", "commands", "bin"].contains(&module);
     for source in sources().iter().filter(|source| !is_program(&source.module)) {
         for Mention { line, path, .. } in &source.mentions {
             if PEOPLE.iter().any(|place| is_within(path, place) || is_parent(path, place)) {
