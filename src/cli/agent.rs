@@ -1,6 +1,6 @@
 //! The arguments of the agent.
 
-use super::value::{parse, parse_device};
+use super::value::{parse, parse_device, parse_listen};
 use crate::policy::allowed::{Circuits, Expiry};
 use crate::trial::Limits;
 use crate::units::{BitRate, Span};
@@ -31,8 +31,8 @@ pub struct AgentArgs {
     /// What to do in the place of serving.
     #[command(subcommand)]
     pub command: Option<AgentCommand>,
-    /// Where to listen, TCP and UDP alike
-    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4872")]
+    /// Where to listen, TCP and UDP alike: an address, :PORT, or both
+    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4872", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// The only device to listen and send on; any if not given
     #[arg(long, value_name = "NAME", value_parser = parse_device)]
@@ -111,6 +111,23 @@ impl AgentArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn an_address_a_port_or_both_are_where_to_listen() {
+        for (typed, meant) in [
+            ("10.9.2.1", "10.9.2.1:4872"),
+            (":4873", "[::]:4873"),
+            ("10.9.2.1:4873", "10.9.2.1:4873"),
+            ("::1", "[::1]:4872"),
+            ("[2001:db8::7]", "[2001:db8::7]:4872"),
+            ("[2001:db8::7]:4873", "[2001:db8::7]:4873"),
+        ] {
+            let args = AgentArgs::try_parse_from(["linkqual-agent", "--listen", typed]);
+            assert_eq!(args.expect(typed).listen.to_string(), meant);
+        }
+        let error = AgentArgs::try_parse_from(["linkqual-agent", "--listen", "agent.example"]);
+        assert!(error.expect_err("a name").to_string().contains("such as 10.9.2.1, :4873"));
+    }
 
     #[test]
     fn the_arguments_are_consistent() {

@@ -2,11 +2,28 @@
 
 use crate::account::is_device;
 use crate::units::Malformed;
+use crate::wire::PORT;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// A quantity, or why it is none; clap says of which option.
 pub(super) fn parse<T: FromStr<Err = Malformed>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: Malformed| error.form())
+}
+
+/// Where to listen: an address, a port with a colon before it, or both.
+pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, PORT));
+    }
+    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        return Ok(SocketAddr::new(any, port));
+    }
+    let why = "not where to listen: an address, a port, or both, such as 10.9.2.1, :4873, \
+               10.9.2.1:4873 or [2001:db8::7]:4873";
+    text.parse().map_err(|_| why.to_owned())
 }
 
 /// The name of a network device.

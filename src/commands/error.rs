@@ -72,6 +72,7 @@ const fn code_of(error: &driver::Error) -> u8 {
         | Error::Keys { .. }
         | Error::NoSuchHost { .. } => USAGE,
         Error::Unreachable { .. }
+        | Error::Refused { .. }
         | Error::Unresolved { .. }
         | Error::NoneAnswers { .. }
         | Error::NotAdmitted(_)

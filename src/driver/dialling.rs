@@ -106,6 +106,9 @@ impl Dialler {
         let connecting = connect_by(agent, &self.egress);
         let stream = match tokio::time::timeout(CONNECT_MAX, connecting).await {
             Ok(Ok(stream)) => stream,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Err(Error::Refused { agent, port: agent.port() });
+            }
             Ok(Err(error)) => return Err(unreachable(explain(&error))),
             Err(_) => {
                 return Err(unreachable(format!("no answer within {} s", CONNECT_MAX.as_secs())));
@@ -164,6 +167,7 @@ fn taken(host: &Host, agent: SocketAddr, passed_over: &[(SocketAddr, Option<Erro
 fn why(error: &Error) -> String {
     match error {
         Error::Unreachable { why, .. } => why.clone(),
+        Error::Refused { .. } => "connection refused".to_owned(),
         error => error.to_string(),
     }
 }

@@ -44,6 +44,17 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+    /// The host there says no.
+    #[error(
+        "connection refused by {agent}: that host is up, and nothing listens on its TCP port \
+         {port}, or a firewall rejects it. Is linkqual-agent running there, on that port?"
+    )]
+    Refused {
+        /// Where.
+        agent: SocketAddr,
+        /// Its port alone.
+        port: u16,
+    },
     /// No name server answers, so that nobody knows where the agent is.
     #[error(
         "{host}: its name could not be resolved: {why}. No name server answered: check this host's \

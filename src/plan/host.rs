@@ -3,11 +3,9 @@
 //! This is the only place that says which of them are none.
 
 use crate::account::is_device;
+use crate::wire::PORT;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{fmt, str::FromStr};
-
-/// The port of the agent, TCP and UDP: one that IANA lists as unassigned.
-pub const PORT: u16 = 4872;
 
 /// A host and a port, as `HOST[:PORT]`.
 #[derive(Clone, Debug, Eq, PartialEq)]

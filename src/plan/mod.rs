@@ -8,5 +8,6 @@ pub mod file;
 mod host;
 mod link;
 
-pub use host::{Host, PORT, one_hosts};
+pub use crate::wire::PORT;
+pub use host::{Host, one_hosts};
 pub use link::{IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work};

@@ -159,7 +159,7 @@ fn taken(
     }
     match holder {
         Some(Holder { who, rate, .. }) => {
-            write!(f, ": a run of {who} holds {rate} for at most {} s more", remaining.secs_up())?
+            write!(f, ": a run of {who} holds {rate} for at most {} s more", remaining.secs_up())?;
         }
         None => write!(f, ": runs that probe hold the rest")?,
     }

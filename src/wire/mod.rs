@@ -30,6 +30,9 @@ pub use kind::{Kind, kind_of};
 
 use std::fmt;
 
+/// The port of an agent, TCP and UDP: one that IANA lists as unassigned.
+pub const PORT: u16 = 4872;
+
 /// The first octets of a load datagram and of a signal, and their version.
 const MARK: [u8; 3] = [0x4c, 0x51, 2];
 

@@ -397,9 +397,9 @@ fn a_site_that_is_not_reached_takes_nothing_from_the_others() {
     assert!(both.error.is_none(), "something was measured");
     assert_eq!(statuses(&both.report), [Status::NotRun, Status::Ok]);
     let reason = both.report.reason.unwrap();
-    assert!(reason.starts_with(&format!("site0: nothing answers at {closed}")), "{reason}");
+    assert!(reason.starts_with(&format!("site0: connection refused by {closed}")), "{reason}");
     let none = one_thread().block_on(run(ends.job(&[closed], "two", IDLE), HostClock));
-    assert!(matches!(none.error, Some(Error::Unreachable { .. })), "{:?}", none.error);
+    assert!(matches!(none.error, Some(Error::Refused { .. })), "{:?}", none.error);
     assert_eq!(statuses(&none.report), [Status::NotRun]);
     let keyless = Job::new(plan_of(&[closed], "two", IDLE), ends.identity, Vec::new());
     assert!(matches!(keyless, Err(Error::Keys { sites: 1, keys: 0 })), "{keyless:?}");

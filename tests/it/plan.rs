@@ -272,7 +272,7 @@ fn where_no_site_answers_nothing_is_run() {
     let keys = Keys::of("alice");
     let text = plan_for(&[("gone", &nobody(), &keys)], IDLE);
     let ended = told(folder().path(), &["run"], "plan.toml", &text);
-    ended.expect_error(4, &["nothing answers at 127.0.0.1:"]);
+    ended.expect_error(4, &["connection refused by 127.0.0.1:"]);
 }
 
 #[test]
