@@ -198,7 +198,7 @@ fn packets(lines: &mut Lines<'_>, is_load: bool) {
         Some(unknown(row.figures().lost) + &ratio)
     });
     lines.add("loss bursts", |row| {
-        let losses = row.figures().lost.and(row.counts().receiver.as_ref())?.losses.clone();
+        let losses = row.figures().lost.and(row.counts().receiver.as_ref())?.losses;
         let (bursts, longest) = (losses.bursts(), losses.longest());
         (0 < bursts).then(|| format!("{bursts}, the longest of {longest}"))
     });
