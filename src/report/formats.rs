@@ -1,9 +1,15 @@
-//! The formats of a report. A new one is a file of its own and a line here: the files that `--out`
-//! leaves follow from this list.
+//! The formats of a report. A new one is a file in `formats/` and its line in the list below: what
+//! `--out` leaves, what `--format` takes and what README.md says of it follow.
+//!
+//! The files are declared one by one, and not by a macro over the list, because `cargo fmt` sees no
+//! file that a macro declares. A format computes nothing: it writes down the record and its figures.
+
+pub(super) mod csv;
+mod json;
+pub(super) mod text;
 
 use super::record::Report;
 use super::rendering::Rendering;
-use super::{csv, text};
 
 /// A format of a report.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +26,7 @@ pub struct Format {
 
 /// Every format. The first is the record, from which all others can be made again.
 pub const FORMATS: &[Format] = &[
-    of("json", "report.json", "programs, and judging again", |report, _| report.to_json()),
+    of("json", "report.json", "programs, and judging again", json::render),
     of("text", "report.txt", "people", text::render),
     of("csv", "runs.csv", "spreadsheets and capacity planning", csv::render),
 ];
@@ -32,4 +38,31 @@ const fn of(
     render: fn(&Report, &Rendering) -> String,
 ) -> Format {
     Format { name, file, about, render }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    const HEADER: &str = "| format | file | for |\n|---|---|---|\n";
+
+    /// The table in README.md, made of the list: `UPDATE_SCHEMA=1 cargo test schema`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
+    fn the_schema_of_formats_in_the_readme_is_that_of_the_list() {
+        let readme = std::fs::read_to_string(README).expect("it is in the repository");
+        let (before, rest) = readme.split_once(HEADER).expect("it has the table");
+        let after = rest.find("\n\n").map_or("", |end| &rest[end + 1..]);
+        let row = |format: &Format| {
+            format!("| `{}` | `{}` | {} |\n", format.name, format.file, format.about)
+        };
+        let rows: String = FORMATS.iter().map(row).collect();
+        let made = format!("{before}{HEADER}{rows}{after}");
+        if std::env::var("UPDATE_SCHEMA").is_ok() {
+            std::fs::write(README, &made).expect("it is writable");
+        }
+        let readme = std::fs::read_to_string(README).expect("it is in the repository");
+        assert!(readme == made, "README.md lacks a format: UPDATE_SCHEMA=1 cargo test schema");
+    }
 }

@@ -4,7 +4,6 @@
 //! the verdict are derived from what is written there, by [`Report::judge`] alone, so that a saved
 //! report that is judged again by the same requirements says the same to the octet.
 
-mod csv;
 mod date;
 mod figures;
 mod formats;
@@ -14,11 +13,12 @@ mod reading;
 mod record;
 mod rendering;
 mod run;
-mod text;
 mod v2;
+mod words;
 mod writing;
 
-pub use csv::csv;
+pub use formats::csv::csv;
+pub use formats::text::text;
 pub use formats::{FORMATS, Format};
 pub use judging::Question;
 pub use reading::Unreadable;
@@ -30,4 +30,3 @@ pub use record::{
 };
 pub use rendering::Rendering;
 pub use run::{Run, SiteRun};
-pub use text::text;

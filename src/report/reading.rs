@@ -145,7 +145,7 @@ pub(super) fn evidence(site: &SiteRecord) -> Result<Evidence, Unreadable> {
 mod tests {
     use super::*;
     use crate::account::is_control;
-    use crate::report::{csv, text};
+    use crate::report::{FORMATS, Rendering};
     use proptest::prelude::*;
 
     const SOUND: &str = include_str!("../../tests/it/golden/v3/sound.json");
@@ -168,14 +168,17 @@ mod tests {
         }
     }
 
-    /// Whatever another wrote into a report, the text and the rows that are made of it write
-    /// nothing but themselves; nor does the error, where it is refused.
+    /// Whatever another wrote into a report, the formats that are made of it write nothing but
+    /// themselves; nor does the error, where it is refused.
     #[track_caller]
     fn writes_only_itself(place: &str, hostile: &str) {
         let mut value: Value = serde_json::from_str(SOUND).expect("JSON");
         *value.pointer_mut(place).expect("it is there") = hostile.into();
         let shown = match Report::parse(&value.to_string()) {
-            Ok(report) => text(&report) + &csv(&report),
+            Ok(report) => {
+                let made = FORMATS.iter().skip(1);
+                made.map(|format| (format.render)(&report, &Rendering::default())).collect()
+            }
             Err(error) => error.to_string(),
         };
         let unsafe_one = shown.chars().find(|c| is_control(*c) && *c != '\n');

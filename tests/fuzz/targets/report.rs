@@ -4,12 +4,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linkqual::report::{Report, csv, text};
+use linkqual::report::{FORMATS, Rendering, Report};
 
 fuzz_target!(|octets: &[u8]| {
     let Ok(given) = std::str::from_utf8(octets) else { return };
     let Ok(mut report) = Report::parse(given) else { return };
-    _ = (text(&report), csv(&report));
+    render(&report);
     let Ok(question) = report.question() else { return };
     if report.judge(&question).is_err() {
         return;
@@ -19,5 +19,13 @@ fuzz_target!(|octets: &[u8]| {
     assert_eq!(again.question().as_ref(), Ok(&question));
     again.judge(&question).expect("what was judged can be judged again");
     assert_eq!(again.to_json(), judged, "it says the same");
-    _ = (text(&again), csv(&again));
+    render(&again);
 });
+
+/// In every format, on a narrow terminal, with all rows.
+fn render(report: &Report) {
+    let rendering = Rendering { columns: Some(60), streams: true };
+    for format in FORMATS {
+        _ = (format.render)(report, &rendering);
+    }
+}

@@ -5,14 +5,14 @@
 //! Decimal points, UTC, seconds and bits; what is not known is empty, never 0. What is of the whole
 //! trial stands in the row of the round trip, and only there.
 
-use super::figures::beginnings;
-use super::record::{
-    LoadKindRecord, Percentiles, Report, Row, Scope, StreamFigures, TrialFigures, TrialRecord,
-};
-use super::rendering::Rendering;
 use crate::account::Status;
 use crate::direction::Direction;
 use crate::metric::{Metric, micros};
+use crate::report::figures::beginnings;
+use crate::report::record::{
+    LoadKindRecord, Percentiles, Report, Row, Scope, StreamFigures, TrialFigures, TrialRecord,
+};
+use crate::report::rendering::Rendering;
 use crate::units::Span;
 use crate::verdict::Verdict;
 use serde::{Serialize, Serializer};
@@ -376,9 +376,9 @@ mod tests {
     use super::*;
     use crate::report::CaveatRecord;
 
-    const DOCS: &str = include_str!("../../docs/csv.md");
-    const SOUND: &str = include_str!("../../tests/it/golden/v3/sound.json");
-    const TCP: &str = include_str!("../../tests/it/golden/v3/tcp.json");
+    const DOCS: &str = include_str!("../../../docs/csv.md");
+    const SOUND: &str = include_str!("../../../tests/it/golden/v3/sound.json");
+    const TCP: &str = include_str!("../../../tests/it/golden/v3/tcp.json");
 
     /// A record, judged by what it was judged by.
     fn judged(record: &str) -> Report {

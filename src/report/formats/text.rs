@@ -5,17 +5,18 @@ mod details;
 mod trial;
 mod words;
 
-use super::quantity::{bits_text, digits, quantity};
-use super::{BoundText, FindingRecord, LayerRates, LinkRecord, Rendering, Report, Row, SiteRecord};
 use crate::direction::Direction;
 use crate::framing::Layer;
 use crate::metric::{About, Kind, Traffic, black_hole};
+use crate::report::quantity::digits;
+use crate::report::words::{is_measured, layers_text, link_text, required, title, value};
+use crate::report::{FindingRecord, LinkRecord, Rendering, Report, Row, SiteRecord};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
 use crate::wrap::{Page, Table, line};
 use details::details;
 use trial::trials;
-use words::{Once, title};
+use words::Once;
 
 /// The report as text, in lines of up to 100 columns.
 #[must_use]
@@ -58,17 +59,6 @@ fn head(page: &mut Page, report: &Report, told: &mut Once) {
     }
     report.links.iter().for_each(|link| page.wrapped("      ", &rates_text(link)));
     line!(page, "");
-}
-
-fn link_text(link: &LinkRecord) -> String {
-    let name = match (&link.name, link.sites.as_slice()) {
-        (Some(name), _) => format!("link {name}"),
-        (None, [site]) => format!("link to {}", site.ends.site),
-        (None, sites) => format!("link to {} sites", sites.len()),
-    };
-    let circuit = link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
-    let provider = link.provider.as_ref().map(|provider| format!(" of {provider}"));
-    name + &circuit.unwrap_or_default() + &provider.unwrap_or_default()
 }
 
 /// Which way is forward.
@@ -147,45 +137,11 @@ fn findings(page: &mut Page, report: &Report, told: &mut Once) {
     line!(page, "");
 }
 
-const fn is_measured(finding: &FindingRecord) -> bool {
-    finding.value.is_some() || finding.low.is_some() || finding.high.is_some()
-}
-
-fn required(finding: &FindingRecord) -> String {
-    let relation = match finding.relation {
-        BoundText::AtMost => "<=",
-        BoundText::AtLeast => ">=",
-    };
-    format!("{relation} {}", quantity(finding.bound, &finding.unit))
-}
-
-fn value(finding: &FindingRecord) -> String {
-    let show = |value: f64| quantity(value, &finding.unit);
-    let value = match finding.value {
-        Some(value) => show(value),
-        None if finding.verdict == Verdict::Fail => return "undefined: too many lost".to_owned(),
-        None if !is_measured(finding) => return "not measured".to_owned(),
-        None => "above the largest sample".to_owned(),
-    };
-    match (finding.low, finding.high) {
-        (None, None) => format!("{value} (counted)"),
-        (Some(low), Some(high)) => format!("{value} ({} to {})", show(low), show(high)),
-        (Some(low), None) => format!("{value} ({} or more)", show(low)),
-        (None, Some(high)) => format!("{value} (up to {})", show(high)),
-    }
-}
-
 /// A rate at the layers that it is not judged at.
 fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
     let judged = report.links.get(finding.link)?.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
     Some(format!("= {}", layers_text(&finding.layers?, layers)))
-}
-
-/// A rate at each of `layers`.
-fn layers_text(rates: &LayerRates, layers: impl Iterator<Item = Layer>) -> String {
-    let at = |layer| format!("{} {layer}", bits_text(rates.at(layer)));
-    layers.map(at).collect::<Vec<_>>().join(", ")
 }
 
 /// What the path to each site carries in one piece, where it is less than was tried.
@@ -279,8 +235,8 @@ mod tests {
     use crate::report::PlanRecord;
     use unicode_width::UnicodeWidthStr as _;
 
-    const SOUND: &str = include_str!("../../tests/it/golden/v3/sound.json");
-    const TCP: &str = include_str!("../../tests/it/golden/v3/tcp.json");
+    const SOUND: &str = include_str!("../../../tests/it/golden/v3/sound.json");
+    const TCP: &str = include_str!("../../../tests/it/golden/v3/tcp.json");
 
     /// A record, judged by what it was judged by.
     fn judged(record: &str) -> Report {

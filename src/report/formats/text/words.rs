@@ -1,17 +1,7 @@
-//! Words of the text: names of metrics, and what was said already.
+//! Words of the text, and what it has said already.
 
-use crate::metric::Metric;
 use crate::trial::Dscp;
 use crate::units::Span;
-
-/// The metric by a name for people: that of its key, in words.
-pub(super) fn title(metric: Metric) -> String {
-    let word = |word: &str| match word {
-        "rtt" | "tcp" | "mtu" | "owd" => word.to_uppercase(),
-        other => other.to_owned(),
-    };
-    metric.name().split('_').map(word).collect::<Vec<_>>().join(" ")
-}
 
 /// A code point, by its name where it has one.
 pub(super) fn mark(dscp: u8) -> String {
@@ -50,14 +40,6 @@ impl Once {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_metric_has_a_name_for_people() {
-        let titles: Vec<String> = Metric::ALL.iter().copied().map(title).collect();
-        assert!(titles.iter().all(|title| !title.contains('_')), "{titles:?}");
-        let shown = [Metric::RTT_P99, Metric::TCP_THROUGHPUT, Metric::PATH_MTU].map(title);
-        assert_eq!(shown, ["RTT p99", "TCP throughput", "path MTU"]);
-    }
 
     #[test]
     fn a_reason_is_given_once() {
