@@ -1,9 +1,11 @@
 //! Words that formats for people share.
 
 use super::quantity::{bits_text, quantity};
-use super::record::{BoundText, FindingRecord, LayerRates, LinkRecord};
+use super::record::{BoundText, FindingRecord, JudgedAgain, LayerRates, LinkRecord, SiteRecord};
+use crate::direction::Direction;
 use crate::framing::Layer;
 use crate::metric::Metric;
+use crate::units::BitRate;
 use crate::verdict::Verdict;
 
 /// The metric by a name for people: that of its key, in words.
@@ -25,6 +27,48 @@ pub(super) fn link_text(link: &LinkRecord) -> String {
     let circuit = link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
     let provider = link.provider.as_ref().map(|provider| format!(" of {provider}"));
     name + &circuit.unwrap_or_default() + &provider.unwrap_or_default()
+}
+
+/// How a record was judged again.
+pub(super) fn again_text(again: &JudgedAgain) -> String {
+    let by = again.plan.as_ref().map_or_else(
+        || "the run's own requirements".to_owned(),
+        |plan| format!("the requirements of {} (sha256 {})", plan.file, plan.sha256),
+    );
+    format!("judged again {} by {}, by {by}", again.at, again.program)
+}
+
+/// Which way is forward; `None` where nothing was sent.
+pub(super) fn ends_text(link: &LinkRecord, site: &SiteRecord, several: bool) -> Option<String> {
+    let (near, far) = (site.ends.driver_address.as_ref()?, site.ends.address.as_ref()?);
+    let is_named = several || link.name.is_some();
+    let name = if is_named { format!(" ({})", site.ends.site) } else { String::new() };
+    Some(format!("forward is from {near} to {far}{name}, reverse the other way"))
+}
+
+/// What rates count, and what is committed.
+pub(super) fn rates_text(link: &LinkRecord) -> String {
+    let layer = match link.rate_layer {
+        Layer::L1 => "rates count what frames take on the wire (L1)",
+        Layer::L2 => "rates count Ethernet frames with FCS (L2)",
+        Layer::L3 => "rates count IP packets (L3)",
+        Layer::L4 => "rates count payload (L4)",
+    };
+    let mut text = layer.to_owned();
+    match link.vlan_tags {
+        0 => {}
+        1 => text += " with 1 VLAN tag",
+        tags => text += &format!(" with {tags} VLAN tags"),
+    }
+    if 0 < link.extra_overhead_octets {
+        text += &format!(" and {} octets more a packet", link.extra_overhead_octets);
+    }
+    for direction in Direction::ALL {
+        if let Some(rate) = link.committed_bit_s.get(direction).and_then(BitRate::new) {
+            text += &format!(", {rate} is committed {direction}");
+        }
+    }
+    text
 }
 
 /// Whether anything is known of what was measured.

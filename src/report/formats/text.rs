@@ -5,12 +5,13 @@ mod details;
 mod trial;
 mod words;
 
-use crate::direction::Direction;
 use crate::framing::Layer;
 use crate::metric::{About, Kind, Traffic, black_hole};
 use crate::report::quantity::digits;
-use crate::report::words::{is_measured, layers_text, link_text, required, title, value};
-use crate::report::{FindingRecord, LinkRecord, Rendering, Report, Row, SiteRecord};
+use crate::report::words::{
+    again_text, ends_text, is_measured, layers_text, link_text, rates_text, required, title, value,
+};
+use crate::report::{FindingRecord, Rendering, Report, Row};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
 use crate::wrap::{Page, Table, line};
@@ -43,59 +44,18 @@ fn head(page: &mut Page, report: &Report, told: &mut Once) {
     let text = format!("{}, {}", links.join("; "), report.started_at);
     page.hung(&format!("{}  ", report.verdict), "      ", &text);
     if let Some(again) = &report.judged_again {
-        let by = again.plan.as_ref().map_or_else(
-            || "the run's own requirements".to_owned(),
-            |plan| format!("the requirements of {} (sha256 {})", plan.file, plan.sha256),
-        );
-        let text = format!("judged again {} by {}, by {by}", again.at, again.program);
-        page.wrapped("      ", &text);
+        page.wrapped("      ", &again_text(again));
     }
     if let Some(reason) = &report.reason {
         page.wrapped("      ", &format!("not complete: {reason}"));
         told.tell(reason);
     }
     for (link, site) in report.sites() {
-        ends(page, link, site, 1 < report.sites().count());
+        let ends = ends_text(link, site, 1 < report.sites().count());
+        ends.iter().for_each(|text| page.wrapped("      ", text));
     }
     report.links.iter().for_each(|link| page.wrapped("      ", &rates_text(link)));
     line!(page, "");
-}
-
-/// Which way is forward.
-fn ends(page: &mut Page, link: &LinkRecord, site: &SiteRecord, several: bool) {
-    let (Some(near), Some(far)) = (&site.ends.driver_address, &site.ends.address) else { return };
-    let name = if several || link.name.is_some() {
-        format!(" ({})", site.ends.site)
-    } else {
-        String::new()
-    };
-    let text = format!("forward is from {near} to {far}{name}, reverse the other way");
-    page.wrapped("      ", &text);
-}
-
-/// What rates count, and what is committed.
-fn rates_text(link: &LinkRecord) -> String {
-    let layer = match link.rate_layer {
-        Layer::L1 => "rates count what frames take on the wire (L1)",
-        Layer::L2 => "rates count Ethernet frames with FCS (L2)",
-        Layer::L3 => "rates count IP packets (L3)",
-        Layer::L4 => "rates count payload (L4)",
-    };
-    let mut text = layer.to_owned();
-    match link.vlan_tags {
-        0 => {}
-        1 => text += " with 1 VLAN tag",
-        tags => text += &format!(" with {tags} VLAN tags"),
-    }
-    if 0 < link.extra_overhead_octets {
-        text += &format!(" and {} octets more a packet", link.extra_overhead_octets);
-    }
-    for direction in Direction::ALL {
-        if let Some(rate) = link.committed_bit_s.get(direction).and_then(BitRate::new) {
-            text += &format!(", {rate} is committed {direction}");
-        }
-    }
-    text
 }
 
 /// How a link comes to be judged.
