@@ -1,11 +1,12 @@
 //! The formats of a report. A new one is a file in `formats/` and its line in the list below: what
 //! `--out` leaves, what `--format` takes and what README.md says of it follow.
 //!
-//! The files are declared one by one, and not by a macro over the list, because `cargo fmt` sees no
-//! file that a macro declares. A format computes nothing: it writes down the record and its figures.
+//! A format computes nothing: it writes down the record and its figures. The files are declared one
+//! by one, and not by a macro over the list, because `cargo fmt` sees no file that a macro declares.
 
 pub(super) mod csv;
 mod json;
+mod markdown;
 pub(super) mod text;
 
 use super::record::Report;
@@ -29,6 +30,7 @@ pub const FORMATS: &[Format] = &[
     of("json", "report.json", "programs, and judging again", json::render),
     of("text", "report.txt", "people", text::render),
     of("csv", "runs.csv", "spreadsheets and capacity planning", csv::render),
+    of("markdown", "report.md", "tickets and wikis", markdown::render),
 ];
 
 const fn of(
