@@ -5,16 +5,16 @@
 mod burst_size;
 mod packet_rate;
 mod rate_text;
+mod text;
 
 pub use burst_size::BurstSize;
 pub use packet_rate::PacketRate;
+pub use text::Malformed;
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
+use text::{decimal, parse_scaled, show_scaled};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-
-/// Digits of a decimal number that is read: more than any quantity here can hold.
-const DIGITS_MAX: usize = 30;
 
 /// A data rate in bits per second; never zero.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -331,85 +331,6 @@ impl FromStr for Share {
         let parts = parse_scaled(text, &[("%", Ratio::WHOLE / 100)]);
         let parts = parts.filter(|parts| (1..=Self::MAX.parts).contains(parts));
         parts.map(|parts| Self { parts }).ok_or_else(|| Malformed::new(text, SHARE_FORM))
-    }
-}
-
-/// The text is not the quantity that is asked for.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("\"{given}\": not {form}")]
-pub struct Malformed {
-    given: String,
-    form: Cow<'static, str>,
-    is_corrected: bool,
-}
-
-impl Malformed {
-    /// `given` is not `form`, which reads on from "not".
-    #[must_use]
-    pub fn new(given: &str, form: &'static str) -> Self {
-        Self {
-            form: Cow::Borrowed(form),
-            is_corrected: false,
-            ..Self::corrected(given, String::new())
-        }
-    }
-
-    /// `given` is clear, and is not what is asked for: `why`, which reads on from "not", and says
-    /// how to write what was meant.
-    fn corrected(given: &str, why: String) -> Self {
-        let given = given.chars().take(64).flat_map(char::escape_debug).collect();
-        Self { given, form: why.into(), is_corrected: true }
-    }
-
-    /// Whether it says how to write what was meant.
-    #[must_use]
-    pub const fn is_corrected(&self) -> bool {
-        self.is_corrected
-    }
-
-    /// What it is not, for a message that names the value itself.
-    #[must_use]
-    pub fn form(&self) -> String {
-        format!("not {}", self.form)
-    }
-}
-
-/// Reads a decimal number, at most one space and a unit; exact, or nothing.
-fn parse_scaled(text: &str, scales: &[(&str, u64)]) -> Option<u64> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at(end);
-    let unit = unit.strip_prefix(' ').unwrap_or(unit);
-    let (_, scale) = scales.iter().find(|(name, _)| *name == unit)?;
-    parse_number(number, *scale)
-}
-
-/// Reads a decimal number of units of `scale`; exact, or nothing.
-fn parse_number(number: &str, scale: u64) -> Option<u64> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let point_without_digits = number.contains('.') && fraction.is_empty();
-    if whole.is_empty() || point_without_digits || DIGITS_MAX < number.len() {
-        return None;
-    }
-    let fraction = fraction.trim_end_matches('0');
-    let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
-    let shift = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let scaled = digits.checked_mul(u128::from(scale))?;
-    (scaled % shift == 0).then(|| u64::try_from(scaled / shift).ok())?
-}
-
-/// The exact decimal number of the largest unit that keeps it at 1 or more.
-fn show_scaled(value: u64, scales: &[(&str, u64)]) -> String {
-    let unit = scales.iter().rfind(|(_, scale)| *scale <= value).or_else(|| scales.first());
-    unit.map_or_else(String::new, |(unit, scale)| format!("{} {unit}", decimal(value, *scale)))
-}
-
-/// `value / scale` as an exact decimal number; `scale` is a power of ten.
-fn decimal(value: u64, scale: u64) -> String {
-    let fraction = format!("{:0width$}", value % scale, width = scale.ilog10() as usize);
-    let fraction = fraction.trim_end_matches('0');
-    match fraction {
-        "" => (value / scale).to_string(),
-        _ => format!("{}.{fraction}", value / scale),
     }
 }
 

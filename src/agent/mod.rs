@@ -104,7 +104,10 @@ enum BadConfig {
 #[must_use]
 pub fn main(args: &AgentArgs) -> ExitCode {
     if let Some(AgentCommand::Allow(args)) = &args.command {
-        return allow::allow(args);
+        return match allow::allow(args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err((why, code)) => fail(&why, code),
+        };
     }
     let config = match config(args) {
         Ok(config) => config,

@@ -8,7 +8,8 @@
 //!
 //! A line that is not understood allows nobody, and takes nothing from the others.
 
-use super::{Role, is_circuit};
+use super::circuit::is_circuit;
+use super::role::Role;
 use crate::trial::Limits;
 use crate::units::{BitRate, Malformed};
 use crate::wire::key::{KeyLine, MalformedKey};

@@ -1,7 +1,8 @@
 //! Why an agent does not let a driver run what it asks for, in words: what was asked, what is
 //! allowed, and what to do.
 
-use super::{CIRCUIT_LEN_MAX, Holder, KEY_RUNS_MAX, RUNS_MAX};
+use super::circuit::CIRCUIT_LEN_MAX;
+use super::usage::{Holder, KEY_RUNS_MAX, RUNS_MAX};
 use crate::units::{BitRate, Span};
 use std::fmt;
 

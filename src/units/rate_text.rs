@@ -2,7 +2,7 @@
 //! it (`500M`, `500Mbps`, `500mbit`) is read too. What says something else, such as bytes, is
 //! refused with the right spelling.
 
-use super::{Malformed, parse_number, show_scaled};
+use super::text::{Malformed, parse_number, show_scaled};
 
 pub(super) const SCALES: [(&str, u64); 4] =
     [("bit/s", 1), ("kbit/s", 1_000), ("Mbit/s", 1_000_000), ("Gbit/s", 1_000_000_000)];
