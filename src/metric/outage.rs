@@ -232,8 +232,8 @@ impl Seen {
 }
 
 /// Without the far end's account, the time in which no probe was answered still proves that the
-/// line was dead, in one direction or the other; where there was load in reverse, its sender's
-/// signals tell in which.
+/// line was dead, in one direction or the other: that fails, here where the probes left, as a dead
+/// line is never less. Where there was load in reverse, its sender's signals tell in which.
 fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span)) -> Measured {
     let replies = run.outcome.reverse.silences.as_slice().iter();
     let longest = replies.filter(|gap| least <= gap.longest()).max_by_key(|gap| gap.shortest());
@@ -242,11 +242,8 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span
     };
     let counts = match (loads(run, Direction::Reverse), longest.offered) {
         (true, true) => {
-            let silent = longest.shortest().as_secs();
-            return Measured::Missing(format!(
-                "not known while reverse was dead, for {silent:.3} s: the agent's account is \
-                 missing"
-            ));
+            "no probe was answered for so long, and no heartbeat came: reverse was dead, and \
+             without the agent's account whether forward was cannot be told"
         }
         (true, false) => "no probe was answered for so long, while the agent's heartbeats came",
         (false, _) => {
