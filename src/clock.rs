@@ -127,6 +127,12 @@ impl Offset {
         })
     }
 
+    /// From what both hosts state of their clocks.
+    #[must_use]
+    pub const fn stated(agent_ahead_ns: i64, error_ns: u64) -> Self {
+        Self { agent_ahead_ns, error_ns }
+    }
+
     /// How far the agent's clock is ahead, in nanoseconds.
     #[must_use]
     pub const fn agent_ahead_ns(self) -> i64 {

@@ -307,6 +307,7 @@ fn reason_of(bound: Bound, measured: &Measured) -> String {
         (Measured::Sampled { samples, .. }, Verdict::Fail) => {
             format!("the whole interval of {samples} samples is beyond the bound")
         }
+        (Measured::Sampled { open: Some(why), .. }, _) => why.clone(),
         (Measured::Sampled { samples, high: None, .. }, _) => {
             format!("{samples} samples are too few, or too many of them were lost, to bound it")
         }
@@ -362,6 +363,7 @@ mod tests {
             high_at_worst: Some(high),
             unbounded: false,
             samples: 100,
+            open: None,
         }
     }
 
@@ -411,6 +413,7 @@ mod tests {
             high_at_worst: None,
             unbounded: false,
             samples,
+            open: None,
         };
         assert_eq!(judge(Bound::AtMost(10.0), &open(low)), Verdict::Inconclusive);
         assert_eq!(judge(Bound::AtMost(8.0), &open(low)), Verdict::Fail);

@@ -1,6 +1,6 @@
 //! What a host reports of itself.
 
-use super::{Fact, Invalid};
+use super::{Fact, Invalid, WallClock};
 use serde::{Deserialize, Serialize};
 
 /// What a host counted of its own drops, errors and clock while a trial ran.
@@ -24,11 +24,15 @@ pub struct HostCounts {
     /// Whether its network card, and not its kernel, timestamped the probes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hardware_timestamps: bool,
+    /// Its wall clock, as it states it to the other end; a record has it as
+    /// `round_trip.stated_clocks`. Null if no time service keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_clock: Option<WallClock>,
 }
 
 impl Fact for HostCounts {
     fn check(&self) -> Result<(), Invalid> {
-        Ok(())
+        self.wall_clock.iter().try_for_each(Fact::check)
     }
 }
 

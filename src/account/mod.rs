@@ -23,13 +23,16 @@ mod sums;
 mod tcp;
 mod text;
 mod throughput;
+mod wall_clock;
 
 pub use asked::{AskedRate, AskedTcp, AskedTrial, AskedUdp};
 pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, bounded, read, read_back};
 pub use host::{HostCounts, HostFacts};
 pub use moved::{MOVED_MAX, Moved};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
-pub use probes::{ClockOffset, FollowUp, Marks, ProbeCounts, ReflectorCounts, Timestamping};
+pub use probes::{
+    ClockOffset, DelayBounds, FollowUp, Marks, ProbeCounts, ReflectorCounts, Timestamping,
+};
 pub use receiver::{LOSS_BURSTS_MAX, LossBurst, LossBurstList, ReceiverCounts, StreamReceived};
 pub use sender::{CatchUp, EXCESS_MAX, Excess, SenderCounts, Sequences, StreamSent, Waiting};
 pub use series::{Minute, Series};
@@ -41,3 +44,4 @@ pub use text::{TEXT_MAX, is_control, is_device, plain, sets_direction, spoken};
 pub use throughput::{
     PathChange, SentPart, SentWindow, ThroughputEvidence, TransitBlock, TransitFit, TransitSample,
 };
+pub use wall_clock::{ClockSource, StatedClocks, WallClock};

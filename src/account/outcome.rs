@@ -2,7 +2,7 @@
 
 use super::{
     ClockOffset, Fact, HostCounts, Invalid, Moved, ProbeCounts, ReceiverCounts, SenderCounts,
-    Silences, TcpReceiverCounts, TcpSenderCounts, ThroughputEvidence, Timestamping,
+    Silences, StatedClocks, TcpReceiverCounts, TcpSenderCounts, ThroughputEvidence, Timestamping,
 };
 use crate::direction::Direction;
 use crate::stats::delays::Delays;
@@ -65,10 +65,24 @@ pub struct RoundTripCounts {
     pub late_delay_max_ns: Option<u64>,
     /// What timestamped the other probes that were answered.
     pub timestamping: Timestamping,
-    /// Offset between the two clocks; null if no probe was answered.
+    /// Offset between the two clocks, as the probe with the shortest round trip or the hosts' own
+    /// statements bound it best; null if no probe was answered.
     pub clock_offset: Option<ClockOffset>,
+    /// What the hosts state of their wall clocks; absent if neither states anything.
+    #[serde(skip_serializing_if = "StatedClocks::is_empty")]
+    pub stated_clocks: StatedClocks,
     /// Number of steps seen in the offset between the two clocks.
     pub clock_steps: u64,
+}
+
+impl RoundTripCounts {
+    /// Whether what both hosts state of their clocks bounds one-way delays more closely than half
+    /// the least round trip does.
+    #[must_use]
+    pub fn are_clocks_closer(&self) -> bool {
+        let half_ns = self.delays.min_ns().map_or(u64::MAX, |least_ns| least_ns / 2);
+        self.stated_clocks.offset().is_some_and(|offset| offset.error_ns() < half_ns)
+    }
 }
 
 /// The path MTU: the largest IP packet that crosses the path unfragmented both ways.

@@ -126,6 +126,26 @@ impl Timestamping {
     }
 }
 
+/// One-way delays in ns: where the clocks' offset leaves each open, as short and as long as it can
+/// have been.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct DelayBounds {
+    /// Each as short as it can have been, in ns.
+    pub low: Delays,
+    /// Each as long as it can have been, in ns.
+    pub high: Delays,
+}
+
+impl DelayBounds {
+    fn check(&self) -> Result<(), Invalid> {
+        let holds =
+            self.low.total() == self.high.total() && self.low.min_ns() <= self.high.min_ns();
+        Invalid::unless(holds, "probes: bounds of delays that are no pairs")
+    }
+}
+
 /// What the probes showed in one direction. In reverse, the replies are the probes.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -138,6 +158,10 @@ pub struct ProbeCounts {
     /// One-way delays above their minimum in ns, of the probes that arrived, with the clock skew
     /// removed.
     pub variation: Delays,
+    /// One-way delays of the probes that arrived and were answered, between their bounds; absent if
+    /// they were not recorded, or the two clocks did not run evenly against each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delays: Option<DelayBounds>,
     /// RFC 3550 jitter in ns; null if not known.
     pub jitter_rfc3550_ns: Option<f64>,
     /// Clock skew, estimated from this direction alone, in parts per million: how fast the agent's
@@ -154,6 +178,7 @@ impl ProbeCounts {
         Invalid::unless(holds, "probes: a jitter that is none")?;
         let holds = self.skew_ppm.is_none_or(f64::is_finite);
         Invalid::unless(holds, "probes: a skew that is none")?;
+        self.delays.iter().try_for_each(DelayBounds::check)?;
         self.marks.iter().try_for_each(Marks::check)
     }
 }

@@ -19,6 +19,7 @@ use crate::direction::Direction;
 use crate::flow::{FarEvent, Frames, PROBE_STREAM, Stream, TcpStream, streams_of, tcp_streams_of};
 use crate::framing::{Framing, IpVersion};
 use crate::io::channel::{Closed, Outbox, Unsaid};
+use crate::io::clock::WallWatch;
 use crate::io::egress::{Egress, listen_at};
 use crate::io::files::{BadOutput, StateDir};
 use crate::io::key::{KeyFileError, generate, read_public, read_secret};
@@ -179,6 +180,7 @@ struct Live {
     device: Option<String>,
     before: host::Counters,
     timestamp_noise_ns: Option<u64>,
+    wall: WallWatch,
 }
 
 /// An agent that listens.
@@ -462,6 +464,7 @@ impl Loop {
                 clock_steps: live.trial.gauge().clock_steps(),
                 timestamp_noise_ns: live.timestamp_noise_ns,
                 hardware_timestamps: live.trial.gauge().hardware_timestamps(),
+                wall_clock: live.wall.end(),
             };
             self.session.handle_trial(id, FarEvent::Host(limits));
         }
@@ -581,7 +584,9 @@ impl Loop {
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
         let timestamp_noise_ns = self.noise.noise_ns(clock::now());
-        self.trials.insert(id, Live { trial, parts, device, before, timestamp_noise_ns });
+        let wall = WallWatch::begin();
+        let live = Live { trial, parts, device, before, timestamp_noise_ns, wall };
+        self.trials.insert(id, live);
     }
 }
 

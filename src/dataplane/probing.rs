@@ -8,7 +8,7 @@ use crate::flow::{
     Arrival, Arrived, Closing, End, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch,
     Probed, Prober, Receiver,
 };
-use crate::io::clock;
+use crate::io::clock::{self, WallWatch};
 use crate::io::timestamps::Label;
 use crate::io::udp::{Received, Sent};
 use crate::units::Span;
@@ -36,6 +36,7 @@ pub(super) fn probe(
         tracing::debug!(%error, "the kernel does not stamp what leaves");
     }
     gauge.note_card(open.socket.is_stamped_by_card());
+    let wall = WallWatch::begin();
     let mut prober = Prober::new(open.stream, start);
     let mut replies = Receiver::new(open.stream, start);
     let mut marks = Marks::default();
@@ -63,7 +64,8 @@ pub(super) fn probe(
         prober.forget_unanswered_from(*gone);
     }
     let exchanges = prober.into_exchanges();
-    event(Event::Probed(Box::new(Probed { exchanges, refused, replies, marks })));
+    let wall_clock = wall.end();
+    event(Event::Probed(Box::new(Probed { exchanges, refused, replies, marks, wall_clock })));
 }
 
 /// When the trial starts; `None` where it was stopped before.

@@ -432,6 +432,8 @@ impl<'a> Conductor<'a> {
             clock_steps: gauge.map_or(0, |gauge| gauge.clock_steps()),
             timestamp_noise_ns: self.timestamp_noise_ns,
             hardware_timestamps: gauge.is_some_and(|gauge| gauge.hardware_timestamps()),
+            // It stands with the probes.
+            wall_clock: None,
         });
         if matches!(run.outcome.status, Status::Ok | Status::Partial) {
             let duration_ns = run.trial.duration().nanos();

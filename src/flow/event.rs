@@ -3,7 +3,7 @@
 use super::{Exchange, HandshakeFailed};
 use crate::account::{
     HostCounts, Marks, Moved, ReceiverCounts, ReflectorCounts, SenderCounts, TcpReceiverCounts,
-    TcpSenderCounts,
+    TcpSenderCounts, WallClock,
 };
 use crate::clock::{Agent, Driver, Stamp};
 use crate::wire::StreamNumber;
@@ -46,6 +46,8 @@ pub struct Probed {
     pub replies: ReceiverCounts,
     /// How they were marked.
     pub marks: Marks,
+    /// This host's wall clock, as it states it.
+    pub wall_clock: Option<WallClock>,
 }
 
 /// What happened in a trial, as the agent's hands tell it.

@@ -1,15 +1,17 @@
 //! A trial and what happened in it, put together: what metrics and verdicts are read from.
 
+use super::event::Probed;
 use super::prober::{self, Exchange, Returned};
 use super::throughput::{self, ProbesSeen};
 use crate::account::{
-    Outcome, PathMtu, ProbeCounts, ReceiverCounts, ReflectorCounts, RoundTripCounts, SenderCounts,
-    Silences, Timestamping,
+    ClockOffset, DelayBounds, Outcome, PathMtu, ProbeCounts, ReceiverCounts, ReflectorCounts,
+    RoundTripCounts, SenderCounts, Silences, StatedClocks, Timestamping,
 };
 use crate::clock::Offset;
 use crate::direction::Direction;
 use crate::stats::delays::Delays;
 use crate::stats::jitter::Rfc3550Jitter;
+use crate::stats::one_way::{self, Ahead, Between, Contradiction};
 use crate::stats::skew::{self, Transit};
 use crate::trial::Trial;
 use crate::units::BitRate;
@@ -36,15 +38,11 @@ pub struct Evidence {
 }
 
 impl TrialRun {
-    /// Takes in what became of the probes: `exchanges` and `replies` as the driver saw them,
-    /// `reflected` as the agent did, where its account arrived.
-    pub fn take_probes(
-        &mut self,
-        mut exchanges: Vec<Exchange>,
-        refused: u64,
-        replies: ReceiverCounts,
-        reflected: Option<ReflectorCounts>,
-    ) {
+    /// Takes in what became of the probes: what was `probed` as the driver saw it, `reflected` as
+    /// the agent did, where its account arrived. What the hosts state of their clocks is in there,
+    /// and in the account of the agent's host.
+    pub fn take_probes(&mut self, probed: Probed, reflected: Option<ReflectorCounts>) {
+        let Probed { mut exchanges, refused, replies, marks, wall_clock } = probed;
         for told in reflected.iter().flat_map(|reflected| &reflected.follow_ups) {
             prober::follow_up(&mut exchanges, told);
         }
@@ -76,12 +74,45 @@ impl TrialRun {
             returned().filter_map(|(e, reply)| interval_of(e, &reply)).collect();
         let steps = skew::clock_steps(&intervals);
         round_trip.clock_steps = steps.len() as u64;
+        let agent = self.outcome.agent_host.as_mut().and_then(|host| host.wall_clock.take());
+        round_trip.stated_clocks = StatedClocks { driver: wall_clock, agent, contradicted: false };
         self.outcome.round_trip = round_trip;
         let forward: Vec<Transit> = returned().map(|(e, reply)| there(e, &reply)).collect();
         let reverse: Vec<Transit> = returned().map(|(_, reply)| back(&reply)).collect();
-        self.outcome.forward.probes = one_way(&forward, &reverse, &steps);
-        self.outcome.reverse.probes = one_way(&reverse, &forward, &steps);
+        self.outcome.forward.probes = shown_by(&forward, &reverse, &steps);
+        self.outcome.reverse.probes = shown_by(&reverse, &forward, &steps);
+        let crossings: Vec<_> = returned().map(|(e, reply)| crossing(e, &reply)).collect();
+        self.bound_delays(&crossings, &steps);
+        let marks_there = reflected.as_ref().map(|reflected| reflected.marks);
         self.count_probes(all, refused, replies, reflected);
+        (self.outcome.forward.probes.marks, self.outcome.reverse.probes.marks) =
+            (marks_there, Some(marks));
+    }
+
+    /// The one-way delays, as far as the probes and the hosts' statements bound them; `steps` are
+    /// the places of `crossings` from which on the clocks' offset is another.
+    fn bound_delays(&mut self, crossings: &[one_way::Exchange], steps: &[usize]) {
+        let round_trip = &mut self.outcome.round_trip;
+        let stated = round_trip.stated_clocks.offset();
+        let mut found = bounded(crossings, steps, stated);
+        if found == Err(Contradiction::Stated) {
+            round_trip.stated_clocks.contradicted = true;
+            found = bounded(crossings, steps, None);
+        }
+        let Ok(found) = found else { return };
+        let stated = stated.filter(|_| !round_trip.stated_clocks.contradicted).map(Into::into);
+        let known = round_trip.clock_offset.into_iter().chain(stated);
+        round_trip.clock_offset = known.min_by_key(|offset: &ClockOffset| offset.error_ns);
+        let bounds = |each: &dyn Fn(&(Between, Between)) -> Between| {
+            let mut bounds = DelayBounds::default();
+            for Between { low_ns, high_ns } in found.iter().map(each) {
+                bounds.low.record(low_ns);
+                bounds.high.record(high_ns);
+            }
+            (!found.is_empty()).then_some(bounds)
+        };
+        self.outcome.forward.probes.delays = bounds(&|(there, _)| *there);
+        self.outcome.reverse.probes.delays = bounds(&|(_, back)| *back);
     }
 
     /// The evidence of throughput, where UDP loaded at a fixed rate.
@@ -220,7 +251,40 @@ fn back(reply: &Returned) -> Transit {
     Transit { sent_ns, delay_ns: reply.back.nanos().wrapping_sub(sent_ns).cast_signed() }
 }
 
-fn one_way(transits: &[Transit], facing: &[Transit], steps: &[usize]) -> ProbeCounts {
+/// Clocks that are not steered gain so little on each other while a probe is under way: 100 ppm.
+const NS_PER_SKEW_NS: u64 = 10_000;
+
+fn crossing(exchange: &Exchange, reply: &Returned) -> one_way::Exchange {
+    let (there, back) = (there(exchange, reply), back(reply));
+    let round_trip_ns = reply.back.nanos_since(exchange.sent);
+    one_way::Exchange {
+        at_ns: there.sent_ns.saturating_add(round_trip_ns / 2),
+        there_ns: there.delay_ns,
+        back_ns: back.delay_ns,
+        error_ns: STAMP_ERROR_NS.unsigned_abs() + round_trip_ns / NS_PER_SKEW_NS,
+    }
+}
+
+/// The bounds of all `crossings`, each stretch between two steps by itself. What hosts state of
+/// their clocks is of the whole trial, so that it says nothing where there was a step.
+fn bounded(
+    crossings: &[one_way::Exchange],
+    steps: &[usize],
+    stated: Option<Offset>,
+) -> Result<Vec<(Between, Between)>, Contradiction> {
+    let stated = stated.filter(|_| steps.is_empty()).map(|offset| Ahead {
+        low_ns: offset.agent_ahead_ns().saturating_sub_unsigned(offset.error_ns()),
+        high_ns: offset.agent_ahead_ns().saturating_add_unsigned(offset.error_ns()),
+    });
+    let mut found = Vec::with_capacity(crossings.len());
+    for end in steps.iter().copied().chain([crossings.len()]) {
+        let stretch = crossings.get(found.len()..end).unwrap_or_default();
+        found.extend(one_way::bounds(stretch, stated)?);
+    }
+    Ok(found)
+}
+
+fn shown_by(transits: &[Transit], facing: &[Transit], steps: &[usize]) -> ProbeCounts {
     let mut variation = Delays::default();
     for above_floor_ns in skew::variation(transits, facing, steps) {
         variation.record(above_floor_ns);
@@ -269,7 +333,7 @@ mod tests {
     fn round_trip(exchanges: Vec<Exchange>) -> RoundTripCounts {
         let trial = Trial::new(None, Span::from_secs(1)).expect("a trial");
         let mut run = TrialRun { trial, outcome: Outcome::nothing(Status::Ok, String::new()) };
-        run.take_probes(exchanges, 0, ReceiverCounts::default(), None);
+        run.take_probes(Probed { exchanges, ..Probed::default() }, None);
         run.outcome.round_trip
     }
 
@@ -296,7 +360,7 @@ mod tests {
         let came = ReceiverCounts { received: 1, losses, ..ReceiverCounts::default() };
         let reflected = ReflectorCounts { probes: came.clone(), ..ReflectorCounts::default() };
         let exchanges = vec![probe(0, 0, true), probe(10, 0, false), probe(20, 0, false)];
-        run.take_probes(exchanges, 0, came, Some(reflected));
+        run.take_probes(Probed { exchanges, replies: came, ..Probed::default() }, Some(reflected));
         for direction in Direction::ALL {
             let variation = &run.outcome.one_way(direction).probes.variation;
             assert_eq!((variation.measured(), variation.infinite()), (1, 0), "{direction}");

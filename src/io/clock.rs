@@ -1,6 +1,7 @@
 //! Reads this host's clocks, and waits.
 
 use super::sys;
+use crate::account::{ClockSource, WallClock};
 use crate::clock::Stamp;
 
 /// This host's monotonic clock now, as the clock `C`. All processes of a host read the same one.
@@ -9,10 +10,56 @@ pub fn now<C>() -> Stamp<C> {
     Stamp::from_nanos(sys::clock_ns(libc::CLOCK_MONOTONIC))
 }
 
-/// The wall clock, in nanoseconds since 1970: to date a report, never to measure.
+/// The wall clock, in nanoseconds since 1970: to date a report. Only [`WallWatch`] measures by it,
+/// as far as the host vouches for it.
 #[must_use]
 pub fn wall_ns() -> u64 {
     sys::clock_ns(libc::CLOCK_REALTIME)
+}
+
+/// Watches this host's wall clock for the length of a trial, as its kernel states it.
+///
+/// What it is ahead by is one number until somebody sets it (see [`Bridge`]), and the most that it
+/// may be off is known at both ends of the trial: clocks that run evenly are off by no more in
+/// between.
+#[derive(Clone, Copy, Debug)]
+pub struct WallWatch(Option<WallClock>);
+
+impl WallWatch {
+    /// From now on.
+    #[must_use]
+    pub fn begin() -> Self {
+        Self(stated_wall())
+    }
+
+    /// Until now; `None` where no time service keeps the clock, or somebody set it meanwhile.
+    #[must_use]
+    pub fn end(self) -> Option<WallClock> {
+        let (before, now) = self.0.zip(stated_wall())?;
+        let moved_ns = now.ahead_ns.abs_diff(before.ahead_ns);
+        (moved_ns <= STEP_MIN_NS).then_some(WallClock {
+            error_ns: now.error_ns.max(before.error_ns).saturating_add(moved_ns),
+            ..now
+        })
+    }
+}
+
+/// What the kernel adds to the most that its clock may be off, once a second (500 ppm).
+const UNCOUNTED_NS: u64 = 500_000;
+
+/// A clock that may be off by more is as good as none: the kernel's own limit is 16 s.
+const WALL_ERROR_NS_MAX: u64 = 1_000_000_000;
+
+fn stated_wall() -> Option<WallClock> {
+    let error_ns = sys::wall_error_us()?.checked_mul(1_000)?.checked_add(UNCOUNTED_NS)?;
+    let ahead = Ahead::of_wall_closely();
+    let error_ns = error_ns.saturating_add(ahead.width_ns());
+    let source = ClockSource::Kernel;
+    (error_ns <= WALL_ERROR_NS_MAX).then_some(WallClock {
+        ahead_ns: ahead.middle_ns(),
+        error_ns,
+        source,
+    })
 }
 
 /// How long it is until `until`.
@@ -103,13 +150,7 @@ impl Bridge {
             self.known = Some(both);
             return both;
         }
-        let read = (1..READINGS_MAX).fold(read, |best, _| match best.width_ns() {
-            ..=WIDTH_GOOD_NS => best,
-            _ => {
-                let read = Some(Ahead::of_wall());
-                read.filter(|read| read.width_ns() < best.width_ns()).unwrap_or(best)
-            }
-        });
+        let read = read.or_closer();
         if let Some(known) = self.known {
             self.on_changed(&known, &read);
         }
@@ -134,6 +175,21 @@ impl Bridge {
 impl Ahead {
     fn of_wall() -> Self {
         Self::of(libc::CLOCK_REALTIME)
+    }
+
+    fn of_wall_closely() -> Self {
+        Self::of_wall().or_closer()
+    }
+
+    /// The same, or what is read where that is not good.
+    fn or_closer(self) -> Self {
+        (1..READINGS_MAX).fold(self, |best, _| match best.width_ns() {
+            ..=WIDTH_GOOD_NS => best,
+            _ => {
+                let read = Some(Self::of_wall());
+                read.filter(|read| read.width_ns() < best.width_ns()).unwrap_or(best)
+            }
+        })
     }
 
     /// Of the other `clock`, by a reading of it between two of the monotonic one.

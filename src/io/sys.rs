@@ -545,6 +545,17 @@ pub(super) fn clock_ns(clock: libc::clockid_t) -> u64 {
     nanos(time).unwrap_or(0)
 }
 
+/// What the kernel knows of its wall clock (adjtimex(2)): the most that it may be off, in
+/// microseconds; `None` where no time service keeps it.
+pub(super) fn wall_error_us() -> Option<u64> {
+    // SAFETY: all of `timex` may be zero; no mode asks for a reading alone.
+    let mut state: libc::timex = unsafe { zeroed() };
+    // SAFETY: `state` is alive.
+    let result = unsafe { libc::adjtimex(&raw mut state) };
+    let is_kept = 0 <= result && result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0;
+    u64::try_from(state.maxerror).ok().filter(|_| is_kept)
+}
+
 /// Sleeps until the monotonic clock shows `until_ns`.
 pub(super) fn sleep_until(until_ns: u64) {
     let until = timespec(Duration::from_nanos(until_ns));

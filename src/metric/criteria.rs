@@ -96,6 +96,8 @@ pub enum Measured {
         unbounded: bool,
         /// How many samples there were.
         samples: u64,
+        /// Why more samples would tell no more than these; `None` where they might.
+        open: Option<String>,
     },
     /// Counted exactly.
     Counted {

@@ -271,6 +271,7 @@ fn bounded(
         high_at_worst: Some((high + range.high).min(1.0)),
         unbounded: false,
         samples: losses.offered,
+        open: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
 //! | rtt_p999 | us | 99.9th percentile of the round trip, over probes sent | RFC 2681 |
 //! | rtt_p99_loaded | us | 99th percentile of the round trip beside any load, TCP and overshoot included | RFC 2681; RFC 6349, under load |
+//! | owd_p99 | us | 99th percentile of the one-way delay of the probes that arrived | RFC 7679; Y.1540, IPTD |
 //! | jitter | us | One-way delay variation of the probes that arrived, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
 //! | outage | s | The longest time without an arrival while packets were sent | Y.1540, service availability; RFC 3357, loss periods |
 //! | path_mtu | octets | The largest IP packet that crosses both ways in one piece | RFC 8899 |
@@ -77,6 +78,7 @@ metrics! {
     RTT_P99: rtt_p99,
     RTT_P999: rtt_p999,
     RTT_P99_LOADED: rtt_p99_loaded,
+    OWD_P99: owd_p99,
     JITTER: jitter,
     OUTAGE: outage,
     PATH_MTU: path_mtu,

@@ -143,6 +143,7 @@ pub(super) fn percentile(
         high_at_worst: at_worst.and_then(finite),
         unbounded: low == Some(Delay::Infinite),
         samples: delays.total(),
+        open: None,
     }
 }
 

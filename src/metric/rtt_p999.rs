@@ -44,7 +44,8 @@ mod tests {
             run.outcome.round_trip.delays.record_many(50_000_000, slow);
         });
         let required = METRIC.require("<= 20 ms").expect("a bound");
-        let Some(Measured::Sampled { low, high, .. }) = estimate(&criteria(), required, &run) else {
+        let Some(Measured::Sampled { low, high, .. }) = estimate(&criteria(), required, &run)
+        else {
             panic!("not sampled")
         };
         let ms = |us: f64| (us / 1e3).round();

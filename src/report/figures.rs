@@ -11,7 +11,7 @@ mod streams;
 
 pub(super) use judged::{layers, require};
 
-use delays::{finite, percentiles};
+use delays::{finite, one_way_delays, percentiles};
 
 use super::record::{
     DirectionFigures, LoadKindRecord, OutageRecord, Percentiles, Report, TimestampMethod,
@@ -82,6 +82,8 @@ fn of_direction(run: &TrialRun, direction: Direction, criteria: &Criteria) -> Di
     let (sender, receiver) = (counts.sender.as_ref(), counts.receiver.as_ref());
     let losses = losses(run, direction).filter(|losses| 0 < losses.offered);
     let has_receiver = receiver.is_some() || counts.tcp_receiver.is_some();
+    let owd = counts.probes.delays.as_ref().and_then(one_way_delays);
+    let owd_error_us = owd.as_ref().map(|(_, error_us)| *error_us);
     let mut figures = DirectionFigures {
         tested: run.trial.covers(direction),
         load_kind: load_kind(run, direction, criteria),
@@ -91,6 +93,8 @@ fn of_direction(run: &TrialRun, direction: Direction, criteria: &Criteria) -> Di
         outages: has_receiver.then(|| outages(run, direction, counts)),
         jitter_us: finite(counts.probes.variation.quantile(JITTER_QUANTILE)),
         jitter_rfc3550_us: counts.probes.jitter_rfc3550_ns.map(|nanos| nanos / 1e3),
+        owd_us: owd.map(|(owd, _)| owd),
+        owd_error_us,
         send_lateness_us: load.and(sender).and_then(|sender| percentiles(&sender.lateness)),
         burst_packets: load.map(|load| load.train(direction)),
         ..DirectionFigures::default()

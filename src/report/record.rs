@@ -562,6 +562,14 @@ pub struct DirectionFigures {
     pub jitter_us: Option<f64>,
     /// RFC 3550 jitter of the probes, in us: what iperf calls jitter.
     pub jitter_rfc3550_us: Option<f64>,
+    /// One-way delays of the probes that arrived, half-way between their bounds; absent if not
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owd_us: Option<Percentiles>,
+    /// What the clocks leave open of each of those, in us: it is within plus or minus this. Absent
+    /// if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owd_error_us: Option<f64>,
     /// How late load packets were sent (scheduling delay), in us; null for probes and TCP.
     pub send_lateness_us: Option<Percentiles>,
     /// Maximum of packets that a stream was allowed to send at once; null for probes and

@@ -9,6 +9,7 @@ pub mod growth;
 pub mod jitter;
 pub mod loss_bursts;
 pub mod means;
+pub mod one_way;
 pub mod skew;
 
 mod beta;

@@ -9,7 +9,7 @@ use super::{count, difference, real, signed_real};
 const FIT_POINTS_MIN: usize = 10;
 
 /// Clocks are steered by at most 500 ppm (RFC 5905, section 11.3): 1 ns in so many.
-const NS_PER_DRIFT_NS: u64 = 2_000;
+pub(super) const NS_PER_DRIFT_NS: u64 = 2_000;
 
 /// One packet that crossed the line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,7 +107,7 @@ pub fn fit_floor(points: &[Transit]) -> Option<Floor> {
 }
 
 /// The points of the lower convex hull, in order of time, no two at one time: Andrew's chain.
-fn lower_hull(points: &[Transit]) -> Vec<Transit> {
+pub(super) fn lower_hull(points: &[Transit]) -> Vec<Transit> {
     let mut hull: Vec<Transit> = Vec::new();
     for point in points {
         match hull.last() {

@@ -223,6 +223,29 @@ fn eighty_of_a_hundred_megabits_pass() {
     assert_eq!(sizes, [Some(1_472); 2], "the load fills the path's MTU");
 }
 
+/// Namespaces of one host have one clock: what one is found to be ahead of the other is the error
+/// itself. Three links of one kernel take some tens of microseconds, and half of that is the bound.
+#[test]
+fn one_clock_is_known_to_itself_within_the_bound_and_one_way_delays_too() {
+    let _machine = alone();
+    let Some(lab) = Lab::new() else { return };
+    // With a rate that is known, so that it is probed often.
+    let (ended, report) = lab.run_plan(
+        "[link]\nport_rate = '1 Gbit/s'\n[require]\nowd_p99 = '<= 1 s'\n[[test]]\nkind = 'idle'\n",
+    );
+    assert_verdict(&ended, &report, Verdict::Pass, 0);
+    let trial = report.rows().next().unwrap().trial;
+    let offset = trial.outcome.round_trip.clock_offset.unwrap();
+    let (error_ns, bound_ns) = (offset.agent_ahead_ns.unsigned_abs(), offset.error_ns);
+    assert!(error_ns <= bound_ns && bound_ns < 50_000, "{offset:?}");
+    for row in report.rows() {
+        let bounds = row.counts().probes.delays.as_ref().unwrap();
+        let (low, high) = (bounds.low.min_ns().unwrap(), bounds.high.min_ns().unwrap());
+        let half_ns = (high - low) / 2;
+        assert!(half_ns <= bound_ns + 2_000, "{}: {low} to {high} ns", row.direction);
+    }
+}
+
 #[test]
 fn sixty_of_fifty_megabits_fail() {
     let _machine = share(60);

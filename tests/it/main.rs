@@ -13,6 +13,7 @@ mod lab;
 mod library;
 mod names;
 mod oracle;
+mod oracle_owd;
 mod oracle_tcp;
 mod output;
 mod plan;

@@ -238,6 +238,8 @@ impl<'a> At<'a> {
     /// The row of a direction.
     fn one_way(&self) -> Cells<'a> {
         let (counts, figures) = (self.row.counts(), self.row.figures());
+        let owd = figures.owd_us.as_ref();
+        let at = |value: Option<f64>| value.map(Seconds);
         let (sender, receiver) = (counts.sender.as_ref(), counts.receiver.as_ref());
         let octets = counts.tcp_receiver.as_ref().map(|receiver| receiver.octets);
         let octets = octets.or(receiver.map(|receiver| receiver.octets));
@@ -259,6 +261,13 @@ impl<'a> At<'a> {
             dup_pkts: receiver.map(|receiver| receiver.duplicate),
             reordered_pkts: receiver.map(|receiver| receiver.reordered),
             recv_bytes: octets,
+            owd_min_s: owd.and_then(|owd| at(owd.min)),
+            owd_p50_s: owd.and_then(|owd| at(owd.p50)),
+            owd_p95_s: owd.and_then(|owd| at(owd.p95)),
+            owd_p99_s: owd.and_then(|owd| at(owd.p99)),
+            owd_p999_s: owd.and_then(|owd| at(owd.p999)),
+            owd_max_s: owd.and_then(|owd| at(owd.max)),
+            clock_error_s: figures.owd_error_us.map(Seconds),
             jitter_s: figures.jitter_us.map(Seconds),
             required_bps: figures.required_bit_s,
             headroom_ratio: decimal(figures.headroom_ratio),
@@ -469,7 +478,7 @@ mod tests {
         assert_eq!(cells(&rows, "load_kind"), ["idle", "idle", "idle", "fixed", "fixed", "fixed"]);
         for row in &rows {
             let is_whole = cell(row, "direction") == "round-trip";
-            for column in ["rtt_min_s", "rtt_p99_s", "clock_error_s"] {
+            for column in ["rtt_min_s", "rtt_p99_s"] {
                 assert_eq!(!cell(row, column).is_empty(), is_whole, "{column}: {row:?}");
             }
             for column in ["jitter_s", "goodput_bps", "offered_bps"] {

@@ -18,7 +18,7 @@ const ROOT: &str = "Report";
 const PLACES_MAX: usize = 4;
 
 /// Where the types stand.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     include_str!("../record.rs"),
     include_str!("../../direction.rs"),
     include_str!("../../account/asked.rs"),
@@ -33,6 +33,7 @@ const SOURCES: [&str; 15] = [
     include_str!("../../account/stored.rs"),
     include_str!("../../account/tcp.rs"),
     include_str!("../../account/throughput.rs"),
+    include_str!("../../account/wall_clock.rs"),
     include_str!("../../framing.rs"),
 ];
 

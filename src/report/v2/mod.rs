@@ -8,8 +8,8 @@ mod format;
 use crate::account::{
     AskedRate, AskedTcp, AskedTrial, AskedUdp, COUNT_MAX, ClockOffset, HostCounts, Invalid, Marks,
     OneWayCounts, Outcome, PathMtu, ProbeCounts, ReceiverCounts, RoundTripCounts, SenderCounts,
-    Series, Silence, Silences, Status, TcpBuffer, TcpChecked, TcpInfo, TcpReceiverCounts,
-    TcpSample, TcpSenderCounts, Timestamping, read_back,
+    Series, Silence, Silences, StatedClocks, Status, TcpBuffer, TcpChecked, TcpInfo,
+    TcpReceiverCounts, TcpSample, TcpSenderCounts, Timestamping, read_back,
 };
 use crate::direction::{Direction, PerDirection};
 use crate::report::record::{
@@ -276,6 +276,7 @@ fn outcome(forward: &RowV2, reverse: &RowV2) -> Result<Outcome, Invalid> {
             timestamping,
             clock_offset,
             clock_steps: count(forward.clock_jumps, "clock_jumps")?,
+            stated_clocks: StatedClocks::default(),
         },
         driver_host: host(&forward.sender_host, forward.status)?,
         agent_host: host(&forward.receiver_host, forward.status)?,
@@ -301,6 +302,7 @@ fn one_way(row: &RowV2) -> Result<OneWayCounts, Invalid> {
             sent: row.probe_sent_packets,
             received: row.probe_received_packets,
             variation: variation(&row.variation_delays)?,
+            delays: None,
             jitter_rfc3550_ns: row.jitter_rfc3550_us.map(|us| us * 1e3),
             skew_ppm: row.clock_skew_ppm,
             marks,
@@ -411,6 +413,7 @@ fn host(old: &HostV2, status: Status) -> Result<Option<HostCounts>, Invalid> {
         clock_steps: count(Some(old.clock_steps), "clock_steps")?,
         timestamp_noise_ns: old.stamp_noise_ns,
         hardware_timestamps: old.card_stamps,
+        wall_clock: None,
     };
     Ok(Some(counts).filter(|counts| status == Status::Ok || *counts != HostCounts::default()))
 }

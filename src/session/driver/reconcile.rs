@@ -179,11 +179,9 @@ fn put_together(
     compose_tcp(&mut outcome, running, agent.as_ref());
     let probed = running.probed.as_deref().cloned().unwrap_or_default();
     let reflected = agent.and_then(|agent| agent.reflected);
-    let marks = reflected.as_ref().map(|reflected| reflected.marks);
     let mut run = TrialRun { trial: running.trial, outcome };
-    run.take_probes(probed.exchanges, probed.refused, probed.replies, reflected);
+    run.take_probes(probed, reflected);
     let outcome = &mut run.outcome;
-    (outcome.forward.probes.marks, outcome.reverse.probes.marks) = (marks, Some(probed.marks));
     if outcome.reason.is_some() {
         outcome.status = Status::Partial;
         for direction in Direction::ALL {

@@ -5,7 +5,7 @@ use super::link::{Link, Passed, Spec};
 use linkqual::account::{OneWayCounts, Outcome, ReceiverCounts, ReflectorCounts, Status};
 use linkqual::clock::{Agent, Driver, Stamp};
 use linkqual::flow::{
-    Arrived, Closing, End, Next, Outgoing, Prober, Receiver, Sender, TrialRun, streams_of,
+    Arrived, Closing, End, Next, Outgoing, Probed, Prober, Receiver, Sender, TrialRun, streams_of,
 };
 use linkqual::trial::Trial;
 use linkqual::units::Span;
@@ -124,7 +124,7 @@ pub(crate) fn play(trial: Trial, spec: Spec, sizes: Sizes, skew: f64) -> Played 
     let outcome = Outcome { status: Status::Ok, forward, ..Outcome::default() };
     let mut run = TrialRun { trial, outcome };
     let came = ReceiverCounts { received: reflected, ..ReceiverCounts::default() };
-    run.take_probes(exchanges, 0, came, Some(account));
+    run.take_probes(Probed { exchanges, replies: came, ..Probed::default() }, Some(account));
     let per_second = 1e9 / (load.rate.due(1_000_000).nanos() as f64 / 1e6);
     let packets = per_second * (spec.duration - 2.0 * EDGE);
     Played { run, forwarded: served as f64 / packets, packets }

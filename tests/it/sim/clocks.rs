@@ -1,12 +1,14 @@
 //! Clocks that are off, drift and step, and what delays and their variation say then.
 
+use super::hands::Host;
 use super::world::{Setup, play};
 use super::{MS, SECOND, check_truth, good, outcome, setup, trial, trial_run};
+use linkqual::account::{ClockSource, WallClock};
 use linkqual::direction::{Direction, Directions};
 use linkqual::emulation::{DriftingClock, Jitter, Spec};
 use linkqual::flow::{Evidence, TrialRun};
 use linkqual::framing::IpVersion;
-use linkqual::metric::{Criteria, Metric, Requirements};
+use linkqual::metric::{Basis, Criteria, Metric, Requirements};
 use linkqual::stats::confidence::Confidence;
 use linkqual::stats::delays::{Delay, Delays};
 use linkqual::trial::Trial;
@@ -75,10 +77,8 @@ fn a_step_of_the_agents_clock_is_found_and_doubted() {
         check_round_trips(&setup, &outcome.round_trip.delays);
         let caveats = caveats_of(trial_run(&setup, &run));
         let [caveat] = caveats.as_slice() else { unreachable!("{caveats:?}; seed {}", setup.seed) };
-        assert_eq!(
-            (caveat.metrics().as_slice(), caveat.bias),
-            (&[Metric::JITTER][..], Bias::Either)
-        );
+        assert_eq!((caveat.doubts, caveat.bias), (&[Basis::OneWayDelays][..], Bias::Either));
+        assert!(caveat.metrics().contains(&Metric::JITTER));
         for direction in Direction::ALL {
             let variation = &outcome.one_way(direction).probes.variation;
             assert!(variation.max_ns().unwrap() <= 4, "{direction}; seed {}", setup.seed);
@@ -118,6 +118,53 @@ fn delays_and_their_variation_are_those_of_the_line() {
         assert!((20 * MS..=20 * MS + truth_ns(0.01)).contains(&floor_ns), "{jitter:?}");
         check_quantiles(&setup, &outcome.forward.probes.variation, truth_ns);
         assert!(outcome.reverse.probes.variation.max_ns().unwrap() <= 1, "{jitter:?}");
+    }
+}
+
+/// 10 ms there, 4 ms back, and the agent's clock 7 ms ahead: 7 ms is half the round trip.
+#[test]
+fn one_way_delays_are_known_by_the_round_trip_or_by_what_both_hosts_state() {
+    let clock = |ahead_ns: i64, error_ns| {
+        Some(WallClock { ahead_ns, error_ns, source: ClockSource::Kernel })
+    };
+    let offset_ns = 7 * MS.cast_signed();
+    let right = [clock(5, 20_000), clock(5 - offset_ns, 30_000)];
+    // The agent's clock is 3 to 17 ms ahead, whatever anybody says; these say 22.
+    let wrong = [clock(5, 20_000), clock(5 - offset_ns - 15 * MS.cast_signed(), 30_000)];
+    for (walls, error_ns, contradicted) in [
+        ([None, None], 7 * MS, false),
+        ([right[0], None], 7 * MS, false),
+        (right, 50_000, false),
+        (wrong, 7 * MS, true),
+    ] {
+        let idle = Trial::new(None, Span::from_secs(5)).unwrap();
+        let setup = Setup {
+            reverse: Spec { delay_ns: 4 * MS, ..Spec::default() },
+            agent_clock: DriftingClock { offset_ns, ..Default::default() },
+            driver_host: Host { wall_clock: walls[0], ..Host::default() },
+            agent_host: Host { wall_clock: walls[1], ..Host::default() },
+            ..setup(idle, &good())
+        };
+        let run = play(&setup);
+        check_truth(&setup, &run);
+        let outcome = outcome(&setup, &run);
+        let round_trip = &outcome.round_trip;
+        let stated = round_trip.stated_clocks;
+        assert_eq!([stated.driver, stated.agent], walls);
+        assert_eq!(stated.contradicted, contradicted, "{stated:?}");
+        assert_eq!(outcome.agent_host.unwrap().wall_clock, None, "it stands in one place");
+        let known = round_trip.clock_offset.unwrap();
+        let slack_ns = 10_000;
+        assert!(known.error_ns.abs_diff(error_ns) < slack_ns, "{known:?}");
+        let off_ns = known.agent_ahead_ns.abs_diff(offset_ns);
+        assert!(off_ns <= known.error_ns + 4, "{known:?} is not {offset_ns}");
+        for (direction, delay_ns) in [(Direction::Forward, 10 * MS), (Direction::Reverse, 4 * MS)] {
+            let bounds = outcome.one_way(direction).probes.delays.as_ref().unwrap();
+            let (low, high) = (bounds.low.min_ns().unwrap(), bounds.high.max_ns().unwrap());
+            assert!(low <= delay_ns && delay_ns <= high, "{direction}: {low} to {high}");
+            let width_ns = high - low;
+            assert!(width_ns.abs_diff(2 * error_ns) < 2 * slack_ns, "{direction}: {width_ns}");
+        }
     }
 }
 

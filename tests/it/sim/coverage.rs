@@ -14,7 +14,7 @@ use linkqual::clock::{Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::{Applies, Class, EmulatedLink, Jitter, Loss, Spec};
 use linkqual::flow::{
-    Arrived, Closing, End, Evidence, Exchange, Receiver, Returned, Steady, Stream, TrialRun,
+    Arrived, Closing, End, Evidence, Exchange, Probed, Receiver, Returned, Steady, Stream, TrialRun,
 };
 use linkqual::framing::IpVersion;
 use linkqual::metric::{Criteria, Criterion, Measured, Metric, Requirements};
@@ -245,7 +245,7 @@ fn probed(jitter: Jitter, probes: u64, seed: u64) -> ProbedLine {
     let trial = Trial::new(None, Span::from_millis(probes * 10)).unwrap();
     let outcome = Outcome { status: Status::Ok, ..Outcome::default() };
     let mut run = TrialRun { trial, outcome };
-    run.take_probes(exchanges, 0, ReceiverCounts::default(), None);
+    run.take_probes(Probed { exchanges, ..Probed::default() }, None);
     let (criteria, evidence) = (criteria(), Evidence { trials: vec![run], ..Evidence::default() });
     let sides = |metric, direction| {
         let criterion = Criterion::of(&criteria, metric, direction).unwrap();

@@ -1,7 +1,7 @@
 //! What `src/traffic` does with threads and sockets, as machines that are stepped: the same calls
 //! of `flow` in the same order, over the same octets.
 
-use linkqual::account::{Excess, Marks, ReceiverCounts, SenderCounts, Waiting};
+use linkqual::account::{Excess, Marks, ReceiverCounts, SenderCounts, Waiting, WallClock};
 use linkqual::clock::{Driver, Stamp};
 use linkqual::direction::Direction;
 use linkqual::emulation::Class;
@@ -41,6 +41,8 @@ pub(super) struct Host {
     pub(super) oversleeps_ns: u64,
     /// When a load sender does not run.
     pub(super) stall: Option<Stall>,
+    /// What it states of its wall clock.
+    pub(super) wall_clock: Option<WallClock>,
 }
 
 /// Times in which a program does not run.
@@ -549,6 +551,7 @@ impl Probes {
             refused,
             replies,
             marks: Marks::default(),
+            wall_clock: self.host.wall_clock,
         })));
         Step::Over(())
     }

@@ -955,7 +955,9 @@ impl World {
         trial.to_tell -= 1;
         if trial.to_tell == 0 {
             self.far.trials.remove(&id);
-            self.agent.handle_trial(id, FarEvent::Host(HostCounts::default()));
+            let wall_clock = self.setup.agent_host.wall_clock;
+            let counts = HostCounts { wall_clock, ..HostCounts::default() };
+            self.agent.handle_trial(id, FarEvent::Host(counts));
         }
         self.after_agent();
     }

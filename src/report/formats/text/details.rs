@@ -1,6 +1,6 @@
 //! How it was measured: what stamped delays, how loads were paced, and what buffers were granted.
 
-use crate::account::{HostCounts, SenderCounts, TcpBuffer, Waiting};
+use crate::account::{HostCounts, RoundTripCounts, SenderCounts, TcpBuffer, Waiting};
 use crate::direction::Direction;
 use crate::report::quantity::quantity;
 use crate::report::{Report, Row, TcpLimits, TimestampMethod};
@@ -65,8 +65,20 @@ fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
         let sign = if offset.agent_ahead_ns < 0 { "-" } else { "" };
         let error = quantity(crate::metric::micros(offset.error_ns), "us");
         text += &format!("; clock offset {sign}{} ± {error}", quantity(ahead, "us"));
+        text += clock_source(&outcome.round_trip);
     }
     text
+}
+
+/// What the bound of the clocks' offset follows from, where that is not the probes alone.
+fn clock_source(round_trip: &RoundTripCounts) -> &'static str {
+    match (round_trip.are_clocks_closer(), round_trip.stated_clocks.contradicted) {
+        (true, _) => ", as both kernels state their clocks' error",
+        (false, true) => {
+            ", by the probes alone: they prove wrong what the kernels state of their clocks' error"
+        }
+        (false, false) => "",
+    }
 }
 
 /// Who stamped what the hosts' programs did not: the network card of the driver's, of the agent's.

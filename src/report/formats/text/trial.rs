@@ -170,6 +170,16 @@ fn body(page: &mut Page, pair: &[Row<'_>]) {
         None => packets(&mut lines, first.trial.asked.udp.is_some()),
     }
     lines.add("outages", |row| outages(row.figures().outages.as_deref().unwrap_or_default()));
+    for (name, of) in [
+        ("one-way delay p50", (|owd| owd.p50) as fn(&Percentiles) -> Option<f64>),
+        ("one-way delay p99", |owd| owd.p99),
+    ] {
+        lines.add(name, |row| {
+            let delay_us = of(row.figures().owd_us.as_ref()?)?;
+            let error = micros(row.figures().owd_error_us?);
+            Some(format!("{} ± {error}", micros(delay_us)))
+        });
+    }
     lines.add("jitter (PDV p99.9)", |row| row.figures().jitter_us.map(micros));
     lines.add("jitter (RFC 3550)", |row| row.figures().jitter_rfc3550_us.map(micros));
     page.table("  ", &lines.table);
