@@ -1,8 +1,8 @@
 //! The formats of a report. A new one is a file in `formats/` and its line in the list below: what
 //! `--out` leaves, what `--format` takes and what README.md says of it follow.
 //!
-//! A format computes nothing: it writes down the record and its figures. The files are declared one
-//! by one, and not by a macro over the list, because `cargo fmt` sees no file that a macro declares.
+//! A format computes nothing: it writes down the record and its figures. The files are declared
+//! one by one, and not by a macro over the list: `cargo fmt` sees no file that a macro declares.
 
 pub(super) mod csv;
 mod json;
