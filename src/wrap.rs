@@ -47,6 +47,14 @@ impl Page {
         Self { text: String::new(), columns }
     }
 
+    /// The same, for a program where there is no terminal: no line is broken.
+    pub(crate) fn listing(terminal: Option<usize>) -> Self {
+        match terminal {
+            Some(_) => Self::new(terminal),
+            None => Self { text: String::new(), columns: u16::MAX.into() },
+        }
+    }
+
     /// What was set.
     pub(crate) fn into_text(self) -> String {
         self.text
@@ -77,8 +85,8 @@ impl Page {
     }
 }
 
-/// A space at which no line is broken.
-const GLUE: char = '\u{a0}';
+/// A space at which no line is broken, and that is kept where it stands.
+pub(crate) const GLUE: char = '\u{a0}';
 
 /// What stands behind a number, and is not parted from it.
 #[rustfmt::skip]
@@ -94,7 +102,8 @@ const RELATIONS: [&str; 3] = ["<=", ">=", "±"];
 fn glued(text: &str) -> String {
     let mut out = String::new();
     let mut before = "";
-    for word in text.split_whitespace() {
+    let is_space = |c: char| c.is_whitespace() && c != GLUE;
+    for word in text.split(is_space).filter(|word| !word.is_empty()) {
         let unit = word.trim_end_matches([',', ';', ':', '.', ')']);
         let is_number = before.ends_with(|c: char| c.is_ascii_digit());
         let belongs = is_number && UNITS.contains(&unit)
@@ -211,7 +220,7 @@ impl Table {
             first.set_constraint(ColumnConstraint::ContentWidth);
         }
         // The mark of a row takes a column of its own.
-        let columns = page.columns.saturating_sub(indent.width()) + 1;
+        let columns = page.columns.saturating_sub(indent.width()).saturating_add(1);
         table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
         let mut remarks = self.remarks.iter();
         let mut below = if self.has_header { None } else { remarks.next() };
@@ -276,6 +285,18 @@ mod tests {
         let widest = page.into_text().lines().map(str::len).max();
         assert_eq!(widest, Some(69));
         assert_eq!([3, 300].map(|columns| Page::new(Some(columns)).columns), [WIDTH_MIN, WIDTH]);
+    }
+
+    #[test]
+    fn a_listing_for_a_program_has_a_line_for_each_row() {
+        let mut steps = Table::new(&["", ""]);
+        steps.row(&["passes".to_owned(), "word ".repeat(40)]);
+        let lines = |terminal| {
+            let mut page = Page::listing(terminal);
+            page.table("  ", &steps);
+            page.into_text().lines().count()
+        };
+        assert_eq!([None, Some(80)].map(lines), [1, 3]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::io::tls::Identity;
 use crate::io::udp::Socket;
 use crate::method::Impossible;
 use crate::plan::Plan;
+use crate::wrap::{GLUE, Page, Table};
 use std::process::ExitCode;
 
 /// `linkqual plan firewall`.
@@ -75,7 +76,8 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
         let agents = match addresses(&site.agent).await {
             Ok(agents) => fitting(agents, plan.near.source),
             Err(error) => {
-                print(&format!("  BLOCKED  name       {error}\n"))?;
+                let seen = error.to_string();
+                print(&listing(&[Step { what: "name".to_owned(), passes: false, seen }]))?;
                 passed = false;
                 continue;
             }
@@ -89,12 +91,9 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
             let (identity, agent) = (identity.clone(), *agent);
             let egress = egress_of(plan);
             let target = Target { plan, place, agent, egress, identity, agent_key };
-            reached = true;
-            for Step { what, passes, seen } in check(&target).await {
-                let mark = if passes { "passes " } else { "BLOCKED" };
-                print(&format!("  {mark}  {what:<10} {seen}\n"))?;
-                reached &= passes;
-            }
+            let steps = check(&target).await;
+            print(&listing(&steps))?;
+            reached = steps.iter().all(|step| step.passes);
             if reached {
                 break;
             }
@@ -102,4 +101,17 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
         passed &= reached;
     }
     Ok(ExitCode::from(if passed { 0 } else { 4 }))
+}
+
+/// What was tried, a row for each.
+fn listing(steps: &[Step]) -> String {
+    let mut table = Table::new(&["", "", ""]);
+    for Step { what, passes, seen } in steps {
+        // Of one width, whatever else is in the table.
+        let mark = if *passes { format!("passes{GLUE}") } else { "BLOCKED".to_owned() };
+        table.row(&[&mark, what, seen]);
+    }
+    let mut page = Page::listing(columns());
+    page.table("  ", &table);
+    page.into_text()
 }

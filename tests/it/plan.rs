@@ -140,7 +140,11 @@ fn a_sample_is_written_once_and_is_a_plan_but_for_its_keys() {
     let checked = run(linkqual().current_dir(&folder).args(["plan", "check", "new.toml"]));
     checked.expect_code(0);
     assert_eq!(checked.err, "");
-    assert!(checked.out.starts_with("link idc-to-vpc-prod, circuit EC-2031\n"), "{}", checked.out);
+    assert!(
+        checked.out.starts_with("link idc-to-vpc-prod, circuit EC-2031 of Example Telecom\n"),
+        "{}",
+        checked.out
+    );
 }
 
 #[test]
