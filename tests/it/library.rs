@@ -274,7 +274,7 @@ fn a_run_that_is_dropped_leaves_its_circuit_to_the_next() {
 fn a_reader_that_never_reads_holds_nothing_up_and_misses_progress_alone() {
     let agent = Agent::start();
     let (events, mut reader) = events(3);
-    let tests = format!("[require]\nrtt_p99 = '<= 10 s'\nloss = '<= 10%'\n{}", load("1 Mbit/s", 3));
+    let tests = format!("[require]\noutage = '<= 2 s'\nloss = '<= 10%'\n{}", load("1 Mbit/s", 3));
     let job = Ends::of(&agent).job(&[agent.address], "unheard", &tests).told_to(events);
     let (run, told) = one_thread().block_on(async {
         let run = run(job, HostClock).await;
