@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClockSource {
+    /// chronyd, on its monitoring port: root dispersion, half the root delay, and what is still to
+    /// be corrected.
+    Chrony,
     /// The kernel's clock discipline (`adjtimex`: its maximum error, which NTP or PTP software sets
     /// and the kernel raises by 500 ppm until it is set again).
     Kernel,
@@ -20,6 +23,7 @@ impl ClockSource {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Chrony => "chronyd",
             Self::Kernel => "the kernel (adjtimex)",
         }
     }

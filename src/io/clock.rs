@@ -1,6 +1,6 @@
 //! Reads this host's clocks, and waits.
 
-use super::sys;
+use super::{chrony, sys};
 use crate::account::{ClockSource, WallClock};
 use crate::clock::Stamp;
 
@@ -17,7 +17,7 @@ pub fn wall_ns() -> u64 {
     sys::clock_ns(libc::CLOCK_REALTIME)
 }
 
-/// Watches this host's wall clock for the length of a trial, as its kernel states it.
+/// Watches this host's wall clock for the length of a trial, as chronyd or the kernel states it.
 ///
 /// What it is ahead by is one number until somebody sets it (see [`Bridge`]), and the most that it
 /// may be off is known at both ends of the trial: clocks that run evenly are off by no more in
@@ -44,6 +44,18 @@ impl WallWatch {
     }
 }
 
+/// chronyd's word is nearer than what it has the kernel say.
+fn chrony_error() -> Option<(u64, ClockSource)> {
+    let [.., a, b, c, d] = sys::clock_ns(libc::CLOCK_MONOTONIC).to_be_bytes();
+    let number = u32::from_be_bytes([a, b, c, d]);
+    chrony::wall_error_ns(number).map(|error_ns| (error_ns, ClockSource::Chrony))
+}
+
+fn kernel_error() -> Option<(u64, ClockSource)> {
+    let error_ns = sys::wall_error_us()?.checked_mul(1_000)?.checked_add(UNCOUNTED_NS)?;
+    Some((error_ns, ClockSource::Kernel))
+}
+
 /// What the kernel adds to the most that its clock may be off, once a second (500 ppm).
 const UNCOUNTED_NS: u64 = 500_000;
 
@@ -51,10 +63,9 @@ const UNCOUNTED_NS: u64 = 500_000;
 const WALL_ERROR_NS_MAX: u64 = 1_000_000_000;
 
 fn stated_wall() -> Option<WallClock> {
-    let error_ns = sys::wall_error_us()?.checked_mul(1_000)?.checked_add(UNCOUNTED_NS)?;
+    let (error_ns, source) = chrony_error().or_else(kernel_error)?;
     let ahead = Ahead::of_wall_closely();
     let error_ns = error_ns.saturating_add(ahead.width_ns());
-    let source = ClockSource::Kernel;
     (error_ns <= WALL_ERROR_NS_MAX).then_some(WallClock {
         ahead_ns: ahead.middle_ns(),
         error_ns,

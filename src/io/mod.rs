@@ -3,6 +3,7 @@
 
 mod bad_output;
 pub mod channel;
+mod chrony;
 pub mod clock;
 pub mod egress;
 pub mod files;

@@ -5,12 +5,13 @@
 //! interval that is judged, and which no number of probes narrows. A requirement inside of it is
 //! INCONCLUSIVE, and the reason says what would tell.
 
-use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
+use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit, micros};
 use super::criteria::Measured;
 use super::definition::{Criterion, Definition, Need, Prospect};
 use super::percentile::{NOT_COVERED, ProbedBeside, percentile, probes_needed, prospect};
 use crate::account::{DelayBounds, RoundTripCounts};
 use crate::flow::TrialRun;
+use crate::stats::count;
 use crate::trial::Trial;
 use crate::units::Span;
 
@@ -26,7 +27,7 @@ static ABOUT: About = About {
     example: "<= 12 ms",
     sample: Sample::Commented,
     how: "Order statistics, and what the clocks leave open, whole: half the least round trip, or \
-          less where both hosts' kernels state that NTP or PTP keeps their clocks (`adjtimex`). \
+          less where both hosts state how far NTP or PTP keeps their clocks (chronyd, `adjtimex`). \
           INCONCLUSIVE where that is too wide for the requirement",
     source: "RFC 7679; Y.1540, IPTD",
     answered_by: Traffic::Probes,
@@ -116,13 +117,17 @@ fn too_wide(
         return None;
     }
     let limit = criterion.limit();
-    let error = Span::from_nanos(crate::stats::count((most - least) / 2.0 * 1e3));
+    let (error, most) = (shown((most - least) / 2.0), shown(most));
     let (which, narrower) = source(&run.outcome.round_trip);
     Some(format!(
         "the bound of {limit} lies within the {error} that the clocks leave open either way \
-         ({which}), however many probes there are: {narrower}, or require {} or more",
-        Span::from_nanos(crate::stats::count(most * 1e3))
+         ({which}), however many probes there are: {narrower}, or require {most} or more"
     ))
+}
+
+/// So many microseconds, rounded up: no reader wants the nanoseconds of an error.
+fn shown(us: f64) -> Span {
+    Span::from_nanos(count(us.ceil()).saturating_mul(1_000))
 }
 
 /// What the clocks' error follows from, and what would narrow it.
@@ -131,9 +136,11 @@ fn source(round_trip: &RoundTripCounts) -> (String, &'static str) {
     match (stated.offset(), stated.driver, stated.agent) {
         (Some(_), Some(driver), Some(agent)) if round_trip.are_clocks_closer() => (
             format!(
-                "the clocks' own error: this host states {}, the agent's {}",
-                Span::from_nanos(driver.error_ns),
-                Span::from_nanos(agent.error_ns)
+                "the clocks' own error: {} here, as {} states it, and {} at the agent, by {}",
+                shown(micros(driver.error_ns)),
+                driver.source.name(),
+                shown(micros(agent.error_ns)),
+                agent.source.name()
             ),
             "have PTP, or an NTP server nearby, keep both clocks closer",
         ),
@@ -156,9 +163,9 @@ fn source(round_trip: &RoundTripCounts) -> (String, &'static str) {
 
 const fn unstated(driver: bool, agent: bool) -> &'static str {
     match (driver, agent) {
-        (true, _) => "the agent's kernel does not state that its clock is kept",
-        (_, true) => "this host's kernel does not state that its clock is kept",
-        (false, false) => "neither kernel states that its clock is kept",
+        (true, _) => "the agent's host does not state that its clock is kept",
+        (_, true) => "this host does not state that its clock is kept",
+        (false, false) => "neither host states that its clock is kept",
     }
 }
 
@@ -233,16 +240,17 @@ mod tests {
             nobody.contains("within the 10 ms that the clocks leave open either way"),
             "{nobody}"
         );
-        assert!(nobody.contains("half the least round trip: neither kernel states"), "{nobody}");
+        assert!(nobody.contains("half the least round trip: neither host states"), "{nobody}");
         assert!(
             nobody.contains("have PTP, or NTP, keep both hosts' clocks, or require 25"),
             "{nobody}"
         );
         let one = why(StatedClocks { driver: clock(1), ..StatedClocks::default() });
-        assert!(one.contains("the agent's kernel does not state"), "{one}");
+        assert!(one.contains("the agent's host does not state"), "{one}");
         let both = StatedClocks { driver: clock(1), agent: clock(2), contradicted: false };
         let stated = why(both);
-        assert!(stated.contains("this host states 1 ms, the agent's 2 ms"), "{stated}");
+        let words = "1 ms here, as the kernel (adjtimex) states it, and 2 ms at the agent, by the";
+        assert!(stated.contains(words), "{stated}");
         let far = why(StatedClocks { driver: clock(90), ..both });
         assert!(far.contains("which is less than the clocks' own error"), "{far}");
         let wrong = why(StatedClocks { contradicted: true, ..both });

@@ -1,6 +1,6 @@
 //! How it was measured: what stamped delays, how loads were paced, and what buffers were granted.
 
-use crate::account::{HostCounts, RoundTripCounts, SenderCounts, TcpBuffer, Waiting};
+use crate::account::{HostCounts, RoundTripCounts, SenderCounts, TcpBuffer, Waiting, WallClock};
 use crate::direction::Direction;
 use crate::report::quantity::quantity;
 use crate::report::{Report, Row, TcpLimits, TimestampMethod};
@@ -65,19 +65,30 @@ fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
         let sign = if offset.agent_ahead_ns < 0 { "-" } else { "" };
         let error = quantity(crate::metric::micros(offset.error_ns), "us");
         text += &format!("; clock offset {sign}{} ± {error}", quantity(ahead, "us"));
-        text += clock_source(&outcome.round_trip);
+        text += &clock_source(&outcome.round_trip);
     }
     text
 }
 
 /// What the bound of the clocks' offset follows from, where that is not the probes alone.
-fn clock_source(round_trip: &RoundTripCounts) -> &'static str {
-    match (round_trip.are_clocks_closer(), round_trip.stated_clocks.contradicted) {
-        (true, _) => ", as both kernels state their clocks' error",
-        (false, true) => {
-            ", by the probes alone: they prove wrong what the kernels state of their clocks' error"
-        }
-        (false, false) => "",
+fn clock_source(round_trip: &RoundTripCounts) -> String {
+    let stated = &round_trip.stated_clocks;
+    let by = |host: &str, clock: Option<WallClock>| {
+        clock.map(|clock| {
+            let error = quantity(crate::metric::micros(clock.error_ns), "us");
+            format!("{error} by {} {host}", clock.source.name())
+        })
+    };
+    let by = [by("here", stated.driver), by("(agent)", stated.agent)];
+    let by: Vec<String> = by.into_iter().flatten().collect();
+    match (round_trip.are_clocks_closer(), stated.contradicted) {
+        (true, _) => format!(", as the hosts state their clocks' error: {}", by.join(", ")),
+        (false, true) => format!(
+            ", by the probes alone: they prove that the hosts' clocks are not as right as stated \
+             ({})",
+            by.join(", ")
+        ),
+        (false, false) => String::new(),
     }
 }
 
