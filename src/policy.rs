@@ -210,11 +210,12 @@ fn authorise_rate(
     usage: &Usage,
     now: Stamp<Agent>,
 ) -> Result<(), Refusal> {
-    let asked = request.load.map_or_else(|| probing_rate(max), |load| load.rate);
+    let own_max = role.limits.rate_max;
+    let asked = request.load.map_or_else(|| probing_rate(max.min(own_max)), |load| load.rate);
     let fits = |granted: u64, max: BitRate| {
         granted.saturating_add(asked.bits_per_second()) <= max.bits_per_second()
     };
-    let (granted, own_max) = (usage.granted(max), role.limits.rate_max);
+    let granted = usage.granted(max);
     if fits(granted, max) {
         let refusal = Refusal::OwnRateTaken { asked, granted: usage.own_granted, max: own_max };
         return if fits(usage.own_granted, own_max) { Ok(()) } else { Err(refusal) };
@@ -427,6 +428,14 @@ mod tests {
         let words = "51 Mbit/s (L2) was asked, and other runs of this key hold 150 Mbit/s of the \
                      200 Mbit/s";
         assert!(text.contains(words), "{text}");
+        // Probes count a tenth of a limit so low that 100 of them a second are more.
+        let slow =
+            Role::qualifier(Limits { rate_max: "100 kbit/s".parse().expect("one"), ..limits });
+        let ask_to_probe = |own_runs: u64| {
+            let usage = Usage { own_granted: own_runs * 10_000, ..Usage::default() };
+            authorise(rate(1_000), &slow, &probing(60), &usage, NOW)
+        };
+        assert!(ask_to_probe(9).is_ok() && ask_to_probe(10).is_err());
         let text = ask(201).expect_err("above its own limit").to_string();
         assert!(text.contains("may send at most 200 Mbit/s (L2), 201 Mbit/s was asked"), "{text}");
     }
@@ -446,9 +455,12 @@ mod tests {
         assert!(ask(&some, &request(1, 1, Some("EC 2"))).is_ok());
         assert!(ask(&some, &probing).is_ok(), "probing needs no circuit");
         let text = ask(&some, &request(1, 1, Some("EC-3"))).expect_err("another");
-        assert!(text.contains("the circuits EC-1, EC 2 alone, 'EC-3' was asked"), "{text}");
+        assert!(
+            text.contains("may load only these circuits: EC-1, EC 2; 'EC-3' was requested"),
+            "{text}"
+        );
         let text = ask(&some, &request(1, 1, None)).expect_err("none");
-        assert!(text.contains("alone, and none was named. Name one of them"), "{text}");
+        assert!(text.contains("EC-1, EC 2; none was named. Name one of them"), "{text}");
     }
 
     #[test]

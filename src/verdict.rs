@@ -299,7 +299,7 @@ fn reason_of(bound: Bound, measured: &Measured) -> String {
         (Measured::Missing(why), _) => why.clone(),
         (Measured::Counted { counts, .. }, _) => counts.clone(),
         (Measured::Sampled { unbounded: true, .. }, _) => {
-            "so many probes were lost that the percentile has no end".into()
+            "so many probes were lost that the percentile is infinite".into()
         }
         (Measured::Sampled { samples, .. }, Verdict::Pass) => {
             format!("the whole interval of {samples} samples is within the bound")

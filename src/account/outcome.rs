@@ -81,7 +81,8 @@ impl RoundTripCounts {
     #[must_use]
     pub fn are_clocks_closer(&self) -> bool {
         let half_ns = self.delays.min_ns().map_or(u64::MAX, |least_ns| least_ns / 2);
-        self.stated_clocks.offset().is_some_and(|offset| offset.error_ns() < half_ns)
+        let stated = self.stated_clocks.offset().filter(|_| self.clock_steps == 0);
+        stated.is_some_and(|offset| offset.error_ns() < half_ns)
     }
 }
 

@@ -29,7 +29,8 @@ pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
     let unwritable = |error| (format!("{path}: cannot be written: {error}"), 5);
     add_line(&args.drivers, &driver.to_string()).map_err(unwritable)?;
     let said = format!(
-        "{path} now allows {driver}\nA running agent that reads this file serves it at once.\n"
+        "{path} now allows {driver}\nAn agent that runs and can read this file serves it within a \
+         second.\n"
     );
     print(&said).map_err(|error| (error.to_string(), 5))
 }

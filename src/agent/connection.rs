@@ -105,7 +105,7 @@ impl Admission {
 
     /// Whether a driver may still use the agent: it may have been listed when its handshake began.
     pub(super) fn admits(&self, driver: &Listed) -> bool {
-        self.allowed.contains_key(&driver.key)
+        self.allowed.get(&driver.key).is_some_and(|listed| listed.role == driver.role)
     }
 
     /// Serves a connection in a task of its own.

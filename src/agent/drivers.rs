@@ -10,14 +10,19 @@ use crate::wire::key::{KeyLine, PublicKey};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// How long a file has to say what takes something away.
+const SETTLED_NS: u64 = 90_000_000;
+
 /// Who may use the agent.
 #[derive(Debug)]
 pub(super) struct Drivers {
     limits: Limits,
     given: Vec<AllowedDriver>,
     file: Option<WatchedText>,
-    /// What the file said when it was last read.
+    /// What the file said when it was last taken in.
     of_file: Vec<AllowedDriver>,
+    /// What it says now, and since when, where that takes something away.
+    unsettled: Option<(u64, Vec<AllowedDriver>)>,
     /// Those of both that are allowed now.
     listed: BTreeMap<PublicKey, AllowedDriver>,
 }
@@ -27,7 +32,8 @@ impl Drivers {
     pub(super) fn new(limits: Limits, given: Vec<KeyLine>, file: Option<PathBuf>) -> Self {
         let given = given.into_iter().map(AllowedDriver::whole).collect();
         let file = file.map(WatchedText::new);
-        Self { limits, given, file, of_file: Vec::new(), listed: BTreeMap::new() }
+        let (of_file, unsettled, listed) = (Vec::new(), None, BTreeMap::new());
+        Self { limits, given, file, of_file, unsettled, listed }
     }
 
     /// Where they are listed, besides those that were given.
@@ -55,29 +61,13 @@ impl Drivers {
     }
 
     /// Takes in what has changed until `wall_ns`, and which keys have expired; `None` where nobody
-    /// came or went, else those who went.
+    /// came, went or may do less or more, else the keys whose runs are over: those that are listed
+    /// no longer, and those that are listed with another role.
     pub(super) fn refresh(&mut self, wall_ns: u64) -> Option<Vec<PublicKey>> {
-        if let Some(file) = &mut self.file
-            && let Some(text) = file.changed()
-        {
-            let path = file.path().display();
-            match text {
-                Ok(text) => {
-                    let (allowed, bad) = read(&text);
-                    for (line, why) in bad {
-                        stranger(
-                            "a line of allowed_drivers allows nobody",
-                            format!("{path}:{line}: {why}"),
-                        );
-                    }
-                    self.of_file = allowed;
-                }
-                // Whoever is allowed stays so: the file may be half way through a change.
-                Err(error) => stranger(
-                    "allowed_drivers cannot be read, so what it said before holds",
-                    format!("{path}: {error}"),
-                ),
-            }
+        let is_read = self.read(wall_ns);
+        let has_expired = self.listed.values().any(|driver| driver.is_expired(wall_ns));
+        if !is_read && !has_expired {
+            return None;
         }
         // What is given with the command holds against the file.
         let all = self.of_file.iter().chain(&self.given);
@@ -87,7 +77,125 @@ impl Drivers {
         if before == self.listed {
             return None;
         }
-        let gone = before.into_keys().filter(|key| !self.listed.contains_key(key));
-        Some(gone.collect())
+        let limits = self.limits;
+        let is_as_before = |key: &PublicKey, driver: &AllowedDriver| {
+            let now = self.listed.get(key);
+            now.is_some_and(|now| now.role(limits) == driver.role(limits))
+        };
+        let gone = before.iter().filter(|(key, driver)| !is_as_before(key, driver));
+        Some(gone.map(|(key, _)| *key).collect())
+    }
+
+    /// Whether the file says something new. Where it takes something away, it has to say so for
+    /// [`SETTLED_NS`]: some editors empty a file before they write it.
+    fn read(&mut self, wall_ns: u64) -> bool {
+        let Some(file) = &mut self.file else { return self.is_unread() };
+        let changed = file.changed();
+        let path = file.path().display();
+        match changed {
+            Some(Ok(text)) => {
+                let (allowed, bad) = read(&text);
+                for (line, why) in bad {
+                    stranger(
+                        "a line of allowed_drivers allows nobody",
+                        format!("{path}:{line}: {why}"),
+                    );
+                }
+                self.unsettled = Some((wall_ns, allowed));
+            }
+            // Whoever is allowed stays so.
+            Some(Err(error)) => stranger(
+                "allowed_drivers cannot be read, so what it said before holds",
+                format!("{path}: {error}"),
+            ),
+            None => {}
+        }
+        let Some((since_ns, allowed)) = self.unsettled.take() else { return self.is_unread() };
+        let takes_away = self.of_file.iter().any(|driver| !allowed.contains(driver));
+        if takes_away && wall_ns.abs_diff(since_ns) < SETTLED_NS {
+            self.unsettled = Some((since_ns, allowed));
+            return false;
+        }
+        self.of_file = allowed;
+        true
+    }
+
+    /// Whether nothing has been listed yet of what was given.
+    fn is_unread(&self) -> bool {
+        self.listed.is_empty() && !self.given.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::watched::add_line;
+    use crate::units::Span;
+    use std::fs;
+
+    const ALICE: &str = "linkqual-ed25519 \
+                         MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE= alice@idc";
+
+    fn drivers(file: PathBuf) -> Drivers {
+        let rate_max = "1 Gbit/s".parse().expect("a rate");
+        let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
+        Drivers::new(limits, Vec::new(), Some(file))
+    }
+
+    /// An editor that empties the file before it writes it takes nobody's run away.
+    #[test]
+    fn what_is_taken_away_has_to_stay_away_for_a_moment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("allowed_drivers");
+        let mut drivers = drivers(file.clone());
+        add_line(&file, ALICE).expect("a line");
+        assert_eq!(drivers.refresh(0), Some(Vec::new()), "a key that comes is served at once");
+        let key = drivers.listed().next().expect("one").key.key();
+        fs::write(&file, "").expect("a file");
+        assert_eq!(drivers.refresh(1_000), None);
+        fs::write(&file, ALICE).expect("a file");
+        assert_eq!(drivers.refresh(2_000), None);
+        assert_eq!(drivers.refresh(2_000 + SETTLED_NS), None);
+        fs::write(&file, "").expect("a file");
+        let now = 3_000 + SETTLED_NS;
+        assert_eq!(drivers.refresh(now), None);
+        assert_eq!(drivers.refresh(now + SETTLED_NS), Some(vec![key]));
+        assert!(drivers.find(&key).is_none());
+    }
+
+    /// A driver that stays connected would keep the role that it had.
+    #[test]
+    fn a_key_that_may_do_less_or_more_loses_its_runs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("allowed_drivers");
+        let mut drivers = drivers(file.clone());
+        add_line(&file, ALICE).expect("a line");
+        drivers.refresh(0);
+        let key = drivers.listed().next().expect("one").key.key();
+        let mut now = 0;
+        let mut change = |line: String| {
+            fs::write(&file, line).expect("a file");
+            now += SETTLED_NS;
+            drivers.refresh(now);
+            now += SETTLED_NS;
+            drivers.refresh(now)
+        };
+        assert_eq!(change(format!("probe-only {ALICE}")), Some(vec![key]));
+        assert_eq!(change(format!("max-rate=1M {ALICE}")), Some(vec![key]));
+        // Another name, or a later end, is nothing to a run.
+        assert_eq!(change(format!("max-rate=1M {ALICE} of the NOC")), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_key_that_expires_is_gone_though_its_file_is_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("allowed_drivers");
+        let mut drivers = drivers(file.clone());
+        add_line(&file, &format!("expires=2027-03-31 {ALICE}")).expect("a line");
+        let end_ns = 1_806_537_600 * 1_000_000_000;
+        assert_eq!(drivers.refresh(end_ns - 1), Some(Vec::new()));
+        let key = drivers.listed().next().expect("one").key.key();
+        assert_eq!(drivers.refresh(end_ns), Some(vec![key]));
+        assert_eq!(drivers.refresh(end_ns), None);
     }
 }

@@ -59,6 +59,9 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 /// How long an agent that is to end waits for drivers to fetch what has been counted.
 const LEAVING_MAX: Span = Span::from_secs(3);
 
+/// Of that, what threads have to count what they had, where no driver asked for it.
+const LAST_COUNTS: Span = Span::from_secs(1);
+
 /// Messages and events that may wait: a program that is this far behind is lost.
 const QUEUE_MAX: usize = 4_096;
 
@@ -244,9 +247,9 @@ impl Server {
         if let Some(file) = self.drivers.file() {
             let path = file.display();
             text += &match self.drivers.listed().next() {
-                Some(_) => format!("who else may use it stands in {path}, read at each change\n"),
+                Some(_) => format!("further drivers: {path}, read again at each change\n"),
                 None => format!(
-                    "nobody may use it yet: allow a driver with linkqual-agent allow KEYLINE \
+                    "no driver is allowed yet: add one with linkqual-agent allow KEYLINE \
                      --drivers {path}\n"
                 ),
             };
@@ -382,8 +385,14 @@ impl Loop {
     }
 
     /// Whether it can end: all is told, or it is `at` least so late.
-    fn has_left(&self, at: Stamp<Agent>) -> bool {
-        self.session.is_quiet() || at <= clock::now()
+    fn has_left(&mut self, at: Stamp<Agent>) -> bool {
+        let now = clock::now();
+        if at <= now.after_nanos(LAST_COUNTS.nanos()) {
+            // Whoever has not asked for the end by now does not listen.
+            self.session.handle_left();
+            self.carry_out();
+        }
+        self.session.is_quiet() || at <= now
     }
 
     /// The keys that may use the agent no longer.

@@ -4,9 +4,8 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Units that a shell splits off a number.
-const UNITS: [&str; 14] = [
-    "bit/s", "kbit/s", "Mbit/s", "Gbit/s", "kbps", "Mbps", "Gbps", "us", "ms", "s", "min", "h",
-    "%", "MB/s",
+const UNITS: [&str; 13] = [
+    "bit/s", "kbit/s", "Mbit/s", "Gbit/s", "kbps", "Mbps", "Gbps", "us", "ms", "s", "min", "h", "%",
 ];
 
 /// `error` with a hint, where what is not known is an old acquaintance.

@@ -12,7 +12,8 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     runtime.map_err(|error| Error::System(error.to_string()))
 }
 
-/// Each Ctrl-C, and each SIGTERM, is a wish to end: `cancel` is told.
+/// Each Ctrl-C, and each SIGTERM, is a wish to end: `cancel` is told. The third ends the program as
+/// it stands.
 pub(super) async fn pass_on_interrupts(cancel: Cancel) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
@@ -20,10 +21,14 @@ pub(super) async fn pass_on_interrupts(cancel: Cancel) {
     else {
         return tracing::error!("no signals can be had: Ctrl-C leaves no report");
     };
-    loop {
+    for wish in 1.. {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+        }
+        if 2 < wish {
+            // Such as a folder on a server that does not answer: nothing waits for that.
+            std::process::exit(4);
         }
         cancel.cancel();
     }

@@ -93,7 +93,8 @@ impl TrialRun {
     /// the places of `crossings` from which on the clocks' offset is another.
     fn bound_delays(&mut self, crossings: &[one_way::Exchange], steps: &[usize]) {
         let round_trip = &mut self.outcome.round_trip;
-        let stated = round_trip.stated_clocks.offset();
+        // A step makes what was stated before it, or after it, wrong for the rest.
+        let stated = round_trip.stated_clocks.offset().filter(|_| steps.is_empty());
         let mut found = bounded(crossings, steps, stated);
         if found == Err(Contradiction::Stated) {
             round_trip.stated_clocks.contradicted = true;

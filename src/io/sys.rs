@@ -546,14 +546,22 @@ pub(super) fn clock_ns(clock: libc::clockid_t) -> u64 {
 }
 
 /// What the kernel knows of its wall clock (adjtimex(2)): the most that it may be off, in
-/// microseconds; `None` where no time service keeps it.
+/// microseconds, with what it has still to make up for; `None` where no time service keeps it, or
+/// the one that does states no error.
+///
+/// chronyd and ntpd set both errors. systemd-timesyncd sets both to 0 at each poll, however far off
+/// the clock is, and phc2sys sets the maximum alone: neither is a statement.
 pub(super) fn wall_error_us() -> Option<u64> {
     // SAFETY: all of `timex` may be zero; no mode asks for a reading alone.
     let mut state: libc::timex = unsafe { zeroed() };
     // SAFETY: `state` is alive.
     let result = unsafe { libc::adjtimex(&raw mut state) };
     let is_kept = 0 <= result && result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0;
-    u64::try_from(state.maxerror).ok().filter(|_| is_kept)
+    let is_stated = 0 < state.esterror && state.esterror <= state.maxerror;
+    let offset_units = if state.status & libc::STA_NANO == 0 { 1 } else { 1_000 };
+    let pending_us = state.offset.unsigned_abs() / offset_units + 1;
+    let stated_us = u64::try_from(state.maxerror).ok().filter(|_| is_kept && is_stated);
+    stated_us.map(|stated_us| stated_us.saturating_add(pending_us))
 }
 
 /// Sleeps until the monotonic clock shows `until_ns`.

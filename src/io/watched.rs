@@ -3,7 +3,7 @@
 use super::files::open_regular;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The longest file that is read: 10 000 lines of a hundred octets.
@@ -78,11 +78,16 @@ impl WatchedText {
         if self.seen.replace(seen) == Some(seen) {
             return None;
         }
-        Some(match looked {
+        let text = match looked {
             Ok(_) => read(&self.path),
             Err(_) if seen == Seen::Missing => Ok(String::new()),
             Err(error) => Err(error),
-        })
+        };
+        if text.is_err() {
+            // What could not be read this time may be next time.
+            self.seen = None;
+        }
+        Some(text)
     }
 }
 
@@ -100,6 +105,12 @@ fn read(path: &Path) -> io::Result<String> {
             mode & 0o7777,
             path.display()
         )));
+    }
+    // Of files in this process's own folder of /proc its owner is this process's user.
+    let own = std::fs::metadata("/proc/self").map_or(0, |own| own.uid());
+    if ![0, own].contains(&there.uid()) {
+        let why = "its owner is neither root nor the user that this program runs as";
+        return Err(io::Error::other(why));
     }
     let mut text = String::new();
     file.take(OCTETS_MAX + 1).read_to_string(&mut text)?;
@@ -126,8 +137,13 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 /// Where it cannot be written.
 pub fn add_line(path: &Path, line: &str) -> io::Result<()> {
     let before = read_text(path)?;
+    let is_new = std::fs::symlink_metadata(path).is_err();
     let mut options = OpenOptions::new();
     let mut file: File = open_regular(path, options.append(true).create(true).mode(0o644))?;
+    if is_new {
+        // Whatever the umask takes: the agent may run as another user.
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
     let start = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
     // In one piece: who reads it meanwhile sees all of the line, or nothing.
     file.write_all(format!("{start}{line}\n").as_bytes())?;
@@ -137,7 +153,6 @@ pub fn add_line(path: &Path, line: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
     use tempfile::TempDir;
 
     /// A folder of this test's own, and a path in it.
@@ -174,6 +189,17 @@ mod tests {
         std::fs::write(&file, "one").expect("a file");
         add_line(&file, "two").expect("a line");
         assert_eq!(read_text(&file).expect("a text"), "one\ntwo\n");
+    }
+
+    /// Such as for want of a descriptor: a key that was taken out would stay allowed.
+    #[test]
+    fn what_could_not_be_read_is_read_at_the_next_look() {
+        let (_folder, file) = place();
+        std::fs::create_dir(&file).expect("a folder");
+        let mut watched = WatchedText::new(file);
+        for _ in 0..2 {
+            assert!(watched.changed().is_some_and(|read| read.is_err()));
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ static ABOUT: About = About {
     example: "<= 12 ms",
     sample: Sample::Commented,
     how: "Order statistics, and what the clocks leave open, whole: half the least round trip, or \
-          less where both hosts state how far NTP or PTP keeps their clocks (chronyd, `adjtimex`). \
+          less where both hosts state how far off their clocks can be (chronyd, `adjtimex`). \
           INCONCLUSIVE where that is too wide for the requirement",
     source: "RFC 7679; Y.1540, IPTD",
     answered_by: Traffic::Probes,
@@ -120,8 +120,8 @@ fn too_wide(
     let (error, most) = (shown((most - least) / 2.0), shown(most));
     let (which, narrower) = source(&run.outcome.round_trip);
     Some(format!(
-        "the bound of {limit} lies within the {error} that the clocks leave open either way \
-         ({which}), however many probes there are: {narrower}, or require {most} or more"
+        "the bound of {limit} is within the clock error of ±{error} ({which}), which no number of \
+         probes narrows: {narrower}, or require {most} or more"
     ))
 }
 
@@ -142,7 +142,7 @@ fn source(round_trip: &RoundTripCounts) -> (String, &'static str) {
                 shown(micros(agent.error_ns)),
                 agent.source.name()
             ),
-            "have PTP, or an NTP server nearby, keep both clocks closer",
+            "have chronyd or ntpd follow a nearer or better source at both hosts",
         ),
         _ if stated.contradicted => (
             "half the least round trip: the probes prove that what the hosts state of their \
@@ -152,11 +152,11 @@ fn source(round_trip: &RoundTripCounts) -> (String, &'static str) {
         ),
         (Some(_), ..) => (
             "half the least round trip, which is less than the clocks' own error".into(),
-            "have PTP, or an NTP server nearby, keep both clocks closer",
+            "have chronyd or ntpd follow a nearer or better source at both hosts",
         ),
         (None, driver, agent) => (
             format!("half the least round trip: {}", unstated(driver.is_some(), agent.is_some())),
-            "have PTP, or NTP, keep both hosts' clocks",
+            "have chronyd or ntpd keep both hosts' clocks",
         ),
     }
 }
@@ -237,12 +237,12 @@ mod tests {
         let why = |stated| judged(&run(5, 25, stated), "<= 12 ms").1.expect("a reason");
         let nobody = why(StatedClocks::default());
         assert!(
-            nobody.contains("within the 10 ms that the clocks leave open either way"),
+            nobody.contains("is within the clock error of ±10 ms"),
             "{nobody}"
         );
         assert!(nobody.contains("half the least round trip: neither host states"), "{nobody}");
         assert!(
-            nobody.contains("have PTP, or NTP, keep both hosts' clocks, or require 25"),
+            nobody.contains("have chronyd or ntpd keep both hosts' clocks, or require 25"),
             "{nobody}"
         );
         let one = why(StatedClocks { driver: clock(1), ..StatedClocks::default() });

@@ -12,10 +12,12 @@ use super::circuit::is_circuit;
 use super::role::Role;
 use crate::trial::Limits;
 use crate::units::{BitRate, Malformed};
-use crate::wire::key::{KeyLine, MalformedKey};
+use crate::wire::key::{KeyLine, MalformedKey, PublicKey};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::str::FromStr;
 
@@ -147,6 +149,9 @@ pub enum BadLine {
     /// The limit stands twice.
     #[error("{0} stands twice")]
     Twice(&'static str),
+    /// A line before it allows the same key.
+    #[error("line {0} allows this key already")]
+    Repeated(usize),
     /// The key is none.
     #[error("{0}")]
     Key(#[from] MalformedKey),
@@ -205,13 +210,20 @@ fn word(text: &str) -> (&str, &str) {
 #[must_use]
 pub fn read(text: &str) -> (Vec<AllowedDriver>, Vec<(usize, BadLine)>) {
     let text = text.trim_start_matches('\u{feff}');
-    let (mut allowed, mut bad) = (Vec::new(), Vec::new());
+    let (mut allowed, mut bad) = (Vec::<AllowedDriver>::new(), Vec::new());
+    let mut lines: BTreeMap<PublicKey, usize> = BTreeMap::new();
     for (line, number) in text.lines().zip(1..) {
         match line.trim() {
             "" => {}
             comment if comment.starts_with('#') => {}
-            line => match line.parse() {
-                Ok(driver) => allowed.push(driver),
+            line => match line.parse::<AllowedDriver>() {
+                Ok(driver) => match lines.entry(driver.key.key()) {
+                    Entry::Occupied(first) => bad.push((number, BadLine::Repeated(*first.get()))),
+                    Entry::Vacant(free) => {
+                        free.insert(number);
+                        allowed.push(driver);
+                    }
+                },
                 Err(why) => bad.push((number, why)),
             },
         }
@@ -286,12 +298,16 @@ mod tests {
             ("expires=2027-02-30", "such as 2027-03-31 (to its end in UTC)"),
         ];
         for (limits, words) in wrong {
-            let text = format!("# who\n\n{KEY}\r\n{limits} {KEY}\nprobe-only {KEY}\n");
+            let text = format!("# who\n\n\r\n{limits} {KEY}\nprobe-only {KEY}\n");
             let (allowed, bad) = read(&text);
-            assert_eq!(allowed.len(), 2, "{limits}");
+            assert_eq!(allowed.len(), 1, "{limits}");
             let [(4, why)] = &bad[..] else { panic!("{bad:?}") };
             assert!(why.to_string().contains(words), "{why}");
         }
+        // The first line holds, whatever a later one would lift.
+        let (allowed, bad) = read(&format!("probe-only {KEY}\n{KEY}\n"));
+        assert!(allowed.len() == 1 && allowed[0].probe_only);
+        assert_eq!(bad, [(2, BadLine::Repeated(1))]);
         let (allowed, bad) = read("\u{feff}ssh-ed25519 AAAA alice\nlinkqual-ed25519 AAAA\n");
         assert_eq!((allowed.len(), bad.len()), (0, 2));
         assert!(bad[1].1.to_string().contains("key"), "{bad:?}");

@@ -112,13 +112,13 @@ impl fmt::Display for Refusal {
             ),
             Self::OtherCircuit { role, asked, allowed } => write!(
                 f,
-                "role '{role}' may load the circuits {} alone, {}. Name one of them with \
+                "role '{role}' may load only these circuits: {}; {}. Name one of them with \
                  --circuit, or have the agent's operator add this one to circuits in the key's \
                  line of allowed_drivers",
                 allowed.join(", "),
                 asked.as_ref().map_or_else(
-                    || "and none was named".to_owned(),
-                    |asked| format!("'{asked}' was asked")
+                    || "none was named".to_owned(),
+                    |asked| format!("'{asked}' was requested")
                 )
             ),
             Self::LockedTooLong { role, max } => write!(

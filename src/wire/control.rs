@@ -21,7 +21,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The version of this protocol, of the datagrams' too.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The longest frame: a trial's account with its histograms is a tenth of it.
 pub const FRAME_MAX: usize = 4 << 20;

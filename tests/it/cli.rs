@@ -776,13 +776,13 @@ fn odd(messages: &[&[u8]], words: &[&str]) {
 #[test]
 fn an_agent_that_breaks_the_protocol_is_told() {
     odd(&[b"{}"], &["broke the protocol", "not a message"]);
-    odd(&[br#"{"type":"hello","protocol":5,"program":"linkqual 9"}"#], &["it is a driver"]);
+    odd(&[br#"{"type":"hello","protocol":6,"program":"linkqual 9"}"#], &["it is a driver"]);
     odd(
         &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
         &["linkqual-agent 9.9", "version 9", "speaks 5", "same release at both ends"],
     );
     odd(&[br#"{"type":"finish"}"#], &["broke the protocol", "finish"]);
-    let limits = br#"{"type":"hello","protocol":5,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
+    let limits = br#"{"type":"hello","protocol":6,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
     odd(&[limits, br#"{"type":"refused","reason":"closed on Sundays"}"#], &["closed on Sundays"]);
     odd(&[limits, br#"{"type":"fault","reason":"out of paper"}"#], &["out of paper"]);
 }

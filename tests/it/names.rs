@@ -45,7 +45,7 @@ fn an_agent_is_reached_at_whichever_of_its_addresses_answers() {
     let silent = silent.local_addr().map(|address| (silent, address)).unwrap();
     let no_route = "[fe80::1]:4872".parse().unwrap();
     for (before, why) in [
-        (closed, "Connection refused"),
+        (closed, "connection refused"),
         (silent.1, "no answer yet"),
         (no_route, "there is no way to [fe80::1]:4872 from here"),
     ] {

@@ -26,10 +26,13 @@ fn plain(text: &str) -> String {
         '&' => "&amp;".to_owned(),
         '<' => "&lt;".to_owned(),
         '>' => "&gt;".to_owned(),
+        // Nobody is mentioned, and nothing becomes a link.
+        '@' => "&#64;".to_owned(),
         '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '!' | '$' => format!("\\{c}"),
         c => c.to_string(),
     };
-    text.chars().map(escaped).collect()
+    let text: String = text.chars().map(escaped).collect();
+    text.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
 fn head(out: &mut String, report: &Report) {

@@ -139,6 +139,24 @@ impl Session {
         let greeted = self.peers.iter().filter(|(_, peer)| peer.greeted);
         let connections: Vec<ConnectionId> = greeted.map(|(connection, _)| *connection).collect();
         connections.into_iter().for_each(|connection| self.say(connection, Message::Leaving));
+        // Nobody is told of these: their drivers come back for what is counted.
+        self.stop_trials(|run| run.connection.is_none());
+    }
+
+    /// Stops all that is still under way: what it has counted is kept.
+    pub fn handle_left(&mut self) {
+        self.stop_trials(|_| true);
+    }
+
+    fn stop_trials(&mut self, of: impl Fn(&Run) -> bool) {
+        for (id, run) in self.runs.iter_mut().filter(|(_, run)| of(run)) {
+            let Some(running) = &mut run.trial else { continue };
+            if matches!(running.part, Part::Open { .. }) {
+                running.part = Part::Stopped;
+                let id = TrialId { run: *id, number: running.number };
+                self.actions.push_back(Action::Stop(id));
+            }
+        }
     }
 
     /// Whether no trial is under way whose counts are still to be told.

@@ -273,7 +273,10 @@ mod tests {
         let mut session = started();
         session.handle_closed(at(5), DRIVER);
         session.handle_timeout(at(6));
-        assert_eq!(session.usage(RunId(8), &key(2)), Usage::default());
+        assert_eq!(
+            session.usage(RunId(8), (&key(2), crate::units::BitRate::MAX)),
+            Usage::default()
+        );
         open(&mut session, 7, BACK, key(1));
         let actions = attach(&mut session, 7, BACK);
         let run = RunId(7).to_string();
@@ -306,7 +309,10 @@ mod tests {
         let mut session = started();
         session.handle_closed(at(10), DRIVER);
         session.handle_timeout(at(11));
-        assert_eq!(session.usage(RunId(8), &key(2)), Usage::default());
+        assert_eq!(
+            session.usage(RunId(8), (&key(2), crate::units::BitRate::MAX)),
+            Usage::default()
+        );
         assert!(matches!(session.poll_action(), Some(Action::Note(_))));
         assert_eq!(session.poll_action(), None);
         // The driver had 10 s to start it, and has 22 s behind its end.

@@ -99,7 +99,7 @@ impl Session {
         if !self.can_send_by(now, from, asked) {
             return;
         }
-        let usage = self.usage(id, &owner);
+        let usage = self.usage(id, (&owner, role.limits.rate_max));
         let rate_max = self.limits.rate_max;
         match authorise(rate_max, &role, asked, &usage, now) {
             Ok(grant) => {
@@ -165,8 +165,8 @@ impl Session {
         self.say(from, Message::Granted(granted));
     }
 
-    /// What all runs but `but` have been granted; `key` is its owner's.
-    pub(super) fn usage(&self, but: RunId, key: &PublicKey) -> Usage {
+    /// What all runs but `but` have been granted; `key` is its owner's, which may have `own_max`.
+    pub(super) fn usage(&self, but: RunId, (key, own_max): (&PublicKey, BitRate)) -> Usage {
         let granted = self.runs.iter().filter(|(id, run)| **id != but && !run.is_over());
         let granted: Vec<&Run> = granted.map(|(_, run)| run).collect();
         let holder = |run: &&Run| {
@@ -176,7 +176,7 @@ impl Session {
         };
         let rate = |run: &&&Run| match run.grant().and_then(Grant::load) {
             Some(load) => load.rate,
-            None => probing_rate(self.limits.rate_max),
+            None => probing_rate(own_max.min(self.limits.rate_max)),
         };
         let own_granted = granted.iter().filter(|run| run.owner == *key);
         let own_granted = own_granted.map(|run| rate(&run).bits_per_second());
@@ -221,6 +221,10 @@ impl Session {
         let Some(grant) = run.grant() else {
             return self.refuse_trial(from, &Refusal::BeyondGrant("that has ended"));
         };
+        if self.is_leaving {
+            let reason = "the agent is being stopped".to_owned();
+            return self.say(from, Message::Refused { reason });
+        }
         if let Err(refusal) = grant.allows(&trial, framing, now, run.spent) {
             return self.refuse_trial(from, &refusal);
         }
@@ -459,7 +463,7 @@ mod tests {
         let actions: Vec<Action> = actions.filter(|a| !matches!(a, Action::Note(_))).collect();
         check_fault(&actions, "more than it was granted");
         assert!(actions.contains(&Action::Stop(id)), "{actions:?}");
-        assert_eq!(session.usage(RunId(8), &key(2)), Usage::default());
+        assert_eq!(session.usage(RunId(8), (&key(2), BitRate::MAX)), Usage::default());
         session.handle_trial(id, Event::Exceeded(at(6)));
         assert_eq!(session.poll_action(), None, "once");
     }

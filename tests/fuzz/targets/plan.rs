@@ -27,10 +27,10 @@ fuzz_target!(|octets: &[u8]| {
     // A rate may be too much for datagrams of IPv6, which are seen to only here.
     let Ok(forecast) = Forecast::of(&plan) else { return };
     assert!(forecast.sites.iter().all(|site| !site.steps.is_empty()), "each site has a test");
-    _ = forecast::text(&plan, &forecast, &assumptions);
+    _ = forecast::text(&plan, &forecast, &assumptions, None);
     let agent = ([192, 0, 2, 1], 4872).into();
     let endpoint = |place| Endpoint { place, agent, driver: None };
     let endpoints = (0..plan.sites.len()).map(endpoint).collect();
     let ways = FirewallHosts { ports: 32_768..=60_999, endpoints };
-    _ = (table(&plan, &forecast, &ways), nft(&plan, &forecast, &ways));
+    _ = (table(&plan, &forecast, &ways, None), nft(&plan, &forecast, &ways));
 });
