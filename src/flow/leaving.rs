@@ -96,9 +96,14 @@ impl Leaving {
         self.before_ns = None;
     }
 
-    /// The window; `None` where nothing left in it.
-    pub(super) fn window(&self) -> Option<SentWindow> {
-        let (from_ns, until_ns) = (self.steady.from_ns(), self.steady.until_ns());
+    /// The window of a stream that was sent until `ran_ns`, its pauses among it; `None` where
+    /// nothing left in it. Of a trial that was cut short, what was never run is no time in which
+    /// nothing was carried.
+    pub(super) fn window(&self, ran_ns: u64) -> Option<SentWindow> {
+        let (from_ns, until_ns) = (self.steady.from_ns(), self.steady.until_ns().min(ran_ns));
+        if until_ns <= from_ns {
+            return None;
+        }
         let first = Mark { at_ns: from_ns, ..self.first? };
         let last = Mark { at_ns: until_ns, ..self.next };
         let enough_ns = (until_ns - from_ns) / 100 * SNAPPED_MIN_PERCENT;
@@ -140,6 +145,9 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
+    /// To its end.
+    const RAN_NS: u64 = 4_000 * MS;
+
     /// 1000 packets a second for 4 s, of which each leaves as late as `late_ms` says.
     fn sent(late_ms: impl Fn(u64) -> u64) -> Leaving {
         let steady = Steady::of(Span::from_secs(4));
@@ -157,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_window_on_time_has_a_packet_for_each_gap() {
-        let window = sent(|_| 0).window().expect("it was sent");
+        let window = sent(|_| 0).window(RAN_NS).expect("it was sent");
         assert_eq!(window.began_ns, 7);
         assert_eq!(shape(&window.whole), (200, 3_799, 200, 3_799, 0));
         assert_eq!(shape(&window.last_third), (2_600, 3_799, 2_600, 3_799, 0));
@@ -171,7 +179,7 @@ mod tests {
             3_700.. => 90,
             _ => 0,
         };
-        let window = sent(late).window().expect("it was sent");
+        let window = sent(late).window(RAN_NS).expect("it was sent");
         assert_eq!(shape(&window.whole), (230, 3_699, 230, 3_699, 80));
         assert_eq!(shape(&window.last_third), (2_600, 3_699, 2_600, 3_699, 0));
     }
@@ -179,13 +187,13 @@ mod tests {
     #[test]
     fn a_stall_is_held_by_what_is_beyond_its_gap() {
         let late = |sequence| if (3_000..3_020).contains(&sequence) { 3_020 - sequence } else { 0 };
-        let window = sent(late).window().expect("it was sent");
+        let window = sent(late).window(RAN_NS).expect("it was sent");
         assert_eq!((window.whole.held_ns, window.last_third.held_ns), (20 * MS, 20 * MS));
     }
 
     #[test]
     fn a_sender_that_is_never_on_time_has_the_whole_steady_part() {
-        let window = sent(|_| 5).window().expect("it was sent");
+        let window = sent(|_| 5).window(RAN_NS).expect("it was sent");
         assert_eq!(shape(&window.whole), (200, 3_800, 195, 3_795, 0));
         assert_eq!(shape(&window.last_third), (2_600, 3_800, 2_595, 3_795, 0));
     }
@@ -197,10 +205,27 @@ mod tests {
         leaving.on_sent(200 * MS, 0, 1, 0);
         leaving.on_paused();
         leaving.on_sent(1_700 * MS, 1, 1, 0);
-        let window = leaving.window().expect("it was sent");
+        let window = leaving.window(RAN_NS).expect("it was sent");
         assert_eq!(shape(&window.whole), (200, 3_800, 0, 2, 0));
         assert_eq!(shape(&window.last_third), (2_600, 3_800, 2, 2, 0));
         let nothing = Leaving::new(Stamp::<Driver>::from_nanos(0), MS, steady);
-        assert_eq!(nothing.window(), None);
+        assert_eq!(nothing.window(RAN_NS), None);
+    }
+
+    /// 1000 packets a second, of 4 s of which 2 s ran.
+    #[test]
+    fn a_stream_that_was_cut_short_has_the_window_that_it_ran() {
+        let steady = Steady::of(Span::from_secs(4));
+        let cut = |late_ns| {
+            let mut leaving = Leaving::new(Stamp::<Driver>::from_nanos(0), MS, steady);
+            (0..2_000).for_each(|it| leaving.on_sent(it * MS + late_ns, it, 1, late_ns));
+            leaving.window(2_000 * MS).expect("it was sent")
+        };
+        assert_eq!(shape(&cut(0).whole), (200, 1_999, 200, 1_999, 0));
+        // Never on time.
+        assert_eq!(shape(&cut(5 * MS).whole), (200, 2_000, 195, 2_000, 0));
+        assert_eq!(shape(&cut(0).last_third), (1_999, 1_999, 1_999, 1_999, 0));
+        let at_once = Leaving::new(Stamp::<Driver>::from_nanos(0), MS, steady);
+        assert_eq!(at_once.window(200 * MS), None);
     }
 }

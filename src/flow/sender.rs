@@ -340,7 +340,9 @@ impl<C> Sender<C> {
     /// The account, closed.
     #[must_use]
     pub fn into_counts(self) -> SenderCounts {
-        self.counts.of_stream(self.stream.number, self.leaving.window())
+        // All slots before it were sent, or passed over for a reason that is counted.
+        let ran_ns = self.schedule.due_after_start(self.slot).nanos();
+        self.counts.of_stream(self.stream.number, self.leaving.window(ran_ns))
     }
 
     fn pause(&mut self, now: Stamp<C>) -> Next<C, Outgoing> {

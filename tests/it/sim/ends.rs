@@ -230,6 +230,11 @@ fn an_interrupted_trial_tells_what_it_counted() {
         let half = outcome.one_way(direction);
         assert_eq!(half.sender.as_ref().unwrap().sent, truth.offered, "{direction}");
         assert_eq!(half.receiver.as_ref().unwrap().received, truth.delivered, "{direction}");
+        // What was never run is no time in which nothing was carried.
+        let whole = half.throughput.as_ref().unwrap().whole;
+        assert!(whole.duration_ns <= 5 * SECOND, "{direction}: {whole:?}");
+        let missing = (whole.duration_ns / (SECOND / 200)).abs_diff(whole.sent);
+        assert!(missing <= 2, "{direction}: {missing} of 200 a second, {whole:?}");
     }
     assert!(run.last_load_ns[0] <= 5 * SECOND, "{} ns", run.last_load_ns[0]);
     check_free(&setup, &run);
