@@ -67,7 +67,9 @@ fn the_second_half_dropped_is_lost_and_an_outage() {
     let spec = Spec { loss: vec![(LOAD, Loss::After(825))], ..Spec::default() };
     for (row, truth) in check_exact(&spec) {
         let due = truth.offered + row.skipped_packets.unwrap();
-        assert_eq!((due, truth.delivered), (1_627, 825));
+        // A trial is lengthened where the host's own delays vary so much that a queue would hide.
+        assert!(1_627 <= due, "{due}");
+        assert_eq!(truth.delivered, 825);
         // Probes still cross, so the line is not dead: losses, and no outage.
         assert_eq!(row.outages.unwrap().len(), 0);
         assert_eq!(row.loss_bursts.unwrap().longest(), truth.offered - 825);
