@@ -27,7 +27,10 @@ pub(super) async fn pass_on_interrupts(cancel: Cancel) {
             _ = terminate.recv() => {}
         }
         if 2 < wish {
-            // Such as a folder on a server that does not answer: nothing waits for that.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "main waits for what does not answer, such as a folder on a dead server"
+            )]
             std::process::exit(4);
         }
         cancel.cancel();
