@@ -1,5 +1,5 @@
 //! What hosts state of their wall clocks, which time services keep right: a bound that no exchange
-//! of packets can give.
+//! of packets can give. It is of the time of one trial, and travels with that trial's account.
 
 use super::{Fact, Invalid};
 use crate::clock::Offset;

@@ -507,6 +507,35 @@ mod tests {
         assert!(error.contains("as fast as possible is --rate max"), "{error}");
     }
 
+    /// Each metric has an option, and brings the load that it needs.
+    #[test]
+    fn what_is_required_brings_the_load_that_it_takes() {
+        let offers = |options: &[&str]| -> Vec<Option<Offer>> {
+            check(options).tests.iter().map(|test| test.work.offer()).collect()
+        };
+        let rate = |text: &str| Some(Offer::Rate(text.parse().expect("a rate")));
+        let assumed = Some(Offer::Assumed(RATE_ASSUMED));
+        let idle =
+            ["--rtt-p99", "9ms", "--owd-p99", "9ms", "--path-mtu", "1500", "--jitter", "1ms"];
+        assert_eq!(offers(&idle), [None]);
+        assert_eq!(check(&idle).requirements.iter().count(), 6);
+        assert_eq!(offers(&["--loss", "1%"]), [None, assumed]);
+        assert_eq!(offers(&["--rtt-p99-loaded", "9ms"]), [None, assumed]);
+        let tcp = ["--tcp-throughput", "1 Mbit/s"];
+        assert_eq!(offers(&tcp), [None, Some(Offer::Max)]);
+        let beside_tcp = ["--rtt-p99-loaded", "9ms"];
+        assert_eq!(offers(&[&tcp[..], &beside_tcp].concat()), [None, Some(Offer::Max)]);
+        assert_eq!(offers(&["--throughput", "5 Mbit/s"]), [None, rate("5 Mbit/s")]);
+        let less = ["--rate", "6 Mbit/s", "--throughput", "5 Mbit/s"];
+        assert_eq!(offers(&less), [None, rate("6 Mbit/s")]);
+        let required =
+            check(&less).requirements.limit(Metric::THROUGHPUT, Some(Direction::Forward));
+        assert_eq!(required, "5 Mbit/s".parse().ok().map(Limit::Rate), "and not its own");
+        let unknown = DriverArgs::try_parse_from(["linkqual", "check", "h", "--verify"]);
+        let why = unknown.expect_err("it is of TCP").to_string();
+        assert!(why.contains("--tcp-throughput"), "{why}");
+    }
+
     #[test]
     fn an_idle_line_is_probed_for_ten_seconds_unless_something_else_is_said() {
         assert_eq!(check(&[]).idle, Span::from_secs(10));
