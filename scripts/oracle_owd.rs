@@ -27,11 +27,10 @@ fn main() -> ExitCode {
          ms each way, by itself, with jitter of 0.01 to 3 ms (none, uniform, exponential, \
          normal) and up to 1 % of loss; clocks up to 10 ms apart that gain up to 100 ppm on each \
          other; idle trials of 10 and 30 s with 100 probes/s; seeds from {first} on. The interval \
-         is that of the 99th percentile at 95 % on each side.\n\n{tally}\nWhere the hosts state \
-         the truth, or are found out: the interval holds the truth in {:.2} % of all directions, \
-         what the \
-         clocks leave open in {:.2} %. Of the wrong statements {:.1} % were found out: the others \
-         are possible as far as the probes tell.\n",
+         is that of the 99th percentile at 95 % on each side.\n\n{tally}\nWhere the hosts \
+         state the truth, or are found out: the interval holds the truth in {:.2} % of all \
+         directions, what the clocks leave open in {:.2} %. Of the wrong statements {:.1} % were \
+         found out: the others are possible as far as the probes tell.\n",
         100.0 * coverage,
         100.0 * clocks,
         100.0 * tally.found_out()

@@ -4,7 +4,7 @@
 
 use crate::direction::Direction;
 use crate::stats::real;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// What each metric says of itself.
@@ -12,6 +12,8 @@ use std::fmt;
 pub struct About {
     /// Its name: a key of a plan, an option of `check`, and how records and rows call it.
     pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
     /// The unit of its numbers in reports.
     pub unit: Unit,
     /// What a requirement bounds it by.
@@ -155,7 +157,9 @@ pub enum Traffic {
 }
 
 /// A kind of evidence. A caveat doubts some of these, and so the metrics that are made of them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// How much of a UDP load left, and arrived in its time.
     LoadRate,
@@ -171,6 +175,22 @@ pub enum Basis {
     OneWayDelays,
     /// Which sizes of packets crossed.
     Search,
+}
+
+impl Basis {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LoadRate => "the rate of the load",
+            Self::LoadLosses => "losses of the load",
+            Self::Arrivals => "arrivals",
+            Self::TcpStream => "TCP",
+            Self::ProbeDelays => "delays of probes",
+            Self::OneWayDelays => "one-way delays of probes",
+            Self::Search => "the search for the path's MTU",
+        }
+    }
 }
 
 /// A metric: one of those that [`Metric::ALL`] lists.

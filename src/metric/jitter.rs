@@ -9,6 +9,7 @@ pub const JITTER_QUANTILE: f64 = 0.999;
 
 static ABOUT: About = About {
     name: "jitter",
+    title: "jitter",
     unit: Unit::Microseconds,
     kind: Kind::MostTime,
     reach: Reach::EachDirection,

@@ -26,6 +26,7 @@ const OUTAGE_INTERVALS: u64 = 6;
 
 static ABOUT: About = About {
     name: "outage",
+    title: "outage",
     unit: Unit::Seconds,
     kind: Kind::MostTime,
     reach: Reach::EachDirection,

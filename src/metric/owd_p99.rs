@@ -19,6 +19,7 @@ const QUANTILE: f64 = 0.99;
 
 static ABOUT: About = About {
     name: "owd_p99",
+    title: "OWD p99",
     unit: Unit::Microseconds,
     kind: Kind::MostTime,
     reach: Reach::EachDirection,

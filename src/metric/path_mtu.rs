@@ -14,6 +14,7 @@ pub const MTU_ASSUMED: u32 = 1_500;
 
 static ABOUT: About = About {
     name: "path_mtu",
+    title: "path MTU",
     unit: Unit::Octets,
     kind: Kind::LeastOctets,
     reach: Reach::RoundTrip,

@@ -9,6 +9,7 @@ pub(super) const RTT_QUANTILE: f64 = 0.99;
 
 static ABOUT: About = About {
     name: "rtt_p99",
+    title: "RTT p99",
     unit: Unit::Microseconds,
     kind: Kind::MostTime,
     reach: Reach::RoundTrip,

@@ -6,6 +6,7 @@ use super::percentile::{Percentile, ProbedBeside};
 
 static ABOUT: About = About {
     name: "rtt_p999",
+    title: "RTT p99.9",
     unit: Unit::Microseconds,
     kind: Kind::MostTime,
     reach: Reach::RoundTrip,

@@ -7,6 +7,7 @@ use super::rtt_p99::RTT_QUANTILE;
 
 static ABOUT: About = About {
     name: "rtt_p99_loaded",
+    title: "RTT p99 loaded",
     unit: Unit::Microseconds,
     kind: Kind::MostTime,
     reach: Reach::RoundTrip,

@@ -20,6 +20,7 @@ use crate::units::{BitRate, ByteCount, Span};
 
 static ABOUT: About = About {
     name: "tcp_throughput",
+    title: "TCP throughput",
     unit: Unit::BitPerSecond,
     kind: Kind::LeastRate,
     reach: Reach::EachDirection,

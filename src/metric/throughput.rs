@@ -45,6 +45,7 @@ const EDGES: Span = EDGE.plus(EDGE);
 
 static ABOUT: About = About {
     name: "throughput",
+    title: "throughput",
     unit: Unit::BitPerSecond,
     kind: Kind::LeastRate,
     reach: Reach::EachDirection,

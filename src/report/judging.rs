@@ -243,6 +243,7 @@ impl Place<'_> {
         CaveatRecord {
             link: self.link,
             site: self.site.ends.site.clone(),
+            evidence: caveat.doubts.to_vec(),
             metrics: caveat.metrics(),
             direction: caveat.direction,
             trial: self.trial(caveat.trial),

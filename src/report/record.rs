@@ -10,7 +10,7 @@ mod docs;
 use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
-use crate::metric::Metric;
+use crate::metric::{Basis, Metric};
 use crate::plan::Link;
 use crate::units::BitRate;
 use crate::verdict::Verdict;
@@ -407,6 +407,9 @@ pub struct CaveatRecord {
     pub link: usize,
     /// The name of the site.
     pub site: String,
+    /// The evidence that it doubts, which the metrics follow from; none in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Basis>,
     /// The metrics that it affects.
     pub metrics: Vec<Metric>,
     /// The direction that it affects; null for all.

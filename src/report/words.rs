@@ -1,21 +1,13 @@
 //! Words that formats for people share.
 
 use super::quantity::{bits_text, quantity};
-use super::record::{BoundText, FindingRecord, JudgedAgain, LayerRates, LinkRecord, SiteRecord};
+use super::record::{
+    BoundText, CaveatRecord, FindingRecord, JudgedAgain, LayerRates, LinkRecord, SiteRecord,
+};
 use crate::direction::Direction;
 use crate::framing::Layer;
-use crate::metric::Metric;
 use crate::units::BitRate;
 use crate::verdict::Verdict;
-
-/// The metric by a name for people: that of its key, in words.
-pub(super) fn title(metric: Metric) -> String {
-    let word = |word: &str| match word {
-        "rtt" | "tcp" | "mtu" | "owd" => word.to_uppercase(),
-        other => other.to_owned(),
-    };
-    metric.name().split('_').map(word).collect::<Vec<_>>().join(" ")
-}
 
 /// A link by its name, circuit and provider.
 pub(super) fn link_text(link: &LinkRecord) -> String {
@@ -108,15 +100,40 @@ pub(super) fn layers_text(rates: &LayerRates, layers: impl Iterator<Item = Layer
     layers.map(at).collect::<Vec<_>>().join(", ")
 }
 
+/// What a caveat doubts, `place`, and the metrics that this touches.
+pub(super) fn doubted(caveat: &CaveatRecord, place: &str) -> String {
+    let metrics: Vec<&str> = caveat.metrics.iter().map(|metric| metric.about().title).collect();
+    let metrics = metrics.join(", ");
+    if caveat.evidence.is_empty() {
+        return metrics + place;
+    }
+    let evidence: Vec<&str> = caveat.evidence.iter().map(|basis| basis.name()).collect();
+    format!("{}{place} ({metrics})", evidence.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::{Basis, Metric};
+    use crate::report::BiasRecord;
 
     #[test]
-    fn a_metric_has_a_name_for_people() {
-        let titles: Vec<String> = Metric::ALL.iter().copied().map(title).collect();
-        assert!(titles.iter().all(|title| !title.contains('_')), "{titles:?}");
-        let shown = [Metric::RTT_P99, Metric::TCP_THROUGHPUT, Metric::PATH_MTU].map(title);
-        assert_eq!(shown, ["RTT p99", "TCP throughput", "path MTU"]);
+    fn a_caveat_names_the_evidence_and_the_metrics_that_follow() {
+        let mut caveat = CaveatRecord {
+            link: 0,
+            site: String::new(),
+            evidence: vec![Basis::LoadRate, Basis::TcpStream],
+            metrics: vec![Metric::THROUGHPUT, Metric::TCP_THROUGHPUT],
+            direction: None,
+            trial: None,
+            bias: BiasRecord::Either,
+            packets: None,
+            text: String::new(),
+        };
+        let metrics = "throughput, TCP throughput";
+        let told = format!("the rate of the load, TCP forward ({metrics})");
+        assert_eq!(doubted(&caveat, " forward"), told);
+        caveat.evidence.clear();
+        assert_eq!(doubted(&caveat, " forward"), format!("{metrics} forward"), "in older records");
     }
 }

@@ -551,6 +551,7 @@ mod tests {
         report.caveats = vec![CaveatRecord {
             link: 0,
             site: "the demo's agent".to_owned(),
+            evidence: Vec::new(),
             metrics: vec![Metric::RTT_P99, Metric::JITTER],
             direction: None,
             trial: Some(1),

@@ -4,7 +4,7 @@
 use crate::account::Status;
 use crate::report::quantity::{bits_text, digits, percent, quantity};
 use crate::report::words::{
-    again_text, ends_text, is_measured, link_text, rates_text, required, title, value,
+    again_text, doubted, ends_text, is_measured, link_text, rates_text, required, value,
 };
 use crate::report::{LoadKindRecord, Rendering, Report, Row};
 use crate::verdict::Verdict;
@@ -78,7 +78,7 @@ fn findings(out: &mut String, report: &Report) {
             out,
             &[
                 plain(&finding.site),
-                title(finding.metric),
+                finding.metric.about().title.to_owned(),
                 finding.direction.to_string(),
                 plain(&required(finding)),
                 plain(&value(finding)),
@@ -99,7 +99,7 @@ fn findings(out: &mut String, report: &Report) {
             }
             missing.push(&finding.reason);
         }
-        let (metric, direction) = (title(finding.metric), finding.direction);
+        let (metric, direction) = (finding.metric.about().title, finding.direction);
         line!(out, "- {metric} {direction}: {}", plain(&finding.reason));
     }
     line!(out, "");
@@ -111,11 +111,10 @@ fn caveats(out: &mut String, report: &Report) {
         return;
     }
     for caveat in &report.caveats {
-        let metrics: Vec<String> = caveat.metrics.iter().map(|metric| title(*metric)).collect();
         let direction = caveat.direction.map(|direction| format!(" {direction}"));
         let direction = direction.unwrap_or_default();
         let text = plain(&caveat.text);
-        line!(out, "- caveat on {}{direction}: {text}", metrics.join(", "));
+        line!(out, "- caveat on {}: {text}", doubted(caveat, &direction));
     }
     line!(out, "");
 }

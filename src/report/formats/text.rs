@@ -9,7 +9,8 @@ use crate::framing::Layer;
 use crate::metric::{About, Kind, Traffic, black_hole};
 use crate::report::quantity::digits;
 use crate::report::words::{
-    again_text, ends_text, is_measured, layers_text, link_text, rates_text, required, title, value,
+    again_text, doubted, ends_text, is_measured, layers_text, link_text, rates_text, required,
+    value,
 };
 use crate::report::{FindingRecord, Rendering, Report, Row};
 use crate::units::BitRate;
@@ -78,7 +79,7 @@ fn findings(page: &mut Page, report: &Report, told: &mut Once) {
             site = Some(&finding.site);
         }
         table.row(&[
-            title(finding.metric),
+            finding.metric.about().title.to_owned(),
             finding.direction.to_string(),
             required(finding),
             value(finding),
@@ -130,13 +131,8 @@ fn caveats(page: &mut Page, report: &Report) {
             false => String::new(),
         };
         let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
-        let metrics: Vec<String> = caveat.metrics.iter().map(|metric| title(*metric)).collect();
-        let text = format!(
-            "caveat on {}{}{site}{trial}: {}",
-            metrics.join(", "),
-            direction.unwrap_or_default(),
-            caveat.text
-        );
+        let place = direction.unwrap_or_default() + &site + &trial;
+        let text = format!("caveat on {}: {}", doubted(caveat, &place), caveat.text);
         page.wrapped("", &text);
     }
     line!(page, "");

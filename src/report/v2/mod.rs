@@ -90,7 +90,8 @@ impl From<FindingV2> for FindingRecord {
 impl From<DoubtV2> for CaveatRecord {
     fn from(old: DoubtV2) -> Self {
         let DoubtV2 { metrics, direction, site, trial, bias, packets, text } = old;
-        Self { link: 0, site, metrics, direction, trial, bias, packets, text }
+        let evidence = Vec::new();
+        Self { link: 0, site, evidence, metrics, direction, trial, bias, packets, text }
     }
 }
 
