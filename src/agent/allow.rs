@@ -1,6 +1,7 @@
 //! `linkqual-agent allow`: adds a driver to the file that the agent reads.
 
 use crate::cli::AllowArgs;
+use crate::io::clock;
 use crate::io::key::read_public;
 use crate::io::terminal::print;
 use crate::io::watched::{add_line, read_text};
@@ -16,6 +17,10 @@ pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
     let key = key(&args.key_line).map_err(|why| (why, 2))?;
     let AllowArgs { max_rate, probe_only, ref circuits, expires, .. } = *args;
     let driver = AllowedDriver { key, max_rate, probe_only, circuits: circuits.clone(), expires };
+    if driver.is_expired(clock::wall_ns()) {
+        let passed = expires.map_or_else(String::new, |expires| expires.to_string());
+        return Err((format!("--expires: {passed} has passed, so it would allow nobody"), 2));
+    }
     let path = args.drivers.display();
     let unreadable = |error| (format!("{path}: cannot be read: {error}"), 2);
     let text = read_text(&args.drivers).map_err(unreadable)?;
@@ -42,6 +47,9 @@ fn key(words: &[String]) -> Result<KeyLine, String> {
         Ok(key) => Ok(key),
         Err(_) if Path::new(&line).is_file() => {
             read_public(Path::new(&line)).map_err(|error| error.to_string())
+        }
+        Err(_) if !line.contains(' ') => {
+            Err(format!("{line}: no such file, and no line of a .pub file: give either"))
         }
         Err(error) => Err(error.to_string()),
     }

@@ -103,6 +103,11 @@ impl Admission {
         self.refresh()
     }
 
+    /// Whether this key may use the agent.
+    pub(super) fn lists(&self, key: &PublicKey) -> bool {
+        self.allowed.contains_key(key)
+    }
+
     /// Whether a driver may still use the agent: it may have been listed when its handshake began.
     pub(super) fn admits(&self, driver: &Listed) -> bool {
         self.allowed.get(&driver.key).is_some_and(|listed| listed.role == driver.role)

@@ -286,9 +286,13 @@ impl Server {
         while leaves_at.is_none_or(|at| !loops.has_left(at)) {
             tokio::select! {
                 () = &mut ended, if leaves_at.is_none() => leaves_at = Some(loops.leave()),
-                () = reload.asked() => loops.revoke(&admission.read_again()),
+                () = reload.asked() => {
+                    let gone = admission.read_again();
+                    loops.revoke(&gone, &admission);
+                }
                 accepted = accept(&self.listener) => {
-                    loops.revoke(&admission.refresh());
+                    let gone = admission.refresh();
+                    loops.revoke(&gone, &admission);
                     admission.admit(accepted);
                 }
                 Some(input) = input.recv() => match &input {
@@ -298,7 +302,8 @@ impl Server {
                 },
                 Some((id, event)) = told.recv() => loops.tell(id, event),
                 _ = look.tick() => {
-                    loops.revoke(&admission.refresh());
+                    let gone = admission.refresh();
+                    loops.revoke(&gone, &admission);
                     loops.look();
                 }
             }
@@ -395,10 +400,14 @@ impl Loop {
         self.session.is_quiet() || at <= now
     }
 
-    /// The keys that may use the agent no longer.
-    fn revoke(&mut self, gone: &[PublicKey]) {
+    /// The keys that may use the agent no longer, or within other limits.
+    fn revoke(&mut self, gone: &[PublicKey], admission: &Admission) {
         for key in gone {
-            self.session.handle_revoked(clock::now(), key);
+            let reason = match admission.lists(key) {
+                true => "the limits of this key have been changed. Start the run again",
+                false => "this key is not allowed any more",
+            };
+            self.session.handle_revoked(clock::now(), key, reason);
         }
     }
 

@@ -494,8 +494,8 @@ impl<'a> Conductor<'a> {
         let agent = self.agent;
         match (&self.cut_short, &self.failure) {
             (Some(CutShort::NotListed), _) => Error::NotAdmitted(format!(
-                "the agent at {agent} does not list this key: {}. Have its operator start \
-                 linkqual-agent with --allow and this driver's .pub file",
+                "the agent at {agent} does not list this key: {}, or not any more. Have its \
+                 operator allow it: linkqual-agent allow (or --allow) with this driver's .pub file",
                 self.own_key
             )),
             (Some(why @ CutShort::Broken(_)), _) => {

@@ -71,7 +71,7 @@ impl WatchedText {
     ///
     /// # Errors
     ///
-    /// Where it is there and cannot be read, is no text, or others than its owner can write it.
+    /// Where it is there and cannot be read, or others than its owner can write it.
     pub fn changed(&mut self) -> Option<io::Result<String>> {
         let looked = std::fs::metadata(&self.path);
         let seen = Seen::of(&looked);
@@ -112,12 +112,13 @@ fn read(path: &Path) -> io::Result<String> {
         let why = "its owner is neither root nor the user that this program runs as";
         return Err(io::Error::other(why));
     }
-    let mut text = String::new();
-    file.take(OCTETS_MAX + 1).read_to_string(&mut text)?;
-    if OCTETS_MAX < text.len() as u64 {
+    let mut octets = Vec::new();
+    file.take(OCTETS_MAX + 1).read_to_end(&mut octets)?;
+    if OCTETS_MAX < octets.len() as u64 {
         return Err(io::Error::other(format!("it is longer than {OCTETS_MAX} octets")));
     }
-    Ok(text)
+    // A line that is no UTF-8 is one bad line, and takes nothing from the others.
+    Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// What the file at `path` holds; nothing where there is none.
@@ -200,6 +201,13 @@ mod tests {
         for _ in 0..2 {
             assert!(watched.changed().is_some_and(|read| read.is_err()));
         }
+    }
+
+    #[test]
+    fn an_octet_that_is_no_text_spoils_its_own_line_alone() {
+        let (_folder, file) = place();
+        std::fs::write(&file, b"# caf\xe9\none\n").expect("a file");
+        assert!(read_text(&file).expect("a text").ends_with("\none\n"));
     }
 
     #[test]

@@ -237,10 +237,7 @@ mod tests {
     fn a_bound_that_no_probes_prove_says_what_would() {
         let why = |stated| judged(&run(5, 25, stated), "<= 12 ms").1.expect("a reason");
         let nobody = why(StatedClocks::default());
-        assert!(
-            nobody.contains("is within the clock error of ±10 ms"),
-            "{nobody}"
-        );
+        assert!(nobody.contains("is within the clock error of ±10 ms"), "{nobody}");
         assert!(nobody.contains("half the least round trip: neither host states"), "{nobody}");
         assert!(
             nobody.contains("have chronyd or ntpd keep both hosts' clocks, or require 25"),

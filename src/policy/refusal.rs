@@ -113,8 +113,8 @@ impl fmt::Display for Refusal {
             Self::OtherCircuit { role, asked, allowed } => write!(
                 f,
                 "role '{role}' may load only these circuits: {}; {}. Name one of them with \
-                 --circuit, or have the agent's operator add this one to circuits in the key's \
-                 line of allowed_drivers",
+                 --circuit, or have the agent's operator change circuits in the key's line of \
+                 allowed_drivers",
                 allowed.join(", "),
                 asked.as_ref().map_or_else(
                     || "none was named".to_owned(),

@@ -53,8 +53,14 @@ fn a_key_has_its_own_limits() {
     allow(&["--probe-only"]);
     run(agent.check().args(load)).expect_error(4, &["role 'prober' may probe, and not load"]);
     run(agent.check().args(["--idle", "1s"])).expect_code(3);
-    allow(&["--expires", "2020-01-01"]);
+    let drivers = agent.keys.path("drivers");
+    let line = fs::read_to_string(agent.keys.path("driver.pub")).unwrap();
+    fs::write(&drivers, format!("expires=2020-01-01 {line}")).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
     run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this key"]);
+    fs::remove_file(&drivers).unwrap();
+    let passed = agent.allow(&["--expires", "2020-01-01"]);
+    passed.expect_error(2, &["2020-01-02T00:00:00Z has passed, so it would allow nobody"]);
 }
 
 /// Waits until a run of 1 Mbit/s or more is two seconds into its load.

@@ -120,12 +120,13 @@ impl Session {
         }
     }
 
-    /// The key is listed no longer: its connections and its runs are over.
-    pub fn handle_revoked(&mut self, now: Stamp<Agent>, key: &PublicKey) {
+    /// The key is listed no longer, or with other limits: its connections and its runs are over,
+    /// for this reason.
+    pub fn handle_revoked(&mut self, now: Stamp<Agent>, key: &PublicKey, reason: &str) {
         let peers = self.peers.iter().filter(|(_, peer)| peer.key == *key);
         let connections: Vec<ConnectionId> = peers.map(|(connection, _)| *connection).collect();
         for connection in connections {
-            self.fault(now, connection, "this key is not allowed any more");
+            self.fault(now, connection, reason);
         }
         let runs = self.runs.iter().filter(|(_, run)| run.owner == *key && !run.is_over());
         let runs: Vec<RunId> = runs.map(|(id, _)| *id).collect();
