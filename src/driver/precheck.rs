@@ -287,8 +287,8 @@ impl<'a> Check<'a> {
     fn not_listed(&self) -> String {
         format!(
             "the agent does not list this driver's key, {}, and before it does nothing else can be \
-             tried. Have its operator allow it: linkqual-agent allow (or --allow) with this driver's \
-             .pub file",
+             tried. Have its operator allow it: linkqual-agent allow (or --allow) with this \
+             driver's .pub file",
             self.target.identity.public_key()
         )
     }
