@@ -693,8 +693,9 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
         open.say_raw(&[0; 4]).await;
         open.hear_fault(SOON, &["0 octets", "at least 1"]).await;
     });
+    let spoken = format!("not a message of protocol version {PROTOCOL}");
     for (octets, words) in [
-        (&b"{\"type\":"[..], &["not a message of protocol version 5"][..]),
+        (&b"{\"type\":"[..], &[&spoken[..]][..]),
         (&[0xa5; 64], &["not a message"]),
         (br#"{"type":"sing"}"#, &["not a message", "sing"]),
         (br#"{"type":"finish"}"#, &["'finish' came before hello"]),
@@ -707,7 +708,8 @@ fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
     }
     converse(&agent, async |open| {
         open.say(&Message::Hello(hello(PROTOCOL + 1))).await;
-        let words = ["linkqual 9.9.9", "version 6", "speaks 5", "same release at both ends"];
+        let versions = [format!("version {}", PROTOCOL + 1), format!("speaks {PROTOCOL}")];
+        let words = ["linkqual 9.9.9", &versions[0], &versions[1], "same release at both ends"];
         open.hear_fault(SOON, &words).await;
     });
     for (octets, words) in [
@@ -777,9 +779,10 @@ fn odd(messages: &[&[u8]], words: &[&str]) {
 fn an_agent_that_breaks_the_protocol_is_told() {
     odd(&[b"{}"], &["broke the protocol", "not a message"]);
     odd(&[br#"{"type":"hello","protocol":6,"program":"linkqual 9"}"#], &["it is a driver"]);
+    let speaks = format!("speaks {PROTOCOL}");
     odd(
         &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
-        &["linkqual-agent 9.9", "version 9", "speaks 5", "same release at both ends"],
+        &["linkqual-agent 9.9", "version 9", &speaks, "same release at both ends"],
     );
     odd(&[br#"{"type":"finish"}"#], &["broke the protocol", "finish"]);
     let limits = br#"{"type":"hello","protocol":6,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
