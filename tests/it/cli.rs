@@ -869,7 +869,7 @@ fn a_load_as_fast_as_can_be_takes_what_other_runs_leave() {
 }
 
 /// What other runs leave of the agent's limit, as it tells one more.
-pub(crate) fn free_rate(agent: &Agent) -> u64 {
+fn free_rate(agent: &Agent) -> u64 {
     converse(agent, async |open| {
         open.greet().await;
         let run = "0123456789abcdef0123456789abcdef".to_owned();

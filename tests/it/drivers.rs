@@ -1,8 +1,10 @@
 //! Who may use an agent, by the file that its operator keeps, and what becomes of a run when that
 //! changes or the agent is stopped.
 
-use crate::cli::free_rate;
 use crate::support::{Agent, Program, await_within, run, share};
+use linkqual::demo::relay::Relay;
+use linkqual::direction::Direction;
+use linkqual::emulation::{Class, Spec};
 use linkqual::report::Report;
 use linkqual::verdict::Verdict;
 use std::fs;
@@ -36,9 +38,9 @@ fn a_key_has_its_own_limits() {
     let agent = Agent::of_file(&[]);
     let allow = |limits: &[&str]| {
         fs::remove_file(agent.keys.path("drivers")).ok();
+        let before = changes(&agent);
         agent.allow(limits).expect_code(0);
-        // What takes something away is taken in at the second look.
-        std::thread::sleep(Duration::from_secs(1));
+        await_change(&agent, before);
     };
     allow(&["--max-rate", "5M"]);
     let words = ["role 'qualifier' may send at most 5 Mbit/s (L2), 6 Mbit/s was asked"];
@@ -55,18 +57,35 @@ fn a_key_has_its_own_limits() {
     run(agent.check().args(["--idle", "1s"])).expect_code(3);
     let drivers = agent.keys.path("drivers");
     let line = fs::read_to_string(agent.keys.path("driver.pub")).unwrap();
+    let before = changes(&agent);
     fs::write(&drivers, format!("expires=2020-01-01 {line}")).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    await_change(&agent, before);
     run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this key"]);
     fs::remove_file(&drivers).unwrap();
     let passed = agent.allow(&["--expires", "2020-01-01"]);
     passed.expect_error(2, &["2020-01-02T00:00:00Z has passed, so it would allow nobody"]);
 }
 
-/// Waits until a run of 1 Mbit/s or more is two seconds into its load.
-fn is_granted(agent: &Agent) {
-    await_within(SOON, "the load is granted", || (free_rate(agent) <= 999_000_000).then_some(()));
-    std::thread::sleep(Duration::from_secs(3));
+/// How often the agent has taken in a change of who may use it.
+fn changes(agent: &Agent) -> usize {
+    agent.program.err().matches("drivers have changed").count()
+}
+
+/// Waits until it has taken in one more.
+fn await_change(agent: &Agent, before: usize) {
+    await_within(SOON, "the file is read again", || (before < changes(agent)).then_some(()));
+}
+
+/// A driver whose load crosses both ways, over a line that counts it.
+fn loading(agent: &Agent, rate: &str) -> (Relay, Program) {
+    let relay = Relay::start(agent.address, Spec::default(), Spec::default(), 1).unwrap();
+    let load = ["--rate", rate, "--idle", "1s", "--duration", "60s", "--json"];
+    let driver = Program::start(agent.check_at(relay.local()).args(load));
+    await_within(SOON, "load crosses both ways", || {
+        let crossed = |direction| relay.counts(direction, Class::Load).delivered;
+        Direction::ALL.into_iter().all(|direction| 100 < crossed(direction)).then_some(())
+    });
+    (relay, driver)
 }
 
 #[test]
@@ -74,9 +93,7 @@ fn a_key_that_is_taken_out_loses_its_run() {
     let _machine = share(4);
     let agent = Agent::of_file(&[]);
     agent.allow(&[]).expect_code(0);
-    let load = ["--rate", "1M", "--idle", "1s", "--duration", "60s", "--json"];
-    let driver = Program::start(agent.check().args(load));
-    is_granted(&agent);
+    let (_relay, driver) = loading(&agent, "1M");
     fs::write(agent.keys.path("drivers"), "# nobody\n").unwrap();
     let ended = driver.ended(SOON);
     ended.expect_code(3);
@@ -113,9 +130,7 @@ fn an_agent_that_is_stopped_hands_out_what_it_counted() {
     let _machine = share(4);
     let agent = Agent::of_file(&[]);
     agent.allow(&[]).expect_code(0);
-    let load = ["--rate", "2M", "--idle", "1s", "--duration", "60s", "--json"];
-    let driver = Program::start(agent.check().args(load));
-    is_granted(&agent);
+    let (_relay, driver) = loading(&agent, "2M");
     agent.program.signal("TERM");
     let signalled = Instant::now();
     let stopped = agent.program.ended(SOON);
