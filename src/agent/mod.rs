@@ -382,14 +382,14 @@ impl Reload {
 }
 
 impl Loop {
-    /// Tells drivers that the program is to end; when it ends, whatever they do.
+    /// Announces the stop to the drivers; the time at which the program ends whatever they do.
     fn leave(&mut self) -> Stamp<Agent> {
-        tracing::info!("stopping: drivers are told, and fetch what has been counted");
+        tracing::info!("stopping: drivers have 3 s to fetch their counts");
         self.session.handle_leaving();
         clock::now::<Agent>().after_nanos(LEAVING_MAX.nanos())
     }
 
-    /// Whether it can end: all is told, or it is `at` least so late.
+    /// Whether it can end: all counts have been handed out, or `at` has passed.
     fn has_left(&mut self, at: Stamp<Agent>) -> bool {
         let now = clock::now();
         if at <= now.after_nanos(LAST_COUNTS.nanos()) {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const PROGRESS_MAX: usize = 1;
 
 /// Runs a plan, read from `file`, towards each of its sites, one after the other; the exit code of
-/// the verdict. The report tells `notes`.
+/// the verdict. The report includes `notes`.
 ///
 /// # Errors
 ///

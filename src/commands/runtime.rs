@@ -12,8 +12,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     runtime.map_err(|error| Error::System(error.to_string()))
 }
 
-/// Each Ctrl-C, and each SIGTERM, is a wish to end: `cancel` is told. The third ends the program as
-/// it stands.
+/// Passes each Ctrl-C and each SIGTERM on to `cancel`. The third ends the program at once.
 pub(super) async fn pass_on_interrupts(cancel: Cancel) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =

@@ -16,9 +16,9 @@ const FOREIGN_LOAD_MIN: usize = 1_000;
 /// UDP payload from which on another program's datagram measures; what is shorter only says hello.
 const FOREIGN_PROBE_MIN: usize = 48;
 
-/// What an IP packet is for. Our own datagrams say so; of other programs' UDP the length tells, so
-/// that the lab can hold them to the same line; an ICMP echo measures; all else is a signal, what
-/// is no IP packet or a later fragment of one included.
+/// What an IP packet is for. Our own datagrams say so; other programs' UDP is classed by its
+/// length, so that the lab can hold them to the same line; an ICMP echo measures; all else is a
+/// signal, what is no IP packet or a later fragment of one included.
 pub(super) fn class_of_packet(packet: &[u8]) -> Class {
     match packet.first().map(|first| first >> 4) {
         Some(4) => Ipv4Packet::new(packet)

@@ -71,7 +71,7 @@ pub(super) fn size_above_device(
 }
 
 /// Of an agent's addresses those that `source` can speak to; all where that is none, so that the
-/// reason is told.
+/// error of the attempt gives the reason.
 #[must_use]
 pub fn fitting(agents: Vec<SocketAddr>, source: Option<IpAddr>) -> Vec<SocketAddr> {
     let fits = |agent: &SocketAddr| source.is_none_or(|source| source.is_ipv6() == agent.is_ipv6());

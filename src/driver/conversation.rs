@@ -34,7 +34,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// How often progress is told, and silence looked for.
+/// How often progress is reported, and silence is checked for.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// A run to be conducted.

@@ -21,7 +21,7 @@ pub enum Event {
     Progress(Progress),
     /// Something was decided for the user; the report has it too.
     Note(String),
-    /// Something limits the evidence; told when it is found, after a trial.
+    /// Something limits the evidence; sent once it is found, after a trial.
     Caveat(CaveatRecord),
     /// A requirement was judged: after each trial that changes the finding, and at the end. The
     /// last about a requirement, direction and site is that of the report.
@@ -106,7 +106,8 @@ impl Shared {
     }
 }
 
-/// Where a run tells its events. Dropped with the run, it says that there are no more.
+/// Where a run sends its events. It is dropped with the run; the reader then knows that no more
+/// come.
 #[derive(Debug)]
 pub struct Events {
     shared: Arc<Shared>,
@@ -167,7 +168,7 @@ impl EventReader {
                     return None;
                 }
             }
-            // What is told meanwhile leaves its word here.
+            // An event that came since then has left its permit here.
             self.shared.arrived.notified().await;
         }
     }
