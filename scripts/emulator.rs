@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Emulates a line between two TUN devices, and tells exactly what it did.
+/// Emulates a line between two TUN devices, and records exactly what it did.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100, after_help = WORDS)]
 struct Args {

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
          is that of the 99th percentile at 95 % on each side.\n\n{tally}\nWhere the hosts \
          state the truth, or are found out: the interval holds the truth in {:.2} % of all \
          directions, what the clocks leave open in {:.2} %. Of the wrong statements {:.1} % were \
-         found out: the others are possible as far as the probes tell.\n",
+         found out: the others are possible as far as the probes show.\n",
         100.0 * coverage,
         100.0 * clocks,
         100.0 * tally.found_out()

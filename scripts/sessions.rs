@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Watches many lines from one process, and tells whether each got its probes and what that cost.
+/// Watches many lines from one process, and reports whether each got its probes and what that cost.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Args {

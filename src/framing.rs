@@ -46,7 +46,7 @@ impl FromStr for Layer {
     }
 }
 
-/// What stands around a UDP payload on this path, so that a rate can be told at each layer.
+/// What stands around a UDP payload on this path, so that a rate can be given at each layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Framing {
     /// IPv4 or IPv6.
@@ -238,7 +238,7 @@ mod tests {
 
     /// methods, section 9: what is left of 1 Gbit/s of wire.
     #[test]
-    fn tcp_is_told_at_each_layer() {
+    fn tcp_is_counted_at_each_layer() {
         #[track_caller]
         fn check(ip: IpVersion, vlan_tags: u8, mtu: u32, expected_kbit_s: u64) {
             let framing = Framing { vlan_tags, ..Framing::plain(ip) };

@@ -23,7 +23,7 @@
 //!
 //! A run is started, watched and cancelled by whoever needs one: a command, a schedule, a test, a
 //! process that watches hundreds of links. So [`driver::run`] is a future without a terminal: what
-//! a person sees, types or is told by an exit code is in [`commands`], and for the agent in
+//! a person sees or types, exit codes included, is in [`commands`], and for the agent in
 //! [`agent`].
 //!
 //! The agent does without whatever plans, judges, forecasts or reports: those modules, and the

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_limits_is_refused_and_told() {
+    fn more_than_the_limits_is_refused_with_the_limit() {
         let usage = Usage::default();
         let text = refusal(&request(1_001, 600, None), &usage);
         assert!(text.contains("at most 1 Gbit/s (L2), 1.001 Gbit/s was asked"), "{text}");
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn load_waits_for_the_lock_of_its_circuit_and_is_told_whose_it_is() {
+    fn load_waits_for_the_lock_of_its_circuit_and_is_given_the_holder() {
         let text = refusal(&request(1, 1, None), &held(None));
         assert!(text.contains("a run of ops@idc holds the load lock for at most 30 s"), "{text}");
         let text = refusal(&request(1, 1, Some("EC-1")), &held(Some("EC-1")));

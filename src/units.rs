@@ -179,7 +179,7 @@ impl Span {
         self.nanos.div_ceil(NANOS_PER_SECOND)
     }
 
-    /// The span that [`Self::as_secs`] told, to the nearest nanosecond; `None` where it is none.
+    /// The span that [`Self::as_secs`] gave, to the nearest nanosecond; `None` where it is none.
     #[must_use]
     pub fn try_from_secs(seconds: f64) -> Option<Self> {
         let span = std::time::Duration::try_from_secs_f64(seconds).ok()?;
@@ -252,7 +252,7 @@ impl Ratio {
         }
     }
 
-    /// The ratio that [`Self::as_fraction`] told; `None` outside 0 to 1.
+    /// The ratio that [`Self::as_fraction`] gave; `None` outside 0 to 1.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10^12")]
     pub fn from_fraction(fraction: f64) -> Option<Self> {
@@ -366,7 +366,7 @@ mod tests {
         let named = SPAN_FORM.split(", ").flat_map(|part| part.split(' '));
         let named: Vec<&str> =
             named.filter(|word| SPAN_SCALES.iter().any(|(unit, _)| unit == word)).collect();
-        assert_eq!(named, SPAN_SCALES.map(|(unit, _)| unit), "what is read is what is told");
+        assert_eq!(named, SPAN_SCALES.map(|(unit, _)| unit), "what is read is what is printed");
         assert_eq!("0.010 %".parse::<Ratio>().map(|ratio| ratio.to_string()), Ok("0.01%".into()));
         assert_eq!(ByteCount::new(10_800_000_000).to_string(), "10.8 GB");
         assert_eq!(ByteCount::new(999).to_string(), "999 B");

@@ -1,4 +1,4 @@
-//! What this tester cannot vouch for: its own limits, told as caveats, so that they are never
+//! What this tester cannot vouch for: its own limits, reported as caveats, so that they are never
 //! blamed on the line.
 
 mod caveat;
@@ -20,7 +20,7 @@ pub fn caveats(criteria: &Criteria, evidence: &Evidence) -> Vec<Caveat> {
     let of_trial = |(trial, run): (usize, &TrialRun)| {
         let mut caveats: Vec<Caveat> = Direction::ALL
             .into_iter()
-            // UDP that goes as fast as it can is bounded by its host: its counts tell all.
+            // UDP that goes as fast as it can is bounded by its host: its counts say all.
             .filter(|_| !run.trial.is_capacity() || run.trial.tcp().is_some())
             .flat_map(|direction| of_direction(criteria, trial, run, direction))
             .collect();
@@ -209,8 +209,8 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
             &[Basis::OneWayDelays],
             Bias::Either,
             format!(
-                "the two hosts' clocks jumped against each other {} times: delay variation is told \
-                 for each part alone",
+                "the offset between the two hosts' clocks changed suddenly {} times: delay variation \
+                 is known only between those changes",
                 run.outcome.round_trip.clock_steps
             ),
         );

@@ -536,19 +536,19 @@ mod tests {
         let all = reasons(&|_| {});
         assert_eq!(all.len(), 4);
         for reason in &all {
-            let is_told = reason.matches("cut short").count() == 1;
-            assert!(is_told && reason.starts_with("INCONCLUSIVE"), "{reason}");
+            let is_said = reason.matches("cut short").count() == 1;
+            assert!(is_said && reason.starts_with("INCONCLUSIVE"), "{reason}");
         }
-        // What has failed all the same, and what no account tells of.
+        // What has failed all the same, and what no account covers.
         let dead = reasons(&|run| {
             let (end_ns, offered) = (2_000_000_000, true);
             let silence = Silence { end_ns, offered, ..Silence::default() };
             run.outcome.forward.silences = Silences::from_vec(vec![silence]).expect("one");
         });
         assert!(dead.contains(&"FAIL one outage; the trial was cut short".to_owned()), "{dead:?}");
-        let untold = reasons(&|run| run.outcome.forward.receiver = None);
+        let unreported = reasons(&|run| run.outcome.forward.receiver = None);
         let why = "INCONCLUSIVE the receiver's account did not arrive".to_owned();
-        assert!(untold.contains(&why), "{untold:?}");
+        assert!(unreported.contains(&why), "{unreported:?}");
     }
 
     #[test]

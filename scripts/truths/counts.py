@@ -190,7 +190,7 @@ def count_tables(cases, tools, folder):
             "differ, with what the receiving host's own sockets dropped meanwhile. "
             "UDP of 20 Mbit/s for 5 s, or for 8 s where the line is dead for 3 s.\n\n")
     text += table(["line", *names], lost)
-    text += ("\n## Copies, patterns and order\n\nTold *of* true. Loss periods are runs of losses: "
+    text += ("\n## Copies, patterns and order\n\nReported *of* true. Loss periods are runs of losses: "
              "their number, and the longest. Copies and periods are linkqual's alone; the kernel's "
              "router knows no order.\n\n")
     text += table(["line", "copies", "loss periods: reported; true",

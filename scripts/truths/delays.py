@@ -24,7 +24,7 @@ DELAYS = [
 
 
 class Histogram:
-    """HdrHistogram's V2 form, as reports have it, with the least value as they tell it."""
+    """HdrHistogram's V2 form, as reports have it, with the least value as they give it."""
 
     def __init__(self, record):
         octets = base64.b64decode(record["histogram"])

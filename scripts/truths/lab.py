@@ -53,14 +53,14 @@ class Lab:
         try:
             # The emulator spins on the last processor, ahead of what else wants it.
             first = ["taskset", "-c", str(os.cpu_count() - 1), "nice", "-n", "-10"]
-            self.tell("up", *arguments, first=first if emulated is not None else [])
+            self.command("up", *arguments, first=first if emulated is not None else [])
             for fault in faults:
-                self.tell(fault[0], *fault[1:])
+                self.command(fault[0], *fault[1:])
         except BaseException:
             self.down()
             raise
 
-    def tell(self, command, *arguments, first=()):
+    def command(self, command, *arguments, first=()):
         return run([*first, HOME / "scripts/lab", command, self.prefix, *arguments])
 
     def on(self, host, command):
@@ -68,14 +68,14 @@ class Lab:
         return [*self.apart, "ip", "netns", "exec", namespace, *map(str, command)]
 
     def truth(self):
-        return json.loads(self.tell("truth"))
+        return json.loads(self.command("truth"))
 
     def log(self):
         with open(self.log_file, encoding="ascii") as file:
             return [Row(row) for row in csv.DictReader(file)]
 
     def down(self):
-        self.tell("down")
+        self.command("down")
         if self.log_file:
             self.log_file.unlink(missing_ok=True)
 

@@ -89,7 +89,7 @@ mod tests {
 
     /// At true time 1000 the driver's monotonic clock shows 300, and the agent's 900.
     #[test]
-    fn two_clocks_that_are_right_tell_how_far_apart_the_others_are() {
+    fn two_clocks_that_are_right_show_how_far_apart_the_others_are() {
         let both =
             StatedClocks { driver: clock(700, 5), agent: clock(100, 7), contradicted: false };
         let offset = both.offset().expect("both state something");

@@ -37,7 +37,7 @@ pub(super) enum Input {
         driver: Listed,
         /// Where it is.
         peer: SocketAddr,
-        /// Where to put what it is to be told; dropped, the connection ends.
+        /// Where to put what it is to be sent; dropped, the connection ends.
         outbox: Outbox,
     },
     /// A connection that is to carry a stream's data said so.

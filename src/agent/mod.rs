@@ -260,7 +260,7 @@ impl Server {
     /// Serves until `ended`.
     pub async fn serve(self, ended: impl Future<Output = ()>) {
         let (inputs, mut input) = mpsc::channel(QUEUE_MAX);
-        let (tellers, mut told) = mpsc::unbounded_channel();
+        let (events, mut occurred) = mpsc::unbounded_channel();
         let budget = Budget::of(host::descriptors());
         let mut admission = Admission::new(self.identity, self.drivers, inputs, budget);
         let hired = Hired::default();
@@ -273,7 +273,7 @@ impl Server {
             outboxes: BTreeMap::new(),
             peers: BTreeMap::new(),
             trials: BTreeMap::new(),
-            tellers,
+            events,
             state: self.state,
             noise: KeptNoise::default(),
         };
@@ -300,7 +300,7 @@ impl Server {
                     Input::Open { driver, .. } if !admission.admits(driver) => {}
                     _ => loops.take(input),
                 },
-                Some((id, event)) = told.recv() => loops.tell(id, event),
+                Some((id, event)) = occurred.recv() => loops.handle_trial(id, event),
                 _ = look.tick() => {
                     let gone = admission.refresh();
                     loops.revoke(&gone, &admission);
@@ -350,7 +350,7 @@ struct Loop {
     outboxes: BTreeMap<ConnectionId, Outbox>,
     peers: BTreeMap<ConnectionId, SocketAddr>,
     trials: BTreeMap<TrialId, Live>,
-    tellers: mpsc::UnboundedSender<(TrialId, FarEvent)>,
+    events: mpsc::UnboundedSender<(TrialId, FarEvent)>,
     state: Option<StateDir>,
     hired: Hired,
     meter: Arc<Meter>,
@@ -467,7 +467,7 @@ impl Loop {
         }
     }
 
-    fn tell(&mut self, id: TrialId, event: FarEvent) {
+    fn handle_trial(&mut self, id: TrialId, event: FarEvent) {
         let is_part = !matches!(event, FarEvent::Heard(_) | FarEvent::Moved(_) | FarEvent::Host(_));
         self.session.handle_trial(id, event);
         let Some(live) = self.trials.get_mut(&id) else { return };
@@ -589,16 +589,16 @@ impl Loop {
         until: Stamp<Agent>,
     ) {
         let parts = streams.len() + tcp.len();
-        let teller = self.tellers.clone();
+        let events = self.events.clone();
         // The loop outlives every trial, or the program ends.
-        let tell = Arc::new(move |event| _ = teller.send((id, event)));
+        let on_event = Arc::new(move |event| _ = events.send((id, event)));
         let keyed = streams.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
         let tcp = tcp.into_iter().map(|(stream, secrets)| (stream, secrets.key)).collect();
         let hired = self.hired.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(crew) = hired else {
             return tracing::error!("a trial without threads that were set aside for it");
         };
-        let trial = self.port.expect(keyed, tcp, until, crew, tell);
+        let trial = self.port.expect(keyed, tcp, until, crew, on_event);
         let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
         let before = host::Counters::read(device.as_deref());
         let timestamp_noise_ns = self.noise.noise_ns(clock::now());

@@ -44,7 +44,7 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
     if !hosts.endpoints.is_empty() {
         print(&text)?;
     }
-    // What is known of the other sites is told all the same.
+    // What is known of the other sites is shown all the same.
     unknown.iter().for_each(|error| say(&format!("error: {error}")));
     Ok(ExitCode::from(unknown.first().map_or(0, Error::exit_code)))
 }

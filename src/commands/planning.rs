@@ -83,7 +83,7 @@ pub(super) fn read_plan(path: &Path) -> Result<(Plan, PlanRecord), Error> {
     Ok((plan, record_of(path, file.sha256, file.text)))
 }
 
-/// A report tells the file's name as far as it can be printed.
+/// A report has the file's name as far as it can be printed.
 fn record_of(path: &Path, sha256: String, text: String) -> PlanRecord {
     let file = plain(&path.display().to_string());
     PlanRecord { file, sha256, text: Some(text) }

@@ -49,7 +49,7 @@ pub(super) fn run_job(
 ) -> Result<ExitCode, Error> {
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
-    let job = job.told_to(events).ended_by(&cancel);
+    let job = job.reporting_to(events).ended_by(&cancel);
     let job = match output {
         Some(output) => job.kept_by(Files::new(output, args)),
         None => job,

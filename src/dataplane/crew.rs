@@ -142,9 +142,9 @@ mod tests {
             short.to_string().contains("for 0 more streams of load, 1 were asked for"),
             "{short}"
         );
-        let (tell, told) = channel();
-        assert!(crew.put_to_work(move || _ = tell.send(7)));
-        assert_eq!(told.recv(), Ok(7));
+        let (sender, receiver) = channel();
+        assert!(crew.put_to_work(move || _ = sender.send(7)));
+        assert_eq!(receiver.recv(), Ok(7));
         await_taken(&pool, 1);
         drop(crew);
         await_taken(&pool, 0);

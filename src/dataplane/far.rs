@@ -32,8 +32,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-/// Where the threads of a trial tell what happened in it.
-pub type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+/// Where the threads of a trial report what happened in it.
+pub type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Datagrams that are read before commands are looked at.
 const READ_MAX: usize = 64;
@@ -41,7 +41,7 @@ const READ_MAX: usize = 64;
 /// The wait for a datagram when there is none: how late a command may be seen.
 const COMMAND_NS: u64 = LOOK_NS / 2;
 
-/// How long a driver that ends a trial may take to tell how many probes it sent: as long as the
+/// How long a driver that ends a trial may take to report how many probes it sent: as long as the
 /// last reply may take, and a moment.
 const HOLD_NS: u64 = LATE_MAX.nanos() + FAREWELL.nanos();
 
@@ -50,7 +50,7 @@ const HOLD_NS: u64 = LATE_MAX.nanos() + FAREWELL.nanos();
 struct Known {
     control: Arc<Control<Agent>>,
     gauge: Arc<Gauge>,
-    tell: Tell,
+    on_event: OnEvent,
     /// All streams of the trial.
     streams: Arc<[Stream]>,
     /// The threads of its load.
@@ -61,7 +61,7 @@ enum Command {
     Expect(Vec<(Stream, [u8; KEY_LEN])>, Known),
     /// The probes are over: this was sent.
     CloseProbes(Token, Box<SenderCounts>),
-    /// The probes are over: what was sent is told soon, or never.
+    /// The probes are over: what was sent is reported soon, or never.
     StopProbes(Token),
     /// Streams that nobody opened are over.
     Forget(Vec<Token>),
@@ -82,7 +82,7 @@ pub struct FarTrial {
     gauge: Arc<Gauge>,
     probes: Option<Token>,
     load: Vec<Token>,
-    tell: Tell,
+    on_event: OnEvent,
     /// TCP streams that nobody has dialled yet.
     awaited: BTreeMap<StreamNumber, (TcpStream, [u8; KEY_LEN])>,
     crew: Arc<Crew>,
@@ -141,7 +141,7 @@ impl Port {
         tcp: Vec<(TcpStream, [u8; KEY_LEN])>,
         until: Stamp<Agent>,
         crew: Crew,
-        tell: Tell,
+        on_event: OnEvent,
     ) -> FarTrial {
         let crew = Arc::new(crew);
         let control = Arc::new(Control::<Agent>::metered(Arc::clone(&self.meter), until));
@@ -155,12 +155,15 @@ impl Port {
             gauge: Arc::clone(&gauge),
             probes: probes.first().copied().map(token),
             load: load.iter().copied().map(token).collect(),
-            tell: Arc::clone(&tell),
+            on_event: Arc::clone(&on_event),
             awaited: tcp.into_iter().map(|(stream, key)| (stream.number, (stream, key))).collect(),
             crew: Arc::clone(&crew),
         };
         let all = streams.iter().map(|(stream, _)| *stream).collect();
-        trial.tell(Command::Expect(streams, Known { control, gauge, tell, streams: all, crew }));
+        trial.command(Command::Expect(
+            streams,
+            Known { control, gauge, on_event, streams: all, crew },
+        ));
         trial
     }
 }
@@ -181,7 +184,7 @@ impl FarTrial {
     pub fn close(&self, stream: StreamNumber, sent: SenderCounts) {
         match self.probes {
             Some(token) if stream == PROBE_STREAM => {
-                self.tell(Command::CloseProbes(token, Box::new(sent)));
+                self.command(Command::CloseProbes(token, Box::new(sent)));
             }
             _ => self.control.close(stream, sent),
         }
@@ -208,8 +211,8 @@ impl FarTrial {
         }
         tcp::accept(&bulk, &stream, hello, &seals)?;
         let (control, gauge) = (Arc::clone(&self.control), Arc::clone(&self.gauge));
-        let tell = Arc::clone(&self.tell);
-        let carries = move || tell(tcp::carry(&bulk, (&stream, &key), &control, &gauge));
+        let on_event = Arc::clone(&self.on_event);
+        let carries = move || on_event(tcp::carry(&bulk, (&stream, &key), &control, &gauge));
         if !self.crew.put_to_work(carries) {
             return Err(Stranger::Host(io::Error::other("no thread waits for the stream")));
         }
@@ -217,19 +220,19 @@ impl FarTrial {
         Ok(())
     }
 
-    /// Ends the trial; what it has counted is told.
+    /// Ends the trial; what it has counted is reported.
     pub fn stop(&mut self) {
         self.control.stop();
         for (number, (stream, _)) in std::mem::take(&mut self.awaited) {
             // Nobody dialled it: nothing was sent, nothing came.
-            (self.tell)(match stream.direction {
+            (self.on_event)(match stream.direction {
                 Direction::Forward => Event::TcpCame(number, TcpReceiverCounts::default()),
                 Direction::Reverse => Event::TcpSent(number, TcpSenderCounts::default()),
             });
         }
-        self.tell(Command::Forget(self.load.clone()));
+        self.command(Command::Forget(self.load.clone()));
         if let Some(token) = self.probes {
-            self.tell(Command::StopProbes(token));
+            self.command(Command::StopProbes(token));
         }
     }
 
@@ -245,7 +248,7 @@ impl FarTrial {
         &self.gauge
     }
 
-    fn tell(&self, command: Command) {
+    fn command(&self, command: Command) {
         // The port's thread ends only with the program, or when its socket breaks: then nothing
         // answers, and the trial ends by its time.
         _ = self.commands.send(command);
@@ -380,7 +383,7 @@ impl Server {
         let unopened_hellos = own_hellos.saturating_add(others);
         let reflected = self.reflector.forget(token, end, drops);
         let reflected = ReflectorCounts { unopened_hellos, ..reflected };
-        (known.tell)(Event::Reflected(reflected));
+        (known.on_event)(Event::Reflected(reflected));
     }
 
     /// A stream that nobody opened: nothing was sent, nothing came.
@@ -390,7 +393,7 @@ impl Server {
         self.open.remove(&token);
         let Some(Pending { stream, known, .. }) = self.pending.remove(&token) else { return };
         known.gauge.unopened_hellos.fetch_add(hellos, Relaxed);
-        (known.tell)(match stream.direction {
+        (known.on_event)(match stream.direction {
             Direction::Forward => Event::Came(stream.number, ReceiverCounts::default()),
             Direction::Reverse => Event::Sent(stream.number, SenderCounts::default()),
         });
@@ -410,7 +413,7 @@ impl Server {
         if let Some((token, heartbeats)) = heartbeats {
             heartbeats.fetch_max(self.reflector.next_heartbeat(token), Relaxed);
         }
-        self.tell_moves();
+        self.report_moves();
         let toll = Toll::new(Arc::clone(&self.meter), Frames::of(peer.ip()));
         match response {
             Response::Ignore => self.note_unknown(peer, octets),
@@ -457,7 +460,7 @@ impl Server {
         self.socket.send_to(octets, to.peer?, to.local).ok()
     }
 
-    /// When replies left, by the kernel: later replies tell it.
+    /// When replies left, by the kernel: later replies carry it.
     fn read_departures(&mut self) {
         while let Some(left) = self.socket.departed() {
             self.reflector.on_left(left.label.token, left.label.sequence, left.at);
@@ -465,7 +468,7 @@ impl Server {
     }
 
     /// Streams whose driver is somewhere else now: their threads follow.
-    fn tell_moves(&mut self) {
+    fn report_moves(&mut self) {
         while let Some((token, moved)) = self.reflector.take_moved() {
             let probes = self.probes.get(&token).map(|(known, _)| known);
             let open = self.open.get(&token).map(|(known, _)| known);
@@ -473,7 +476,7 @@ impl Server {
             let (from, to) = (canonical(moved.from), canonical(moved.to));
             tracing::info!(stream = moved.stream, %from, %to, "a stream moved");
             known.control.move_stream(moved.stream, to);
-            (known.tell)(Event::Moved(Moved { from, to, ..moved }));
+            (known.on_event)(Event::Moved(Moved { from, to, ..moved }));
         }
     }
 
@@ -525,7 +528,7 @@ impl Server {
 fn carry(mut open: OpenStream, early: &[Stray<Agent>], known: &Known) {
     let number = open.stream.number;
     open.accept();
-    (known.tell)(match open.stream.direction {
+    (known.on_event)(match open.stream.direction {
         Direction::Forward => {
             Event::Came(number, load::receive(open, early, &known.control, &known.gauge))
         }

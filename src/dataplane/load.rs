@@ -61,7 +61,7 @@ impl OpenStream {
         Self { stream, seals, socket, toll, tagger, counter, seen, heartbeats }
     }
 
-    /// Tells the driver that the stream is open.
+    /// Confirms to the driver that the stream is open.
     pub(super) fn accept(&mut self) {
         self.say(Say::Accepted);
     }
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn a_train_that_the_kernel_does_not_cut_leaves_packet_by_packet_and_is_told() {
+    fn a_train_that_the_kernel_does_not_cut_leaves_packet_by_packet_and_is_reported() {
         let far = Socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
         let near = Socket::connect(far.local().expect("bound"));
         // No kernel cuts a send into more than 128.

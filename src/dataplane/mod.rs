@@ -2,7 +2,7 @@
 //!
 //! A thread owns its socket and its machine; it shares with the others of its trial only a
 //! [`Control`], which is written rarely, and a [`Gauge`] of counters for the progress line. It
-//! never decides: it carries out what its machine says, and tells how that ended.
+//! never decides: it carries out what its machine says, and reports how that ended.
 
 #[cfg(feature = "driver")]
 pub mod near;
@@ -42,7 +42,7 @@ const START_LEAD: Span = Span::from_millis(50);
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 1 << 16;
 
-/// What the threads of a trial are told.
+/// What the threads of a trial are asked to do.
 #[derive(Debug)]
 pub struct Control<C> {
     start: OnceLock<Stamp<C>>,
@@ -101,7 +101,7 @@ impl<C> Control<C> {
         _ = self.start.set(now.after_nanos(START_LEAD.nanos()));
     }
 
-    /// All threads of the trial end, and tell what they have counted.
+    /// All threads of the trial end, and report what they have counted.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);
     }
@@ -181,7 +181,7 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// How often the wall clock was set, as the socket that noticed most often tells.
+    /// How often the wall clock was set, as the socket that noticed most often reports.
     #[must_use]
     pub fn clock_steps(&self) -> u64 {
         self.clock_steps.load(Relaxed)

@@ -17,8 +17,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Where the threads of a trial tell what happened.
-pub type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+/// Where the threads of a trial report what happened.
+pub type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// A trial whose threads run; dropped, they stop.
 #[derive(Debug)]
@@ -40,34 +40,36 @@ impl NearTrial {
         streams: &[(Stream, [u8; KEY_LEN])],
         tcp: &[TcpDial],
         find_payload: Option<u32>,
-        tell: &Tell,
+        on_event: &OnEvent,
     ) -> io::Result<Self> {
         let trial = Self { control: Arc::default(), gauge: Arc::default() };
         for dial in tcp {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
-            let (tell, dial, egress) = (Arc::clone(tell), dial.clone(), egress.clone());
+            let (on_event, dial, egress) = (Arc::clone(on_event), dial.clone(), egress.clone());
             spawn(format!("tcp {}", dial.stream.number), move || {
-                carry_tcp((peer, &egress), &dial, &control, &gauge, &tell);
+                carry_tcp((peer, &egress), &dial, &control, &gauge, &on_event);
             })?;
         }
         for (stream, key) in streams {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
-            let (tell, stream, key) = (Arc::clone(tell), *stream, *key);
+            let (on_event, stream, key) = (Arc::clone(on_event), *stream, *key);
             let egress = egress.clone();
             let budget = ThreadBudget::of(&stream, streams.iter().map(|(stream, _)| stream));
             spawn(format!("stream {}", stream.number), move || {
                 let open = match open_stream((peer, &egress), stream, &key, &control) {
                     Ok(open) => open,
-                    Err(NotOpen::Failed(why)) => return tell(Event::NotOpened(stream.number, why)),
+                    Err(NotOpen::Failed(why)) => {
+                        return on_event(Event::NotOpened(stream.number, why));
+                    }
                     Err(NotOpen::Host(error)) => {
-                        return tell(Event::HostFailed(format!(
+                        return on_event(Event::HostFailed(format!(
                             "this host has no way to {peer}: {error}"
                         )));
                     }
                     Err(NotOpen::Stopped) => return,
                 };
-                tell(Event::Opened(stream.number));
-                run(open, budget, find_payload, &control, &gauge, &tell);
+                on_event(Event::Opened(stream.number));
+                run(open, budget, find_payload, &control, &gauge, &on_event);
             })?;
         }
         Ok(trial)
@@ -78,7 +80,7 @@ impl NearTrial {
         self.control.start(now);
     }
 
-    /// What the threads are told.
+    /// What the threads are asked to do.
     #[must_use]
     pub fn control(&self) -> &Control<Driver> {
         &self.control
@@ -103,7 +105,7 @@ fn run(
     find_payload: Option<u32>,
     control: &Control<Driver>,
     gauge: &Gauge,
-    tell: &Tell,
+    on_event: &OnEvent,
 ) {
     let number = open.stream.number;
     match (number, open.stream.direction, find_payload) {
@@ -111,16 +113,16 @@ fn run(
             while control.started().is_none() && !control.is_stopped() {
                 clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0);
             }
-            tell(Event::PayloadFound(probing::find_payload(open, most, control)));
+            on_event(Event::PayloadFound(probing::find_payload(open, most, control)));
         }
-        (PROBE_STREAM, _, None) => probing::probe(open, control, gauge, |event| tell(event)),
+        (PROBE_STREAM, _, None) => probing::probe(open, control, gauge, |event| on_event(event)),
         (_, Direction::Forward, _) => {
             let sent = load::send(open, budget, control, gauge);
-            tell(Event::Sent(number, sent));
+            on_event(Event::Sent(number, sent));
         }
         (_, Direction::Reverse, _) => {
             let counts = load::receive(open, &[], control, gauge);
-            tell(Event::Came(number, counts));
+            on_event(Event::Came(number, counts));
         }
     }
 }
@@ -142,7 +144,7 @@ fn carry_tcp(
     dial: &TcpDial,
     control: &Control<Driver>,
     gauge: &Gauge,
-    tell: &Tell,
+    on_event: &OnEvent,
 ) {
     let TcpDial { run, stream, key } = dial;
     let number = stream.number;
@@ -154,11 +156,11 @@ fn carry_tcp(
         control,
     ) {
         Ok(bulk) => bulk,
-        Err(error) => return tell(Event::NotConnected(number, error.to_string())),
+        Err(error) => return on_event(Event::NotConnected(number, error.to_string())),
     };
-    tell(Event::Opened(number));
+    on_event(Event::Opened(number));
     let keyed = (stream, &payload_key(key, stream.direction));
-    tell(match stream.direction {
+    on_event(match stream.direction {
         Direction::Forward => Event::TcpSent(number, tcp::send(&bulk, keyed, control, gauge)),
         Direction::Reverse => Event::TcpCame(number, tcp::receive(&bulk, keyed, control, gauge)),
     });
@@ -180,7 +182,7 @@ fn open_stream(
     let socket = Socket::connect_by(peer, egress).map_err(NotOpen::Host)?;
     socket.set_mark(stream.dscp.number()).map_err(NotOpen::Host)?;
     if stream.number == PROBE_STREAM {
-        socket.tell_marks().map_err(NotOpen::Host)?;
+        socket.receive_marks().map_err(NotOpen::Host)?;
     }
     let mut open = OpenStream::new(stream, key, Direction::Forward, socket);
     let mut handshake = Handshake::new(clock::now(), stream.number);

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// threads that do: a tenth of a second keeps them asleep between their probes.
 const STOP_LOOK_NS: u64 = 100_000_000;
 
-/// Probes until the trial's end, then waits for the agent's count of replies. Tells `event` twice:
+/// Probes until the trial's end, then waits for the agent's count of replies. Calls `event` twice:
 /// when the last reply has come, and when all is counted.
 pub(super) fn probe(
     mut open: OpenStream,

@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_told_by_the_sender_and_ends_the_receiver() {
+    fn a_reset_is_reported_by_the_sender_and_ends_the_receiver() {
         let (near, far) = pair();
         let control = Control::<Driver>::default();
         control.start(clock::now());

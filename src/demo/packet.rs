@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn other_programs_datagrams_are_told_by_their_length() {
+    fn other_programs_datagrams_are_recognised_by_their_length() {
         check(&datagrams(&[0xa5; 1_000]), Class::Load);
         check(&datagrams(&[0xa5; 999]), Class::Probe);
         check(&datagrams(&[0xa5; 48]), Class::Probe);

@@ -1,8 +1,8 @@
 //! A line on loopback: what reaches its port goes to an agent, as the model in `line` lets it.
 //!
 //! UDP datagrams are delayed, dropped, doubled and overtaken, each direction by its own line, and
-//! counted exactly. TCP passes unharmed, but for what it is told to do to it: to reset what passes,
-//! or to carry nothing for a while. The demo shows it; the tests hold reports against it.
+//! counted exactly. TCP passes unharmed, but for what it is asked to do to it: to reset what
+//! passes, or to carry nothing for a while. The demo shows it; the tests hold reports against it.
 
 use crate::clock::{Driver, Stamp};
 use crate::demo::transit::{Transit, class_of};
@@ -81,8 +81,8 @@ impl Relay {
         let is_cut = Arc::clone(&cut);
         spawn("relay", move || server.run(&is_cut))?;
         let is_cut = Arc::clone(&cut);
-        let (faults, told) = watch::channel(Faults { resets: 0, stalled_until: Instant::now() });
-        spawn("relay tcp", move || runtime.block_on(pass_tcp(&listener, target, told, &is_cut)))?;
+        let (faults, wanted) = watch::channel(Faults { resets: 0, stalled_until: Instant::now() });
+        spawn("relay tcp", move || runtime.block_on(pass_tcp(&listener, target, wanted, &is_cut)))?;
         Ok(Self { local, lines, cut, faults })
     }
 

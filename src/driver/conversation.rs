@@ -72,7 +72,7 @@ pub(super) async fn conduct(
     results: &mut Results,
     cancelled: &mut Cancelled,
 ) -> Result<Ending, Error> {
-    results.tell_phase(job.place, Phase::Connecting);
+    results.report_phase(job.place, Phase::Connecting);
     let host = results.plan().sites[job.place].agent.clone();
     let dialler = Dialler::new(&job.egress, &job.identity, job.agent_key);
     let reached = tokio::select! {
@@ -86,7 +86,7 @@ pub(super) async fn conduct(
         tokio::select! {
             heard = hear(&mut conductor.channel) => conductor.hear(heard),
             dialled = dialled(&mut conductor.dialling) => conductor.take_connection(dialled),
-            Some(event) = conductor.told.recv() => {
+            Some(event) = conductor.events.recv() => {
                 conductor.session.handle_trial(clock::now(), event);
             }
             _ = look.tick() => conductor.look(),
@@ -152,8 +152,8 @@ struct Conductor<'a> {
     /// Octets that the connection had moved at the last look.
     moved: u64,
     dialling: Dialling,
-    teller: mpsc::UnboundedSender<NearEvent>,
-    told: mpsc::UnboundedReceiver<NearEvent>,
+    sender: mpsc::UnboundedSender<NearEvent>,
+    events: mpsc::UnboundedReceiver<NearEvent>,
     trial: Option<NearTrial>,
     searching: Option<u32>,
     device: Option<String>,
@@ -185,7 +185,7 @@ impl<'a> Conductor<'a> {
         let own_address = socket.local().map_err(no_way)?.ip();
         let device = host::device_of(own_address);
         let ip = IpVersion::of(agent.ip());
-        let (teller, told) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         results.note(note.into_iter().collect());
         Ok(Self {
             session: Session::new(results.run_towards(job.place), clock::now()),
@@ -203,8 +203,8 @@ impl<'a> Conductor<'a> {
             channel: Some(Channel::open(connection)),
             moved: 0,
             dialling: Dialling::new(),
-            teller,
-            told,
+            sender,
+            events,
             trial: None,
             searching: None,
             before: host::Counters::read(device.as_deref()),
@@ -273,7 +273,7 @@ impl<'a> Conductor<'a> {
             self.session.handle_trial(now, NearEvent::Heard(heard));
             if let Some((began, length)) = self.measuring {
                 let elapsed = Span::from_nanos(now.nanos_since(began));
-                self.results.tell(Event::Progress(progress(
+                self.results.emit(Event::Progress(progress(
                     self.place,
                     (elapsed, length),
                     trial.gauge(),
@@ -372,16 +372,16 @@ impl<'a> Conductor<'a> {
         self.searching = None;
         match step {
             Step::Request(request) => {
-                self.results.tell_phase(self.place, Phase::Asking);
+                self.results.report_phase(self.place, Phase::Asking);
                 self.session.request(now, &request);
             }
             Step::FindPayload(most, trial) => {
-                self.results.tell_phase(self.place, Phase::Searching(most));
+                self.results.report_phase(self.place, Phase::Searching(most));
                 self.searching = Some(most);
                 self.session.begin(now, Task::FindPayload(most), trial);
             }
             Step::Run(trial) => {
-                self.results.tell_phase(self.place, Phase::Measuring(trial));
+                self.results.report_phase(self.place, Phase::Measuring(trial));
                 self.measuring = Some((now, trial.duration()));
                 self.before = host::Counters::read(self.device.as_deref());
                 self.timestamp_noise_ns = timestamps::noise_ns();
@@ -397,9 +397,10 @@ impl<'a> Conductor<'a> {
     }
 
     fn open(&mut self, openings: &[Opening], tcp: Vec<TcpOpening>) {
-        let teller = self.teller.clone();
+        let sender = self.sender.clone();
         // The conductor outlives every trial, or the program ends.
-        let tell = Arc::new(move |event| _ = teller.send(event)) as crate::dataplane::near::Tell;
+        let on_event =
+            Arc::new(move |event| _ = sender.send(event)) as crate::dataplane::near::OnEvent;
         let streams: Vec<_> =
             openings.iter().map(|opening| (opening.stream, opening.key)).collect();
         let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
@@ -409,7 +410,7 @@ impl<'a> Conductor<'a> {
             &streams,
             &dials,
             self.searching,
-            &tell,
+            &on_event,
         );
         match trial {
             Ok(trial) => self.trial = Some(trial),
@@ -440,7 +441,7 @@ impl<'a> Conductor<'a> {
             run.outcome.set_times(self.began_wall_ns, duration_ns, self.results.wall_ns());
         }
         let step = self.campaign.handle_outcome(run);
-        self.results.tell_phase(self.place, Phase::Judging);
+        self.results.report_phase(self.place, Phase::Judging);
         let site_run = self.site_run();
         self.results.save(site_run, self.campaign.is_complete()).await;
         self.take(step)

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn where_none_answers_each_is_told() {
+    fn where_none_answers_each_is_named() {
         assert_eq!(tried(&[1]).expect_err("none"), [(address(1), "refused")]);
         assert_eq!(tried(&[]).expect_err("none"), []);
         let host = Host { name: "agent.example".into(), port: 4872 };

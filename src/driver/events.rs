@@ -77,7 +77,7 @@ pub struct Progress {
 #[must_use]
 pub fn events(progress_max: usize) -> (Events, EventReader) {
     let shared = Arc::new(Shared {
-        queue: Mutex::new(Queue { events: VecDeque::new(), is_told: true, is_read: true }),
+        queue: Mutex::new(Queue { events: VecDeque::new(), is_open: true, is_read: true }),
         arrived: Notify::new(),
         progress_max,
     });
@@ -95,7 +95,7 @@ struct Shared {
 struct Queue {
     events: VecDeque<Event>,
     /// Whether more may come.
-    is_told: bool,
+    is_open: bool,
     is_read: bool,
 }
 
@@ -115,7 +115,7 @@ pub struct Events {
 
 impl Events {
     /// Queues `event`.
-    pub(super) fn tell(&self, event: Event) {
+    pub(super) fn emit(&self, event: Event) {
         let mut queue = self.shared.queue();
         if !queue.is_read {
             return;
@@ -143,7 +143,7 @@ const fn is_progress(event: &Event) -> bool {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.shared.queue().is_told = false;
+        self.shared.queue().is_open = false;
         self.shared.arrived.notify_one();
     }
 }
@@ -164,7 +164,7 @@ impl EventReader {
                 if let Some(event) = queue.events.pop_front() {
                     return Some(event);
                 }
-                if !queue.is_told {
+                if !queue.is_open {
                     return None;
                 }
             }
@@ -217,8 +217,8 @@ mod tests {
     fn of_what_is_never_read_progress_alone_gives_way_the_oldest_first() {
         let (events, reader) = events(2);
         for number in 0..1_000 {
-            events.tell(progress(number as u64));
-            events.tell(note(number));
+            events.emit(progress(number as u64));
+            events.emit(note(number));
         }
         drop(events);
         let rest = rest(reader);
@@ -232,20 +232,20 @@ mod tests {
     fn without_room_for_progress_there_is_none() {
         let (events, reader) = events(0);
         for event in [progress(1), note(1), progress(2)] {
-            events.tell(event);
+            events.emit(event);
         }
         drop(events);
         assert_eq!(rest(reader), [note(1)]);
     }
 
     #[test]
-    fn a_reader_waits_for_what_is_told_and_for_the_end() {
+    fn a_reader_waits_for_events_and_for_the_end() {
         run(async {
             let (events, mut reader) = events(1);
-            let told = tokio::spawn(async move {
+            let sending = tokio::spawn(async move {
                 for number in 0..100 {
                     tokio::task::yield_now().await;
-                    events.tell(note(number));
+                    events.emit(note(number));
                 }
                 tokio::task::yield_now().await;
             });
@@ -253,16 +253,16 @@ mod tests {
                 assert_eq!(reader.next().await, Some(note(number)));
             }
             assert_eq!(reader.next().await, None);
-            told.await.expect("it does not panic");
+            sending.await.expect("it does not panic");
         });
     }
 
     #[test]
     fn nothing_is_queued_for_a_reader_that_is_gone() {
         let (events, reader) = events(1);
-        events.tell(note(1));
+        events.emit(note(1));
         drop(reader);
-        events.tell(note(2));
+        events.emit(note(2));
         assert!(events.shared.queue().events.is_empty());
     }
 }

@@ -92,9 +92,9 @@ impl Job {
         Self { keeper: Some(Box::new(keeper)), ..self }
     }
 
-    /// What happens is told to `events`.
+    /// What happens is sent to `events`.
     #[must_use]
-    pub fn told_to(self, events: Events) -> Self {
+    pub fn reporting_to(self, events: Events) -> Self {
         Self { events: Some(events), ..self }
     }
 

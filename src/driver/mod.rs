@@ -9,7 +9,7 @@
 //! # ) -> Result<(), Error> {
 //! let (events, mut reader) = events(8);
 //! let cancel = Cancel::default();
-//! let job = Job::new(plan, identity, vec![agent_key])?.told_to(events).ended_by(&cancel);
+//! let job = Job::new(plan, identity, vec![agent_key])?.reporting_to(events).ended_by(&cancel);
 //! let running = tokio::spawn(run(job, HostClock));
 //! while let Some(event) = reader.next().await {
 //!     if let Event::Warning(_) = event {
@@ -80,7 +80,7 @@ async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
         let keys = (&identity, agent_key);
         let ended =
             run_site(place, keys, Lookup::clone(&lookup), &mut results, &mut cancelled).await;
-        results.tell_phase(place, Phase::Over);
+        results.report_phase(place, Phase::Over);
         match ended {
             Ok(Ending::Done) => {}
             Ok(Ending::Cancelled) => {
@@ -106,7 +106,7 @@ async fn run_site(
     results: &mut Results,
     cancelled: &mut Cancelled,
 ) -> Result<Ending, Error> {
-    results.tell_phase(place, Phase::Resolving);
+    results.report_phase(place, Phase::Resolving);
     let host = results.plan().sites[place].agent.clone();
     let resolved = tokio::select! {
         resolved = addresses_by(lookup, &host) => resolved,

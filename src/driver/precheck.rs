@@ -8,7 +8,7 @@ use super::addresses::size_above_device;
 use super::dialling::CONNECT_MAX;
 use super::rounds::Round;
 use crate::clock::{Driver, Stamp};
-use crate::dataplane::near::{NearTrial, TcpDial, Tell};
+use crate::dataplane::near::{NearTrial, OnEvent, TcpDial};
 use crate::flow::{HandshakeFailed, NearEvent};
 use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Outbox};
@@ -116,8 +116,8 @@ pub async fn check(target: &Target<'_>) -> Vec<Step> {
     steps
 }
 
-const UNANSWERED: &str = "no answer within 5 s: a firewall on the way drops the connection, there \
-                          or back, or no such host is up; which of them cannot be told from here";
+const UNANSWERED: &str = "no answer within 5 s: a firewall drops the connection in one direction or \
+                          the other, or the host is down; from here these look the same";
 
 fn admitted(limits: Limits) -> Step {
     let seen = format!(
@@ -186,8 +186,8 @@ struct Check<'a> {
     target: &'a Target<'a>,
     session: Session,
     trial: Option<NearTrial>,
-    teller: mpsc::UnboundedSender<NearEvent>,
-    told: mpsc::UnboundedReceiver<NearEvent>,
+    sender: mpsc::UnboundedSender<NearEvent>,
+    events: mpsc::UnboundedReceiver<NearEvent>,
     /// How long all of it may take.
     limit: Duration,
     /// The largest payload that a run tries.
@@ -216,13 +216,13 @@ impl<'a> Check<'a> {
         let rounds: VecDeque<_> = Round::all(target.plan, target.place).into();
         let further = u32::try_from(rounds.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let limit = ROUND_MAX.saturating_mul(further).saturating_add(CONVERSATION_MAX);
-        let (teller, told) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         Ok(Self {
             target,
             session: Session::new(RunId(u128::from_le_bytes(run)), clock::now()),
             trial: None,
-            teller,
-            told,
+            sender,
+            events,
             most,
             limits: None,
             rounds,
@@ -248,7 +248,7 @@ impl<'a> Check<'a> {
             }
             tokio::select! {
                 heard = channel.inbox.next() => self.hear(heard, steps),
-                Some(event) = self.told.recv() => {
+                Some(event) = self.events.recv() => {
                     self.session.handle_trial(clock::now(), event);
                 }
                 _ = look.tick() => self.session.handle_timeout(clock::now()),
@@ -396,11 +396,11 @@ impl<'a> Check<'a> {
             openings.iter().map(|opening| (opening.stream, opening.key)).collect();
         let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
         let dials: Vec<TcpDial> = tcp.into_iter().map(dial).collect();
-        let teller = self.teller.clone();
+        let sender = self.sender.clone();
         // The conversation may be over before the last event.
-        let tell = Arc::new(move |event| _ = teller.send(event)) as Tell;
+        let on_event = Arc::new(move |event| _ = sender.send(event)) as OnEvent;
         let to = (self.target.agent, &self.target.egress);
-        self.trial = Some(NearTrial::open(to, &streams, &dials, Some(self.searched), &tell)?);
+        self.trial = Some(NearTrial::open(to, &streams, &dials, Some(self.searched), &on_event)?);
         Ok(())
     }
 
@@ -534,9 +534,9 @@ impl<'a> Check<'a> {
                     .to_owned()
             }
             (HandshakeFailed::NoAnswer, None) if blocked.received.is_none() => {
-                "no answer within 5 s, while TCP to the same port passes: UDP is dropped on the \
-                 way there or on the way back; which of them cannot be told from here. Look for it \
-                 at the agent's host: tcpdump -n udp"
+                "no answer within 5 s, while TCP to the same port passes: UDP is dropped in one \
+                 direction; which one cannot be determined from here. On the agent's host, run: \
+                 tcpdump -n udp"
                     .to_owned()
             }
             (HandshakeFailed::NoAnswer, None) => {
@@ -566,15 +566,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_refuses_is_told_by_how() {
+    fn who_refuses_is_reported_by_how() {
         #[track_caller]
         fn check(kind: ErrorKind, part: &str) {
-            let told = refused(&io::Error::from(kind));
-            assert!(told.contains(part), "{told}");
+            let message = refused(&io::Error::from(kind));
+            assert!(message.contains(part), "{message}");
         }
         check(ErrorKind::ConnectionRefused, "the far host answers");
         check(ErrorKind::HostUnreachable, "no route there, or a router");
         check(ErrorKind::PermissionDenied, "this host's own firewall");
-        check(ErrorKind::TimedOut, "cannot be told from here");
+        check(ErrorKind::TimedOut, "cannot be determined from here");
     }
 }

@@ -29,12 +29,12 @@ pub(super) struct Results {
     clock: Box<dyn Clock>,
     keeper: Option<Box<dyn Keep>>,
     events: Option<Events>,
-    told: Told,
+    sent: Sent,
 }
 
-/// What was told of the report so far.
+/// What was sent of the report so far.
 #[derive(Debug, Default)]
-struct Told {
+struct Sent {
     caveats: Vec<CaveatRecord>,
     findings: Vec<FindingRecord>,
 }
@@ -54,7 +54,7 @@ impl Results {
             clock,
             keeper,
             events,
-            told: Told::default(),
+            sent: Sent::default(),
         };
         results.remember(notes);
         results
@@ -65,14 +65,14 @@ impl Results {
         self.clock.wall_ns()
     }
 
-    /// Tells who wants to hear of it what happens.
-    pub(super) fn tell(&self, event: Event) {
-        self.events.iter().for_each(|events| events.tell(event.clone()));
+    /// Sends an event to whoever follows the run.
+    pub(super) fn emit(&self, event: Event) {
+        self.events.iter().for_each(|events| events.emit(event.clone()));
     }
 
-    /// Tells that `phase` begins on the way to the site at `site`.
-    pub(super) fn tell_phase(&self, site: usize, phase: Phase) {
-        self.tell(Event::Phase { site, phase });
+    /// Reports that `phase` begins on the way to the site at `site`.
+    pub(super) fn report_phase(&self, site: usize, phase: Phase) {
+        self.emit(Event::Phase { site, phase });
     }
 
     /// What is asked.
@@ -85,9 +85,9 @@ impl Results {
         RunId(self.run.0.wrapping_add(place as u128))
     }
 
-    /// Tells and remembers what was decided for the user.
+    /// Reports and remembers what was decided for the user.
     pub(super) fn note(&mut self, notes: Vec<String>) {
-        notes.iter().for_each(|note| self.tell(Event::Note(note.clone())));
+        notes.iter().for_each(|note| self.emit(Event::Note(note.clone())));
         self.remember(notes);
     }
 
@@ -99,7 +99,7 @@ impl Results {
         }
     }
 
-    /// Keeps what is known, of which `site_run` is the newest, and tells what is new in it.
+    /// Keeps what is known, of which `site_run` is the newest, and reports what is new in it.
     pub(super) async fn save(&mut self, site_run: SiteRun, is_complete: bool) {
         if self.keeper.is_none() && self.events.is_none() {
             return;
@@ -109,10 +109,10 @@ impl Results {
         run.complete &= is_complete && run.site_runs.len() == self.plan.sites.len();
         run.reason = reason(&run);
         let (report, kept) = self.judge(run, true).await;
-        self.tell_report(&report, false);
+        self.report_news(&report, false);
         if let Err(why) = kept {
             // What is measured is not given up for that: the caller has it in the end.
-            self.tell(Event::Warning(format!("{why}. The run goes on, and tries again later")));
+            self.emit(Event::Warning(format!("{why}. The run goes on, and tries again later")));
         }
     }
 
@@ -155,7 +155,7 @@ impl Results {
         let has_evidence = self.has_evidence();
         let run = self.run();
         let (report, kept) = self.judge(run, has_evidence).await;
-        self.tell_report(&report, true);
+        self.report_news(&report, true);
         Run { report, kept, error: error.filter(|_| !has_evidence) }
     }
 
@@ -201,21 +201,21 @@ impl Results {
         }
     }
 
-    /// Tells what of `report` is new: of findings those that have a value, and all at the end.
-    fn tell_report(&mut self, report: &Report, is_last: bool) {
+    /// Reports what of `report` is new: of findings those that have a value, and all at the end.
+    fn report_news(&mut self, report: &Report, is_last: bool) {
         if self.events.is_none() {
             return;
         }
-        let told = std::mem::take(&mut self.told);
-        for caveat in report.caveats.iter().filter(|caveat| !told.caveats.contains(caveat)) {
-            self.tell(Event::Caveat(caveat.clone()));
+        let sent = std::mem::take(&mut self.sent);
+        for caveat in report.caveats.iter().filter(|caveat| !sent.caveats.contains(caveat)) {
+            self.emit(Event::Caveat(caveat.clone()));
         }
         let is_due = |finding: &&FindingRecord| is_last || finding.trial.is_some();
         let findings: Vec<_> = report.findings.iter().filter(is_due).cloned().collect();
-        for finding in findings.iter().filter(|finding| !told.findings.contains(finding)) {
-            self.tell(Event::Finding(finding.clone()));
+        for finding in findings.iter().filter(|finding| !sent.findings.contains(finding)) {
+            self.emit(Event::Finding(finding.clone()));
         }
-        self.told = Told { caveats: report.caveats.clone(), findings };
+        self.sent = Sent { caveats: report.caveats.clone(), findings };
     }
 }
 

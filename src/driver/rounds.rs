@@ -53,7 +53,7 @@ impl Round {
         probes.into_iter().chain(loads).collect()
     }
 
-    /// The trial that opens it; what loads goes towards this host, and the agent is never told to
+    /// The trial that opens it; what loads goes towards this host, and the agent is never asked to
     /// start.
     pub(super) fn trial(self, rate: BitRate) -> Result<Trial, OutOfBounds> {
         let one_way = |streams: u32| streams.clamp(1, crate::trial::STREAMS_MAX);

@@ -69,7 +69,7 @@ pub struct Spec {
     ///
     /// Those that `reorder` holds back and the copies that `duplicate` makes neither obey this nor
     /// push others. Packets closer together than their jitter then no longer have the delay that
-    /// [`Jitter::quantile_ns`] tells: they wait for the one in front.
+    /// [`Jitter::quantile_ns`] gives: they wait for the one in front.
     pub keep_order: bool,
     /// Who is held back; where several rules strike, the first on the list does.
     pub reorder: Vec<(Applies, Reorder)>,

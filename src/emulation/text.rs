@@ -3,13 +3,16 @@
 //! | word | what it does |
 //! |---|---|
 //! | `mtu=1500` | the longest IP packet that passes, in octets |
-//! | `loss=0.1%`, `loss=nth:20`, `loss=first:3`, `loss=after:800`, `loss=ge:0.1%,10%` | who is lost: by chance; each 20th; the first 3; all behind the 800th; in bursts that begin with a chance of 0.1 % and end with one of 10 %, per packet |
+//! | `loss=0.1%`, `loss=nth:20`, `loss=first:3`, `loss=after:800`, `loss=ge:0.1%,10%` | who is
+//! lost: by chance; each 20th; the first 3; all behind the 800th; in bursts that begin with a
+//! chance of 0.1 % and end with one of 10 %, per packet |
 //! | `outage=3s+500ms` | everything is lost, from 3 s behind the epoch for 500 ms |
 //! | `policer=100Mbit/s,64kB` | what exceeds the rate is lost; the second is the bucket |
 //! | `rate=100Mbit/s,250kB` | what exceeds the rate waits; the second is the queue |
 //! | `overhead=18` | octets that both count beyond the IP packet; 18, Ethernet's, if not given |
 //! | `delay=10ms` | the floor of the delay |
-//! | `jitter=uniform:1ms`, `exponential:`, `normal:` | on top of it: the most; the mean; the deviation |
+//! | `jitter=uniform:1ms`, `exponential:`, `normal:` | on top of it: the most; the mean; the
+//! deviation |
 //! | `order=kept` | jitter never reorders |
 //! | `reorder=1%,5ms`, `reorder=nth:50,5ms` | who is held back, and for how long |
 //! | `duplicate=1%,100us`, `duplicate=nth:10,100us` | who arrives twice, and how far apart |
@@ -22,7 +25,8 @@ use super::{Applies, Class, Duplicate, Jitter, Loss, Outage, Policer, Reorder, S
 use crate::units::{BitRate, ByteCount, Malformed, Ratio, Span};
 use std::str::FromStr;
 
-/// Octets of an Ethernet frame beyond its IP packet: rates are of frames (L2) unless told.
+/// Octets of an Ethernet frame beyond its IP packet: rates are of frames (L2) unless said
+/// otherwise.
 const OVERHEAD_OCTETS: u32 = 18;
 
 /// A kind of word: its key, what its value is, and what reads it; `None` where the value is wrong.
@@ -273,9 +277,9 @@ mod tests {
         );
     }
 
-    /// Frames are what rates count; what is told instead holds wherever it stands.
+    /// Frames are what rates count; what is said instead holds wherever it stands.
     #[test]
-    fn rates_count_frames_unless_told() {
+    fn rates_count_frames_unless_said_otherwise() {
         let shaped = |overhead_octets| {
             let shaper =
                 Shaper { bits_per_second: 100 * MS, queue_octets: 250_000, overhead_octets };

@@ -1,4 +1,4 @@
-//! What the hands tell of a trial: parts of it that are counted, and signs of life.
+//! What the data plane reports of a trial: parts of it that are counted, and heartbeats.
 
 use super::{Exchange, HandshakeFailed};
 use crate::account::{
@@ -8,7 +8,7 @@ use crate::account::{
 use crate::clock::{Agent, Driver, Stamp};
 use crate::wire::StreamNumber;
 
-/// What happened in a trial, as the driver's hands tell it.
+/// What happened in a trial, as the driver's data plane reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NearEvent {
     /// A stream is open.
@@ -29,7 +29,7 @@ pub enum NearEvent {
     TcpSent(StreamNumber, TcpSenderCounts),
     /// A TCP stream of the agent's has come.
     TcpCame(StreamNumber, TcpReceiverCounts),
-    /// What became of the probes, once the agent has told how many replies it sent.
+    /// What became of the probes, once the agent has reported how many replies it sent.
     Probed(Box<Probed>),
     /// Something arrived last at this time.
     Heard(Stamp<Driver>),
@@ -50,7 +50,7 @@ pub struct Probed {
     pub wall_clock: Option<WallClock>,
 }
 
-/// What happened in a trial, as the agent's hands tell it.
+/// What happened in a trial, as the agent's data plane reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FarEvent {
     /// The driver has sent far more than it was granted: at this time that was certain.

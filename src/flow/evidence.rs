@@ -43,8 +43,8 @@ impl TrialRun {
     /// and in the account of the agent's host.
     pub fn take_probes(&mut self, probed: Probed, reflected: Option<ReflectorCounts>) {
         let Probed { mut exchanges, refused, replies, marks, wall_clock } = probed;
-        for told in reflected.iter().flat_map(|reflected| &reflected.follow_ups) {
-            prober::follow_up(&mut exchanges, told);
+        for follow_up in reflected.iter().flat_map(|reflected| &reflected.follow_ups) {
+            prober::follow_up(&mut exchanges, follow_up);
         }
         self.take_throughput(&exchanges);
         let all = exchanges.len() as u64;
@@ -175,7 +175,7 @@ impl TrialRun {
             };
             idle[0].2 = Some(probes);
         }
-        let agent_told = self.outcome.reverse.probes.sent.is_some();
+        let agent_reported = self.outcome.reverse.probes.sent.is_some();
         for (direction, sent, came) in idle {
             let is_idle = self.trial.is_idle();
             let loads =
@@ -187,8 +187,8 @@ impl TrialRun {
             let silences = came.as_ref().map(|came| came.silences.clone());
             // Whether the agent answered is not known then; its load was sent whatever it heard, or
             // its signals say that it was paused.
-            let is_told = direction == Direction::Forward || agent_told;
-            let silences = match is_told || one_way.receiver.is_none() {
+            let is_reported = direction == Direction::Forward || agent_reported;
+            let silences = match is_reported || one_way.receiver.is_none() {
                 true => silences,
                 false => silences.map(Silences::unoffered),
             };
@@ -198,8 +198,8 @@ impl TrialRun {
                 (_, None) => std::mem::take(&mut one_way.silences),
             };
             if is_idle {
-                let sender_told = direction == Direction::Forward || agent_told;
-                one_way.sender = sender_told.then_some(sent);
+                let sender_reported = direction == Direction::Forward || agent_reported;
+                one_way.sender = sender_reported.then_some(sent);
                 one_way.receiver = came;
             }
         }
@@ -229,7 +229,7 @@ fn offset_of(exchange: &Exchange, reply: &Returned) -> Option<Offset> {
 }
 
 /// What two stamps of one host may be wrong by against each other: a microsecond is above all that
-/// its clocks are read to, and below any step that is told.
+/// its clocks are read to, and below any step that is reported.
 const STAMP_ERROR_NS: i64 = 1_000;
 
 fn interval_of(exchange: &Exchange, reply: &Returned) -> Option<skew::Exchange> {

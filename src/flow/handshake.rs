@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_without_more_is_told_apart_from_silence() {
+    fn a_challenge_without_more_is_distinguished_from_silence() {
         let mut handshake = Handshake::new(at(0), 0);
         handshake.on_say(at(10), Say::Challenge { cookie: 7 });
         assert_eq!(handshake.poll(at(5_000)), Err(HandshakeFailed::NotAccepted));

@@ -208,7 +208,7 @@ pub enum Turn {
 }
 
 /// Compares what comes of a TCP stream with what was sent: all of it, or one piece in 64 that
-/// nobody on the path can tell beforehand.
+/// nobody on the path can predict.
 #[derive(Debug)]
 pub struct PayloadCheck {
     stream: StreamNumber,

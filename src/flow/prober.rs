@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// Replies that a follow-up is looked for among: those of the last 5 s and their copies.
 const FOLLOWED_MAX: usize = 1_024;
 
-/// Follow-ups that wait for their reply: of 2 s, each told twice, so that a reply that comes at all
+/// Follow-ups that wait for their reply: of 2 s, each sent twice, so that a reply that comes at all
 /// finds its own.
 const EARLY_MAX: usize = 512;
 
@@ -40,7 +40,7 @@ pub struct Returned {
     pub seen_by_kernel: bool,
     /// T3: the reply left.
     pub answered: Stamp<Agent>,
-    /// Whether T3 is the kernel's stamp, told by a follow-up.
+    /// Whether T3 is the kernel's stamp, from a follow-up.
     pub answered_by_kernel: bool,
     /// T4: the reply came.
     pub back: Stamp<Driver>,
@@ -49,8 +49,8 @@ pub struct Returned {
 }
 
 impl Returned {
-    fn on_followed(&mut self, told: &FollowUp) {
-        let sent = Stamp::from_nanos(told.sent_ns);
+    fn on_followed(&mut self, stamp: &FollowUp) {
+        let sent = Stamp::from_nanos(stamp.sent_ns);
         // The program read the clock before it sent: a kernel's stamp of before is not of this.
         if self.answered <= sent {
             (self.answered, self.answered_by_kernel) = (sent, true);
@@ -68,13 +68,13 @@ impl Returned {
 /// All probes of a trial, in the order in which they left.
 pub type Exchanges = Vec<Exchange>;
 
-/// The agent tells when the reply of a number left: T3 of the exchange that has it becomes the
+/// The agent reports when the reply of a number left: T3 of the exchange that has it becomes the
 /// kernel's. False where none has it: the reply was lost, is a copy's, or has not come yet.
-pub(super) fn follow_up(exchanges: &mut [Exchange], told: &FollowUp) -> bool {
+pub(super) fn follow_up(exchanges: &mut [Exchange], stamp: &FollowUp) -> bool {
     let newest = exchanges.iter_mut().rev().take(FOLLOWED_MAX);
     let mut replies = newest.filter_map(|exchange| exchange.reply.as_mut());
-    let reply = replies.find(|reply| reply.sequence == told.sequence);
-    reply.map(|reply| reply.on_followed(told)).is_some()
+    let reply = replies.find(|reply| reply.sequence == stamp.sequence);
+    reply.map(|reply| reply.on_followed(stamp)).is_some()
 }
 
 /// The driver's end of the probes.
@@ -155,7 +155,7 @@ impl Prober {
         self.slot += 1;
     }
 
-    /// The kernel tells when the probe of this number left, behind [`Self::on_sent`].
+    /// The kernel reports when the probe of this number left, behind [`Self::on_sent`].
     pub fn on_left(&mut self, sequence: u32, at: Stamp<Driver>) {
         let late_max_ns = self.late_max_ns();
         let Some(exchange) = self.exchanges.get_mut(sequence as usize) else { return };
@@ -204,16 +204,16 @@ impl Prober {
     /// `reply` came at `back`, by the kernel's stamp or not; whether it is the first to its probe.
     pub fn on_reply(&mut self, back: Stamp<Driver>, by_kernel: bool, reply: &Reply) -> bool {
         self.last_reply = Some(back);
-        for told in reply.follow_ups.iter().flatten() {
-            if follow_up(&mut self.exchanges, told) {
+        for stamp in reply.follow_ups.iter().flatten() {
+            if follow_up(&mut self.exchanges, stamp) {
                 continue;
             }
             if self.early.len() == EARLY_MAX {
                 self.early.pop_front();
             }
-            self.early.push_back(*told);
+            self.early.push_back(*stamp);
         }
-        let told = self.early.iter().find(|told| told.sequence == reply.sequence);
+        let stamp = self.early.iter().find(|stamp| stamp.sequence == reply.sequence);
         let exchange = self.exchanges.get_mut(reply.probe_sequence as usize);
         match exchange {
             Some(exchange) if exchange.reply.is_none() => {
@@ -226,8 +226,8 @@ impl Prober {
                     back,
                     back_by_kernel: by_kernel,
                 });
-                if let Some(told) = told {
-                    returned.on_followed(told);
+                if let Some(stamp) = stamp {
+                    returned.on_followed(stamp);
                 }
                 let (sent, round_trip_ns) = (exchange.sent, returned.round_trip_ns(exchange.sent));
                 self.answered += 1;
@@ -341,8 +341,8 @@ mod tests {
         prober.on_left(2, Stamp::from_nanos(MS));
         prober.on_reply(Stamp::from_nanos(10 * MS), true, &reply(0, 0));
         assert_eq!(prober.newest_round_trip_ns(), Some(9_800_000 - 3 * MS));
-        let told = |sequence, sent_ns| Some(FollowUp { sequence, sent_ns });
-        let follow_ups = [told(0, 5_003 * MS + MS / 2), told(9, 0)];
+        let stamp = |sequence, sent_ns| Some(FollowUp { sequence, sent_ns });
+        let follow_ups = [stamp(0, 5_003 * MS + MS / 2), stamp(9, 0)];
         let next = Reply { sequence: 1, follow_ups, ..reply(1, 10 * MS) };
         prober.on_reply(Stamp::from_nanos(20 * MS), false, &next);
         let exchanges = prober.into_exchanges();
@@ -357,8 +357,8 @@ mod tests {
     fn a_reply_that_its_follow_up_overtook_has_it_all_the_same() {
         let mut prober = prober();
         (0..3).for_each(|slot| prober.on_sent(Stamp::from_nanos(slot * 10 * MS)));
-        let told = FollowUp { sequence: 0, sent_ns: 5_004 * MS };
-        let next = Reply { sequence: 1, follow_ups: [Some(told), None], ..reply(1, 10 * MS) };
+        let stamp = FollowUp { sequence: 0, sent_ns: 5_004 * MS };
+        let next = Reply { sequence: 1, follow_ups: [Some(stamp), None], ..reply(1, 10 * MS) };
         prober.on_reply(Stamp::from_nanos(20 * MS), true, &next);
         prober.on_reply(Stamp::from_nanos(30 * MS), true, &reply(0, 0));
         let first = prober.into_exchanges()[0].reply.expect("a reply");

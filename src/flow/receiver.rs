@@ -103,8 +103,8 @@ pub struct Receiver<C> {
 }
 
 impl<C> Receiver<C> {
-    /// A receiver of `stream`, which was opened at `opened`. When it began to be sent is told by
-    /// its first packet.
+    /// A receiver of `stream`, which was opened at `opened`. When it began to be sent is reported
+    /// by its first packet.
     #[must_use]
     pub fn new(stream: Stream, opened: Stamp<C>) -> Self {
         Self {
@@ -464,7 +464,8 @@ impl<C> Receiver<C> {
 
     /// The gap from the last arrival to the end, which nothing ended. A load that fell silent with
     /// its peer left nothing in its paused slots, and they do not end an outage: the probes, which
-    /// go on, tell how long it was. Where all that was sent has come, the silence is the sender's.
+    /// go on, report how long it was. Where all that was sent has come, the silence is the
+    /// sender's.
     fn close_gap(&mut self, closing: &Closing<'_>, next: u64) {
         let offered = next < closing.sent;
         let began_ns = self.counts.began_ns.unwrap_or(self.opened.nanos());
@@ -487,7 +488,7 @@ impl<C> Receiver<C> {
     }
 
     /// The gap from the last arrival to where the schedule ended, or listening did: without the
-    /// sender's account, its schedule is all that tells what was offered, but where its signals
+    /// sender's account, its schedule is all that shows what was offered, but where its signals
     /// went on. A sender that hears nothing pauses its load, and asks for a sign of life meanwhile:
     /// as long as that comes, it is the sender that is silent, and not the link.
     fn abandon_gap(&mut self, listened_until: Stamp<C>) {
@@ -723,8 +724,8 @@ mod tests {
         signals.iter().for_each(|ms| receiver.on_signal(at(*ms)));
         let counts = receiver.finish(abandoned(10_000), 0);
         let silences = counts.silences.as_slice().iter();
-        let told = silences.map(|it| (it.start_ns / MS, it.end_ns / MS, it.offered));
-        told.collect()
+        let offered = silences.map(|it| (it.start_ns / MS, it.end_ns / MS, it.offered));
+        offered.collect()
     }
 
     #[test]
@@ -1017,7 +1018,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_within_a_catch_up_are_told_apart() {
+    fn losses_within_a_catch_up_are_distinguished() {
         let mut receiver = receiver();
         [0, 1, 5, 9].into_iter().for_each(|sequence| _ = arrive(&mut receiver, 10, sequence));
         let catch_up = |start, end, beyond_packets| CatchUp { start, end, beyond_packets };

@@ -31,35 +31,35 @@ struct ReflectorSession {
     follow_ups: FollowUps,
 }
 
-/// The kernel's stamps of replies that left, until later replies have told each one twice: the next
-/// one, and the one behind it.
+/// The kernel's stamps of replies that left, until later replies have carried each one twice: the
+/// next one, and the one behind it.
 #[derive(Debug, Default)]
 struct FollowUps {
-    untold: VecDeque<FollowUp>,
-    told: Option<FollowUp>,
+    pending: VecDeque<FollowUp>,
+    repeated: Option<FollowUp>,
 }
 
-/// Stamps that wait to be told: one a reply, where a device holds back more than that.
-const UNTOLD_MAX: usize = 64;
+/// Stamps that wait to be sent: one a reply, where a device holds back more than that.
+const PENDING_MAX: usize = 64;
 
 impl FollowUps {
     fn on_left(&mut self, left: FollowUp) {
-        if self.untold.len() == UNTOLD_MAX {
-            self.untold.pop_front();
+        if self.pending.len() == PENDING_MAX {
+            self.pending.pop_front();
         }
-        self.untold.push_back(left);
+        self.pending.push_back(left);
     }
 
-    /// What the next reply tells.
+    /// What the next reply carries.
     fn next(&mut self) -> [Option<FollowUp>; FOLLOW_UPS] {
-        let next = [self.untold.pop_front(), self.told];
-        self.told = next[0];
+        let next = [self.pending.pop_front(), self.repeated];
+        self.repeated = next[0];
         next
     }
 
-    /// What no reply told, or the last one alone.
+    /// What no reply carried, or the last one alone.
     fn rest(self) -> Vec<FollowUp> {
-        self.told.into_iter().chain(self.untold).collect()
+        self.repeated.into_iter().chain(self.pending).collect()
     }
 }
 
@@ -759,7 +759,7 @@ mod tests {
     }
 
     #[test]
-    fn each_stamp_is_told_by_two_replies_and_the_last_in_the_account() {
+    fn each_stamp_is_reported_by_two_replies_and_the_last_in_the_account() {
         let mut bench = bench();
         bench.open(1, 0);
         let follow_up = |sequence| FollowUp { sequence, sent_ns: 7_000_000 + u64::from(sequence) };

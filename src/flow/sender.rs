@@ -22,7 +22,7 @@ const CATCH_UP_MAX: Span = Span::from_millis(50);
 const AT_EASE: Span = Span::from_millis(5);
 const EASE: u64 = 16;
 
-/// The shortest such gap between trains: shorter ones it cannot tell so exactly.
+/// The shortest such gap between trains: shorter ones it cannot time so exactly.
 const EASED_MIN: Span = Span::from_nanos(16_000);
 
 /// Others catch up by gaps that are this part.
@@ -74,9 +74,9 @@ pub enum Outgoing {
 
 /// The sending end of a load stream.
 ///
-/// The law of its use: [`Sender::poll`]; do what it says; tell it the result of the train's first
+/// The law of its use: [`Sender::poll`]; do what it says; report the result of the train's first
 /// packets by `on_sent`, `on_refused` or `on_unreachable`; poll again. Packets of a train of which
-/// nothing was told are polled again.
+/// nothing was reported are polled again.
 #[derive(Debug)]
 pub struct Sender<C> {
     stream: Stream,
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_stall_is_caught_up_at_twice_the_rate_and_told() {
+    fn a_short_stall_is_caught_up_at_twice_the_rate_and_reported() {
         // Asleep: twice the stall. Awake: 35 ms at twice the rate, the last 5 by eased gaps.
         for (waiting, most) in [(Waiting::Asleep, 181), (Waiting::Awake, 100 + 70 + 5 * EASE + 1)] {
             let mut sender = sender(1_000, 1);

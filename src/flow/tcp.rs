@@ -20,7 +20,7 @@ pub const WRITE_MAX: usize = 1 << 20;
 const LOOK: Span = Span::from_millis(100);
 const SAMPLE: Span = Span::from_secs(1);
 
-/// The shortest time between two turns of a sender that tells that its host kept it from its work:
+/// The shortest time between two turns of a sender that shows that its host kept it from its work:
 /// it waits for no longer than 10 ms for anything.
 const HELD_UP_MIN: Span = Span::from_millis(50);
 
@@ -124,7 +124,7 @@ pub fn tcp_streams_of(trial: &Trial) -> Vec<TcpStream> {
 /// The sending end of a TCP stream.
 ///
 /// The law of its use: ask the kernel where it wants a look, [`TcpSender::poll`], do
-/// what it says, tell what the kernel took, poll again.
+/// what it says, report what the kernel took, poll again.
 #[derive(Debug)]
 pub struct TcpSender<C> {
     rate: BitRate,
@@ -207,7 +207,7 @@ impl<C> TcpSender<C> {
     }
 
     /// What to do at `now`: send up to so many octets, wait because all that is granted by then has
-    /// been handed over, or nothing any more. A wait tells that the limit is reached: from then on
+    /// been handed over, or nothing any more. A wait shows that the limit is reached: from then on
     /// the kernel is to pace the stream.
     pub fn poll(&mut self, now: Stamp<C>) -> Next<C, usize> {
         let before = self.polled_at.replace(now).unwrap_or(self.start);
@@ -341,7 +341,7 @@ impl<C> TcpReceiver<C> {
         let Some(newest) = self.newest else { return };
         let (start_ns, end_ns) = (newest.nanos(), at.nanos());
         if SILENCE_MIN.nanos() <= at.nanos_since(newest) {
-            // Whether the other end's TCP had anything to send, this end cannot tell.
+            // Whether the other end's TCP had anything to send, this end cannot know.
             let silence = Silence { start_ns, end_ns, ..Silence::default() };
             self.came.silences.push(silence);
         }

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_address_is_told_as_the_packets_have_it() {
+    fn a_mapped_address_is_reported_as_the_packets_have_it() {
         let (plan, forecast) = sample();
         let agent = "[::ffff:192.0.2.7]:4872".parse().expect("an address");
         let driver = "::ffff:192.0.2.1".parse().ok();

@@ -231,7 +231,7 @@ fn places(places: &[usize]) -> String {
 
 fn notes(out: &mut Page, site: &Site) {
     for note in &site.notes {
-        // What cannot be proved, and what is as fast as possible, is told above.
+        // What cannot be proved, and what is as fast as possible, is shown above.
         if !matches!(note, Note::CannotProve { .. } | Note::Capacity { .. }) {
             out.wrapped("  ", &format!("note: {note}"));
         }

@@ -1,4 +1,4 @@
-//! What chronyd knows of this host's wall clock: asked on its monitoring port, which tells any
+//! What chronyd knows of this host's wall clock: asked on its monitoring port, which answers any
 //! program of this host (protocol 6 of chrony 2.2 and later; numbers are big-endian).
 //!
 //! ```text

@@ -113,7 +113,7 @@ pub fn wait_until<C>(until: Stamp<C>, spin_ns: u64) {
 pub struct Bridge {
     known: Option<Ahead>,
     steps: u64,
-    /// Stamps of up to this moment may be of before a step, and no clock reading tells.
+    /// Stamps of up to this moment may be of before a step, and no clock reading shows it.
     unsure_until_ns: u64,
 }
 
@@ -126,7 +126,7 @@ pub(super) struct Ahead {
     high_ns: i64,
 }
 
-/// A change beyond this is a step: one that is smaller is below what a delay is told to.
+/// A change beyond this is a step: one that is smaller is below the resolution of a delay.
 const STEP_MIN_NS: u64 = 1_000;
 
 /// The fastest that a wall clock is slewed, where a kernel should slew it alone: 500 parts per
@@ -143,7 +143,7 @@ const BACKLOG_NS: u64 = 1_000_000_000;
 
 impl Bridge {
     /// The monotonic time of the wall clock's `real_ns`, which lies in the near past; `None` where
-    /// the wall clock has just been set, and nothing tells whether it was before or behind.
+    /// the wall clock has just been set, and nothing shows whether it was before or behind.
     pub fn carry<C>(&mut self, real_ns: u64) -> Option<Stamp<C>> {
         let nanos = self.read().carry(real_ns)?;
         (self.unsure_until_ns < nanos).then(|| Stamp::from_nanos(nanos))
@@ -177,7 +177,7 @@ impl Bridge {
             return;
         }
         self.steps += 1;
-        // Set back, the clock tells some times twice: those of before look later than they are.
+        // Set back, the clock shows some times twice: those of before look later than they are.
         let again_ns = if change_ns < 0 { change_ns.unsigned_abs().min(BACKLOG_NS) } else { 0 };
         self.unsure_until_ns = read.at_ns.saturating_add(again_ns);
     }
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn stamps_of_around_a_step_are_told_apart_from_those_behind_it() {
+    fn stamps_of_around_a_step_are_distinguished_from_those_behind_it() {
         for by_ns in [50_000_000, -50_000_000, 5_000, -5_000] {
             let mut bridge = stepped(by_ns);
             assert_eq!(bridge.carry::<Driver>(wall_ns()), None, "{by_ns}: before or behind?");

@@ -38,7 +38,7 @@ impl Egress {
                 }
                 _ => error.to_string(),
             };
-            told(&error, format!("cannot send from {source}: {why}. See: ip address"))
+            explained(&error, format!("cannot send from {source}: {why}. See: ip address"))
         })
     }
 
@@ -59,7 +59,7 @@ impl Egress {
                 }
                 _ => error.to_string(),
             };
-            told(&error, format!("cannot use the device '{device}': {why}"))
+            explained(&error, format!("cannot use the device '{device}': {why}"))
         })
     }
 }
@@ -122,7 +122,7 @@ pub fn explain(error: &io::Error) -> String {
     }
 }
 
-fn told(error: &io::Error, what: String) -> io::Error {
+fn explained(error: &io::Error, what: String) -> io::Error {
     io::Error::new(error.kind(), what)
 }
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_host_does_not_have_is_told() {
+    fn what_this_host_does_not_have_is_named() {
         check(None, None, None);
         check(Some("127.0.0.9"), Some("lo"), None);
         check(Some("192.0.2.9"), None, Some("cannot send from 192.0.2.9: it is no address"));

@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_told() {
+    fn a_folder_that_cannot_be_made_is_reported() {
         let error =
             Output::create(Path::new("/proc/nothing/here"), OTHERS).expect_err("not writable");
         assert!(error.to_string().starts_with("cannot write /proc/nothing/here: "), "{error}");
@@ -469,7 +469,7 @@ mod tests {
 
     /// `/dev/full` in the place of each: the system takes nothing.
     #[test]
-    fn what_is_lost_for_lack_of_space_is_told_apart_from_a_wrong_place() {
+    fn what_is_lost_for_lack_of_space_is_distinguished_from_a_wrong_place() {
         let lost = BadOutput::Stdout(io::ErrorKind::StorageFull.into());
         assert!(lost.is_lost());
         let wrong =

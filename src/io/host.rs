@@ -1,5 +1,5 @@
-//! What this host counts against itself, and which ports it takes. Reads what the kernel tells, and
-//! changes nothing.
+//! What this host counts against itself, and which ports it takes. Reads what the kernel reports,
+//! and changes nothing.
 
 use super::egress::Egress;
 use super::netlink;
@@ -109,7 +109,7 @@ pub fn device_of(local: IpAddr) -> Option<String> {
     }
 }
 
-/// The device that packets to `peer` leave by, as far as its source address tells.
+/// The device that packets to `peer` leave by, as far as its source address shows.
 #[must_use]
 pub fn device_towards(peer: SocketAddr) -> Option<String> {
     let local = Socket::connect(peer).and_then(|socket| socket.local());
@@ -119,8 +119,8 @@ pub fn device_towards(peer: SocketAddr) -> Option<String> {
 /// The device that packets leave by to `peer`, and the largest IP packet that leaves there in one
 /// piece. `None` where there is no way there, or its device is not known.
 ///
-/// What routers have told of the path does not count: it may be over, and the search for the path's
-/// MTU finds it out.
+/// What routers have reported of the path does not count: it may be over, and the search for the
+/// path's MTU finds it out.
 #[must_use]
 pub fn outgoing(peer: SocketAddr, egress: &Egress) -> Option<(String, u32)> {
     // Connected, it has an address; nothing is sent.

@@ -73,7 +73,7 @@ pub fn read_secret(path: &Path) -> Result<SecretKey, KeyFileError> {
 ///
 /// # Errors
 ///
-/// The file cannot be read, or is no public key; a secret key is told apart.
+/// The file cannot be read, or is no public key; a secret key is distinguished.
 pub fn read_public(path: &Path) -> Result<KeyLine, KeyFileError> {
     let file = File::open(path)
         .map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
@@ -133,7 +133,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), KeyFileError> {
 
 /// Removes a file that was made a moment ago.
 fn discard(path: &Path) {
-    // The error that led here is the one to tell, not that its traces remain.
+    // The error that led here is the one to report, not that its traces remain.
     let _ = fs::remove_file(path);
 }
 
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_half_is_told_by_its_kind() {
+    fn the_wrong_half_is_reported_by_its_kind() {
         let (_dir, path, _) = pair();
         let expected = ["driver.key: this is the secret key; give", "driver.key.pub"];
         check_message(&read_public(&path).unwrap_err(), &expected);

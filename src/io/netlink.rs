@@ -29,7 +29,7 @@ const PAGE_OCTETS: usize = 64 << 10;
 /// Pages of a dump: at about 80 queues or 400 addresses each, more than any host has.
 const PAGES_MAX: usize = 256;
 
-/// Tells the answer from messages that this socket did not ask for.
+/// Distinguishes the answer from messages that this socket did not ask for.
 const SEQUENCE: u32 = 1;
 
 const MESSAGE_HEADER_LEN: usize = 16;

@@ -2,9 +2,9 @@
 //!
 //! A card's stamps are nearer to the wire than the kernel's, but of a clock of its own, which runs
 //! as it likes. Each is carried over to this host's monotonic clock by reading both clocks beside
-//! each other as soon as the stamp is told, so that how the card's clock runs, and what sets it,
-//! does not matter. Nobody is asked to trust this before it was tried on such a card: the project's
-//! tests have none, and reports say so.
+//! each other as soon as the stamp is reported, so that how the card's clock runs, and what sets
+//! it, does not matter. Nobody is asked to trust this before it was tried on such a card: the
+//! project's tests have none, and reports say so.
 
 use super::clock::Ahead;
 use super::sys;

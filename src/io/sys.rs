@@ -81,7 +81,7 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Ancil
 
 /// Reads datagrams without waiting, each to a place of `each` octets of `octets`, with a place of
 /// `controls`: as many as there are places. What is longer than its place is cut, and its whole
-/// length told. Their senders are not.
+/// length given. Their senders are not.
 pub(super) fn receive_many(
     fd: BorrowedFd<'_>,
     octets: &mut [u8],
@@ -356,7 +356,7 @@ pub(super) fn queued(fd: BorrowedFd<'_>) -> Option<Queued> {
     if unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) } < 0 {
         return None;
     }
-    let (mut stamps, mut told) = (None, None);
+    let (mut stamps, mut error) = (None, None);
     // SAFETY: the kernel has filled the control buffer; CMSG_NXTHDR stays within it.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(&raw const header);
@@ -365,20 +365,20 @@ pub(super) fn queued(fd: BorrowedFd<'_>) -> Option<Queued> {
             match ((*message).cmsg_level, (*message).cmsg_type) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => stamps = Some(three_ns(data)),
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
-                    told = Some(ptr::read_unaligned(data.cast::<libc::sock_extended_err>()));
+                    error = Some(ptr::read_unaligned(data.cast::<libc::sock_extended_err>()));
                 }
                 _ => {}
             }
             message = libc::CMSG_NXTHDR(&raw const header, message);
         }
     }
-    Some(match (told, stamps) {
-        (Some(told), Some([real_ns, _, card_ns]))
-            if told.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING =>
+    Some(match (error, stamps) {
+        (Some(error), Some([real_ns, _, card_ns]))
+            if error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING =>
         {
-            Queued::Left { number: told.ee_data, real_ns, card_ns }
+            Queued::Left { number: error.ee_data, real_ns, card_ns }
         }
-        (Some(told), _) => Queued::Error(told.ee_errno),
+        (Some(error), _) => Queued::Error(error.ee_errno),
         (None, _) => Queued::Error(0),
     })
 }
@@ -436,7 +436,7 @@ pub(super) fn set_pacing_rate(fd: BorrowedFd<'_>, octets_per_second: u64) -> io:
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value, len) })
 }
 
-/// What the kernel knows of a TCP connection; `None` for what it is too old to tell.
+/// What the kernel knows of a TCP connection; `None` for what it is too old to report.
 pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     // SAFETY: all of `tcp_info` may be zero.
     let mut info: libc::tcp_info = unsafe { zeroed() };
@@ -445,10 +445,10 @@ pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     let target = (&raw mut info).cast();
     // SAFETY: `info` is alive and as long as `len` says; the kernel writes no more than that.
     checked(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, target, &raw mut len) })?;
-    let told = |end: usize, value: u64| (socklen(end) <= len).then_some(value);
+    let within = |end: usize, value: u64| (socklen(end) <= len).then_some(value);
     macro_rules! field {
         ($name:ident) => {
-            told(
+            within(
                 std::mem::offset_of!(libc::tcp_info, $name) + size_of_val(&info.$name),
                 u64::from(info.$name),
             )
@@ -456,7 +456,7 @@ pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     }
     Ok(TcpInfo {
         rtt_us: info.tcpi_rtt.into(),
-        // The kernel tells the greatest number where it has no sample.
+        // The kernel reports the greatest number where it has no sample.
         min_rtt_us: field!(tcpi_min_rtt).filter(|rtt_us| *rtt_us < u64::from(u32::MAX)),
         cwnd_segments: info.tcpi_snd_cwnd.into(),
         mss_octets: info.tcpi_snd_mss,
@@ -474,7 +474,7 @@ pub(super) fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
 
 /// Octets and segments that a TCP connection has sent and received until now, retransmissions and
 /// segments without payload among them, in the order of [`super::tcp::Carried`]; 0 for what the
-/// kernel is too old to tell.
+/// kernel is too old to report it.
 pub(super) fn tcp_carried(fd: BorrowedFd<'_>) -> io::Result<[u64; 4]> {
     // SAFETY: all of `tcp_info` may be zero.
     let mut info: libc::tcp_info = unsafe { zeroed() };

@@ -1,4 +1,4 @@
-//! TCP sockets as a measurement needs them: bulk that never waits unless told to, and what the
+//! TCP sockets as a measurement needs them: bulk that never waits unless asked to, and what the
 //! kernel knows of a connection.
 
 use super::egress::Egress;
@@ -232,7 +232,7 @@ impl Bulk {
             libc::c_int::try_from(mtu.saturating_sub(headers)).unwrap_or(libc::c_int::MAX);
         sys::set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_MAXSEG, segment)?;
         if let Some(needed) = receives {
-            // What it comes to is told once it is connected.
+            // What it comes to is known once it is connected.
             _ = RECEIVE.fit(socket.as_fd(), needed);
         }
         socket.connect_timeout(&peer.into(), limit)?;
@@ -366,13 +366,13 @@ impl Bulk {
 
     /// Waits until something can be read, or the other end is gone, or it is `until`.
     pub fn wait_readable<C>(&self, until: Stamp<C>) {
-        // What goes wrong is told by the read that follows.
+        // What goes wrong is reported by the read that follows.
         _ = sys::wait_readable(self.stream.as_fd(), super::clock::remaining(until));
     }
 
     /// Waits until something can be written, or the other end is gone, or it is `until`.
     pub fn wait_writable<C>(&self, until: Stamp<C>) {
-        // What goes wrong is told by the write that follows.
+        // What goes wrong is reported by the write that follows.
         _ = sys::wait_writable(self.stream.as_fd(), super::clock::remaining(until));
     }
 
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_gone_is_told() {
+    fn a_peer_that_is_gone_is_reported() {
         let (near, far) = pair();
         assert_eq!(near.write(&[1; 10]), Moved::Octets(10));
         drop(far);
@@ -497,7 +497,7 @@ mod tests {
         assert!(matches!(ended, Moved::Gone(_) | Moved::End), "{ended:?}");
     }
 
-    /// Whatever this host allows: what is granted is enough, or why not is told.
+    /// Whatever this host allows: what is granted is enough, or why not is reported.
     #[test]
     fn a_buffer_is_set_only_where_the_kernel_would_not_let_it_grow() {
         let (near, far) = pair();
@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_congestion_control_that_nobody_has_is_told_with_those_there_are() {
+    fn a_congestion_control_that_nobody_has_is_reported_with_those_there_are() {
         let (near, _far) = pair();
         near.set_congestion_control("reno").expect("every Linux has it");
         assert_eq!(near.congestion_control().expect("a socket"), "reno");
@@ -526,7 +526,7 @@ mod tests {
         assert!(error.contains("'no_such'") && error.contains("reno"), "{error}");
     }
     #[test]
-    fn a_congestion_control_that_a_user_may_not_choose_is_told_with_the_setting() {
+    fn a_congestion_control_that_a_user_may_not_choose_is_reported_with_the_setting() {
         let why = not_allowed("cubic", "reno bbr");
         for part in ["may not choose", "net.ipv4.tcp_allowed_congestion_control has reno bbr"] {
             assert!(why.contains(part), "{why}");

@@ -4,7 +4,8 @@
 //! agent. Certificates, names, expiry, earlier versions, resumption and 0-RTT are never spoken.
 //!
 //! In TLS 1.3 the connector's handshake is over before the acceptor has judged its key: a refusal
-//! arrives as an alert at the connector's first read, and [`is_refusal`] tells it from other ends.
+//! arrives as an alert at the connector's first read, and [`is_refusal`] distinguishes it from
+//! other ends.
 
 use crate::io::key::key_pair;
 use crate::wire::key::{MalformedKey, PublicKey, SecretKey};
@@ -131,7 +132,7 @@ impl Acceptor {
     }
 
     /// Shakes hands over `stream` within `limit`; returns who the other end is, proven. A peer that
-    /// is refused is told so, which takes up to [`LINGER`] more.
+    /// is refused is sent the reason, which takes up to [`LINGER`] more.
     ///
     /// # Errors
     ///
@@ -711,7 +712,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn garbage_in_place_of_tls_is_told() {
+    async fn garbage_in_place_of_tls_is_reported() {
         let greetings: [&[u8]; 3] =
             [b"SSH-2.0-OpenSSH_9.2\r\n", b"GET / HTTP/1.1\r\n\r\n", &[0xa5; 64]];
         for garbage in greetings {
@@ -729,7 +730,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_closes_or_stalls_is_told() {
+    async fn a_peer_that_closes_or_stalls_is_reported() {
         let (near, far) = duplex(4096);
         drop(near);
         let err = for_driver(&agent()).accept(far, LIMIT).await.unwrap_err();

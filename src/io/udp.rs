@@ -1,4 +1,5 @@
-//! UDP sockets as a measurement needs them: every refusal, drop and error is told, none swallowed.
+//! UDP sockets as a measurement needs them: every refusal, drop and error is reported, none
+//! swallowed.
 
 mod trains;
 
@@ -60,7 +61,7 @@ pub struct Received<C> {
     pub truncated: bool,
     /// Who sent it.
     pub peer: Option<SocketAddr>,
-    /// The address of this host that it was sent to; only a listener is told.
+    /// The address of this host that it was sent to; only a listener is given it.
     pub local: Option<IpAddr>,
     /// When the kernel received it, or the network card.
     pub at: Stamp<C>,
@@ -68,7 +69,7 @@ pub struct Received<C> {
     pub by_kernel: bool,
     /// What the socket had dropped when it queued it.
     pub drops: u32,
-    /// Its differentiated services code point; only a listener and who asks for it is told.
+    /// Its differentiated services code point; only a listener and who asks for it is given it.
     pub mark: Option<u8>,
 }
 
@@ -85,7 +86,7 @@ pub struct Stray<C> {
     pub by_kernel: bool,
 }
 
-/// A UDP socket that never waits, unless it is told to.
+/// A UDP socket that never waits, unless it is asked to.
 #[derive(Debug)]
 pub struct Socket {
     socket: socket2::Socket,
@@ -142,7 +143,7 @@ impl Socket {
             socket.socket.set_only_v6(false)?;
             sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
         }
-        socket.tell_marks()?;
+        socket.receive_marks()?;
         socket.socket.bind(&local.into())?;
         // Only now: a port that another listener has must be refused, and taken from nobody. From
         // now on sockets of this user share it, and nobody else's, as SO_REUSEADDR would allow.
@@ -207,7 +208,7 @@ impl Socket {
         Ok(Self { socket, bridge, card: None, departures, drops: 0, icmp_errors: 0 })
     }
 
-    /// Has the leaving of each datagram stamped: [`Self::departed`] tells the stamps. Where the
+    /// Has the leaving of each datagram stamped: [`Self::departed`] returns the stamps. Where the
     /// socket is bound to a device whose network card stamps all, the card stamps what comes too;
     /// else the kernel.
     ///
@@ -232,7 +233,7 @@ impl Socket {
         self.card.is_some()
     }
 
-    /// The oldest stamp of a labelled datagram that left and was not told yet.
+    /// The oldest stamp of a labelled datagram that left and was not returned yet.
     pub fn departed<C>(&mut self) -> Option<Departure<C>> {
         self.drain_errors();
         self.departures.take()
@@ -248,12 +249,12 @@ impl Socket {
         sys::set_mark(self.socket.as_fd(), is_ipv6, mark)
     }
 
-    /// Has each datagram that is received from now on tell how it was marked.
+    /// Has each datagram that is received from now on show how it was marked.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn tell_marks(&self) -> io::Result<()> {
+    pub fn receive_marks(&self) -> io::Result<()> {
         let fd = self.socket.as_fd();
         if self.socket.domain()? == Domain::IPV6 {
             sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
@@ -262,7 +263,7 @@ impl Socket {
     }
 
     /// Sends `octets` to the connected peer. Where earlier datagrams caused an ICMP error, which is
-    /// told to the next send, the send is repeated once.
+    /// reported to the next send, the send is repeated once.
     ///
     /// # Errors
     ///
@@ -272,7 +273,7 @@ impl Socket {
         self.repeat_once(None, send)
     }
 
-    /// Like [`Self::send`]; the kernel's stamp of it is told by `label`.
+    /// Like [`Self::send`]; the kernel's stamp of it is returned with `label`.
     ///
     /// # Errors
     ///
@@ -298,8 +299,8 @@ impl Socket {
         })
     }
 
-    /// Like [`Self::send_to`], marked with the code point `mark`; the kernel's stamp of it is told
-    /// by `label`.
+    /// Like [`Self::send_to`], marked with the code point `mark`; the kernel's stamp of it is
+    /// returned by `label`.
     ///
     /// # Errors
     ///
@@ -407,7 +408,7 @@ impl Socket {
 
     /// Waits until something can be sent, at most until `until`.
     pub fn wait_writable<C>(&self, until: Stamp<C>) {
-        // What goes wrong is told by the send that follows.
+        // What goes wrong is reported by the send that follows.
         _ = sys::wait_writable(self.socket.as_fd(), super::clock::remaining(until));
     }
 
@@ -514,7 +515,7 @@ fn judge_send(result: io::Result<Sent>) -> io::Result<Sent> {
     }
 }
 
-/// Whether an error tells of ICMP that an earlier datagram caused, or of a missing route.
+/// Whether an error stands for ICMP that an earlier datagram caused, or of a missing route.
 fn is_icmp(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -584,7 +585,7 @@ mod tests {
 
     /// Of both versions of IP, and of IPv4 at a listener for both.
     #[test]
-    fn a_mark_is_told_as_it_was_sent_and_a_reply_bears_its_own() {
+    fn a_mark_is_read_as_it_was_sent_and_a_reply_bears_its_own() {
         for (local, peer) in
             [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")]
         {
@@ -593,7 +594,7 @@ mod tests {
             let peer = SocketAddr::new(peer.parse().expect("an address"), port);
             let mut socket = Socket::connect(peer).expect("a socket");
             socket.set_mark(46).expect("anyone may");
-            socket.tell_marks().expect("anyone may");
+            socket.receive_marks().expect("anyone may");
             socket.send(b"?").expect("send");
             let received = read(&mut listener, &mut [0; 8]).expect("a datagram");
             assert_eq!(received.mark, Some(46), "{local}");
@@ -648,7 +649,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_host_drops_is_told_exactly() {
+    fn what_this_host_drops_is_counted_exactly() {
         let (mut listener, mut socket) = pair("127.0.0.1:0");
         listener.socket.set_recv_buffer_size(8_192).expect("a small buffer");
         (0..100_u32).for_each(|_| assert_eq!(socket.send(&[0; 1_000]).ok(), Some(Sent::Accepted)));
@@ -689,7 +690,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_beyond_the_mtu_is_told() {
+    fn a_datagram_beyond_the_mtu_is_reported() {
         let (_listener, mut socket) = pair("127.0.0.1:0");
         let mtu = socket.mtu().expect("connected");
         assert!(1_280 <= mtu);

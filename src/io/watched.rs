@@ -19,7 +19,7 @@ pub struct WatchedText {
     seen: Option<Seen>,
 }
 
-/// What tells one state of a file from another.
+/// What distinguishes one state of a file from another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Seen {
     Missing,

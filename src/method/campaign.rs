@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_reached_is_told_as_not_run() {
+    fn what_was_never_reached_is_reported_as_not_run() {
         let mut campaign = Campaign::new(plan(None), 0, IpVersion::V4, 1_500);
         campaign.abandon("nothing answers");
         let outcomes = &campaign.evidence().trials;
@@ -222,20 +222,20 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_failed_before_it_began_is_told_as_not_run() {
+    fn a_trial_that_failed_before_it_began_is_reported_as_not_run() {
         let (mut campaign, idle) = running();
         campaign.handle_outcome(outcome(idle, Status::Ok, true));
         campaign.abandon("this host has no socket left");
         campaign.abandon("and once more");
         let outcomes = &campaign.evidence().trials;
-        let told: Vec<_> =
+        let shown: Vec<_> =
             outcomes.iter().map(|it| (it.outcome.status, it.trial.is_idle())).collect();
-        assert_eq!(told, [(Status::Ok, true), (Status::NotRun, false)]);
+        assert_eq!(shown, [(Status::Ok, true), (Status::NotRun, false)]);
         assert_eq!(outcomes[1].outcome.reason.as_deref(), Some("this host has no socket left"));
     }
 
     #[test]
-    fn a_size_that_does_not_cross_is_told() {
+    fn a_size_that_does_not_cross_is_reported() {
         let Step::Impossible(error) = searched(Some(1_400)).handle_payload(Some(1_372), None)
         else {
             panic!("too long")
@@ -264,8 +264,8 @@ mod tests {
         let trial = Trial::new(None, Span::from_secs(10)).expect("a trial");
         let step = campaign.handle_outcome(outcome(trial, Status::Refused, false));
         assert_eq!(step, Step::Abandon("the trial before it was cut short"));
-        let told: Vec<_> = campaign.evidence().trials.iter().map(|it| it.outcome.status).collect();
-        assert_eq!(told, [Status::Refused, Status::NotRun, Status::NotRun]);
+        let shown: Vec<_> = campaign.evidence().trials.iter().map(|it| it.outcome.status).collect();
+        assert_eq!(shown, [Status::Refused, Status::NotRun, Status::NotRun]);
     }
 
     /// Leave is asked for in between, and where the run ends then, the longer trial was not run.
@@ -286,10 +286,10 @@ mod tests {
                 assert_eq!(step, Step::Finish);
             }
             let outcomes = campaign.evidence().trials.iter();
-            let told: Vec<_> =
+            let shown: Vec<_> =
                 outcomes.map(|it| (it.outcome.status, it.trial.duration())).collect();
             let last = if ends_early { Status::NotRun } else { Status::Ok };
-            assert_eq!(told, [(Status::Ok, second), (last, Span::from_secs(10))]);
+            assert_eq!(shown, [(Status::Ok, second), (last, Span::from_secs(10))]);
             assert_eq!(campaign.is_complete(), !ends_early);
         }
     }

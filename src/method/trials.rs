@@ -18,7 +18,7 @@ const LOAD_DEFAULT: Span = Span::from_secs(30);
 /// Set-up and account of a trial, beside the time in which packets are due.
 pub const TRIAL_OVERHEAD: Span = Span::from_secs(30);
 
-/// What was decided for the user, told before anything is sent.
+/// What was decided for the user, shown before anything is sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Note {
     /// No rate was given.

@@ -171,7 +171,7 @@ pub enum Basis {
     TcpStream,
     /// How long probes took.
     ProbeDelays,
-    /// How long they took each way, which two hosts' clocks tell.
+    /// How long they took each way, by the clocks of the two hosts.
     OneWayDelays,
     /// Which sizes of packets crossed.
     Search,

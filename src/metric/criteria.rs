@@ -96,7 +96,7 @@ pub enum Measured {
         unbounded: bool,
         /// How many samples there were.
         samples: u64,
-        /// Why more samples would tell no more than these; `None` where they might.
+        /// Why more samples would prove no more than these; `None` where they might.
         open: Option<String>,
     },
     /// Counted exactly.
@@ -112,7 +112,7 @@ pub enum Measured {
         /// The counts, in words.
         counts: String,
     },
-    /// No number: the reason, as the report tells it.
+    /// No number: the reason, as the report gives it.
     Missing(String),
 }
 

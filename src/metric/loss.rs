@@ -196,7 +196,7 @@ impl fmt::Display for LossProof {
     }
 }
 
-/// Packets that were lost on the way, for all that this tester can tell.
+/// Packets that were lost on the way, for all that this tester can know.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Losses {
     /// Packets that the line had to deliver: sent, less those that the receiving host dropped.
@@ -214,7 +214,7 @@ pub fn losses(run: &TrialRun, direction: Direction) -> Option<Losses> {
     let (sent, came) = (one_way.sender.as_ref()?, one_way.receiver.as_ref()?);
     let lost = came.losses.lost();
     let (sender, receiver) = run.outcome.hosts(direction);
-    // A queue drop that the socket was told of was refused, and so never sent.
+    // A queue drop that the socket was informed of was refused, and so never sent.
     let queue_drops = sender.map_or(0, |host| host.queue_drops).saturating_sub(sent.queue_dropped);
     let kernel_drops = receiver.map_or(0, |host| host.kernel_drops);
     let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, kernel_drops];

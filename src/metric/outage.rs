@@ -234,7 +234,7 @@ impl Seen {
 
 /// Without the far end's account, the time in which no probe was answered still proves that the
 /// line was dead, in one direction or the other: that fails, here where the probes left, as a dead
-/// line is never less. Where there was load in reverse, its sender's signals tell in which.
+/// line is never less. Where there was load in reverse, its sender's heartbeats show in which.
 fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span)) -> Measured {
     let replies = run.outcome.reverse.silences.as_slice().iter();
     let longest = replies.filter(|gap| least <= gap.longest()).max_by_key(|gap| gap.shortest());
@@ -244,12 +244,12 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span
     let counts = match (loads(run, Direction::Reverse), longest.offered) {
         (true, true) => {
             "no probe was answered for so long, and no heartbeat came: reverse was dead, and \
-             without the agent's account whether forward was cannot be told"
+             without the agent's account whether forward was cannot be determined"
         }
         (true, false) => "no probe was answered for so long, while the agent's heartbeats came",
         (false, _) => {
             "no probe was answered for so long; the agent's account is missing, so that the \
-             direction cannot be told"
+             direction cannot be determined"
         }
     };
     let meets = Some(false);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_without_the_senders_account_is_told_as_such() {
+    fn silence_without_the_senders_account_is_reported_as_such() {
         let outage = outage(Span::from_secs(1));
         let counts_of = |sent: bool| {
             let outcome = outcome(|run| {

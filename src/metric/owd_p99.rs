@@ -1,9 +1,9 @@
 //! One-way delay: its 99th percentile in each direction, between the bounds that the two hosts'
 //! clocks leave.
 //!
-//! What the clocks do not tell is no matter of chance: it is a bound, which stands whole in the
+//! What the clocks leave open is no matter of chance: it is a bound, which stands whole in the
 //! interval that is judged, and which no number of probes narrows. A requirement inside of it is
-//! INCONCLUSIVE, and the reason says what would tell.
+//! INCONCLUSIVE, and the reason says what would decide it.
 
 use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit, micros};
 use super::criteria::Measured;
@@ -107,7 +107,7 @@ fn estimate(criterion: &Criterion<'_>, run: &TrialRun, bounds: &DelayBounds) -> 
     }
 }
 
-/// Why no number of probes tells, where the bound lies within what the clocks leave open.
+/// Why no number of probes decides it, where the bound lies within what the clocks leave open.
 fn too_wide(
     criterion: &Criterion<'_>,
     run: &TrialRun,
@@ -194,7 +194,7 @@ mod tests {
     }
 
     /// Whether the whole interval is on the good side, or on the bad one; and why no more probes
-    /// would tell.
+    /// would decide it.
     fn judged(run: &TrialRun, required: &str) -> (Option<bool>, Option<String>) {
         let requirement = METRIC.require(required).expect("a bound");
         let criteria = criteria();

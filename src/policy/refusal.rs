@@ -6,7 +6,7 @@ use super::usage::{Holder, KEY_RUNS_MAX, RUNS_MAX};
 use crate::units::{BitRate, Span};
 use std::fmt;
 
-/// Why a request was refused; told to the driver, and logged.
+/// Why a request was refused; sent to the driver, and logged.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
     /// The agent serves as many runs as it can.

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_load_is_for_is_told_apart() {
+    fn what_a_load_is_for_is_distinguished() {
         let kind = |run: &TrialRun, criteria: &Criteria| forward(run, criteria).load_kind;
         let run = outcome(|_| {});
         assert_eq!(kind(&run, &criteria()), Some(LoadKindRecord::Fixed));

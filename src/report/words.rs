@@ -131,8 +131,8 @@ mod tests {
             text: String::new(),
         };
         let metrics = "throughput, TCP throughput";
-        let told = format!("the rate of the load, TCP forward ({metrics})");
-        assert_eq!(doubted(&caveat, " forward"), told);
+        let expected = format!("the rate of the load, TCP forward ({metrics})");
+        assert_eq!(doubted(&caveat, " forward"), expected);
         caveat.evidence.clear();
         assert_eq!(doubted(&caveat, " forward"), format!("{metrics} forward"), "in older records");
     }

@@ -30,7 +30,7 @@
 //! ```text
 //!   Hello, Attach          ->
 //!                          <-   Hello, Attached     (or Refused: the run is not known any more)
-//!                          <-   Closing, Account    (of the trial, as far as they were told)
+//!                          <-   Closing, Account    (of the trial, as far as they were sent)
 //!   what waits for an answer, Closing, each stream   ->
 //! ```
 //!

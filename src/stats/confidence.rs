@@ -28,7 +28,7 @@ const REACH_SHARE: u128 = 10;
 /// More packets than this are never planned for: 2^53, beyond which counts and real numbers part.
 const PACKETS_MAX: u64 = 1 << 53;
 
-/// The least probability of a bound that does not hold: what a ratio can still tell from 0.
+/// The least probability of a bound that does not hold: what a ratio can still distinguish from 0.
 const ALPHA_MIN: f64 = 1e-12;
 
 /// How surely a bound must hold: a probability between 0.5 and 1, both excluded.
@@ -96,7 +96,7 @@ pub struct Bounds {
 /// less, bounds at 95 % hold as they do for bursts without a hole: at least 935 of `low` and 930 of
 /// `high`, with 20 bursts. Where a burst loses less of its packets, or the line more of all, holes
 /// outgrow the reach, and one burst is taken for several: the truth is then outside the bounds more
-/// often than asked, and nothing tells (20 bursts; in brackets, with a reach of 1 everywhere):
+/// often than asked, and nothing shows it (20 bursts; in brackets, with a reach of 1 everywhere):
 ///
 /// | packets of a burst | lost of them | loss ratio | `low` holds | `high` holds |
 /// |---|---|---|---|---|
@@ -136,7 +136,7 @@ pub fn loss_bounds(lost: u64, sent: u64, confidence: Confidence) -> Option<Bound
     Some(bounds_of_events(real(lost), real(sent), confidence))
 }
 
-/// Bounds on the probability of loss where losses come in clusters, which tell less than as many
+/// Bounds on the probability of loss where losses come in clusters, which say less than as many
 /// packets lost one by one.
 ///
 /// Over clusters of x lost packets: Clopper-Pearson on as many events as equal clusters would be,

@@ -20,7 +20,7 @@ pub const DELAY_NS_MAX: u64 = 60_000_000_000;
 /// ones overflows.
 pub const TOTAL_MAX: u64 = 1 << 48;
 
-/// Decimal digits that a bucket tells apart.
+/// Decimal digits that a bucket distinguishes.
 const DIGITS: u8 = 3;
 
 /// Octets of a saved histogram's header: cookie, payload length, offset, digits, least, greatest
@@ -148,7 +148,7 @@ impl Delays {
     /// Between which delays the line's quantile `q` lies, each bound with the confidence asked.
     ///
     /// The low one is at its bucket's lower edge, the high one at its upper, so that buckets never
-    /// make a bound tighter than it is. `None` where too little was sent to tell (see
+    /// make a bound tighter than it is. `None` where too little was sent to know (see
     /// [`super::confidence::samples_needed`]).
     #[must_use]
     pub fn bounds(&self, q: f64, confidence: Confidence) -> (Option<Delay>, Option<Delay>) {

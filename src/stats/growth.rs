@@ -25,7 +25,7 @@ const STEP_SCATTERS: f64 = 6.0;
 /// The standard deviation of normal scatter as a multiple of its median absolute deviation.
 const DEVIATION: f64 = 1.4826;
 
-/// Samples of which a tenth can be told from the smallest.
+/// Samples of which a tenth can be distinguished from the smallest.
 const TENTH_OF: usize = 10;
 
 /// The transit time of one block of a load.

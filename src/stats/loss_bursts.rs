@@ -5,14 +5,14 @@
 //! each other. So periods that are close together are counted as one, too: a **cluster** of reach g
 //! holds losses of which each has less than g arrivals between itself and the next. The clusters of
 //! reach 1 are the loss periods of RFC 3357, which alone are reported as such; a wider reach serves
-//! [`bounds_of_loss`](super::confidence::bounds_of_loss). Never tells where in a stream a loss was.
+//! [`bounds_of_loss`](super::confidence::bounds_of_loss). Never says where in a stream a loss was.
 
 use super::real;
 
 /// The reaches whose clusters are counted, each twice the one before: 1 is that of RFC 3357.
 pub const REACHES: [u64; 5] = [1, 2, 4, 8, 16];
 
-/// Loss periods of packets told in the order of their sequence numbers: runs of losses, each as
+/// Loss periods of packets reported in the order of their sequence numbers: runs of losses, each as
 /// long as it can be, and their clusters.
 ///
 /// A run that is still open counts at its length so far. `r x r r x r x r x x` has the four periods
@@ -395,16 +395,16 @@ mod tests {
     }
 
     #[test]
-    fn losses_told_in_one_number_are_one_run() {
-        let mut told = LossBursts::default();
-        told.on_lost(2);
-        told.on_arrived(0);
-        told.on_lost(3);
-        told.on_lost(0);
-        check(told, 5, 1, 5, 25);
-        told.on_arrived(7);
-        told.on_lost(1);
-        check(told, 6, 2, 5, 26);
+    fn losses_added_in_one_number_are_one_run() {
+        let mut bursts = LossBursts::default();
+        bursts.on_lost(2);
+        bursts.on_arrived(0);
+        bursts.on_lost(3);
+        bursts.on_lost(0);
+        check(bursts, 5, 1, 5, 25);
+        bursts.on_arrived(7);
+        bursts.on_lost(1);
+        check(bursts, 6, 2, 5, 26);
     }
 
     #[test]
@@ -435,11 +435,11 @@ mod tests {
             (15, [2, 2, 2, 2, 1]),
             (16, [2, 2, 2, 2, 2]),
         ] {
-            let mut told = LossBursts::default();
-            told.on_lost(3);
-            told.on_arrived(arrivals);
-            told.on_lost(2);
-            check_clusters(told, counts.map(|count| (count, if count == 1 { 25 } else { 13 })));
+            let mut bursts = LossBursts::default();
+            bursts.on_lost(3);
+            bursts.on_arrived(arrivals);
+            bursts.on_lost(2);
+            check_clusters(bursts, counts.map(|count| (count, if count == 1 { 25 } else { 13 })));
         }
     }
 
@@ -491,9 +491,9 @@ mod tests {
 
     #[test]
     fn clusters_that_no_pattern_has_are_refused() {
-        let told = |wider: &[(u64, u128)]| LossBursts::from_parts(5, 4, 2, 7, wider);
-        assert!(told(&[(2, 17), (1, 25), (1, 25), (1, 25)]).is_some());
-        assert!(told(&[(4, 7), (4, 7), (3, 9), (2, 17)]).is_some());
+        let bursts = |wider: &[(u64, u128)]| LossBursts::from_parts(5, 4, 2, 7, wider);
+        assert!(bursts(&[(2, 17), (1, 25), (1, 25), (1, 25)]).is_some());
+        assert!(bursts(&[(4, 7), (4, 7), (3, 9), (2, 17)]).is_some());
         for wider in [
             &[(2, 17), (1, 25), (1, 25)][..],               // one too few
             &[(2, 17), (1, 25), (1, 25), (1, 25), (1, 25)], // one too many
@@ -509,7 +509,7 @@ mod tests {
             &[(0, u128::MAX); 4],
             &[(1, u128::MAX); 4],
         ] {
-            assert_eq!(told(wider), None, "{wider:?} was taken");
+            assert_eq!(bursts(wider), None, "{wider:?} was taken");
         }
         let nothing = |wider| LossBursts::from_parts(0, 0, 0, 0, wider);
         assert_eq!(nothing(&[(0, 0); 4]), Some(LossBursts::default()));
@@ -550,13 +550,13 @@ mod tests {
         fn clusters_are_those_of_the_plain_way(pattern in "(x{1,3}r{0,20}){0,9}") {
             for reach in [1, 2, 4, 8, 16] {
                 let clusters = periods(&pattern).clusters(reach as u64);
-                let told = (clusters.count, clusters.sum_of_squares);
-                prop_assert_eq!(told, plainly(&pattern, reach), "reach {}", reach);
+                let bursts = (clusters.count, clusters.sum_of_squares);
+                prop_assert_eq!(bursts, plainly(&pattern, reach), "reach {}", reach);
             }
         }
 
         #[test]
-        fn packets_told_together_are_those_told_one_by_one(
+        fn packets_added_together_are_those_added_one_by_one(
             runs in prop::collection::vec((0_u64..20, 0_u64..4), 0..9),
         ) {
             let (mut together, mut one_by_one) = (LossBursts::default(), LossBursts::default());

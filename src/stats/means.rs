@@ -1,7 +1,7 @@
 //! The mean of a series whose values depend on each other, and changes of its level.
 //!
 //! TCP's seconds are not independent: its window climbs and falls over many of them. The bounds of
-//! a mean count as many values as independent ones would tell as much.
+//! a mean count as many values as independent ones would say as much.
 
 use super::confidence::Confidence;
 use super::{count, real};
@@ -16,7 +16,7 @@ pub struct MeanBounds {
     pub low: f64,
     /// The long-run mean is at most this, with the confidence asked.
     pub high: f64,
-    /// How many independent values would tell as much: 2 to their number.
+    /// How many independent values would say as much: 2 to their number.
     pub effective: f64,
 }
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_follow_each_other_tell_less() {
+    fn values_that_follow_each_other_prove_less() {
         let halves: Vec<f64> = (0..30).map(|place| if place < 15 { 1.0 } else { 2.0 }).collect();
         let bounds = mean_bounds(&halves, at(0.95)).expect("thirty values");
         assert!(bounds.effective < 4.0, "{bounds:?}");

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_hosts_state_narrows_it_and_what_cannot_be_is_told() {
+    fn what_the_hosts_state_narrows_it_and_what_cannot_be_is_reported() {
         let exchanges = [exchange(0, 10_000, 2_000, 5 * MS, 0)];
         let stated = |ahead_ns: i64| Ahead { low_ns: ahead_ns - 100, high_ns: ahead_ns + 100 };
         let found = bounds(&exchanges, Some(stated(5 * MS))).expect("it agrees");

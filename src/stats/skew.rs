@@ -31,7 +31,7 @@ pub struct Floor {
 impl Floor {
     /// What the delay rises by per time, in ns per ns: the receiver's clock rate less the sender's.
     ///
-    /// As the points have it, without limit: a short or congested trial can tell any.
+    /// As the points have it, without limit: a short or congested trial can show any.
     #[must_use]
     pub const fn slope(&self) -> f64 {
         self.slope

@@ -21,7 +21,7 @@ impl Trial {
         BitRate::new(bits)
     }
 
-    /// The rate that was asked of `direction`, at `layer`, as far as the trial tells: of one in a
+    /// The rate that was asked of `direction`, at `layer`, as far as the trial shows: of one in a
     /// record of format 2 the lowest that was rounded up to its own, and `None` where that is none.
     #[must_use]
     pub fn asked_at(

@@ -77,7 +77,7 @@ pub enum Message {
         /// The run.
         run: String,
     },
-    /// Agent: the run is this connection's; what it has told of its trial follows, once more.
+    /// Agent: the run is this connection's; what it has sent of its trial follows, once more.
     Attached {
         /// The run.
         run: String,
@@ -125,7 +125,7 @@ pub enum Message {
     /// Driver: no more trials.
     Finish,
     /// Agent: it is about to end. The trial under way is to be stopped, so that its counts are
-    /// told.
+    /// sent.
     Leaving,
     /// Both: something went wrong that ends the conversation.
     Fault {

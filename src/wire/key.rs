@@ -101,7 +101,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// Says which other kind of key the text is, where it can be told.
+    /// Says which other kind of key the text is, where it can be recognised.
     pub fn from_pem(text: &str) -> Result<Self, MalformedKey> {
         let text = without_mark(text).trim_matches(BLANKS);
         if text.is_empty() {
@@ -180,7 +180,7 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// Says for which other algorithm the key is, where it can be told.
+    /// Says for which other algorithm the key is, where it can be recognised.
     pub fn from_spki(spki: &[u8]) -> Result<Self, MalformedKey> {
         let octets = spki.strip_prefix(&SPKI).and_then(|key| key.try_into().ok());
         let octets = octets.ok_or_else(|| MalformedKey::of_der(spki, SPKI_LEN))?;

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_told_apart() {
+    fn strangers_are_distinguished() {
         assert_eq!(kind_of(b""), None);
         assert_eq!(kind_of(b"GET / HTTP/1.1"), None);
         assert_eq!(kind_of(&MARK), None);

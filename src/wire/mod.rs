@@ -1,6 +1,6 @@
 //! Octets on the network, and values in memory; the specification of what linkqual speaks.
 //!
-//! A datagram is one of three, told apart by [`kind_of`]: a [`load`] datagram, a [`signal`]
+//! A datagram is one of three, distinguished by [`kind_of`]: a [`load`] datagram, a [`signal`]
 //! (handshake and heartbeat), or a [`probe`] (STAMP, so that it starts with no mark of ours).
 //! Signals and probes are sealed ([`seal`]); load is sent by the million, so it has a tag over its
 //! header, which is cheaper. [`control`] is what the two programs say to each other over TLS,

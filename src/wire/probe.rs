@@ -48,7 +48,7 @@ use std::ops::Range;
 /// Octets of the smallest probe: the base, the token and the follow-ups.
 pub const LEN_MIN: usize = field::FOLLOW_UPS[FOLLOW_UPS - 1].end;
 
-/// Earlier replies that a reply tells the kernel's T3 of.
+/// Earlier replies whose T3, by the kernel, a reply carries.
 pub const FOLLOW_UPS: usize = 2;
 
 /// Octets that padding needs for its own header; a probe between the two sizes has none.
@@ -190,7 +190,7 @@ impl Probe {
 /// The reply to a probe, from agent to driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Reply {
-    /// Counts the stream's replies from 0: a stateful reflector, so loss is told by direction.
+    /// Counts the stream's replies from 0: a stateful reflector, so loss is known by direction.
     pub sequence: u32,
     /// T3: when the reply left, in nanoseconds of the agent's clock.
     pub sent_ns: u64,
@@ -204,7 +204,7 @@ pub struct Reply {
     pub probe_sent_ns: u64,
     /// T3 of earlier replies.
     pub follow_ups: [Option<FollowUp>; FOLLOW_UPS],
-    /// Whether the agent's network card told those, and not its kernel.
+    /// Whether the agent's network card stamped those, and not its kernel.
     pub by_card: bool,
     /// Whether it answers a probe that had come before: then it has no number of its own.
     pub answers_copy: bool,
@@ -213,23 +213,23 @@ pub struct Reply {
 }
 
 impl FollowUp {
-    /// Writes the whole of a TLV, `octets`; `mode` is how what it tells was stamped.
-    fn emit(told: Option<Self>, mode: u8, flags: u8, octets: &mut [u8]) {
+    /// Writes the whole of a TLV, `octets`; `mode` is how what it carries was stamped.
+    fn emit(follow_up: Option<Self>, mode: u8, flags: u8, octets: &mut [u8]) {
         octets[follow_up::FLAGS] = flags;
         octets[follow_up::TYPE] = TYPE_FOLLOW_UP;
         octets[follow_up::LEN].copy_from_slice(&FOLLOW_UP_TLV_LEN);
-        let Some(Self { sequence, sent_ns }) = told else { return };
+        let Some(Self { sequence, sent_ns }) = follow_up else { return };
         octets[follow_up::SEQUENCE].copy_from_slice(&sequence.to_be_bytes());
         octets[follow_up::STAMP].copy_from_slice(&to_ntp(sent_ns).to_be_bytes());
         octets[follow_up::MODE] = mode;
     }
 
-    /// Reads a TLV, `octets`; `None` where it tells nothing, or another kind of stamp.
+    /// Reads a TLV, `octets`; `None` where it holds nothing, or another kind of stamp.
     fn parse(octets: &[u8]) -> Option<Self> {
-        let is_told = octets[follow_up::TYPE] == TYPE_FOLLOW_UP
+        let is_follow_up = octets[follow_up::TYPE] == TYPE_FOLLOW_UP
             && octets[follow_up::LEN] == FOLLOW_UP_TLV_LEN
             && [MODE_HARDWARE, MODE_SOFTWARE].contains(&octets[follow_up::MODE]);
-        is_told.then(|| Self {
+        is_follow_up.then(|| Self {
             sequence: be32(&octets[follow_up::SEQUENCE]),
             sent_ns: from_ntp(be(&octets[follow_up::STAMP])),
         })
@@ -257,8 +257,8 @@ impl Reply {
         octets[field::ANSWERS_COPY].copy_from_slice(&u16::from(self.answers_copy).to_be_bytes());
         octets[field::PROBE_TTL] = TTL_UNREAD;
         let mode = if self.by_card { MODE_HARDWARE } else { MODE_SOFTWARE };
-        for (told, place) in self.follow_ups.into_iter().zip(field::FOLLOW_UPS) {
-            FollowUp::emit(told, mode, 0, &mut octets[place]);
+        for (follow_up, place) in self.follow_ups.into_iter().zip(field::FOLLOW_UPS) {
+            FollowUp::emit(follow_up, mode, 0, &mut octets[place]);
         }
         finish(octets, self.token, len, sealer);
         pad(datagram, 0);
@@ -444,7 +444,7 @@ mod tests {
 
     /// 0x12 is scale 18, 0xa4 is 164: 164 * 2^18 / 2^32 s = 10.01 ms.
     #[test]
-    fn a_time_of_reading_is_told_by_its_error() {
+    fn a_time_of_reading_is_reported_by_its_error() {
         let mut datagram = [0xa5; LEN_MIN];
         let read = Reply { received_by_kernel: false, ..REPLY };
         read.emit(&sealer(), &mut datagram);

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 /// What such a document calls itself.
 pub const FORMAT: &str = "linkqual-agent-record/2";
 
-/// The account of a run's last trial, as the agent told it or would have told it.
+/// The account of a run's last trial, as the agent sent it or would have sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The run.
     pub run: RunId,
-    /// The key that asked for it: nobody else is told.
+    /// The key that asked for it: nobody else gets it.
     pub owner: PublicKey,
     /// Whose key that is, for people.
     pub who: String,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_told_and_not_taken() {
+    fn what_is_no_record_is_reported_and_not_taken() {
         let text = record().emit(17);
         for (from, to, words) in [
             ("record/2", "record/1", "its format is 'linkqual-agent-record/1'"),

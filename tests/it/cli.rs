@@ -109,7 +109,7 @@ fn an_idle_line_within_its_bound_passes_and_says_so_first() {
     assert_eq!(ended.out.split_whitespace().next(), Some("PASS"), "{}", ended.out);
     assert!(
         ended.err.contains("takes 31 s instead of 1 s"),
-        "what is decided is told: {}",
+        "what is decided is shown: {}",
         ended.err
     );
 }
@@ -378,7 +378,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn keys_that_cannot_be_used_are_told_with_what_to_do() {
+fn keys_that_cannot_be_used_are_reported_with_what_to_do() {
     let keys = Keys::of("alice");
     let (driver, agent) = (keys.path("driver"), keys.path("agent.pub"));
     let exposed = keys.make("exposed", "alice");
@@ -402,7 +402,7 @@ fn keys_that_cannot_be_used_are_told_with_what_to_do() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_told_before_anybody_is_called() {
+fn an_output_that_cannot_be_written_is_reported_before_anybody_is_called() {
     let keys = Keys::of("alice");
     let (driver, agent) = (keys.path("driver"), keys.path("agent.pub"));
     let out = ["--out", "/proc/nothing/here"];
@@ -413,7 +413,7 @@ fn an_output_that_cannot_be_written_is_told_before_anybody_is_called() {
 // ---- Who is not let in.
 
 #[test]
-fn a_driver_that_is_not_listed_is_told_so_and_the_agent_logs_its_key() {
+fn a_driver_that_is_not_listed_is_refused_and_the_agent_logs_its_key() {
     let agent = Agent::start();
     let stranger = agent.keys.make("stranger", "mallory");
     let key = agent.keys.fingerprint("stranger.pub");
@@ -424,7 +424,7 @@ fn a_driver_that_is_not_listed_is_told_so_and_the_agent_logs_its_key() {
 }
 
 #[test]
-fn another_agent_than_was_meant_is_told_with_both_keys() {
+fn another_agent_than_was_meant_is_reported_with_both_keys() {
     let agent = Agent::start();
     let (meant, found) =
         (agent.keys.fingerprint("driver.pub"), agent.keys.fingerprint("agent.pub"));
@@ -437,7 +437,7 @@ fn another_agent_than_was_meant_is_told_with_both_keys() {
 // ---- Where there is no agent.
 
 #[test]
-fn a_closed_port_is_told_with_what_to_try() {
+fn a_closed_port_is_reported_with_what_to_try() {
     let keys = Keys::of("alice");
     // Bound and not listened on, it stays closed for as long as this holds it.
     let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
@@ -488,7 +488,7 @@ fn a_listener_that_says_nothing_is_given_up() {
 }
 
 #[test]
-fn a_listener_of_another_trade_is_told_apart() {
+fn a_listener_of_another_trade_is_distinguished() {
     let address = impostor(|mut stream| {
         _ = stream.write_all(b"220 mail.example ESMTP\r\n");
         _ = stream.read(&mut [0; 512]);
@@ -498,14 +498,14 @@ fn a_listener_of_another_trade_is_told_apart() {
 }
 
 #[test]
-fn a_listener_that_closes_at_once_is_told() {
+fn a_listener_that_closes_at_once_is_reported() {
     let ended = check_impostor(impostor(drop));
     ended.expect_error(4, &["in the handshake"]);
 }
 
 /// A firewall that lets TCP pass and answers UDP with "port unreachable".
 #[test]
-fn an_agent_whose_udp_is_closed_is_told_apart_from_a_dead_line() {
+fn an_agent_whose_udp_is_closed_is_distinguished_from_a_dead_line() {
     let agent = Agent::start();
     let target = agent.address;
     let address = impostor(move |near| {
@@ -528,7 +528,7 @@ fn pass(from: &TcpStream, to: &TcpStream) {
 
 /// A firewall that lets TCP pass and drops UDP without a word.
 #[test]
-fn an_agent_whose_udp_is_dropped_is_told_apart_from_a_dead_line() {
+fn an_agent_whose_udp_is_dropped_is_distinguished_from_a_dead_line() {
     let agent = Agent::start();
     let lost = vec![(Applies::ToAll, Loss::Random { ratio: 1.0 })];
     let dead = || Spec { loss: lost.clone(), ..Spec::default() };
@@ -662,7 +662,7 @@ impl Conversation {
         self.say(&Message::Hello(hello(PROTOCOL))).await;
     }
 
-    /// Asserts that the agent tells a fault with each of `words`, then closes.
+    /// Asserts that the agent reports a fault with each of `words`, then closes.
     async fn hear_fault(&mut self, limit: Duration, words: &[&str]) {
         let message = self.hear(limit).await;
         let reason = match &message {
@@ -683,7 +683,7 @@ fn hello(protocol: u32) -> Hello {
 }
 
 #[test]
-fn a_driver_that_breaks_the_protocol_is_told_how_and_let_go() {
+fn a_driver_that_breaks_the_protocol_is_answered_with_the_fault_and_closed() {
     let agent = Agent::start();
     converse(&agent, async |open| {
         open.say_raw(&[0xff; 4]).await;
@@ -776,7 +776,7 @@ fn odd(messages: &[&[u8]], words: &[&str]) {
 }
 
 #[test]
-fn an_agent_that_breaks_the_protocol_is_told() {
+fn an_agent_that_breaks_the_protocol_is_reported() {
     odd(&[b"{}"], &["broke the protocol", "not a message"]);
     odd(&[br#"{"type":"hello","protocol":6,"program":"linkqual 9"}"#], &["it is a driver"]);
     let speaks = format!("speaks {PROTOCOL}");
@@ -842,7 +842,7 @@ fn ask_for_load(agent: &Agent) -> Message {
 }
 
 #[test]
-fn one_loads_at_a_time_and_the_others_are_told_who_and_may_probe() {
+fn one_loads_at_a_time_and_the_others_are_given_the_holder_and_may_probe() {
     let agent = Agent::start();
     let mut holder = Program::start(agent.check().args(["--rate", "1 Mbit/s"]));
     is_granted(&agent, &mut holder);
@@ -868,7 +868,7 @@ fn a_load_as_fast_as_can_be_takes_what_other_runs_leave() {
     assert!(ended.err.contains(words), "{}", ended.err);
 }
 
-/// What other runs leave of the agent's limit, as it tells one more.
+/// What other runs leave of the agent's limit, as it grants one more.
 fn free_rate(agent: &Agent) -> u64 {
     converse(agent, async |open| {
         open.greet().await;
@@ -998,7 +998,7 @@ fn a_driver_that_is_interrupted_tells_what_it_has() {
 }
 
 #[test]
-fn an_agent_that_is_told_to_end_ends_well() {
+fn an_agent_that_is_asked_to_end_ends_well() {
     for signal in ["TERM", "INT"] {
         let agent = Agent::start();
         agent.program.signal(signal);
@@ -1008,7 +1008,7 @@ fn an_agent_that_is_told_to_end_ends_well() {
 }
 
 #[test]
-fn an_agent_that_is_told_to_end_ends_well_in_the_midst_of_a_run() {
+fn an_agent_that_is_asked_to_end_ends_well_in_the_midst_of_a_run() {
     let midway = Midway::of(Class::Probe, &["--rtt-p99", "1s", "--duration", "30s", "--json"]);
     midway.agent.program.signal("TERM");
     midway.agent.program.ended(Duration::from_secs(2)).expect_code(0);

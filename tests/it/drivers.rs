@@ -124,7 +124,7 @@ fn an_agent_survives_a_hangup() {
     assert!(agent.program.is_running());
 }
 
-/// What was counted is told before the agent ends, and the report is partial.
+/// What was counted is sent before the agent ends, and the report is partial.
 #[test]
 fn an_agent_that_is_stopped_hands_out_what_it_counted() {
     let _machine = share(4);

@@ -289,7 +289,7 @@ fn a_report_of_another_circuit_is_said_to_be_one() {
 }
 
 #[test]
-fn what_is_no_report_is_told() {
+fn what_is_no_report_is_reported() {
     #[track_caller]
     fn refused(report: &str, words: &[&str]) {
         judge(folder(report, "").path(), &[]).expect_error(2, words);

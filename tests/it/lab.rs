@@ -37,7 +37,7 @@ impl Lab {
     fn up(arguments: &[&str]) -> Option<Self> {
         let number = LABS.fetch_add(1, Relaxed);
         let lab = Self { prefix: format!("{}-{number}", std::process::id()) };
-        match lab.try_tell("up", arguments) {
+        match lab.try_command("up", arguments) {
             Ok(_) => Some(lab),
             Err(why) => {
                 assert!(!why.contains(UNBUILT), "{why}");
@@ -48,7 +48,7 @@ impl Lab {
         }
     }
 
-    fn try_tell(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
+    fn try_command(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
         // Examples are built beside the programs.
         let emulator = Path::new(env!("CARGO_BIN_EXE_linkqual")).with_file_name("examples");
         let mut script = Command::new("scripts/lab");
@@ -61,9 +61,9 @@ impl Lab {
 
     /// Has `scripts/lab` do something to this lab; what it prints.
     #[track_caller]
-    fn tell(&self, command: &str, arguments: &[&str]) -> String {
-        let told = self.try_tell(command, arguments);
-        told.unwrap_or_else(|why| panic!("{command} {arguments:?}: {why}"))
+    fn command(&self, command: &str, arguments: &[&str]) -> String {
+        let output = self.try_command(command, arguments);
+        output.unwrap_or_else(|why| panic!("{command} {arguments:?}: {why}"))
     }
 
     /// Has every device of it carry packets of up to `mtu` octets.
@@ -80,7 +80,7 @@ impl Lab {
 
     /// What the line did.
     fn truth(&self) -> Value {
-        serde_json::from_str(&self.tell("truth", &[])).unwrap()
+        serde_json::from_str(&self.command("truth", &[])).unwrap()
     }
 
     /// What the router does to packets that it forwards, besides.
@@ -93,7 +93,7 @@ impl Lab {
                 }}
             }}"
         );
-        self.tell("exec", &["router", "nft", &rules]);
+        self.command("exec", &["router", "nft", &rules]);
     }
 
     /// What the pre-check of a plan for the agent says, and its exit code.
@@ -162,7 +162,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // It may never have been made.
-        _ = self.try_tell("down", &[]);
+        _ = self.try_command("down", &[]);
     }
 }
 
@@ -215,8 +215,8 @@ fn assert_counted(lab: &Lab, report: &Report, counts: &[(Count, &str)]) {
 fn eighty_of_a_hundred_megabits_pass() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.tell("rate", &["forward", "htb", "100mbit"]);
-    lab.tell("rate", &["reverse", "htb", "100mbit"]);
+    lab.command("rate", &["forward", "htb", "100mbit"]);
+    lab.command("rate", &["reverse", "htb", "100mbit"]);
     let (ended, report) = lab.check(&["--rate", "80 Mbit/s", "--loss", "0.1%"]);
     assert_verdict(&ended, &report, Verdict::Pass, 0);
     let sizes: Vec<_> = loaded(&report).iter().map(|row| row.payload_bytes).collect();
@@ -250,7 +250,7 @@ fn one_clock_is_known_to_itself_within_the_bound_and_one_way_delays_too() {
 fn sixty_of_fifty_megabits_fail() {
     let _machine = share(60);
     let Some(lab) = Lab::new() else { return };
-    lab.tell("rate", &["forward", "htb", "50mbit"]);
+    lab.command("rate", &["forward", "htb", "50mbit"]);
     let (ended, report) = lab.check(&["--rate", "60 Mbit/s", "--direction", "forward"]);
     // Only a host that was stalled for a tenth of the window, or skipped packets, is an excuse: the
     // link carries a sixth less than the rate.
@@ -270,7 +270,7 @@ fn one_percent_dropped_fails_and_is_counted_exactly() {
     let _machine = share(80);
     let Some(lab) = Lab::new() else { return };
     for way in ["forward", "reverse"] {
-        lab.tell("lose", &[way, "load", "random", "100"]);
+        lab.command("lose", &[way, "load", "random", "100"]);
     }
     let (ended, report) = lab.check(&["--rate", "40 Mbit/s", "--loss", "0.1%"]);
     assert_verdict(&ended, &report, Verdict::Fail, 1);
@@ -295,9 +295,10 @@ fn what_an_emulated_line_does_is_counted_exactly() {
     }
 }
 
-/// A few of the lines of `scripts/truth`, whose exit code says whether what was told of them is so.
+/// A few of the lines of `scripts/truth`, whose exit code says whether what was reported of them is
+/// true.
 #[test]
-fn what_is_told_of_known_lines_is_true() {
+fn what_is_reported_of_known_lines_is_true() {
     let _machine = alone();
     let programs = Path::new(env!("CARGO_BIN_EXE_linkqual")).parent().unwrap();
     let mut script = Command::new("scripts/truth");
@@ -311,20 +312,20 @@ fn what_is_told_of_known_lines_is_true() {
     ended.expect_code(0);
 }
 
-/// What is wrong with the words of a line is told with the words that there are.
+/// What is wrong with the words of a line is reported with the words that there are.
 #[test]
 fn a_line_that_is_misspelled_is_refused() {
     let lab = Lab { prefix: format!("{}-misspelled", std::process::id()) };
-    let told = lab.try_tell("up", &["--emulated", "--forward", "delay=10"]).unwrap_err();
-    let is_skipped = !told.contains("--forward");
-    assert!(is_skipped || told.contains("\"delay=10\": not a length of time"), "{told}");
+    let output = lab.try_command("up", &["--emulated", "--forward", "delay=10"]).unwrap_err();
+    let is_skipped = !output.contains("--forward");
+    assert!(is_skipped || output.contains("\"delay=10\": not a length of time"), "{output}");
 }
 
 #[test]
 fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
     let _machine = share(60);
     let Some(lab) = Lab::new() else { return };
-    lab.tell("rate", &["driver", "htb", "50mbit"]);
+    lab.command("rate", &["driver", "htb", "50mbit"]);
     let (ended, report) = lab.check(&["--rate", "60 Mbit/s", "--direction", "forward"]);
     assert_verdict(&ended, &report, Verdict::Invalid, 3);
     assert!(!report.caveats.is_empty());
@@ -336,8 +337,8 @@ fn a_limiter_on_the_drivers_own_device_is_not_blamed_on_the_line() {
 fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.tell("rate", &["forward", "tbf", "100mbit"]);
-    lab.tell("rate", &["reverse", "tbf", "40mbit"]);
+    lab.command("rate", &["forward", "tbf", "100mbit"]);
+    lab.command("rate", &["reverse", "tbf", "40mbit"]);
     let test = |way| format!("[[test]]\nkind = 'tcp'\ndirection = '{way}'\nduration = '6 s'\n");
     let (ended, report) = lab.run_plan(&(test("forward") + &test("reverse")));
     assert_verdict(&ended, &report, Verdict::Inconclusive, 3);
@@ -366,8 +367,8 @@ fn tcp_carries_what_the_layers_leave_of_a_shaped_line() {
 fn a_plan_for_a_line_that_differs_each_way_is_judged_each_way() {
     let _machine = alone();
     let Some(lab) = Lab::new() else { return };
-    lab.tell("rate", &["forward", "htb", "101mbit"]);
-    lab.tell("rate", &["reverse", "htb", "51mbit"]);
+    lab.command("rate", &["forward", "htb", "101mbit"]);
+    lab.command("rate", &["reverse", "htb", "51mbit"]);
     let plan = "[link]
         forward.rate = '100 Mbit/s'
         reverse.rate = '50 Mbit/s'
@@ -402,17 +403,17 @@ fn a_plan_for_a_line_that_differs_each_way_is_judged_each_way() {
 fn blocked(rules: &str, parts: &[&str]) {
     let Some(lab) = Lab::new() else { return };
     lab.forbid(rules);
-    let told = lab.precheck(4);
+    let output = lab.precheck(4);
     for part in parts {
-        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        assert!(output.contains(part), "{part:?} is not in:\n{output}");
     }
 }
 
 #[test]
 fn the_pre_check_passes_an_open_way() {
     let Some(lab) = Lab::new() else { return };
-    let told = lab.precheck(0);
-    assert!(told.contains("IP packets of up to 1500 octets"), "{told}");
+    let output = lab.precheck(0);
+    assert!(output.contains("IP packets of up to 1500 octets"), "{output}");
 }
 
 /// The run's own marks are tried: a class that the path drops is named, and which way.
@@ -425,9 +426,9 @@ fn the_pre_check_names_a_class_that_the_path_drops() {
     ] {
         let Some(lab) = Lab::new() else { return };
         lab.forbid(rule);
-        let told = lab.precheck_of(test, 4);
+        let output = lab.precheck_of(test, 4);
         for part in ["passes   UDP 4872  ", "BLOCKED  UDP 4872 CS6", way] {
-            assert!(told.contains(part), "{part:?} is not in:\n{told}");
+            assert!(output.contains(part), "{part:?} is not in:\n{output}");
         }
     }
 }
@@ -499,8 +500,8 @@ fn a_line_that_changes_marks_one_way_shows_which() {
             Direction::Forward => (row.probe_received_packets, Some(0)),
             Direction::Reverse => (Some(0), None),
         };
-        let told = (row.dscp, row.probe_remarked_packets, row.dscp_received);
-        assert_eq!(told, (46, changed, other), "{text}");
+        let output = (row.dscp, row.probe_remarked_packets, row.dscp_received);
+        assert_eq!(output, (46, changed, other), "{text}");
         assert!(0 < row.probe_received_packets.unwrap(), "{text}");
     }
     assert!(text.contains("probes sent as EF (46) arrived as CS0 (0)"), "{text}");
@@ -572,7 +573,7 @@ fn a_size_of_8900_crosses_where_packets_of_9000_octets_do() {
         let (size, lost) = (row.payload_bytes, row.lost_packets);
         assert_eq!((size, lost), (Some(8_900), Some(0)), "{}", linkqual::report::text(&report));
     }
-    // The way there, without ICMP that tells of it.
+    // The way there, without ICMP that reports it.
     ip(&["-n", &lab.name("router"), "link", "set", "to-agent", "mtu", "1500"]);
     lab.forbid("ip protocol icmp drop");
     let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &[]);
@@ -612,9 +613,9 @@ fn a_size_above_the_devices_mtu_is_refused_before_anything_is_sent() {
     plan_check(1_473).expect_code(0);
 }
 
-/// The driver has two addresses and two devices: what it is told to use is what the agent sees.
+/// The driver has two addresses and two devices: what it is asked to use is what the agent sees.
 #[test]
-fn a_run_leaves_by_the_address_and_the_device_that_it_is_told() {
+fn a_run_leaves_by_the_address_and_the_device_that_it_is_given() {
     let _machine = share(10);
     let Some(lab) = Lab::new() else { return };
     let driver = lab.name("driver");
@@ -630,11 +631,11 @@ fn a_run_leaves_by_the_address_and_the_device_that_it_is_told() {
     assert!(report.complete, "{}", linkqual::report::text(&report));
     assert_eq!(report.links[0].sites[0].ends.driver_address.as_deref(), Some("10.77.1.9"));
     let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &["--device", "eth0"]);
-    let told = |arguments: &[&str]| {
+    let run = |arguments: &[&str]| {
         run_program(agent.check_from(&driver).args(["--rtt-p99", "1 s"]).args(arguments))
     };
-    told(&["--source", "10.77.1.7"]).expect_error(4, &["10.77.1.7", "no address of this host"]);
-    told(&["--device", "eth7"]).expect_error(4, &["'eth7'", "no such device"]);
-    told(&["--source", "fd77:1::2"]).expect_error(4, &["another version of IP"]);
-    told(&[&way[..], &["--duration", "1s"]].concat()).expect_code(0);
+    run(&["--source", "10.77.1.7"]).expect_error(4, &["10.77.1.7", "no address of this host"]);
+    run(&["--device", "eth7"]).expect_error(4, &["'eth7'", "no such device"]);
+    run(&["--source", "fd77:1::2"]).expect_error(4, &["another version of IP"]);
+    run(&[&way[..], &["--duration", "1s"]].concat()).expect_code(0);
 }

@@ -189,7 +189,7 @@ fn a_run_that_is_cancelled_keeps_what_was_measured() {
     let tests = format!("[require]\nloss = '<= 10%'\n{}", load("1 Mbit/s", 60));
     let never = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let job = Ends::of(&agent).job(&[agent.address, never], "cancelled", &tests);
-    let job = job.told_to(events).ended_by(&cancel).kept_by(kept.clone());
+    let job = job.reporting_to(events).ended_by(&cancel).kept_by(kept.clone());
     let run = one_thread().block_on(async {
         let running = tokio::spawn(run(job, HostClock));
         loaded(&mut reader).await;
@@ -217,7 +217,7 @@ fn a_run_that_is_cancelled_twice_ends_at_once_with_the_trials_before() {
     let (events, mut reader) = events(1);
     let cancel = Cancel::default();
     let job = Ends::of(&agent).job(&[agent.address], "twice", &load("1 Mbit/s", 60));
-    let job = job.told_to(events).ended_by(&cancel);
+    let job = job.reporting_to(events).ended_by(&cancel);
     let run = one_thread().block_on(async {
         let running = tokio::spawn(run(job, HostClock));
         loaded(&mut reader).await;
@@ -250,7 +250,7 @@ fn a_run_that_is_dropped_leaves_its_circuit_to_the_next() {
     let (events, mut reader) = events(1);
     let kept = Kept::default();
     let job = ends.job(&[agent.address], "dropped", &load("1 Mbit/s", 60));
-    let job = job.told_to(events).kept_by(kept.clone());
+    let job = job.reporting_to(events).kept_by(kept.clone());
     let run = two_threads().block_on(async {
         let running = tokio::spawn(run(job, HostClock));
         loaded(&mut reader).await;
@@ -275,20 +275,20 @@ fn a_reader_that_never_reads_holds_nothing_up_and_misses_progress_alone() {
     let agent = Agent::start();
     let (events, mut reader) = events(3);
     let tests = format!("[require]\noutage = '<= 2 s'\nloss = '<= 10%'\n{}", load("1 Mbit/s", 3));
-    let job = Ends::of(&agent).job(&[agent.address], "unheard", &tests).told_to(events);
-    let (run, told) = one_thread().block_on(async {
+    let job = Ends::of(&agent).job(&[agent.address], "unheard", &tests).reporting_to(events);
+    let (run, events_seen) = one_thread().block_on(async {
         let run = run(job, HostClock).await;
-        let mut told = Vec::new();
+        let mut events_seen = Vec::new();
         while let Some(event) = reader.next().await {
-            told.push(event);
+            events_seen.push(event);
         }
-        (run, told)
+        (run, events_seen)
     });
     let report = run.report;
     assert!(report.complete, "{:?}", report.reason);
-    let progress = told.iter().filter(|event| matches!(event, Event::Progress(_))).count();
-    assert_eq!(progress, 3, "4 s of it were told, and the newest of it waited");
-    let phases: Vec<_> = told.iter().filter_map(phase).collect();
+    let progress = events_seen.iter().filter(|event| matches!(event, Event::Progress(_))).count();
+    assert_eq!(progress, 3, "4 s of it were sent, and the newest of it waited");
+    let phases: Vec<_> = events_seen.iter().filter_map(phase).collect();
     let expected = [
         "resolving",
         "connecting",
@@ -302,7 +302,7 @@ fn a_reader_that_never_reads_holds_nothing_up_and_misses_progress_alone() {
         "over",
     ];
     assert_eq!(phases, expected);
-    let notes = told.iter().filter_map(|event| match event {
+    let notes = events_seen.iter().filter_map(|event| match event {
         Event::Note(note) => Some(note.clone()),
         _ => None,
     });
@@ -313,14 +313,14 @@ fn a_reader_that_never_reads_holds_nothing_up_and_misses_progress_alone() {
         let same = |other: &&FindingRecord| {
             (other.metric, other.direction) == (finding.metric, finding.direction)
         };
-        let mut findings = told.iter().filter_map(|event| match event {
+        let mut findings = events_seen.iter().filter_map(|event| match event {
             Event::Finding(finding) => Some(finding),
             _ => None,
         });
-        assert_eq!(findings.rfind(same), Some(finding), "told last as it stands");
+        assert_eq!(findings.rfind(same), Some(finding), "sent last as it stands");
     }
     for caveat in &report.caveats {
-        assert!(told.contains(&Event::Caveat(caveat.clone())), "{caveat:?}");
+        assert!(events_seen.contains(&Event::Caveat(caveat.clone())), "{caveat:?}");
     }
 }
 
@@ -338,7 +338,7 @@ fn phase(event: &Event) -> Option<&'static str> {
     })
 }
 
-/// A record that cannot be kept ends no run; whoever watches is warned, and told in the end.
+/// A record that cannot be kept ends no run; whoever watches is warned, also at the end.
 #[test]
 fn a_record_that_cannot_be_kept_is_a_warning_and_stands_in_the_result() {
     struct Full;
@@ -349,7 +349,8 @@ fn a_record_that_cannot_be_kept_is_a_warning_and_stands_in_the_result() {
     }
     let agent = Agent::start();
     let (events, mut reader) = events(0);
-    let job = Ends::of(&agent).job(&[agent.address], "full", IDLE).told_to(events).kept_by(Full);
+    let job =
+        Ends::of(&agent).job(&[agent.address], "full", IDLE).reporting_to(events).kept_by(Full);
     let (run, warnings) = one_thread().block_on(async {
         let run = run(job, HostClock).await;
         let mut warnings = Vec::new();

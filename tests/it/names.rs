@@ -81,7 +81,7 @@ fn apart(keys: &Keys, script: &str) -> Option<Ended> {
 }
 
 #[test]
-fn a_name_server_that_does_not_answer_is_told_and_is_no_wrong_usage() {
+fn a_name_server_that_does_not_answer_is_reported_and_is_no_wrong_usage() {
     let keys = Keys::of("alice");
     let check = "exec $linkqual check agent.example --key $keys/driver --agent-key $keys/agent.pub";
     let Some(ended) = apart(&keys, check) else { return };

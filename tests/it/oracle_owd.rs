@@ -228,7 +228,7 @@ impl Case {
             delays[place].sort_unstable();
             let rank = (delays[place].len() * 99).div_ceil(100) - 1;
             let sample_us = delays[place][rank] as f64 / 1e3;
-            // A bucket is a thousandth wide, and a quantile is told at its upper edge.
+            // A bucket is a thousandth wide, and a quantile is given at its upper edge.
             Judged {
                 holds: low.unwrap() <= truth_us && truth_us <= high.unwrap(),
                 clocks_hold: shortest <= sample_us * 1.001 && sample_us <= longest,
@@ -251,7 +251,7 @@ impl Tally {
         self.rows[place].extend(judged);
     }
 
-    /// The share of directions in which the interval holds the truth, of those whose hosts tell
+    /// The share of directions in which the interval holds the truth, of those whose hosts state
     /// the truth or are found out.
     pub(crate) fn coverage(&self) -> f64 {
         share(self.fair(), |judged| judged.holds)

@@ -33,15 +33,15 @@ fn lost(command: &mut Command) -> String {
             command.stdin(Stdio::null()).stdout(out).output().unwrap();
         said = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(5), "{command:?}: {said}");
-        let told = format!("error: could not write to the standard output: {why}");
-        assert!(said.contains(&told) && !said.contains("panicked"), "{command:?}: {said}");
+        let reason = format!("error: could not write to the standard output: {why}");
+        assert!(said.contains(&reason) && !said.contains("panicked"), "{command:?}: {said}");
     }
     said
 }
 
 /// The standard library opens `/dev/null` in the place of an output that is closed.
 #[test]
-fn an_output_that_is_closed_from_the_start_is_told() {
+fn an_output_that_is_closed_from_the_start_is_an_error() {
     let commands =
         [[DRIVER, "plan init"], [DRIVER, "--help"], [DRIVER, "check --help"], [AGENT, "--version"]];
     for [program, args] in commands {
@@ -64,7 +64,7 @@ fn plan(keys: &Keys) -> std::path::PathBuf {
 }
 
 #[test]
-fn help_and_versions_that_nobody_hears_are_told() {
+fn help_and_versions_that_cannot_be_printed_are_errors() {
     for args in [&["--help"][..], &["--version"], &["check", "--help"], &["help", "plan"]] {
         lost(linkqual().args(args));
     }
@@ -73,7 +73,7 @@ fn help_and_versions_that_nobody_hears_are_told() {
 }
 
 #[test]
-fn a_plan_or_a_report_that_nobody_hears_is_told() {
+fn a_plan_or_a_report_that_cannot_be_printed_is_an_error() {
     let keys = Keys::of("alice");
     let (plan, report) = (plan(&keys), keys.path("report.json"));
     fs::write(&report, SOUND).unwrap();
@@ -89,7 +89,7 @@ fn a_plan_or_a_report_that_nobody_hears_is_told() {
 }
 
 #[test]
-fn a_key_that_is_made_and_not_announced_is_told() {
+fn a_key_that_is_made_and_not_announced_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for (name, out) in [("full", Stdio::from(full())), ("unread", unread())] {
         let path = folder.path().join(name);
@@ -137,7 +137,7 @@ fn a_run_whose_folder_is_lost_goes_on_and_prints_its_report() {
 }
 
 #[test]
-fn a_saved_report_whose_folder_takes_nothing_is_told_before_it_is_judged() {
+fn a_saved_report_whose_folder_takes_nothing_is_reported_before_it_is_judged() {
     let keys = Keys::of("alice");
     let report = keys.path("report.json");
     fs::write(&report, SOUND).unwrap();

@@ -23,7 +23,7 @@ fn folder() -> TempDir {
 }
 
 /// Runs a command of `linkqual` where the plan `name` is, `text` in it.
-fn told(folder: &Path, args: &[&str], name: &str, text: &str) -> Ended {
+fn linkqual_on(folder: &Path, args: &[&str], name: &str, text: &str) -> Ended {
     fs::write(folder.join(name), text).expect("writable");
     run(linkqual().current_dir(folder).args(args).arg(name))
 }
@@ -31,10 +31,10 @@ fn told(folder: &Path, args: &[&str], name: &str, text: &str) -> Ended {
 /// What `linkqual plan check` says of the faulty plan `name`.
 #[track_caller]
 fn faulty(folder: &TempDir, name: &str, text: &str) {
-    let ended = told(folder.path(), &["plan", "check"], &format!("{name}.toml"), text);
+    let ended = linkqual_on(folder.path(), &["plan", "check"], &format!("{name}.toml"), text);
     ended.expect_error(2, &[&format!("--> {name}.toml")]);
-    for told in ended.err.split("\n\n") {
-        assert!(told.starts_with("error: "), "it stands alone: {told}");
+    for message in ended.err.split("\n\n") {
+        assert!(message.starts_with("error: "), "it stands alone: {message}");
     }
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(format!("plan_{name}"), ended.err);
@@ -52,16 +52,16 @@ macro_rules! faulty {
 }
 
 faulty! {
-    a_typo_is_told_what_was_meant: "typo",
-    a_wrong_unit_is_told_with_the_right_one: "unit",
-    what_is_missing_is_told: "missing",
-    a_plan_without_anything_is_told_what_it_needs: "empty",
-    rates_that_contradict_each_other_are_told: "rates",
-    keys_that_do_not_exist_are_told: "unknown",
-    values_of_the_wrong_type_are_told: "types",
-    numbers_and_names_out_of_bounds_are_told: "numbers",
-    a_text_that_is_no_toml_is_told_with_its_line: "syntax",
-    a_key_that_is_there_twice_is_told: "duplicate",
+    a_typo_is_shown_with_what_was_meant: "typo",
+    a_wrong_unit_is_reported_with_the_right_one: "unit",
+    what_is_missing_is_reported: "missing",
+    a_plan_without_anything_is_shown_what_it_needs: "empty",
+    rates_that_contradict_each_other_are_reported: "rates",
+    keys_that_do_not_exist_are_reported: "unknown",
+    values_of_the_wrong_type_are_reported: "types",
+    numbers_and_names_out_of_bounds_are_reported: "numbers",
+    a_text_that_is_no_toml_is_reported_with_its_line: "syntax",
+    a_key_that_is_there_twice_is_reported: "duplicate",
     two_hundred_errors_are_counted_and_twenty_shown: "many",
 }
 
@@ -90,8 +90,13 @@ fn a_terminal_shows_faults_in_colours_unless_none_are_wanted() {
     assert!(!plain.contains('\u{1b}'), "{plain}");
     assert_eq!(
         plain,
-        told(folder.path(), &["plan", "check"], "typo.toml", include_str!("golden/plan/typo.toml"))
-            .err
+        linkqual_on(
+            folder.path(),
+            &["plan", "check"],
+            "typo.toml",
+            include_str!("golden/plan/typo.toml")
+        )
+        .err
     );
     assert!(
         text(shown(Some("")).expect("it is there")).contains('\u{1b}'),
@@ -101,7 +106,7 @@ fn a_terminal_shows_faults_in_colours_unless_none_are_wanted() {
 
 /// Beside the other errors, in the order of the lines.
 #[test]
-fn key_files_that_cannot_be_used_are_told() {
+fn key_files_that_cannot_be_used_are_reported() {
     let folder = folder();
     let keys = folder.path().join("keys");
     fs::create_dir(&keys).expect("a folder");
@@ -115,7 +120,7 @@ fn key_files_that_cannot_be_used_are_told() {
 }
 
 #[test]
-fn a_plan_that_cannot_be_read_is_told() {
+fn a_plan_that_cannot_be_read_is_reported() {
     let folder = folder();
     let check = |name: &str| run(linkqual().current_dir(&folder).args(["plan", "check", name]));
     check("none.toml").expect_error(2, &["error: none.toml: cannot be read: "]);
@@ -152,7 +157,7 @@ fn what_cannot_be_proved_is_warned_of_and_is_no_error() {
     let folder = folder();
     let text = "[driver]\nkey = 'driver.key'\n[sites.vpc]\nagent = '192.0.2.1'\nkey = 'one.pub'\n\
                 [require]\nthroughput = '>= 1 Mbit/s'\n[[test]]\nkind = 'idle'\n";
-    let ended = told(folder.path(), &["plan", "check"], "plan.toml", text);
+    let ended = linkqual_on(folder.path(), &["plan", "check"], "plan.toml", text);
     ended.expect_code(0);
     assert!(ended.out.contains("no udp test loads forward at 1 Mbit/s or more"), "{}", ended.out);
     assert!(ended.out.contains("warning: 2 of 2 cannot be proved"), "{}", ended.out);
@@ -180,11 +185,11 @@ const IDLE: &str = "[link]\nport_rate = \"1 Gbit/s\"\n[require]\noutage = \"<= 1
                     kind = \"idle\"\nduration = \"1 s\"\n";
 
 #[test]
-fn a_congestion_control_that_this_host_lacks_is_told_before_any_load() {
+fn a_congestion_control_that_this_host_lacks_is_reported_before_any_load() {
     let agent = Agent::start();
     let test = "[[test]]\nkind = 'tcp'\ndirection = 'forward'\ncongestion_control = 'no_such'\n";
     let plan = plan_for(&[("near", &agent.address.to_string(), &agent.keys)], test);
-    let ended = told(folder().path(), &["run"], "plan.toml", &plan);
+    let ended = linkqual_on(folder().path(), &["run"], "plan.toml", &plan);
     ended.expect_error(2, &["no congestion control 'no_such'", "it has", "reno"]);
 }
 
@@ -196,12 +201,12 @@ fn a_congestion_control_that_the_agent_lacks_is_refused_before_any_probe() {
     let test = "[[test]]\nkind = 'tcp'\ndirection = 'reverse'\ncongestion_control = 'no_such'\n";
     let plan = plan_for(&[("near", &relay.local().to_string(), &agent.keys)], test);
     let folder = folder();
-    let ended = told(folder.path(), &["run"], "plan.toml", &plan);
+    let ended = linkqual_on(folder.path(), &["run"], "plan.toml", &plan);
     let words = ["refused: its host cannot send TCP as asked", "'no_such'", "it has", "reno"];
     ended.expect_error(4, &words);
     let probes = relay.counts(Direction::Forward, Class::Probe).offered;
     assert_eq!(probes, 0, "it was refused at once");
-    let seen = told(folder.path(), &["plan", "firewall", "--probe"], "plan.toml", &plan);
+    let seen = linkqual_on(folder.path(), &["plan", "firewall", "--probe"], "plan.toml", &plan);
     seen.expect_code(4);
     assert!(seen.out.contains("cannot send TCP as asked: no congestion control"), "{}", seen.out);
 }
@@ -237,7 +242,8 @@ fn a_plan_is_run_and_its_report_names_it() {
     let address = agent.address.to_string();
     let text = plan_for(&[("near", &address, &agent.keys)], IDLE);
     let folder = folder();
-    let ended = told(folder.path(), &["run", "--json", "--out", "result"], "plan.toml", &text);
+    let ended =
+        linkqual_on(folder.path(), &["run", "--json", "--out", "result"], "plan.toml", &text);
     ended.expect_code(0);
     assert!(ended.err.contains("note: assumed: link.rate_layer: "), "{}", ended.err);
     let report = ended.json();
@@ -257,7 +263,7 @@ fn a_site_that_does_not_answer_leaves_the_report_of_the_other() {
     let sites = [("gone", nobody.as_str(), &agent.keys), ("near", &address, &agent.keys)];
     let folder = folder();
     let text = plan_for(&sites, IDLE);
-    let ended = told(folder.path(), &["run", "--json", "--quiet"], "plan.toml", &text);
+    let ended = linkqual_on(folder.path(), &["run", "--json", "--quiet"], "plan.toml", &text);
     ended.expect_code(3);
     assert_eq!(ended.err, "");
     let report = ended.json();
@@ -275,7 +281,7 @@ fn a_site_that_does_not_answer_leaves_the_report_of_the_other() {
 fn where_no_site_answers_nothing_is_run() {
     let keys = Keys::of("alice");
     let text = plan_for(&[("gone", &nobody(), &keys)], IDLE);
-    let ended = told(folder().path(), &["run"], "plan.toml", &text);
+    let ended = linkqual_on(folder().path(), &["run"], "plan.toml", &text);
     ended.expect_error(4, &["connection refused by 127.0.0.1:"]);
 }
 
@@ -288,10 +294,10 @@ fn the_rules_for_a_firewall_are_ones_that_nft_takes() {
         ("name", "localhost", &keys),
     ];
     let (folder, text) = (folder(), plan_for(&sites, IDLE));
-    let ended = told(folder.path(), &["plan", "firewall"], "plan.toml", &text);
+    let ended = linkqual_on(folder.path(), &["plan", "firewall"], "plan.toml", &text);
     ended.expect_code(0);
     assert!(ended.out.contains("127.0.0.1:4872"), "{}", ended.out);
-    let rules = told(folder.path(), &["plan", "firewall", "--nft"], "plan.toml", &text);
+    let rules = linkqual_on(folder.path(), &["plan", "firewall", "--nft"], "plan.toml", &text);
     rules.expect_code(0);
     assert!(ended.out.ends_with(&rules.out), "the table's rules are the same");
     let nft =
@@ -327,11 +333,11 @@ impl OutputOf for Command {
 }
 
 #[test]
-fn a_name_that_is_nobodys_is_told_beside_what_is_known() {
+fn a_name_that_is_nobodys_is_reported_beside_what_is_known() {
     let keys = Keys::of("alice");
     let sites = [("one", "127.0.0.1:4872", &keys), ("lost", "nobody.invalid", &keys)];
     let (folder, text) = (folder(), plan_for(&sites, IDLE));
-    let ended = told(folder.path(), &["plan", "firewall"], "plan.toml", &text);
+    let ended = linkqual_on(folder.path(), &["plan", "firewall"], "plan.toml", &text);
     ended.expect_code(2);
     assert!(ended.err.contains("error: nobody.invalid:4872: no such host"), "{}", ended.err);
     assert!(ended.out.contains("towards one"), "{}", ended.out);
@@ -342,7 +348,7 @@ fn the_pre_check_passes_where_a_run_would() {
     let agent = Agent::start();
     let address = agent.address.to_string();
     let text = plan_for(&[("near", &address, &agent.keys)], IDLE);
-    let ended = told(folder().path(), &["plan", "firewall", "--probe"], "plan.toml", &text);
+    let ended = linkqual_on(folder().path(), &["plan", "firewall", "--probe"], "plan.toml", &text);
     ended.expect_code(0);
     let seen: Vec<&str> = ended.out.lines().skip(1).map(|line| &line[..22]).collect();
     let port = agent.address.port();
@@ -358,7 +364,8 @@ fn the_pre_check_passes_where_a_run_would() {
 fn the_pre_check_tells_what_is_in_the_way() {
     #[track_caller]
     fn blocked(text: &str, parts: &[&str]) {
-        let ended = told(folder().path(), &["plan", "firewall", "--probe"], "plan.toml", text);
+        let ended =
+            linkqual_on(folder().path(), &["plan", "firewall", "--probe"], "plan.toml", text);
         ended.expect_code(4);
         for part in parts {
             assert!(ended.out.contains(part), "{part:?} is not in:\n{}", ended.out);

@@ -26,7 +26,7 @@ fn check(agent: &Agent, address: SocketAddr) -> Ended {
 const IDLE: &str = "[[test]]\nkind = 'idle'\n";
 
 #[track_caller]
-fn told(text: &str, words: &[&str]) {
+fn says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} is not said:\n{text}");
     }
@@ -34,7 +34,7 @@ fn told(text: &str, words: &[&str]) {
 
 /// The agent is asked, over the control connection, what it has received.
 #[test]
-fn the_direction_in_which_udp_is_blocked_is_told() {
+fn the_direction_in_which_udp_is_blocked_is_reported() {
     let agent = Agent::start();
     let dead = || Spec {
         loss: vec![(Applies::ToAll, Loss::Random { ratio: 1.0 })],
@@ -47,7 +47,7 @@ fn the_direction_in_which_udp_is_blocked_is_told() {
     for (relay, words) in [(&forward, &forward_words[..]), (&reverse, &reverse_words)] {
         let probed = probe(&agent, relay.local(), IDLE);
         probed.expect_code(4);
-        told(&probed.out, &[&["BLOCKED  UDP"], words].concat());
+        says(&probed.out, &[&["BLOCKED  UDP"], words].concat());
         let checked = check(&agent, relay.local());
         checked.expect_error(4, &[&["no UDP datagram came back"], words].concat());
     }
@@ -92,7 +92,7 @@ fn a_service_that_splits_tcp_and_udp_over_two_agents_is_named() {
     let words = ["goes to another agent than TCP does", "load balancer", "Kubernetes Service"];
     let probed = probe(&agent, address, IDLE);
     probed.expect_code(4);
-    told(&probed.out, &words);
+    says(&probed.out, &words);
     check(&agent, address).expect_error(4, &words);
 }
 
@@ -104,9 +104,9 @@ fn every_flow_of_the_plan_is_opened_and_no_load_is_sent() {
                  [[test]]\nkind = 'tcp'\nstreams = 3\ndirection = 'forward'\n";
     let probed = probe(&agent, relay.local(), tests);
     probed.expect_code(0);
-    told(&probed.out, &["UDP load EF 4 at once pass", "TCP load   3 connections at once"]);
+    says(&probed.out, &["UDP load EF 4 at once pass", "TCP load   3 connections at once"]);
     let marked = format!("UDP {} EF", relay.local().port());
-    told(&probed.out, &[&marked, "passes both ways, up to "]);
+    says(&probed.out, &[&marked, "passes both ways, up to "]);
     use linkqual::direction::Direction;
     use linkqual::emulation::Class;
     for direction in Direction::ALL {
@@ -127,7 +127,7 @@ fn a_load_that_another_driver_holds_is_no_block() {
         probed.out.contains("not tried").then_some(probed)
     });
     let words = ["passes   UDP load   not tried, as the agent grants no load now: ", "alice"];
-    told(&probed.out, &words);
+    says(&probed.out, &words);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_size_that_the_path_does_not_carry_is_named() {
     let tests = "[[test]]\nkind = 'udp'\nrate = '1 Mbit/s'\nsize = 1472\n";
     let probed = probe(&agent, relay.local(), tests);
     probed.expect_code(4);
-    told(&probed.out, &["of up to 1400 octets pass", "the plan's tests send 1500"]);
+    says(&probed.out, &["of up to 1400 octets pass", "the plan's tests send 1500"]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_pre_check_goes_on_to_the_next_address_as_a_run_does() {
     }
     ended.expect_code(0);
     let tried = ["at 127.0.0.9:4872", "BLOCKED  TCP 4872", "at 127.0.0.1:4872", "passes   UDP"];
-    told(&ended.out, &tried);
+    says(&ended.out, &tried);
     let note = "agent.test:4872 has several addresses; 127.0.0.1:4872 is used; 127.0.0.9:4872: ";
-    told(&ended.out, &[note, "\"address\": \"127.0.0.1:4872\""]);
+    says(&ended.out, &[note, "\"address\": \"127.0.0.1:4872\""]);
 }

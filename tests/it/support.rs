@@ -254,13 +254,13 @@ impl Ended {
         self
     }
 
-    /// Asserts that it failed with `code`, and told on the standard error alone why: with each of
+    /// Asserts that it failed with `code`, and said on the standard error alone why: with each of
     /// `words`.
     #[track_caller]
     pub(crate) fn expect_error(&self, code: i32, words: &[&str]) -> &Self {
         self.expect_code(code);
         assert_eq!(self.out, "", "an error is no result");
-        assert!(self.err.contains("error: "), "no error is told: {}", self.err);
+        assert!(self.err.contains("error: "), "no error is shown: {}", self.err);
         for word in words {
             assert!(self.err.contains(word), "{word:?} is not said: {}", self.err);
         }

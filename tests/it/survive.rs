@@ -75,7 +75,7 @@ impl Loading {
     }
 
     /// Waits for the report, which must be the one that is kept in the folder.
-    fn end(self) -> Told {
+    fn end(self) -> Finished {
         let ended = self.driver.ended(PATIENCE);
         let load = Duration::from_secs(self.seconds);
         let after_load = self.began.elapsed().saturating_sub(load);
@@ -85,12 +85,12 @@ impl Loading {
         assert!(kept.unwrap() == ended.out, "another report is kept than is printed");
         let text = std::fs::read_to_string(self.agent.keys.path("run").join("report.txt"));
         assert!(!text.unwrap().is_empty(), "the text is kept");
-        Told { report, relay: self.relay, ended, after_load }
+        Finished { report, relay: self.relay, ended, after_load }
     }
 }
 
 /// What came of it.
-struct Told {
+struct Finished {
     report: Report,
     relay: Relay,
     ended: Ended,
@@ -98,7 +98,7 @@ struct Told {
     after_load: Duration,
 }
 
-impl Told {
+impl Finished {
     fn load(&self, direction: Direction) -> TrialRow {
         let wanted = |row: &TrialRow| row.kind == TrialKind::Udp && row.direction == direction;
         rows(&self.report).into_iter().find(wanted).unwrap()
@@ -164,7 +164,7 @@ impl Told {
         self.ended.expect_code(code);
     }
 
-    /// A part of it is missing, which is told, and nothing passes.
+    /// A part of it is missing, the report says so, and nothing passes.
     #[track_caller]
     fn check_partial(&self, one_of: &[&str]) {
         self.check_identity();
@@ -221,44 +221,44 @@ fn a_control_connection_that_is_reset_changes_nothing() {
     let loading = Loading::start(6, None);
     loading.await_second(2);
     loading.relay.reset_tcp();
-    let told = loading.end();
-    told.check_unharmed();
-    assert!(told.after_load < Duration::from_secs(4), "{:?}", told.after_load);
+    let finished = loading.end();
+    finished.check_unharmed();
+    assert!(finished.after_load < Duration::from_secs(4), "{:?}", finished.after_load);
 }
 
 fn a_control_connection_that_carries_nothing_for_a_while_changes_nothing() {
     let loading = Loading::start(8, None);
     loading.await_second(2);
     loading.relay.stall_tcp(Span::from_secs(5));
-    let told = loading.end();
-    told.check_unharmed();
-    assert!(told.after_load < Duration::from_secs(4), "{:?}", told.after_load);
+    let finished = loading.end();
+    finished.check_unharmed();
+    assert!(finished.after_load < Duration::from_secs(4), "{:?}", finished.after_load);
 }
 
 fn a_control_connection_that_carries_nothing_at_the_end_is_waited_for() {
     let loading = Loading::start(5, None);
     loading.await_second(4);
     loading.relay.stall_tcp(Span::from_secs(5));
-    let told = loading.end();
-    told.check_unharmed();
-    assert!(told.after_load < Duration::from_secs(12), "{:?}", told.after_load);
+    let finished = loading.end();
+    finished.check_unharmed();
+    assert!(finished.after_load < Duration::from_secs(12), "{:?}", finished.after_load);
 }
 
-/// Each half is told as far as one end knows it.
+/// Each half is reported as far as one end knows it.
 fn a_control_connection_that_is_dead_for_good_leaves_this_ends_own_half() {
     let loading = Loading::start(4, None);
     loading.await_second(2);
     loading.relay.stall_tcp(FOR_GOOD);
-    let told = loading.end();
-    told.check_partial(&["the agent's account could not be fetched"]);
-    told.ended.expect_code(3);
-    let forward = told.load(Direction::Forward);
-    let truth = told.relay.counts(Direction::Forward, Class::Load);
+    let finished = loading.end();
+    finished.check_partial(&["the agent's account could not be fetched"]);
+    finished.ended.expect_code(3);
+    let forward = finished.load(Direction::Forward);
+    let truth = finished.relay.counts(Direction::Forward, Class::Load);
     assert_eq!((forward.sent_packets, forward.received_packets), (Some(truth.offered), None));
-    let reverse = told.load(Direction::Reverse);
-    let truth = told.relay.counts(Direction::Reverse, Class::Load);
+    let reverse = finished.load(Direction::Reverse);
+    let truth = finished.relay.counts(Direction::Reverse, Class::Load);
     assert_eq!((reverse.sent_packets, reverse.received_packets), (None, Some(truth.delivered)));
-    assert!(told.after_load < Duration::from_secs(30), "{:?}", told.after_load);
+    assert!(finished.after_load < Duration::from_secs(30), "{:?}", finished.after_load);
 }
 
 /// All that was probed was answered; behind the last probe there is nothing to miss.
@@ -268,11 +268,16 @@ fn a_control_connection_that_dies_while_idle_makes_no_outage() {
         (200 < loading.relay.counts(Direction::Reverse, Class::Probe).offered).then_some(())
     });
     loading.relay.stall_tcp(FOR_GOOD);
-    let told = loading.end();
-    told.ended.expect_code(3);
-    assert!(!told.report.complete);
+    let finished = loading.end();
+    finished.ended.expect_code(3);
+    assert!(!finished.report.complete);
     for direction in Direction::ALL {
-        assert_ne!(told.finding("outage", direction).verdict, Verdict::Fail, "{}", told.ended.out);
+        assert_ne!(
+            finished.finding("outage", direction).verdict,
+            Verdict::Fail,
+            "{}",
+            finished.ended.out
+        );
     }
 }
 
@@ -283,21 +288,21 @@ fn an_interrupt_is_heeded_although_the_agent_is_not_reached() {
     loading.await_second(3);
     loading.driver.signal("INT");
     let interrupted = Instant::now();
-    let told = loading.end();
+    let finished = loading.end();
     assert!(interrupted.elapsed() < Duration::from_secs(6), "{:?}", interrupted.elapsed());
-    told.check_partial(&["interrupted"]);
-    told.ended.expect_code(3);
+    finished.check_partial(&["interrupted"]);
+    finished.ended.expect_code(3);
 }
 
 fn an_agent_that_is_killed_and_started_again_is_not_the_line() {
     let mut loading = Loading::start(10, None);
     loading.await_second(2);
     loading.agent.restart_with(&[]);
-    let told = loading.end();
+    let finished = loading.end();
     // Whichever is known first: that nothing comes, or that the new one knows nothing.
-    told.check_partial(&["the agent went away", "the agent lost this run"]);
-    told.ended.expect_code(3);
-    assert_eq!(told.after_load, Duration::ZERO, "it is known at once");
+    finished.check_partial(&["the agent went away", "the agent lost this run"]);
+    finished.ended.expect_code(3);
+    assert_eq!(finished.after_load, Duration::ZERO, "it is known at once");
 }
 
 /// Nobody starts it again: what it was sent meanwhile is no loss of the line's.
@@ -305,9 +310,9 @@ fn an_agent_that_is_killed_for_good_is_not_the_line() {
     let mut loading = Loading::announce(8, None, &["--rtt-p99", "1s", "--idle", "1s"]);
     loading.await_second(3);
     loading.agent.program.kill();
-    let told = loading.end();
-    told.check_partial(&["the agent went away"]);
-    told.ended.expect_code(3);
+    let finished = loading.end();
+    finished.check_partial(&["the agent went away"]);
+    finished.ended.expect_code(3);
 }
 
 /// 3 s are longer than silence: the load towards it pauses, and its own goes on late.
@@ -317,14 +322,19 @@ fn an_agent_that_stands_still_for_a_while_is_not_the_line() {
     loading.agent.program.signal("STOP");
     thread::sleep(Duration::from_secs(3));
     loading.agent.program.signal("CONT");
-    let told = loading.end();
-    told.check_identity();
-    assert!(told.report.complete, "{:#?}", told.report);
-    assert_ne!(told.report.verdict, Verdict::Fail, "{:#?}", told.report);
-    assert_ne!(told.report.verdict, Verdict::Pass, "nobody saw 3 s of it: {:#?}", told.report);
-    let reverse = told.load(Direction::Reverse);
+    let finished = loading.end();
+    finished.check_identity();
+    assert!(finished.report.complete, "{:#?}", finished.report);
+    assert_ne!(finished.report.verdict, Verdict::Fail, "{:#?}", finished.report);
+    assert_ne!(
+        finished.report.verdict,
+        Verdict::Pass,
+        "nobody saw 3 s of it: {:#?}",
+        finished.report
+    );
+    let reverse = finished.load(Direction::Reverse);
     assert!(500 < reverse.skipped_packets.unwrap(), "it was held up itself: {reverse:#?}");
-    assert_eq!(told.outages(Direction::Reverse), [], "{reverse:#?}");
+    assert_eq!(finished.outages(Direction::Reverse), [], "{reverse:#?}");
 }
 
 /// Everything is dead, the control connection too.
@@ -335,26 +345,26 @@ fn a_line_that_is_dead_for_good_is_an_outage() {
         (0 < loading.relay.counts(Direction::Forward, Class::Load).lost()).then_some(())
     });
     loading.relay.stall_tcp(FOR_GOOD);
-    let told = loading.end();
-    told.check_partial(&["the agent's account could not be fetched"]);
-    told.ended.expect_code(1);
+    let finished = loading.end();
+    finished.check_partial(&["the agent's account could not be fetched"]);
+    finished.ended.expect_code(1);
     for direction in Direction::ALL {
-        assert_eq!(told.finding("outage", direction).verdict, Verdict::Fail);
+        assert_eq!(finished.finding("outage", direction).verdict, Verdict::Fail);
     }
-    let reverse = told.load(Direction::Reverse);
-    let truth = told.relay.counts(Direction::Reverse, Class::Load);
+    let reverse = finished.load(Direction::Reverse);
+    let truth = finished.relay.counts(Direction::Reverse, Class::Load);
     assert_eq!(reverse.received_packets, Some(truth.delivered));
-    assert!(0 < told.load(Direction::Forward).paused_packets.unwrap());
+    assert!(0 < finished.load(Direction::Forward).paused_packets.unwrap());
 }
 
 fn an_outage_of_three_seconds_is_one_of_three_seconds_and_little_loss() {
     let dead = Outage { start_ns: 2_000_000_000, duration_ns: 3_000_000_000 };
-    let told = Loading::start(10, Some(dead)).end();
-    told.check_exact();
-    told.ended.expect_code(1);
+    let finished = Loading::start(10, Some(dead)).end();
+    finished.check_exact();
+    finished.ended.expect_code(1);
     for direction in Direction::ALL {
-        let row = told.load(direction);
-        let outages = told.outages(direction);
+        let row = finished.load(direction);
+        let outages = finished.outages(direction);
         let [outage] = &outages[..] else { panic!("{direction}: {outages:?}") };
         assert!((2.85..=3.15).contains(&outage.duration_s), "{direction}: {outage:?}");
         let (sent, paused) = (row.sent_packets.unwrap(), row.paused_packets.unwrap());
@@ -362,7 +372,7 @@ fn an_outage_of_three_seconds_is_one_of_three_seconds_and_little_loss() {
         // The outage takes 30 % of the time, of which the load goes on for little more than 1 s.
         let lost = row.lost_packets.unwrap();
         assert!(lost * 100 < 17 * (sent + paused), "{direction}: {lost} of {sent} lost");
-        assert_eq!(told.finding("outage", direction).verdict, Verdict::Fail);
+        assert_eq!(finished.finding("outage", direction).verdict, Verdict::Fail);
     }
 }
 

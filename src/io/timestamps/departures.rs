@@ -1,4 +1,4 @@
-//! What a socket awaits and has been told of its datagrams' stamps.
+//! The stamps of a socket's datagrams: awaited, and reported by the kernel.
 
 use crate::clock::{Driver, Stamp};
 use crate::io::sys;
@@ -20,7 +20,7 @@ const BY_CARD: libc::c_uint = libc::SOF_TIMESTAMPING_RX_HARDWARE
     | libc::SOF_TIMESTAMPING_OPT_TSONLY;
 
 /// Datagrams whose stamps may be awaited at a time, and stamps that may wait to be taken: a device
-/// that holds back more of them tells the oldest in vain.
+/// that holds back more of them reports the oldest in vain.
 const AWAITED_MAX: u32 = 256;
 
 /// The longest that a datagram may take from the call that sends it to its device.
@@ -30,7 +30,7 @@ const QUEUED_NS_MAX: u64 = 1_000_000_000;
 /// clocks.
 const WIDTH_NS: u64 = 1_000;
 
-/// What a datagram is told by when it has left: its stream's secret and its sequence number.
+/// What a datagram is known by when it has left: its stream's secret and its sequence number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Label {
     /// The stream.
@@ -48,11 +48,11 @@ pub struct Departure<C> {
     pub at: Stamp<C>,
 }
 
-/// A datagram that the kernel took, and has not told the stamp of.
+/// A datagram that the kernel took, and has not reported the stamp of.
 #[derive(Clone, Copy, Debug)]
 struct Awaited {
     number: u32,
-    /// What it is told by, and when the call began that sent it.
+    /// What it is known by, and when the call began that sent it.
     labelled: Option<(Label, u64)>,
 }
 
@@ -63,7 +63,7 @@ pub(in crate::io) struct Departures {
     flags: libc::c_uint,
     next: u32,
     awaited: VecDeque<Awaited>,
-    told: VecDeque<(Label, u64)>,
+    stamped: VecDeque<(Label, u64)>,
 }
 
 impl Departures {
@@ -71,7 +71,7 @@ impl Departures {
     pub(in crate::io) fn ask(&mut self, fd: BorrowedFd<'_>, by_card: bool) -> io::Result<()> {
         let room = AWAITED_MAX as usize;
         self.awaited.reserve_exact(room);
-        self.told.reserve_exact(room);
+        self.stamped.reserve_exact(room);
         self.number_anew(fd, if by_card { BY_CARD } else { BY_KERNEL })
     }
 
@@ -95,7 +95,7 @@ impl Departures {
         }
     }
 
-    /// A datagram left: the kernel told its number, and when.
+    /// A datagram left: the kernel reported its number, and when.
     pub(in crate::io) fn on_left(&mut self, number: u32, at: Option<Stamp<Driver>>) {
         let place = self.awaited.iter().position(|awaited| awaited.number == number);
         let labelled = place.and_then(|place| self.awaited.remove(place)?.labelled);
@@ -105,15 +105,15 @@ impl Departures {
         if !is_its {
             return;
         }
-        if self.told.len() == AWAITED_MAX as usize {
-            self.told.pop_front();
+        if self.stamped.len() == AWAITED_MAX as usize {
+            self.stamped.pop_front();
         }
-        self.told.push_back((label, at.nanos().max(since_ns)));
+        self.stamped.push_back((label, at.nanos().max(since_ns)));
     }
 
     /// The oldest stamp that nobody has taken.
     pub(in crate::io) fn take<C>(&mut self) -> Option<Departure<C>> {
-        let (label, at_ns) = self.told.pop_front()?;
+        let (label, at_ns) = self.stamped.pop_front()?;
         Some(Departure { label, at: Stamp::from_nanos(at_ns) })
     }
 
@@ -150,7 +150,7 @@ mod tests {
         (target, source)
     }
 
-    /// The next stamp; loopback tells it within the call that sends, if at all.
+    /// The next stamp; loopback reports it within the call that sends, if at all.
     fn departed(socket: &mut Socket) -> Option<Departure<Driver>> {
         socket.departed()
     }
@@ -214,7 +214,7 @@ mod tests {
         departures.on_left(2, Some(since));
         departures.on_left(2, Some(since));
         assert_eq!(departures.take::<Driver>().map(|left| left.label), Some(label(2)));
-        assert_eq!(departures.take::<Driver>(), None, "told once");
+        assert_eq!(departures.take::<Driver>(), None, "returned once");
         departures.on_left(3, Some(since.after_nanos(QUEUED_NS_MAX + 1)));
         assert_eq!(departures.take::<Driver>(), None, "long behind");
     }
@@ -238,13 +238,13 @@ mod tests {
         let target = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let source = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         source.connect(target.local_addr().expect("bound")).expect("connected");
-        for (by_card, told) in [(false, true), (true, false)] {
+        for (by_card, expected) in [(false, true), (true, false)] {
             let mut departures = Departures::default();
             departures.ask(source.as_fd(), by_card).expect("Linux takes the flags");
             source.send(b"x").expect("sent");
-            // Loopback has no card: it tells nothing, rather than something of another clock.
+            // Loopback has no card: it reports nothing, rather than something of another clock.
             let queued = sys::queued(source.as_fd());
-            assert_eq!(queued.is_some(), told, "{queued:?}");
+            assert_eq!(queued.is_some(), expected, "{queued:?}");
         }
     }
 }

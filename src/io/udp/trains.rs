@@ -157,7 +157,7 @@ impl Socket {
         }
         match sys::send_many(self.as_fd(), octets, each) {
             Ok(count) => Ok((count, Sent::Accepted)),
-            // Of the first, which is then sent alone: there it is told apart and repeated.
+            // Of the first, which is then sent alone: there it is reported alone and repeated.
             Err(error) => match judge_send(Err(error))? {
                 Sent::Unreachable | Sent::TooLong => self.send_each(&octets[..each], each),
                 sent => Ok((0, sent)),
@@ -279,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_cannot_cut_is_told() {
+    fn what_the_kernel_cannot_cut_is_reported() {
         let (_listener, mut socket) = pair();
         socket.cut(10).expect("Linux has it since 4.18");
         assert_eq!(socket.send_cut(&train(200, 10)).expect("no error"), None, "128 are too many");
     }
 
     #[test]
-    fn what_is_longer_than_the_way_takes_is_told() {
+    fn what_is_longer_than_the_way_takes_is_reported() {
         let (_listener, mut socket) = pair();
         let sent = socket.send_each(&vec![0; 140_000], 70_000).expect("send");
         assert_eq!(sent, (0, Sent::TooLong));

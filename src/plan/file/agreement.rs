@@ -11,7 +11,7 @@ use crate::metric::Traffic;
 use crate::trial::{TCP_PACE_SPARE_PERCENT, tcp_paced_at_least};
 use crate::units::BitRate;
 
-/// Tells each pair of rates of which one is impossible while the other is right.
+/// Reports each pair of rates of which one is impossible while the other is right.
 pub(super) fn agree(
     draft: &mut Draft<'_>,
     rates: &LinkRates,
@@ -50,7 +50,7 @@ fn above(draft: &mut Draft<'_>, (rate, place): (BitRate, &Place), limit: &Rated,
     // Such as a share of another rate.
     let is_written = place.value.as_ref().is_some_and(|value| value.contains("bit/s"));
     let asked = if is_written { String::new() } else { format!("{rate} is ") };
-    let what = format!("{asked}above {}: {why}", at.told());
+    let what = format!("{asked}above {}: {why}", at.described());
     draft.fault(place, what).beside(at, "the limit");
 }
 
@@ -76,7 +76,7 @@ fn unproved(
         _ => required,
     };
     let Some((rate, at)) = fastest.filter(|(rate, _)| *rate < needed) else { return };
-    let (what, told) = (kind.name(), at.told());
+    let (what, fastest) = (kind.name(), at.described());
     let takes = match kind {
         KindOfTest::Tcp => format!(
             ". Pace TCP at {TCP_PACE_SPARE_PERCENT} % above it, {needed} or more, or at \"max\""
@@ -88,8 +88,8 @@ fn unproved(
         false => "too near to the rate",
     };
     let what = format!(
-        "{above} of every {what} test {direction}, so that none can prove it: the fastest, {told}, \
-         offers {rate}{takes}"
+        "{above} of every {what} test {direction}, so that none can prove it: the fastest, \
+         {fastest}, offers {rate}{takes}"
     );
     draft.fault(place, what).beside(at, "the fastest");
 }

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told_of_its_table_or_of_the_file() {
+    fn what_is_not_there_is_reported_at_its_table_or_at_the_file() {
         let sites = ENDS.replace("agent = '10.0.0.7:99'\n", "");
         let expected = "error: sites.vpc.agent: is missing: where its agent listens, such as agent \
                         = \"172.16.0.2:4872\"\n \
@@ -137,18 +137,18 @@ mod tests {
 
     #[test]
     fn each_fault_of_what_is_no_toml_is_shown() {
-        let told = annotated("[link]\nname = 'a\nrate = 500 Mbit/s\n[driver\n");
-        let places: Vec<&str> = told.lines().filter(|line| line.contains("--> ")).collect();
+        let shown = annotated("[link]\nname = 'a\nrate = 500 Mbit/s\n[driver\n");
+        let places: Vec<&str> = shown.lines().filter(|line| line.contains("--> ")).collect();
         assert_eq!(places, [" --> plan.toml:2:10", " --> plan.toml:3:8", " --> plan.toml:4:8"]);
     }
 
     /// Of a text over several lines too, of which the first is marked.
     #[test]
     fn a_file_gives_a_terminal_no_orders() {
-        let told = annotated("keys = \"\"\"a\u{9b}31m\u{202e}\nb\"\"\"\n");
-        assert!(told.contains("1 | keys = \"\"\"a\u{fffd}31m\u{fffd}\n"), "{told}");
+        let shown = annotated("keys = \"\"\"a\u{9b}31m\u{202e}\nb\"\"\"\n");
+        assert!(shown.contains("1 | keys = \"\"\"a\u{fffd}31m\u{fffd}\n"), "{shown}");
         let is_safe = |c: char| c == '\n' || !crate::account::is_control(c);
-        assert!(told.chars().all(is_safe), "{told:?}");
+        assert!(shown.chars().all(is_safe), "{shown:?}");
     }
 
     proptest! {
@@ -158,9 +158,9 @@ mod tests {
             lines in "([a\\[\\]='\"\r\t\u{3b1}\u{4e00}]{0,9}\n?){0,9}",
         ) {
             for text in [&text, &lines, &format!("{ENDS}{text}"), &format!("{ENDS}{lines}")] {
-                let told = annotated(text);
+                let shown = annotated(text);
                 let is_safe = |c: char| c == '\n' || !crate::account::is_control(c);
-                prop_assert!(told.chars().all(is_safe), "{:?}", told);
+                prop_assert!(shown.chars().all(is_safe), "{:?}", shown);
             }
         }
     }

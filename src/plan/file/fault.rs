@@ -1,5 +1,5 @@
 //! What is wrong with a plan's text: each fault names its line, its field and its value, and stands
-//! alone; all of them are told together.
+//! alone; all of them are reported together.
 
 use crate::account::plain;
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ impl Place {
     }
 
     /// The field, its value and its line, for a message about another.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn described(&self) -> String {
         let value = self.value.as_ref().map(|value| format!(" = {value}")).unwrap_or_default();
         format!("{}{value} (line {})", self.name, self.line)
     }
@@ -127,10 +127,10 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Those of `file` with this text, in any order; each is told once.
+    /// Those of `file` with this text, in any order; each is reported once.
     pub(super) fn of(file: &str, text: String, mut faults: Vec<Fault>) -> Self {
-        let mut told = BTreeSet::new();
-        faults.retain(|fault| told.insert(fault.clone()));
+        let mut seen = BTreeSet::new();
+        faults.retain(|fault| seen.insert(fault.clone()));
         // Those of one line stay in the order in which they were found.
         faults.sort_by_key(Fault::line);
         Self { file: plain(file), text, faults }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_by_line_and_each_once() {
+    fn faults_are_reported_by_line_and_each_once() {
         let faults = Faults::of(
             "plan.toml",
             String::new(),

@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_is_none_is_told_the_nearest() {
+    fn a_kind_that_is_none_is_shown_the_nearest() {
         check::<Kind>("udp", None);
         check::<Kind>("upd", Some("Did you mean 'udp'?"));
         check::<Kind>("flood", Some("idle, udp or tcp."));

@@ -19,7 +19,7 @@ pub(super) struct LinkRates {
     pub(super) port: Rated,
     /// What is committed.
     pub(super) committed: PerDirection<Rated>,
-    /// Whether one is given and wrong, which has been told: what is missing is then no fault.
+    /// Whether one is given and wrong, which has been reported: what is missing is then no fault.
     pub(super) is_wrong: bool,
 }
 

@@ -1,9 +1,9 @@
 //! The plan file: text in, a plan out, or all that is wrong with the text.
 //!
-//! [`read`] opens no file: its caller reads the text, and tells of the key files that the plan
-//! names what is wrong with them ([`Reading::refuse_key`]), so that all faults are told together.
-//! A plan that comes out is whole: defaults are applied here, once, and those that decide what is
-//! sent are listed as assumptions.
+//! [`read`] opens no file: its caller reads the text, and reports the key files that the plan
+//! names what is wrong with them ([`Reading::refuse_key`]), so that all faults are reported
+//! together. A plan that comes out is whole: defaults are applied here, once, and those that decide
+//! what is sent are listed as assumptions.
 
 mod agreement;
 mod annotated;
@@ -30,7 +30,7 @@ pub const FILE_OCTETS_MAX: u64 = 1 << 20;
 /// A plan that is right in every field, and shows each of them.
 pub const SAMPLE: &str = include_str!("../sample.toml");
 
-/// A plan's text that has been read; what is wrong with its key files can still be told.
+/// A plan's text that has been read; what is wrong with its key files can still be added.
 #[derive(Debug)]
 pub struct Reading {
     file: String,
@@ -141,7 +141,7 @@ mod tests {
         read(Path::new("plans/prod.toml"), text).conclude().expect("a plan")
     }
 
-    fn told(text: &str) -> String {
+    fn faults_of(text: &str) -> String {
         let read = read(Path::new("plan.toml"), text).conclude();
         read.map_or_else(|faults| faults.to_string(), |_| String::new())
     }
@@ -150,8 +150,8 @@ mod tests {
     #[track_caller]
     fn check(more: &str, expected: &[&str]) {
         let before = ENDS.lines().count();
-        let told = told(&format!("{ENDS}{more}"));
-        let mut lines = told.lines();
+        let shown = faults_of(&format!("{ENDS}{more}"));
+        let mut lines = shown.lines();
         for line in expected {
             let found = lines.next().unwrap_or("nothing more");
             let (line, rest) = line.split_once(": ").expect("a line and a text");
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_that_contradict_each_other_are_told_with_both() {
+    fn rates_that_contradict_each_other_are_reported_with_both() {
         let link = "[link]\nport_rate = '10 Mbit/s'\nrate = '11 Mbit/s'\n";
         let what = "above link.port_rate = '10 Mbit/s' (line 9): no more";
         check(link, &[&format!("3: link.rate = '11 Mbit/s': {what}")]);
@@ -335,11 +335,11 @@ mod tests {
     fn how_long_is_probed_before_the_first_load_stands_above_the_tables() {
         assert_eq!(taken(ENDS).0.idle, Span::from_secs(10), "nothing is said");
         assert_eq!(taken(&format!("idle = '2 s'\n{ENDS}")).0.idle, Span::from_secs(2));
-        let short = told(&format!("idle = '999 ms'\n{ENDS}"));
+        let short = faults_of(&format!("idle = '999 ms'\n{ENDS}"));
         let expected = "plan.toml:1: idle = '999 ms': the idle trial before the first load takes \
                         from 1 s to 600 s (10 min)";
         assert_eq!(short, expected);
-        let number = told(&format!("idle = 2\n{ENDS}"));
+        let number = faults_of(&format!("idle = 2\n{ENDS}"));
         let expected =
             "plan.toml:1: idle = 2: a whole number where a text such as \"10 s\" belongs";
         assert_eq!(number, expected);
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_a_kind_does_not_have_is_told() {
+    fn a_key_that_a_kind_does_not_have_is_reported() {
         check(
             "[[test]]\nkind = 'tcp'\nsize = 1000\n[[test]]\nkind = 'idle'\nrate = 'max'\n",
             &[
@@ -405,8 +405,8 @@ mod tests {
         );
         let site = |name: &str| format!("[sites.\"{name}\"]\nagent = 'b'\nkey = 'b.pub'\n");
         check(&site(&"é".repeat(63)), &[]);
-        let told = format!("1: sites.\"{}\": not a site's name", "é".repeat(64));
-        check(&site(&"é".repeat(64)), &[&told]);
+        let expected = format!("1: sites.\"{}\": not a site's name", "é".repeat(64));
+        check(&site(&"é".repeat(64)), &[&expected]);
         check(&site("a b"), &["1: sites.\"a b\": not a site's name: 1 to 63 printable"]);
         let small = "[[test]]\nkind = 'udp'\nrate = '1000 Gbit/s'\nsize = 44\n";
         check(small, &["4: test[1].size = 44: 1388888888.888 packets per second: from 0.1 to"]);
@@ -417,8 +417,8 @@ mod tests {
         let site = |i: u64| format!("[sites.s{i}]\nagent = 'host{i}'\nkey = 'b.pub'\n");
         let sites = |count: u64| (0..count).map(site).collect::<String>();
         check(&sites(31), &[]);
-        let told = told(&format!("{ENDS}{}", sites(32)));
-        assert_eq!(told, "plan.toml:3: sites: 33 far ends: at most 32 are allowed");
+        let shown = faults_of(&format!("{ENDS}{}", sites(32)));
+        assert_eq!(shown, "plan.toml:3: sites: 33 far ends: at most 32 are allowed");
         check(&"[[test]]\nkind = 'idle'\n".repeat(63), &[]);
     }
 
@@ -429,12 +429,12 @@ mod tests {
             &["2: sites.b.agent = '10.0.0.7:99': the same agent as sites.vpc.agent"],
         );
         let text = ENDS.replace("'idle'", "'idle'\nsite = 'vpc'");
-        let told = told(&format!("{text}[sites.b]\nagent = 'b'\nkey = 'b.pub'\n"));
-        assert!(told.starts_with("plan.toml:9: sites.b: no test goes there"), "{told}");
+        let shown = faults_of(&format!("{text}[sites.b]\nagent = 'b'\nkey = 'b.pub'\n"));
+        assert!(shown.starts_with("plan.toml:9: sites.b: no test goes there"), "{shown}");
     }
 
     #[test]
-    fn a_key_file_is_told_with_its_field() {
+    fn a_key_file_is_reported_with_its_field() {
         let mut reading = read(Path::new("plans/prod.toml"), ENDS);
         let keys = reading.keys().to_vec();
         let paths: Vec<_> = keys.iter().map(|key| (key.half, key.path.as_path())).collect();
@@ -450,10 +450,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_plan_or_told_without_panic(text in ".{0,80}") {
-            _ = told(&text);
-            _ = told(&format!("{ENDS}{text}"));
-            _ = told(&ENDS.replace("idle", &text));
+        fn any_text_is_a_plan_or_refused_without_panic(text in ".{0,80}") {
+            _ = faults_of(&text);
+            _ = faults_of(&format!("{ENDS}{text}"));
+            _ = faults_of(&ENDS.replace("idle", &text));
         }
     }
 }

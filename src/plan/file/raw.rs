@@ -24,7 +24,7 @@ use toml::de::{DeTable, DeValue};
 pub(super) struct Given<T> {
     /// Where it stands.
     pub(super) place: Place,
-    /// Its value; `None` where that is wrong, which has been told.
+    /// Its value; `None` where that is wrong, which has been reported.
     pub(super) value: Option<T>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         Self { text, lines: std::iter::once(0).chain(ends).collect(), faults: Vec::new() }
     }
 
-    /// The whole file; `None` where it is no TOML, of which all is told that is wrong.
+    /// The whole file; `None` where it is no TOML, of which all that is wrong is reported.
     pub(super) fn plan(&mut self) -> Option<RawPlan> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty() {
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         Some(self.given(place, value.get_ref()))
     }
 
-    /// Tells each key of `table` that is none of `known`.
+    /// Reports each key of `table` that is none of `known`.
     fn unknown(&mut self, of: &Place, table: &DeTable<'_>, known: &[&str]) {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
@@ -208,7 +208,7 @@ fn quoted(key: &str) -> String {
 
 /// What can be read from a value.
 trait Read: Sized {
-    /// `None` where the value is none; why has been told.
+    /// `None` where the value is none; why has been reported.
     fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self>;
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
-/// Names of sites that a message tells.
+/// Names of sites that a message lists.
 const NAMES_MAX: usize = 8;
 
 /// The longest name of a site, in characters.
@@ -54,7 +54,7 @@ pub(super) fn sites(draft: &mut Draft<'_>, raw: &Maybe<RawSites>) -> Vec<Site> {
     }
     let sites = entries.iter().map(|(name, given)| site(draft, name, given)).collect();
     draft.sites = entries.iter().map(|(_, given)| given.place.clone()).collect();
-    told_twice(draft, entries);
+    named_twice(draft, entries);
     sites
 }
 
@@ -92,16 +92,16 @@ fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
 }
 
 /// Two sites with one agent are one.
-fn told_twice(draft: &mut Draft<'_>, entries: &[(String, Given<RawSite>)]) {
-    let mut told: BTreeMap<(String, u16), &Place> = BTreeMap::new();
+fn named_twice(draft: &mut Draft<'_>, entries: &[(String, Given<RawSite>)]) {
+    let mut named: BTreeMap<(String, u16), &Place> = BTreeMap::new();
     for (_, given) in entries {
         let agent = given.value.as_ref().and_then(|site| site.agent.as_ref());
         let Some((address, place)) = agent.and_then(Given::whole) else { continue };
-        match told.entry((address.0.name.to_ascii_lowercase(), address.0.port)) {
+        match named.entry((address.0.name.to_ascii_lowercase(), address.0.port)) {
             Entry::Occupied(other) => {
-                let (other, told) = (other.get(), other.get().told());
+                let (other, first) = (other.get(), other.get().described());
                 draft
-                    .fault(place, format!("the same agent as {told}: give each far end once"))
+                    .fault(place, format!("the same agent as {first}: give each far end once"))
                     .beside(other, "the first");
             }
             Entry::Vacant(first) => _ = first.insert(place),

@@ -80,7 +80,7 @@ pub(super) fn tests(
     (tests, offerings)
 }
 
-/// What a test puts on the line; `None` where that cannot be told.
+/// What a test puts on the line; `None` where that is not known.
 fn work(
     draft: &mut Draft<'_>,
     raw: &RawTest,
@@ -103,14 +103,14 @@ fn work(
     let directions = value(&raw.direction).map_or(Directions::Both, |course| course.0);
     let offer = offer(draft, raw, kind, place)?;
     let at = raw.rate.as_ref().map_or_else(|| place.field("rate"), |given| given.place.clone());
-    let told = raw.rate.as_ref().map_or(place, |given| &given.place);
+    let rate_place = raw.rate.as_ref().map_or(place, |given| &given.place);
     for direction in directions.iter() {
         let rate = match offer {
             Offer::Max => None,
             _ => match offer.rate(link, direction) {
                 Some((rate, _)) if BitRate::MAX < rate => {
                     draft.fault(
-                        told,
+                        rate_place,
                         format!("{rate} {direction}: at most {} is allowed", BitRate::MAX),
                     );
                     continue;
@@ -119,7 +119,7 @@ fn work(
                 None => continue,
             },
         };
-        offerings.push(Offering { kind, direction, rate, place: told.clone() });
+        offerings.push(Offering { kind, direction, rate, place: rate_place.clone() });
     }
     if matches!(offer, Offer::Committed(_)) && !rates.is_wrong {
         let lacks = |direction: &Direction| rates.committed.get(*direction).is_none();

@@ -2,7 +2,7 @@
 //! lock and records outlive connections.
 //!
 //! A run is known by its name and by the key that asked for it. Its connection may go and another
-//! take its place; its grant may end, and what it counted is still told to who comes for it.
+//! take its place; its grant may end, and what it counted is still sent to whoever comes for it.
 //!
 //! This file has the connections, and hands each message to the run it is about. `state` has what
 //! is held and until when each part of it waits, `run` the grant and the trial of a run, and
@@ -49,7 +49,7 @@ impl Session {
         peers.chain(trials).chain(self.runs.values().map(Run::until)).min()
     }
 
-    /// A driver that is listed is connected; `framing` tells its version of IP.
+    /// A driver that is listed is connected; `framing` has its version of IP.
     pub fn handle_open(
         &mut self,
         now: Stamp<Agent>,
@@ -133,14 +133,14 @@ impl Session {
         runs.into_iter().for_each(|run| self.end_run(now, run));
     }
 
-    /// The program is to end: drivers are told so, to fetch what has been counted, and nothing new
+    /// The program is to end: drivers are informed, to fetch what has been counted, and nothing new
     /// is granted.
     pub fn handle_leaving(&mut self) {
         self.is_leaving = true;
         let greeted = self.peers.iter().filter(|(_, peer)| peer.greeted);
         let connections: Vec<ConnectionId> = greeted.map(|(connection, _)| *connection).collect();
         connections.into_iter().for_each(|connection| self.say(connection, Message::Leaving));
-        // Nobody is told of these: their drivers come back for what is counted.
+        // Nobody is informed of these: their drivers come back for what is counted.
         self.stop_trials(|run| run.connection.is_none());
     }
 
@@ -160,7 +160,7 @@ impl Session {
         }
     }
 
-    /// Whether no trial is under way whose counts are still to be told.
+    /// Whether no trial is under way whose counts are still to be sent.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let is_counted = |run: &Run| {
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_what_to_install() {
+    fn another_version_is_refused_with_what_to_install() {
         let mut session = greeted();
         open(&mut session, 0, ConnectionId(2), key(1));
         let program = "\u{202e}linkqual 9".to_owned();
@@ -373,7 +373,7 @@ mod tests {
         assert!(text.contains("\"linkqual 9 speaks"), "{text}");
     }
 
-    /// What its threads tell of trial 1 of run 7 in the end.
+    /// What its threads report of trial 1 of run 7 in the end.
     pub(super) fn count(session: &mut Session) {
         let id = TrialId { run: RunId(7), number: 1 };
         session

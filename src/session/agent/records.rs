@@ -77,21 +77,21 @@ impl Session {
         let closing = |running: &Running, (stream, sent): &(StreamNumber, Claim<SenderCounts>)| {
             Message::Closing { trial: running.number, stream: *stream, sent: sent.clone() }
         };
-        let told = trial.into_iter().flat_map(|running| {
+        let sent = trial.into_iter().flat_map(|running| {
             let is_counted = matches!(running.part, Part::Counted);
             let account = is_counted.then(|| Message::Account(Box::new(running.account.clone())));
             running.closings.iter().map(move |sent| closing(running, sent)).chain(account)
         });
-        let told: Vec<Message> = std::iter::once(attached).chain(told).collect();
+        let sent: Vec<Message> = std::iter::once(attached).chain(sent).collect();
         self.note(format!("{from:?}: {who} is back for run {id}"));
         if let Some(before) = before {
             self.peers.remove(&before);
             self.actions.push_back(Action::Close(before));
         }
-        told.into_iter().for_each(|message| self.say(from, message));
+        sent.into_iter().for_each(|message| self.say(from, message));
     }
 
-    /// All of a trial is counted: told where somebody listens, and kept where nobody may.
+    /// All of a trial is counted: sent where somebody listens, and kept where nobody may.
     pub(super) fn end_trial(&mut self, id: TrialId) {
         let Some(run) = self.runs.get_mut(&id.run) else { return };
         let (owner, who, connection) = (run.owner, run.who.clone(), run.connection);
@@ -206,12 +206,12 @@ mod tests {
         session.handle_timeout(at(20));
         assert_eq!(session.poll_action(), None);
         count(&mut session);
-        let told: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
-        let [Action::Say(BACK, sent), Action::Say(BACK, account), Action::Keep(_)] = &told[..]
+        let sent: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let [Action::Say(BACK, sent), Action::Say(BACK, account), Action::Keep(_)] = &sent[..]
         else {
-            panic!("{told:?}")
+            panic!("{sent:?}")
         };
-        // Who comes later still is told it once more.
+        // Who comes later still is sent it once more.
         open(&mut session, 30, ConnectionId(3), key(1));
         let again = attach(&mut session, 30, ConnectionId(3));
         let [Action::Close(BACK), Action::Say(_, _), Action::Say(_, one), Action::Say(_, two)] =
@@ -284,17 +284,17 @@ mod tests {
         let id = TrialId { run: RunId(7), number: 1 };
         assert_eq!(actions, [Action::Stop(id), Action::Say(BACK, attached)]);
         count(&mut session);
-        let told: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let sent: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
         assert!(
             matches!(
-                told[..],
+                sent[..],
                 [
                     Action::Say(BACK, Message::Closing { .. }),
                     Action::Say(BACK, Message::Account(_)),
                     Action::Keep(_)
                 ]
             ),
-            "{told:?}"
+            "{sent:?}"
         );
         // It may be asked for leave again, and go on.
         session.handle_message(at(8), BACK, request());
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(session.poll_action(), Some(Action::Forget(RunId(7))));
     }
 
-    /// Nothing is due any more, so that silence tells nothing: the accounts are still waited for.
+    /// Nothing is due any more, so that silence shows nothing: the accounts are still waited for.
     #[test]
     fn a_trial_whose_packets_were_all_due_is_not_stopped_by_silence() {
         let mut session = started();

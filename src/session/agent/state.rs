@@ -74,7 +74,7 @@ pub enum Action {
     Start(TrialId),
     /// The driver's account of a stream that comes from it.
     Sent(TrialId, StreamNumber, SenderCounts),
-    /// End the trial now; what it has counted is still told.
+    /// End the trial now; what it has counted is still reported.
     Stop(TrialId),
     /// Keep this beyond the program's end, in the place of what is kept of the run.
     Keep(Box<Record>),
@@ -179,7 +179,7 @@ pub(super) struct Running {
 pub(super) enum Part {
     /// Its threads run until all is counted, or until they are stopped.
     Open { trial: Trial, secrets: Vec<Secrets>, stop_at: Stamp<Agent> },
-    /// Its threads have been told to end, and tell what they have counted.
+    /// Its threads have been asked to end, and report what they have counted.
     Stopped,
     /// All is counted.
     Counted,

@@ -233,7 +233,7 @@ impl Session {
                 State::ExpectStarted { running, until }
             }
             (State::Running(running), event) => State::Running(self.on_counted(running, event)),
-            // A stream that could not be carried tells so before the others are open.
+            // A stream that could not be carried says so before the others are open.
             (State::Opening { task, running }, event) => {
                 State::Opening { task, running: self.on_counted(running, event) }
             }
@@ -290,7 +290,7 @@ impl Session {
         };
     }
 
-    /// The user wants it to end: what was measured is still told.
+    /// The user wants it to end: what was measured is still reported.
     pub fn handle_interrupt(&mut self, now: Stamp<Driver>) {
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = match state {
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_with_both_numbers() {
+    fn another_version_is_reported_with_both_numbers() {
         let mut session = Session::new(RunId(7), NOW);
         let hello = hello("linkqual-agent", None);
         let program = format!("\u{1b}[2J\u{202e}{}", hello.program);

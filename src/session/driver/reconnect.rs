@@ -265,7 +265,7 @@ impl Session {
         self.state = self.ask_for_leave(now, then, until);
     }
 
-    /// The agent is lost, and with it what it counted: this end tells what it has.
+    /// The agent is lost, and with it what it counted: this end reports what it has.
     pub(super) fn lose(&mut self, now: Stamp<Driver>, running: Running, reason: &str) -> State {
         let gone_at = running.heard.max(self.closed_at.unwrap_or(running.heard));
         self.link = Link::Lost;

@@ -90,17 +90,18 @@ pub enum Action {
     Say(Message),
     /// Open these streams, each by its handshake, and these TCP streams, each by its hello.
     Open(Vec<Opening>, Vec<TcpOpening>),
-    /// All streams are open: search, then tell [`NearEvent::PayloadFound`](crate::flow::NearEvent).
+    /// All streams are open: search, then report
+    /// [`NearEvent::PayloadFound`](crate::flow::NearEvent).
     FindPayload(u32),
     /// All streams are open: send and receive.
     Start,
     /// The agent's account of a stream that comes from it; of the probes' stream, of its replies.
     Close(StreamNumber, SenderCounts),
-    /// End the trial now; what it has counted is still told.
+    /// End the trial now; what it has counted is still reported.
     Stop,
     /// The agent is gone since then: what does not come any more is not the line's doing.
     Gone(Stamp<Driver>),
-    /// Open another connection, and tell [`Session::handle_connected`] or
+    /// Open another connection, and call [`Session::handle_connected`] or
     /// [`Session::handle_unreachable`]; what is said until then goes over the old one, where that
     /// is still open.
     Reconnect,
@@ -318,7 +319,8 @@ pub(super) struct Running {
     pub(super) stopping: Option<Stopping>,
 }
 
-/// A trial that is cut short: the hands and the agent are given a moment to tell what they have.
+/// A trial that is cut short: the data plane and the agent are given a moment to report what they
+/// have.
 #[derive(Debug)]
 pub(super) struct Stopping {
     pub(super) reason: String,

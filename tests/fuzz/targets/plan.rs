@@ -1,4 +1,4 @@
-//! A plan's text, from anyone: what is wrong with it, or all that is told of it before it runs.
+//! A plan's text, from anyone: what is wrong with it, or all that is shown of it before it runs.
 
 #![no_main]
 
@@ -13,13 +13,13 @@ fuzz_target!(|octets: &[u8]| {
     let (plan, assumptions) = match reading.conclude() {
         Ok(plan) => plan,
         Err(faults) => {
-            let told = faults.to_string();
+            let text = faults.to_string();
             assert!(!faults.faults().is_empty(), "a plan is refused for a reason");
-            assert!(told.lines().count() <= SHOWN_MAX + 1, "each fault is one line");
+            assert!(text.lines().count() <= SHOWN_MAX + 1, "each fault is one line");
             _ = (faults.annotated(false), faults.annotated(true));
             let lines = text.matches('\n').count() + 1;
             let is_there = |line| (1..=lines).contains(&line);
-            assert!(faults.faults().iter().all(|fault| is_there(fault.line())), "{told}");
+            assert!(faults.faults().iter().all(|fault| is_there(fault.line())), "{text}");
             return;
         }
     };

@@ -159,7 +159,7 @@ fn replaced(message: &str, kind: &str, key: &str, number: &str) -> String {
     format!("{before}{number}{rest}")
 }
 
-/// A run whose agent tells `lie` leaves a written report, status partial, exit 3.
+/// A run whose agent reports `lie` leaves a written report, status partial, exit 3.
 #[track_caller]
 fn check(lie: Lie) -> Report {
     let agent = Agent::start();

@@ -335,7 +335,7 @@ fn bounds_of_the_variation_of_half_normal_delay_hold() {
 /// The floor that delays vary above is an estimate: of n uniform delays it is about 1/n of their
 /// range too high. That is nothing beside how far the bounds of any law with a tail lie apart, but
 /// as far as those of uniform delays do, whose 99.9th percentile is 1/1000 from their greatest: the
-/// upper bound alone would hold 77 %, by less than the 0.1 % that delays are told to.
+/// upper bound alone would hold 77 %, by less than the 0.1 % that delays are resolved to.
 #[test]
 fn bounds_of_uniform_delay_hold_within_a_bucket() {
     let rtt_us = 20_000.0 + 1_000.0 * (2.0 - 0.02_f64.sqrt());

@@ -85,7 +85,7 @@ fn an_account_that_crosses_a_narrow_link_is_waited_for() {
     }
 }
 
-/// The agent is told to start 3.5 s late: only the reverse load comes later.
+/// The agent is asked to start 3.5 s late: only the reverse load comes later.
 #[test]
 fn a_start_that_is_not_heard_is_said_again() {
     let (setup, run) = with(&[(MS, Blow::ControlStalls)]);
@@ -93,7 +93,7 @@ fn a_start_that_is_not_heard_is_said_again() {
     assert_eq!(outcome(&setup, &run).reverse.receiver.as_ref().unwrap().received, 2_000);
 }
 
-/// Neither end has the other's account: each half is told as far as one end knows it.
+/// Neither end has the other's account: each half is reported as far as one end knows it.
 #[test]
 fn a_control_channel_that_is_dead_for_good_leaves_this_ends_own_half() {
     let (setup, run) = with(&[(5 * SECOND, Blow::ControlDies)]);
@@ -134,7 +134,7 @@ fn an_agent_that_is_started_again_ends_the_run_soon() {
 /// The control connection closes, and within a second of it the line is dead: by the law the run is
 /// over. What the agent had counted until then is fetched from its record.
 #[test]
-fn a_run_that_the_agent_has_ended_is_told_by_its_record() {
+fn a_run_that_the_agent_has_ended_is_known_by_its_record() {
     let outage = Outage { start_ns: 5 * SECOND, duration_ns: 3 * SECOND };
     let dead = vec![(Applies::ToAll, Loss::Outages(vec![outage]))];
     let spec = Spec { loss: dead, ..good() };
@@ -240,7 +240,7 @@ fn an_interrupted_trial_tells_what_it_counted() {
     check_free(&setup, &run);
 }
 
-/// The agent closes its account of the probes as soon as it is told to stop: probes that are under
+/// The agent closes its account of the probes as soon as it is asked to stop: probes that are under
 /// way then are lost to nobody, and so are those that were lost behind the last that came.
 #[test]
 fn an_interrupted_idle_trial_adds_up() {

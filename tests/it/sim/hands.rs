@@ -16,7 +16,7 @@ use linkqual::wire::signal::{Say, Signal};
 use linkqual::wire::{Kind, StreamNumber, kind_of};
 use std::collections::BTreeMap;
 
-/// How often a thread looks at what it is told, where nothing wakes it.
+/// How often a thread looks at what it is asked, where nothing wakes it.
 const LOOK_NS: u64 = 10_000_000;
 
 /// Datagrams to be sent, each with its class.
@@ -69,7 +69,7 @@ impl Host {
     }
 }
 
-/// What the threads of a trial are told (`dataplane::Control`).
+/// What the threads of a trial are asked to do (`dataplane::Control`).
 pub(super) struct Orders<C> {
     pub(super) start: Option<Stamp<C>>,
     pub(super) stopped: bool,
@@ -86,9 +86,9 @@ impl<C> Default for Orders<C> {
     }
 }
 
-/// What a load stream's thread tells in the end.
+/// What a load stream's thread reports in the end.
 #[expect(clippy::large_enum_variant, reason = "one of each stream, and no more")]
-pub(super) enum Told {
+pub(super) enum Ended {
     Sent(SenderCounts),
     Came(ReceiverCounts),
 }
@@ -267,7 +267,7 @@ impl<C> LoadEnd<C> {
         now: Stamp<C>,
         orders: &Orders<C>,
         out: &mut Out,
-    ) -> Step<C, Told> {
+    ) -> Step<C, Ended> {
         if let (Part::ExpectStart, Some(start)) = (&self.part, orders.start) {
             let start = staggered(start, &self.stream, self.siblings);
             let mut sender = Box::new(Sender::new(self.stream, start));
@@ -276,7 +276,7 @@ impl<C> LoadEnd<C> {
             self.part = Part::Sending { sender, payload };
         }
         match std::mem::replace(&mut self.part, Part::Over) {
-            Part::ExpectStart if orders.stopped => Step::Over(Told::Sent(SenderCounts::default())),
+            Part::ExpectStart if orders.stopped => Step::Over(Ended::Sent(SenderCounts::default())),
             Part::ExpectStart => {
                 self.part = Part::ExpectStart;
                 Step::Wait(now.after_nanos(LOOK_NS))
@@ -295,7 +295,7 @@ impl<C> LoadEnd<C> {
         (mut sender, mut payload): (Box<Sender<C>>, Box<LoadPayload>),
         orders: &Orders<C>,
         out: &mut Out,
-    ) -> Step<C, Told> {
+    ) -> Step<C, Ended> {
         loop {
             if orders.stopped {
                 break;
@@ -329,7 +329,7 @@ impl<C> LoadEnd<C> {
                 }
             }
         }
-        Step::Over(Told::Sent(sender.into_counts()))
+        Step::Over(Ended::Sent(sender.into_counts()))
     }
 
     fn receive(
@@ -339,7 +339,7 @@ impl<C> LoadEnd<C> {
         (check, mut ending): (Box<LoadCheck>, Box<Ending<C>>),
         orders: &Orders<C>,
         out: &mut Out,
-    ) -> Step<C, Told> {
+    ) -> Step<C, Ended> {
         if let Some(say) = receiver.poll_heartbeat(now, self.signals.seen.echo(), orders.rise) {
             self.say(say, out);
         }
@@ -350,7 +350,7 @@ impl<C> LoadEnd<C> {
             return Step::Wait(until);
         }
         let listened_until = orders.gone.unwrap_or(now);
-        Step::Over(Told::Came(ending.finish(*receiver, self.drops, listened_until)))
+        Step::Over(Ended::Came(ending.finish(*receiver, self.drops, listened_until)))
     }
 }
 
@@ -458,7 +458,7 @@ impl Probes {
         self.rise = self.rise.max(round_trip.minus(self.stream.life.round_trip));
     }
 
-    /// Over once the agent's count of replies is here; tells `events` on the way.
+    /// Over once the agent's count of replies is here; sends `events` on the way.
     pub(super) fn step(
         &mut self,
         now: Stamp<Driver>,

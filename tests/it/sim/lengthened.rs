@@ -58,7 +58,7 @@ fn loads(bits_per_second: u64) -> (Vec<u64>, Vec<Verdict>) {
     (loads.map(|run| run.trial.duration().secs_up()).collect(), verdicts)
 }
 
-/// 0.1 % may be missing. What is nearer to that than 6 s can tell, 18 s can, or the link stays
+/// 0.1 % may be missing. What is nearer to that than 6 s can show, 18 s can, or the link stays
 /// INCONCLUSIVE: it is never run a third time.
 #[test]
 fn what_a_short_trial_leaves_open_a_longer_one_decides() {

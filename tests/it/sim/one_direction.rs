@@ -1,5 +1,5 @@
 //! One direction dies: the other falls silent with it, and is not blamed. What nobody sent, or
-//! nobody tells of, is not known, and that is said.
+//! nobody reports, is not known, and the report says so.
 
 use super::narrow::read_plan;
 use super::world::{Blow, Setup, play};
@@ -66,7 +66,7 @@ fn check(trial: Trial, links: (Spec, Spec), control_dies: bool, expected: [(Verd
 
 const NOT_KNOWN: &str = "not known while forward was dead: nothing was sent for ";
 
-/// With both accounts the counts tell it: nothing was lost, as nothing was sent.
+/// With both accounts the counts show it: nothing was lost, as nothing was sent.
 #[test]
 fn a_forward_path_that_dies_does_not_fail_reverse() {
     for duration_ns in [3 * SECOND, 8 * SECOND, u64::MAX] {
@@ -80,7 +80,7 @@ fn a_forward_path_that_dies_does_not_fail_reverse() {
 /// The usual case: what dies carried the control connection, so that the agent's account never
 /// comes. Where it was to load, it asks for a sign of life to the end, and that is heard.
 #[test]
-fn without_the_agents_account_its_signals_tell_that_reverse_was_alive() {
+fn without_the_agents_account_its_signals_show_that_reverse_was_alive() {
     let forward = (Fail, "no probe was answered for so long, while the agent's heartbeats came");
     let links = || (dead(u64::MAX), good());
     // Several streams take turns with their signals.
@@ -95,11 +95,11 @@ fn without_the_agents_account_its_signals_tell_that_reverse_was_alive() {
 /// Nothing of the agent's came, though it sends to the end whatever it hears. A line that answers
 /// nothing is dead: that fails forward too, which says what is not known.
 #[test]
-fn a_reverse_path_that_dies_is_told_from_a_forward_one() {
+fn a_reverse_path_that_dies_is_distinguished_from_a_forward_one() {
     for forward in [good(), dead(u64::MAX)] {
         let reverse = (Fail, "one outage; the sender's account is missing, and no heartbeat came");
-        let told = "reverse was dead, and without the agent's account whether forward was cannot";
-        check(both(), (forward, dead(u64::MAX)), true, [(Fail, told), reverse]);
+        let reason = "reverse was dead, and without the agent's account whether forward was cannot";
+        check(both(), (forward, dead(u64::MAX)), true, [(Fail, reason), reverse]);
     }
     let alive = (Pass, "no time of 50 ms or more without an arrival");
     check(both(), (good(), dead(u64::MAX)), false, [alive, (Fail, "one outage")]);

@@ -118,7 +118,7 @@ fn a_line_that_dies_for_good_is_out_to_the_end() {
     }
 }
 
-/// The line opens every stream, and never carries a packet of the trial. Nothing tells when its
+/// The line opens every stream, and never carries a packet of the trial. Nothing shows when its
 /// first packet was due, so the time counts from when its streams were expected: a control
 /// channel's delay of 250 ms, and a handshake of 40 ms at most, too early.
 #[test]

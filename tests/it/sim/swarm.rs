@@ -130,7 +130,7 @@ fn whatever_a_line_does_is_counted_exactly() {
     }
 }
 
-/// Drops of a host among copies and losses cannot be told apart one by one; the sum still holds,
+/// Drops of a host among copies and losses cannot be distinguished one by one; the sum still holds,
 /// nothing counts twice, and only what is missing is put down to anybody.
 #[test]
 fn whatever_a_line_and_its_hosts_do_adds_up() {
@@ -145,8 +145,9 @@ fn whatever_a_line_and_its_hosts_do_adds_up() {
     }
 }
 
-/// Whoever goes, and whenever: the driver's run ends, the agent's too, and what is told adds up. A
-/// grant of 63 s at most ends all, 7 s behind its end; the trial starts within a few seconds of it.
+/// Whoever goes, and whenever: the driver's run ends, the agent's too, and what is reported adds
+/// up. A grant of 63 s at most ends all, 7 s behind its end; the trial starts within a few seconds
+/// of it.
 #[test]
 fn whatever_ends_a_run_it_ends() {
     let blow = |dice: &mut ChaCha8Rng| match dice.random_range(0..7) {

@@ -1,5 +1,5 @@
 //! The two-step way of a reply's stamp: what two programs take is in no delay where the kernels
-//! tell when probes and replies left, and in each where they do not, for all that is known.
+//! report when probes and replies left, and in each where they do not, for all that is known.
 
 use super::hands::Host;
 use super::world::{Run, Setup, play};
@@ -67,7 +67,7 @@ fn what_the_programs_take_is_in_no_delay() {
 }
 
 #[test]
-fn kernels_that_tell_nothing_leave_the_programs_time_in_and_it_is_said() {
+fn kernels_that_stamp_nothing_leave_the_programs_time_in_and_the_report_says_so() {
     let setup = slow(&good(), 1, 1);
     let run = play(&setup);
     check_truth(&setup, &run);
@@ -87,7 +87,7 @@ fn kernels_that_tell_nothing_leave_the_programs_time_in_and_it_is_said() {
 }
 
 #[test]
-fn stamps_that_one_kernel_owes_are_told_by_its_end() {
+fn stamps_that_one_kernel_owes_are_sent_by_its_end() {
     let setup = slow(&good(), 4, 10);
     let run = play(&setup);
     let stamping = outcome(&setup, &run).round_trip.timestamping;
@@ -97,9 +97,9 @@ fn stamps_that_one_kernel_owes_are_told_by_its_end() {
     assert_eq!((exchanges, by_kernel, probe_sent, reply_sent), expected);
 }
 
-/// A reply's stamp is told by the two behind it, and of the last two by the account.
+/// A reply's stamp is carried by the two behind it, and of the last two by the account.
 #[test]
-fn a_stamp_is_missing_only_where_all_that_told_it_were_lost() {
+fn a_stamp_is_missing_only_where_all_that_carried_it_were_lost() {
     let losing = |loss| Spec { loss: vec![(Applies::To(Class::Probe), loss)], ..good() };
     for spec in [
         losing(Loss::EveryNth(3)),
@@ -111,13 +111,14 @@ fn a_stamp_is_missing_only_where_all_that_told_it_were_lost() {
         check_truth(&setup, &run);
         let (outcome, came) = (outcome(&setup, &run), came(&run));
         assert_eq!(came.len(), 1_000);
-        let is_told = |reply: usize| reply + 2 >= came.len() || came[reply + 1] || came[reply + 2];
+        let is_carried =
+            |reply: usize| reply + 2 >= came.len() || came[reply + 1] || came[reply + 2];
         let returned: Vec<usize> = (0..came.len()).filter(|reply| came[*reply]).collect();
-        let told = returned.iter().filter(|reply| is_told(**reply)).count();
+        let carried = returned.iter().filter(|reply| is_carried(**reply)).count();
         let Timestamping { exchanges, by_kernel, reply_sent, .. } = outcome.round_trip.timestamping;
-        let expected = (returned.len() as u64, told as u64, told as u64);
+        let expected = (returned.len() as u64, carried as u64, carried as u64);
         assert_eq!((exchanges, by_kernel, reply_sent), expected, "seed {}", setup.seed);
-        let is_whole = told == returned.len();
+        let is_whole = carried == returned.len();
         let greatest_ns = 20 * MS + if is_whole { 0 } else { REPLY_TAKES_NS };
         check_round_trips(&setup, outcome, 20 * MS, greatest_ns);
     }
@@ -147,7 +148,7 @@ fn copies_and_disorder_mix_no_stamps_up() {
 }
 
 #[test]
-fn stamps_are_told_beside_load_too() {
+fn stamps_are_carried_beside_load_too() {
     let setup = Setup { trial: trial(Directions::Both, 2, 500, 3), ..slow(&good(), 0, 0) };
     let run = play(&setup);
     check_truth(&setup, &run);

@@ -2,7 +2,7 @@
 //! and a control channel, driven by one queue of events. Nothing here waits or reads a clock.
 
 use super::attacker::{Attack, Attacker, Passed};
-use super::hands::{Host, LoadEnd, Opening, Orders, Out, Probes, Step, Told};
+use super::hands::{Ended, Host, LoadEnd, Opening, Orders, Out, Probes, Step};
 use linkqual::account::HostFacts;
 use linkqual::account::{Excess, HostCounts, Moved, ReceiverCounts, ReflectorCounts, SenderCounts};
 use linkqual::clock::{Agent, Driver, Stamp};
@@ -62,8 +62,8 @@ fn key(connection: ConnectionId) -> PublicKey {
 pub(super) enum Blow {
     /// The control connection is reset: both ends see it. Another can be had.
     ControlCloses,
-    /// Nothing said on the control connection arrives any more, and neither end is told. Another
-    /// can be had.
+    /// Nothing said on the control connection arrives any more, and neither end is informed.
+    /// Another can be had.
     ControlStalls,
     /// Neither this control connection nor any other carries anything any more.
     ControlDies,
@@ -213,7 +213,7 @@ struct FarTrial {
     orders: Orders<Agent>,
     heard: Option<Stamp<Agent>>,
     unopened_hellos: u64,
-    to_tell: usize,
+    to_report: usize,
     siblings: u32,
 }
 
@@ -680,7 +680,7 @@ impl World {
         let (mut out, mut events) = (Out::new(), Vec::new());
         let wait = match &mut near.near {
             Near::Over => None,
-            // A thread that is stopped while it opens its stream tells nothing.
+            // A thread that is stopped while it opens its stream reports nothing.
             Near::Opening(_) if self.orders.stopped => {
                 near.near = Near::Over;
                 None
@@ -702,11 +702,11 @@ impl World {
             },
             Near::Load(end) => match end.step(now, &self.orders, &mut out) {
                 Step::Wait(until) => Some(until),
-                Step::Over(told) => {
+                Step::Over(ended) => {
                     near.near = Near::Over;
-                    events.push(match told {
-                        Told::Sent(sent) => NearEvent::Sent(number, sent),
-                        Told::Came(counts) => NearEvent::Came(number, counts),
+                    events.push(match ended {
+                        Ended::Sent(sent) => NearEvent::Sent(number, sent),
+                        Ended::Came(counts) => NearEvent::Came(number, counts),
                     });
                     None
                 }
@@ -870,7 +870,7 @@ impl World {
             orders: Orders::default(),
             heard: None,
             unopened_hellos: 0,
-            to_tell: streams.len(),
+            to_report: streams.len(),
             siblings: u32::try_from(reverse).unwrap(),
         };
         self.far.trials.insert(trial, far);
@@ -915,7 +915,7 @@ impl World {
                 Direction::Forward => FarEvent::Came(stream.number, ReceiverCounts::default()),
                 Direction::Reverse => FarEvent::Sent(stream.number, SenderCounts::default()),
             };
-            self.tell_agent(trial, event);
+            self.pass_to_agent(trial, event);
         }
         let probes = self.far.probes.iter().find(|(_, id)| **id == trial).map(|(token, _)| *token);
         if probes.is_some_and(|token| self.far.reflector.is_opened(token)) {
@@ -945,15 +945,15 @@ impl World {
         let unopened_hellos = others + self.far.reflector.unopened_hellos(token);
         let reflected = self.far.reflector.forget(token, end, 0);
         let reflected = ReflectorCounts { unopened_hellos, ..reflected };
-        self.tell_agent(trial, FarEvent::Reflected(reflected));
+        self.pass_to_agent(trial, FarEvent::Reflected(reflected));
     }
 
     /// A stream is over; behind the last of them the host's own report follows.
-    fn tell_agent(&mut self, id: TrialId, event: FarEvent) {
+    fn pass_to_agent(&mut self, id: TrialId, event: FarEvent) {
         self.agent.handle_trial(id, event);
         let trial = self.far.trials.get_mut(&id).unwrap();
-        trial.to_tell -= 1;
-        if trial.to_tell == 0 {
+        trial.to_report -= 1;
+        if trial.to_report == 0 {
             self.far.trials.remove(&id);
             let wall_clock = self.setup.agent_host.wall_clock;
             let counts = HostCounts { wall_clock, ..HostCounts::default() };
@@ -1039,7 +1039,7 @@ impl World {
         }
     }
 
-    /// A stream's driver is at another address (`Server::tell_moves`, `OpenStream::follow`).
+    /// A stream's driver is at another address (`Server::report_moves`, `OpenStream::follow`).
     fn follow(&mut self, token: Token, moved: Moved) {
         let id = match self.far.streams.remove(&moved.from) {
             Some(mut far) => {
@@ -1078,15 +1078,15 @@ impl World {
                     self.push(at_ns, Event::Far(peer));
                 }
             }
-            Step::Over(told) => {
+            Step::Over(ended) => {
                 let far = self.far.streams.remove(&peer).unwrap();
                 let trial = self.far.trials.get_mut(&id).unwrap();
                 trial.heard = trial.heard.max(far.end.heard);
-                self.tell_agent(
+                self.pass_to_agent(
                     id,
-                    match told {
-                        Told::Sent(sent) => FarEvent::Sent(number, sent),
-                        Told::Came(counts) => FarEvent::Came(number, counts),
+                    match ended {
+                        Ended::Sent(sent) => FarEvent::Sent(number, sent),
+                        Ended::Came(counts) => FarEvent::Came(number, counts),
                     },
                 );
             }
