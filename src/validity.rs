@@ -74,7 +74,7 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     if 0 < came.host_dropped {
         let text = format!(
             "{receiver} dropped {} packets in its receive buffer; they are not counted as lost. \
-             Raise net.core.rmem_max there, or ask for less",
+             Raise net.core.rmem_max there, or test at a lower rate",
             came.host_dropped
         );
         let bias = Bias::CanOnlyWorsenBy(came.host_dropped);
@@ -83,7 +83,7 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     if 0 < came.lost_in_excess {
         let text = format!(
             "{} of the lost packets left {sender} in a catch-up faster than the burst bound, so \
-             the line may have been right to drop them",
+             a policer may have dropped them rightly",
             came.lost_in_excess
         );
         let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
@@ -124,7 +124,7 @@ fn of_losses(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Opt
              {receiver}, whose queues and network cards report drops for that time"
         ),
         _ => format!(
-            "up to {others} of the lost packets may have come after the trial was cut short, \
+            "up to {others} of the lost packets may have arrived after the trial was cut short, \
              or may have been dropped inside {sender} or {receiver}"
         ),
     };
@@ -142,8 +142,8 @@ fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) 
             _ => sent.sent < came.received + came.late + came.corrupted,
         })?;
     let text = format!(
-        "the ends disagree: {sender} sent {} packets; {} came, {} of them late and {} altered, {} \
-         were lost, and {receiver} dropped {}",
+        "the ends disagree: {sender} sent {} packets; {} arrived, {} of them late and {} altered, \
+         {} were lost, and {receiver} dropped {}",
         sent.sent,
         came.received + came.late + came.corrupted,
         came.late,
@@ -190,9 +190,9 @@ fn of_moves(trial: usize, run: &TrialRun) -> Vec<Caveat> {
             trial: Some(trial),
             bias: Bias::Either,
             text: format!(
-                "{what} came to the agent from {from}, and then from {to}: a NAT on the path \
-                 forgot the flow. What was lost until the agent followed may be its doing. Raise \
-                 its timeout for UDP, or run again"
+                "{what} reached the agent from {from}, and then from {to}: a NAT on the path \
+                 dropped its mapping. Packets lost before the agent followed may be due to that. \
+                 Raise the NAT's UDP timeout, or run again"
             ),
         }
     };
@@ -209,8 +209,8 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
             &[Basis::OneWayDelays],
             Bias::Either,
             format!(
-                "the offset between the two hosts' clocks changed suddenly {} times: delay variation \
-                 is known only between those changes",
+                "the offset between the two hosts' clocks changed suddenly {} times: delay \
+                 variation is known only between those changes",
                 run.outcome.round_trip.clock_steps
             ),
         );
@@ -231,8 +231,8 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     let probes = run.outcome.round_trip.delays.total().saturating_add(late_probes);
     if probes.saturating_mul(SHORT_MAX_PERCENT) < late_probes.saturating_mul(100) {
         let busy = format!(
-            "{late_probes} of {probes} probes left more than half their gap late, because this \
-             host was busy"
+            "{late_probes} of {probes} probes were sent late by more than half their interval, \
+             because this host was busy"
         );
         let (bias, text) = match late_delay_max_ns {
             Some(max_ns) => (
@@ -262,8 +262,8 @@ fn of_replies(trial: usize, run: &TrialRun) -> Option<Caveat> {
         bias: Bias::Either,
         text: format!(
             "the agent did not answer {withheld} of {received} probes that arrived: its stack \
-             refused the replies, or all that it sends had reached its limit. Try again when it \
-             serves fewer drivers, or have its operator raise --max-rate"
+             refused the replies, or it had reached its sending limit. Try again when it serves \
+             fewer drivers, or have its operator raise --max-rate"
         ),
     })
 }

@@ -249,7 +249,7 @@ impl Judge<'_> {
             (Verdict::Invalid, _) => "this tester was the limit: see the caveats".into(),
             (Verdict::Inconclusive, _) if judged == Verdict::Pass => CUT_SHORT.into(),
             (Verdict::Inconclusive, _) if is_chance => format!(
-                "{}, but one of {tries} trials may be so by chance: measure longer",
+                "{}, but with {tries} trials one may show this by chance: measure longer",
                 reason_of(bound, &measured)
             ),
             _ => reason_of(bound, &measured),

@@ -21,7 +21,7 @@ pub struct ThroughputEvidence {
     pub whole: TransitFit,
     /// The same of its last third.
     pub last_third: TransitFit,
-    /// A change of the path's own delay, which is no growth of a queue; null if there was none.
+    /// A change of the path's own delay, which is not a growing queue; null if there was none.
     #[serde(default)]
     pub path_change: Option<PathChange>,
     /// The uncertainty of the clock skew that was removed, in ns over the whole window. It is part

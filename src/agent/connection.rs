@@ -118,7 +118,7 @@ impl Admission {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             // Such as too many open files: the next accept may find one.
-            Err(error) => return stranger("a connection was not accepted", error),
+            Err(error) => return stranger("connection not accepted", error),
         };
         let connection = ConnectionId(self.next);
         self.next += 1;
@@ -129,7 +129,7 @@ impl Admission {
             let admitted = tokio::select! {
                 admitted = handshake(stream, peer, &acceptor, (&allowed, &slots)) => admitted,
                 _ = displaced => {
-                    return tracing::debug!(%peer, "it made room without having shown a key");
+                    return tracing::debug!(%peer, "closed to make room: it had not shown a key");
                 }
             };
             let (stream, driver, _slot) = match admitted {
@@ -184,16 +184,16 @@ async fn handshake(
         Ok(Ok(1)) if first[0] == TLS_HANDSHAKE => {}
         Ok(Ok(1)) if first[0] == FIRST_OCTET => return data(stream, peer).await,
         Ok(Ok(1)) => {
-            stranger("what came is not TLS: is it another program?", peer);
+            stranger("not TLS: is it another program?", peer);
             return None;
         }
         Ok(Ok(_)) => return None,
         Ok(Err(error)) => {
-            tracing::debug!(%peer, %error, "a connection broke");
+            tracing::debug!(%peer, %error, "connection broken");
             return None;
         }
         Err(_) => {
-            stranger("a connection said nothing", peer);
+            stranger("connection sent nothing", peer);
             return None;
         }
     }
@@ -204,14 +204,14 @@ async fn handshake(
             match slots.take(key) {
                 Ok(slot) => Some(Admitted::Driver(Box::new(stream), driver, slot)),
                 Err(full) => {
-                    stranger("a driver is refused", format!("{peer} {}: {full}", driver.who));
+                    stranger("driver refused", format!("{peer} {}: {full}", driver.who));
                     refuse(stream, full).await;
                     None
                 }
             }
         }
         Err(error) => {
-            stranger("a driver is not admitted", format!("{peer}: {error}"));
+            stranger("driver not admitted", format!("{peer}: {error}"));
             None
         }
     }
@@ -233,18 +233,18 @@ async fn data(mut stream: TcpStream, peer: SocketAddr) -> Option<Admitted> {
     match tokio::time::timeout(HANDSHAKE_MAX, stream.read_exact(hello.as_mut_slice())).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::debug!(%peer, %error, "a data connection broke");
+            tracing::debug!(%peer, %error, "data connection broken");
             return None;
         }
         Err(_) => {
-            stranger("a data connection did not say what it is", peer);
+            stranger("data connection without a valid hello", peer);
             return None;
         }
     }
     match Bulk::taken(stream) {
         Ok(bulk) => Some(Admitted::Data(bulk, hello)),
         Err(error) => {
-            stranger("a data connection could not be taken over", format!("{peer}: {error}"));
+            stranger("data connection could not be registered", format!("{peer}: {error}"));
             None
         }
     }

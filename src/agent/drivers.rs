@@ -96,10 +96,7 @@ impl Drivers {
             Some(Ok(text)) => {
                 let (allowed, bad) = read(&text);
                 for (line, why) in bad {
-                    stranger(
-                        "a line of allowed_drivers allows nobody",
-                        format!("{path}:{line}: {why}"),
-                    );
+                    stranger("line of allowed_drivers ignored", format!("{path}:{line}: {why}"));
                 }
                 self.unsettled = Some((wall_ns, allowed));
             }

@@ -95,7 +95,7 @@ enum BadConfig {
     Key(#[from] KeyFileError),
     /// There is no key yet.
     #[error(
-        "{}: there is no such key. Name this agent's with --key, or have one made with --make-key",
+        "{}: no such key file. Give the agent's key with --key, or have one made with --make-key",
         .0.display()
     )]
     NoKey(PathBuf),
@@ -120,7 +120,7 @@ pub fn main(args: &AgentArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("this host has no room for an agent: {error}"), 4),
+        Err(error) => return fail(&format!("this host lacks resources for an agent: {error}"), 4),
     };
     runtime.block_on(async {
         let listen = config.listen;
@@ -149,7 +149,7 @@ async fn ended() {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = match signal(SignalKind::terminate()) {
         Ok(terminate) => terminate,
-        Err(error) => return tracing::error!(%error, "no signals can be had: ending"),
+        Err(error) => return tracing::error!(%error, "signals cannot be handled: ending"),
     };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
@@ -415,7 +415,7 @@ impl Loop {
         let now = clock::now();
         match input {
             Input::Open { connection, driver, peer, outbox } => {
-                tracing::info!(?connection, %peer, who = driver.who, "a driver is connected");
+                tracing::info!(?connection, %peer, who = driver.who, "driver connected");
                 self.outboxes.insert(connection, outbox);
                 self.peers.insert(connection, peer);
                 let framing = Framing::plain(IpVersion::of(peer.ip()));
@@ -427,7 +427,7 @@ impl Loop {
             }
             Input::Closed { connection, closed } => {
                 self.part(connection, closed);
-                tracing::info!(?connection, "a driver is gone");
+                tracing::info!(?connection, "driver disconnected");
                 self.outboxes.remove(&connection);
                 self.peers.remove(&connection);
                 self.session.handle_closed(now, connection);
@@ -439,15 +439,15 @@ impl Loop {
     fn part(&mut self, connection: ConnectionId, closed: Closed) {
         match closed {
             Closed::Malformed(reason) => {
-                tracing::warn!(?connection, %reason, "what came is no message");
+                tracing::warn!(?connection, %reason, "invalid message");
                 self.say(connection, &Message::Fault { reason: reason.to_string() });
             }
             Closed::Stalled { .. } | Closed::Oversize { .. } => {
-                tracing::warn!(?connection, reason = %closed, "a driver is dropped");
+                tracing::warn!(?connection, reason = %closed, "driver dropped");
             }
             Closed::There | Closed::Here => {}
             Closed::Broken(_) | Closed::Refused => {
-                tracing::debug!(?connection, reason = %closed, "a connection broke");
+                tracing::debug!(?connection, reason = %closed, "connection broken");
             }
         }
     }
@@ -460,10 +460,10 @@ impl Loop {
             trials.find(|(id, live)| id.run == hello.run && live.trial.awaits(hello.stream))
         });
         let Some((_, live)) = trial else {
-            return stranger("a data connection of no trial", peer);
+            return stranger("data connection of no trial", peer);
         };
         if let Err(error) = live.trial.dialled(bulk, hello) {
-            stranger("a data connection is not taken", format!("{peer}: {error}"));
+            stranger("data connection not accepted", format!("{peer}: {error}"));
         }
     }
 
@@ -547,7 +547,7 @@ impl Loop {
                 }
                 Err(error) => {
                     let name = plain(&name);
-                    tracing::warn!(name, %error, "a record in --state is left alone");
+                    tracing::warn!(name, %error, "record in --state ignored");
                 }
             }
         }
@@ -558,7 +558,7 @@ impl Loop {
         let Some(state) = &self.state else { return };
         let text = record.emit(clock::wall_ns());
         if let Err(error) = state.keep(&record.run.to_string(), &text) {
-            tracing::warn!(%error, "a record is kept in memory only");
+            tracing::warn!(%error, "record kept in memory only");
         }
     }
 
@@ -572,7 +572,7 @@ impl Loop {
                 }
             }
             Err(Unsaid::Full) => {
-                tracing::warn!(?connection, "a driver that does not read is dropped");
+                tracing::warn!(?connection, "driver dropped: it does not read");
                 self.outboxes.remove(&connection);
             }
             // Its inbox reports how it ended.

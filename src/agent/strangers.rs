@@ -117,7 +117,7 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum NoSlot {
     /// All are taken.
-    #[error("{0} drivers are connected, and this host has descriptors for no more")]
+    #[error("{0} drivers are connected, and this host has no descriptors for more")]
     Full(usize),
     /// Its key has as many as any may have.
     #[error("{0} connections of this key are open, and room is kept for others")]

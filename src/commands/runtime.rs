@@ -18,7 +18,7 @@ pub(super) async fn pass_on_interrupts(cancel: Cancel) {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        return tracing::error!("no signals can be had: Ctrl-C leaves no report");
+        return tracing::error!("signals cannot be handled: Ctrl-C leaves no report");
     };
     for wish in 1.. {
         tokio::select! {

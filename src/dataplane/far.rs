@@ -452,7 +452,7 @@ impl Server {
     fn note_unknown(&self, peer: SocketAddr, octets: &[u8]) {
         let claimed = Signal::claimed(octets).ok().filter(|_| Signal::claims_hello(octets));
         if claimed.is_some_and(|(_, token)| !self.reflector.knows(token)) {
-            stranger("a handshake over UDP of a run that is not known here", peer);
+            stranger("UDP handshake of an unknown run", peer);
         }
     }
 
@@ -474,7 +474,7 @@ impl Server {
             let open = self.open.get(&token).map(|(known, _)| known);
             let Some(known) = open.or(probes) else { continue };
             let (from, to) = (canonical(moved.from), canonical(moved.to));
-            tracing::info!(stream = moved.stream, %from, %to, "a stream moved");
+            tracing::info!(stream = moved.stream, %from, %to, "stream moved");
             known.control.move_stream(moved.stream, to);
             (known.on_event)(Event::Moved(Moved { from, to, ..moved }));
         }

@@ -77,7 +77,7 @@ impl OpenStream {
         // A signal that is refused is said again soon.
         let signal = Signal { stream, token, counter, say }.emit(&self.seals.sent);
         if let Err(error) = self.socket.send(&signal) {
-            tracing::debug!(%error, "a signal could not be sent");
+            tracing::debug!(%error, "heartbeat could not be sent");
         }
         counter
     }
@@ -115,7 +115,7 @@ impl OpenStream {
         match self.socket.move_to(peer) {
             // The driver hears at once that it is followed.
             Ok(()) => self.accept(),
-            Err(error) => tracing::warn!(%error, %peer, "a stream cannot follow its driver"),
+            Err(error) => tracing::warn!(%error, %peer, "stream cannot follow its driver"),
         }
     }
 }

@@ -63,7 +63,7 @@ impl NearTrial {
                     }
                     Err(NotOpen::Host(error)) => {
                         return on_event(Event::HostFailed(format!(
-                            "this host has no way to {peer}: {error}"
+                            "this host has no route to {peer}: {error}"
                         )));
                     }
                     Err(NotOpen::Stopped) => return,

@@ -150,7 +150,7 @@ fn around(pause: Duration) -> Duration {
 
 /// This host has no route, address, device or version of IP towards `agent`.
 pub(super) fn no_way(agent: SocketAddr, error: &io::Error) -> Error {
-    Error::System(format!("there is no way to {agent} from here: {}", explain(error)))
+    Error::System(format!("this host has no route to {agent}: {}", explain(error)))
 }
 
 /// The note of which address was taken.

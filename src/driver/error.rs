@@ -57,8 +57,8 @@ pub enum Error {
     },
     /// No name server answers, so that nobody knows where the agent is.
     #[error(
-        "{host}: its name could not be resolved: {why}. No name server answered: check this host's \
-         /etc/resolv.conf and the way to its name servers, or give an address"
+        "{host}: its name could not be resolved: {why}. No name server answered: check this \
+         host's /etc/resolv.conf and the route to its name servers, or give an address"
     )]
     Unresolved {
         /// As it was given.

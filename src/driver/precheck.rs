@@ -102,13 +102,13 @@ pub async fn check(target: &Target<'_>) -> Vec<Step> {
     };
     let took = Span::from_nanos(clock::now::<Driver>().nanos_since(began));
     let micros = Span::from_nanos(took.nanos() / 1_000 * 1_000);
-    let mut steps = vec![step(format!("TCP {port}"), true, format!("connected within {micros}"))];
+    let mut steps = vec![step(format!("TCP {port}"), true, format!("connected in {micros}"))];
     // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
     _ = stream.set_nodelay(true);
     let connector = Connector::new(&target.identity, target.agent_key);
     match connector.connect(stream, CONNECT_MAX).await {
         Ok(stream) => {
-            steps.push(step("TLS", true, "the agent has the key that the plan names"));
+            steps.push(step("TLS", true, "the agent has the expected key"));
             converse(target, stream, &mut steps).await;
         }
         Err(error) => steps.push(step("TLS", false, not_tls(&error))),
@@ -116,8 +116,8 @@ pub async fn check(target: &Target<'_>) -> Vec<Step> {
     steps
 }
 
-const UNANSWERED: &str = "no answer within 5 s: a firewall drops the connection in one direction or \
-                          the other, or the host is down; from here these look the same";
+const UNANSWERED: &str = "no answer within 5 s: a firewall drops the connection in one direction \
+                          or the other, or the host is down; from here these look the same";
 
 fn admitted(limits: Limits) -> Step {
     let seen = format!(
@@ -132,14 +132,14 @@ fn admitted(limits: Limits) -> Step {
 fn refused(error: &io::Error) -> String {
     let side = match error.kind() {
         ErrorKind::ConnectionRefused => {
-            "refused: the far host answers, and nothing listens there, or a firewall rejects in \
-             its name. Is linkqual-agent running?"
+            "refused: the host is up and nothing listens on that port, or a firewall rejects on \
+             its behalf. Is linkqual-agent running?"
         }
         ErrorKind::ConnectionReset => {
-            "reset: a firewall on the way, or the far host, cut the connection"
+            "reset: a firewall on the path, or the agent's host, cut the connection"
         }
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-            "unreachable: this host has no route there, or a router on the way says so by ICMP"
+            "unreachable: this host has no route to it, or a router on the path reports so by ICMP"
         }
         ErrorKind::PermissionDenied => "forbidden by this host's own firewall",
         ErrorKind::TimedOut => UNANSWERED,
@@ -152,15 +152,15 @@ fn refused(error: &io::Error) -> String {
 fn not_tls(error: &TlsError) -> String {
     match error {
         TlsError::Unexpected { .. } | TlsError::Refused { .. } => {
-            format!("the port is open, and the keys do not fit: {error}")
+            format!("the port is open, but the keys do not match: {error}")
         }
         TlsError::Closed | TlsError::Io(_) => format!(
-            "connected, and then cut in the handshake: something other than linkqual-agent listens \
-             there, or a firewall on the way does not let TLS 1.3 with raw keys pass ({error})"
+            "connected, then cut during the handshake: something other than linkqual-agent \
+             listens there, or a firewall on the path blocks TLS 1.3 with raw public keys ({error})"
         ),
         TlsError::TimedOut { .. } => format!(
-            "connected, and then nothing: something on the way accepts connections for the agent, \
-             or drops what is larger than a handshake's first packet ({error})"
+            "connected, then no answer: something on the path accepts connections for the agent, \
+             or drops packets larger than the first of a handshake ({error})"
         ),
         error => error.to_string(),
     }
@@ -176,7 +176,7 @@ async fn converse(target: &Target<'_>, stream: TlsStream<TcpStream>, steps: &mut
     let conversation = check.run(stream, steps);
     let in_time = tokio::time::timeout(limit, conversation).await;
     if in_time.is_err() {
-        let seen = format!("not over within {} s", limit.as_secs());
+        let seen = format!("did not finish within {} s", limit.as_secs());
         steps.push(step("control", false, seen));
     }
 }
@@ -264,7 +264,7 @@ impl<'a> Check<'a> {
                 self.session.handle_message(clock::now(), message);
             }
             Err(Closed::Malformed(error)) => {
-                let seen = format!("what comes is no message of linkqual: {error}");
+                let seen = format!("the answer is not a linkqual message: {error}");
                 self.end(steps, step("control", false, seen));
             }
             Err(Closed::Refused) => {
@@ -276,8 +276,8 @@ impl<'a> Check<'a> {
             }
             Err(Closed::There | Closed::Here | Closed::Broken(_)) => {
                 let seen = match self.greeted {
-                    false => "closed before the agent said anything: has it the newest release?",
-                    true => "closed by the agent, or by a firewall on the way",
+                    false => "closed before the agent sent anything: is it the same release?",
+                    true => "closed by the agent, or by a firewall on the path",
                 };
                 self.end(steps, step("control", false, seen));
             }
@@ -286,8 +286,8 @@ impl<'a> Check<'a> {
 
     fn not_listed(&self) -> String {
         format!(
-            "the agent does not list this driver's key, {}, and before it does nothing else can be \
-             tried. Have its operator allow it: linkqual-agent allow (or --allow) with this \
+            "the agent does not list this driver's key, {}, and until it does nothing else can \
+             be tried. Have its operator allow it: linkqual-agent allow (or --allow) with this \
              driver's .pub file",
             self.target.identity.public_key()
         )
@@ -339,7 +339,7 @@ impl<'a> Check<'a> {
             }
             // A run would open another connection.
             Action::Reconnect => {
-                let seen = "connected, and the agent answers no more: its answers are dropped";
+                let seen = "connected, but the agent no longer answers: its answers are dropped";
                 self.end(steps, step("control", false, seen));
             }
             Action::Close(..) | Action::Gone(_) | Action::Ended(_) => {}
@@ -427,8 +427,8 @@ impl<'a> Check<'a> {
 
     /// The round under way opened all of its flows, and a payload of `found` passes both ways.
     fn passed(&mut self, found: Option<u32>) -> Step {
-        const CUT: &str = "the handshake passes both ways, and no probe after it: a firewall on \
-                           the way cuts the flow once it is open";
+        const CUT: &str = "the handshake passes both ways, but no probe after it: a firewall on \
+                           the path cuts the flow once it is open";
         let name = self.name();
         let mark = self.round.map(Round::mark).filter(|mark| *mark != Dscp::default());
         let payload = match (found, mark) {
@@ -438,8 +438,8 @@ impl<'a> Check<'a> {
                 // The handshake's own datagrams are marked on the way there, its answers are not.
                 let seen = format!(
                     "the handshake marked {mark} passes, and no reply with that mark comes back, \
-                     while unmarked ones do: the path drops this class on the way back from the \
-                     agent. Have it let {mark} pass, or take dscp out of the plan"
+                     while unmarked ones do: the path drops this class in reverse. Have {mark} \
+                     allowed, or remove dscp from the plan"
                 );
                 return step(name, false, seen);
             }
@@ -475,8 +475,7 @@ impl<'a> Check<'a> {
                         false,
                         format!(
                             "IP packets of up to {packet} octets pass both ways, and the plan's \
-                             tests send {}: give them a smaller size, or have the path's MTU \
-                             raised",
+                             tests send {}: set a smaller size, or have the path MTU raised",
                             self.packet(size)
                         ),
                     ),
@@ -512,8 +511,8 @@ impl<'a> Check<'a> {
         let marked = (blocked.dscp != Dscp::default()).then_some(blocked.dscp);
         match (blocked.why, marked) {
             (HandshakeFailed::NotAccepted, _) => {
-                "one datagram passes each way, and none after it: a firewall on the way cuts the \
-                 flow after its first packets"
+                "one datagram passes each way, but none after it: a firewall on the path cuts \
+                 the flow after its first packets"
                     .to_owned()
             }
             (HandshakeFailed::NoAnswer, Some(mark)) => {
@@ -524,13 +523,13 @@ impl<'a> Check<'a> {
                 };
                 format!(
                     "no answer within 5 s to datagrams marked {mark}, while unmarked ones pass: \
-                     the path drops this class{way}. Have it let {mark} pass, or take dscp out \
-                     of the plan"
+                     the path drops this class{way}. Have {mark} allowed, or remove dscp from the \
+                     plan"
                 )
             }
             (HandshakeFailed::NoAnswer, None) if rejects_udp(self.target) => {
-                "rejected: an ICMP error comes back, from the far host or from a firewall that \
-                 rejects in its name, while TCP to the same port passes"
+                "rejected: an ICMP error comes back, from the agent's host or from a firewall \
+                 that rejects on its behalf, while TCP to the same port passes"
                     .to_owned()
             }
             (HandshakeFailed::NoAnswer, None) if blocked.received.is_none() => {

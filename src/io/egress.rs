@@ -32,7 +32,7 @@ impl Egress {
         let Some(source) = self.source else { return Ok(()) };
         socket.bind(&beside(source, 0, peer).into()).map_err(|error| {
             let why = match error.raw_os_error() {
-                Some(libc::EADDRNOTAVAIL) => "it is no address of this host".to_owned(),
+                Some(libc::EADDRNOTAVAIL) => "it is not an address of this host".to_owned(),
                 Some(libc::EAFNOSUPPORT | libc::EINVAL) => {
                     "it is of another version of IP than the agent's address".to_owned()
                 }
@@ -55,7 +55,7 @@ impl Egress {
                     "this host has no such device. See: ip link".to_owned()
                 }
                 Some(libc::EPERM) => {
-                    "this program may not: run it as root, or with CAP_NET_RAW".to_owned()
+                    "not permitted: run this program as root, or with CAP_NET_RAW".to_owned()
                 }
                 _ => error.to_string(),
             };
@@ -98,7 +98,7 @@ pub fn listen_at<T>(
     let everywhere = local.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     match listen(local) {
         Err(error) if everywhere && has_no_ipv6(&error) => {
-            tracing::info!("this host has no IPv6: IPv4 alone is served");
+            tracing::info!("this host has no IPv6: serving IPv4 only");
             listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, local.port())))
         }
         listens => listens,

@@ -171,7 +171,7 @@ impl StateDir {
         if TEXT_MAX < file.metadata()?.len() {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
-                "it is longer than any record",
+                "it is larger than any record",
             ));
         }
         let mut text = String::new();

@@ -157,7 +157,7 @@ pub enum KeyFileError {
     NoRandomness(#[source] rngs::SysError),
     /// A file has the name already.
     #[error(
-        "{}: exists already, and a key is never overwritten. Name another file",
+        "{}: exists already, and a key is never overwritten. Give another file",
         .path.display()
     )]
     Exists {
@@ -190,7 +190,7 @@ pub enum KeyFileError {
     },
     /// The file is longer than any key.
     #[error(
-        "{}: longer than {FILE_OCTETS_MAX} octets, so it is no key. Name the key's file",
+        "{}: longer than {FILE_OCTETS_MAX} octets, so it is not a key. Give the key's file",
         .path.display()
     )]
     TooLong {
@@ -199,7 +199,7 @@ pub enum KeyFileError {
     },
     /// The file is not UTF-8.
     #[error(
-        "{}: not text, so it is no key in PEM and no .pub line. Name the key's file",
+        "{}: not text, so neither a PEM key nor a .pub line. Give the key's file",
         .path.display()
     )]
     NotText {
@@ -208,7 +208,7 @@ pub enum KeyFileError {
     },
     /// A secret key that is not kept secret.
     #[error(
-        "{}: others on this host can use this secret key: its mode is {mode:04o}, 0600 is \
+        "{}: other users of this host can read this secret key: its mode is {mode:04o}, 0600 is \
          allowed. Try: chmod 600 {}",
         .path.display(), .path.display()
     )]

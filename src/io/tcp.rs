@@ -81,8 +81,8 @@ impl Buffer {
             length.ok().filter(|octets| is_set.is_ok() && tuned_max_octets < Some(*octets));
         let reason = granted.is_none_or(|granted| granted < needed).then(|| {
             format!(
-                "the {} buffer needs {needed} octets, {} ends at {}, and {} lets this program \
-                 go no further (it has no CAP_NET_ADMIN): raise either on this host",
+                "the {} buffer needs {needed} octets, {} is {}, and {} is the maximum without \
+                 CAP_NET_ADMIN: raise either on this host",
                 self.what,
                 self.tuned,
                 tuned_max_octets.unwrap_or(0),

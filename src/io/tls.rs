@@ -371,21 +371,21 @@ pub enum TlsError {
     #[error("the other end presents no key. Is it linkqual?")]
     NoKey,
     /// The other end presents something that is no key of linkqual.
-    #[error("the other end presents a key that is not read here: {source}")]
+    #[error("the other end's key cannot be read: {source}")]
     Malformed {
         /// What is wrong with it.
         source: MalformedKey,
     },
     /// The other end presents the right key and does not sign with it: it may be an impostor.
-    #[error("the other end does not prove that the key it presents is its own: {source}")]
+    #[error("the other end does not prove that it owns the key it presents: {source}")]
     Unproven {
         /// What is wrong with its signature.
         source: Error,
     },
     /// The other end does not take this end's key.
     #[error(
-        "the other end does not take this program's key, {own}. Have its operator list it, or give \
-         it as the key to expect"
+        "the other end does not accept this program's key, {own}. Have its operator list it, or \
+         give it there as the expected key"
     )]
     Refused {
         /// This end's key.
@@ -394,23 +394,26 @@ pub enum TlsError {
     /// Not TLS 1.3, or not with raw public keys.
     #[error(
         "the other end does not speak linkqual's control protocol, which is TLS 1.3 with raw \
-         public keys: {source}. Is it linkqual that speaks on this port?"
+         public keys: {source}. Is it linkqual on this port?"
     )]
     NotSpoken {
         /// The first thing that does not fit.
         source: Error,
     },
     /// The stream ended before the handshake did.
-    #[error("the other end closed the connection in the handshake. Is it linkqual at this port?")]
+    #[error(
+        "the other end closed the connection during the handshake. Is it linkqual on this \
+             port?"
+    )]
     Closed,
     /// The handshake took too long.
-    #[error("no handshake within {limit:?}. Is it linkqual that speaks on this port?")]
+    #[error("no handshake within {limit:?}. Is it linkqual on this port?")]
     TimedOut {
         /// The time it was given.
         limit: Duration,
     },
     /// The stream broke.
-    #[error("the connection broke in the handshake: {0}")]
+    #[error("the connection broke during the handshake: {0}")]
     Io(#[source] io::Error),
 }
 

@@ -101,7 +101,7 @@ fn read(path: &Path) -> io::Result<String> {
     let mode = there.mode();
     if mode & WRITTEN_BY_OTHERS != 0 {
         return Err(io::Error::other(format!(
-            "others than its owner can write it: its mode is {:04o}. Try: chmod go-w {}",
+            "users other than its owner can write it: its mode is {:04o}. Try: chmod go-w {}",
             mode & 0o7777,
             path.display()
         )));

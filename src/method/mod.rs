@@ -79,8 +79,8 @@ pub enum Impossible {
     OutOfBounds(#[from] OutOfBounds),
     /// The size does not cross.
     #[error(
-        "a size of {asked} octets: the path carries at most {found} octets of UDP payload in one \
-         piece. Ask for at most that, or leave the size out"
+        "a size of {asked} octets: the path carries at most {found} octets of UDP payload \
+         unfragmented. Give at most that, or leave the size out"
     )]
     SizeTooLong {
         /// What was asked for.
@@ -100,7 +100,10 @@ pub enum Impossible {
         limit: DeviceLimit,
     },
     /// No probe of any size came back.
-    #[error("no probe came back, not even the smallest: does a firewall drop UDP after a start?")]
+    #[error(
+        "no probe was answered, not even the smallest: does a firewall drop UDP after the first \
+         packets?"
+    )]
     NothingCrosses,
 }
 
@@ -130,8 +133,8 @@ impl fmt::Display for DeviceLimit {
         let Self { device, mtu, most } = self;
         write!(
             f,
-            "this host's device {device} has an MTU of {mtu}, so that at most {most} octets of UDP \
-             payload leave in one piece. Ask for at most that, or raise the MTU"
+            "this host's device {device} has an MTU of {mtu}, so at most {most} octets of UDP \
+             payload leave unfragmented. Give at most that, or raise the MTU"
         )
     }
 }

@@ -485,7 +485,7 @@ mod tests {
             assert!(text.contains("nothing of the rate can pass; the full rate"), "{text}");
         }
         let text = note(37_000_000);
-        assert!(text.contains("A PASS says which rate it proves; the full rate"), "{text}");
+        assert!(text.contains("A PASS states the rate it proves; the full rate"), "{text}");
     }
 
     /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s less 1 % of probes and ten heartbeats a second, in

@@ -45,7 +45,8 @@ pub(super) fn throughput_by_due_times(
     let lag_max = load.rate(direction)?.packets_in(LAG_MAX);
     if lag_max < lagging {
         counts += &format!(
-            "; {lagging} of them came after their time, so a queue was filling: measure longer"
+            "; {lagging} of them arrived after the trial's time, so a queue was filling: measure \
+             longer"
         );
     }
     let meets = |sent: u64, received: u64| match carries(sent, received) {
@@ -75,7 +76,8 @@ fn unproved(
         format!("{} of {slots} packets sent and {} received", sent.steady, came.steady);
     let mut unproved = 0;
     if 0 < sent.paused {
-        counts += &format!("; load was paused for {} packets, as no heartbeat came", sent.paused);
+        counts +=
+            &format!("; load was paused for {} packets, as no heartbeat arrived", sent.paused);
         // Where this direction itself was never silent, it was the way back that was.
         unproved += if was_silent(run, direction) { 0 } else { sent.paused };
     }

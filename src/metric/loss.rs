@@ -24,7 +24,7 @@ static ABOUT: About = About {
     unit: Unit::Ratio,
     kind: Kind::MostShare,
     reach: Reach::EachDirection,
-    what: "UDP load packets lost, altered or later than 2 s, of those sent",
+    what: "Share of the UDP load packets sent that were lost, altered or more than 2 s late",
     asks: "Share of the UDP packets that may be lost",
     example: "<= 0.01%",
     sample: Sample::Required,
@@ -75,7 +75,7 @@ impl Definition for Losing {
     }
 
     fn unmeasured(&self) -> &'static str {
-        "no UDP load covered it at a rate that the line is to carry"
+        "no UDP load at a rate up to the committed one was sent in this direction"
     }
 }
 
@@ -103,12 +103,12 @@ fn prospect(criterion: &Criterion<'_>, trials: &[&Trial], most: Ratio) -> Prospe
     };
     let chance = match lost {
         Some(LOST_ALLOWED) => Chance::Provable,
-        Some(0) => Chance::Partly(format!("{packets} packets prove it only where none is lost")),
+        Some(0) => Chance::Partly(format!("{packets} packets prove it only if none is lost")),
         Some(lost) => Chance::Partly(format!(
-            "{packets} packets prove it only where at most {lost} of them are lost"
+            "{packets} packets prove it only if at most {lost} of them are lost"
         )),
         None => Chance::Unprovable(format!(
-            "{packets} packets can fail it, and not prove it: that takes {} of which none is lost",
+            "{packets} packets can prove a FAIL but not a PASS: a PASS takes {} with none lost",
             proofs.first().map_or(0, |proof| proof.packets)
         )),
     };
@@ -190,7 +190,8 @@ impl fmt::Display for LossProof {
             1 => Ok(()),
             many => write!(
                 f,
-                " (one payload in {many} is compared: streams of up to 200 Mbit/s need fewer)"
+                " (one payload in {many} is compared: streams of up to 200 Mbit/s need fewer \
+                 packets)"
             ),
         }
     }

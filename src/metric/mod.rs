@@ -3,15 +3,15 @@
 //! | metric | unit | what it is | source |
 //! |---|---|---|---|
 //! | throughput | bit/s | What of a fixed-rate UDP load and its probes left in the window and arrived in time | RFC 2544, 26.1; Y.1564, CIR test |
-//! | tcp_throughput | bit/s | The worst run of 10 whole seconds that TCP's receivers got after their warm-up | RFC 6349; RFC 9097, 1 s intervals |
-//! | loss | ratio | UDP load packets lost, altered or later than 2 s, of those sent | RFC 7680 |
+//! | tcp_throughput | bit/s | The worst 10 s of TCP goodput at the receiver after the warm-up | RFC 6349; RFC 9097, 1 s intervals |
+//! | loss | ratio | Share of the UDP load packets sent that were lost, altered or more than 2 s late | RFC 7680 |
 //! | rtt_p99 | us | 99th percentile of the round trip, over probes sent | RFC 2681 |
 //! | rtt_p999 | us | 99.9th percentile of the round trip, over probes sent | RFC 2681 |
-//! | rtt_p99_loaded | us | 99th percentile of the round trip beside any load, TCP and overshoot included | RFC 2681; RFC 6349, under load |
+//! | rtt_p99_loaded | us | 99th percentile of the round trip under any load, TCP and overshoot included | RFC 2681; RFC 6349, under load |
 //! | owd_p99 | us | 99th percentile of the one-way delay of the probes that arrived | RFC 7679; Y.1540, IPTD |
-//! | jitter | us | One-way delay variation of the probes that arrived, 99.9th percentile less the least | Y.1540; RFC 5481, PDV |
+//! | jitter | us | One-way delay variation of the probes that arrived, 99.9th percentile minus the minimum | Y.1540; RFC 5481, PDV |
 //! | outage | s | The longest time without an arrival while packets were sent | Y.1540, service availability; RFC 3357, loss periods |
-//! | path_mtu | octets | The largest IP packet that crosses both ways in one piece | RFC 8899 |
+//! | path_mtu | octets | The largest IP packet that crosses both ways unfragmented | RFC 8899 |
 //!
 //! Each has a file of its own, and a line in the list below: the file says all that is known of it,
 //! in its [`About`] and its [`Definition`]. Keys of plans, options of `check`, schemas, rows, the

@@ -106,8 +106,8 @@ impl Definition for Silent {
     fn unjudged(&self, criterion: &Criterion<'_>, _trials: &[&Trial]) -> String {
         let most = criterion.limit().time().unwrap_or_default();
         format!(
-            "no test{} sends {OUTAGE_INTERVALS} packets within {most}, idle or by UDP within the \
-             committed rate: that takes {} packets/s",
+            "no test{} sends {OUTAGE_INTERVALS} packets within {most}, idle or with UDP up to \
+             the committed rate: that takes {} packets/s",
             criterion.named(),
             packets_needed(most)
         )
@@ -141,7 +141,7 @@ fn longest_outage(
     }
     if !fails && least < run.trial.silence_min() {
         let kept = run.trial.silence_min();
-        let why = format!("no time below {kept} without an arrival was recorded in this trial");
+        let why = format!("gaps below {kept} between arrivals were not recorded in this trial");
         return Some(Measured::Missing(why));
     }
     let was_silent = seen.longest <= most && most < seen.unsent;
@@ -155,7 +155,8 @@ fn longest_outage(
         // A load that is paused goes on with signals: nothing at all came.
         true if loads(run, direction) => (
             meets,
-            seen.counts(least, meets) + "; the sender's account is missing, and no heartbeat came",
+            seen.counts(least, meets)
+                + "; the sender's account is missing, and no heartbeat arrived",
         ),
         true => (None, seen.unknown(direction)),
         false if was_silent => (meets, seen.unsent(run, direction)),
@@ -209,15 +210,15 @@ impl Seen {
     fn unknown(&self, direction: Direction) -> String {
         let (silent, other) = (self.longest.as_secs(), direction.opposite());
         format!(
-            "not known, as {direction} or only {other} was dead: nothing came for {silent:.3} s, \
-             and the sender's account is missing"
+            "not known, as {direction} or only {other} was dead: nothing arrived for {silent:.3} \
+             s, and the sender's account is missing"
         )
     }
 
     fn counts(&self, least: Span, meets: Option<bool>) -> String {
         let Self { count, longest, shortest, .. } = self;
         let counts = match count {
-            0 => format!("no time of {least} or more without an arrival"),
+            0 => format!("no gap of {least} or more between arrivals"),
             1 => "one outage".to_owned(),
             count => format!("the longest of {count} outages"),
         };
@@ -243,13 +244,15 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span
     };
     let counts = match (loads(run, Direction::Reverse), longest.offered) {
         (true, true) => {
-            "no probe was answered for so long, and no heartbeat came: reverse was dead, and \
-             without the agent's account whether forward was cannot be determined"
+            "no probe was answered for that time, and no heartbeat arrived: reverse was dead; \
+             without the agent's account it is not known whether forward was"
         }
-        (true, false) => "no probe was answered for so long, while the agent's heartbeats came",
+        (true, false) => {
+            "no probe was answered for that time, while the agent's heartbeats arrived"
+        }
         (false, _) => {
-            "no probe was answered for so long; the agent's account is missing, so that the \
-             direction cannot be determined"
+            "no probe was answered for that time; the agent's account is missing, so the \
+             direction is not known"
         }
     };
     let meets = Some(false);
@@ -310,7 +313,7 @@ pub fn outage_min(trial: &Trial, direction: Direction) -> Span {
 /// What is said of a load that was paused for so many packets.
 pub(super) fn pause_text(run: &TrialRun, direction: Direction, packets: u64) -> String {
     let other = direction.opposite();
-    let text = format!("; load was paused for {packets} packets, as no heartbeat came");
+    let text = format!("; load was paused for {packets} packets, as no heartbeat arrived");
     match !was_silent(run, direction) && was_silent(run, other) {
         true => text + &format!(": what {direction} carries is not known while {other} was dead"),
         false => text,

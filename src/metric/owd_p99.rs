@@ -24,11 +24,11 @@ static ABOUT: About = About {
     kind: Kind::MostTime,
     reach: Reach::EachDirection,
     what: "99th percentile of the one-way delay of the probes that arrived",
-    asks: "99th percentile of the one-way delay, idle and beside UDP within the committed rate",
+    asks: "99th percentile of the one-way delay, idle and under UDP load up to the committed rate",
     example: "<= 12 ms",
     sample: Sample::Commented,
-    how: "Order statistics, and what the clocks leave open, whole: half the least round trip, or \
-          less where both hosts state how far off their clocks can be (chronyd, `adjtimex`). \
+    how: "Order statistics, plus the whole clock error: half the minimum round trip, or less \
+          where both hosts state how far off their clocks can be (chronyd, `adjtimex`). \
           INCONCLUSIVE where that is too wide for the requirement",
     source: "RFC 7679; Y.1540, IPTD",
     answered_by: Traffic::Probes,
@@ -51,7 +51,7 @@ impl Definition for OneWay {
         Some(match &probes.delays {
             Some(bounds) => estimate(criterion, run, bounds),
             None if probes.variation.total() == 0 => {
-                Measured::Missing("no probe that was sent on time came back".into())
+                Measured::Missing("no probe that was sent on time was answered".into())
             }
             None => Measured::Missing(
                 "the record has no one-way delays, or the two hosts' clocks did not run evenly \
@@ -67,7 +67,7 @@ impl Definition for OneWay {
 
     fn prospect(&self, criterion: &Criterion<'_>, trials: &[&Trial]) -> Prospect {
         let Prospect { needs, chance } = prospect(criterion, trials, QUANTILE);
-        let needs = format!("{needs}, and clocks that are known to each other nearly enough");
+        let needs = format!("{needs}, and a clock error that is small enough");
         Prospect { needs, chance }
     }
 
@@ -121,8 +121,8 @@ fn too_wide(
     let (error, most) = (shown((most - least) / 2.0), shown(most));
     let (which, narrower) = source(&run.outcome.round_trip);
     Some(format!(
-        "the bound of {limit} is within the clock error of ±{error} ({which}), which no number of \
-         probes narrows: {narrower}, or require {most} or more"
+        "the bound of {limit} is within the clock error of ±{error} ({which}), which more probes \
+         do not reduce: {narrower}, or require {most} or more"
     ))
 }
 
@@ -143,30 +143,31 @@ fn source(round_trip: &RoundTripCounts) -> (String, &'static str) {
                 shown(micros(agent.error_ns)),
                 agent.source.name()
             ),
-            "have chronyd or ntpd follow a nearer or better source at both hosts",
+            "use a nearer or better time source (chronyd, ntpd) on both hosts",
         ),
         _ if stated.contradicted => (
-            "half the least round trip: the probes prove that what the hosts state of their \
-             clocks cannot be so"
+            "half the minimum round trip: the probes prove that the clock errors the hosts state \
+             are wrong"
                 .into(),
             "find out which of the two clocks is wrong",
         ),
         (Some(_), ..) => (
-            "half the least round trip, which is less than the clocks' own error".into(),
-            "have chronyd or ntpd follow a nearer or better source at both hosts",
+            "half the minimum round trip, which is less than the clock error the hosts state"
+                .into(),
+            "use a nearer or better time source (chronyd, ntpd) on both hosts",
         ),
         (None, driver, agent) => (
-            format!("half the least round trip: {}", unstated(driver.is_some(), agent.is_some())),
-            "have chronyd or ntpd keep both hosts' clocks",
+            format!("half the minimum round trip: {}", unstated(driver.is_some(), agent.is_some())),
+            "synchronise both hosts' clocks with chronyd or ntpd",
         ),
     }
 }
 
 const fn unstated(driver: bool, agent: bool) -> &'static str {
     match (driver, agent) {
-        (true, _) => "the agent's host does not state that its clock is kept",
-        (_, true) => "this host does not state that its clock is kept",
-        (false, false) => "neither host states that its clock is kept",
+        (true, _) => "the agent's host does not state that its clock is synchronised",
+        (_, true) => "this host does not state that its clock is synchronised",
+        (false, false) => "neither host states that its clock is synchronised",
     }
 }
 
@@ -240,7 +241,7 @@ mod tests {
         assert!(nobody.contains("is within the clock error of ±10 ms"), "{nobody}");
         assert!(nobody.contains("half the least round trip: neither host states"), "{nobody}");
         assert!(
-            nobody.contains("have chronyd or ntpd keep both hosts' clocks, or require 25"),
+            nobody.contains("synchronise both hosts' clocks with chronyd or ntpd, or require 25"),
             "{nobody}"
         );
         let one = why(StatedClocks { driver: clock(1), ..StatedClocks::default() });

@@ -18,8 +18,8 @@ static ABOUT: About = About {
     unit: Unit::Octets,
     kind: Kind::LeastOctets,
     reach: Reach::RoundTrip,
-    what: "The largest IP packet that crosses both ways in one piece",
-    asks: "Octets of the largest IP packet that crosses both ways in one piece",
+    what: "The largest IP packet that crosses both ways unfragmented",
+    asks: "Octets of the largest IP packet that crosses both ways unfragmented",
     example: ">= 1500",
     sample: Sample::Required,
     how: "Counted; INVALID where this host's own device carries no more",
@@ -46,7 +46,7 @@ impl Definition for Search {
     fn of_path(&self, criterion: &Criterion<'_>, path: PathMtu) -> Option<Measured> {
         let meets = Some(criterion.limit().octets()? <= path.octets);
         let counts = format!(
-            "{} octets cross both ways, of {} that were tried",
+            "packets of {} octets cross both ways; the largest tried was {}",
             path.octets, path.tried_octets
         );
         let value = path.octets.into();
@@ -67,11 +67,11 @@ impl Definition for Search {
     }
 
     fn unjudged(&self, _criterion: &Criterion<'_>, _trials: &[&Trial]) -> String {
-        "no trial judges it: it is found before the first".to_owned()
+        "it is measured before the first trial".to_owned()
     }
 
     fn unmeasured(&self) -> &'static str {
-        "the path's MTU was not found out"
+        "the path MTU was not measured"
     }
 }
 

@@ -63,7 +63,7 @@ impl Definition for Percentile {
 }
 
 /// Why nothing was measured of what any trial at ease shows.
-pub(super) const NOT_COVERED: &str = "no trial covered it";
+pub(super) const NOT_COVERED: &str = "no trial measured it";
 
 impl ProbedBeside {
     /// Whether `trial` has its probes beside that.
@@ -78,7 +78,7 @@ impl ProbedBeside {
     pub(super) fn missing(self, criterion: &Criterion<'_>) -> String {
         match self {
             Self::Ease => format!(
-                "no test{} is idle, or loads by UDP within the committed rate",
+                "no test{} is idle, or loads with UDP up to the committed rate",
                 criterion.named()
             ),
             Self::Load => "no test loads the line".to_owned(),
@@ -103,7 +103,7 @@ pub(super) fn prospect(criterion: &Criterion<'_>, trials: &[&Trial], quantile: f
     let slowest = trials.iter().map(|trial| trial.probe_rate()).min();
     let takes = slowest.map(|rate| format!(", {} s at {rate}/s", rate.span_of(needed).secs_up()));
     let chance = match fewest < needed {
-        true => Chance::Unprovable(format!("{fewest} probes can fail it, and not prove it")),
+        true => Chance::Unprovable(format!("{fewest} probes can prove a FAIL but not a PASS")),
         false => Chance::Provable,
     };
     Prospect { needs: format!("{needed} probes{}", takes.unwrap_or_default()), chance }
@@ -121,7 +121,7 @@ pub(super) fn percentile(
     confidence: Confidence,
 ) -> Measured {
     let Some(value) = delays.quantile(quantile) else {
-        return Measured::Missing("no probe that was sent on time came back".into());
+        return Measured::Missing("no probe that was sent on time was answered".into());
     };
     let (low, high) = delays.bounds(quantile, confidence);
     let finite = |delay: Delay| match delay {

@@ -81,20 +81,20 @@ impl Kind {
             Self::LeastRate => text.parse().map(Limit::Rate).map_err(form),
             Self::MostTime => match text.parse().map_err(form)? {
                 NO_TIME => {
-                    Err("no link delivers in no time: give a time above 0, such as 20 ms".into())
+                    Err("a time of 0 cannot be met: give a time above 0, such as 20 ms".into())
                 }
                 most => Ok(Limit::Time(most)),
             },
             Self::MostShare => match text.parse().map_err(form)? {
                 NONE => {
-                    Err("no test proves a share of 0 %: give one above it, such as 0.001%".into())
+                    Err("a share of 0 % cannot be proven: give one above 0, such as 0.001%".into())
                 }
                 share => Ok(Limit::Share(share)),
             },
             Self::LeastOctets => {
                 let octets = text.parse().ok().filter(|it| (MTU_MIN..=MTU_MAX).contains(it));
                 octets.map(Limit::Octets).ok_or_else(|| {
-                    format!("not the octets of a packet, from {MTU_MIN} to {MTU_MAX}: such as 1500")
+                    format!("not a packet size from {MTU_MIN} to {MTU_MAX} octets, such as 1500")
                 })
             }
         }
@@ -108,7 +108,7 @@ impl Kind {
                  behind it, such as \">= 500 Mbit/s\""
             }
             Self::MostShare => {
-                "a bound on a share above 0 %, which no test proves: \"<=\" and a number with % \
+                "a bound on a share above 0 % (0 % cannot be proven): \"<=\" and a number with % \
                  behind it, such as \"<= 0.01%\""
             }
             Self::MostTime => {

@@ -14,7 +14,7 @@ static ABOUT: About = About {
     kind: Kind::MostTime,
     reach: Reach::RoundTrip,
     what: "99th percentile of the round trip, over probes sent",
-    asks: "99th percentile of the round trip, idle and beside UDP within the committed rate",
+    asks: "99th percentile of the round trip, idle and under UDP load up to the committed rate",
     example: "<= 20 ms",
     sample: Sample::Required,
     how: "Order statistics, the agent's own time taken out; a lost probe is an infinite delay",

@@ -11,7 +11,7 @@ static ABOUT: About = About {
     kind: Kind::MostTime,
     reach: Reach::RoundTrip,
     what: "99.9th percentile of the round trip, over probes sent",
-    asks: "99.9th percentile of the round trip, idle and beside UDP within the committed rate",
+    asks: "99.9th percentile of the round trip, idle and under UDP load up to the committed rate",
     example: "<= 30 ms",
     sample: Sample::Commented,
     how: "Order statistics; at 95 % confidence a PASS takes 2995 probes, 30 s at 100/s",

@@ -24,8 +24,8 @@ static ABOUT: About = About {
     unit: Unit::BitPerSecond,
     kind: Kind::LeastRate,
     reach: Reach::EachDirection,
-    what: "The worst run of 10 whole seconds that TCP's receivers got after their warm-up",
-    asks: "What TCP's receiver gets, as a rate at the layer that rates count",
+    what: "The worst 10 s of TCP goodput at the receiver after the warm-up",
+    asks: "TCP goodput at the receiver, as a rate at the layer that rates count",
     example: ">= 450 Mbit/s",
     sample: Sample::Required,
     how: "Each whole second counts by the receivers' clock, after a warm-up of 20 round trips or 2 \
@@ -71,7 +71,7 @@ impl Definition for CarryingTcp {
     }
 
     fn takes(&self, _criterion: &Criterion<'_>, _trial: &Trial) -> Option<Need> {
-        let because = format!("{METRIC} needs {TCP_SECONDS_MIN} s behind its warm-up");
+        let because = format!("{METRIC} needs {TCP_SECONDS_MIN} s after its warm-up");
         Some(Need { takes: TRIAL_MIN, because })
     }
 
@@ -112,7 +112,7 @@ impl Definition for CarryingTcp {
             true => Chance::Unprovable(format!("the shortest tcp test takes {shortest}")),
             false => Chance::Provable,
         };
-        let needs = format!("{TCP_SECONDS_MIN} whole seconds of TCP behind its warm-up");
+        let needs = format!("{TCP_SECONDS_MIN} whole seconds of TCP after its warm-up");
         Prospect { needs, chance }
     }
 
@@ -126,7 +126,7 @@ impl Definition for CarryingTcp {
     }
 
     fn unmeasured(&self) -> &'static str {
-        "no TCP load covered it at this rate or above"
+        "no TCP load at this rate or above was sent in this direction"
     }
 }
 

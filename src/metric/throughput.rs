@@ -142,15 +142,15 @@ impl Definition for Carrying {
         };
         match trials.iter().any(is_fast) {
             true => format!(
-                "no udp test offers{named} what the line is to carry: as fast as possible and \
-                 above the committed rate is not judged"
+                "no udp test loads{named} at a rate up to the committed one: load above it, or \
+                 as fast as possible, is not judged"
             ),
             false => format!("no udp test loads{named} at {rate} or more"),
         }
     }
 
     fn unmeasured(&self) -> &'static str {
-        "no UDP load covered it at this rate or above, within what is committed"
+        "no UDP load at this rate or above, up to the committed rate, was sent in this direction"
     }
 }
 
@@ -185,8 +185,8 @@ fn short_credit_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String>
     }
     let asked = required.octets_in(trial.duration());
     let proves = match asked.octets() <= u64::from(burst.octets()) {
-        true => "That is all that is sent, so nothing of the rate can pass",
-        false => "A PASS says which rate it proves",
+        true => "That is all that is sent, so the rate cannot pass",
+        false => "A PASS states the rate it proves",
     };
     let takes = takes.secs_up();
     Some(format!(
@@ -521,8 +521,8 @@ impl Question {
         let Corruption { corrupted, compared, .. } = self.corruption;
         if 0 < corrupted {
             counts += &format!(
-                "; {corrupted} of {compared} that were compared had been altered, and their share \
-                 of all counts as lost"
+                "; {corrupted} of {compared} compared packets had been altered; that share of \
+                 all packets counts as lost"
             );
         }
         counts += &self.delay_text(evidence);
@@ -554,7 +554,7 @@ impl Question {
         text += &match change.at_ns {
             Some(at_ns) => format!(
                 "; the path's own delay changed by {change_ms:.1} ms {:.1} s after the start, \
-                 which is no growth of a queue",
+                 which is not a growing queue",
                 real(at_ns) / 1e9
             ),
             None => {
@@ -570,7 +570,7 @@ impl Question {
         let text = if !whole.is_known {
             "; too few arrived to show whether a queue grew"
         } else if !whole.is_sent() {
-            "; less than 99 % of the rate was sent, which is too little for a PASS"
+            "; less than 99 % of the rate was sent, too little for a PASS"
         } else if !is_placed(evidence) {
             "; that change may hide a queue that grew"
         } else if self.is_held_by_the_bucket() {
@@ -797,7 +797,7 @@ mod tests {
             carried(run, 7_700);
             judged(run).whole.spread_ns = Some(200_000_000);
         };
-        let sent = "; less than 99 % of the rate was sent, which is too little for a PASS";
+        let sent = "; less than 99 % of the rate was sent, too little for a PASS";
         check_open(&slow, sent);
         let change = PathChange { at_ns: None, change_ns: 5_000_000 };
         let change = |run: &mut TrialRun| judged(run).path_change = Some(change);

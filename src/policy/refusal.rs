@@ -89,10 +89,10 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full => write!(f, "it serves {RUNS_MAX} runs already. Try again in a minute"),
+            Self::Full => write!(f, "it is serving {RUNS_MAX} runs already. Try again in a minute"),
             Self::KeyFull => write!(
                 f,
-                "it serves {KEY_RUNS_MAX} runs of this key already, and keeps room for others. \
+                "it is serving {KEY_RUNS_MAX} runs of this key already, and keeps room for others. \
                  Try again in a minute"
             ),
             Self::RateTaken { asked, granted, max, holder, remaining } => {
@@ -100,15 +100,15 @@ impl fmt::Display for Refusal {
             }
             Self::OwnRateTaken { asked, granted, max } => write!(
                 f,
-                "{asked} (L2) was asked, and other runs of this key hold {} of the {max} that it \
-                 may have in all. Ask for less, try again later, or have the agent's operator \
-                 raise max-rate in its line of allowed_drivers",
+                "{asked} (L2) was requested, and other runs of this key hold {} of its {max} in \
+                 all. Ask for less, try again later, or have the agent's operator raise max-rate \
+                 in its line of allowed_drivers",
                 BitRate::new(*granted).map_or_else(String::new, |rate| rate.to_string())
             ),
             Self::ProbesOnly(role) => write!(
                 f,
-                "role '{role}' may probe, and not load. Check without load, or have the agent's \
-                 operator take probe-only out of this key's line of allowed_drivers"
+                "role '{role}' may probe but not load. Check without load, or have the agent's \
+                 operator remove probe-only from this key's line in allowed_drivers"
             ),
             Self::OtherCircuit { role, asked, allowed } => write!(
                 f,
@@ -123,22 +123,22 @@ impl fmt::Display for Refusal {
             ),
             Self::LockedTooLong { role, max } => write!(
                 f,
-                "role '{role}' may hold the load lock for at most {max} in one run. Start another \
-                 run, so that others have their turn"
+                "role '{role}' may hold the load lock for at most {max} in one run. Start \
+                 another run, so that others get a chance"
             ),
             Self::BadCircuit => {
                 write!(f, "the circuit's name must be 1 to {CIRCUIT_LEN_MAX} printable characters")
             }
             Self::RateAboveMax { role, asked, max } => write!(
                 f,
-                "role '{role}' may send at most {max} (L2), {asked} was asked. Ask for less, or \
-                 have its operator raise --max-rate, or max-rate in this key's line of \
+                "role '{role}' may send at most {max} (L2), {asked} was requested. Ask for less, \
+                 or have its operator raise --max-rate, or max-rate in this key's line of \
                  allowed_drivers"
             ),
             Self::DurationAboveMax { role, what, asked, max } => write!(
                 f,
-                "role '{role}' may {what} at most {max}, {asked} was asked. Ask for less, or have \
-                 its operator raise --max-duration"
+                "role '{role}' may {what} at most {max}, {asked} was requested. Ask for less, or \
+                 have its operator raise --max-duration"
             ),
             Self::Locked { holder, remaining } => locked(f, holder, *remaining),
             Self::BeyondGrant(how) => write!(f, "the trial is not within its grant: {how}"),
@@ -153,10 +153,10 @@ fn taken(
     holder: Option<&Holder>,
     remaining: Span,
 ) -> fmt::Result {
-    write!(f, "{asked} (L2) was asked, ")?;
+    write!(f, "{asked} (L2) was requested, ")?;
     match BitRate::new(max.bits_per_second().saturating_sub(granted)) {
         Some(free) => write!(f, "{free} of {max} is free")?,
-        None => write!(f, "nothing of {max} is free")?,
+        None => write!(f, "none of {max} is free")?,
     }
     match holder {
         Some(Holder { who, rate, .. }) => {

@@ -36,7 +36,7 @@ fn of_window(
         "{sender} explains why the rate was not carried: in the window it sent {missing} packets \
          fewer than were due (its stack or queue refused {} in the trial, it was too slow for {}), \
          and it stalled for {held_ms} ms in all{metered}. Use a host with an idle processor, or \
-         ask for less",
+         test at a lower rate",
         sent.refused, sent.skipped
     );
     Some((&[Basis::LoadRate], Bias::CanOnlyWorsenBy(missing), text))
@@ -55,8 +55,8 @@ fn of_delays(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
     let metered = metered(sent.metered);
     let text = format!(
         "{sender} sent {} of {due} packets that were due: its own stack or queue refused {}, it \
-         was too slow for {}{metered}. Delays beside less load say nothing of those beside all of \
-         it. Use a host with an idle processor, or ask for less",
+         was too slow for {}{metered}. Delays under less load say nothing about delays under full \
+         load. Use a host with an idle processor, or test at a lower rate",
         due - missing,
         sent.refused,
         sent.skipped
@@ -85,7 +85,8 @@ fn of_slots(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
     let metered = metered(sent.metered);
     let text = format!(
         "{sender} sent {} of {slots} packets: its own stack or queue refused {}, it was too slow \
-         for {}{metered}. Ask for less, use a faster host, or look for a limit on its device",
+         for {}{metered}. Test at a lower rate, use a faster host, or look for a limit on its \
+         device",
         sent.sent, sent.refused, sent.skipped
     );
     Some((&[Basis::LoadRate], bias, text))

@@ -100,7 +100,7 @@ fn of_windows(
             |reason| format!("Of {host}: {reason}; or use more streams"),
         );
         texts.push(format!(
-            "for {share} % of its time TCP waited for the {what} of {host}, and {window}. {why}"
+            "for {share} % of the time TCP waited for the {what} of {host}, and {window}. {why}"
         ));
     }
     texts
@@ -168,7 +168,8 @@ fn of_queues(
     };
     Some(format!(
         "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}, of \
-         {again} segments that TCP retransmitted: it slows down for those as for the link's",
+         {again} segments that TCP retransmitted: TCP slows down for those as it does for losses \
+         on the link",
         count(queue_drops),
         count(kernel_drops)
     ))
@@ -186,8 +187,8 @@ fn of_pace(
         .rate(direction)
         .map_or(0, |rate| rate.octets_in(run.trial.duration()).octets() / 100 * PACED_PERCENT);
     sent.last.sent_octets.is_some_and(|octets| paced <= octets).then(|| {
-        "TCP sent as much as its pace allows, what it sent again included: ask for more, or have \
-         the agent's operator raise --max-rate"
+        "TCP sent as much as its pace allows, retransmissions included: test at a higher rate, \
+         or have the agent's operator raise --max-rate"
             .to_owned()
     })
 }
@@ -211,13 +212,13 @@ fn of_pauses(
     if least.saturating_mul(time_us) <= explained {
         let share = percent(idle_us, time_us).max(1);
         return Some(format!(
-            "for {share} % of its time {sender} was too slow to have anything to send"
+            "for {share} % of the time {sender} was too slow to supply TCP with data"
         ));
     }
     // Its buffer may have had something to send all the while, though less than TCP would take.
     let share = percent(held_us, time_us);
     (least <= share).then(|| {
-        format!("for {share} % of its time {sender} was stopped, or too busy to run TCP's end")
+        format!("for {share} % of the time {sender} was stopped, or too busy to run its end of TCP")
     })
 }
 
@@ -228,10 +229,10 @@ fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
         checked.filter(|checked| 0 < checked.damaged_octets)?;
     let (sender, receiver) = hosts(direction);
     let text = format!(
-        "{damaged} of {octets} octets came to {receiver} as others than {sender} sent, in stream \
-         {} first, from its octet {} to {}: TCP's checksums did not show it, so something between \
-         the two programs rewrites data. Take out what terminates TCP on the way, and test the \
-         memory of both hosts",
+        "{damaged} of {octets} octets that {receiver} received differ from what {sender} sent, \
+         first in stream {} from octet {} to {}: TCP's checksums did not catch it, so something \
+         between the two programs rewrites data. Bypass whatever terminates TCP on the path, and \
+         test the memory of both hosts",
         stream.unwrap_or(0),
         first_octet.unwrap_or(0),
         last_octet.unwrap_or(0)

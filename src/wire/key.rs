@@ -313,19 +313,19 @@ fn shown_algorithm(word: &str) -> Option<String> {
 pub enum MalformedKey {
     /// There is nothing but blanks.
     #[error(
-        "no key: the text is empty. A secret key begins with '-----BEGIN', a public one with \
+        "not a key: the text is empty. A secret key begins with '-----BEGIN', a public one with \
          '{ALGORITHM}'"
     )]
     Empty,
     /// A secret key where a public one belongs.
     #[error(
-        "this is a secret key, and a public one is asked for. Give the file whose name ends in \
+        "this is a secret key where a public one is needed. Give the file whose name ends in \
          .pub; keep this one to yourself"
     )]
     SecretGiven,
     /// A public key where a secret one belongs.
     #[error(
-        "this is a public key, and the secret one is asked for. Give the file whose name is the \
+        "this is a public key where the secret one is needed. Give the file whose name is the \
          same without .pub"
     )]
     PublicGiven,
@@ -345,14 +345,14 @@ pub enum MalformedKey {
         label: String,
     },
     /// More than the one key.
-    #[error("{keys} secret keys, and one is asked for. Give each its own file")]
+    #[error("{keys} secret keys where one is needed. Give each its own file")]
     ManySecrets {
         /// Keys there were.
         keys: usize,
     },
     /// A line of another kind.
     #[error(
-        "not a public key of linkqual: {}; the line must begin with '{ALGORITHM}'. Give the .pub \
+        "not a linkqual public key: {}; the line must begin with '{ALGORITHM}'. Give the .pub \
          file that was made with the secret key",
         line_begins(.algorithm.as_deref())
     )]
@@ -361,7 +361,7 @@ pub enum MalformedKey {
         algorithm: Option<String>,
     },
     /// More than the one line.
-    #[error("{lines} lines, and a public key is one line. Give each key its own")]
+    #[error("{lines} lines, but a public key is one line. Give each key its own")]
     ManyLines {
         /// Lines there were.
         lines: usize,
@@ -394,8 +394,8 @@ pub enum MalformedKey {
     },
     /// A comment that could change what a terminal shows.
     #[error(
-        "a comment with the control character {control:?}: only printed ones are allowed. Leave it \
-         out"
+        "a comment with the control character {control:?}: only printable characters are \
+         allowed. Remove it"
     )]
     CommentControl {
         /// The first of them.

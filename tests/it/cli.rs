@@ -735,7 +735,7 @@ fn a_driver_without_a_word_is_let_go() {
     let agent = Agent::start();
     let limit = Duration::from_secs(13);
     converse(&agent, async |open| {
-        open.hear_fault(limit, &["nothing was said for too long"]).await;
+        open.hear_fault(limit, &["idle for too long"]).await;
     });
 }
 
@@ -957,7 +957,7 @@ fn a_driver_whose_agent_crashed_ends_with_what_it_has() {
     let mut agent = Agent::start();
     let probes = ["--rtt-p99", "1s", "--duration", "30s", "--json"];
     let driver = Program::start(agent.check().args(probes));
-    agent.program.await_said(SOON, "a driver is connected");
+    agent.program.await_said(SOON, "driver connected");
     // Not for luck: the crash comes at a time that the driver cannot choose, well inside its run.
     thread::sleep(Duration::from_secs(3));
     agent.program.kill();

@@ -110,7 +110,7 @@ fn a_line_that_is_wrong_is_logged_and_takes_nothing_from_the_others() {
     let drivers = agent.keys.path("drivers");
     let text = fs::read_to_string(&drivers).unwrap();
     fs::write(&drivers, format!("max-rate=5MB {text}{text}")).unwrap();
-    agent.program.await_said(SOON, "a line of allowed_drivers allows nobody");
+    agent.program.await_said(SOON, "line of allowed_drivers ignored");
     agent.program.await_said(SOON, "drivers:1: max-rate=\"5MB\": not in bits");
     run(agent.check().args(["--idle", "1s"])).expect_code(3);
 }

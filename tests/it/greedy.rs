@@ -215,7 +215,7 @@ fn one_line_stands_for_many_strangers() {
         let signal = Signal { stream: 1, token: secrets.token, counter, say: Say::Hello };
         socket.send_to(&signal.emit(&Sealer::new(&secrets.key)), agent.address).unwrap();
     }
-    let unknown = "a handshake over UDP of a run that is not known here";
+    let unknown = "UDP handshake of an unknown run";
     agent.program.await_said(SOON, unknown);
     let count = |what| agent.program.err().lines().filter(|line| line.contains(what)).count();
     let what = [count("not TLS"), count(unknown)];

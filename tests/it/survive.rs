@@ -430,7 +430,7 @@ fn an_agent_that_is_started_again_has_the_records_of_its_state_folder_and_no_oth
     check_known(&agent, false);
     std::fs::write(std::path::Path::new(state[1]).join("bad.json"), "{").unwrap();
     agent.restart_with(&state);
-    agent.program.await_said(PATIENCE, "a record in --state is left alone");
+    agent.program.await_said(PATIENCE, "record in --state ignored");
     check_known(&agent, false);
     agent.restart_with(&[]);
     assert!(agent.program.out().contains("in memory only"), "{}", agent.program.out());

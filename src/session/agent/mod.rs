@@ -179,7 +179,7 @@ impl Session {
             .map(|(connection, _)| *connection)
             .collect();
         for connection in idle {
-            self.fault(now, connection, "nothing was said for too long");
+            self.fault(now, connection, "idle for too long");
         }
         for (id, run) in &mut self.runs {
             let Some(running) = &mut run.trial else { continue };

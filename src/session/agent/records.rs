@@ -55,8 +55,8 @@ impl Session {
         }
         // Another's run is not known either: nobody learns here which runs there are.
         let Some(run) = self.runs.get_mut(&id).filter(|run| run.owner == key) else {
-            let reason = "no such run is known here: the agent was started again since then, or \
-                          keeps no record of it any more";
+            let reason = "this agent does not know that run: it was restarted since, or no \
+                          longer keeps the record";
             self.note(format!("{from:?}: run {id} of {who}: {reason}"));
             return self.say(from, Message::Refused { reason: reason.to_owned() });
         };

@@ -247,8 +247,8 @@ impl Session {
         let Some(peer) = self.peers.get_mut(&from) else { return false };
         let takes = peer.turns.passes(now);
         if !takes {
-            let reason = "trials are prepared, and congestion controls looked for, once a second: \
-                          this driver asks for more"
+            let reason = "this driver prepares trials, or asks for congestion controls, more \
+                          than once a second"
                 .into();
             self.say(from, Message::Refused { reason });
         }

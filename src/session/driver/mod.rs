@@ -193,7 +193,7 @@ impl Session {
             (
                 State::ExpectStarted { running, .. } | State::Running(running),
                 Message::Fault { reason },
-            ) => self.lose(now, running, &format!("the agent broke it off: {reason}")),
+            ) => self.lose(now, running, &format!("the agent ended it: {reason}")),
             (state, message) => self.on_stray(state, &message),
         }
     }
@@ -277,8 +277,8 @@ impl Session {
                 Some(closed_at) if now < running.ends_at => {
                     let gone_at = running.heard.max(closed_at);
                     self.actions.push_back(Action::Gone(gone_at));
-                    let reason = "the agent went away: the control connection closed, and then \
-                                  no data came";
+                    let reason = "the agent went away: the control connection closed, and no \
+                                  more data arrived";
                     self.stop(now, running, reason, FETCH_MAX)
                 }
                 _ => {

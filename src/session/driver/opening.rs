@@ -173,7 +173,7 @@ mod tests {
         blocked(
             &actions(&mut session),
             None,
-            "Does a firewall let UDP to that port pass, both ways?",
+            "Does a firewall let UDP to that port through, both ways?",
         );
     }
 }

@@ -146,7 +146,7 @@ fn compose(mut running: Running) -> TrialRun {
 }
 
 fn makes_no_sense(why: &impl Display) -> String {
-    format!("the agent's account makes no sense: {why}")
+    format!("the agent's account is inconsistent: {why}")
 }
 
 /// Puts both ends' accounts together; the outcome is partial where there is a `reason`.

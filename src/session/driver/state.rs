@@ -141,7 +141,7 @@ pub enum Failure {
     #[error("the agent broke the protocol: {0}")]
     Protocol(String),
     /// The agent ended the conversation.
-    #[error("the agent broke it off: {0}")]
+    #[error("the agent ended it: {0}")]
     BrokenOff(String),
     /// The connection closed.
     #[error("the agent closed the connection")]
@@ -150,7 +150,7 @@ pub enum Failure {
     #[error("the agent did not answer within {0}")]
     Timeout(Span),
     /// The connection was lost, and there was no other.
-    #[error("the control connection was lost, and none could be had again within {REACH_MAX}: {0}")]
+    #[error("the control connection was lost, and could not be restored within {REACH_MAX}: {0}")]
     Unreachable(String),
     /// The agent does not know the run any more.
     #[error("the agent lost this run: {0}")]
@@ -190,7 +190,7 @@ impl Blocked {
             ),
         };
         let direction = match self.received {
-            None => "Does a firewall let UDP to that port pass, both ways?".to_owned(),
+            None => "Does a firewall let UDP to that port through, both ways?".to_owned(),
             Some(0) => "The agent received none of them: UDP is blocked on the way to it, by a \
                         firewall or an access list, or it goes to another agent than TCP does. A \
                         load balancer or a Kubernetes Service has to send TCP and UDP of this port \

@@ -81,14 +81,15 @@ fn a_forward_path_that_dies_does_not_fail_reverse() {
 /// comes. Where it was to load, it asks for a sign of life to the end, and that is heard.
 #[test]
 fn without_the_agents_account_its_signals_show_that_reverse_was_alive() {
-    let forward = (Fail, "no probe was answered for so long, while the agent's heartbeats came");
+    let forward =
+        (Fail, "no probe was answered for that time, while the agent's heartbeats arrived");
     let links = || (dead(u64::MAX), good());
     // Several streams take turns with their signals.
     for streams in [1, 4, 16] {
         let trial = trial(Directions::Both, streams, 320, 20);
         check(trial, links(), true, [forward, (Inconclusive, NOT_KNOWN)]);
     }
-    let untested = (Inconclusive, "no trial covered it");
+    let untested = (Inconclusive, "no trial measured it");
     check(reverse(), links(), true, [untested, (Inconclusive, NOT_KNOWN)]);
 }
 
@@ -97,7 +98,8 @@ fn without_the_agents_account_its_signals_show_that_reverse_was_alive() {
 #[test]
 fn a_reverse_path_that_dies_is_distinguished_from_a_forward_one() {
     for forward in [good(), dead(u64::MAX)] {
-        let reverse = (Fail, "one outage; the sender's account is missing, and no heartbeat came");
+        let reverse =
+            (Fail, "one outage; the sender's account is missing, and no heartbeat arrived");
         let reason = "reverse was dead, and without the agent's account whether forward was cannot";
         check(both(), (forward, dead(u64::MAX)), true, [(Fail, reason), reverse]);
     }
