@@ -332,7 +332,26 @@ class LinkqualIdle(Linkqual, Pinger):
         return Linkqual.server(self, setting, load)
 
     def client(self, setting, load):
-        return self.check("--duration", f"{load.seconds:g} s")
+        return [f"{self.programs}/linkqual", "run", "idle.toml", "--json", "--quiet"]
+
+    def files(self, load):
+        return {"idle.toml": self.plan(load)}
+
+    def plan(self, load):
+        """A plan that names the port's rate: on a link of unknown rate 10 probes/s are sent."""
+        return "\n".join((
+            "[link]",
+            'port_rate = "1 Gbit/s"',
+            "[driver]",
+            'key = "driver"',
+            "[sites.far]",
+            f'agent = "{FAR}"',
+            'key = "agent.pub"',
+            "[[test]]",
+            'kind = "idle"',
+            f'duration = "{load.seconds:g} s"',
+            "",
+        ))
 
     def percentiles(self, client):
         rtt = self.row(client, "idle").rtt_us
