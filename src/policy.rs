@@ -341,9 +341,9 @@ mod tests {
     fn more_than_the_limits_is_refused_with_the_limit() {
         let usage = Usage::default();
         let text = refusal(&request(1_001, 600, None), &usage);
-        assert!(text.contains("at most 1 Gbit/s (L2), 1.001 Gbit/s was asked"), "{text}");
+        assert!(text.contains("at most 1 Gbit/s (L2), 1.001 Gbit/s was requested"), "{text}");
         let text = refusal(&request(1, 601, None), &usage);
-        assert!(text.contains("may load for at most 600 s, 601 s was asked"), "{text}");
+        assert!(text.contains("may load for at most 600 s, 601 s was requested"), "{text}");
         let probing = probing(901);
         assert!(refusal(&probing, &usage).contains("may probe for at most 900 s"));
         assert!(refusal(&request(1, 1, Some("")), &usage).contains("1 to 128"));
@@ -388,7 +388,8 @@ mod tests {
         let asked = |mbit_s| request(mbit_s, 1, Some("EC-2"));
         assert!(authorise(rate(1_000), &role(), &asked(900), &usage, NOW).is_ok());
         let text = refusal(&asked(901), &usage);
-        let words = "901 Mbit/s (L2) was asked, 900 Mbit/s of 1 Gbit/s is free: a run of ops@idc \
+        let words = "901 Mbit/s (L2) was requested, 900 Mbit/s of 1 Gbit/s is free: a run of \
+                     ops@idc \
                      holds 100 Mbit/s for at most 30 s more";
         assert!(text.contains(words), "{text}");
         // Nine runs that probe are 1.2816 Mbit/s.
@@ -403,7 +404,7 @@ mod tests {
         let mut usage = held(None);
         usage.holders[0].rate = rate(1_000);
         let text = refusal(&probing, &usage);
-        assert!(text.contains("nothing of 1 Gbit/s is free: a run of ops@idc holds"), "{text}");
+        assert!(text.contains("none of 1 Gbit/s is free: a run of ops@idc holds"), "{text}");
         let slow = Role::qualifier(Limits {
             rate_max: "64 kbit/s".parse().expect("a rate"),
             ..role().limits
@@ -425,7 +426,8 @@ mod tests {
             |mbit_s| authorise(rate(1_000), &role, &request(mbit_s, 1, Some("EC-2")), &usage, NOW);
         assert!(ask(50).is_ok());
         let text = ask(51).expect_err("above its own limit").to_string();
-        let words = "51 Mbit/s (L2) was asked, and other runs of this key hold 150 Mbit/s of the \
+        let words = "51 Mbit/s (L2) was requested, and other runs of this key hold 150 Mbit/s of \
+                     the \
                      200 Mbit/s";
         assert!(text.contains(words), "{text}");
         // Probes count a tenth of a limit so low that 100 of them a second are more.
@@ -437,7 +439,13 @@ mod tests {
         };
         assert!(ask_to_probe(9).is_ok() && ask_to_probe(10).is_err());
         let text = ask(201).expect_err("above its own limit").to_string();
-        assert!(text.contains("may send at most 200 Mbit/s (L2), 201 Mbit/s was asked"), "{text}");
+        assert!(
+            text.contains(
+                "may send at most 200 Mbit/s (L2), 201 Mbit/s was \
+                               requested"
+            ),
+            "{text}"
+        );
     }
 
     #[test]
@@ -450,7 +458,7 @@ mod tests {
         let probing = probing(60);
         assert!(ask(&prober, &probing).is_ok());
         let text = ask(&prober, &request(1, 1, None)).expect_err("a load");
-        assert!(text.contains("role 'prober' may probe, and not load"), "{text}");
+        assert!(text.contains("role 'prober' may probe but not load"), "{text}");
         let some = role().on_circuits(vec!["EC-1".into(), "EC 2".into()]);
         assert!(ask(&some, &request(1, 1, Some("EC 2"))).is_ok());
         assert!(ask(&some, &probing).is_ok(), "probing needs no circuit");

@@ -606,7 +606,13 @@ mod tests {
         many.push(14);
         let finding = judged(&many);
         assert_eq!((finding.verdict, finding.trial), (Verdict::Inconclusive, Some(19)));
-        assert!(finding.reason.contains("one of 20 trials may be so by chance"), "{finding:?}");
+        assert!(
+            finding.reason.contains(
+                "with 20 trials one may show this by \
+                                         chance"
+            ),
+            "{finding:?}"
+        );
         many[19] = 19;
         let finding = judged(&many);
         assert_eq!((finding.verdict, finding.trial), (Verdict::Fail, Some(19)));

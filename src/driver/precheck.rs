@@ -438,7 +438,7 @@ impl<'a> Check<'a> {
                 // The handshake's own datagrams are marked on the way there, its answers are not.
                 let seen = format!(
                     "the handshake marked {mark} passes, and no reply with that mark comes back, \
-                     while unmarked ones do: the path drops this class in reverse. Have {mark} \
+                     while unmarked ones do: the path drops this class on the path back. Have {mark} \
                      allowed, or remove dscp from the plan"
                 );
                 return step(name, false, seen);
@@ -518,8 +518,8 @@ impl<'a> Check<'a> {
             (HandshakeFailed::NoAnswer, Some(mark)) => {
                 let way = match blocked.received {
                     None => "",
-                    Some(0) => " on the way to the agent",
-                    Some(_) => " on the way back from the agent",
+                    Some(0) => " on the path to the agent",
+                    Some(_) => " on the path back from the agent",
                 };
                 format!(
                     "no answer within 5 s to datagrams marked {mark}, while unmarked ones pass: \
@@ -571,9 +571,9 @@ mod tests {
             let message = refused(&io::Error::from(kind));
             assert!(message.contains(part), "{message}");
         }
-        check(ErrorKind::ConnectionRefused, "the far host answers");
-        check(ErrorKind::HostUnreachable, "no route there, or a router");
+        check(ErrorKind::ConnectionRefused, "the host is up");
+        check(ErrorKind::HostUnreachable, "no route to it, or a router");
         check(ErrorKind::PermissionDenied, "this host's own firewall");
-        check(ErrorKind::TimedOut, "cannot be determined from here");
+        check(ErrorKind::TimedOut, "from here these look the same");
     }
 }

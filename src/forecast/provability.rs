@@ -60,7 +60,7 @@ mod tests {
         let two = format!("{}{}{required}", udp("9 Mbit/s"), udp("8 Mbit/s"));
         assert_eq!(only(&two), (vec![1], Chance::Provable));
         let over = format!("[link]\nrate = '9 Mbit/s'\n{}{required}", udp("10 Mbit/s"));
-        unprovable(&over, "above the committed rate is not judged");
+        unprovable(&over, "load above it, or as fast as possible, is not judged");
         unprovable(&format!("{}{required}", udp("max")), "as fast as possible");
         let reverse = "[require.reverse]\nthroughput = '>= 9 Mbit/s'\n";
         unprovable(&format!("{}{reverse}", udp("9 Mbit/s")), "loads reverse at 9 Mbit/s or more");
@@ -92,10 +92,10 @@ mod tests {
         let (_, chance) = only(&required("0.001%"));
         let Chance::Partly(why) = chance else { panic!("{chance:?}") };
         assert!(
-            why.contains("489131 packets prove it only where at most 1 of them are lost"),
+            why.contains("489131 packets prove it only if at most 1 of them are lost"),
             "{why}"
         );
-        unprovable(&required("0.0001%"), "that takes");
+        unprovable(&required("0.0001%"), "a PASS takes");
     }
 
     /// 1 Gbit/s in one stream is 80 thousand packets/s: 10 s of them, of which one payload in 32 is

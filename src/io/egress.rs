@@ -186,7 +186,7 @@ mod tests {
     fn what_this_host_does_not_have_is_named() {
         check(None, None, None);
         check(Some("127.0.0.9"), Some("lo"), None);
-        check(Some("192.0.2.9"), None, Some("cannot send from 192.0.2.9: it is no address"));
+        check(Some("192.0.2.9"), None, Some("cannot send from 192.0.2.9: it is not an address"));
         check(Some("::1"), None, Some("another version of IP"));
         let none = "cannot use the device 'nosuch0': this host has no such device";
         check(None, Some("nosuch0"), Some(none));

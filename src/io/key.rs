@@ -363,7 +363,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("id.pub");
         fs::write(&path, "ssh-ed25519 AAAA user@host\n").unwrap();
-        check_message(&read_public(&path).unwrap_err(), &["id.pub: not a public key", "'ssh-"]);
+        check_message(
+            &read_public(&path).unwrap_err(),
+            &[
+                "id.pub: not a linkqual public \
+                                                           key",
+                "'ssh-",
+            ],
+        );
     }
 
     #[test]

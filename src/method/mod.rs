@@ -154,8 +154,8 @@ mod tests {
             let limit = most(asked, ip).expect("one octet too much");
             let error = Impossible::SizeAboveDevice { asked, limit }.to_string();
             let expected = format!(
-                "a size of {asked} octets: this host's device eth0 has an MTU of 1500, so that at \
-                 most {least} octets of UDP payload leave in one piece"
+                "a size of {asked} octets: this host's device eth0 has an MTU of 1500, so at \
+                 most {least} octets of UDP payload leave unfragmented"
             );
             assert!(error.starts_with(&expected), "{error}");
         }

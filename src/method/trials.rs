@@ -482,7 +482,7 @@ mod tests {
         };
         for octets in [37_500_000, 40_000_000] {
             let text = note(octets);
-            assert!(text.contains("nothing of the rate can pass; the full rate"), "{text}");
+            assert!(text.contains("so the rate cannot pass; the full rate"), "{text}");
         }
         let text = note(37_000_000);
         assert!(text.contains("A PASS states the rate it proves; the full rate"), "{text}");

@@ -432,7 +432,7 @@ mod tests {
         let most = outage(Span::from_millis(20));
         let measured = measured(most, &outcome(|_| {}));
         let Some(Measured::Missing(why)) = measured else { panic!("{measured:?}") };
-        assert!(why.contains("no time below 50 ms"), "{why}");
+        assert!(why.contains("gaps below 50 ms"), "{why}");
     }
 
     #[test]

@@ -239,7 +239,7 @@ mod tests {
         let why = |stated| judged(&run(5, 25, stated), "<= 12 ms").1.expect("a reason");
         let nobody = why(StatedClocks::default());
         assert!(nobody.contains("is within the clock error of ±10 ms"), "{nobody}");
-        assert!(nobody.contains("half the least round trip: neither host states"), "{nobody}");
+        assert!(nobody.contains("half the minimum round trip: neither host states"), "{nobody}");
         assert!(
             nobody.contains("synchronise both hosts' clocks with chronyd or ntpd, or require 25"),
             "{nobody}"

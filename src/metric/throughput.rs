@@ -664,7 +664,7 @@ mod tests {
         check(throughput(), &altered(3, 100), None);
         let Counts { value, counts, .. } = judge(&altered(4_000, 8_000));
         assert!((5.0e6..5.2e6).contains(&value), "{value}");
-        assert!(counts.contains("4000 of 8000 that were compared had been altered"), "{counts}");
+        assert!(counts.contains("4000 of 8000 compared packets had been altered"), "{counts}");
     }
 
     /// The load and its probes are 1.9 % more than is required: what is carried may be less.

@@ -28,7 +28,7 @@ pub struct AllowedDriver {
     pub key: KeyLine,
     /// The rate of all its runs together; what the agent allows all drivers where it is `None`.
     pub max_rate: Option<BitRate>,
-    /// Whether it may probe, and not load.
+    /// Whether it may probe but not load.
     pub probe_only: bool,
     /// The circuits that it may load; any where it is `None`.
     pub circuits: Option<Circuits>,

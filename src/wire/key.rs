@@ -685,7 +685,7 @@ mod tests {
     #[test]
     fn a_message_says_what_is_allowed() {
         let message = "ssh-ed25519 AAAA".parse::<KeyLine>().unwrap_err().to_string();
-        let expected = "not a public key of linkqual: it is of 'ssh-ed25519'; the line must begin \
+        let expected = "not a linkqual public key: it is of 'ssh-ed25519'; the line must begin \
             with 'linkqual-ed25519'. Give the .pub file that was made with the secret key";
         assert_eq!(message, expected);
     }

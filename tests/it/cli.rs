@@ -68,7 +68,7 @@ fn keygen_makes_a_secret_file_and_a_public_one_and_never_overwrites() {
     assert!(secret.starts_with("-----BEGIN PRIVATE KEY-----\n"));
     assert!(line.starts_with("linkqual-ed25519 ") && line.ends_with(" alice\n"), "{line}");
     let again = run(linkqual().args(["keygen", "--out"]).arg(&path));
-    again.expect_error(2, &[&path.display().to_string(), "exists already", "Name another file"]);
+    again.expect_error(2, &[&path.display().to_string(), "exists already", "Give another file"]);
     assert_eq!((text(&path), text(&public)), (secret, line));
 }
 
@@ -500,7 +500,7 @@ fn a_listener_of_another_trade_is_distinguished() {
 #[test]
 fn a_listener_that_closes_at_once_is_reported() {
     let ended = check_impostor(impostor(drop));
-    ended.expect_error(4, &["in the handshake"]);
+    ended.expect_error(4, &["during the handshake"]);
 }
 
 /// A firewall that lets TCP pass and answers UDP with "port unreachable".
@@ -796,7 +796,7 @@ fn an_agent_that_breaks_the_protocol_is_reported() {
 fn a_rate_above_the_limit_is_refused_and_the_limit_itself_is_not() {
     let agent = Agent::start_with(&["--max-rate", "10 Mbit/s"]);
     let above = run(agent.check().args(["--rate", "11 Mbit/s", "--size", "1472"]));
-    above.expect_error(4, &["at most 10 Mbit/s", "11 Mbit/s was asked", "--max-rate"]);
+    above.expect_error(4, &["at most 10 Mbit/s", "11 Mbit/s was requested", "--max-rate"]);
     let mut at = Program::start(agent.check().args(["--rate", "10 Mbit/s", "--size", "1472"]));
     is_granted(&agent, &mut at);
 }
@@ -805,7 +805,7 @@ fn a_rate_above_the_limit_is_refused_and_the_limit_itself_is_not() {
 fn a_duration_above_the_limit_is_refused_and_the_limit_itself_is_not() {
     let agent = Agent::start_with(&["--max-duration", "3 s"]);
     let above = run(agent.check().args(["--rate", "1 Mbit/s", "--duration", "4s"]));
-    above.expect_error(4, &["at most 3 s", "4 s was asked", "--max-duration"]);
+    above.expect_error(4, &["at most 3 s", "4 s was requested", "--max-duration"]);
     let mut at = Program::start(agent.check().args(["--rate", "1 Mbit/s", "--duration", "3s"]));
     is_granted(&agent, &mut at);
 }

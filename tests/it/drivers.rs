@@ -43,7 +43,7 @@ fn a_key_has_its_own_limits() {
         await_change(&agent, before);
     };
     allow(&["--max-rate", "5M"]);
-    let words = ["role 'qualifier' may send at most 5 Mbit/s (L2), 6 Mbit/s was asked"];
+    let words = ["role 'qualifier' may send at most 5 Mbit/s (L2), 6 Mbit/s was requested"];
     run(agent.check().args(["--rate", "6M", "--idle", "1s"])).expect_error(4, &words);
     allow(&["--circuits", "EC-1,EC-2"]);
     let load = ["--rate", "1M", "--idle", "1s", "--duration", "1s"];
@@ -53,7 +53,7 @@ fn a_key_has_its_own_limits() {
     let report: Report = serde_json::from_str(&named.out).unwrap();
     assert!(report.rows().any(|row| row.trial.asked.udp.is_some()), "{}", named.out);
     allow(&["--probe-only"]);
-    run(agent.check().args(load)).expect_error(4, &["role 'prober' may probe, and not load"]);
+    run(agent.check().args(load)).expect_error(4, &["role 'prober' may probe but not load"]);
     run(agent.check().args(["--idle", "1s"])).expect_code(3);
     let drivers = agent.keys.path("drivers");
     let line = fs::read_to_string(agent.keys.path("driver.pub")).unwrap();

@@ -83,7 +83,7 @@ fn twenty_circuits_at_once_get_no_more_than_the_limit() {
             match ask(&mut channel, request(circuit, Some(&name), Some(4_000_000))).await {
                 Message::Granted(_) => granted += 1,
                 Message::Refused { reason } => {
-                    let words = "4 Mbit/s (L2) was asked, 2 Mbit/s of 10 Mbit/s is free: a run \
+                    let words = "4 Mbit/s (L2) was requested, 2 Mbit/s of 10 Mbit/s is free: a run \
                                  of alice holds 4 Mbit/s";
                     assert!(reason.contains(words), "{reason}");
                 }

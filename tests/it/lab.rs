@@ -421,8 +421,8 @@ fn the_pre_check_passes_an_open_way() {
 fn the_pre_check_names_a_class_that_the_path_drops() {
     let test = "[[test]]\nkind = 'idle'\ndscp = 'CS6'\n";
     for (rule, way) in [
-        ("udp dport 4872 ip dscp cs6 drop", "drops this class on the way to the agent"),
-        ("udp sport 4872 ip dscp cs6 drop", "drops this class on the way back"),
+        ("udp dport 4872 ip dscp cs6 drop", "drops this class on the path to the agent"),
+        ("udp sport 4872 ip dscp cs6 drop", "drops this class on the path back"),
     ] {
         let Some(lab) = Lab::new() else { return };
         lab.forbid(rule);
@@ -634,7 +634,7 @@ fn a_run_leaves_by_the_address_and_the_device_that_it_is_given() {
     let run = |arguments: &[&str]| {
         run_program(agent.check_from(&driver).args(["--rtt-p99", "1 s"]).args(arguments))
     };
-    run(&["--source", "10.77.1.7"]).expect_error(4, &["10.77.1.7", "no address of this host"]);
+    run(&["--source", "10.77.1.7"]).expect_error(4, &["10.77.1.7", "not an address of this host"]);
     run(&["--device", "eth7"]).expect_error(4, &["'eth7'", "no such device"]);
     run(&["--source", "fd77:1::2"]).expect_error(4, &["another version of IP"]);
     run(&[&way[..], &["--duration", "1s"]].concat()).expect_code(0);

@@ -436,5 +436,5 @@ fn an_agent_that_is_started_again_has_the_records_of_its_state_folder_and_no_oth
     assert!(agent.program.out().contains("in memory only"), "{}", agent.program.out());
     let said = ask_again(&agent, run);
     let [Message::Refused { reason }] = &said[..] else { panic!("{said:?}") };
-    assert!(reason.contains("no such run is known here"), "{reason}");
+    assert!(reason.contains("this agent does not know that run"), "{reason}");
 }

@@ -265,7 +265,7 @@ mod tests {
         let [Action::Say(BACK, Message::Refused { reason })] = &actions[..] else {
             panic!("{actions:?}")
         };
-        assert!(reason.contains("no such run is known here"), "{reason}");
+        assert!(reason.contains("this agent does not know that run"), "{reason}");
     }
 
     #[test]

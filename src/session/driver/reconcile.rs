@@ -458,7 +458,7 @@ mod tests {
         receiver.of_window(1, Some((0, 0)));
         running.account = reflected(counts(0, 0))
             .map(|account| Account { receiver: Some(receiver.into()), ..account });
-        let words = "the agent's account makes no sense: transit_min_ns: ";
+        let words = "the agent's account is inconsistent: transit_min_ns: ";
         let outcome = composed(running, words);
         let Outcome { forward, reverse, round_trip, .. } = outcome;
         assert_eq!((round_trip.delays.total(), forward.sender.is_some()), (1, true));
@@ -473,7 +473,7 @@ mod tests {
         let replies = ReceiverCounts { reordered: 1, ..ReceiverCounts::default() };
         running.probed = probed(&[500]).map(|probed| Box::new(Probed { replies, ..*probed }));
         running.account = reflected(ReceiverCounts::default());
-        let outcome = composed(running, "the agent's account makes no sense: ");
+        let outcome = composed(running, "the agent's account is inconsistent: ");
         let reason = outcome.reason.clone().unwrap_or_default();
         assert_eq!(outcome, Outcome::nothing(Status::Partial, reason));
     }

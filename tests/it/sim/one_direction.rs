@@ -126,6 +126,6 @@ fn a_load_that_was_paused_for_the_other_direction_says_so() {
     assert_eq!(of(Direction::Forward).verdict, Fail);
     let reverse = of(Direction::Reverse);
     assert_eq!(reverse.verdict, Inconclusive);
-    let words = "as no heartbeat came: what reverse carries is not known while forward was dead";
+    let words = "as no heartbeat arrived: what reverse carries is not known while forward was dead";
     assert!(reverse.reason.contains(words), "{}", reverse.reason);
 }
