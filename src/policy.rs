@@ -427,8 +427,7 @@ mod tests {
         assert!(ask(50).is_ok());
         let text = ask(51).expect_err("above its own limit").to_string();
         let words = "51 Mbit/s (L2) was requested, and other runs of this key hold 150 Mbit/s of \
-                     the \
-                     200 Mbit/s";
+                     its 200 Mbit/s";
         assert!(text.contains(words), "{text}");
         // Probes count a tenth of a limit so low that 100 of them a second are more.
         let slow =

@@ -251,9 +251,12 @@ mod tests {
         let words = "1 ms here, as the kernel (adjtimex) states it, and 2 ms at the agent, by the";
         assert!(stated.contains(words), "{stated}");
         let far = why(StatedClocks { driver: clock(90), ..both });
-        assert!(far.contains("which is less than the clocks' own error"), "{far}");
+        assert!(far.contains("which is less than the clock error the hosts state"), "{far}");
         let wrong = why(StatedClocks { contradicted: true, ..both });
-        assert!(wrong.contains("the probes prove that what the hosts state"), "{wrong}");
+        assert!(
+            wrong.contains("the probes prove that the clock errors the hosts state"),
+            "{wrong}"
+        );
     }
 
     #[test]

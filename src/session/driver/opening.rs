@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn the_agent_says_which_way_udp_is_blocked() {
         for (unopened_hellos, words) in
-            [(0, "UDP is blocked on the way to it"), (9, "received 9 of them and answered each")]
+            [(0, "UDP is blocked on the path to it"), (9, "received 9 of them and answered each")]
         {
             let mut session = unanswered();
             let probes = ReflectorCounts { unopened_hellos, ..ReflectorCounts::default() };

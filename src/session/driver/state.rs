@@ -198,7 +198,7 @@ impl Blocked {
                 .to_owned(),
             Some(received) => format!(
                 "The agent received {received} of them and answered each: UDP is blocked on the \
-                 way back, from the agent's port to this host. Does a firewall let the answers \
+                 path back, from the agent's port to this host. Does a firewall let the answers \
                  pass?"
             ),
         };
