@@ -28,7 +28,7 @@ use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::terminal::{print, say};
 use crate::io::timestamps::KeptNoise;
 use crate::io::tls::Identity;
-use crate::io::{clock, host};
+use crate::io::{clock, host, service};
 use crate::session::agent::{
     Action, ConnectionId, Host, RECORD_SPAN, RECORDS_MAX, Session, TrialId,
 };
@@ -134,7 +134,12 @@ pub fn main(args: &AgentArgs) -> ExitCode {
         if let Err(error) = print(&agent.introduction()) {
             return fail(&error.to_string(), 5);
         }
-        agent.serve(ended()).await;
+        service::ready(&agent.status());
+        let ended = async {
+            ended().await;
+            service::stopping();
+        };
+        agent.serve(ended).await;
         ExitCode::SUCCESS
     })
 }
@@ -223,17 +228,21 @@ impl Server {
         self.port.local()
     }
 
+    /// Where it listens, and its key, in one line.
+    #[must_use]
+    pub fn status(&self) -> String {
+        format!("listens on {} (TCP and UDP), key {}", self.local(), self.identity.public_key())
+    }
+
     /// What it is and whom it serves, for its operator.
     #[must_use]
     pub fn introduction(&self) -> String {
         let Limits { rate_max, duration_max } = self.limits;
         let mut text = format!(
-            "linkqual-agent {} listens on {} (TCP and UDP), key {}\nprobes at any time; load \
-             up to {rate_max} (L2) in each direction, all drivers together, for up to \
-             {duration_max}\n",
+            "linkqual-agent {} {}\nprobes at any time; load up to {rate_max} (L2) in each \
+             direction, all drivers together, for up to {duration_max}\n",
             env!("CARGO_PKG_VERSION"),
-            self.local(),
-            self.identity.public_key(),
+            self.status(),
         );
         let place = match &self.state {
             Some(_) => "in the --state folder",

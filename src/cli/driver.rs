@@ -1,6 +1,8 @@
 //! The arguments of the driver.
 
+use super::topics::{self, Topic};
 use super::value::{parse, parse_device};
+use super::{Answered, answered, hint};
 use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::metric::{Kind, Limit, Metric, Requirement, Requirements, Traffic};
@@ -14,13 +16,17 @@ use crate::trial::{
 };
 use crate::units::{BitRate, Span};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{
+    Arg, ArgGroup, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser,
+    Subcommand,
+};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Qualifies a leased line: sends timed traffic across it, and judges what arrives.
 #[derive(Debug, Parser)]
 #[command(name = "linkqual", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, after_help = topics::list())]
 pub struct DriverArgs {
     /// What to do.
     #[command(subcommand)]
@@ -43,6 +49,42 @@ pub enum DriverCommand {
     Judge(JudgeArgs),
     /// Show a verdict on an emulated line, on this machine alone, without root
     Demo(DemoArgs),
+    /// Show a page of the manual, or what a command takes
+    Help(HelpArgs),
+}
+
+/// `linkqual help`.
+#[derive(Args, Debug)]
+pub struct HelpArgs {
+    /// A topic of the manual, or a command; all are listed if none is given
+    #[arg(value_name = "TOPIC|COMMAND")]
+    pub words: Vec<String>,
+}
+
+impl HelpArgs {
+    /// The page that was asked for, where a topic was.
+    #[must_use]
+    pub fn topic(&self) -> Option<&'static Topic> {
+        match &self.words[..] {
+            [word] => topics::find(word),
+            _ => None,
+        }
+    }
+
+    /// Shows what a command takes, or why there is no such command.
+    #[must_use]
+    pub fn answer(&self) -> Answered {
+        let words = self.words.iter().map(String::as_str);
+        let words = ["linkqual"].into_iter().chain(words).chain(["--help"]);
+        match DriverArgs::try_parse_from(words) {
+            Err(error) => answered(hint::with_topics(error, &topics::names())),
+            // Such as `help -- check -- x`: whatever it is, it was no question.
+            Ok(_) => answered(DriverArgs::command().error(
+                clap::error::ErrorKind::InvalidSubcommand,
+                "help takes a topic, or a command",
+            )),
+        }
+    }
 }
 
 /// `linkqual keygen`.

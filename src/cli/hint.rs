@@ -22,6 +22,16 @@ pub(super) fn hinted(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// `error` with the `topics` that could have been asked for, where a command is not known.
+#[cfg(feature = "driver")]
+pub(super) fn with_topics(mut error: clap::Error, topics: &str) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let hint = StyledStr::from(format!("the topics of the manual are {topics}"));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint]));
+    }
+    error
+}
+
 /// What to type in the place of `typed`.
 fn hint(typed: &str) -> Option<String> {
     let is_unit = UNITS.iter().any(|unit| unit.eq_ignore_ascii_case(typed));

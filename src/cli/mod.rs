@@ -7,14 +7,19 @@ mod driver;
 
 mod hint;
 
+#[cfg(feature = "driver")]
+mod topics;
+
 mod value;
 
 pub use agent::{AgentArgs, AgentCommand, AllowArgs};
 #[cfg(feature = "driver")]
 pub use driver::{
-    CheckArgs, DemoArgs, DriverArgs, DriverCommand, JudgeArgs, KeygenArgs, OutputArgs,
+    CheckArgs, DemoArgs, DriverArgs, DriverCommand, HelpArgs, JudgeArgs, KeygenArgs, OutputArgs,
     PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RunArgs,
 };
+#[cfg(feature = "driver")]
+pub use topics::{TOPICS, Topic};
 
 use clap::Parser;
 
@@ -46,11 +51,16 @@ const LOST: u8 = 5;
 ///
 /// Where it was no command: it has been answered then.
 pub fn typed<A: Parser>() -> Result<A, Answered> {
-    A::try_parse().map_err(hint::hinted).map_err(|error| match error.print() {
+    A::try_parse().map_err(hint::hinted).map_err(answered)
+}
+
+/// Says what `error` has to say.
+fn answered(error: clap::Error) -> Answered {
+    match error.print() {
         Err(lost) if !error.use_stderr() => {
             let lost = format!("could not write to the standard output: {lost}");
             Answered { code: LOST, lost: Some(lost) }
         }
         _ => Answered { code: u8::try_from(error.exit_code()).unwrap_or(2), lost: None },
-    })
+    }
 }

@@ -14,9 +14,9 @@ mod runtime;
 mod screen;
 
 use crate::account::plain;
-use crate::cli::{DriverArgs, DriverCommand, KeygenArgs, PlanCommand};
+use crate::cli::{DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand};
 use crate::io::key::generate;
-use crate::io::terminal::{is_coloured, print, say};
+use crate::io::terminal::{check_stdout, is_coloured, print, say};
 use error::Error;
 use running::run_plan;
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Plan(PlanCommand::Firewall(args)) => firewall::firewall(args),
         DriverCommand::Judge(args) => judge::judge(args),
         DriverCommand::Demo(args) => demo::demo(args),
+        DriverCommand::Help(args) => help(args),
     };
     done.unwrap_or_else(|error| {
         match &error {
@@ -57,4 +58,19 @@ fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
         line.key()
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `linkqual help`.
+///
+/// # Errors
+///
+/// Where the page cannot be written.
+fn help(args: &HelpArgs) -> Result<ExitCode, Error> {
+    if let Some(topic) = args.topic() {
+        print(topic.text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (code, lost) = args.answer().end(check_stdout().map_err(|lost| lost.to_string()));
+    lost.iter().for_each(|why| say(&format!("error: {why}")));
+    Ok(ExitCode::from(code))
 }

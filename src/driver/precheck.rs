@@ -438,8 +438,8 @@ impl<'a> Check<'a> {
                 // The handshake's own datagrams are marked on the way there, its answers are not.
                 let seen = format!(
                     "the handshake marked {mark} passes, and no reply with that mark comes back, \
-                     while unmarked ones do: the path drops this class on the path back. Have {mark} \
-                     allowed, or remove dscp from the plan"
+                     while unmarked ones do: the path drops this class on the path back. Have \
+                     {mark} allowed, or remove dscp from the plan"
                 );
                 return step(name, false, seen);
             }

@@ -13,6 +13,7 @@ pub mod log;
 mod netlink;
 mod phc;
 pub mod resolve;
+pub mod service;
 mod sys;
 pub mod tcp;
 pub mod terminal;

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_types, reason = "tests hold sockets, and measure their own patience")]
 
 mod cli;
+mod docs;
 mod drivers;
 mod golden;
 mod greedy;
@@ -11,6 +12,9 @@ mod hostile;
 mod judge;
 mod lab;
 mod library;
+#[path = "../../scripts/manuals.rs"]
+#[expect(dead_code, reason = "what is of the program alone is not tried here")]
+mod manuals;
 mod names;
 mod oracle;
 mod oracle_owd;
@@ -18,6 +22,7 @@ mod oracle_tcp;
 mod output;
 mod plan;
 mod relay;
+mod service;
 mod sessions;
 mod sim;
 mod support;

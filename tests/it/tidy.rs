@@ -86,10 +86,10 @@ const FLOORS: &[Floor] = &{
         ]),
 
         floor(Hands, "io", Only(&["units", "direction", "clock", "account", "wire"]), &[
-            "base64", "libc", "rand", "rustls", "sha2", "socket2", "thiserror", "tokio",
-            "tokio_rustls", "tokio_util", "tracing", "tracing_subscriber", "std::env", "std::fs",
-            "std::io", "std::net", "std::os",
-            "std::sync", "std::thread", "std::time::Instant", "std::time::SystemTime", "zeroize",
+            "base64", "libc", "rand", "rustls", "sd_notify", "sha2", "socket2", "thiserror",
+            "tokio", "tokio_rustls", "tokio_util", "tracing", "tracing_subscriber", "std::env",
+            "std::fs", "std::io", "std::net", "std::os", "std::sync", "std::thread",
+            "std::time::Instant", "std::time::SystemTime", "zeroize",
         ]),
         // Dice for payloads that no line compresses.
         floor(Hands, "dataplane", Only(&[

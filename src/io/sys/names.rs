@@ -23,6 +23,8 @@ pub(in crate::io) enum Failed {
 /// Every address of `name` with `port`, in the order of preference (RFC 6724).
 pub(in crate::io) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
     let name = CString::new(name).map_err(|error| Failed::None(error.to_string()))?;
+    #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+    look_up_by_itself();
     // SAFETY: all of `addrinfo` may be zero.
     let mut hints: libc::addrinfo = unsafe { zeroed() };
     hints.ai_family = libc::AF_UNSPEC;
@@ -45,6 +47,26 @@ pub(in crate::io) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, F
         libc::EAI_MEMORY => Err(Failed::System(io::ErrorKind::OutOfMemory.into())),
         code => Err(Failed::None(message(code))),
     }
+}
+
+/// Has a static program look names up by its own code alone: in the hosts file, then by DNS. What
+/// else `/etc/nsswitch.conf` names are libraries of the host, made for the host's C library; loaded
+/// into a program with another one they may crash it.
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+fn look_up_by_itself() {
+    unsafe extern "C" {
+        /// `nss.h` of the GNU C library.
+        fn __nss_configure_lookup(
+            database: *const libc::c_char,
+            services: *const libc::c_char,
+        ) -> libc::c_int;
+    }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: both texts end in zero and are never freed, and no other thread looks names up
+        // before this is done. Where it fails, what the host configured holds.
+        unsafe { __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr()) };
+    });
 }
 
 /// The addresses in `list`, with `port`.
@@ -81,5 +103,12 @@ unsafe fn addresses(list: *const libc::addrinfo, port: u16) -> Vec<SocketAddr> {
 fn message(code: libc::c_int) -> String {
     // SAFETY: the text is the library's own, ends in zero and is never freed.
     let text = unsafe { CStr::from_ptr(libc::gai_strerror(code)) };
-    text.to_string_lossy().into_owned()
+    let text = text.to_string_lossy();
+    if cfg!(all(target_env = "gnu", target_feature = "crt-static")) {
+        return format!(
+            "{text} (this static build asks /etc/hosts and the name servers of /etc/resolv.conf \
+             alone; an IP address needs neither)"
+        );
+    }
+    text.into_owned()
 }

@@ -1,0 +1,141 @@
+//! The agent as a service, and what packages are made of: the unit, its maintainer scripts, the
+//! manual pages.
+
+use crate::support::{Program, run};
+use clap::Parser as _;
+use linkqual::cli::AgentArgs;
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
+
+/// More than any step of a program takes.
+const SOON: Duration = Duration::from_secs(20);
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(file(name)).expect("a text file")
+}
+
+/// The value of the line `NAME=…`.
+fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
+#[test]
+fn the_service_manager_learns_when_the_agent_serves_and_when_it_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name);
+    let manager = UnixDatagram::bind(place("notify")).expect("a socket");
+    manager.set_read_timeout(Some(SOON)).expect("a limit");
+    let heard = || {
+        let mut octets = [0; 1_024];
+        let len = manager.recv(&mut octets).expect("a message");
+        String::from_utf8(octets[..len].to_vec()).expect("text")
+    };
+    let mut command = Command::new(AGENT);
+    command.env("NOTIFY_SOCKET", place("notify")).args(["--listen", "127.0.0.1:0", "--make-key"]);
+    command.arg("--key").arg(place("key")).arg("--drivers").arg(place("drivers"));
+    let mut agent = Program::start(&mut command);
+    let ready = heard();
+    assert!(ready.lines().any(|line| line == "READY=1"), "{ready}");
+    let status = value(&ready, "STATUS").expect("a status");
+    assert!(status.starts_with("listens on 127.0.0.1:"), "{status}");
+    assert!(status.contains("key SHA256:"), "{status}");
+    // A reload, and a terminal that is closed.
+    agent.signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(agent.is_running());
+    agent.signal("TERM");
+    assert_eq!(heard().trim_end(), "STOPPING=1");
+    agent.ended(SOON).expect_code(0);
+}
+
+/// In tenths, as `--threshold` has it. The drop-in lies where systemd looks for it.
+fn check_exposure(drop_ins: &[&str], most: u32) {
+    let has = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
+    if !has("systemd-analyze") {
+        eprintln!("skipped: there is no systemd-analyze here");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = folder.path().join("linkqual-agent.service");
+    fs::copy(file("deploy/linkqual-agent.service"), &unit).expect("a copy");
+    let beside = folder.path().join("linkqual-agent.service.d");
+    fs::create_dir(&beside).expect("a folder");
+    for name in drop_ins {
+        fs::copy(file(&format!("deploy/{name}")), beside.join(name)).expect("a copy");
+    }
+    let mut rate = Command::new("systemd-analyze");
+    rate.args(["security", "--no-pager", "--offline=yes", &format!("--threshold={most}")]);
+    let ended = run(rate.arg(&unit));
+    ended.expect_code(0);
+    assert!(ended.out.contains("Overall exposure level"), "{}{}", ended.out, ended.err);
+    // And it is a bound: what is below each part's own exposure is not reached.
+    let mut rate = Command::new("systemd-analyze");
+    rate.args(["security", "--no-pager", "--offline=yes", "--threshold=5"]);
+    assert_ne!(run(rate.arg(&unit)).code, Some(0));
+}
+
+#[test]
+fn the_service_exposes_little_and_its_drop_in_not_much_more() {
+    check_exposure(&[], 20);
+    check_exposure(&["performance.conf"], 30);
+}
+
+/// Its options, those of `agent.conf` and those of the example there are what the agent takes.
+#[test]
+fn the_unit_starts_the_agent_with_options_that_it_takes() {
+    let (unit, config) = (text("deploy/linkqual-agent.service"), text("deploy/agent.conf"));
+    let command = value(&unit, "ExecStart").expect("a command");
+    let given = value(&config, "OPTIONS").expect("options").trim_matches('"');
+    let example = config.split("Example: OPTIONS=\"").nth(1).expect("an example");
+    let example = example.split('"').next().expect("a first part");
+    for options in [given, example] {
+        let command = command.replace("$OPTIONS", options);
+        let args = AgentArgs::try_parse_from(command.split_whitespace()).expect("options");
+        assert!(args.make_key && args.allow.is_empty());
+        assert!(args.key.starts_with("/var/lib/linkqual-agent"));
+        assert!(args.state.is_some_and(|state| state.starts_with("/var/lib/linkqual-agent")));
+    }
+    assert_eq!(value(&unit, "StateDirectory"), Some("linkqual-agent"));
+}
+
+#[test]
+fn the_scripts_of_packages_are_scripts() {
+    let mut checked = 0;
+    for entry in fs::read_dir(file("deploy/debian")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.file_name().is_some_and(|name| name == "copyright") {
+            continue;
+        }
+        assert!(fs::read_to_string(&path).unwrap().starts_with("#!/bin/sh\nset -e\n"));
+        run(Command::new("sh").arg("-n").arg(path)).expect_code(0);
+        checked += 1;
+    }
+    assert_eq!(checked, 4);
+    for script in ["scripts/package", "scripts/package-test"] {
+        run(Command::new("bash").arg("-n").arg(file(script))).expect_code(0);
+    }
+}
+
+#[test]
+fn each_command_has_a_manual_page_and_is_completed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    crate::manuals::write(folder.path()).expect("pages");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect(name);
+    for page in ["linkqual", "linkqual-check", "linkqual-plan-firewall", "linkqual-agent-allow"] {
+        let page = read(&format!("man/{page}.1"));
+        assert!(page.contains(".SH NAME") && page.contains(".SH OPTIONS"), "{page}");
+    }
+    assert!(read("man/linkqual-agent.1").contains("max\\-rate"));
+    for shell in ["bash/linkqual.bash", "zsh/_linkqual", "fish/linkqual.fish"] {
+        assert!(read(&format!("completions/{shell}")).contains("rtt-p99"));
+    }
+}
