@@ -222,7 +222,37 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let nanos = parse_scaled(text, &SPAN_SCALES);
-        nanos.map(Self::from_nanos).ok_or_else(|| Malformed::new(text, SPAN_FORM))
+        nanos.map(Self::from_nanos).ok_or_else(|| {
+            let right = other_span(text).map(|why| Malformed::corrected(text, why));
+            right.unwrap_or_else(|| Malformed::new(text, SPAN_FORM))
+        })
+    }
+}
+
+/// Other spellings of units of time, and what is read here.
+const SPAN_SPELLINGS: [(&str, &[&str]); 5] = [
+    ("us", &["usec", "\u{b5}s", "\u{3bc}s"]),
+    ("ms", &["msec", "millis"]),
+    ("s", &["sec", "secs", "second", "seconds"]),
+    ("min", &["mins", "minute", "minutes"]),
+    ("h", &["hr", "hour", "hours"]),
+];
+
+/// How to write a length of time that is spelt otherwise, or has no unit; reads on from "not".
+fn other_span(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    text::parse_number(number, NANOS_PER_SECOND)?;
+    match unit.trim_start() {
+        "" => Some(format!("clear without a unit. Write \"{number} s\" or \"{number} ms\"")),
+        "m" => Some(format!(
+            "clear: m may be minutes. Write \"{number} min\" for these, \"{number} ms\" for \
+             milliseconds"
+        )),
+        unit => {
+            let read = SPAN_SPELLINGS.iter().find(|(_, spelt)| spelt.contains(&unit));
+            read.map(|(right, _)| format!("a unit that is read here. Write \"{number} {right}\""))
+        }
     }
 }
 
@@ -361,6 +391,18 @@ mod tests {
             assert_eq!(text.parse::<Span>().expect(text).to_string(), text);
         }
         assert_eq!("1.5min".parse::<Span>(), Ok(Span::from_secs(90)));
+        for (text, right) in [
+            ("20m", "not clear: m may be minutes. Write \"20 min\" for these, \"20 ms\" for"),
+            ("20", "not clear without a unit. Write \"20 s\" or \"20 ms\""),
+            ("1.5 sec", "Write \"1.5 s\""),
+            ("3 hours", "Write \"3 h\""),
+            ("250 \u{b5}s", "Write \"250 us\""),
+            ("5 fortnights", "such as \"20 ms\""),
+            ("soon", "such as \"20 ms\""),
+        ] {
+            let error = text.parse::<Span>().expect_err(text).to_string();
+            assert!(error.contains(right), "{error}");
+        }
         assert_eq!("250ns".parse::<Span>(), Ok(Span::from_nanos(250)));
         assert_eq!("2 h".parse::<Span>(), Ok(Span::from_secs(7_200)));
         let named = SPAN_FORM.split(", ").flat_map(|part| part.split(' '));

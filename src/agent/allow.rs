@@ -1,12 +1,14 @@
-//! `linkqual-agent allow`: adds a driver to the file that the agent reads.
+//! `linkqual-agent allow`: adds a driver to the file that the agent reads, or lets a new key take
+//! the place of the one that has signed it.
 
 use crate::cli::AllowArgs;
 use crate::io::clock;
-use crate::io::key::read_public;
+use crate::io::key::{is_signed, read_public};
 use crate::io::terminal::print;
-use crate::io::watched::{add_line, read_text};
-use crate::policy::allowed::{AllowedDriver, read};
+use crate::io::watched::{add_line, read_text, replace_text};
+use crate::policy::allowed::{AllowedDriver, read, succeeded};
 use crate::wire::key::KeyLine;
+use crate::wire::succession::{MARK, MalformedSuccession, SuccessionLine};
 use std::path::Path;
 
 /// Why a driver was not added, and the exit code for that.
@@ -14,6 +16,9 @@ pub(super) type NotAdded = (String, u8);
 
 /// Adds the driver, unless it is listed already, and says so.
 pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
+    if args.key_line.iter().flat_map(|word| word.split_whitespace()).next() == Some(MARK) {
+        return succeed(args);
+    }
     let key = key(&args.key_line).map_err(|why| (why, 2))?;
     let AllowArgs { max_rate, probe_only, ref circuits, expires, .. } = *args;
     let driver = AllowedDriver { key, max_rate, probe_only, circuits: circuits.clone(), expires };
@@ -36,6 +41,45 @@ pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
     let said = format!(
         "{path} now allows {driver}\nAn agent that runs and can read this file serves it within a \
          second.\n"
+    );
+    print(&said).map_err(|error| (error.to_string(), 5))
+}
+
+/// Lets a driver's new key take the place of its old one, which has signed it, and says so.
+fn succeed(args: &AllowArgs) -> Result<(), NotAdded> {
+    let usage = |why: String| (why, 2);
+    let is_limited = args.max_rate.is_some() || args.circuits.is_some() || args.expires.is_some();
+    if args.probe_only || is_limited {
+        let why = "a new key has the limits of the old one: leave --max-rate, --probe-only, \
+                   --circuits and --expires out";
+        return Err(usage(why.to_owned()));
+    }
+    let line: SuccessionLine =
+        args.key_line.join(" ").parse().map_err(|why: MalformedSuccession| usage(why.to_string()))?;
+    let (succession, now_ns) = (line.succession, clock::wall_ns());
+    if !is_signed(&succession.old(), succession.signed_text().as_bytes(), &line.signature) {
+        let why = "the old key has not signed this line, or not as it is here. Nothing was \
+                   changed. Copy the line of linkqual key rotate again, whole";
+        return Err(usage(why.to_owned()));
+    }
+    if succession.is_over(now_ns) {
+        return Err(usage(format!(
+            "this line was valid until {}. Allow the new key by the line of linkqual key, and take \
+             the old one out",
+            succession.until()
+        )));
+    }
+    let path = args.drivers.display();
+    let text = read_text(&args.drivers)
+        .map_err(|error| usage(format!("{path}: cannot be read: {error}")))?;
+    let (text, driver) = succeeded(&text, &succession, now_ns)
+        .map_err(|why| usage(format!("{path}: {why}")))?;
+    replace_text(&args.drivers, &text)
+        .map_err(|error| (format!("{path}: cannot be written: {error}"), 5))?;
+    let said = format!(
+        "{path} now allows {driver}\nThe old key, {}, is allowed until {} at the latest.\n",
+        succession.old(),
+        succession.until()
     );
     print(&said).map_err(|error| (error.to_string(), 5))
 }

@@ -10,7 +10,7 @@ mod strangers;
 
 use crate::account::HostCounts;
 use crate::account::{HostFacts, plain};
-use crate::cli::{AgentArgs, AgentCommand};
+use crate::cli::{AgentArgs, AgentCommand, AgentKeyArgs};
 use crate::clock::{Agent, Stamp};
 use crate::dataplane::crew::{Crew, Pool, Shortage};
 use crate::dataplane::far::{FarTrial, Port};
@@ -22,7 +22,7 @@ use crate::io::channel::{Closed, Outbox, Unsaid};
 use crate::io::clock::WallWatch;
 use crate::io::egress::{Egress, listen_at};
 use crate::io::files::{BadOutput, StateDir};
-use crate::io::key::{KeyFileError, generate, read_public, read_secret};
+use crate::io::key::{KeyFileError, generate, public_key, read_public, read_secret};
 use crate::io::log::{stranger, sum_up};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::terminal::{print, say};
@@ -36,7 +36,7 @@ use crate::trial::{CongestionControl, Limits, TcpLoad, Trial};
 use crate::units::Span;
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};
-use crate::wire::key::{KeyLine, PublicKey};
+use crate::wire::key::{KeyLine, PublicKey, SecretKey};
 use crate::wire::record::Record;
 use crate::wire::seal::KEY_LEN;
 use crate::wire::{StreamNumber, Token};
@@ -46,7 +46,7 @@ use rand::rngs::SysRng;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use strangers::Budget;
@@ -107,11 +107,15 @@ enum BadConfig {
 /// Runs the agent's program; its exit code.
 #[must_use]
 pub fn main(args: &AgentArgs) -> ExitCode {
-    if let Some(AgentCommand::Allow(args)) = &args.command {
-        return match allow::allow(args) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err((why, code)) => fail(&why, code),
-        };
+    let done = match &args.command {
+        Some(AgentCommand::Allow(args)) => Some(allow::allow(args)),
+        Some(AgentCommand::Key(args)) => Some(key(args)),
+        None => None,
+    };
+    match done {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err((why, code))) => return fail(&why, code),
+        None => {}
     }
     let config = match config(args) {
         Ok(config) => config,
@@ -162,16 +166,37 @@ async fn ended() {
     }
 }
 
-fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
-    let is_missing = !args.key.try_exists().unwrap_or(true);
-    if is_missing && !args.make_key {
-        return Err(BadConfig::NoKey(args.key.clone()));
+/// `linkqual-agent key`: the public key on the standard output, and where it is beside it.
+fn key(args: &AgentKeyArgs) -> Result<(), (String, u8)> {
+    let secret = secret_key(&args.key, args.make_key).map_err(|error| (error.to_string(), 2))?;
+    let line = public_line(public_key(&secret));
+    say(&format!("this agent's key is {}, {}", args.key.display(), line.key()));
+    print(&format!("{line}\n")).map_err(|error| (error.to_string(), 5))
+}
+
+/// The line that an agent's key has in a `.pub` file and in `known_agents`.
+fn public_line(key: PublicKey) -> KeyLine {
+    KeyLine::new(key, COMMENT).expect("fifteen printable characters")
+}
+
+/// What stands behind an agent's public key.
+const COMMENT: &str = "linkqual-agent";
+
+/// The key in the file `path`; where there is none, it is made if that `is_wanted`.
+fn secret_key(path: &Path, is_wanted: bool) -> Result<SecretKey, BadConfig> {
+    let is_missing = !path.try_exists().unwrap_or(true);
+    if is_missing && !is_wanted {
+        return Err(BadConfig::NoKey(path.to_owned()));
     }
     if is_missing {
-        let line = generate(&args.key, "linkqual-agent")?;
-        say(&format!("made the key {}: {}", args.key.display(), line.key()));
+        let line = generate(path, COMMENT)?;
+        say(&format!("made the key {}: {}", path.display(), line.key()));
     }
-    let secret = read_secret(&args.key)?;
+    Ok(read_secret(path)?)
+}
+
+fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
+    let secret = secret_key(&args.key, args.make_key)?;
     let allowed = args.allow.iter().map(|path| read_public(path)).collect::<Result<_, _>>()?;
     let identity = Identity::new(&secret);
     let state = args.state.as_deref().map(StateDir::open).transpose()?;
@@ -239,10 +264,14 @@ impl Server {
     pub fn introduction(&self) -> String {
         let Limits { rate_max, duration_max } = self.limits;
         let mut text = format!(
-            "linkqual-agent {} {}\nprobes at any time; load up to {rate_max} (L2) in each \
-             direction, all drivers together, for up to {duration_max}\n",
+            "linkqual-agent {} {}
+public key: {}
+probes at any time; load up to {rate_max} (L2) in \
+             each direction, all drivers together, for up to {duration_max}
+",
             env!("CARGO_PKG_VERSION"),
             self.status(),
+            public_line(self.identity.public_key()),
         );
         let place = match &self.state {
             Some(_) => "in the --state folder",

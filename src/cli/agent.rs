@@ -65,13 +65,31 @@ pub struct AgentArgs {
 #[derive(Debug, Subcommand)]
 pub enum AgentCommand {
     /// Allow a driver, with limits of its own: adds its key to the file that a running agent reads
+    #[command(after_help = ALLOW_NOTES)]
     Allow(AllowArgs),
+    /// Show this agent's fingerprint and public key, for its drivers' operators to compare
+    Key(AgentKeyArgs),
+}
+
+const ALLOW_NOTES: &str = "\
+The line that linkqual key rotate prints is taken too: the new key gets the limits of the old one,
+which then expires at the end of the overlap that the line names.";
+
+/// `linkqual-agent key`.
+#[derive(Args, Debug)]
+pub struct AgentKeyArgs {
+    /// This agent's secret key
+    #[arg(long, value_name = "FILE", default_value = KEY)]
+    pub key: PathBuf,
+    /// Make the key where there is no such file
+    #[arg(long)]
+    pub make_key: bool,
 }
 
 /// `linkqual-agent allow`.
 #[derive(Args, Debug)]
 pub struct AllowArgs {
-    /// The driver's key: the line in its .pub file, or that file
+    /// The driver's key: the line that linkqual key prints, or a .pub file
     #[arg(value_name = "KEYLINE", required = true, num_args = 1..)]
     pub key_line: Vec<String>,
     /// Maximum for all its runs together, in each direction, as Ethernet frames (L2); the agent's

@@ -36,8 +36,12 @@ pub struct DriverArgs {
 /// What the driver can do.
 #[derive(Debug, Subcommand)]
 pub enum DriverCommand {
-    /// Make a key: FILE is secret, FILE.pub is for the other end
+    /// Make a key in a file of your choice: FILE is secret, FILE.pub is for the other end
     Keygen(KeygenArgs),
+    /// Show this driver's public key, which agents must allow; it is made where there is none
+    Key(KeyArgs),
+    /// Show an agent's fingerprint, and remember its key once you have compared it
+    Trust(TrustArgs),
     /// Ask one question of one line, and answer it with a verdict
     Check(Box<CheckArgs>),
     /// Run a plan: its tests towards each of its sites, and a verdict on all
@@ -98,6 +102,65 @@ pub struct KeygenArgs {
     pub comment: String,
 }
 
+/// `linkqual key`.
+#[derive(Args, Debug)]
+#[command(after_help = KEY_NOTES)]
+pub struct KeyArgs {
+    /// What to do in the place of showing it.
+    #[command(subcommand)]
+    pub command: Option<KeyCommand>,
+}
+
+const KEY_NOTES: &str = "\
+The key is in $XDG_CONFIG_HOME/linkqual/driver.key, or in ~/.config/linkqual/driver.key where that
+is not set, and for root in /etc/linkqual/driver.key. The standard output is the line for
+linkqual-agent allow, and nothing else.";
+
+/// What `linkqual key` does beside showing it.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a new key, signed by the old one; print the line by which agents take it
+    #[command(after_help = ROTATE_NOTES)]
+    Rotate(RotateArgs),
+}
+
+const ROTATE_NOTES: &str = "\
+Have the operator of each agent run linkqual-agent allow with the line that is printed: the new key
+then has the limits of the old one, which ends with the overlap. Until then the old key is used
+with agents that do not list the new one. It is kept in the folder retired beside driver.key.";
+
+/// `linkqual key rotate`.
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// How long the old key stays valid, such as 7d or 12h: 1 h to 90 d
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_overlap)]
+    pub overlap: Span,
+}
+
+/// `linkqual trust`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Its operator sees the fingerprint with linkqual-agent key, and in the agent's first lines. What is
+remembered is in known_agents, beside this driver's key. Exit code: 0 the agent is trusted, 2 wrong
+usage, 4 nothing was remembered, 5 it could not be written.")]
+pub struct TrustArgs {
+    /// The agent, with its port where that is not 4872; it is known by what is typed here
+    #[arg(value_name = "HOST[:PORT]")]
+    pub host: Host,
+    /// The fingerprint that it must have, so that nothing is asked
+    #[arg(long, value_name = "SHA256:…", value_parser = parse_fingerprint)]
+    pub fingerprint: Option<String>,
+    /// Trust the key that it has now, and no longer the one that was remembered
+    #[arg(long)]
+    pub replace: bool,
+    /// The address of this host to connect from; what its routes say if not given
+    #[arg(long, value_name = "ADDR", value_parser = parse_source)]
+    pub source: Option<IpAddr>,
+    /// The device of this host to connect by; what its routes say if not given
+    #[arg(long, value_name = "NAME", value_parser = parse_device)]
+    pub device: Option<String>,
+}
+
 /// `linkqual check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -111,12 +174,12 @@ pub struct CheckArgs {
     /// The agent, with its port where that is not 4872
     #[arg(value_name = "HOST[:PORT]")]
     pub host: Host,
-    /// This driver's secret key
+    /// This driver's secret key; the one that `linkqual key` shows if not given
     #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
-    /// The agent's public key
+    pub key: Option<PathBuf>,
+    /// The agent's public key; the one that `linkqual trust` has remembered if not given
     #[arg(long, value_name = "FILE.pub")]
-    pub agent_key: PathBuf,
+    pub agent_key: Option<PathBuf>,
     /// Load at this rate, all streams together, which the line must carry; "max": as fast as
     /// possible
     #[arg(long, short = 'b', allow_hyphen_values = true, value_parser = parse_offer)]
@@ -481,6 +544,32 @@ fn parse_duration(text: &str) -> Result<Span, String> {
     Ok(duration)
 }
 
+/// How long two keys are valid beside each other.
+fn parse_overlap(text: &str) -> Result<Span, String> {
+    const DAY: Span = Span::from_secs(86_400);
+    const FORM: &str = "not a time such as 7d or 12h: from 1 h to 90 d are allowed";
+    let days = text.strip_suffix('d').and_then(|days| days.trim_end().parse::<u64>().ok());
+    let overlap = match days {
+        Some(days) => DAY.nanos().checked_mul(days).map(Span::from_nanos),
+        None => text.parse().ok(),
+    };
+    let hour = Span::from_secs(3_600);
+    let most = Span::from_nanos(90 * DAY.nanos());
+    overlap.filter(|overlap| hour <= *overlap && *overlap <= most).ok_or_else(|| FORM.into())
+}
+
+/// The fingerprint of a key, as both programs show it.
+fn parse_fingerprint(text: &str) -> Result<String, String> {
+    /// Of the 32 octets of SHA-256, without padding.
+    const BASE64_LEN: usize = 43;
+    let is_one = text.strip_prefix("SHA256:").is_some_and(|rest| {
+        rest.len() == BASE64_LEN
+            && rest.bytes().all(|c| c.is_ascii_alphanumeric() || b"+/".contains(&c))
+    });
+    let form = "not a fingerprint: \"SHA256:\" and 43 characters, as linkqual-agent key shows it";
+    is_one.then(|| text.to_owned()).ok_or_else(|| form.into())
+}
+
 fn parse_circuit(text: &str) -> Result<String, String> {
     let refusal = || format!("{}", Refusal::BadCircuit);
     is_circuit(text).then(|| text.to_owned()).ok_or_else(refusal)
@@ -576,6 +665,38 @@ mod tests {
         let unknown = DriverArgs::try_parse_from(["linkqual", "check", "h", "--verify"]);
         let why = unknown.expect_err("it is of TCP").to_string();
         assert!(why.contains("--tcp-throughput"), "{why}");
+    }
+
+    #[test]
+    fn keys_need_not_be_named() {
+        let parsed = DriverArgs::try_parse_from(["linkqual", "check", "10.0.0.7"]);
+        let DriverCommand::Check(args) = parsed.expect("right").command else { panic!("no check") };
+        let plan = args.plan();
+        assert_eq!((plan.key, &plan.sites[0].key), (None, &None));
+    }
+
+    #[test]
+    fn an_overlap_is_of_days_or_hours() {
+        let hours = |hours: u64| Ok(Span::from_secs(hours * 3_600));
+        for (text, expected) in
+            [("7d", hours(168)), ("1 d", hours(24)), ("12h", hours(12)), ("1 h", hours(1))]
+        {
+            assert_eq!(parse_overlap(text), expected, "{text}");
+        }
+        assert_eq!(parse_overlap("90d"), hours(90 * 24));
+        for text in ["", "d", "7", "0d", "59 min", "91d", "-1d", "1.5d", "99999999999999999999d"] {
+            assert!(parse_overlap(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_as_it_is_shown() {
+        let right = "SHA256:oekVYFTgT6yJmunydRMs3Ael28TqLCrTof/G4NJTaB8";
+        assert_eq!(parse_fingerprint(right).as_deref(), Ok(right));
+        for wrong in ["", &right[7..], &right[..49], &format!("{right}="), "MD5:00:11"] {
+            let why = parse_fingerprint(wrong).expect_err(wrong);
+            assert!(why.contains("as linkqual-agent key shows it"), "{why}");
+        }
     }
 
     #[test]

@@ -12,11 +12,12 @@ mod topics;
 
 mod value;
 
-pub use agent::{AgentArgs, AgentCommand, AllowArgs};
+pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs};
 #[cfg(feature = "driver")]
 pub use driver::{
-    CheckArgs, DemoArgs, DriverArgs, DriverCommand, HelpArgs, JudgeArgs, KeygenArgs, OutputArgs,
-    PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RunArgs,
+    CheckArgs, DemoArgs, DriverArgs, DriverCommand, HelpArgs, JudgeArgs, KeyArgs, KeyCommand,
+    KeygenArgs, OutputArgs, PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RotateArgs,
+    RunArgs, TrustArgs,
 };
 #[cfg(feature = "driver")]
 pub use topics::{TOPICS, Topic};

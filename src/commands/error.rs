@@ -3,8 +3,32 @@
 use crate::driver::{self, NotKept};
 use crate::io::files::{BadInput, BadOutput};
 use crate::io::key::KeyFileError;
+use crate::io::keyring::KeyringError;
 use crate::method::Impossible;
 use crate::plan::file::Faults;
+use crate::plan::{Plan, Site};
+use crate::wire::key::PublicKey;
+
+/// Agents that are not known, and how each comes to be.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(super) struct Unknown(Vec<String>);
+
+impl Unknown {
+    /// Of the agents of `plan` those whose place in `known` is empty; `None` where none is.
+    pub(super) fn of(plan: &Plan, known: &[Option<PublicKey>]) -> Option<Self> {
+        let unknown = plan.sites.iter().zip(known).filter(|(_, known)| known.is_none());
+        let told: Vec<String> = unknown
+            .map(|(Site { agent, .. }, _)| {
+                format!(
+                    "the agent {agent} is not known here yet. Compare its fingerprint with its \
+                     operator, and have it remembered: linkqual trust {agent}"
+                )
+            })
+            .collect();
+        (!told.is_empty()).then_some(Self(told))
+    }
+}
 
 /// Why a command cannot do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +36,28 @@ pub(super) enum Error {
     /// A key cannot be used.
     #[error("{0}")]
     Key(#[from] KeyFileError),
+    /// The driver's own keys, or what it knows of agents, cannot be had.
+    #[error("{0}")]
+    Keyring(#[from] KeyringError),
+    /// Agents that nobody has trusted yet.
+    #[error("{0}")]
+    UnknownAgents(Unknown),
+    /// Nobody can be asked whether an agent's key is the right one.
+    #[error("{0}")]
+    Unasked(String),
+    /// An agent's key was not the right one.
+    #[error("{0}")]
+    NotTrusted(String),
+    /// An agent has another key than the one that is trusted.
+    #[error("{}", changed(.host, known, got))]
+    Changed {
+        /// The agent, with its port.
+        host: String,
+        /// The key that it is to have.
+        known: PublicKey,
+        /// The key that it has.
+        got: PublicKey,
+    },
     /// The output cannot be written.
     #[error("{0}")]
     Output(#[from] BadOutput),
@@ -29,7 +75,32 @@ pub(super) enum Error {
     Unreadable(String),
     /// There is no run.
     #[error("{0}")]
-    Run(#[from] driver::Error),
+    Run(driver::Error),
+}
+
+impl From<driver::Error> for Error {
+    /// A key that has changed is said louder here than a report does.
+    fn from(error: driver::Error) -> Self {
+        match error {
+            driver::Error::AnotherKey { host, expected, got } => {
+                Self::Changed { host: host.to_string(), known: expected, got }
+            }
+            error => Self::Run(error),
+        }
+    }
+}
+
+/// What is said of an agent whose key has changed.
+fn changed(host: &str, known: &PublicKey, got: &PublicKey) -> String {
+    format!(
+        "THE AGENT {host} HAS ANOTHER KEY\n\
+         expected {known}\n\
+         found    {got}\n\
+         It is another host, or somebody is in between, or its key was replaced. No test was run.\n\
+         Ask its operator for the fingerprint (linkqual-agent key). If what was found is right, \
+         trust it: linkqual trust {host} --replace (where --agent-key or a plan names its .pub \
+         file, replace that)"
+    )
 }
 
 impl From<Impossible> for Error {
@@ -54,7 +125,12 @@ impl Error {
         match self {
             Self::Key(KeyFileError::Unwritten { .. }) | Self::NotKept(_) => LOST,
             Self::Output(output) if output.is_lost() => LOST,
+            Self::Keyring(error) if error.is_lost() => LOST,
+            Self::NotTrusted(_) | Self::Changed { .. } => NOT_RUN,
             Self::Key(_)
+            | Self::Keyring(_)
+            | Self::UnknownAgents(_)
+            | Self::Unasked(_)
             | Self::Output(_)
             | Self::Input(_)
             | Self::Plan(_)
@@ -76,6 +152,8 @@ const fn code_of(error: &driver::Error) -> u8 {
         | Error::Unresolved { .. }
         | Error::NoneAnswers { .. }
         | Error::NotAdmitted(_)
+        | Error::NotListed { .. }
+        | Error::AnotherKey { .. }
         | Error::Agent(_)
         | Error::System(_)
         | Error::Interrupted => NOT_RUN,

@@ -1,6 +1,7 @@
 //! `linkqual plan firewall`: what must pass, and whether it does.
 
 use super::error::Error;
+use super::keys::{self, Keys};
 use super::planning::{Loaded, load};
 use super::runtime::runtime;
 use crate::cli::PlanFirewallArgs;
@@ -8,9 +9,7 @@ use crate::driver::precheck::{Step, Target, check};
 use crate::driver::{addresses, egress_of, fitting};
 use crate::forecast::{Endpoint, FirewallHosts, Forecast, nft, table};
 use crate::io::host;
-use crate::io::key::{read_public, read_secret};
 use crate::io::terminal::{columns, print, say};
-use crate::io::tls::Identity;
 use crate::io::udp::Socket;
 use crate::method::Impossible;
 use crate::plan::Plan;
@@ -69,9 +68,9 @@ async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
 
 /// Tries each agent as a run would, without load, and says what was seen.
 async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
-    let identity = Identity::new(&read_secret(&plan.key)?);
+    let Keys { identity, former, agents: agent_keys } = keys::of_plan(plan)?;
     let mut passed = true;
-    for (place, site) in plan.sites.iter().enumerate() {
+    for (place, (site, agent_key)) in plan.sites.iter().zip(agent_keys).enumerate() {
         print(&format!("{} ({})\n", site.name, site.agent))?;
         let agents = match addresses(&site.agent).await {
             Ok(agents) => fitting(agents, plan.near.source),
@@ -82,15 +81,15 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
                 continue;
             }
         };
-        let (agent_key, mut reached) = (read_public(&site.key)?.key(), false);
+        let mut reached = false;
         // A run takes the first that answers.
         for agent in &agents {
             if 1 < agents.len() {
                 print(&format!("  at {agent}\n"))?;
             }
-            let (identity, agent) = (identity.clone(), *agent);
+            let (identity, former, agent) = (identity.clone(), former.clone(), *agent);
             let egress = egress_of(plan);
-            let target = Target { plan, place, agent, egress, identity, agent_key };
+            let target = Target { plan, place, agent, egress, identity, former, agent_key };
             let steps = check(&target).await;
             print(&listing(&steps))?;
             reached = steps.iter().all(|step| step.passes);

@@ -7,11 +7,13 @@ mod demo;
 mod error;
 mod firewall;
 mod judge;
+mod keys;
 mod output;
 mod planning;
 mod running;
 mod runtime;
 mod screen;
+mod trust;
 
 use crate::account::plain;
 use crate::cli::{DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand};
@@ -26,6 +28,8 @@ use std::process::ExitCode;
 pub fn main(args: &DriverArgs) -> ExitCode {
     let done = match &args.command {
         DriverCommand::Keygen(args) => keygen(args),
+        DriverCommand::Key(args) => keys::key(args),
+        DriverCommand::Trust(args) => trust::trust(args),
         DriverCommand::Check(args) => run_plan(args.plan(), None, Vec::new(), &args.output),
         DriverCommand::Run(args) => planning::run(args),
         DriverCommand::Plan(PlanCommand::Check(args)) => planning::check(args),

@@ -1,6 +1,7 @@
 //! Plans: read with their keys, run, checked, written.
 
 use super::error::Error;
+use super::keys;
 use super::running::run_plan;
 use crate::account::plain;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
@@ -112,6 +113,12 @@ pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
     let Loaded { plan, assumptions, .. } = load(&args.plan)?;
     let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
     print(&forecast::text(&plan, &forecast, &assumptions, columns()))?;
+    // Nothing is sent: who is to be trusted may be found out later.
+    let told = match keys::unknown(&plan) {
+        Ok(unknown) => unknown.map_or_else(String::new, |unknown| unknown.to_string()),
+        Err(error) => error.to_string(),
+    };
+    told.lines().for_each(|line| say(&format!("note: before a run: {line}")));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,17 +1,15 @@
 //! A plan's run: its keys, what is shown of it meanwhile, and its report.
 
 use super::error::Error;
+use super::keys::{self, Keys};
 use super::output::{Files, create, show};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::screen::Screen;
 use crate::cli::OutputArgs;
 use crate::driver::{Cancel, HostClock, Job, events, run};
 use crate::io::files::Output;
-use crate::io::key::{read_public, read_secret};
-use crate::io::tls::Identity;
 use crate::plan::Plan;
 use crate::report::PlanRecord;
-use crate::wire::key::PublicKey;
 use std::process::ExitCode;
 
 /// Reports of progress that may wait to be shown: only the newest is worth it.
@@ -29,10 +27,9 @@ pub(super) fn run_plan(
     notes: Vec<String>,
     args: &OutputArgs,
 ) -> Result<ExitCode, Error> {
-    let identity = Identity::new(&read_secret(&plan.key)?);
-    let keys = plan.sites.iter().map(|site| Ok(read_public(&site.key)?.key()));
-    let keys = keys.collect::<Result<Vec<PublicKey>, Error>>()?;
-    let job = Job::new(plan, identity, keys)?.from_file(file).with_notes(notes);
+    let Keys { identity, former, agents } = keys::of_plan(&plan)?;
+    let job = Job::new(plan, identity, agents)?.with_former(former);
+    let job = job.from_file(file).with_notes(notes);
     run_job(job, create(args)?, args)
 }
 

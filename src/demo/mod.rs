@@ -21,7 +21,6 @@ use crate::wire::key::{KeyLine, PublicKey, SecretKey};
 use rand::TryRng as _;
 use relay::Relay;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 
 /// All that the emulated line does follows from this.
 const SEED: u64 = 0x11_4e;
@@ -111,9 +110,9 @@ fn sample_plan(agent: SocketAddr) -> Plan {
     let host = Host { name: agent.ip().to_string(), port: agent.port() };
     Plan {
         link: Link { circuit: Some("demo".to_owned()), ..Link::default() },
-        key: PathBuf::new(),
+        key: None,
         near: Near::default(),
-        sites: vec![Site { name: "the demo's agent".into(), agent: host, key: PathBuf::new() }],
+        sites: vec![Site { name: "the demo's agent".into(), agent: host, key: None }],
         idle: IDLE_DEFAULT,
         requirements,
         tests: vec![test(Work::Idle, None), test(Work::Udp(udp), Some(LOAD))],

@@ -5,6 +5,7 @@ use super::cancel::{Cancelled, Urgency};
 use super::dialling::{Dialler, Reached, no_way};
 use super::error::Error;
 use super::events::{Event, Phase, Progress};
+use super::job::Former;
 use super::results::Results;
 use crate::account::{HostCounts, Status};
 use crate::clock::{Driver, Stamp};
@@ -14,7 +15,7 @@ use crate::flow::{NearEvent, TrialRun};
 use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Malformed, Unsaid};
 use crate::io::egress::Egress;
-use crate::io::tls::{Identity, TlsStream};
+use crate::io::tls::{Connector, Identity, TlsStream};
 use crate::io::udp::Socket;
 use crate::io::{clock, host, timestamps};
 use crate::method::Step;
@@ -24,7 +25,7 @@ use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task
 use crate::trial::Limits;
 use crate::units::Span;
 use crate::wire::control::Message;
-use crate::wire::key::PublicKey;
+use crate::wire::key::{KeyLine, PublicKey};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,22 +65,43 @@ pub(super) enum Ending {
 /// Conducts a run towards one site to its end, or until it is cancelled; what was measured is in
 /// the results.
 ///
+/// Where the agent does not list the driver's key, those that it had before are tried in turn.
+///
 /// # Errors
 ///
 /// Where nothing was measured.
 pub(super) async fn conduct(
-    job: SiteJob,
+    mut job: SiteJob,
+    former: &[Former],
+    results: &mut Results,
+    cancelled: &mut Cancelled,
+) -> Result<Ending, Error> {
+    for former in former {
+        let ended = conduct_as(&job, true, results, cancelled).await;
+        let Err(Error::NotListed { agent, .. }) = ended else { return ended };
+        results.note(vec![former.note(agent, job.identity.public_key())]);
+        job.identity = former.identity.clone();
+    }
+    conduct_as(&job, false, results, cancelled).await
+}
+
+/// The same with the key that `job` has; nothing is left of a run that is not listed and has
+/// another way.
+async fn conduct_as(
+    job: &SiteJob,
+    has_former: bool,
     results: &mut Results,
     cancelled: &mut Cancelled,
 ) -> Result<Ending, Error> {
     results.report_phase(job.place, Phase::Connecting);
     let host = results.plan().sites[job.place].agent.clone();
-    let dialler = Dialler::new(&job.egress, &job.identity, job.agent_key);
+    let connector = Connector::new(&job.identity, job.agent_key);
+    let dialler = Dialler::new(host, job.egress.clone(), connector);
     let reached = tokio::select! {
-        reached = dialler.reach(&host, &job.agents) => reached?,
+        reached = dialler.reach(&job.agents) => reached?,
         () = cancelled.wanted() => return Err(Error::Interrupted),
     };
-    let mut conductor = Conductor::new(&job, dialler, reached, results)?;
+    let mut conductor = Conductor::new(job, dialler, reached, results)?;
     conductor.perform().await?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {
@@ -96,6 +118,9 @@ pub(super) async fn conduct(
     }
     if let Some(channel) = conductor.channel.take() {
         channel.close().await;
+    }
+    if has_former && conductor.is_not_listed() {
+        return Err(conductor.nothing_ran());
     }
     conductor.conclude()
 }
@@ -475,6 +500,11 @@ impl<'a> Conductor<'a> {
         }
     }
 
+    /// Whether nothing was measured as the agent does not know the driver's key.
+    fn is_not_listed(&self) -> bool {
+        self.cut_short == Some(CutShort::NotListed) && !self.campaign.has_evidence()
+    }
+
     /// The way to this site is over: what was measured is kept; the reason where nothing was.
     fn conclude(mut self) -> Result<Ending, Error> {
         let has_evidence = self.campaign.has_evidence();
@@ -494,11 +524,10 @@ impl<'a> Conductor<'a> {
     fn nothing_ran(&self) -> Error {
         let agent = self.agent;
         match (&self.cut_short, &self.failure) {
-            (Some(CutShort::NotListed), _) => Error::NotAdmitted(format!(
-                "the agent at {agent} does not list this key: {}, or not any more. Have its \
-                 operator allow it: linkqual-agent allow (or --allow) with this driver's .pub file",
-                self.own_key
-            )),
+            (Some(CutShort::NotListed), _) => {
+                let line = KeyLine::new(self.own_key, "").expect("no comment is allowed");
+                Error::NotListed { agent, line }
+            }
             (Some(why @ CutShort::Broken(_)), _) => {
                 Error::Agent(format!("the agent at {agent}: {why}"))
             }

@@ -3,10 +3,9 @@
 use super::error::Error;
 use crate::io::egress::{Egress, explain};
 use crate::io::tcp::connect_by;
-use crate::io::tls::{Connector, Identity, TlsError, TlsStream};
+use crate::io::tls::{Connector, TlsError, TlsStream};
 use crate::io::udp::Socket;
 use crate::plan::Host;
-use crate::wire::key::PublicKey;
 use rand::TryRng as _;
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +39,7 @@ const PAUSES: [Duration; 5] = [
 pub(super) struct Dialler {
     pub(super) egress: Egress,
     connector: Connector,
+    host: Host,
 }
 
 /// A connection, the address that it is to, and what became of the addresses before it.
@@ -52,26 +52,27 @@ pub(super) struct Reached {
 }
 
 impl Dialler {
-    pub(super) fn new(egress: &Egress, identity: &Identity, agent_key: PublicKey) -> Self {
-        Self { egress: egress.clone(), connector: Connector::new(identity, agent_key) }
+    /// Dials `host` as `connector` says.
+    pub(super) const fn new(host: Host, egress: Egress, connector: Connector) -> Self {
+        Self { egress, connector, host }
     }
 
-    /// Connects to the first of `agents`, the addresses of `host`, that answers as the agent.
+    /// Connects to the first of `agents`, the addresses of the host, that answers as the agent.
     ///
     /// # Errors
     ///
     /// Where none does.
-    pub(super) async fn reach(&self, host: &Host, agents: &[SocketAddr]) -> Result<Reached, Error> {
+    pub(super) async fn reach(&self, agents: &[SocketAddr]) -> Result<Reached, Error> {
         let dial = |agent| {
             let dialler = self.clone();
             async move { dialler.dial(agent).await }
         };
         match first(agents, STAGGER, dial).await {
             Ok(First { address: agent, value: connection, passed_over }) => {
-                let note = (1 < agents.len()).then(|| taken(host, agent, &passed_over));
+                let note = (1 < agents.len()).then(|| taken(&self.host, agent, &passed_over));
                 Ok(Reached { agent, connection, note })
             }
-            Err(failed) => Err(none_of(host, failed)),
+            Err(failed) => Err(none_of(&self.host, failed)),
         }
     }
 
@@ -88,12 +89,21 @@ impl Dialler {
                     tracing::debug!(%agent, %error, "the handshake is tried again");
                     tokio::time::sleep(around(pause)).await;
                 }
-                ended => return ended.map_err(|error| not_admitted(agent, error)),
+                ended => return ended.map_err(|error| self.not_admitted(agent, error)),
             }
         }
         let stream = self.connect(agent).await?;
         let ended = self.connector.connect(stream, CONNECT_MAX).await;
-        ended.map_err(|error| not_admitted(agent, error))
+        ended.map_err(|error| self.not_admitted(agent, error))
+    }
+
+    fn not_admitted(&self, agent: SocketAddr, error: TlsError) -> Error {
+        match error {
+            TlsError::Unexpected { expected, got } => {
+                Error::AnotherKey { host: self.host.clone(), expected, got }
+            }
+            error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
+        }
     }
 
     async fn connect(&self, agent: SocketAddr) -> Result<TcpStream, Error> {
@@ -131,16 +141,6 @@ fn is_cut(error: &TlsError) -> bool {
     }
 }
 
-fn not_admitted(agent: SocketAddr, error: TlsError) -> Error {
-    match error {
-        TlsError::Unexpected { expected, got } => Error::NotAdmitted(format!(
-            "the agent at {agent} has another key: {got}, where --agent-key says {expected}. Is it \
-             the right host? Compare with the key that linkqual-agent prints when it starts"
-        )),
-        error => Error::NotAdmitted(format!("the agent at {agent}: {error}")),
-    }
-}
-
 /// A random time from half of `pause` to one and a half.
 fn around(pause: Duration) -> Duration {
     // Without randomness, all wait as long.
@@ -174,7 +174,9 @@ fn why(error: &Error) -> String {
 
 /// The one error of several: that of an agent that answered and did not fit, else all of them.
 fn none_of(host: &Host, mut failed: Vec<(SocketAddr, Error)>) -> Error {
-    let answered = |(_, error): &(SocketAddr, Error)| matches!(error, Error::NotAdmitted(_));
+    let answered = |(_, error): &(SocketAddr, Error)| {
+        matches!(error, Error::NotAdmitted(_) | Error::AnotherKey { .. })
+    };
     let place = failed.iter().position(answered);
     match (place, failed.len()) {
         (Some(place), _) => failed.swap_remove(place).1,

@@ -2,6 +2,7 @@
 
 use crate::method::Impossible;
 use crate::plan::Host;
+use crate::wire::key::{KeyLine, PublicKey};
 use std::net::SocketAddr;
 
 /// Why a run, or a part of it, did not come about.
@@ -78,9 +79,35 @@ pub enum Error {
         /// Each address, and why not.
         tried: String,
     },
-    /// The agent does not let this driver in, or is not the one that was meant.
+    /// No control channel came to be with the agent, though something answers there.
     #[error("{0}")]
     NotAdmitted(String),
+    /// The agent does not list this driver's key.
+    #[error(
+        "the agent at {agent} does not list this driver's key, {}, or not any more. Have its \
+         operator run: linkqual-agent allow {line}",
+        .line.key()
+    )]
+    NotListed {
+        /// Where it is.
+        agent: SocketAddr,
+        /// This driver's key.
+        line: KeyLine,
+    },
+    /// The agent has another key than the one that is expected.
+    #[error(
+        "the agent {host} has another key, {got}, where {expected} is expected: it is another \
+         host, somebody is in between, or its key was replaced. Ask its operator for the \
+         fingerprint (linkqual-agent key)"
+    )]
+    AnotherKey {
+        /// As it was given.
+        host: Host,
+        /// The key that it was to have.
+        expected: PublicKey,
+        /// The key that it has.
+        got: PublicKey,
+    },
     /// The agent said no, or what it said made no sense.
     #[error("{0}")]
     Agent(String),

@@ -22,6 +22,7 @@ pub struct Job {
     pub(super) id: RunId,
     pub(super) plan: Plan,
     pub(super) identity: Identity,
+    pub(super) former: Vec<Former>,
     pub(super) agent_keys: Vec<PublicKey>,
     pub(super) file: Option<PlanRecord>,
     pub(super) notes: Vec<String>,
@@ -54,6 +55,7 @@ impl Job {
             id: RunId(u128::from_le_bytes(name)),
             plan,
             identity,
+            former: Vec::new(),
             agent_keys,
             file: None,
             notes: Vec::new(),
@@ -62,6 +64,13 @@ impl Job {
             events: None,
             cancel: Cancel::default(),
         })
+    }
+
+    /// Keys that the driver had before and that are valid still: they are tried in this order with
+    /// an agent that does not list its key.
+    #[must_use]
+    pub fn with_former(self, former: Vec<Former>) -> Self {
+        Self { former, ..self }
     }
 
     /// The file that the plan was read from, for the report.
@@ -108,6 +117,27 @@ impl Job {
     #[must_use]
     pub fn id(&self) -> String {
         self.id.to_string()
+    }
+}
+
+/// A key that a driver had before, and that is valid for a while beside its own.
+#[derive(Clone, Debug)]
+pub struct Former {
+    /// The key.
+    pub identity: Identity,
+    /// Until when it is valid, in words.
+    pub until: String,
+}
+
+impl Former {
+    /// The note that this key is used with `agent`, which does not list `newer`.
+    pub(super) fn note(&self, agent: SocketAddr, newer: PublicKey) -> String {
+        format!(
+            "the agent at {agent} does not list this driver's key {newer} yet; its former key {} \
+             is used, until {}. Have the agent's operator add the line that linkqual key shows",
+            self.identity.public_key(),
+            self.until
+        )
     }
 }
 

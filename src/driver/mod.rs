@@ -45,13 +45,15 @@ mod job;
 pub mod precheck;
 mod results;
 mod rounds;
+mod trust;
 
 pub use addresses::{addresses, egress_of, fitting};
 pub use cancel::Cancel;
 pub use clock::{Clock, HostClock};
 pub use error::Error;
 pub use events::{Event, EventReader, Events, Phase, Progress, events};
-pub use job::{Job, Keep, NotKept, Run};
+pub use job::{Former, Job, Keep, NotKept, Run};
+pub use trust::{Presented, presented};
 
 use crate::io::tls::Identity;
 use crate::wire::key::PublicKey;
@@ -72,12 +74,12 @@ pub fn run(job: Job, clock: impl Clock + 'static) -> impl Future<Output = Run> +
 
 async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
     let mut cancelled = job.cancel.listen();
-    let (identity, agent_keys, lookup) =
-        (job.identity.clone(), job.agent_keys.clone(), Lookup::clone(&job.lookup));
+    let identities = (job.identity.clone(), job.former.clone());
+    let (agent_keys, lookup) = (job.agent_keys.clone(), Lookup::clone(&job.lookup));
     let mut results = Results::of(job, clock);
     let (sites, mut first_error) = (agent_keys.len(), None);
     for (place, agent_key) in agent_keys.into_iter().enumerate() {
-        let keys = (&identity, agent_key);
+        let keys = (&identities, agent_key);
         let ended =
             run_site(place, keys, Lookup::clone(&lookup), &mut results, &mut cancelled).await;
         results.report_phase(place, Phase::Over);
@@ -101,7 +103,7 @@ async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
 /// Where nothing was measured.
 async fn run_site(
     place: usize,
-    (identity, agent_key): (&Identity, PublicKey),
+    ((identity, former), agent_key): (&(Identity, Vec<Former>), PublicKey),
     lookup: Lookup,
     results: &mut Results,
     cancelled: &mut Cancelled,
@@ -119,7 +121,7 @@ async fn run_site(
             let agents = fitting(agents, results.plan().near.source);
             let (only, egress) = (only(&agents), egress_of(results.plan()));
             let job = SiteJob { place, agents, egress, identity: identity.clone(), agent_key };
-            (only, conduct(job, results, cancelled).await)
+            (only, conduct(job, former, results, cancelled).await)
         }
         Err(error) => (None, Err(error)),
     };

@@ -6,6 +6,7 @@
 
 use super::addresses::size_above_device;
 use super::dialling::CONNECT_MAX;
+use super::job::Former;
 use super::rounds::Round;
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::near::{NearTrial, OnEvent, TcpDial};
@@ -24,7 +25,7 @@ use crate::session::driver::{Action, Blocked, Failure, Opening, Session, Task, T
 use crate::trial::{Dscp, Limits};
 use crate::units::{BitRate, Span};
 use crate::wire::control::{Message, RunId};
-use crate::wire::key::PublicKey;
+use crate::wire::key::{KeyLine, PublicKey};
 use crate::wire::probe::LEN_MIN;
 use rand::TryRng as _;
 use std::collections::VecDeque;
@@ -58,7 +59,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const REJECTION_MAX: Span = Span::from_millis(500);
 
 /// Where to, and as whom.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target<'a> {
     /// What will be run.
     pub plan: &'a Plan,
@@ -70,6 +71,8 @@ pub struct Target<'a> {
     pub egress: Egress,
     /// This driver.
     pub identity: Identity,
+    /// Keys that it had before, tried in this order where the agent does not list its key.
+    pub former: Vec<Former>,
     /// The key that the agent must have.
     pub agent_key: PublicKey,
 }
@@ -91,6 +94,29 @@ fn step(what: impl Into<String>, passes: bool, seen: impl Into<String>) -> Step 
 
 /// Tries each thing that a run needs, up to the first that does not pass.
 pub async fn check(target: &Target<'_>) -> Vec<Step> {
+    let (mut steps, mut is_listed) = attempt(target).await;
+    let mut newer = target.identity.public_key();
+    for former in &target.former {
+        if is_listed {
+            break;
+        }
+        let note = step("key", true, former.note(target.agent, newer));
+        newer = former.identity.public_key();
+        (steps, is_listed) =
+            attempt(&Target { identity: former.identity.clone(), ..target.clone() }).await;
+        steps.insert(0, note);
+    }
+    steps
+}
+
+/// The same with the target's own key; whether the agent lists it, as far as it came to that.
+async fn attempt(target: &Target<'_>) -> (Vec<Step>, bool) {
+    let mut is_listed = true;
+    let steps = steps(target, &mut is_listed).await;
+    (steps, is_listed)
+}
+
+async fn steps(target: &Target<'_>, is_listed: &mut bool) -> Vec<Step> {
     let port = target.agent.port();
     let began = clock::now::<Driver>();
     let connected =
@@ -109,7 +135,7 @@ pub async fn check(target: &Target<'_>) -> Vec<Step> {
     match connector.connect(stream, CONNECT_MAX).await {
         Ok(stream) => {
             steps.push(step("TLS", true, "the agent has the expected key"));
-            converse(target, stream, &mut steps).await;
+            *is_listed = converse(target, stream, &mut steps).await;
         }
         Err(error) => steps.push(step("TLS", false, not_tls(&error))),
     }
@@ -166,11 +192,19 @@ fn not_tls(error: &TlsError) -> String {
     }
 }
 
-/// All that is said over the control connection, and what is tried over UDP meanwhile.
-async fn converse(target: &Target<'_>, stream: TlsStream<TcpStream>, steps: &mut Vec<Step>) {
+/// All that is said over the control connection, and what is tried over UDP meanwhile; whether the
+/// agent lists the driver's key, as far as it is known.
+async fn converse(
+    target: &Target<'_>,
+    stream: TlsStream<TcpStream>,
+    steps: &mut Vec<Step>,
+) -> bool {
     let mut check = match Check::new(target) {
         Ok(check) => check,
-        Err(error) => return steps.push(step("UDP", false, format!("this host: {error}"))),
+        Err(error) => {
+            steps.push(step("UDP", false, format!("this host: {error}")));
+            return true;
+        }
     };
     let limit = check.limit;
     let conversation = check.run(stream, steps);
@@ -179,6 +213,7 @@ async fn converse(target: &Target<'_>, stream: TlsStream<TcpStream>, steps: &mut
         let seen = format!("did not finish within {} s", limit.as_secs());
         steps.push(step("control", false, seen));
     }
+    !check.is_refused
 }
 
 /// A conversation that asks for leave to probe, and probes.
@@ -203,6 +238,8 @@ struct Check<'a> {
     searched: u32,
     /// Whether the agent has said anything.
     greeted: bool,
+    /// Whether the agent does not list this driver's key.
+    is_refused: bool,
     over: bool,
 }
 
@@ -232,6 +269,7 @@ impl<'a> Check<'a> {
             may_load: false,
             searched: most,
             greeted: false,
+            is_refused: false,
             over: false,
         })
     }
@@ -268,6 +306,7 @@ impl<'a> Check<'a> {
                 self.end(steps, step("control", false, seen));
             }
             Err(Closed::Refused) => {
+                self.is_refused = true;
                 let not_listed = step("hello", false, self.not_listed());
                 self.end(steps, not_listed);
             }
@@ -285,11 +324,11 @@ impl<'a> Check<'a> {
     }
 
     fn not_listed(&self) -> String {
+        let key = self.target.identity.public_key();
+        let line = KeyLine::new(key, "").expect("no comment is allowed");
         format!(
-            "the agent does not list this driver's key, {}, and until it does nothing else can \
-             be tried. Have its operator allow it: linkqual-agent allow (or --allow) with this \
-             driver's .pub file",
-            self.target.identity.public_key()
+            "the agent does not list this driver's key, {key}, and until it does nothing else can \
+             be tried. Have its operator run: linkqual-agent allow {line}"
         )
     }
 

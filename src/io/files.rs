@@ -224,13 +224,15 @@ pub(super) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result
 ///
 /// The draft has a name that nobody can foresee, and is made new, so that nothing that was planted
 /// in the folder is written to. The file itself is replaced by renaming, which follows no link.
-fn replace(folder: &Path, name: &str, text: &str, mode: u32) -> Result<(), BadOutput> {
+pub(super) fn replace(
+    folder: &Path,
+    name: &str,
+    text: &str,
+    mode: u32,
+) -> Result<(), BadOutput> {
     let path = folder.join(name);
     let write = || {
-        let mut unforeseen = [0; 8];
-        rngs::SysRng.try_fill_bytes(&mut unforeseen).map_err(io::Error::other)?;
-        let draft = format!(".{name}.{:016x}{DRAFT}", u64::from_ne_bytes(unforeseen));
-        let draft = folder.join(draft);
+        let draft = folder.join(draft_name(name)?);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
         written.and_then(|()| std::fs::rename(&draft, &path)).inspect_err(|_| {
@@ -239,6 +241,13 @@ fn replace(folder: &Path, name: &str, text: &str, mode: u32) -> Result<(), BadOu
         })
     };
     write().map_err(|source| BadOutput::Unwritten { path, source })
+}
+
+/// What a draft of the file `name` is called, which nobody can foresee.
+pub(super) fn draft_name(name: &str) -> io::Result<String> {
+    let mut unforeseen = [0; 8];
+    rngs::SysRng.try_fill_bytes(&mut unforeseen).map_err(io::Error::other)?;
+    Ok(format!(".{name}.{:016x}{DRAFT}", u64::from_ne_bytes(unforeseen)))
 }
 
 /// Removes the drafts that a process left which was killed while it wrote.

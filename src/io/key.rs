@@ -5,7 +5,11 @@
 
 use crate::wire::key::{KeyLine, MalformedKey, PublicKey, SecretKey};
 use rand::{TryRng, rngs};
-use rustls::{crypto::ring::sign::any_eddsa_type, pki_types::PrivatePkcs8KeyDer, sign::SigningKey};
+use crate::wire::succession::SIGNATURE_LEN;
+use rustls::{
+    SignatureScheme, crypto::ring::default_provider, crypto::ring::sign::any_eddsa_type,
+    pki_types::PrivatePkcs8KeyDer, sign::SigningKey,
+};
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
@@ -24,8 +28,8 @@ const READ_MAX: usize = 1 + (16 << 10);
 
 const _: () = assert!(READ_MAX as u64 == FILE_OCTETS_MAX + 1, "one more");
 
-const MODE_SECRET: u32 = 0o600;
-const MODE_PUBLIC: u32 = 0o644;
+pub(super) const MODE_SECRET: u32 = 0o600;
+pub(super) const MODE_PUBLIC: u32 = 0o644;
 const MODE_OTHERS: u32 = 0o077;
 
 /// Makes a new pair from the system's randomness: the secret key in the file `path`, its public key
@@ -36,9 +40,7 @@ const MODE_OTHERS: u32 = 0o077;
 /// The comment is not allowed, one of the files exists or cannot be written, or there is no
 /// randomness. In each case neither file has been made, and what stood there is untouched.
 pub fn generate(path: &Path, comment: &str) -> Result<KeyLine, KeyFileError> {
-    let mut seed = Zeroizing::new([0; 32]);
-    rngs::SysRng.try_fill_bytes(&mut *seed).map_err(KeyFileError::NoRandomness)?;
-    let secret = SecretKey::from_seed(*seed);
+    let secret = new_secret()?;
     let line = KeyLine::new(public_key(&secret), comment)
         .map_err(|source| KeyFileError::Comment { source })?;
     write_new(path, MODE_SECRET, &secret.to_pem())?;
@@ -47,6 +49,13 @@ pub fn generate(path: &Path, comment: &str) -> Result<KeyLine, KeyFileError> {
         return Err(err);
     }
     Ok(line)
+}
+
+/// A new key, of the system's randomness.
+pub(super) fn new_secret() -> Result<SecretKey, KeyFileError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    rngs::SysRng.try_fill_bytes(&mut *seed).map_err(KeyFileError::NoRandomness)?;
+    Ok(SecretKey::from_seed(*seed))
 }
 
 /// Reads the secret key in the file `path`.
@@ -90,6 +99,28 @@ pub fn public_key(secret: &SecretKey) -> PublicKey {
     key_pair(secret).1
 }
 
+/// The signature of `secret` over `message` (Ed25519, RFC 8032).
+///
+/// # Panics
+///
+/// Never: an Ed25519 key signs anything.
+#[must_use]
+pub fn sign(secret: &SecretKey, message: &[u8]) -> [u8; SIGNATURE_LEN] {
+    let signer = key_pair(secret).0.choose_scheme(&[SignatureScheme::ED25519]);
+    let signature = signer.and_then(|signer| signer.sign(message).ok());
+    let signature = signature.and_then(|octets| octets.try_into().ok());
+    signature.expect("an Ed25519 key signs anything, in 64 octets")
+}
+
+/// Whether `signature` over `message` is that of the owner of `key`.
+#[must_use]
+pub fn is_signed(key: &PublicKey, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
+    let algorithms = default_provider().signature_verification_algorithms.mapping;
+    let found = algorithms.iter().find(|(scheme, _)| *scheme == SignatureScheme::ED25519);
+    let algorithm = found.and_then(|(_, algorithms)| algorithms.first());
+    algorithm.is_some_and(|it| it.verify_signature(&key.octets(), message, signature).is_ok())
+}
+
 /// What signs in a handshake with `secret`, and its public key.
 pub(super) fn key_pair(secret: &SecretKey) -> (Arc<dyn SigningKey>, PublicKey) {
     let der = secret.to_pkcs8_der();
@@ -119,7 +150,7 @@ fn text<'a>(path: &Path, octets: &'a [u8]) -> Result<&'a str, KeyFileError> {
 }
 
 /// Writes `text` to the new file `path`, to the disk itself; the umask may take bits from `mode`.
-fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), KeyFileError> {
+pub(super) fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), KeyFileError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let mut file = opened.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
@@ -137,7 +168,9 @@ fn discard(path: &Path) {
     let _ = fs::remove_file(path);
 }
 
-fn pub_path(path: &Path) -> PathBuf {
+/// Where the public key of the secret one at `path` is.
+#[must_use]
+pub fn pub_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".pub");
     name.into()
@@ -276,6 +309,29 @@ mod tests {
                 .parse()
                 .unwrap();
         assert_eq!(public_key(&secret.unwrap()), line.key());
+    }
+
+    /// RFC 8032, section 7.1, the second test.
+    #[test]
+    fn a_signature_is_that_of_rfc_8032_and_of_its_key_and_message_alone() {
+        let seed = [
+            0x4c, 0xcd, 0x08, 0x9b, 0x28, 0xff, 0x96, 0xda, 0x9d, 0xb6, 0xc3, 0x46, 0xec, 0x11,
+            0x4e, 0x0f, 0x5b, 0x8a, 0x31, 0x9f, 0x35, 0xab, 0xa6, 0x24, 0xda, 0x8c, 0xf6, 0xed,
+            0x4f, 0xb8, 0xa6, 0xfb,
+        ];
+        let secret = SecretKey::from_seed(seed);
+        let signature = sign(&secret, &[0x72]);
+        assert_eq!(signature[..8], [0x92, 0xa0, 0x09, 0xa9, 0xf0, 0xd4, 0xca, 0xb8]);
+        assert_eq!(signature[56..], [0xb0, 0x0d, 0x29, 0x16, 0x12, 0xbb, 0x0c, 0x00]);
+        let key = public_key(&secret);
+        assert!(is_signed(&key, &[0x72], &signature));
+        assert!(!is_signed(&key, &[0x73], &signature));
+        assert!(!is_signed(&public_key(&SecretKey::from_seed([7; 32])), &[0x72], &signature));
+        for bit in 0..SIGNATURE_LEN * 8 {
+            let mut forged = signature;
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_signed(&key, &[0x72], &forged), "bit {bit}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod egress;
 pub mod files;
 pub mod host;
 pub mod key;
+#[cfg(feature = "driver")]
+pub mod keyring;
 pub mod log;
 mod netlink;
 mod phc;

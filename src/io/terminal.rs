@@ -4,7 +4,7 @@
 
 use super::bad_output::BadOutput;
 use super::sys::{closed, screen};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 
 /// Writes a result to the standard output.
@@ -36,6 +36,24 @@ pub fn columns() -> Option<usize> {
 /// Writes talk to the standard error.
 pub fn say(text: &str) {
     _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// The longest answer that is read, in octets.
+const ANSWER_MAX: u64 = 1_024;
+
+/// Asks `question` on the standard error, and returns the line that is typed; `None` where no
+/// person reads the one and types at the other, or hangs up.
+#[must_use]
+pub fn ask(question: &str) -> Option<String> {
+    if !is_watched() || !io::stdin().is_terminal() {
+        return None;
+    }
+    _ = io::stderr().lock().write_all(question.as_bytes());
+    let mut answer = String::new();
+    match io::stdin().lock().take(ANSWER_MAX).read_line(&mut answer) {
+        Ok(1..) => Some(answer),
+        _ => None,
+    }
 }
 
 /// Whether a person reads the standard error.

@@ -77,10 +77,21 @@ impl Connector {
     /// Speaks as `identity`, and only with the owner of `expected`.
     #[must_use]
     pub fn new(identity: &Identity, expected: PublicKey) -> Self {
+        Self::trusting(identity, Trust::Pinned(expected))
+    }
+
+    /// Shakes hands as `identity` with whoever answers, to learn its key ([`presented`]): nothing
+    /// may be said to it.
+    #[must_use]
+    pub fn to_anyone(identity: &Identity) -> Self {
+        Self::trusting(identity, Trust::Anyone)
+    }
+
+    fn trusting(identity: &Identity, trust: Trust) -> Self {
         let certified = Arc::clone(&identity.certified);
         let mut config = client_builder()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Trust::Pinned(expected)))
+            .with_custom_certificate_verifier(Arc::new(trust))
             .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified)));
         config.enable_sni = false;
         config.resumption = Resumption::disabled();
@@ -155,11 +166,21 @@ impl Acceptor {
             }
             Err(_) => return Err(TlsError::TimedOut { limit }),
         };
-        let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let who = PublicKey::from_spki(presented.ok_or(TlsError::NoKey)?)
-            .map_err(|source| TlsError::Malformed { source })?;
-        Ok((stream.into(), who))
+        let stream = stream.into();
+        let who = presented(&stream)?;
+        Ok((stream, who))
     }
+}
+
+/// The other end's key, which it has proven to be its own.
+///
+/// # Errors
+///
+/// It has none, or one that is not read here.
+pub fn presented<S>(stream: &TlsStream<S>) -> Result<PublicKey, TlsError> {
+    let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    PublicKey::from_spki(presented.ok_or(TlsError::NoKey)?)
+        .map_err(|source| TlsError::Malformed { source })
 }
 
 /// Says that nothing more comes, then reads and drops until the other end has closed.
@@ -229,6 +250,8 @@ fn server_name() -> ServerName<'static> {
 enum Trust {
     Pinned(PublicKey),
     Listed(BTreeSet<PublicKey>),
+    /// Whoever proves to own the key that it presents.
+    Anyone,
 }
 
 impl Trust {
@@ -239,6 +262,7 @@ impl Trust {
             Self::Pinned(expected) => Err(Distrust::Unexpected { expected: *expected, got }),
             Self::Listed(keys) if keys.contains(&got) => Ok(()),
             Self::Listed(_) => Err(Distrust::Unlisted { got }),
+            Self::Anyone => Ok(()),
         }
     }
 }
@@ -569,6 +593,20 @@ mod tests {
         assert!(err.to_string().contains(&agent().public_key().fingerprint()));
         assert!(matches!(accepted.unwrap_err(), TlsError::Refused { own }
             if own == stranger().public_key()));
+    }
+
+    /// Whether it is admitted or not; an impostor's key is not learnt.
+    #[tokio::test]
+    async fn whoever_answers_shows_its_key_and_proves_it() {
+        for who in [driver(), stranger()] {
+            let connector = Connector::to_anyone(&who);
+            let (connected, ..) = shake(&connector, &for_driver(&agent())).await;
+            assert_eq!(presented(&connected.unwrap()).unwrap(), agent().public_key());
+        }
+        let pretender = impostor(&agent());
+        let connector = Connector::to_anyone(&driver());
+        let (connected, ..) = shake(&connector, &for_driver(&pretender)).await;
+        assert!(matches!(connected.unwrap_err(), TlsError::Unproven { .. }));
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! A text file that may be changed while the program runs, and lines that are added to it.
 
-use super::files::open_regular;
+use super::files::{draft_name, open_regular};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 
 /// The longest file that is read: 10 000 lines of a hundred octets.
@@ -151,6 +153,36 @@ pub fn add_line(path: &Path, line: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Replaces the file at `path` by `text`, whole or not at all; its owner and mode stay.
+///
+/// # Errors
+///
+/// Where it is no regular file, such as a link that leads to one elsewhere, or cannot be written.
+pub fn replace_text(path: &Path, text: &str) -> io::Result<()> {
+    let there = std::fs::symlink_metadata(path)?;
+    if !there.is_file() {
+        let why = "it is a link, or no regular file: change what it leads to by hand";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = folder.join(draft_name(&name)?);
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut write = || {
+        file.write_all(text.as_bytes())?;
+        let own = file.metadata()?;
+        if (own.uid(), own.gid()) != (there.uid(), there.gid()) {
+            fchown(&file, Some(there.uid()), Some(there.gid()))?;
+        }
+        file.set_permissions(std::fs::Permissions::from_mode(there.mode() & 0o7777))?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)
+    };
+    // The error that led here is the one to report.
+    write().inspect_err(|_| _ = std::fs::remove_file(&draft))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +240,25 @@ mod tests {
         let (_folder, file) = place();
         std::fs::write(&file, b"# caf\xe9\none\n").expect("a file");
         assert!(read_text(&file).expect("a text").ends_with("\none\n"));
+    }
+
+    #[test]
+    fn what_replaces_a_file_has_its_mode_and_follows_no_link() {
+        let (folder, file) = place();
+        assert!(replace_text(&file, "two\n").is_err(), "there is none");
+        add_line(&file, "one").expect("a line");
+        let mode = std::fs::Permissions::from_mode(0o640);
+        std::fs::set_permissions(&file, mode).expect("a mode");
+        replace_text(&file, "two\n").expect("written");
+        assert_eq!(read_text(&file).expect("a text"), "two\n");
+        let mode = std::fs::metadata(&file).expect("there").mode() & 0o7777;
+        assert_eq!(mode, 0o640);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        let error = replace_text(&link, "three\n").expect_err("a link").to_string();
+        assert!(error.contains("it is a link"), "{error}");
+        assert_eq!(read_text(&file).expect("a text"), "two\n");
+        assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 2, "no draft is left");
     }
 
     #[test]

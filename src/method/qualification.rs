@@ -250,10 +250,10 @@ pub(super) mod tests {
         let udp =
             UdpTest { directions: Directions::Both, offer, streams: 1, payload, burst_max: None };
         let agent = "192.0.2.1".parse().expect("a host");
-        let site = Site { name: "far".into(), agent, key: "far.pub".into() };
+        let site = Site { name: "far".into(), agent, key: None };
         Plan {
             link: Link::default(),
-            key: "key".into(),
+            key: None,
             near: Near::default(),
             sites: vec![site],
             idle: crate::plan::IDLE_DEFAULT,

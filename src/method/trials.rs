@@ -401,11 +401,11 @@ mod tests {
         }
         let test = |work: &Work| Test { site: None, work: *work, duration: None, dscp: None };
         let agent = "192.0.2.1".parse().expect("a host");
-        let site = Site { name: "far".into(), agent, key: "far.pub".into() };
+        let site = Site { name: "far".into(), agent, key: None };
         let tests = tests.iter().map(test).collect();
         let (link, near) = (Link::default(), crate::plan::Near::default());
         let (sites, idle) = (vec![site], crate::plan::IDLE_DEFAULT);
-        Plan { link, key: "key".into(), near, sites, idle, requirements, tests }
+        Plan { link, key: None, near, sites, idle, requirements, tests }
     }
 
     /// Idle, then this rate both ways.

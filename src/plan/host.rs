@@ -20,6 +20,14 @@ impl FromStr for Host {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(meant) = unbracketed(text) {
+            let whole = if is_ipv6(text) && !text.contains('%') {
+                format!("; if all of it is the address: [{text}]")
+            } else {
+                String::new()
+            };
+            return Err(format!("an IPv6 address with a port stands in brackets: {meant}{whole}"));
+        }
         let (name, port) = split(text).ok_or_else(|| NOT_A_HOST.to_owned())?;
         one_host(name)?;
         Ok(Self { name: name.to_owned(), port: port.map_or(Ok(PORT), parse_port)? })
@@ -28,6 +36,16 @@ impl FromStr for Host {
 
 const NOT_A_HOST: &str = "not a host: a name or an address, such as 10.0.0.7, 10.0.0.7:4872, \
                           [2001:db8::7]:4872, [fe80::7%eth0]:4872 or vpc-agent.example";
+
+/// An IPv6 address in `text` whose port would be taken for a part of it, with brackets around the
+/// address.
+fn unbracketed(text: &str) -> Option<String> {
+    let (address, port) = text.rsplit_once(':')?;
+    let is_port = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+    // Many addresses end in digits, and few in those of this port.
+    let is_meant = port == PORT.to_string() || !is_ipv6(text) || text.contains('%');
+    (is_port && is_meant && is_ipv6(address)).then(|| format!("[{address}]:{port}"))
+}
 
 /// The name or address in `text`, and its port where one is given.
 fn split(text: &str) -> Option<(&str, Option<&str>)> {
@@ -167,6 +185,24 @@ mod tests {
         assert_eq!(zone("fe80::1"), None);
         let shown = "[fe80::1%eth0]:99".parse::<Host>().expect("a host").to_string();
         assert_eq!(shown, "[fe80::1%eth0]:99");
+    }
+
+    /// It would be another address, or another device.
+    #[test]
+    fn an_ipv6_address_with_a_port_stands_in_brackets() {
+        for (text, meant) in [
+            ("::1:4872", "[::1]:4872"),
+            ("2001:db8::7:4872", "[2001:db8::7]:4872"),
+            ("2001:db8:0:1:2:3:4:5:99", "[2001:db8:0:1:2:3:4:5]:99"),
+            ("fe80::1%eth0:99", "[fe80::1%eth0]:99"),
+        ] {
+            refused(text, &format!("stands in brackets: {meant}"));
+        }
+        refused("2001:db8::7:4872", "; if all of it is the address: [2001:db8::7:4872]");
+        host("[2001:db8::7:4872]", "2001:db8::7:4872", PORT);
+        for text in ["2001:db8::7:4873", "::4872", "::1:0"] {
+            host(text, text, PORT);
+        }
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub const IDLE_DEFAULT: Span = Span::from_secs(10);
 pub struct Plan {
     /// The link.
     pub link: Link,
-    /// This end's secret key.
-    pub key: PathBuf,
+    /// The file of this end's secret key; the driver's own where it is `None`.
+    pub key: Option<PathBuf>,
     /// How this end is left.
     pub near: Near,
     /// Its far ends; at least one.
@@ -129,8 +129,8 @@ pub struct Site {
     pub name: String,
     /// Its agent.
     pub agent: Host,
-    /// The agent's public key.
-    pub key: PathBuf,
+    /// The file of the agent's public key; what is known of the agent where it is `None`.
+    pub key: Option<PathBuf>,
 }
 
 /// One test.

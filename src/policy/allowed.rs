@@ -13,6 +13,7 @@ use super::role::Role;
 use crate::trial::Limits;
 use crate::units::{BitRate, Malformed};
 use crate::wire::key::{KeyLine, MalformedKey, PublicKey};
+use crate::wire::succession::Succession;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -102,7 +103,7 @@ impl fmt::Display for Circuits {
 }
 
 /// The moment from which a key is allowed no longer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Expiry {
     at: Timestamp,
 }
@@ -127,6 +128,67 @@ impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.at)
     }
+}
+
+/// The text of `text` in which a new key has taken the place of an old one, and the line of the new
+/// one: it has the limits of the old one, which is allowed until the overlap is over.
+///
+/// That the old key has signed it is for the caller to know.
+///
+/// # Errors
+///
+/// Where the old key is not allowed, or the new one is already.
+pub fn succeeded(
+    text: &str,
+    succession: &Succession,
+    wall_ns: u64,
+) -> Result<(String, AllowedDriver), NotSucceeded> {
+    let (old, new) = (succession.old(), succession.new_key());
+    let (allowed, _) = read(text);
+    let line_of = |key| allowed.iter().find(|driver: &&AllowedDriver| driver.key.key() == key);
+    if let Some(there) = line_of(new) {
+        return Err(NotSucceeded::Already(there.to_string()));
+    }
+    let there = line_of(old).ok_or(NotSucceeded::Unlisted(old))?;
+    if there.is_expired(wall_ns) {
+        return Err(NotSucceeded::Expired(there.to_string()));
+    }
+    let until = Expiry { at: succession.until() };
+    let until = there.expires.map_or(until, |own| own.min(until));
+    let ending = AllowedDriver { expires: Some(until), ..there.clone() };
+    let key = KeyLine::new(new, there.key.comment()).map_err(NotSucceeded::Key)?;
+    let driver = AllowedDriver { key, ..there.clone() };
+    let mut is_done = false;
+    let mut changed = String::new();
+    for line in text.lines() {
+        let is_it = !is_done && line.trim_start_matches('\u{feff}').trim().parse().as_ref() == Ok(there);
+        is_done |= is_it;
+        changed += &if is_it { format!("{ending}\n{driver}\n") } else { format!("{line}\n") };
+    }
+    Ok((changed, driver))
+}
+
+/// Why a new key does not take the place of an old one.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotSucceeded {
+    /// The new key is allowed already.
+    #[error("the new key is allowed already: {0}")]
+    Already(String),
+    /// The old key is not.
+    #[error(
+        "the old key, {0}, is not allowed there, so it can hand nothing on. Allow the new key by \
+         the line of linkqual key"
+    )]
+    Unlisted(PublicKey),
+    /// The old key is allowed no longer.
+    #[error(
+        "the line of the old key has expired, so it can hand nothing on: {0}. Allow the new key by \
+         the line of linkqual key"
+    )]
+    Expired(String),
+    /// The new line is none.
+    #[error("{0}")]
+    Key(MalformedKey),
 }
 
 /// Why a line allows nobody.
@@ -283,6 +345,52 @@ mod tests {
         let end_ns = 1_806_537_600 * 1_000_000_000;
         assert!(!day.is_expired(end_ns - 1) && day.is_expired(end_ns));
         assert!(!line("").is_expired(u64::MAX));
+    }
+
+    /// From 2026-11-30T19:40:00Z for a week.
+    fn succession() -> (Succession, u64) {
+        let spki = |octet| [&line("").key.key().to_spki()[..12], &[octet; 32]].concat();
+        let new = PublicKey::from_spki(&spki(7)).expect("a key");
+        let now_ns = 1_796_067_600 * 1_000_000_000;
+        let week = Span::from_secs(7 * 86_400);
+        let succession = Succession::new(line("").key.key(), new, now_ns, week);
+        (succession.expect("within the calendar"), now_ns)
+    }
+
+    #[test]
+    fn a_new_key_has_the_limits_of_the_old_one_which_ends_with_the_overlap() {
+        let (succession, now_ns) = succession();
+        let new = format!("linkqual-ed25519 {} alice@idc", succession.new_key().to_base64());
+        let succeeded = |text: &str| succeeded(text, &succession, now_ns).map(|(text, _)| text);
+        let end = "expires=2026-12-07T19:40:00Z";
+        for (limits, ending) in [
+            ("", format!("{end} ")),
+            ("max-rate=5Mbit/s circuits=\"a b\" ", format!("max-rate=5Mbit/s circuits=\"a b\" {end} ")),
+            ("probe-only expires=2026-12-01T00:00:00Z ", "probe-only expires=2026-12-01T00:00:00Z ".into()),
+            ("expires=2030-01-01T00:00:00Z ", format!("{end} ")),
+        ] {
+            let text = format!("# us\nnonsense\n{limits}{KEY}\n# them");
+            let expected = format!("# us\nnonsense\n{ending}{KEY}\n{limits}{new}\n# them\n");
+            assert_eq!(succeeded(&text), Ok(expected), "{limits}");
+        }
+        let twice = format!("probe-only {KEY}\n{KEY}\n");
+        let expected = format!("probe-only {end} {KEY}\nprobe-only {new}\n{KEY}\n");
+        assert_eq!(succeeded(&twice), Ok(expected), "the first line is the one that holds");
+    }
+
+    #[test]
+    fn a_key_that_is_not_allowed_hands_nothing_on() {
+        let (succession, now_ns) = succession();
+        let refused = |text: &str| {
+            succeeded(text, &succession, now_ns).map_err(|why| why.to_string()).expect_err(text)
+        };
+        assert!(refused("").contains("is not allowed there, so it can hand nothing on"));
+        assert!(refused(&format!("max-rate=5MB {KEY}")).contains("is not allowed there"));
+        let passed = refused(&format!("expires=2026-11-29 {KEY}"));
+        assert!(passed.contains("has expired, so it can hand nothing on: expires="), "{passed}");
+        let new = format!("linkqual-ed25519 {}", succession.new_key().to_base64());
+        let there = refused(&format!("{KEY}\nprobe-only {new}\n"));
+        assert!(there.contains("the new key is allowed already: probe-only "), "{there}");
     }
 
     #[test]

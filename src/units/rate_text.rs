@@ -16,6 +16,12 @@ const BITS: [&str; 4] = ["bit/s", "bit", "bps", "b/s"];
 /// Bits per second; the same text means the same rate on the command line and in a plan.
 pub(super) fn parse(text: &str) -> Result<u64, Malformed> {
     let malformed = || Malformed::new(text, FORM);
+    if parse_number(text, 1_000_000).is_some_and(|rate| 0 < rate) {
+        let why = format!(
+            "clear without a unit. Write \"{text} Mbit/s\", or kbit/s, Gbit/s or bit/s in its place"
+        );
+        return Err(Malformed::corrected(text, why));
+    }
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(malformed)?;
     let (number, unit) = text.split_at(end);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
@@ -82,6 +88,8 @@ mod tests {
     fn what_means_something_else_is_refused_with_the_right_spelling() {
         for (text, right) in [
             ("50m", "not clear: m is milli. Write \"50 Mbit/s\""),
+            ("5", "not clear without a unit. Write \"5 Mbit/s\", or kbit/s, Gbit/s or bit/s"),
+            ("2.5", "Write \"2.5 Mbit/s\""),
             ("50 Mi", "not decimal, as circuits are sold. Write \"52.4288 Mbit/s\""),
             ("50Mibit/s", "Write \"52.4288 Mbit/s\""),
             ("1 GiB/s", "Write \"8.589934592 Gbit/s\""),
@@ -100,7 +108,8 @@ mod tests {
     fn what_is_no_rate_is_refused_with_the_form_of_one() {
         for text in [
             "",
-            "500",
+            "0",
+            "500.",
             "0 bit/s",
             "0M",
             "1,5 Gbit/s",

@@ -187,6 +187,28 @@ impl PublicKey {
         Ok(Self { octets })
     }
 
+    /// The key alone (RFC 8032, section 5.1.5).
+    #[must_use]
+    pub const fn octets(&self) -> [u8; 32] {
+        self.octets
+    }
+
+    /// The base64 of the SPKI: the second word of a `.pub` line.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(self.to_spki())
+    }
+
+    /// Reads what [`Self::to_base64`] writes.
+    ///
+    /// # Errors
+    ///
+    /// No base64, or not of an Ed25519 key.
+    pub fn from_base64(word: &str) -> Result<Self, MalformedKey> {
+        let spki = STANDARD.decode(word).map_err(|_| MalformedKey::NotBase64)?;
+        Self::from_spki(&spki)
+    }
+
     /// `SHA256:` and the base64, without padding, of the SPKI's SHA-256: 50 characters.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -248,7 +270,7 @@ impl KeyLine {
 impl fmt::Display for KeyLine {
     /// The line without its newline.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{ALGORITHM} {}", STANDARD.encode(self.key.to_spki()))?;
+        write!(f, "{ALGORITHM} {}", self.key.to_base64())?;
         if self.comment.is_empty() {
             return Ok(());
         }
@@ -277,8 +299,7 @@ impl FromStr for KeyLine {
             return Err(MalformedKey::ManyLines { lines });
         }
         let (base64, comment) = split_word(rest);
-        let spki = STANDARD.decode(base64).map_err(|_| MalformedKey::NotBase64)?;
-        Self::new(PublicKey::from_spki(&spki)?, comment)
+        Self::new(PublicKey::from_base64(base64)?, comment)
     }
 }
 

@@ -12,6 +12,8 @@ pub mod key;
 
 pub mod seal;
 
+pub mod succession;
+
 pub mod probe;
 
 pub mod load;

@@ -270,12 +270,13 @@ fn refused(args: &[&str], words: &[&str]) {
 #[test]
 fn what_is_no_rate_is_refused_with_the_right_spelling() {
     let right = r#"a number with bit/s, kbit/s, Mbit/s or Gbit/s behind it, such as "500 Mbit/s""#;
-    for rate in ["500", "0 Mbit/s", "1e9 bit/s", "500 Mbitte", "-5 Mbit/s", ""] {
+    for rate in ["0 Mbit/s", "1e9 bit/s", "500 Mbitte", "-5 Mbit/s", ""] {
         refused(&["--rate", rate], &[&format!("'{rate}'"), "--rate", right]);
     }
     refused(&["--rate=-5Mbit/s"], &["'-5Mbit/s'", right]);
     refused(&["--rate", "99999999999 Gbit/s"], &["--rate", right]);
     refused(&["--rate", "50MB"], &["Write \"400 Mbit/s\" if bytes were meant"]);
+    refused(&["-b", "5"], &["'5'", "not clear without a unit. Write \"5 Mbit/s\""]);
     refused(&["-b", "0"], &["as fast as possible is --rate max"]);
 }
 
@@ -299,9 +300,11 @@ fn what_is_no_share_is_refused_with_the_right_spelling() {
 fn what_is_no_time_is_refused_with_the_right_spelling() {
     let right = r#"a number with ns, us, ms, s, min or h behind it, such as "20 ms""#;
     for option in ["--rtt-p99", "--jitter", "--outage", "--duration", "--idle"] {
-        for time in ["-1 ms", "20 m", "soon"] {
+        for time in ["-1 ms", "soon"] {
             refused(&[option, time], &[&format!("'{time}'"), option, right]);
         }
+        let minutes = "Write \"20 min\" for these, \"20 ms\" for milliseconds";
+        refused(&[option, "20m"], &["'20m'", option, minutes]);
     }
 }
 
@@ -358,6 +361,15 @@ fn what_is_no_host_is_refused() {
     ];
     for (host, why) in hosts {
         let words = [&format!("'{host}'"), why, "such as 10.0.0.7"];
+        run(&mut check(host, nobody, nobody)).expect_error(2, &words);
+    }
+    let unbracketed = [
+        ("::1:4872", "[::1]:4872"),
+        ("2001:db8:0:1:2:3:4:5:99", "[2001:db8:0:1:2:3:4:5]:99"),
+        ("fe80::1%eth0:99", "[fe80::1%eth0]:99"),
+    ];
+    for (host, right) in unbracketed {
+        let words = [&format!("'{host}'"), "stands in brackets", right];
         run(&mut check(host, nobody, nobody)).expect_error(2, &words);
     }
     for (host, port) in [("host:0", "'0'"), ("host:65536", "'65536'"), ("host:ssh", "'ssh'")] {

@@ -10,6 +10,7 @@ mod golden;
 mod greedy;
 mod hostile;
 mod judge;
+mod keys;
 mod lab;
 mod library;
 #[path = "../../scripts/manuals.rs"]

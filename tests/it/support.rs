@@ -24,6 +24,9 @@ use tempfile::TempDir;
 /// Longer than any check here takes on a busy host; no test that passes waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What names the folder of a user's own keys.
+const CONFIG: &str = "XDG_CONFIG_HOME";
+
 /// How often a wait looks.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -177,6 +180,10 @@ impl Program {
     /// Starts `command` with nothing to read, and with neither colours nor a filter for its log.
     pub(crate) fn start(command: &mut Command) -> Self {
         command.env_remove("RUST_LOG").env_remove("NO_COLOR");
+        // The keys of whoever runs the tests are none of theirs: nothing can be read or made there.
+        if !command.get_envs().any(|(name, _)| name == CONFIG) {
+            command.env(CONFIG, "/dev/null/config");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let out = Said::by(child.stdout.take().expect("it is piped"));
@@ -310,6 +317,45 @@ impl Keys {
     }
 }
 
+/// A user who has no keys yet, and whose folder for them is a temporary one.
+#[derive(Debug)]
+pub(crate) struct User {
+    folder: TempDir,
+}
+
+impl User {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// The driver's program, run by this user.
+    pub(crate) fn linkqual(&self, args: &[&str]) -> Command {
+        let mut command = linkqual();
+        command.args(args).env(CONFIG, self.folder.path()).env("USER", "alice");
+        command
+    }
+
+    /// A path in the folder of this user's keys.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("linkqual").join(name)
+    }
+
+    /// The line of this user's key, which is made where there is none.
+    #[track_caller]
+    pub(crate) fn key_line(&self) -> String {
+        let ended = run(&mut self.linkqual(&["key"]));
+        ended.expect_code(0).out.trim_end().to_owned()
+    }
+
+    /// Has this user trust `agent`.
+    #[track_caller]
+    pub(crate) fn trust(&self, agent: &Agent) {
+        let (host, print) = (agent.address.to_string(), agent.keys.fingerprint("agent.pub"));
+        run(&mut self.linkqual(&["trust", &host, "--fingerprint", &print])).expect_code(0);
+    }
+}
+
 /// An agent that serves the driver of its keys.
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -374,6 +420,14 @@ impl Agent {
         let line = std::fs::read_to_string(self.keys.path("driver.pub")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
         command.arg("allow").args(line.split_whitespace()).args(limits);
+        run(command.arg("--drivers").arg(self.keys.path("drivers")))
+    }
+
+    /// `linkqual-agent allow` of `line`, in one word.
+    #[track_caller]
+    pub(crate) fn allow_line(&self, line: &str, limits: &[&str]) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
+        command.args(["allow", line]).args(limits);
         run(command.arg("--drivers").arg(self.keys.path("drivers")))
     }
 

@@ -62,9 +62,10 @@ const FLOORS: &[Floor] = &{
         floor(Words, "stats", AllBefore, &["base64", "hdrhistogram", "thiserror"]),
         // A schema is made in tests alone: schemars is none of the programs' crates.
         floor(Words, "account", AllBefore, &["schemars", "serde", "serde_json", "thiserror"]),
-        // Seals and keys are octets of the protocol, so their arithmetic is here.
+        // Seals and keys are octets of the protocol, so their arithmetic is here; a succession of
+        // keys has dates.
         floor(Words, "wire", AllBefore,
-            &["base64", "hmac", "rustls_pki_types", "serde", "serde_json", "sha2", "siphasher",
+            &["base64", "hmac", "jiff", "rustls_pki_types", "serde", "serde_json", "sha2", "siphasher",
             "thiserror", "zeroize"]),
 
         floor(Head, "trial", AllBefore, &["serde", "thiserror"]),

@@ -129,10 +129,10 @@ mod tests {
                         --> plan.toml:3:8\n  |\n\
                         3 | [sites.vpc]\n  |        ^^^";
         assert_eq!(annotated(&sites), expected);
-        let driver = ENDS.replace("[driver]\nkey = 'd.key'\n", "");
-        let expected = "error: driver.key: is missing: this host's secret key, such as key = \
-                        \"driver.key\"\n--> plan.toml";
-        assert_eq!(annotated(&driver), expected);
+        let test = ENDS.replace("[[test]]\nkind = 'idle'\n", "");
+        let expected = "error: test: no test: at least one is needed, such as [[test]] with kind = \
+                        \"idle\"\n--> plan.toml";
+        assert_eq!(annotated(&test), expected);
     }
 
     #[test]

@@ -288,8 +288,9 @@ fn idle_length(text: &str) -> Result<Span, String> {
 }
 
 fn trial_length(text: &str, which: &str) -> Result<Span, String> {
-    let span = text.parse::<Span>().map_err(|_| {
-        "not a length of time: a number with s or min behind it, such as \"30 s\"".to_owned()
+    let span = text.parse::<Span>().map_err(|error| match error.is_corrected() {
+        true => error.form(),
+        false => "not a length of time: a number with s or min behind it, such as \"30 s\"".into(),
     })?;
     if span < DURATION_MIN || DURATION_MAX < span {
         let (least, most) = (DURATION_MIN, DURATION_MAX);

@@ -22,7 +22,7 @@ pub use fault::{Fault, Faults, SHOWN_MAX};
 use super::Plan;
 use draft::Draft;
 use raw::{RawLink, RawPlan, RawRequire, Reader, value};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Octets that a plan may have.
 pub const FILE_OCTETS_MAX: u64 = 1 << 20;
@@ -99,7 +99,7 @@ pub fn read(file: &Path, text: &str) -> Reading {
     let Draft { keys, sizes, assumptions, faults, .. } = draft;
     let plan = plan.unwrap_or_else(|| Plan {
         link: super::Link::default(),
-        key: PathBuf::new(),
+        key: None,
         near: super::Near::default(),
         sites: Vec::new(),
         idle: super::IDLE_DEFAULT,
@@ -237,8 +237,8 @@ mod tests {
                     [link]\nrate = '10 Mbit/s'\n[require]\nloss = '<= 1%'\n\
                     [[test]]\nkind = 'udp'\n[[test]]\nkind = 'tcp'\n";
         let (plan, assumptions) = taken(text);
-        assert_eq!(plan.key, Path::new("plans/d.key"), "relative to the plan");
-        assert_eq!(plan.sites[0].key, Path::new("/a.pub"));
+        assert_eq!(plan.key.as_deref(), Some(Path::new("plans/d.key")), "relative to the plan");
+        assert_eq!(plan.sites[0].key.as_deref(), Some(Path::new("/a.pub")));
         let all = "100%".parse().expect("a share");
         let directions = Directions::Both;
         let udp = UdpTest {
@@ -262,6 +262,19 @@ mod tests {
             "test[1].rate",
         ];
         assert_eq!(fields, expected);
+    }
+
+    /// Then the driver's own is taken, and what is known of the agent.
+    #[test]
+    fn a_plan_need_not_name_a_key() {
+        let (site, test) = ("[sites.vpc]\nagent = '10.0.0.7:99'\n", "[[test]]\nkind = 'idle'\n");
+        for driver in ["", "[driver]\nsource = '10.0.0.2'\n"] {
+            let reading = read(Path::new("plan.toml"), &format!("{driver}{site}{test}"));
+            assert_eq!(reading.keys(), []);
+            let (plan, _) = reading.conclude().expect("a plan");
+            assert_eq!((plan.key, &plan.sites[0].key), (None, &None));
+            assert_eq!(plan.near.source.is_some(), !driver.is_empty());
+        }
     }
 
     #[test]

@@ -403,7 +403,6 @@ table! {
         /// The line, as its provider sells it.
         link: RawLink,
         /// The near end: where linkqual runs.
-        #[cfg_attr(test, schemars(required))]
         driver: RawDriver,
         /// The far ends, each under a name of 1 to 63 printable characters: [sites.NAME].
         #[cfg_attr(test, schemars(required))]
@@ -458,8 +457,8 @@ table! {
     /// The near end.
     #[cfg_attr(test, schemars(rename = "Driver"))]
     RawDriver {
-        /// File with the driver's secret key, relative to the plan.
-        #[cfg_attr(test, schemars(required))]
+        /// File with the driver's secret key, relative to the plan; the key that `linkqual key`
+        /// shows if not given.
         key: KeyPath,
         /// The address of this host that all is sent from; what its routes say if not given.
         source: Source,
@@ -473,8 +472,8 @@ table! {
         /// Where its agent listens, with the port where that is not 4872.
         #[cfg_attr(test, schemars(required))]
         agent: Address,
-        /// File with the agent's public key, relative to the plan.
-        #[cfg_attr(test, schemars(required))]
+        /// File with the agent's public key, relative to the plan; the one that `linkqual trust` has
+        /// remembered if not given.
         key: KeyPath,
     }
 

@@ -15,26 +15,16 @@ const NAMES_MAX: usize = 8;
 /// The longest name of a site, in characters.
 const NAME_LEN_MAX: usize = 63;
 
-/// This end's key, and how it is left.
-pub(super) fn driver(draft: &mut Draft<'_>, raw: &Maybe<RawDriver>) -> (PathBuf, Near) {
-    let of_plan = Place::absent("driver");
-    let nothing = || (PathBuf::new(), Near::default());
-    let Some(given) = raw else {
-        draft.missing(&of_plan, "key", "this host's secret key", "driver.key");
-        return nothing();
-    };
-    let Some((driver, place)) = given.whole() else { return nothing() };
+/// This end's key where one is named, and how it is left.
+pub(super) fn driver(draft: &mut Draft<'_>, raw: &Maybe<RawDriver>) -> (Option<PathBuf>, Near) {
+    let Some(driver) = value(raw) else { return (None, Near::default()) };
     let near = Near {
         source: value(&driver.source).map(|source| source.0),
         device: value(&driver.device).map(|device| device.0.clone()),
     };
-    let Some(key) = &driver.key else {
-        draft.missing(place, "key", "this host's secret key", "driver.key");
-        return nothing();
-    };
-    let key = key.whole();
+    let key = driver.key.as_ref().and_then(Given::whole);
     let key = key.map(|(path, place)| draft.key(Half::Secret, &path.0, place));
-    (key.unwrap_or_default(), near)
+    (key, near)
 }
 
 /// The far ends, as they stand in the file.
@@ -45,7 +35,7 @@ pub(super) fn sites(draft: &mut Draft<'_>, raw: &Maybe<RawSites>) -> Vec<Site> {
     let RawSites(entries) = value(raw).unwrap_or(none);
     if entries.is_empty() && raw.as_ref().is_none_or(|given| given.value.is_some()) {
         let what = "no far end: at least one is needed, such as [sites.vpc] with agent = \
-                    \"172.16.0.2\" and key = \"vpc-agent.key.pub\"";
+                    \"172.16.0.2\"";
         draft.fault(place, what);
     }
     if u32::try_from(entries.len()).is_ok_and(|count| SITES_MAX < count) {
@@ -67,13 +57,8 @@ fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
     }
     let none = &RawSite::default();
     let raw = given.value.as_ref().unwrap_or(none);
-    if given.value.is_some() {
-        if raw.agent.is_none() {
-            draft.missing(&given.place, "agent", "where its agent listens", "172.16.0.2:4872");
-        }
-        if raw.key.is_none() {
-            draft.missing(&given.place, "key", "its agent's public key", "vpc-agent.key.pub");
-        }
+    if given.value.is_some() && raw.agent.is_none() {
+        draft.missing(&given.place, "agent", "where its agent listens", "172.16.0.2:4872");
     }
     let agent = raw.agent.as_ref().and_then(Given::whole).map(|(address, place)| {
         let written = place.value.as_deref().unwrap_or_default();
@@ -87,7 +72,7 @@ fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
     Site {
         name: name.to_owned(),
         agent: agent.unwrap_or(Host { name: String::new(), port: PORT }),
-        key: key.unwrap_or_default(),
+        key,
     }
 }
 

@@ -1,0 +1,368 @@
+//! Where a driver keeps its keys where nobody names others: its own, those that it had before, and
+//! the agents that it knows.
+//!
+//! ```text
+//! $XDG_CONFIG_HOME/linkqual/   ~/.config/linkqual/ where that is not set, /etc/linkqual/ for root
+//!     driver.key               the secret key, made at first use; driver.key.pub beside it
+//!     known_agents             the keys of agents, a line each
+//!     retired/                 driver-2026-11-30.key: retired that day, with its .pub;
+//!                              driver-2026-11-30.succession: how it signed the next
+//! ```
+//!
+//! An `XDG_CONFIG_HOME` that is set holds for root too. Never overwrites a secret key, and never
+//! leaves half of one where another process could read it.
+
+mod known;
+
+mod rotation;
+
+pub use rotation::{FormerKey, Rotation};
+
+use super::bad_output::BadOutput;
+use super::files::{draft_name, replace};
+use super::key::{
+    self, KeyFileError, MODE_PUBLIC, MODE_SECRET, new_secret, pub_path, public_key, read_public,
+    read_secret,
+};
+use super::watched;
+use crate::account::plain;
+use crate::wire::key::{KeyLine, PublicKey, SecretKey};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// The folder of this program in that of all.
+const FOLDER: &str = "linkqual";
+
+/// Where root keeps what is configured for the whole host.
+const OF_ROOT: &str = "/etc";
+
+const DRIVER_KEY: &str = "driver.key";
+const KNOWN_AGENTS: &str = "known_agents";
+const RETIRED: &str = "retired";
+
+/// A folder in which a driver keeps its keys.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Keyring {
+    folder: PathBuf,
+}
+
+/// The driver's own key.
+#[derive(Debug)]
+pub struct OwnKey {
+    /// Its file.
+    pub path: PathBuf,
+    /// The key.
+    pub secret: SecretKey,
+    /// Its public half, as the other end is given it.
+    pub line: KeyLine,
+    /// Whether it was made just now.
+    pub is_new: bool,
+}
+
+impl Keyring {
+    /// The folder of this user.
+    ///
+    /// # Errors
+    ///
+    /// Where the environment names none.
+    pub fn of_user() -> Result<Self, KeyringError> {
+        let path = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        // Of files in this process's own folder of /proc its owner is this process's user.
+        let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+        // A path that is not absolute is to be ignored (XDG Base Directory Specification 0.8).
+        let base = match path("XDG_CONFIG_HOME") {
+            Some(base) => base,
+            None if is_root => OF_ROOT.into(),
+            None => path("HOME").ok_or(KeyringError::NoHome)?.join(".config"),
+        };
+        Ok(Self { folder: base.join(FOLDER) })
+    }
+
+    /// The driver's key; where there is none yet, it is made, and its folder with it.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read or made, or others can read it.
+    pub fn driver_key(&self) -> Result<OwnKey, KeyringError> {
+        let path = self.folder.join(DRIVER_KEY);
+        let (secret, is_new) = match read_secret(&path) {
+            Err(KeyFileError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                self.make(&path)?
+            }
+            read => (read?, false),
+        };
+        let line = line_of(&path, &secret);
+        Ok(OwnKey { path, secret, line, is_new })
+    }
+
+    /// Makes the key at `path`, unless another process has just done so; whether it is this one's.
+    fn make(&self, path: &Path) -> Result<(SecretKey, bool), KeyringError> {
+        self.make_folder(&self.folder)?;
+        let secret = new_secret()?;
+        // Another process sees all of it, or nothing.
+        let draft = self.folder.join(draft_name(DRIVER_KEY).map_err(self.unwritable())?);
+        key::write_new(&draft, MODE_SECRET, &secret.to_pem())?;
+        let published = fs::hard_link(&draft, path);
+        _ = fs::remove_file(&draft);
+        match published {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Ok((read_secret(path)?, false));
+            }
+            // A file system without hard links.
+            Err(_) => key::write_new(path, MODE_SECRET, &secret.to_pem())?,
+        }
+        self.write_public(path, &secret)?;
+        Ok((secret, true))
+    }
+
+    /// Writes the public half of the key at `path`; one of a key that is gone gives way.
+    fn write_public(&self, path: &Path, secret: &SecretKey) -> Result<(), KeyringError> {
+        let line = usual_line(public_key(secret));
+        let public = pub_path(path);
+        let name = public.file_name().map(|name| name.to_string_lossy().into_owned());
+        let folder = public.parent().unwrap_or(&self.folder);
+        let text = format!("{line}\n");
+        Ok(replace(folder, &name.unwrap_or_default(), &text, MODE_PUBLIC)?)
+    }
+
+    /// Makes `folder`, for this user alone, where there is none.
+    fn make_folder(&self, folder: &Path) -> Result<(), KeyringError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|source| KeyringError::Folder { path: folder.to_owned(), source })
+    }
+
+    fn unwritable(&self) -> impl Fn(io::Error) -> KeyringError + '_ {
+        |source| KeyringError::Folder { path: self.folder.clone(), source }
+    }
+
+    /// The file that lists the agents that are known.
+    #[must_use]
+    pub fn known_agents(&self) -> PathBuf {
+        self.folder.join(KNOWN_AGENTS)
+    }
+
+    /// The key of the agent `host`, a name or an address and a port as it was typed.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, or says two things of this agent.
+    pub fn known(&self, host: &str) -> Result<Option<PublicKey>, KeyringError> {
+        known::find(&self.read_known()?, host)
+            .map_err(|why| KeyringError::Known { path: self.known_agents(), why })
+    }
+
+    /// Remembers that the agent `host` has `key`, and no other.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn remember(&self, host: &str, key: PublicKey) -> Result<(), KeyringError> {
+        self.make_folder(&self.folder)?;
+        let path = self.known_agents();
+        let text = self.read_known()?;
+        let line = known::line(host, key);
+        let written = match known::without(&text, host) {
+            None => watched::add_line(&path, &line),
+            Some(others) => watched::replace_text(&path, &format!("{others}{line}\n")),
+        };
+        written.map_err(|source| KeyringError::Folder { path, source })
+    }
+
+    fn read_known(&self) -> Result<String, KeyringError> {
+        let path = self.known_agents();
+        watched::read_text(&path).map_err(|source| KeyringError::Unreadable { path, source })
+    }
+}
+
+/// The public half of the secret key at `path`, by its `.pub` file where that is its own.
+fn line_of(path: &Path, secret: &SecretKey) -> KeyLine {
+    let key = public_key(secret);
+    let own = read_public(&pub_path(path)).ok().filter(|line| line.key() == key);
+    own.unwrap_or_else(|| usual_line(key))
+}
+
+/// `key` with the comment that says whose it is: this user, at this host.
+fn usual_line(key: PublicKey) -> KeyLine {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // A shell, a mail and a terminal take it as it is.
+    let word = |text: &str| {
+        let is_usual = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+        plain(text).chars().filter(is_usual).take(63).collect::<String>()
+    };
+    let user = Some(word(&user.unwrap_or_default())).filter(|user| !user.is_empty());
+    let comment = format!("{}@{}", user.unwrap_or_else(|| "linkqual".into()), word(&host));
+    KeyLine::new(key, comment.trim_end_matches('@')).expect("127 characters without a control")
+}
+
+/// Why a driver's keys cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The environment does not say where they are.
+    #[error(
+        "this driver's keys have no folder: neither XDG_CONFIG_HOME nor HOME names one. Set either, \
+         or name the key's file with --key (in a plan: key, under [driver])"
+    )]
+    NoHome,
+    /// A key cannot be used or made.
+    #[error("{0}")]
+    Key(#[from] KeyFileError),
+    /// The folder, or a file in it, cannot be made.
+    #[error("{}: cannot be written: {source}", .path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("{0}")]
+    Output(#[from] BadOutput),
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is known of an agent is not clear.
+    #[error("{}:{why}", .path.display())]
+    Known {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        why: known::Unclear,
+    },
+    /// There is nothing to rotate.
+    #[error("{}: there is no key yet, so there is none to rotate. Make it: linkqual key", .0.display())]
+    NothingToRotate(PathBuf),
+    /// Another rotation has begun.
+    #[error(
+        "{} exists: another rotation is under way, or one was interrupted. If none is running, \
+         remove it and try again",
+        .0.display()
+    )]
+    Rotating(PathBuf),
+    /// The end of the overlap is beyond the calendar.
+    #[error("this host's clock is wrong: no overlap can begin now")]
+    Clock,
+}
+
+impl KeyringError {
+    /// Whether the place was right as far as could be known, and what was written is lost.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        match self {
+            Self::Output(output) => output.is_lost(),
+            error => matches!(error, Self::Key(KeyFileError::Unwritten { .. })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use tempfile::TempDir;
+
+    pub(super) fn keyring() -> (TempDir, Keyring) {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("config").join(FOLDER);
+        (base, Keyring { folder })
+    }
+
+    pub(super) fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    pub(super) fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_key_is_made_once_for_its_owner_alone() {
+        let (_base, keyring) = keyring();
+        let first = keyring.driver_key().unwrap();
+        assert!(first.is_new);
+        assert_eq!(mode(&keyring.folder), 0o700);
+        assert_eq!(mode(keyring.folder.parent().unwrap()), 0o700);
+        assert_eq!(mode(&first.path), 0o600);
+        assert_eq!(names(&keyring.folder), ["driver.key", "driver.key.pub"], "no drafts are left");
+        assert_eq!(read_public(&pub_path(&first.path)).unwrap(), first.line);
+        let again = keyring.driver_key().unwrap();
+        assert!(!again.is_new);
+        assert_eq!((again.line, again.path), (first.line, first.path));
+    }
+
+    #[test]
+    fn many_that_use_it_first_have_the_same() {
+        let (_base, keyring) = keyring();
+        let lines: Vec<OwnKey> = std::thread::scope(|scope| {
+            let tries: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| keyring.driver_key().unwrap())).collect();
+            tries.into_iter().map(|each| each.join().unwrap()).collect()
+        });
+        assert!(lines.iter().all(|own| own.line.key() == lines[0].line.key()));
+        assert_eq!(lines.iter().filter(|own| own.is_new).count(), 1);
+        assert_eq!(names(&keyring.folder), ["driver.key", "driver.key.pub"]);
+    }
+
+    #[test]
+    fn a_public_half_of_a_key_that_is_gone_is_not_taken_for_this_ones() {
+        let (_base, keyring) = keyring();
+        let first = keyring.driver_key().unwrap();
+        fs::remove_file(&first.path).unwrap();
+        let second = keyring.driver_key().unwrap();
+        assert_ne!(second.line.key(), first.line.key());
+        assert_eq!(read_public(&pub_path(&second.path)).unwrap(), second.line);
+        fs::write(pub_path(&second.path), format!("{}\n", first.line)).unwrap();
+        assert_eq!(keyring.driver_key().unwrap().line.key(), second.line.key());
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_and_not_made_again() {
+        let (_base, keyring) = keyring();
+        let path = keyring.driver_key().unwrap().path;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = keyring.driver_key().unwrap_err().to_string();
+        assert!(error.contains("its mode is 0640") && error.contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn an_agent_is_remembered_and_its_new_key_takes_the_place_of_the_old() {
+        let (_base, keyring) = keyring();
+        let key = |seed| public_key(&SecretKey::from_seed([seed; 32]));
+        assert_eq!(keyring.known("a.example:4872").unwrap(), None, "no folder yet");
+        keyring.remember("a.example:4872", key(1)).unwrap();
+        keyring.remember("[::1]:99", key(2)).unwrap();
+        keyring.remember("a.example:4872", key(3)).unwrap();
+        assert_eq!(keyring.known("a.example:4872").unwrap(), Some(key(3)));
+        assert_eq!(keyring.known("[::1]:99").unwrap(), Some(key(2)));
+        let text = fs::read_to_string(keyring.known_agents()).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert_eq!(mode(&keyring.known_agents()), 0o644);
+    }
+
+    #[test]
+    fn known_agents_that_others_can_write_is_refused() {
+        let (_base, keyring) = keyring();
+        let key = public_key(&SecretKey::from_seed([1; 32]));
+        keyring.remember("a:1", key).unwrap();
+        let mode = fs::Permissions::from_mode(0o666);
+        fs::set_permissions(keyring.known_agents(), mode).unwrap();
+        for error in [keyring.known("a:1").unwrap_err(), keyring.remember("b:1", key).unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains("known_agents: cannot be read: others"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Keys without ceremony: a driver's own, the agents that it trusts, and how it changes its key.
+//! Each user here has a temporary folder; nothing is read or written anywhere else.
+
+use crate::support::{Agent, Ended, User, await_within, run};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Far longer than an agent takes to see that its file has changed.
+const SOON: Duration = Duration::from_secs(20);
+
+/// The shortest that can be asked, on an idle line.
+const IDLE: [&str; 4] = ["--idle", "1s", "--duration", "1s"];
+
+const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// What `user` gets for checking `agent` without naming any key.
+fn check(user: &User, agent: &Agent) -> Ended {
+    run(user.linkqual(&["check", &agent.address.to_string()]).args(IDLE))
+}
+
+#[test]
+fn the_first_use_makes_a_key_and_says_what_to_do_with_it() {
+    let user = User::new();
+    let first = run(&mut user.linkqual(&["key"]));
+    first.expect_code(0);
+    let line = first.out.trim_end();
+    assert!(line.starts_with("linkqual-ed25519 MCow") && line.contains(" alice@"), "{line}");
+    let path = user.path("driver.key");
+    let said = format!(
+        "made this driver's key, {}. On each agent its operator runs: linkqual-agent allow {line}\n",
+        path.display()
+    );
+    assert_eq!(first.err, said);
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    let again = run(&mut user.linkqual(&["key"]));
+    again.expect_code(0);
+    assert_eq!(again.out, first.out);
+    assert!(again.err.starts_with("this driver's key is ") && again.err.contains("SHA256:"));
+    assert_eq!(fs::read_to_string(user.path("driver.key.pub")).unwrap(), first.out);
+}
+
+/// From nothing to a result: no option names a key.
+#[test]
+fn a_check_takes_the_users_own_key_and_the_agent_that_it_trusts() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    let host = agent.address.to_string();
+    let unknown = check(&user, &agent);
+    unknown.expect_error(2, &[
+        "made this driver's key, ",
+        &format!("the agent {host} is not known here yet"),
+        &format!("linkqual trust {host}\n"),
+    ]);
+    user.trust(&agent);
+    let line = user.key_line();
+    let unlisted = format!("linkqual-agent allow {}", line.rsplit_once(' ').unwrap().0);
+    check(&user, &agent).expect_error(4, &["does not list this driver's key", &unlisted]);
+    agent.allow_line(&line, &["--max-rate", "5M"]).expect_code(0);
+    check(&user, &agent).expect_code(3);
+    let plan = user.path("plan.toml");
+    let text = format!("[sites.far]\nagent = '{host}'\n[[test]]\nkind = 'idle'\nduration = '1 s'\n");
+    fs::write(&plan, format!("idle = '1 s'\n{text}")).unwrap();
+    run(user.linkqual(&["run"]).arg(&plan)).expect_code(3);
+    let probed = run(user.linkqual(&["plan", "firewall", "--probe"]).arg(&plan));
+    assert!(probed.expect_code(0).out.contains("hello"), "{}", probed.out);
+    let other = User::new();
+    run(other.linkqual(&["run"]).arg(&plan)).expect_error(2, &["is not known here yet"]);
+    let checked = run(other.linkqual(&["plan", "check"]).arg(&plan));
+    checked.expect_code(0);
+    assert!(checked.err.contains("note: before a run: the agent "), "{}", checked.err);
+}
+
+#[test]
+fn an_agent_is_trusted_by_its_fingerprint_alone() {
+    let (agent, user) = (Agent::start(), User::new());
+    let host = agent.address.to_string();
+    let print = agent.keys.fingerprint("agent.pub");
+    let trust = |args: &[&str]| run(user.linkqual(&["trust", &host]).args(args));
+    // No terminal, so nobody can be asked.
+    let words = [print.as_str(), "nobody can be asked", &format!("linkqual trust {host} --fing")];
+    trust(&[]).expect_error(2, &words);
+    let wrong = agent.keys.fingerprint("driver.pub");
+    let words = [print.as_str(), &wrong, "Nothing was remembered"];
+    trust(&["--fingerprint", &wrong]).expect_error(4, &words);
+    trust(&["--fingerprint", "SHA256:x"]).expect_error(2, &["as linkqual-agent key shows it"]);
+    assert!(!user.path("known_agents").exists());
+    let trusted = trust(&["--fingerprint", &print]);
+    trusted.expect_code(0);
+    assert!(trusted.out.contains(&format!("{host} is trusted from now on: {print}")));
+    let line = fs::read_to_string(user.path("known_agents")).unwrap();
+    let key = fs::read_to_string(agent.keys.path("agent.pub")).unwrap();
+    let key = key.split(' ').nth(1).unwrap();
+    assert_eq!(line, format!("{host} linkqual-ed25519 {key}\n"));
+    let again = trust(&[]);
+    assert!(again.expect_code(0).out.contains("is trusted already"), "{}", again.out);
+}
+
+/// On a terminal that `script` makes.
+#[test]
+fn a_person_is_asked() {
+    let (agent, user) = (Agent::start(), User::new());
+    let host = agent.address.to_string();
+    let program = user.linkqual(&[]).get_program().to_owned();
+    let asked = |answers: &str| {
+        let trust = format!("{} trust {host}", program.display());
+        let shell = format!("printf '{answers}' | script -qec '{trust}' /dev/null");
+        let mut command = Command::new("sh");
+        command.args(["-c", &shell]).env("XDG_CONFIG_HOME", user.path("").parent().unwrap());
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    if Command::new("script").arg("--version").output().is_err() {
+        return linkqual::io::terminal::say("SKIPPED: no program script on this machine");
+    }
+    let no = asked("maybe\\nno\\n");
+    let text = String::from_utf8_lossy(&no.stdout).into_owned();
+    assert!(text.contains("Is it the same (yes, no, or the fingerprint)?"), "{text}");
+    assert!(text.contains("Please answer yes or no") && text.contains("is not trusted"), "{text}");
+    assert!(text.contains(&agent.keys.fingerprint("agent.pub")), "{text}");
+    assert!(!user.path("known_agents").exists());
+    let yes = asked("yes\\n");
+    let text = String::from_utf8_lossy(&yes.stdout).into_owned();
+    assert!(text.contains("is trusted from now on"), "{text}");
+    assert!(user.path("known_agents").exists());
+}
+
+#[test]
+fn an_agent_whose_key_has_changed_is_refused_until_that_is_trusted() {
+    let (mut agent, user) = (Agent::of_file(&[]), User::new());
+    let host = agent.address.to_string();
+    agent.allow_line(&user.key_line(), &[]).expect_code(0);
+    user.trust(&agent);
+    let old = agent.keys.fingerprint("agent.pub");
+    for name in ["agent", "agent.pub"] {
+        fs::remove_file(agent.keys.path(name)).unwrap();
+    }
+    agent.keys.make("agent", "another");
+    agent.restart_with(&[]);
+    let new = agent.keys.fingerprint("agent.pub");
+    let expected = format!("expected {old}");
+    let found = format!("found    {new}");
+    let way_on = format!("linkqual trust {host} --replace");
+    let words = ["HAS ANOTHER KEY", &expected, &found, &way_on];
+    check(&user, &agent).expect_error(4, &words);
+    let trust = |args: &[&str]| run(user.linkqual(&["trust", &host]).args(args));
+    trust(&["--fingerprint", &new]).expect_error(4, &words);
+    trust(&["--fingerprint", &old, "--replace"]).expect_error(4, &["Nothing was remembered"]);
+    check(&user, &agent).expect_error(4, &words);
+    trust(&["--fingerprint", &new, "--replace"]).expect_code(0);
+    let known = fs::read_to_string(user.path("known_agents")).unwrap();
+    assert_eq!(known.lines().count(), 1, "{known}");
+    // The agent that is started again serves the driver of its keys alone.
+    check(&user, &agent).expect_error(4, &["does not list this driver's key"]);
+}
+
+#[test]
+fn what_is_known_of_an_agent_must_be_clear() {
+    let (agent, user) = (Agent::start(), User::new());
+    let host = agent.address.to_string();
+    user.trust(&agent);
+    let path = user.path("known_agents");
+    let line = fs::read_to_string(&path).unwrap();
+    let other = fs::read_to_string(agent.keys.path("driver.pub")).unwrap();
+    fs::write(&path, format!("{line}{host} {other}")).unwrap();
+    let words = ["known_agents:2: another key for the agent of line 1", "remove the other line"];
+    check(&user, &agent).expect_error(2, &words);
+    fs::write(&path, line).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    check(&user, &agent).expect_error(2, &["others than its owner can write it"]);
+}
+
+/// How often the agent has taken in a change of who may use it.
+fn changes(agent: &Agent) -> usize {
+    agent.program.err().matches("drivers have changed").count()
+}
+
+#[test]
+fn a_new_key_takes_the_place_of_the_old_one_which_is_used_until_then() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    let old = user.key_line();
+    agent.allow_line(&old, &["--probe-only"]).expect_code(0);
+    user.trust(&agent);
+    let rotated = run(&mut user.linkqual(&["key", "rotate", "--overlap", "2h"]));
+    rotated.expect_code(0);
+    let line = rotated.out.trim_end();
+    assert!(line.starts_with("linkqual-succession MCow"), "{line}");
+    assert!(rotated.err.contains("is kept in ") && rotated.err.contains("retired/driver-"));
+    let new = user.key_line();
+    assert_ne!(new, old);
+    // The agent lists the old one only.
+    let probed = check(&user, &agent);
+    probed.expect_code(3);
+    for text in [&probed.out, &probed.err] {
+        assert!(text.contains("does not list this driver's key"), "{text}");
+        assert!(text.contains("its former key"), "{text}");
+    }
+    let before = changes(&agent);
+    let words = ["a new key has the limits of the old one"];
+    agent.allow_line(line, &["--max-rate", "5M"]).expect_error(2, &words);
+    let (said, signature) = line.rsplit_once(' ').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{said} {other}{}", &signature[1..]);
+    agent.allow_line(&forged, &[]).expect_error(2, &["has not signed this line"]);
+    let allowed = agent.allow_line(line, &[]);
+    allowed.expect_code(0);
+    let key = new.split(' ').nth(1).unwrap();
+    let words = format!("now allows probe-only linkqual-ed25519 {key} alice@");
+    assert!(allowed.out.contains(&words), "{}", allowed.out);
+    let drivers = fs::read_to_string(agent.keys.path("drivers")).unwrap();
+    let lines: Vec<&str> = drivers.lines().collect();
+    assert_eq!(lines.len(), 2, "{drivers}");
+    assert!(lines[0].starts_with("probe-only expires=20") && lines[0].ends_with(&old), "{drivers}");
+    await_within(SOON, "the file is read again", || (before < changes(&agent)).then_some(()));
+    let served = check(&user, &agent);
+    served.expect_code(3);
+    assert!(!served.err.contains("former key"), "{}", served.err);
+    agent.allow_line(line, &[]).expect_error(2, &["the new key is allowed already"]);
+}
+
+/// The driver's half is dated back, as nobody waits for an hour here.
+#[test]
+fn an_old_key_is_not_used_beyond_its_overlap() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    agent.allow_line(&user.key_line(), &[]).expect_code(0);
+    user.trust(&agent);
+    let keyring = linkqual::io::key::read_secret(&user.path("driver.key")).unwrap();
+    run(&mut user.linkqual(&["key", "rotate"])).expect_code(0);
+    let public = linkqual::io::key::public_key;
+    let new = linkqual::io::key::read_secret(&user.path("driver.key")).unwrap();
+    let day = linkqual::units::Span::from_secs(86_400);
+    let (old, new) = (public(&keyring), public(&new));
+    let past = linkqual::wire::succession::Succession::new(old, new, 1_700_000_000 * 1_000_000_000, day);
+    let succession = past.unwrap();
+    let signature = linkqual::io::key::sign(&keyring, succession.signed_text().as_bytes());
+    let line = linkqual::wire::succession::SuccessionLine { succession, signature };
+    let retired = fs::read_dir(user.path("retired")).unwrap();
+    let kept = retired.map(|entry| entry.unwrap().path());
+    let mut kept = kept.filter(|path| path.extension().is_some_and(|end| end == "succession"));
+    fs::write(kept.next().unwrap(), format!("{line}\n")).unwrap();
+    check(&user, &agent).expect_error(4, &["does not list this driver's key"]);
+    let words = ["this line was valid until ", "Allow the new key by the line of linkqual key"];
+    agent.allow_line(&line.to_string(), &[]).expect_error(2, &words);
+}
+
+#[test]
+fn a_key_is_there_before_it_is_rotated() {
+    let user = User::new();
+    let none = run(&mut user.linkqual(&["key", "rotate"]));
+    none.expect_error(2, &["there is no key yet", "linkqual key"]);
+    assert!(!user.path("driver.key").exists());
+}
+
+/// For the two operators to compare by telephone.
+#[test]
+fn an_agent_shows_its_fingerprint_and_its_line_at_its_start_and_when_asked() {
+    let agent = Agent::start();
+    let print = agent.keys.fingerprint("agent.pub");
+    let line = fs::read_to_string(agent.keys.path("agent.pub")).unwrap();
+    let key = line.split(' ').nth(1).unwrap();
+    let shown = format!("public key: linkqual-ed25519 {key} linkqual-agent\n");
+    let out = agent.program.out();
+    assert!(out.contains(&print) && out.contains(&shown), "{out}");
+    let command = || {
+        let mut command = Command::new(AGENT);
+        command.args(["key", "--key"]).arg(agent.keys.path("agent"));
+        command
+    };
+    let asked = run(&mut command());
+    asked.expect_code(0);
+    assert_eq!(asked.out, format!("linkqual-ed25519 {key} linkqual-agent\n"));
+    assert!(asked.err.contains(&print), "{}", asked.err);
+    let mut none = Command::new(AGENT);
+    none.args(["key", "--key"]).arg(agent.keys.path("none"));
+    run(&mut none).expect_error(2, &["none: there is no such key", "--make-key"]);
+    run(none.arg("--make-key")).expect_code(0);
+    assert!(agent.keys.path("none.pub").exists());
+}
+
+/// Pasted as one word, in the words that a shell makes of it, or as a file.
+#[test]
+fn a_key_is_allowed_however_its_line_comes() {
+    let agent = Agent::of_file(&[]);
+    let public = agent.keys.path("driver.pub");
+    let line = fs::read_to_string(&public).unwrap();
+    let allow = |words: &[&str]| {
+        fs::remove_file(agent.keys.path("drivers")).ok();
+        let mut command = Command::new(AGENT);
+        command.arg("allow").args(words).arg("--drivers").arg(agent.keys.path("drivers"));
+        run(&mut command).expect_code(0);
+        assert_eq!(fs::read_to_string(agent.keys.path("drivers")).unwrap(), line, "{words:?}");
+    };
+    allow(&[line.trim_end()]);
+    allow(&line.split_whitespace().collect::<Vec<_>>());
+    allow(&[public.to_str().unwrap()]);
+    allow(&[&line]);
+}
