@@ -302,17 +302,19 @@ impl Server {
     fn run(&mut self, commands: &Receiver<Command>) {
         let mut buffer = vec![0; DATAGRAM_MAX];
         loop {
+            let until = clock::now::<Agent>().after_nanos(COMMAND_NS);
+            if let Err(error) = self.socket.wait_readable(until) {
+                tracing::error!(%error, "the UDP port is lost");
+                return;
+            }
+            // Before what has come is read: a driver says hello as soon as it hears of its streams,
+            // and the command to expect them came before that, during the wait.
             loop {
                 match commands.try_recv() {
                     Ok(command) => self.carry_out(command),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return,
                 }
-            }
-            let until = clock::now::<Agent>().after_nanos(COMMAND_NS);
-            if let Err(error) = self.socket.wait_readable(until) {
-                tracing::error!(%error, "the UDP port is lost");
-                return;
             }
             for _ in 0..READ_MAX {
                 match self.socket.receive(&mut buffer) {
