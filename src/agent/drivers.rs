@@ -23,6 +23,8 @@ pub(super) struct Drivers {
     of_file: Vec<AllowedDriver>,
     /// What it says now, and since when, where that takes something away.
     unsettled: Option<(u64, Vec<AllowedDriver>)>,
+    /// Its lines that allow nobody, and why.
+    bad: Vec<String>,
     /// Those of both that are allowed now.
     listed: BTreeMap<PublicKey, AllowedDriver>,
 }
@@ -32,8 +34,8 @@ impl Drivers {
     pub(super) fn new(limits: Limits, given: Vec<KeyLine>, file: Option<PathBuf>) -> Self {
         let given = given.into_iter().map(AllowedDriver::whole).collect();
         let file = file.map(WatchedText::new);
-        let (of_file, unsettled, listed) = (Vec::new(), None, BTreeMap::new());
-        Self { limits, given, file, of_file, unsettled, listed }
+        let (of_file, bad, unsettled, listed) = (Vec::new(), Vec::new(), None, BTreeMap::new());
+        Self { limits, given, file, of_file, unsettled, bad, listed }
     }
 
     /// Where they are listed, besides those that were given.
@@ -41,9 +43,18 @@ impl Drivers {
         self.file.as_ref().map(WatchedText::path)
     }
 
-    /// Those that are allowed.
+    /// Those that are allowed: first those that were given, then those of the file, in its order.
     pub(super) fn listed(&self) -> impl Iterator<Item = &AllowedDriver> {
-        self.listed.values()
+        let is_given =
+            |driver: &&AllowedDriver| self.given.iter().any(|it| it.key.key() == driver.key.key());
+        let of_file = self.of_file.iter().filter(move |driver| !is_given(driver));
+        let all = self.given.iter().chain(of_file);
+        all.filter(|driver| self.listed.get(&driver.key.key()) == Some(driver))
+    }
+
+    /// The lines of the file that allow nobody, and why, as it was read last.
+    pub(super) fn bad_lines(&self) -> &[String] {
+        &self.bad
     }
 
     /// The driver whose key this is, where it is allowed.
@@ -95,8 +106,10 @@ impl Drivers {
         match changed {
             Some(Ok(text)) => {
                 let (allowed, bad) = read(&text);
-                for (line, why) in bad {
-                    stranger("line of allowed_drivers ignored", format!("{path}:{line}: {why}"));
+                let bad = bad.into_iter().map(|(line, why)| format!("{path}:{line}: {why}"));
+                self.bad = bad.collect();
+                for line in &self.bad {
+                    stranger("line of allowed_drivers ignored", line);
                 }
                 self.unsettled = Some((wall_ns, allowed));
             }
@@ -158,6 +171,24 @@ mod tests {
         assert_eq!(drivers.refresh(now), None);
         assert_eq!(drivers.refresh(now + SETTLED_NS), Some(vec![key]));
         assert!(drivers.find(&key).is_none());
+    }
+
+    #[test]
+    fn drivers_are_listed_as_they_were_given_and_then_in_the_order_of_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("allowed_drivers");
+        let line = |octet: &str, who: &str| ALICE.replace("Gb9", octet).replace("alice@idc", who);
+        let of_file = [("zzz", "zoe"), ("aaa", "amy"), ("Gb9", "alice")];
+        for (octet, who) in of_file {
+            add_line(&file, &line(octet, who)).expect("a line");
+        }
+        add_line(&file, "nonsense").expect("a line");
+        let given = vec![line("mmm", "max").parse().expect("a key"), ALICE.parse().expect("a key")];
+        let mut drivers = Drivers::new(drivers(file).limits, given, Some(folder.path().join("allowed_drivers")));
+        drivers.refresh(0);
+        let who: Vec<&str> = drivers.listed().map(|driver| driver.key.comment()).collect();
+        assert_eq!(who, ["max", "alice@idc", "zoe", "amy"]);
+        assert!(drivers.bad_lines()[0].contains("allowed_drivers:4: "), "{:?}", drivers.bad_lines());
     }
 
     /// A driver that stays connected would keep the role that it had.

@@ -282,6 +282,9 @@ probes at any time; load up to {rate_max} (L2) in \
         for driver in self.drivers.listed() {
             text += &format!("allowed: {driver}\n");
         }
+        for line in self.drivers.bad_lines() {
+            text += &format!("line ignored: {line}\n");
+        }
         if let Some(file) = self.drivers.file() {
             let path = file.display();
             text += &match self.drivers.listed().next() {

@@ -18,7 +18,7 @@ impl Unknown {
     /// Of the agents of `plan` those whose place in `known` is empty; `None` where none is.
     pub(super) fn of(plan: &Plan, known: &[Option<PublicKey>]) -> Option<Self> {
         let unknown = plan.sites.iter().zip(known).filter(|(_, known)| known.is_none());
-        let told: Vec<String> = unknown
+        let messages: Vec<String> = unknown
             .map(|(Site { agent, .. }, _)| {
                 format!(
                     "the agent {agent} is not known here yet. Compare its fingerprint with its \
@@ -26,7 +26,7 @@ impl Unknown {
                 )
             })
             .collect();
-        (!told.is_empty()).then_some(Self(told))
+        (!messages.is_empty()).then_some(Self(messages))
     }
 }
 

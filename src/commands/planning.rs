@@ -114,11 +114,11 @@ pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
     let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
     print(&forecast::text(&plan, &forecast, &assumptions, columns()))?;
     // Nothing is sent: who is to be trusted may be found out later.
-    let told = match keys::unknown(&plan) {
+    let notes = match keys::unknown(&plan) {
         Ok(unknown) => unknown.map_or_else(String::new, |unknown| unknown.to_string()),
         Err(error) => error.to_string(),
     };
-    told.lines().for_each(|line| say(&format!("note: before a run: {line}")));
+    notes.lines().for_each(|line| say(&format!("note: before a run: {line}")));
     Ok(ExitCode::SUCCESS)
 }
 

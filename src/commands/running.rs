@@ -53,7 +53,7 @@ pub(super) fn run_job(
     };
     let screen = Screen::new(!args.quiet);
     let run = runtime()?.block_on(async {
-        tokio::spawn(pass_on_interrupts(cancel));
+        tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
         tokio::join!(run(job, HostClock), screen.follow(reader)).0
     });
     match run.error {

@@ -1,6 +1,7 @@
 //! What the program has of its own: a runtime, and its signals.
 
 use crate::driver::{Cancel, Error};
+use crate::io::terminal::{is_watched, say};
 
 /// What carries the control plane.
 ///
@@ -12,8 +13,12 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     runtime.map_err(|error| Error::System(error.to_string()))
 }
 
-/// Passes each Ctrl-C and each SIGTERM on to `cancel`. The third ends the program at once.
-pub(super) async fn pass_on_interrupts(cancel: Cancel) {
+/// What the first interrupt is answered with.
+const ANSWER: &str = "interrupted: finishing the report; Ctrl-C again to stop at once";
+
+/// Passes each Ctrl-C and each SIGTERM on to `cancel`; the first is answered where this `talks`.
+/// The third ends the program at once.
+pub(super) async fn pass_on_interrupts(cancel: Cancel, talks: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -33,5 +38,10 @@ pub(super) async fn pass_on_interrupts(cancel: Cancel) {
             std::process::exit(4);
         }
         cancel.cancel();
+        if wish == 1 && talks {
+            // A terminal shows the keys that were typed, and perhaps progress, in the line before.
+            let start = if is_watched() { "\n" } else { "" };
+            say(&format!("{start}{ANSWER}"));
+        }
     }
 }

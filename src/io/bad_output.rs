@@ -6,9 +6,10 @@ use std::path::PathBuf;
 /// Output cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum BadOutput {
-    /// Another run's report is there.
+    /// A report is there: another run's, or that of the run itself which is judged again.
     #[error(
-        "{} exists: it is another run's report. Give an --out of its own to each run",
+        "{} exists, and no report is overwritten. Give each run, and each judgement of one, an \
+         --out of its own",
         .0.display()
     )]
     Exists(PathBuf),

@@ -1005,6 +1005,11 @@ fn a_driver_that_is_interrupted_tells_what_it_has() {
     let report = ended.json();
     assert_eq!(report["reason"], "interrupted");
     assert_eq!(trials(&report)[1]["status"], "not_run", "{report:#}");
+    let answer = "interrupted: finishing the report; Ctrl-C again to stop at once\n";
+    assert!(ended.err.contains(answer), "{}", ended.err);
+    let finding = &report["findings"][0];
+    let reason = "the trial for it did not run: the trial before it was cut short";
+    assert_eq!(finding["reason"], reason, "{finding:#}");
     assert_eq!(ended.out, text(&folder.join("report.json")));
     assert!(text(&folder.join("report.txt")).starts_with("INCONCLUSIVE "));
 }

@@ -63,7 +63,8 @@ impl Session {
         let name = Some(role.name.to_owned());
         let introduced = Hello { role: name, who: Some(who.clone()), host, ..introduced };
         let (greeted, run, turns) = (false, None, turns(now));
-        let peer = Peer { who, key, role, framing, greeted, run, idle_since: now, turns };
+        let breaking = None;
+        let peer = Peer { who, key, role, framing, greeted, run, idle_since: now, turns, breaking };
         self.peers.insert(connection, peer);
         self.say(connection, Message::Hello(introduced));
     }
@@ -74,6 +75,12 @@ impl Session {
         peer.idle_since = now;
         if !peer.greeted {
             return self.on_greeting(now, from, &message);
+        }
+        if peer.breaking.is_some()
+            && !matches!(message, Message::Closing { .. } | Message::Stop { .. })
+        {
+            // Its own counts make the last account exact; it has nothing more to ask.
+            return;
         }
         match message {
             Message::Request(request) => match request.run.parse() {
@@ -126,11 +133,28 @@ impl Session {
         let peers = self.peers.iter().filter(|(_, peer)| peer.key == *key);
         let connections: Vec<ConnectionId> = peers.map(|(connection, _)| *connection).collect();
         for connection in connections {
-            self.fault(now, connection, reason);
+            self.break_off(now, connection, reason);
         }
         let runs = self.runs.iter().filter(|(_, run)| run.owner == *key && !run.is_over());
         let runs: Vec<RunId> = runs.map(|(id, _)| *id).collect();
         runs.into_iter().for_each(|run| self.end_run(now, run));
+    }
+
+    /// Ends a connection, and its run with it; of a trial that has started and is not counted yet,
+    /// the account is sent first.
+    fn break_off(&mut self, now: Stamp<Agent>, connection: ConnectionId, reason: &str) {
+        let run = self.peers.get(&connection).and_then(|peer| peer.run);
+        let trial = run.and_then(|run| self.runs.get(&run)).and_then(|run| run.trial.as_ref());
+        let is_counting = trial.is_some_and(|running| {
+            running.started_at.is_some() && !matches!(running.part, Part::Counted)
+        });
+        match (run, self.peers.get_mut(&connection)) {
+            (Some(run), Some(peer)) if is_counting => {
+                peer.breaking = Some(reason.to_owned());
+                self.end_run(now, run);
+            }
+            _ => self.fault(now, connection, reason),
+        }
     }
 
     /// The program is to end: drivers are informed, to fetch what has been counted, and nothing new
@@ -374,6 +398,40 @@ mod tests {
     }
 
     /// What its threads report of trial 1 of run 7 in the end.
+    /// The first release that could revoke a key left its driver with its own half.
+    #[test]
+    fn a_key_that_is_taken_out_gets_what_was_counted_and_then_the_reason() {
+        let mut session = started();
+        let id = TrialId { run: RunId(7), number: 1 };
+        session.handle_revoked(at(5), &key(2), "another key");
+        assert_eq!(session.poll_action(), None);
+        session.handle_revoked(at(5), &key(1), "this key is not allowed any more");
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        assert!(matches!(&actions[..], [Action::Stop(of), Action::Note(_)] if *of == id));
+        assert_eq!(session.usage(RunId(8), (&key(2), crate::units::BitRate::MAX)).runs, 0);
+        for ignored in [request(), prepare(10), Message::Start { trial: 1 }] {
+            assert_eq!(say(&mut session, 5, ignored), []);
+        }
+        count(&mut session);
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let [Action::Say(DRIVER, Message::Closing { .. }), Action::Say(DRIVER, Message::Account(_)), rest @ ..] =
+            &actions[..]
+        else {
+            panic!("{actions:?}")
+        };
+        let [Action::Keep(_), Action::Note(_), rest @ ..] = rest else { panic!("{rest:?}") };
+        check_fault(rest, "this key is not allowed any more");
+        assert_eq!(say(&mut session, 6, request()), [], "it is no peer any more");
+        // Where nothing has started there is nothing to wait for.
+        let mut session = greeted();
+        say(&mut session, 0, request());
+        say(&mut session, 0, prepare(10));
+        session.handle_revoked(at(1), &key(1), "this key is not allowed any more");
+        let actions = std::iter::from_fn(|| session.poll_action());
+        let actions: Vec<Action> = actions.filter(|a| !matches!(a, Action::Note(_))).collect();
+        check_fault(&actions, "this key is not allowed any more");
+    }
+
     pub(super) fn count(session: &mut Session) {
         let id = TrialId { run: RunId(7), number: 1 };
         session

@@ -106,6 +106,12 @@ impl Session {
         }
         let record = Record { run: id.run, owner, who, closings, account };
         self.actions.push_back(Action::Keep(Box::new(record)));
+        if let Some(connection) = connection
+            && let Some(peer) = self.peers.get(&connection)
+            && let Some(reason) = peer.breaking.clone()
+        {
+            self.fault(peer.idle_since, connection, &reason);
+        }
     }
 
     /// Frees the slot of a run. What it still sends is stopped; what it counted is kept. A trial

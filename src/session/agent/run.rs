@@ -105,7 +105,11 @@ impl Session {
             Ok(grant) => {
                 let left = |max: BitRate, granted| max.bits_per_second().saturating_sub(granted);
                 let own = left(role.limits.rate_max, usage.own_granted);
-                let free = left(rate_max, usage.granted(rate_max)).min(own);
+                // What one more driver needs to probe is not offered as free: a load that takes all
+                // there is leaves room for it, and of two that ask at once neither is refused for
+                // the other's probes.
+                let spare = probing_rate(rate_max).bits_per_second();
+                let free = left(rate_max, usage.granted(rate_max).saturating_add(spare)).min(own);
                 let run = (id, usage.locked_since);
                 self.on_grant(now, from, run, grant, (asked.duration, free));
             }
@@ -474,7 +478,8 @@ mod tests {
         actions.filter(|action| !matches!(action, Action::Note(_))).collect()
     }
 
-    /// Of 1 Gbit/s, another driver's run that probes counts for 142.4 kbit/s.
+    /// Of 1 Gbit/s, another driver's run that probes counts for 142.4 kbit/s, and one more is kept
+    /// free: of two that take what is free, the second was refused for the first one's probes.
     #[test]
     fn a_grant_says_what_other_runs_leave() {
         const OTHER: ConnectionId = ConnectionId(2);
@@ -483,14 +488,24 @@ mod tests {
             [Action::Say(_, Message::Granted(granted))] => granted.free_rate_bit_s,
             actions => panic!("{actions:?}"),
         };
-        assert_eq!(free(&say(&mut session, 0, request())), 1_000_000_000);
-        assert_eq!(free(&say(&mut session, 1, request())), 1_000_000_000, "its own is not in it");
+        assert_eq!(free(&say(&mut session, 0, request())), 1_000_000_000 - 142_400);
+        let again = free(&say(&mut session, 1, request()));
+        assert_eq!(again, 1_000_000_000 - 142_400, "its own is not in it");
         open(&mut session, 1, OTHER, key(2));
         say_from(&mut session, OTHER, Message::Hello(hello("linkqual", None)));
         let Message::Request(asked) = request() else { unreachable!("it is one") };
         let asked = crate::wire::control::Request { run: RunId(8).to_string(), ..asked };
         let granted = say_from(&mut session, OTHER, Message::Request(asked));
-        assert_eq!(free(&granted), 1_000_000_000 - 142_400);
+        assert_eq!(free(&granted), 1_000_000_000 - 2 * 142_400);
+        // The first may still take what it was told before.
+        let Message::Request(asked) = request() else { unreachable!("it is one") };
+        let load = crate::wire::control::LoadRequest {
+            rate_bit_s: again,
+            duration_ns: Span::from_secs(10).nanos(),
+        };
+        let asked = crate::wire::control::Request { load: Some(load), ..asked };
+        let granted = say(&mut session, 2, Message::Request(asked));
+        assert!(matches!(granted[..], [Action::Say(_, Message::Granted(_))]), "{granted:?}");
     }
 
     #[test]

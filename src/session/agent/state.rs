@@ -102,6 +102,8 @@ pub(super) struct Peer {
     pub(super) idle_since: Stamp<Agent>,
     /// Those to prepare a trial.
     pub(super) turns: Intake<Agent>,
+    /// Why it is broken off once its trial is counted; its driver has nothing more to ask.
+    pub(super) breaking: Option<String>,
 }
 
 /// A driver that has shown a key which is listed.
