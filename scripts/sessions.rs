@@ -170,10 +170,10 @@ impl Watch {
 
     fn plan(&self) -> Plan {
         let agent = Host { name: self.agent.ip().to_string(), port: self.agent.port() };
-        let site = Site { name: "far".into(), agent, key: PathBuf::new() };
+        let site = Site { name: "far".into(), agent, key: None };
         Plan {
             link: Link { probes_per_second: Some(self.probes), ..Link::default() },
-            key: PathBuf::new(),
+            key: None,
             near: linkqual::plan::Near::default(),
             sites: vec![site],
             idle: linkqual::plan::IDLE_DEFAULT,

@@ -135,7 +135,7 @@ pub fn findings(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
         match (worst, judge.together()) {
             (Some(worst), Some(pooled)) if worst.verdict < pooled.verdict => pooled,
             (Some(worst), _) => worst,
-            (None, _) => nothing_measured(&criterion, evidence),
+            (None, _) => nothing_measured(&criterion),
         }
     };
     criteria.iter().map(of).collect()
@@ -334,9 +334,9 @@ fn worse(a: Finding, b: Finding) -> Finding {
     if order.is_lt() { b } else { a }
 }
 
-fn nothing_measured(criterion: &Criterion<'_>, evidence: &Evidence) -> Finding {
+fn nothing_measured(criterion: &Criterion<'_>) -> Finding {
     let Criterion { direction, requirement, .. } = *criterion;
-    let reason = criterion.unmeasured(evidence);
+    let reason = criterion.unmeasured().to_owned();
     let measured = Measured::Missing(reason.clone());
     let verdict = Verdict::Inconclusive;
     Finding { requirement, direction, trial: None, measured, verdict, reason }
@@ -393,30 +393,6 @@ mod tests {
     fn an_interval_beyond_the_bound_fails() {
         check(Bound::AtMost(10.0), (10.1, 10.2), Verdict::Fail);
         check(Bound::AtLeast(10.0), (9.8, 9.9), Verdict::Fail);
-    }
-
-    /// A second Ctrl-C left "no UDP load covered it".
-    #[test]
-    fn a_trial_that_did_not_run_is_why_nothing_was_measured() {
-        let criteria = criteria();
-        let criterion = criteria.iter().find(|it| it.requirement.metric() == Metric::THROUGHPUT);
-        let criterion = criterion.expect("it is asked");
-        let load = fixture::outcome(|_| {}).trial;
-        let missed = |trial| {
-            let outcome = Outcome::nothing(Status::NotRun, "interrupted".to_owned());
-            TrialRun { trial, outcome }
-        };
-        let idle = Trial::new(None, Span::from_secs(10)).expect("a trial");
-        let ran = TrialRun { trial: idle, outcome: Outcome::default() };
-        let reason = |trials: Vec<TrialRun>| {
-            criterion.unmeasured(&Evidence { trials, ..Evidence::default() })
-        };
-        let interrupted = "the trial for it did not run: interrupted";
-        assert_eq!(reason(vec![ran.clone(), missed(load)]), interrupted);
-        let none = reason(vec![ran.clone()]);
-        assert!(none.starts_with("no UDP load at this rate"), "{none}");
-        assert_eq!(reason(vec![ran, missed(idle)]), none, "that trial is not for it");
-        assert_eq!(reason(vec![missed(idle), missed(load)]), none, "the run itself says why");
     }
 
     #[test]
@@ -579,7 +555,7 @@ mod tests {
     fn the_worst_verdict_wins_a_run() {
         let finding = |verdict| Finding {
             verdict,
-            ..nothing_measured(&criteria().iter().next().expect("one"), &Evidence::default())
+            ..nothing_measured(&criteria().iter().next().expect("one"))
         };
         use Verdict::{Fail, Inconclusive, Invalid, Pass};
         let overall =

@@ -54,8 +54,11 @@ fn succeed(args: &AllowArgs) -> Result<(), NotAdded> {
                    --circuits and --expires out";
         return Err(usage(why.to_owned()));
     }
-    let line: SuccessionLine =
-        args.key_line.join(" ").parse().map_err(|why: MalformedSuccession| usage(why.to_string()))?;
+    let line: SuccessionLine = args
+        .key_line
+        .join(" ")
+        .parse()
+        .map_err(|why: MalformedSuccession| usage(why.to_string()))?;
     let (succession, now_ns) = (line.succession, clock::wall_ns());
     if !is_signed(&succession.old(), succession.signed_text().as_bytes(), &line.signature) {
         let why = "the old key has not signed this line, or not as it is here. Nothing was \
@@ -72,8 +75,8 @@ fn succeed(args: &AllowArgs) -> Result<(), NotAdded> {
     let path = args.drivers.display();
     let text = read_text(&args.drivers)
         .map_err(|error| usage(format!("{path}: cannot be read: {error}")))?;
-    let (text, driver) = succeeded(&text, &succession, now_ns)
-        .map_err(|why| usage(format!("{path}: {why}")))?;
+    let (text, driver) =
+        succeeded(&text, &succession, now_ns).map_err(|why| usage(format!("{path}: {why}")))?;
     replace_text(&args.drivers, &text)
         .map_err(|error| (format!("{path}: cannot be written: {error}"), 5))?;
     let said = format!(

@@ -184,11 +184,16 @@ mod tests {
         }
         add_line(&file, "nonsense").expect("a line");
         let given = vec![line("mmm", "max").parse().expect("a key"), ALICE.parse().expect("a key")];
-        let mut drivers = Drivers::new(drivers(file).limits, given, Some(folder.path().join("allowed_drivers")));
+        let mut drivers =
+            Drivers::new(drivers(file).limits, given, Some(folder.path().join("allowed_drivers")));
         drivers.refresh(0);
         let who: Vec<&str> = drivers.listed().map(|driver| driver.key.comment()).collect();
         assert_eq!(who, ["max", "alice@idc", "zoe", "amy"]);
-        assert!(drivers.bad_lines()[0].contains("allowed_drivers:4: "), "{:?}", drivers.bad_lines());
+        assert!(
+            drivers.bad_lines()[0].contains("allowed_drivers:4: "),
+            "{:?}",
+            drivers.bad_lines()
+        );
     }
 
     /// A driver that stays connected would keep the role that it had.

@@ -511,6 +511,9 @@ impl<'a> Conductor<'a> {
         if let Some(failure) = &self.failure {
             let reason = failure.to_string();
             self.campaign.abandon(&reason);
+        } else if let Some(why) = &self.cut_short {
+            // Ended at once, it was not waited for, and what it has counted is not known.
+            self.campaign.abandon(&why.to_string());
         }
         let site_run = self.site_run();
         self.results.close(site_run, self.campaign.is_complete());

@@ -224,12 +224,7 @@ pub(super) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result
 ///
 /// The draft has a name that nobody can foresee, and is made new, so that nothing that was planted
 /// in the folder is written to. The file itself is replaced by renaming, which follows no link.
-pub(super) fn replace(
-    folder: &Path,
-    name: &str,
-    text: &str,
-    mode: u32,
-) -> Result<(), BadOutput> {
+pub(super) fn replace(folder: &Path, name: &str, text: &str, mode: u32) -> Result<(), BadOutput> {
     let path = folder.join(name);
     let write = || {
         let draft = folder.join(draft_name(name)?);

@@ -4,8 +4,8 @@
 //! uses a secret key that others on this host can read.
 
 use crate::wire::key::{KeyLine, MalformedKey, PublicKey, SecretKey};
-use rand::{TryRng, rngs};
 use crate::wire::succession::SIGNATURE_LEN;
+use rand::{TryRng, rngs};
 use rustls::{
     SignatureScheme, crypto::ring::default_provider, crypto::ring::sign::any_eddsa_type,
     pki_types::PrivatePkcs8KeyDer, sign::SigningKey,

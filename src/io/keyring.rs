@@ -16,6 +16,7 @@ mod known;
 
 mod rotation;
 
+pub use known::Unclear;
 pub use rotation::{FormerKey, Rotation};
 
 use super::bad_output::BadOutput;
@@ -68,7 +69,8 @@ impl Keyring {
     ///
     /// Where the environment names none.
     pub fn of_user() -> Result<Self, KeyringError> {
-        let path = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let path =
+            |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         // Of files in this process's own folder of /proc its owner is this process's user.
         let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
         // A path that is not absolute is to be ignored (XDG Base Directory Specification 0.8).
@@ -205,8 +207,8 @@ fn usual_line(key: PublicKey) -> KeyLine {
 pub enum KeyringError {
     /// The environment does not say where they are.
     #[error(
-        "this driver's keys have no folder: neither XDG_CONFIG_HOME nor HOME names one. Set either, \
-         or name the key's file with --key (in a plan: key, under [driver])"
+        "this driver's keys have no folder: neither XDG_CONFIG_HOME nor HOME names one. Set either \
+         one, or name the key's file with --key (in a plan: key, under [driver])"
     )]
     NoHome,
     /// A key cannot be used or made.
@@ -237,10 +239,13 @@ pub enum KeyringError {
         /// The file.
         path: PathBuf,
         /// What is wrong, and in which line.
-        why: known::Unclear,
+        why: Unclear,
     },
     /// There is nothing to rotate.
-    #[error("{}: there is no key yet, so there is none to rotate. Make it: linkqual key", .0.display())]
+    #[error(
+        "{}: there is no key yet, so there is none to rotate. Make it: linkqual key",
+        .0.display()
+    )]
     NothingToRotate(PathBuf),
     /// Another rotation has begun.
     #[error(
@@ -360,9 +365,10 @@ mod tests {
         keyring.remember("a:1", key).unwrap();
         let mode = fs::Permissions::from_mode(0o666);
         fs::set_permissions(keyring.known_agents(), mode).unwrap();
-        for error in [keyring.known("a:1").unwrap_err(), keyring.remember("b:1", key).unwrap_err()] {
+        for error in [keyring.known("a:1").unwrap_err(), keyring.remember("b:1", key).unwrap_err()]
+        {
             let error = error.to_string();
-            assert!(error.contains("known_agents: cannot be read: others"), "{error}");
+            assert!(error.contains("known_agents: cannot be read: users"), "{error}");
         }
     }
 }

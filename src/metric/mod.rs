@@ -289,20 +289,10 @@ impl Criterion<'_> {
         (places, prospect)
     }
 
-    /// Why `evidence` says nothing of it: where a run was cut short before its trial, that is why.
+    /// That nothing was measured of it, and why.
     #[must_use]
-    pub fn unmeasured(&self, evidence: &Evidence) -> String {
-        // Where nothing ran at all, the run's own reason says it once.
-        let ran = evidence.trials.iter().any(|run| run.outcome.status != Status::NotRun);
-        let missed = |run: &&TrialRun| {
-            matches!(run.outcome.status, Status::NotRun | Status::Refused)
-                && self.is_judged_by(&run.trial)
-        };
-        let missed = evidence.trials.iter().filter(|_| ran).find(missed);
-        match missed.and_then(|run| run.outcome.reason.as_ref()) {
-            Some(reason) => format!("the trial for it did not run: {reason}"),
-            None => self.law().unmeasured().to_owned(),
-        }
+    pub fn unmeasured(&self) -> &'static str {
+        self.law().unmeasured()
     }
 }
 

@@ -161,7 +161,8 @@ pub fn succeeded(
     let mut is_done = false;
     let mut changed = String::new();
     for line in text.lines() {
-        let is_it = !is_done && line.trim_start_matches('\u{feff}').trim().parse().as_ref() == Ok(there);
+        let is_it =
+            !is_done && line.trim_start_matches('\u{feff}').trim().parse().as_ref() == Ok(there);
         is_done |= is_it;
         changed += &if is_it { format!("{ending}\n{driver}\n") } else { format!("{line}\n") };
     }
@@ -365,8 +366,14 @@ mod tests {
         let end = "expires=2026-12-07T19:40:00Z";
         for (limits, ending) in [
             ("", format!("{end} ")),
-            ("max-rate=5Mbit/s circuits=\"a b\" ", format!("max-rate=5Mbit/s circuits=\"a b\" {end} ")),
-            ("probe-only expires=2026-12-01T00:00:00Z ", "probe-only expires=2026-12-01T00:00:00Z ".into()),
+            (
+                "max-rate=5Mbit/s circuits=\"a b\" ",
+                format!("max-rate=5Mbit/s circuits=\"a b\" {end} "),
+            ),
+            (
+                "probe-only expires=2026-12-01T00:00:00Z ",
+                "probe-only expires=2026-12-01T00:00:00Z ".into(),
+            ),
             ("expires=2030-01-01T00:00:00Z ", format!("{end} ")),
         ] {
             let text = format!("# us\nnonsense\n{limits}{KEY}\n# them");

@@ -179,9 +179,8 @@ mod tests {
     fn what_is_signed_is_all_but_the_signature() {
         let (line, succession) = (line(), line().succession);
         let (old, new) = (key(1).to_base64(), key(2).to_base64());
-        let expected = format!(
-            "linkqual-succession {old} {new} 2026-11-30T19:40:00Z 2026-12-07T19:40:00Z"
-        );
+        let expected =
+            format!("linkqual-succession {old} {new} 2026-11-30T19:40:00Z 2026-12-07T19:40:00Z");
         assert_eq!(succession.signed_text(), expected);
         assert!(line.to_string().starts_with(&format!("{expected} paWlpa")));
         let end_ns = 1_796_672_400 * NANOS_PER_SECOND;

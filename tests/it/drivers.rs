@@ -20,7 +20,7 @@ fn an_agent_admits_nobody_until_somebody_is_allowed() {
     let out = agent.program.out();
     assert!(out.contains("no driver is allowed yet: add one with linkqual-agent allow"), "{out}");
     let idle = ["--idle", "1s", "--duration", "1s"];
-    run(agent.check().args(idle)).expect_error(4, &["does not list this key"]);
+    run(agent.check().args(idle)).expect_error(4, &["does not list this driver's key"]);
     let allowed = agent.allow(&["--max-rate", "5M"]);
     allowed.expect_code(0);
     assert!(
@@ -60,7 +60,7 @@ fn a_key_has_its_own_limits() {
     let before = changes(&agent);
     fs::write(&drivers, format!("expires=2020-01-01 {line}")).unwrap();
     await_change(&agent, before);
-    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this key"]);
+    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this driver's key"]);
     fs::remove_file(&drivers).unwrap();
     let passed = agent.allow(&["--expires", "2020-01-01"]);
     passed.expect_error(2, &["2020-01-02T00:00:00Z has passed, so it would allow nobody"]);
@@ -100,7 +100,7 @@ fn a_key_that_is_taken_out_loses_its_run() {
     let report: Report = serde_json::from_str(&ended.out).unwrap();
     let reason = report.reason.unwrap();
     assert!(reason.contains("this key is not allowed any more"), "{reason}");
-    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this key"]);
+    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this driver's key"]);
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn the_first_use_makes_a_key_and_says_what_to_do_with_it() {
     assert!(line.starts_with("linkqual-ed25519 MCow") && line.contains(" alice@"), "{line}");
     let path = user.path("driver.key");
     let said = format!(
-        "made this driver's key, {}. On each agent its operator runs: linkqual-agent allow {line}\n",
+        "made this driver's key, {}. On each agent its operator runs: linkqual-agent allow \
+         {line}\n",
         path.display()
     );
     assert_eq!(first.err, said);
@@ -52,11 +53,14 @@ fn a_check_takes_the_users_own_key_and_the_agent_that_it_trusts() {
     let (agent, user) = (Agent::of_file(&[]), User::new());
     let host = agent.address.to_string();
     let unknown = check(&user, &agent);
-    unknown.expect_error(2, &[
-        "made this driver's key, ",
-        &format!("the agent {host} is not known here yet"),
-        &format!("linkqual trust {host}\n"),
-    ]);
+    unknown.expect_error(
+        2,
+        &[
+            "made this driver's key, ",
+            &format!("the agent {host} is not known here yet"),
+            &format!("linkqual trust {host}\n"),
+        ],
+    );
     user.trust(&agent);
     let line = user.key_line();
     let unlisted = format!("linkqual-agent allow {}", line.rsplit_once(' ').unwrap().0);
@@ -64,7 +68,8 @@ fn a_check_takes_the_users_own_key_and_the_agent_that_it_trusts() {
     agent.allow_line(&line, &["--max-rate", "5M"]).expect_code(0);
     check(&user, &agent).expect_code(3);
     let plan = user.path("plan.toml");
-    let text = format!("[sites.far]\nagent = '{host}'\n[[test]]\nkind = 'idle'\nduration = '1 s'\n");
+    let text =
+        format!("[sites.far]\nagent = '{host}'\n[[test]]\nkind = 'idle'\nduration = '1 s'\n");
     fs::write(&plan, format!("idle = '1 s'\n{text}")).unwrap();
     run(user.linkqual(&["run"]).arg(&plan)).expect_code(3);
     let probed = run(user.linkqual(&["plan", "firewall", "--probe"]).arg(&plan));
@@ -171,7 +176,7 @@ fn what_is_known_of_an_agent_must_be_clear() {
     check(&user, &agent).expect_error(2, &words);
     fs::write(&path, line).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    check(&user, &agent).expect_error(2, &["others than its owner can write it"]);
+    check(&user, &agent).expect_error(2, &["users other than its owner can write it"]);
 }
 
 /// How often the agent has taken in a change of who may use it.
@@ -234,7 +239,8 @@ fn an_old_key_is_not_used_beyond_its_overlap() {
     let new = linkqual::io::key::read_secret(&user.path("driver.key")).unwrap();
     let day = linkqual::units::Span::from_secs(86_400);
     let (old, new) = (public(&keyring), public(&new));
-    let past = linkqual::wire::succession::Succession::new(old, new, 1_700_000_000 * 1_000_000_000, day);
+    let past =
+        linkqual::wire::succession::Succession::new(old, new, 1_700_000_000 * 1_000_000_000, day);
     let succession = past.unwrap();
     let signature = linkqual::io::key::sign(&keyring, succession.signed_text().as_bytes());
     let line = linkqual::wire::succession::SuccessionLine { succession, signature };
@@ -276,7 +282,7 @@ fn an_agent_shows_its_fingerprint_and_its_line_at_its_start_and_when_asked() {
     assert!(asked.err.contains(&print), "{}", asked.err);
     let mut none = Command::new(AGENT);
     none.args(["key", "--key"]).arg(agent.keys.path("none"));
-    run(&mut none).expect_error(2, &["none: there is no such key", "--make-key"]);
+    run(&mut none).expect_error(2, &["none: no such key file", "--make-key"]);
     run(none.arg("--make-key")).expect_code(0);
     assert!(agent.keys.path("none.pub").exists());
 }

@@ -65,8 +65,8 @@ const FLOORS: &[Floor] = &{
         // Seals and keys are octets of the protocol, so their arithmetic is here; a succession of
         // keys has dates.
         floor(Words, "wire", AllBefore,
-            &["base64", "hmac", "jiff", "rustls_pki_types", "serde", "serde_json", "sha2", "siphasher",
-            "thiserror", "zeroize"]),
+            &["base64", "hmac", "jiff", "rustls_pki_types", "serde", "serde_json", "sha2",
+            "siphasher", "thiserror", "zeroize"]),
 
         floor(Head, "trial", AllBefore, &["serde", "thiserror"]),
         floor(Head, "policy", AllBefore, &["jiff", "thiserror"]),

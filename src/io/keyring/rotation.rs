@@ -210,7 +210,10 @@ mod tests {
     fn there_is_a_key_before_it_is_rotated_and_one_rotation_at_a_time() {
         let (_base, keyring) = keyring();
         let error = keyring.rotate(WEEK, NOW_NS).unwrap_err().to_string();
-        assert!(error.contains("there is no key yet") && error.ends_with("linkqual key"), "{error}");
+        assert!(
+            error.contains("there is no key yet") && error.ends_with("linkqual key"),
+            "{error}"
+        );
         let own = keyring.driver_key().unwrap();
         fs::write(keyring.folder.join("driver.key.new"), "").unwrap();
         let error = keyring.rotate(WEEK, NOW_NS).unwrap_err().to_string();

@@ -472,8 +472,8 @@ table! {
         /// Where its agent listens, with the port where that is not 4872.
         #[cfg_attr(test, schemars(required))]
         agent: Address,
-        /// File with the agent's public key, relative to the plan; the one that `linkqual trust` has
-        /// remembered if not given.
+        /// File with the agent's public key, relative to the plan; the one that `linkqual trust`
+        /// has remembered if not given.
         key: KeyPath,
     }
 

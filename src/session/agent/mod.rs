@@ -414,8 +414,11 @@ mod tests {
         }
         count(&mut session);
         let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
-        let [Action::Say(DRIVER, Message::Closing { .. }), Action::Say(DRIVER, Message::Account(_)), rest @ ..] =
-            &actions[..]
+        let [
+            Action::Say(DRIVER, Message::Closing { .. }),
+            Action::Say(DRIVER, Message::Account(_)),
+            rest @ ..,
+        ] = &actions[..]
         else {
             panic!("{actions:?}")
         };
