@@ -264,11 +264,8 @@ impl Server {
     pub fn introduction(&self) -> String {
         let Limits { rate_max, duration_max } = self.limits;
         let mut text = format!(
-            "linkqual-agent {} {}
-public key: {}
-probes at any time; load up to {rate_max} (L2) in \
-             each direction, all drivers together, for up to {duration_max}
-",
+            "linkqual-agent {} {}\npublic key: {}\nprobes at any time; load up to {rate_max} (L2) \
+             in each direction, all drivers together, for up to {duration_max}\n",
             env!("CARGO_PKG_VERSION"),
             self.status(),
             public_line(self.identity.public_key()),

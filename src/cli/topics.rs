@@ -20,6 +20,8 @@ const fn topic(name: &'static str, about: &'static str, text: &'static str) -> T
 pub const TOPICS: &[Topic] = &[
     topic("install", "packages, the agent as a service, firewalls, uninstalling",
         include_str!("../../docs/install.md")),
+    topic("keys", "keys, trusting an agent, a new key, allowed_drivers",
+        include_str!("../../docs/keys.md")),
     topic("verdicts", "verdicts, exit codes, and how each requirement is judged",
         include_str!("../../docs/verdicts.md")),
     topic("link-cost", "what a run sends, how long it takes, and what keeps it safe",
