@@ -3,7 +3,7 @@
 
 use crate::support::{Program, run};
 use clap::Parser as _;
-use linkqual::cli::AgentArgs;
+use linkqual::cli::{AgentArgs, AgentCommand};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -100,10 +100,12 @@ fn the_unit_starts_the_agent_with_options_that_it_takes() {
     for options in [given, example] {
         let command = command.replace("$OPTIONS", options);
         let args = AgentArgs::try_parse_from(command.split_whitespace()).expect("options");
-        assert!(args.make_key && args.allow.is_empty());
-        assert!(args.key.starts_with("/var/lib/linkqual-agent"));
-        assert!(args.state.is_some_and(|state| state.starts_with("/var/lib/linkqual-agent")));
+        assert_eq!(args.drivers().as_deref(), Some(Path::new("/etc/linkqual/allowed_drivers")));
+        assert_eq!(args.state.as_deref(), Some(Path::new("/var/lib/linkqual-agent")));
     }
+    let first = value(&unit, "ExecStartPre").and_then(|command| command.strip_prefix('+'));
+    let key = AgentArgs::try_parse_from(first.expect("as root").split_whitespace());
+    assert!(matches!(key.expect("options").command, Some(AgentCommand::Key(_))));
     assert_eq!(value(&unit, "StateDirectory"), Some("linkqual-agent"));
 }
 
