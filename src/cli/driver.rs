@@ -362,16 +362,35 @@ pub struct RunArgs {
     /// The plan; `linkqual plan init` writes one
     #[arg(value_name = "PLAN.toml")]
     pub plan: PathBuf,
+    /// Run this link alone, of a plan with several; may be given again for more
+    #[arg(long = "link", value_name = "NAME")]
+    pub links: Vec<String>,
+    /// Run only the links that did not pass in this report: a report.json, or the folder with it
+    #[arg(long, value_name = "REPORT")]
+    pub only_failed: Option<PathBuf>,
+    /// How several links are run
+    #[command(flatten)]
+    pub at_once: ParallelArgs,
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
+/// How several links are run.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ParallelArgs {
+    /// Run up to so many links of a plan at once: never two that share an agent, a circuit or an
+    /// entry of `shares`, and no more than the outgoing interface and the CPUs carry
+    #[arg(long, value_name = "N", default_value_t = 1, allow_hyphen_values = true,
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub parallel: u32,
+}
+
 /// `linkqual judge`.
 #[derive(Args, Debug)]
 pub struct JudgeArgs {
-    /// A run's report.json
-    #[arg(value_name = "REPORT.json")]
+    /// A run's report.json, or the folder with it
+    #[arg(value_name = "REPORT")]
     pub report: PathBuf,
     /// Judge by what this plan requires; by what the run was judged by if not given
     #[arg(long, value_name = "PLAN.toml")]
@@ -408,6 +427,9 @@ pub struct PlanCheckArgs {
     /// The plan
     #[arg(value_name = "PLAN.toml")]
     pub plan: PathBuf,
+    /// How several links are run
+    #[command(flatten)]
+    pub at_once: ParallelArgs,
 }
 
 /// `linkqual plan init`.
@@ -416,6 +438,9 @@ pub struct PlanInitArgs {
     /// File to write, which must not exist; the standard output if not given
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// A plan of several links: a leased line, its backup, and two peerings
+    #[arg(long)]
+    pub links: bool,
 }
 
 /// `linkqual plan firewall`.

@@ -22,6 +22,8 @@ pub const TOPICS: &[Topic] = &[
         include_str!("../../docs/install.md")),
     topic("keys", "keys, trusting an agent, a new key, allowed_drivers",
         include_str!("../../docs/keys.md")),
+    topic("plan", "every key of a plan file, and plans of several links",
+        include_str!("../../docs/plan.md")),
     topic("verdicts", "verdicts, exit codes, and how each requirement is judged",
         include_str!("../../docs/verdicts.md")),
     topic("link-cost", "what a run sends, how long it takes, and what keeps it safe",

@@ -28,6 +28,16 @@ impl Unknown {
             .collect();
         (!messages.is_empty()).then_some(Self(messages))
     }
+
+    /// These and `others`, each once.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        for message in others.0 {
+            if !self.0.contains(&message) {
+                self.0.push(message);
+            }
+        }
+        self
+    }
 }
 
 /// Why a command cannot do what it is asked.
@@ -73,6 +83,9 @@ pub(super) enum Error {
     /// A file that is to be read makes no sense.
     #[error("{0}")]
     Unreadable(String),
+    /// A plan has no such link.
+    #[error("{0}")]
+    Links(String),
     /// There is no run.
     #[error("{0}")]
     Run(driver::Error),
@@ -134,7 +147,8 @@ impl Error {
             | Self::Output(_)
             | Self::Input(_)
             | Self::Plan(_)
-            | Self::Unreadable(_) => USAGE,
+            | Self::Unreadable(_)
+            | Self::Links(_) => USAGE,
             Self::Run(error) => code_of(error),
         }
     }

@@ -12,7 +12,7 @@ use crate::io::host;
 use crate::io::terminal::{columns, print, say};
 use crate::io::udp::Socket;
 use crate::method::Impossible;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanKind};
 use crate::wrap::{GLUE, Page, Table};
 use std::process::ExitCode;
 
@@ -22,21 +22,38 @@ use std::process::ExitCode;
 ///
 /// Where the plan or its keys are wrong.
 pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
-    let Loaded { plan, .. } = load(&args.plan)?;
-    let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
+    let Loaded { plans, .. } = load(&args.plan)?;
     let runtime = runtime()?;
-    if args.probe {
-        return runtime.block_on(probe(&plan));
+    let (mut worst, mut is_first) = (0, true);
+    for plan in &plans.plans {
+        if plans.kind == PlanKind::Links {
+            let name = plan.link.name.as_deref().unwrap_or_default();
+            let sign = if args.nft { "# " } else { "" };
+            let gap = if is_first { "" } else { "\n" };
+            print(&format!("{gap}{sign}link {name}\n"))?;
+            is_first = false;
+        }
+        let code = match args.probe {
+            true => runtime.block_on(probe(plan))?,
+            false => runtime.block_on(rules(plan, args.nft))?,
+        };
+        worst = worst.max(code);
     }
-    let (endpoints, unknown) = runtime.block_on(endpoints(&plan));
+    Ok(ExitCode::from(worst))
+}
+
+/// What must pass for `plan`; the exit code.
+async fn rules(plan: &Plan, is_nft: bool) -> Result<u8, Error> {
+    let forecast = Forecast::of(plan).map_err(Impossible::OutOfBounds)?;
+    let (endpoints, unknown) = endpoints(plan).await;
     let hosts = FirewallHosts { ports: host::own_ports(), endpoints };
-    let rules = nft(&plan, &forecast, &hosts);
-    let text = match args.nft {
+    let rules = nft(plan, &forecast, &hosts);
+    let text = match is_nft {
         true => rules,
         false => {
             format!(
                 "{}\nThe same as rules of nftables:\n\n{rules}",
-                table(&plan, &forecast, &hosts, columns())
+                table(plan, &forecast, &hosts, columns())
             )
         }
     };
@@ -45,7 +62,7 @@ pub(super) fn firewall(args: &PlanFirewallArgs) -> Result<ExitCode, Error> {
     }
     // What is known of the other sites is shown all the same.
     unknown.iter().for_each(|error| say(&format!("error: {error}")));
-    Ok(ExitCode::from(unknown.first().map_or(0, Error::exit_code)))
+    Ok(unknown.first().map_or(0, Error::exit_code))
 }
 
 /// Where the agents are, and the names that are nobody's.
@@ -67,7 +84,7 @@ async fn endpoints(plan: &Plan) -> (Vec<Endpoint>, Vec<Error>) {
 }
 
 /// Tries each agent as a run would, without load, and says what was seen.
-async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
+async fn probe(plan: &Plan) -> Result<u8, Error> {
     let Keys { identity, former, agents: agent_keys } = keys::of_plan(plan)?;
     let mut passed = true;
     for (place, (site, agent_key)) in plan.sites.iter().zip(agent_keys).enumerate() {
@@ -99,7 +116,7 @@ async fn probe(plan: &Plan) -> Result<ExitCode, Error> {
         }
         passed &= reached;
     }
-    Ok(ExitCode::from(if passed { 0 } else { 4 }))
+    Ok(if passed { 0 } else { 4 })
 }
 
 /// What was tried, a row for each.

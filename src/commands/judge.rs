@@ -2,16 +2,13 @@
 
 use super::error::Error;
 use super::output::{Files, create, show};
-use super::planning::read_plan;
+use super::planning::read_requirements;
+use super::saved::{read_report, record_at, unreadable};
 use crate::cli::JudgeArgs;
 use crate::io::clock;
-use crate::io::files::read_text;
 use crate::io::terminal::say;
-use crate::report::{Question, Report, Unreadable};
+use crate::report::{Question, Unreadable};
 use std::process::ExitCode;
-
-/// The octets of a report at most: one of the longest run is far below.
-const REPORT_OCTETS_MAX: u64 = 256 << 20;
 
 /// `linkqual judge`.
 ///
@@ -19,25 +16,14 @@ const REPORT_OCTETS_MAX: u64 = 256 << 20;
 ///
 /// Where the report or the plan cannot be read.
 pub(super) fn judge(args: &JudgeArgs) -> Result<ExitCode, Error> {
-    let text = read_text(&args.report, REPORT_OCTETS_MAX)?.text;
-    let path = args.report.display();
-    let unreadable = |error: Unreadable| Error::Unreadable(format!("{path}: {error}"));
-    let mut report = Report::parse(&text).map_err(unreadable)?;
+    let path = record_at(&args.report);
+    let mut report = read_report(&path)?;
+    let unreadable = |error: Unreadable| unreadable(&path, &error);
     match &args.require {
         Some(plan) => {
-            let (plan, record) = read_plan(plan)?;
-            let judged = report.links.first().and_then(|link| link.circuit.clone());
-            if plan.link.circuit != judged {
-                let name = |circuit: &Option<String>| {
-                    circuit.as_ref().map_or_else(|| "no circuit".to_owned(), |id| format!("'{id}'"))
-                };
-                say(&format!(
-                    "note: the report is of {}, the plan is about {}",
-                    name(&judged),
-                    name(&plan.link.circuit)
-                ));
-            }
-            let question = Question::of(&plan);
+            let (plans, record) = read_requirements(plan)?;
+            let (question, notes) = Question::by(&plans, &report).map_err(unreadable)?;
+            notes.iter().for_each(|note| say(&format!("note: {note}")));
             report.judge_again(&question, Some(record), clock::wall_ns()).map_err(unreadable)?;
         }
         None => {

@@ -79,13 +79,20 @@ fn known(plan: &Plan) -> Result<Vec<Option<PublicKey>>, Error> {
     plan.sites.iter().map(agent).collect()
 }
 
-/// The agents of `plan` that a run would not know: `None` where it knows all.
+/// The keys of the agents of `plan` that can be had: where one cannot, a run says why.
+pub(super) fn known_of(plan: &Plan) -> Vec<PublicKey> {
+    known(plan).unwrap_or_default().into_iter().flatten().collect()
+}
+
+/// The agents of `plans` that runs would not know: `None` where they know all.
 ///
 /// # Errors
 ///
 /// Where what is known cannot be read.
-pub(super) fn unknown(plan: &Plan) -> Result<Option<Unknown>, Error> {
-    Ok(Unknown::of(plan, &known(plan)?))
+pub(super) fn unknown(plans: &[Plan]) -> Result<Option<Unknown>, Error> {
+    let of = |plan: &Plan| Ok(Unknown::of(plan, &known(plan)?));
+    let unknown = plans.iter().map(of).collect::<Result<Vec<_>, Error>>()?;
+    Ok(unknown.into_iter().flatten().reduce(Unknown::and))
 }
 
 /// The key that the agent of `site` must have; `None` where nobody said.

@@ -8,10 +8,12 @@ mod error;
 mod firewall;
 mod judge;
 mod keys;
+mod links;
 mod output;
 mod planning;
 mod running;
 mod runtime;
+mod saved;
 mod screen;
 mod trust;
 

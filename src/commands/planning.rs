@@ -2,10 +2,11 @@
 
 use super::error::Error;
 use super::keys;
+use super::links::{run_links, selected};
 use super::running::run_plan;
 use crate::account::plain;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
-use crate::driver::egress_of;
+use crate::driver::{claim, egress_of, room};
 use crate::forecast::{self, Forecast};
 use crate::framing::IpVersion;
 use crate::io::files::{read_text, write_new};
@@ -13,16 +14,18 @@ use crate::io::host;
 use crate::io::key::{read_public, read_secret};
 use crate::io::terminal::{columns, print, say};
 use crate::method::{DeviceLimit, Impossible};
-use crate::plan::file::{Assumption, FILE_OCTETS_MAX, Half, Reading, SAMPLE, read};
-use crate::plan::{Plan, Site};
+use crate::plan::file::{
+    Assumption, FILE_OCTETS_MAX, Half, Reading, SAMPLE, SAMPLE_LINKS, read, read_to_judge,
+};
+use crate::plan::{Plan, PlanKind, PlanSet, Site};
 use crate::report::PlanRecord;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// A plan, its keys usable.
+/// The plans of a file, their keys usable.
 pub(super) struct Loaded {
-    pub(super) plan: Plan,
+    pub(super) plans: PlanSet,
     pub(super) assumptions: Vec<Assumption>,
     record: PlanRecord,
 }
@@ -45,23 +48,17 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Error> {
         }
     }
     refuse_sizes(&mut reading);
-    let (plan, assumptions) = reading.conclude()?;
+    let (plans, assumptions) = reading.conclude_all()?;
     let record = record_of(path, file.sha256, file.text);
-    Ok(Loaded { plan, assumptions, record })
+    Ok(Loaded { plans, assumptions, record })
 }
 
 /// Refuses sizes that leave this host in no single piece towards a site whose address the plan
 /// gives. A name is not looked up for it, as nothing is to be sent: a run refuses them itself.
 fn refuse_sizes(reading: &mut Reading) {
-    let egress = egress_of(reading.plan());
-    let outgoing = |site: &Site| {
-        let ip: IpAddr = site.agent.name.parse().ok()?;
-        let leaves = host::outgoing((ip, site.agent.port).into(), &egress)?;
-        Some((IpVersion::of(ip), leaves))
-    };
-    let outgoing: Vec<_> = reading.plan().sites.iter().map(outgoing).collect();
+    let outgoing: Vec<Vec<_>> = reading.plans().iter().map(ways_out).collect();
     for size in reading.sizes().to_vec() {
-        let towards = outgoing.iter().enumerate();
+        let towards = outgoing.get(size.plan).into_iter().flatten().enumerate();
         let towards = towards.filter(|(place, _)| size.site.is_none_or(|site| site == *place));
         let mut limits = towards.filter_map(|(_, outgoing)| {
             let (ip, leaves) = outgoing.clone()?;
@@ -73,15 +70,27 @@ fn refuse_sizes(reading: &mut Reading) {
     }
 }
 
-/// Reads the plan at `path` alone: nothing is to be run, so its keys need not be here.
+/// By which device, of which MTU, this host is left for each site of `plan`, as far as it is known.
+fn ways_out(plan: &Plan) -> Vec<Option<(IpVersion, (String, u32))>> {
+    let egress = egress_of(plan);
+    let outgoing = |site: &Site| {
+        let ip: IpAddr = site.agent.name.parse().ok()?;
+        let leaves = host::outgoing((ip, site.agent.port).into(), &egress)?;
+        Some((IpVersion::of(ip), leaves))
+    };
+    plan.sites.iter().map(outgoing).collect()
+}
+
+/// Reads what the plan at `path` requires: nothing is to be run, so it needs no ends and no tests,
+/// and its keys need not be here.
 ///
 /// # Errors
 ///
 /// All that is wrong with it.
-pub(super) fn read_plan(path: &Path) -> Result<(Plan, PlanRecord), Error> {
+pub(super) fn read_requirements(path: &Path) -> Result<(PlanSet, PlanRecord), Error> {
     let file = read_text(path, FILE_OCTETS_MAX)?;
-    let (plan, _) = read(path, &file.text).conclude()?;
-    Ok((plan, record_of(path, file.sha256, file.text)))
+    let (plans, _) = read_to_judge(path, &file.text).conclude_all()?;
+    Ok((plans, record_of(path, file.sha256, file.text)))
 }
 
 /// A report has the file's name as far as it can be printed.
@@ -96,12 +105,19 @@ fn record_of(path: &Path, sha256: String, text: String) -> PlanRecord {
 ///
 /// Where there is no report.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
-    let Loaded { plan, assumptions, record } = load(&args.plan)?;
+    let Loaded { plans, assumptions, record } = load(&args.plan)?;
+    let Some(plans) = selected(plans, args)? else { return Ok(ExitCode::SUCCESS) };
     let notes: Vec<String> = assumptions.iter().map(|taken| format!("assumed: {taken}")).collect();
     if !args.output.quiet {
         notes.iter().for_each(|note| say(&format!("note: {note}")));
     }
-    run_plan(plan, Some(record), notes, &args.output)
+    let PlanSet { mut plans, kind } = plans;
+    match kind {
+        PlanKind::Links => run_links(plans, record, notes, args.at_once.parallel, &args.output),
+        PlanKind::Bare | PlanKind::Link => {
+            run_plan(plans.remove(0), Some(record), notes, &args.output)
+        }
+    }
 }
 
 /// `linkqual plan check`.
@@ -110,11 +126,23 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
 ///
 /// All that is wrong with the plan.
 pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
-    let Loaded { plan, assumptions, .. } = load(&args.plan)?;
-    let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
-    print(&forecast::text(&plan, &forecast, &assumptions, columns()))?;
+    let Loaded { plans: PlanSet { plans, kind }, assumptions, .. } = load(&args.plan)?;
+    let forecasts = plans.iter().map(Forecast::of).collect::<Result<Vec<_>, _>>();
+    let forecasts = forecasts.map_err(Impossible::OutOfBounds)?;
+    let text = match (kind, plans.as_slice(), forecasts.as_slice()) {
+        (PlanKind::Bare | PlanKind::Link, [plan], [forecast]) => {
+            forecast::text(plan, forecast, &assumptions, columns())
+        }
+        _ => {
+            let claims = plans.iter().map(|plan| claim(plan, &keys::known_of(plan))).collect();
+            let room = room(&plans, args.at_once.parallel);
+            let pairs: Vec<_> = plans.iter().zip(&forecasts).collect();
+            forecast::links_text(&pairs, (claims, room), &assumptions, columns())
+        }
+    };
+    print(&text)?;
     // Nothing is sent: who is to be trusted may be found out later.
-    let notes = match keys::unknown(&plan) {
+    let notes = match keys::unknown(&plans) {
         Ok(unknown) => unknown.map_or_else(String::new, |unknown| unknown.to_string()),
         Err(error) => error.to_string(),
     };
@@ -128,9 +156,10 @@ pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
 ///
 /// Where the file exists, or cannot be written.
 pub(super) fn init(args: &PlanInitArgs) -> Result<ExitCode, Error> {
+    let sample = if args.links { SAMPLE_LINKS } else { SAMPLE };
     match &args.file {
-        Some(path) => write_new(path, SAMPLE)?,
-        None => print(SAMPLE)?,
+        Some(path) => write_new(path, sample)?,
+        None => print(sample)?,
     }
     Ok(ExitCode::SUCCESS)
 }

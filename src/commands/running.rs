@@ -13,7 +13,7 @@ use crate::report::PlanRecord;
 use std::process::ExitCode;
 
 /// Reports of progress that may wait to be shown: only the newest is worth it.
-const PROGRESS_MAX: usize = 1;
+pub(super) const PROGRESS_MAX: usize = 1;
 
 /// Runs a plan, read from `file`, towards each of its sites, one after the other; the exit code of
 /// the verdict. The report includes `notes`.
@@ -27,10 +27,18 @@ pub(super) fn run_plan(
     notes: Vec<String>,
     args: &OutputArgs,
 ) -> Result<ExitCode, Error> {
-    let Keys { identity, former, agents } = keys::of_plan(&plan)?;
-    let job = Job::new(plan, identity, agents)?.with_former(former);
-    let job = job.from_file(file).with_notes(notes);
+    let job = job_of(plan)?.from_file(file).with_notes(notes);
     run_job(job, create(args)?, args)
+}
+
+/// The run of a plan, with the keys that it names.
+///
+/// # Errors
+///
+/// Where a key cannot be read, or this host cannot send as the plan says.
+pub(super) fn job_of(plan: Plan) -> Result<Job, Error> {
+    let Keys { identity, former, agents } = keys::of_plan(&plan)?;
+    Ok(Job::new(plan, identity, agents)?.with_former(former))
 }
 
 /// Runs `job`, whose record goes to `output`, and shows how it goes and what it came to; the exit

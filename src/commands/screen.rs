@@ -43,6 +43,8 @@ impl Screen {
     }
 
     fn show(&mut self, event: &Event) {
+        let (link, event) = event.on_link();
+        let on = link.map(|link| format!("{link}: ")).unwrap_or_default();
         match event {
             Event::Phase { phase: Phase::Asking, .. } if self.bar.is_none() => {
                 self.bar = (self.talks && is_watched()).then(bar);
@@ -54,10 +56,10 @@ impl Screen {
                 self.step = None;
                 self.clear();
             }
-            Event::Phase { .. } | Event::Caveat(_) | Event::Finding(_) => {}
+            Event::Phase { .. } | Event::Caveat(_) | Event::Finding(_) | Event::OnLink { .. } => {}
             Event::Progress(progress) => self.update(progress),
-            Event::Note(note) => self.say(&format!("note: {note}")),
-            Event::Warning(why) => self.say(&format!("warning: {why}")),
+            Event::Note(note) => self.say(&format!("note: {on}{note}")),
+            Event::Warning(why) => self.say(&format!("warning: {on}{why}")),
         }
     }
 

@@ -28,6 +28,27 @@ pub enum Event {
     Finding(FindingRecord),
     /// Something went wrong that does not end the run.
     Warning(String),
+    /// Any of these, on one of several links that are run together ([`run_links`]): places of sites
+    /// are those in the plan of this link.
+    ///
+    /// [`run_links`]: super::run_links
+    OnLink {
+        /// The link's name.
+        link: Arc<str>,
+        /// What happens there.
+        event: Box<Event>,
+    },
+}
+
+impl Event {
+    /// The name of the link that it is about, where several are run together, and what happens.
+    #[must_use]
+    pub fn on_link(&self) -> (Option<&str>, &Self) {
+        match self {
+            Self::OnLink { link, event } => (Some(link), event),
+            event => (None, event),
+        }
+    }
 }
 
 /// What a run does.
@@ -77,11 +98,11 @@ pub struct Progress {
 #[must_use]
 pub fn events(progress_max: usize) -> (Events, EventReader) {
     let shared = Arc::new(Shared {
-        queue: Mutex::new(Queue { events: VecDeque::new(), is_open: true, is_read: true }),
+        queue: Mutex::new(Queue { events: VecDeque::new(), senders: 1, is_read: true }),
         arrived: Notify::new(),
         progress_max,
     });
-    (Events { shared: Arc::clone(&shared) }, EventReader { shared })
+    (Events { shared: Arc::clone(&shared), link: None }, EventReader { shared })
 }
 
 #[derive(Debug)]
@@ -94,8 +115,8 @@ struct Shared {
 #[derive(Debug)]
 struct Queue {
     events: VecDeque<Event>,
-    /// Whether more may come.
-    is_open: bool,
+    /// How many may still send some.
+    senders: usize,
     is_read: bool,
 }
 
@@ -111,11 +132,23 @@ impl Shared {
 #[derive(Debug)]
 pub struct Events {
     shared: Arc<Shared>,
+    /// The link that they are about, where it is one of several.
+    link: Option<Arc<str>>,
 }
 
 impl Events {
+    /// The same queue, for what happens on the link called `name`.
+    pub(super) fn on_link(&self, name: &str) -> Self {
+        self.shared.queue().senders += 1;
+        Self { shared: Arc::clone(&self.shared), link: Some(name.into()) }
+    }
+
     /// Queues `event`.
     pub(super) fn emit(&self, event: Event) {
+        let event = match &self.link {
+            Some(link) => Event::OnLink { link: Arc::clone(link), event: Box::new(event) },
+            None => event,
+        };
         let mut queue = self.shared.queue();
         if !queue.is_read {
             return;
@@ -137,13 +170,13 @@ impl Events {
     }
 }
 
-const fn is_progress(event: &Event) -> bool {
-    matches!(event, Event::Progress(_))
+fn is_progress(event: &Event) -> bool {
+    matches!(event.on_link().1, Event::Progress(_))
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.shared.queue().is_open = false;
+        self.shared.queue().senders -= 1;
         self.shared.arrived.notify_one();
     }
 }
@@ -164,7 +197,7 @@ impl EventReader {
                 if let Some(event) = queue.events.pop_front() {
                     return Some(event);
                 }
-                if !queue.is_open {
+                if queue.senders == 0 {
                     return None;
                 }
             }
@@ -255,6 +288,23 @@ mod tests {
             assert_eq!(reader.next().await, None);
             sending.await.expect("it does not panic");
         });
+    }
+
+    #[test]
+    fn links_share_a_queue_that_ends_with_the_last_of_them() {
+        let (events, reader) = events(1);
+        let on_link = ["a", "b"].map(|name| events.on_link(name));
+        drop(events);
+        for (place, link) in on_link.iter().enumerate() {
+            link.emit(progress(1));
+            link.emit(note(place));
+        }
+        drop(on_link);
+        let rest = rest(reader);
+        let seen: Vec<_> =
+            rest.iter().map(|event| event.on_link()).map(|(link, it)| (link, it.clone())).collect();
+        let expected = [(Some("a"), note(0)), (Some("b"), progress(1)), (Some("b"), note(1))];
+        assert_eq!(seen, expected, "of progress the newest");
     }
 
     #[test]

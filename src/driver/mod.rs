@@ -27,6 +27,9 @@
 //! network enabled; what waits or computes for long is done on threads of its own. Many runs go
 //! on in one process, towards one agent or several: they share nothing.
 //!
+//! [`run_links`] conducts the runs of a plan of several links, one after the other or, where
+//! [`crate::method::schedule`] lets them, at once: one report has all of them.
+//!
 //! A run ends by itself, when its plan is done; by [`Cancel`], which keeps what was measured; or
 //! when its future is dropped, which stops all that it has begun, and leaves the record as it was
 //! kept last.
@@ -42,6 +45,7 @@ mod dialling;
 mod error;
 mod events;
 mod job;
+mod links;
 pub mod precheck;
 mod results;
 mod rounds;
@@ -53,6 +57,7 @@ pub use clock::{Clock, HostClock};
 pub use error::Error;
 pub use events::{Event, EventReader, Events, Phase, Progress, events};
 pub use job::{Former, Job, Keep, NotKept, Run};
+pub use links::{Links, claim, room, run_links};
 pub use trust::{Presented, presented};
 
 use crate::io::tls::Identity;

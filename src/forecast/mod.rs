@@ -5,11 +5,13 @@
 //! allow all, over paths of Ethernet's packets, and says that it assumed these.
 
 mod firewall;
+mod links;
 mod provability;
 mod step;
 mod text;
 
 pub use firewall::{Endpoint, FirewallHosts, nft, table};
+pub use links::links_text;
 pub use provability::Provability;
 pub use step::{Sent, Step};
 pub use text::text;

@@ -19,16 +19,21 @@ pub fn text(
     columns: Option<usize>,
 ) -> String {
     let mut out = Page::new(columns);
-    head(&mut out, plan);
+    link(&mut out, plan, forecast);
+    line!(out, "");
+    assumed(&mut out, [plan], assumptions);
+    out.into_text()
+}
+
+/// What a plan will do on its link.
+pub(super) fn link(out: &mut Page, plan: &Plan, forecast: &Forecast) {
+    head(out, plan);
     for (site, forecast) in plan.sites.iter().zip(&forecast.sites) {
         line!(out, "\ntowards {} ({}), {}", site.name, site.agent, forecast.ip);
-        steps(&mut out, plan, forecast);
-        provabilities(&mut out, forecast);
-        notes(&mut out, forecast);
+        steps(out, plan, forecast);
+        provabilities(out, forecast);
+        notes(out, forecast);
     }
-    line!(out, "");
-    assumed(&mut out, plan, assumptions);
-    out.into_text()
 }
 
 fn head(out: &mut Page, plan: &Plan) {
@@ -238,7 +243,11 @@ fn notes(out: &mut Page, site: &Site) {
     }
 }
 
-fn assumed(out: &mut Page, plan: &Plan, assumptions: &[Assumption]) {
+pub(super) fn assumed<'a>(
+    out: &mut Page,
+    plans: impl IntoIterator<Item = &'a Plan>,
+    assumptions: &[Assumption],
+) {
     line!(out, "assumed, as the plan does not say:");
     for taken in assumptions {
         out.wrapped("  ", &taken.to_string());
@@ -249,7 +258,7 @@ fn assumed(out: &mut Page, plan: &Plan, assumptions: &[Assumption]) {
     );
     out.wrapped("  ", &text);
     let is_name = |site: &crate::plan::Site| site.agent.name.parse::<IpAddr>().is_err();
-    if plan.sites.iter().any(is_name) {
+    if plans.into_iter().flat_map(|plan| &plan.sites).any(is_name) {
         out.wrapped("  ", "an agent that is given by name is reached over IPv4");
     }
 }

@@ -5,6 +5,7 @@ use super::egress::Egress;
 use super::netlink;
 use super::udp::Socket;
 use crate::account::HostFacts;
+use crate::units::BitRate;
 use std::fs;
 use std::io;
 use std::io::Read;
@@ -134,6 +135,20 @@ pub fn outgoing(peer: SocketAddr, egress: &Egress) -> Option<(String, u32)> {
     Some((device, mtu.max(socket.mtu().ok()?)))
 }
 
+/// How fast `device` is, as its driver says; `None` where it does not, as many virtual ones.
+#[must_use]
+pub fn speed_of(device: &str) -> Option<BitRate> {
+    parse_speed(&text(&format!("{DEVICES}/{device}/speed")))
+}
+
+/// In Mbit/s; -1 where it is not known.
+fn parse_speed(text: &str) -> Option<BitRate> {
+    let mbit_s: u64 = text.trim().parse().ok()?;
+    // What the kernel calls unknown, in 32 bits.
+    let known = Some(mbit_s).filter(|mbit_s| *mbit_s < u64::from(u32::MAX));
+    BitRate::new(known?.checked_mul(1_000_000)?)
+}
+
 fn queue_drops(device: &str) -> u64 {
     let drops = index_at(device)
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
@@ -247,6 +262,15 @@ mod tests {
         assert_eq!(parse_ports("1024"), None);
         assert_eq!(parse_ports("1024 70000"), None);
         assert_eq!(parse_ports(""), None);
+    }
+
+    #[test]
+    fn a_speed_is_in_megabits_where_it_is_known() {
+        assert_eq!(parse_speed("10000\n"), "10 Gbit/s".parse().ok());
+        for unknown in ["-1\n", "4294967295\n", "0\n", ""] {
+            assert_eq!(parse_speed(unknown), None, "{unknown:?}");
+        }
+        assert_eq!(speed_of("no such device"), None);
     }
 
     #[test]

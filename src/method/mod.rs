@@ -29,6 +29,8 @@ pub mod campaign;
 mod lengthening;
 mod qualification;
 
+pub mod schedule;
+
 pub mod trials;
 
 use crate::flow::Evidence;

@@ -1,6 +1,7 @@
 //! The link that is qualified, its far ends, and the tests that are run on it.
 
 use super::host::Host;
+use super::inventory::Inventory;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, Requirements};
@@ -95,6 +96,8 @@ pub struct Link {
     pub extra_overhead_octets: u16,
     /// Probes per second, where the link carries them; as many as it does where there is none.
     pub probes_per_second: Option<PacketRate>,
+    /// What is known of it beside its rates.
+    pub inventory: Inventory,
 }
 
 impl Link {

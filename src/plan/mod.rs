@@ -6,8 +6,12 @@
 pub mod file;
 
 mod host;
+mod inventory;
 mod link;
+mod set;
 
 pub use crate::wire::PORT;
 pub use host::{Host, one_hosts};
+pub use inventory::{Contract, Inventory, LinkRole, MEMBERS_MAX, ProviderContact};
 pub use link::{IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work};
+pub use set::{PlanKind, PlanSet};

@@ -9,7 +9,7 @@ mod judged;
 mod rates;
 mod streams;
 
-pub(super) use judged::{layers, require};
+pub(super) use judged::{layers, remark, require};
 
 use delays::{finite, one_way_delays, percentiles};
 
@@ -107,6 +107,8 @@ fn of_direction(run: &TrialRun, direction: Direction, criteria: &Criteria) -> Di
         Some(load) => streams::of_udp(load, counts),
         None => streams::of_tcp(figures.goodput_bit_s, counts),
     };
+    figures.loss_concentrated =
+        load.and_then(|load| streams::concentration(load.train(direction), counts));
     figures
 }
 

@@ -11,31 +11,101 @@ use crate::direction::PerDirection;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
 use crate::metric::{Bound, Criteria, Measured, Requirements};
-use crate::plan::{Link, Plan};
+use crate::plan::{Link, Plan, PlanKind, PlanSet};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, BurstSize, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
 use crate::verdict::{Finding, Verdict, each_finding, findings, overall};
 
-/// What a record is judged by.
+/// What a record is judged by: a question for each of its links, in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
+    /// One for each link.
+    pub links: Vec<LinkQuestion>,
+}
+
+/// What one link is judged by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkQuestion {
     /// The link: how rates count, and what is committed. Its names are not asked about.
     pub link: Link,
     /// What is required.
     pub requirements: Requirements,
 }
 
-impl Question {
-    /// What `plan` asks.
-    #[must_use]
-    pub fn of(plan: &Plan) -> Self {
-        Self { link: plan.link.clone(), requirements: plan.requirements.clone() }
-    }
-
+impl LinkQuestion {
     fn criteria(&self, ip: IpVersion) -> Criteria {
         self.link.criteria(self.requirements.clone(), ip)
     }
+}
+
+impl From<&Plan> for LinkQuestion {
+    fn from(plan: &Plan) -> Self {
+        Self { link: plan.link.clone(), requirements: plan.requirements.clone() }
+    }
+}
+
+impl Question {
+    /// What `plan` asks of its link.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self { links: vec![plan.into()] }
+    }
+
+    /// What `plans`, those of one file, ask of the links of `report`, and what a person should
+    /// know of that. A plan that says nothing of links requires the same of each. Links are the
+    /// same by their names, or else by their circuits; what is no link of the plan's is asked what
+    /// it was asked before.
+    ///
+    /// # Errors
+    ///
+    /// Where none of the links is in the report, or the report does not say what can be required.
+    pub fn by(plans: &PlanSet, report: &Report) -> Result<(Self, Vec<String>), Unreadable> {
+        let (mut links, mut notes, mut is_any) = (Vec::new(), Vec::new(), report.links.is_empty());
+        for (place, record) in report.links.iter().enumerate() {
+            let is_only = plans.kind == PlanKind::Link && report.links.len() == 1;
+            let (asked, note) = match plans.plans.as_slice() {
+                [plan] if plans.kind == PlanKind::Bare => {
+                    let requirements = plan.requirements.clone();
+                    (Some(LinkQuestion { link: asked_link(record)?, requirements }), None)
+                }
+                [plan] if is_only => (Some(plan.into()), other_circuit(plan, record)),
+                all => (all.iter().find(|plan| is_same(plan, record)).map(Into::into), None),
+            };
+            is_any |= asked.is_some();
+            let kept = || format!("{}: not in the plan: judged as it was", named(record));
+            notes.extend(note.or_else(|| asked.is_none().then(kept)));
+            links.push(asked.map_or_else(|| report.question_on(place), Ok)?);
+        }
+        if !is_any {
+            let plan: Vec<&str> = plans.names().collect();
+            let report: Vec<String> = report.links.iter().map(named).collect();
+            let (plan, report) = (plan.join(", "), report.join(", "));
+            return Err(Unreadable::OtherLinks { plan, report });
+        }
+        Ok((Self { links }, notes))
+    }
+}
+
+/// A link's name, or what else it is known by.
+fn named(record: &LinkRecord) -> String {
+    let known = record.name.as_ref().or(record.circuit.as_ref());
+    known.map_or_else(|| "a link without a name".to_owned(), |name| format!("link {name}"))
+}
+
+fn is_same(plan: &Plan, record: &LinkRecord) -> bool {
+    let Link { name, circuit, .. } = &plan.link;
+    name.is_some() && *name == record.name || circuit.is_some() && *circuit == record.circuit
+}
+
+/// That the only link of a plan is another than the only one of a report.
+fn other_circuit(plan: &Plan, record: &LinkRecord) -> Option<String> {
+    let name = |circuit: &Option<String>| {
+        circuit.as_ref().map_or_else(|| "no circuit".to_owned(), |id| format!("'{id}'"))
+    };
+    let (plan, record) = (&plan.link.circuit, &record.circuit);
+    let (judged, asked) = (name(record), name(plan));
+    (plan != record).then(|| format!("the report is of {judged}, the plan is about {asked}"))
 }
 
 fn bursts(octets: PerDirection<Option<u64>>) -> Result<PerDirection<BurstSize>, Unreadable> {
@@ -56,81 +126,72 @@ impl Report {
     ///
     /// Where it does not say what can be required.
     pub fn question(&self) -> Result<Question, Unreadable> {
-        let rate = |bits: Option<u64>| bits.and_then(BitRate::new);
-        let [record] = self.links.as_slice() else {
-            return Err(bad(format!("{} links, and a plan has one", self.links.len())));
-        };
-        let committed = record.committed_bit_s;
-        let link = Link {
-            name: record.name.clone(),
-            circuit: record.circuit.clone(),
-            provider: record.provider.clone(),
-            port_rate: rate(record.port_rate_bit_s),
-            committed: PerDirection::from_fn(|direction| rate(*committed.get(direction))),
-            burst: bursts(record.committed_burst_octets)?,
-            layer: record.rate_layer,
-            vlan_tags: record.vlan_tags,
-            extra_overhead_octets: record.extra_overhead_octets,
-            probes_per_second: None,
-        };
-        let asked = self.asked.confidence;
-        let confidence = Confidence::new(asked).and_then(|_| Ratio::from_fraction(asked));
-        let confidence = confidence
-            .ok_or_else(|| bad(format!("asked.confidence: {asked} is not between 0.5 and 1")))?;
-        let mss_clamped = self.asked.mss_clamped;
-        let mut requirements = Requirements::default();
-        (requirements.confidence, requirements.mss_clamped) = (confidence, mss_clamped);
-        for RequirementRecord { metric, direction, bound } in &self.asked.requirements {
-            let scope = metric.scopes().find(|scope| Scope::from(*scope) == *direction);
-            let scope = scope.ok_or_else(|| {
-                bad(format!("asked.requirements: {metric} is not of '{direction}'"))
-            })?;
-            let requirement = metric
-                .require(bound)
-                .map_err(|error| bad(format!("asked.requirements: {metric}: {error}")))?;
-            requirements.set(scope, requirement);
+        if self.links.is_empty() {
+            return Err(bad("there are no links, and a plan has one at least"));
         }
-        Ok(Question { link, requirements })
+        let links = (0..self.links.len()).map(|place| self.question_on(place));
+        Ok(Question { links: links.collect::<Result<_, _>>()? })
     }
 
-    /// Judges the evidence by `question`: findings, caveats and verdict are what follows from it.
+    /// What the link at `place` was judged by.
+    fn question_on(&self, place: usize) -> Result<LinkQuestion, Unreadable> {
+        let link = &self.links[place];
+        let (at, asked) = match &link.asked {
+            Some(own) => (format!("links[{place}].asked"), own),
+            None => ("asked".to_owned(), &self.asked),
+        };
+        Ok(LinkQuestion { link: asked_link(link)?, requirements: requirements(&at, asked)? })
+    }
+
+    /// Judges the evidence by `question`: findings, caveats and verdicts are what follows from it.
     ///
     /// # Errors
     ///
-    /// Where the evidence contradicts itself; then nothing is changed.
+    /// Where the evidence contradicts itself, or the question is about another number of links;
+    /// then nothing is changed.
     pub fn judge(&mut self, question: &Question) -> Result<(), Unreadable> {
-        let mut all_findings = Vec::new();
+        let (asked, links) = (question.links.len(), self.links.len());
+        if asked != links {
+            return Err(bad(format!("{links} links, and {asked} are asked about")));
+        }
         let (mut finding_records, mut caveat_records) = (Vec::new(), Vec::new());
-        let mut figures = Vec::new();
-        for (place, link) in self.links.iter().enumerate() {
+        let (mut figures, mut verdicts) = (Vec::new(), Vec::new());
+        for (place, (link, question)) in self.links.iter().zip(&question.links).enumerate() {
+            let mut on_link = Vec::new();
             for site in &link.sites {
                 let criteria = question.criteria(site.ends.ip);
                 let evidence = evidence(site)?;
                 let at = Place { link: place, site, criteria: &criteria, evidence: &evidence };
                 let found = findings(&criteria, &evidence);
-                finding_records.extend(found.iter().map(|found| at.finding(found)));
-                all_findings.extend(found);
+                let its_figures = at.figures();
+                finding_records.extend(found.iter().map(|found| at.finding(found, &its_figures)));
+                on_link.extend(found);
                 let caveats = caveats(&criteria, &evidence);
                 caveat_records.extend(caveats.iter().map(|caveat| at.caveat(caveat)));
-                figures.extend(at.figures());
+                figures.extend(its_figures);
             }
+            let is_complete = link.complete.unwrap_or(self.complete);
+            verdicts.push(unless_partial(overall(&on_link), is_complete));
         }
-        self.verdict = match overall(&all_findings) {
-            Verdict::Pass if !self.complete => Verdict::Inconclusive,
-            verdict => verdict,
-        };
+        self.verdict = unless_partial(worst(&verdicts), self.complete);
         (self.findings, self.caveats) = (finding_records, caveat_records);
         let mut figures = figures.into_iter();
-        for link in &mut self.links {
+        for ((link, question), verdict) in self.links.iter_mut().zip(&question.links).zip(verdicts)
+        {
             let trials = link.sites.iter_mut().flat_map(|site| &mut site.trials);
             trials.zip(&mut figures).for_each(|(trial, figures)| trial.figures = figures);
-            let sites = std::mem::take(&mut link.sites);
-            let LinkRecord { name, circuit, provider, .. } = link.clone();
-            let asked = LinkRecord::of(&question.link);
-            *link = LinkRecord { name, circuit, provider, sites, ..asked };
+            take_question(link, question, verdict);
         }
-        self.asked = asked(&question.requirements);
+        self.share_asked(question.links.iter().map(|link| asked_of(&link.requirements)).collect());
         Ok(())
+    }
+
+    /// Writes down what each link was asked, in their order.
+    pub(super) fn share_asked(&mut self, asked: Vec<Asked>) {
+        self.asked = common(&asked);
+        for (link, own) in self.links.iter_mut().zip(asked) {
+            link.asked = (own != self.asked).then_some(own);
+        }
     }
 
     /// Judges the record again by `question`, which the plan file `plan` asks, or the record itself
@@ -158,7 +219,79 @@ pub(super) fn program() -> String {
     concat!("linkqual ", env!("CARGO_PKG_VERSION")).to_owned()
 }
 
-fn asked(requirements: &Requirements) -> Asked {
+/// The worst verdict of several links; of none, `Inconclusive`.
+pub(super) fn worst(verdicts: &[Verdict]) -> Verdict {
+    verdicts.iter().copied().max().unwrap_or(Verdict::Inconclusive)
+}
+
+/// What was planned and not run may have failed.
+pub(super) const fn unless_partial(verdict: Verdict, is_complete: bool) -> Verdict {
+    match verdict {
+        Verdict::Pass if !is_complete => Verdict::Inconclusive,
+        verdict => verdict,
+    }
+}
+
+/// The link that a record says rates were asked of.
+fn asked_link(record: &LinkRecord) -> Result<Link, Unreadable> {
+    let rate = |bits: Option<u64>| bits.and_then(BitRate::new);
+    let committed = record.committed_bit_s;
+    Ok(Link {
+        name: record.name.clone(),
+        circuit: record.circuit.clone(),
+        provider: record.provider.clone(),
+        port_rate: rate(record.port_rate_bit_s),
+        committed: PerDirection::from_fn(|direction| rate(*committed.get(direction))),
+        burst: bursts(record.committed_burst_octets)?,
+        layer: record.rate_layer,
+        vlan_tags: record.vlan_tags,
+        extra_overhead_octets: record.extra_overhead_octets,
+        probes_per_second: None,
+        inventory: record.inventory.clone(),
+    })
+}
+
+/// What a record says was required, which stands there `at`.
+fn requirements(at: &str, asked: &Asked) -> Result<Requirements, Unreadable> {
+    let level = asked.confidence;
+    let confidence = Confidence::new(level).and_then(|_| Ratio::from_fraction(level));
+    let confidence = confidence
+        .ok_or_else(|| bad(format!("{at}.confidence: {level} is not between 0.5 and 1")))?;
+    let mut requirements = Requirements::default();
+    (requirements.confidence, requirements.mss_clamped) = (confidence, asked.mss_clamped);
+    for RequirementRecord { metric, direction, bound } in &asked.requirements {
+        let scope = metric.scopes().find(|scope| Scope::from(*scope) == *direction);
+        let scope = scope
+            .ok_or_else(|| bad(format!("{at}.requirements: {metric} is not of '{direction}'")))?;
+        let requirement = metric
+            .require(bound)
+            .map_err(|error| bad(format!("{at}.requirements: {metric}: {error}")))?;
+        requirements.set(scope, requirement);
+    }
+    Ok(requirements)
+}
+
+/// `link` as `question` has it, but for what is known of it by name, and how far it was run.
+fn take_question(link: &mut LinkRecord, question: &LinkQuestion, verdict: Verdict) {
+    let asked = LinkRecord::of(&question.link);
+    let known = std::mem::replace(link, asked);
+    let LinkRecord { name, circuit, provider, inventory, complete, reason, sites, .. } = known;
+    (link.name, link.circuit, link.provider) = (name, circuit, provider);
+    (link.inventory, link.complete, link.reason) = (inventory, complete, reason);
+    (link.sites, link.verdict) = (sites, Some(verdict));
+}
+
+/// What all of `asked` have, which are those of the only one where it is one.
+fn common(asked: &[Asked]) -> Asked {
+    let Some((first, others)) = asked.split_first() else {
+        return Asked { confidence: 0.95, mss_clamped: false, requirements: Vec::new() };
+    };
+    let mut common = first.clone();
+    common.requirements.retain(|one| others.iter().all(|it| it.requirements.contains(one)));
+    common
+}
+
+fn asked_of(requirements: &Requirements) -> Asked {
     let record = |(scope, requirement): (_, crate::metric::Requirement)| RequirementRecord {
         metric: requirement.metric(),
         direction: Scope::from(scope),
@@ -195,7 +328,8 @@ impl Place<'_> {
         trials.map(of).collect()
     }
 
-    fn finding(&self, finding: &Finding) -> FindingRecord {
+    /// The record of `finding`; `figures` are those of the site's trials.
+    fn finding(&self, finding: &Finding, figures: &[TrialFigures]) -> FindingRecord {
         let metric = finding.requirement.metric();
         let (value, low, high) = match &finding.measured {
             Measured::Sampled { value, low, high, .. } => (*value, *low, *high),
@@ -229,6 +363,7 @@ impl Place<'_> {
             layers,
             verdict: finding.verdict,
             reason: finding.reason.clone(),
+            remark: finding.trial.and_then(|trial| figures::remark(finding, figures.get(trial)?)),
             trial: self.trial(finding.trial),
         }
     }

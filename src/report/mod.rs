@@ -8,6 +8,7 @@ mod date;
 mod figures;
 mod formats;
 mod judging;
+mod merging;
 mod quantity;
 mod reading;
 mod record;
@@ -20,13 +21,15 @@ mod writing;
 pub use formats::csv::csv;
 pub use formats::text::text;
 pub use formats::{FORMATS, Format};
-pub use judging::Question;
+pub use judging::{LinkQuestion, Question};
+pub use merging::Merged;
 pub use reading::Unreadable;
 pub use record::{
     Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord,
-    JudgedAgain, LayerRates, LinkRecord, LoadKindRecord, OutageRecord, Percentiles, PlanRecord,
-    Report, RequirementRecord, Row, Scope, SecondFigures, SiteEnds, SiteRecord, StreamFigures,
-    TcpFigures, TcpLimits, TimestampMethod, TrialFigures, TrialRecord, TrialVerdict, TrialVerdicts,
+    JudgedAgain, LayerRates, LinkRecord, LoadKindRecord, LossConcentrated, OutageRecord,
+    Percentiles, PlanRecord, Report, RequirementRecord, Row, Scope, SecondFigures, SiteEnds,
+    SiteRecord, StreamFigures, TcpFigures, TcpLimits, TimestampMethod, TrialFigures, TrialRecord,
+    TrialVerdict, TrialVerdicts,
 };
 pub use rendering::Rendering;
 pub use run::{Run, SiteRun};

@@ -28,6 +28,14 @@ pub enum Unreadable {
     /// Another version's.
     #[error("a report of format {0:?}: this linkqual reads \"{FORMAT}\" and \"{FORMAT_BEFORE}\"")]
     OtherFormat(String),
+    /// It is to be judged by a plan of other links.
+    #[error("the plan's links ({plan}) are none of the report's: {report}")]
+    OtherLinks {
+        /// The plan's.
+        plan: String,
+        /// The report's.
+        report: String,
+    },
     /// It contradicts itself, or what can be.
     #[error("the report contradicts itself: {0}")]
     Contradiction(String),

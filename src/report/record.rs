@@ -11,7 +11,7 @@ use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
 use crate::metric::{Basis, Metric};
-use crate::plan::Link;
+use crate::plan::{Inventory, Link};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,8 @@ pub struct Report {
     pub judged_again: Option<JudgedAgain>,
     /// The driver's host; null in records converted from format 2.
     pub driver_host: Option<HostFacts>,
-    /// The requirements that the findings are judged by.
+    /// The requirements that the findings are judged by. Where links have different ones: those
+    /// that all of them have, and `asked` of each link has all of its own.
     pub asked: Asked,
     /// Defaults and adjustments that linkqual chose for the user, one sentence each.
     pub notes: Vec<String>,
@@ -79,6 +80,38 @@ impl Report {
     /// Every site, with its link, in their order.
     pub fn sites(&self) -> impl Iterator<Item = (&LinkRecord, &SiteRecord)> {
         self.links.iter().flat_map(|link| link.sites.iter().map(move |site| (link, site)))
+    }
+
+    /// The requirements that the link at `place` is judged by.
+    #[must_use]
+    pub fn asked_of(&self, place: usize) -> &Asked {
+        let own = self.links.get(place).and_then(|link| link.asked.as_ref());
+        own.unwrap_or(&self.asked)
+    }
+
+    /// The findings on the link at `place`, in their order.
+    pub fn findings_on(&self, place: usize) -> impl Iterator<Item = &FindingRecord> {
+        self.findings.iter().filter(move |finding| finding.link == place)
+    }
+
+    /// The caveats on the link at `place`, in their order.
+    pub fn caveats_on(&self, place: usize) -> impl Iterator<Item = &CaveatRecord> {
+        self.caveats.iter().filter(move |caveat| caveat.link == place)
+    }
+
+    /// The worst verdict of the findings on the link at `place`, as judging found it; `None` in an
+    /// older record that was not judged again.
+    #[must_use]
+    pub fn verdict_on(&self, place: usize) -> Option<Verdict> {
+        self.links.get(place)?.verdict
+    }
+
+    /// The places of the links, the worst verdict first; those of one verdict in their order.
+    #[must_use]
+    pub fn links_worst_first(&self) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.links.len()).collect();
+        places.sort_by_key(|place| std::cmp::Reverse(self.verdict_on(*place)));
+        places
     }
 
     /// Every trial and direction, in their order.
@@ -172,6 +205,23 @@ pub struct LinkRecord {
     pub vlan_tags: u8,
     /// Further octets per packet that those rates include.
     pub extra_overhead_octets: u16,
+    /// What else is known of the link.
+    #[serde(flatten)]
+    pub inventory: Inventory,
+    /// The worst verdict of the findings on this link; INCONCLUSIVE if there are none. Derived;
+    /// null in older records.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+    /// Whether everything that was planned on this link ran to its end; left out if the plan has no
+    /// other: see `complete` of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
+    /// Why it did not; left out if it did, or if the plan has no other link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The requirements that the link is judged by; left out if they are those of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// The sites at the far end of the link.
     pub sites: Vec<SiteRecord>,
 }
@@ -192,6 +242,11 @@ impl LinkRecord {
             rate_layer: link.layer,
             vlan_tags: link.vlan_tags,
             extra_overhead_octets: link.extra_overhead_octets,
+            inventory: link.inventory.clone(),
+            verdict: None,
+            complete: None,
+            reason: None,
+            asked: None,
             sites: Vec::new(),
         }
     }
@@ -395,6 +450,10 @@ pub struct FindingRecord {
     pub verdict: Verdict,
     /// The reason for the verdict, in one sentence.
     pub reason: String,
+    /// What else the evidence shows that helps to find the cause, in one sentence; the verdict does
+    /// not depend on it. Absent if there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
     /// The trial that decided, by its number; null if no single trial did.
     pub trial: Option<usize>,
 }
@@ -583,6 +642,23 @@ pub struct DirectionFigures {
     /// The figures of each stream of the load; left out if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamFigures>,
+    /// The streams that have most of the loss; left out unless they are so few that it is no
+    /// chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_concentrated: Option<LossConcentrated>,
+}
+
+/// Streams that have most of the loss: other source ports, so that a path of their own through a
+/// bundle (LAG) or among equal paths (ECMP) may be what loses.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LossConcentrated {
+    /// The number of each of these streams, in their order.
+    pub streams: Vec<u32>,
+    /// The number of streams of the load.
+    pub streams_in_all: u32,
+    /// Their share of all lost packets, as a ratio.
+    pub loss_share: f64,
 }
 
 /// Figures of one stream of a load: they show which of several paths loses.

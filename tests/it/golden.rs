@@ -17,7 +17,7 @@ fn judged(record: &str) -> (Report, Report) {
         let is_kept = |finding: &&FindingRecord| finding.metric != Metric::TCP_THROUGHPUT;
         let kept = report.findings.iter().filter(is_kept).cloned();
         // A later program says the same in other words, and at more layers.
-        let same = |it| FindingRecord { layers: None, reason: String::new(), ..it };
+        let same = |it| FindingRecord { layers: None, reason: String::new(), remark: None, ..it };
         kept.map(same).collect::<Vec<_>>()
     };
     assert_eq!(kept(&judged), kept(&before));

@@ -34,7 +34,8 @@ impl Lab {
         Self::up(&["--emulated", "--sleep", "--forward", forward, "--reverse", reverse])
     }
 
-    fn up(arguments: &[&str]) -> Option<Self> {
+    /// What `scripts/lab up` makes of these words, likewise.
+    pub(crate) fn up(arguments: &[&str]) -> Option<Self> {
         let number = LABS.fetch_add(1, Relaxed);
         let lab = Self { prefix: format!("{}-{number}", std::process::id()) };
         match lab.try_command("up", arguments) {
@@ -61,7 +62,7 @@ impl Lab {
 
     /// Has `scripts/lab` do something to this lab; what it prints.
     #[track_caller]
-    fn command(&self, command: &str, arguments: &[&str]) -> String {
+    pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> String {
         let output = self.try_command(command, arguments);
         output.unwrap_or_else(|why| panic!("{command} {arguments:?}: {why}"))
     }

@@ -13,6 +13,7 @@ mod judge;
 mod keys;
 mod lab;
 mod library;
+mod links;
 #[path = "../../scripts/manuals.rs"]
 #[expect(dead_code, reason = "what is of the program alone is not tried here")]
 mod manuals;

@@ -6,7 +6,7 @@ use crate::support::{
 use linkqual::demo::relay::Relay;
 use linkqual::direction::Direction;
 use linkqual::emulation::{Class, Spec};
-use linkqual::plan::file::SAMPLE;
+use linkqual::plan::file::{SAMPLE, SAMPLE_LINKS};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -64,6 +64,7 @@ faulty! {
     numbers_and_names_out_of_bounds_are_reported: "numbers",
     a_text_that_is_no_toml_is_reported_with_its_line: "syntax",
     a_key_that_is_there_twice_is_reported: "duplicate",
+    what_is_wrong_with_links_is_reported: "links",
     two_hundred_errors_are_counted_and_twenty_shown: "many",
 }
 
@@ -154,6 +155,28 @@ fn a_sample_is_written_once_and_is_a_plan_but_for_its_keys() {
         "{}",
         checked.out
     );
+}
+
+/// It is whole, and says when each link is run.
+#[test]
+fn a_sample_of_several_links_is_checked_with_its_schedule() {
+    let folder = folder();
+    let run = |args: &[&str]| run(linkqual().current_dir(&folder).args(args));
+    let shown = run(&["plan", "init", "--links"]);
+    assert_eq!((shown.expect_code(0).out.as_str(), shown.err.as_str()), (SAMPLE_LINKS, ""));
+    run(&["plan", "init", "--links", "many.toml"]).expect_code(0);
+    let checked = run(&["plan", "check", "many.toml", "--parallel", "2"]);
+    let head: Vec<&str> = checked.expect_code(0).out.lines().take(6).collect();
+    assert!(head[0].starts_with("4 links, up to 2 at once, about "), "{head:?}");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let rows: Vec<_> = head[2..].iter().map(|line| words(line)).collect();
+    assert_eq!(rows[0][..4], ["ec-2031", "primary", "0", "s"], "{head:?}");
+    let backup = checked.out.lines().find(|line| line.trim_start().starts_with("ec-2032"));
+    let backup = backup.unwrap_or_else(|| panic!("{}", checked.out));
+    assert!(backup.contains("backup of ec-2031"), "{backup}");
+    assert!(backup.contains("shares pe1 with ec-2031"), "{backup}");
+    assert!(checked.out.contains("link ec-2031, circuit EC-2031 of Example Telecom\n"));
+    assert_eq!(checked.out.matches("assumed, as the plan does not say:").count(), 1);
 }
 
 #[test]

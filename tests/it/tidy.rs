@@ -76,7 +76,7 @@ const FLOORS: &[Floor] = &{
         floor(Head, "validity", AllBefore, &[]),
         floor(Head, "verdict", AllBefore, &["schemars", "serde"]),
         floor(Head, "plan", AllBefore,
-            &["annotate_snippets", "schemars", "serde", "strsim", "thiserror", "toml"]),
+            &["annotate_snippets", "jiff", "schemars", "serde", "strsim", "thiserror", "toml"]),
         // Seeded dice: the same seed is the same line.
         floor(Head, "emulation", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),

@@ -29,6 +29,8 @@ pub struct KeyFile {
 pub struct SizeAsked {
     /// Octets of UDP payload.
     pub octets: u32,
+    /// The place among the file's plans of the one that asks.
+    pub plan: usize,
     /// The place among the plan's sites of the one that it is sent to; every one where it is
     /// `None`.
     pub site: Option<usize>,
@@ -50,15 +52,43 @@ impl fmt::Display for Assumption {
     }
 }
 
+/// What a plan is read for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    /// To be run: it needs both ends, and tests.
+    Run,
+    /// To judge what was run: what it requires is enough.
+    Judge,
+}
+
 /// A plan in the making.
 pub(super) struct Draft<'a> {
     pub(super) folder: &'a Path,
-    /// Where each site stands.
+    pub(super) purpose: Purpose,
+    /// The place among the file's plans of the one that is read.
+    pub(super) plan: usize,
+    /// Where each site of its link stands.
     pub(super) sites: Vec<Place>,
     pub(super) keys: Vec<KeyFile>,
     pub(super) sizes: Vec<SizeAsked>,
     pub(super) assumptions: Vec<Assumption>,
     pub(super) faults: Vec<Fault>,
+}
+
+impl<'a> Draft<'a> {
+    /// One of a file in `folder`, of which these `faults` are known already.
+    pub(super) const fn new(folder: &'a Path, purpose: Purpose, faults: Vec<Fault>) -> Self {
+        Self {
+            folder,
+            purpose,
+            plan: 0,
+            sites: Vec::new(),
+            keys: Vec::new(),
+            sizes: Vec::new(),
+            assumptions: Vec::new(),
+            faults,
+        }
+    }
 }
 
 impl Draft<'_> {
@@ -74,9 +104,17 @@ impl Draft<'_> {
         self.fault(&table.field(key), what);
     }
 
-    /// What the plan does not say is taken to be so.
+    /// What the plan does not say is taken to be so; what several links share is said once.
     pub(super) fn assume(&mut self, place: &Place, taken: impl Into<String>) {
-        self.assumptions.push(Assumption { field: place.name.clone(), taken: taken.into() });
+        let assumption = Assumption { field: place.name.clone(), taken: taken.into() };
+        if !self.assumptions.contains(&assumption) {
+            self.assumptions.push(assumption);
+        }
+    }
+
+    /// Whether it is to be run.
+    pub(super) fn is_run(&self) -> bool {
+        self.purpose == Purpose::Run
     }
 
     /// A key's file, by the path that the plan gives.

@@ -6,7 +6,7 @@ use crate::direction::Directions;
 use crate::framing::Layer;
 #[cfg(test)]
 use crate::metric::Kind as BoundKind;
-use crate::plan::{Host, Offer, one_hosts};
+use crate::plan::{Host, LinkRole, MEMBERS_MAX, Offer, one_hosts};
 use crate::policy::is_circuit;
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
@@ -142,6 +142,14 @@ text! {
     Sure(Ratio), "95%", r"^[0-9]+(\.[0-9]+)? ?%$", confidence;
     /// A site's name.
     SiteName(String), "vpc", r"^[^\s\p{Cc}]{1,63}$", any;
+    /// A link's name.
+    LinkName(String), "ec-2031", r"^[^\s\p{Cc}]{1,63}$", any;
+    /// What a link is for.
+    Role(LinkRole), "backup", "^(primary|backup|member)$", role;
+    /// A day.
+    Day(String), "2027-06-30", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", day;
+    /// How long a new link takes, in days.
+    LeadTime(u32), "90 days", "^[0-9]+ (days?|weeks?)$", lead_time;
 }
 
 #[cfg(test)]
@@ -173,6 +181,8 @@ whole! {
     Burst(u32), 1, PAYLOAD_MAX;
     /// Octets that a policer's bucket holds.
     Bucket(u32), 1, BurstSize::MAX_OCTETS;
+    /// Physical links of a bundle.
+    Members(u32), 2, MEMBERS_MAX;
 }
 
 /// What a test puts on the line, by name.
@@ -279,6 +289,41 @@ fn kind(text: &str) -> Result<KindOfTest, String> {
     })
 }
 
+fn role(text: &str) -> Result<LinkRole, String> {
+    LinkRole::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
+        let meant = super::fault::nearest(text, LinkRole::ALL.map(LinkRole::name));
+        let meant = meant.map(|meant| format!(" Did you mean '{meant}'?")).unwrap_or_default();
+        format!("not a role: primary, backup or member.{meant}")
+    })
+}
+
+fn day(text: &str) -> Result<String, String> {
+    let is_day = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
+    let why = || "not a day: year, month and day, such as 2027-06-30".to_owned();
+    is_day.then(|| text.to_owned()).ok_or_else(why)
+}
+
+/// The longest time from an order to a delivery.
+const LEAD_TIME_DAYS_MAX: u32 = 3_650;
+
+fn lead_time(text: &str) -> Result<u32, String> {
+    let days = text.split_once(' ').and_then(|(number, unit)| {
+        let days: u32 = match unit {
+            "day" | "days" => 1,
+            "week" | "weeks" => 7,
+            _ => return None,
+        };
+        number.parse::<u32>().ok()?.checked_mul(days)
+    });
+    let days = days.filter(|days| (1..=LEAD_TIME_DAYS_MAX).contains(days));
+    days.ok_or_else(|| {
+        format!(
+            "not a time from an order to a delivery: 1 to {LEAD_TIME_DAYS_MAX} days, such as \
+             \"90 days\" or \"12 weeks\""
+        )
+    })
+}
+
 fn length(text: &str) -> Result<Span, String> {
     trial_length(text, "a test")
 }
@@ -346,6 +391,21 @@ mod tests {
         check::<Name>(&"é".repeat(129), Some("1 to 128"));
         check::<Name>("a\nb", Some("printable"));
         check::<KeyPath>("", Some("not the name of a file"));
+    }
+
+    #[test]
+    fn what_is_known_of_a_link_has_its_form() {
+        check::<Role>("backup", None);
+        check::<Role>("bakup", Some("primary, backup or member. Did you mean 'backup'?"));
+        check::<Day>("2028-02-29", None);
+        check::<Day>("2027-02-29", Some("not a day"));
+        check::<Day>("2027-06-30T12:00:00", Some("such as 2027-06-30"));
+        for (text, days) in [("90 days", 90), ("1 day", 1), ("12 weeks", 84)] {
+            assert_eq!(LeadTime::parse(text).map(|time| time.0), Ok(days));
+        }
+        for text in ["0 days", "3651 days", "3 months", "90", "99999999999 weeks"] {
+            check::<LeadTime>(text, Some("such as \"90 days\""));
+        }
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use super::draft::Draft;
 use super::fault::Place;
-use super::kinds::Rate;
-use super::raw::{Maybe, RawDirection, RawLink, value};
+use super::kinds::{Name, Rate};
+use super::raw::{Maybe, RawContract, RawDirection, RawLink, RawProviderTable, value};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::Layer;
-use crate::plan::Link;
+use crate::plan::{Contract, Inventory, Link, ProviderContact};
 use crate::units::{BitRate, BurstSize};
 
 /// A rate, and where it is written.
@@ -21,23 +21,24 @@ pub(super) struct LinkRates {
     pub(super) committed: PerDirection<Rated>,
     /// Whether one is given and wrong, which has been reported: what is missing is then no fault.
     pub(super) is_wrong: bool,
+    /// The table that they stand in, such as "link".
+    pub(super) table: String,
 }
 
-/// The link that `raw` says, and the places of its rates.
-pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
-    let place = Place::absent("link");
+/// The link that `raw` says, which stands at `place`, and the places of its rates.
+pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink, place: &Place) -> (Link, LinkRates) {
     if raw.rate_layer.is_none() {
         draft.assume(&place.field("rate_layer"), "rates count Ethernet frames (L2)");
     }
     if raw.vlan_tags.is_none() {
         draft.assume(&place.field("vlan_tags"), "frames have no tag (0)");
     }
-    let rates = rates(draft, raw);
+    let rates = LinkRates { table: place.name.clone(), ..rates(draft, raw) };
     let rate = |rated: &Rated| rated.as_ref().map(|(rate, _)| *rate);
     let link = Link {
         name: value(&raw.name).map(|name| name.0.clone()),
-        circuit: value(&raw.circuit).map(|circuit| circuit.0.clone()),
-        provider: value(&raw.provider).map(|provider| provider.0.clone()),
+        circuit: circuit(raw),
+        provider: provider(raw).and_then(|table| text(&table.name)),
         port_rate: rate(&rates.port),
         committed: PerDirection::from_fn(|direction| rate(rates.committed.get(direction))),
         burst: PerDirection::from_fn(|direction| burst(raw, direction)),
@@ -45,8 +46,44 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink) -> (Link, LinkRates) {
         vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
         probes_per_second: None,
+        inventory: inventory(raw),
     };
     (link, rates)
+}
+
+fn provider(raw: &RawLink) -> Option<&RawProviderTable> {
+    value(&raw.provider).map(|provider| &provider.0)
+}
+
+fn text(given: &Maybe<Name>) -> Option<String> {
+    value(given).map(|name| name.0.clone())
+}
+
+/// The provider's name of the circuit: the same wherever it stands.
+fn circuit(raw: &RawLink) -> Option<String> {
+    text(&raw.circuit).or_else(|| provider(raw).and_then(|table| text(&table.circuit)))
+}
+
+fn inventory(raw: &RawLink) -> Inventory {
+    let contact = provider(raw).map(|table| ProviderContact {
+        circuit: text(&table.circuit),
+        test_id: text(&table.test_id),
+        noc: text(&table.noc),
+    });
+    let contract = |contract: &RawContract| Contract {
+        end: value(&contract.end).map(|day| day.0.clone()),
+        lead_time_days: value(&contract.lead_time).map(|time| time.0),
+    };
+    let shares = value(&raw.shares).into_iter().flat_map(|list| list.whole());
+    Inventory {
+        role: value(&raw.role).map(|role| role.0),
+        protects: value(&raw.protects).map(|name| name.0.clone()),
+        members: value(&raw.members).map(|members| members.0),
+        shares: shares.map(|(name, _)| name.0.clone()).collect(),
+        provider_contact: contact.filter(|contact| *contact != ProviderContact::default()),
+        owner: text(&raw.owner),
+        contract: value(&raw.contract).map(contract).filter(|it| *it != Contract::default()),
+    }
 }
 
 fn burst(raw: &RawLink, direction: Direction) -> BurstSize {
@@ -83,5 +120,6 @@ fn rates(draft: &mut Draft<'_>, raw: &RawLink) -> LinkRates {
         table.is_some_and(|table| table.is_none_or(|table| is_wrong(&table.rate)))
     };
     let is_wrong = is_wrong(&raw.rate) || wrong_in(&raw.forward) || wrong_in(&raw.reverse);
-    LinkRates { port: rated(&raw.port_rate), committed, is_wrong }
+    let port = rated(&raw.port_rate);
+    LinkRates { port, committed, is_wrong, table: String::new() }
 }

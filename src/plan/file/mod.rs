@@ -11,6 +11,7 @@ mod draft;
 mod fault;
 mod kinds;
 mod link;
+mod links;
 mod raw;
 mod require;
 mod site;
@@ -19,10 +20,12 @@ mod test;
 pub use draft::{Assumption, Half, KeyFile, SizeAsked};
 pub use fault::{Fault, Faults, SHOWN_MAX};
 
-use super::Plan;
-use draft::Draft;
-use raw::{RawLink, RawPlan, RawRequire, Reader, value};
+use super::{Plan, PlanKind, PlanSet};
+use draft::{Draft, Purpose};
+use fault::Place;
+use raw::{Given, RawLink, RawPlan, RawRequire, Reader, value};
 use std::path::Path;
+use test::Whose;
 
 /// Octets that a plan may have.
 pub const FILE_OCTETS_MAX: u64 = 1 << 20;
@@ -30,12 +33,15 @@ pub const FILE_OCTETS_MAX: u64 = 1 << 20;
 /// A plan that is right in every field, and shows each of them.
 pub const SAMPLE: &str = include_str!("../sample.toml");
 
+/// A plan of several links: a leased line, its backup, and two peerings.
+pub const SAMPLE_LINKS: &str = include_str!("../sample_links.toml");
+
 /// A plan's text that has been read; what is wrong with its key files can still be added.
 #[derive(Debug)]
 pub struct Reading {
     file: String,
     text: String,
-    plan: Plan,
+    plans: PlanSet,
     keys: Vec<KeyFile>,
     sizes: Vec<SizeAsked>,
     assumptions: Vec<Assumption>,
@@ -65,59 +71,97 @@ impl Reading {
         self.faults.push(Fault::new(&size.place, why));
     }
 
-    /// The plan as far as it can be read: whether it is whole, [`Self::conclude`] says.
+    /// The plan of each link, as far as it can be read: whether it is whole, [`Self::conclude`]
+    /// says.
     #[must_use]
-    pub const fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans.plans
     }
 
-    /// The plan, and what it leaves open.
+    /// The plans of all links, and what they leave open.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it.
-    pub fn conclude(self) -> Result<(Plan, Vec<Assumption>), Faults> {
+    /// All that is wrong with them.
+    pub fn conclude_all(self) -> Result<(PlanSet, Vec<Assumption>), Faults> {
         if self.faults.is_empty() {
-            return Ok((self.plan, self.assumptions));
+            return Ok((self.plans, self.assumptions));
         }
         Err(Faults::of(&self.file, self.text, self.faults))
+    }
+
+    /// The plan of the only link, and what it leaves open.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it, among it that there are several links.
+    pub fn conclude(mut self) -> Result<(Plan, Vec<Assumption>), Faults> {
+        if self.faults.is_empty() && self.plans.plans.len() != 1 {
+            let count = self.plans.plans.len();
+            let what = format!("{count} links, where a plan of one belongs");
+            self.faults.push(Fault::new(&Place::absent("links"), what));
+        }
+        let (mut plans, assumptions) = self.conclude_all()?;
+        Ok((plans.plans.remove(0), assumptions))
     }
 }
 
 /// Reads the text of the plan `file`; what its paths are relative to is the folder of that.
 #[must_use]
 pub fn read(file: &Path, text: &str) -> Reading {
+    read_for(Purpose::Run, file, text)
+}
+
+/// The same of a plan that is only to judge what was run: it needs no ends and no tests.
+#[must_use]
+pub fn read_to_judge(file: &Path, text: &str) -> Reading {
+    read_for(Purpose::Judge, file, text)
+}
+
+fn read_for(purpose: Purpose, file: &Path, text: &str) -> Reading {
     // Some editors put a byte order mark in front.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader::new(text);
     let raw = reader.plan();
     let folder = file.parent().unwrap_or(Path::new(""));
-    let (keys, sizes) = (Vec::new(), Vec::new());
-    let (assumptions, faults) = (Vec::new(), reader.faults);
-    let mut draft = Draft { folder, sites: Vec::new(), keys, sizes, assumptions, faults };
-    let plan = raw.map(|raw| plan(&mut draft, &raw));
+    let faults = reader.faults;
+    let mut draft = Draft::new(folder, purpose, faults);
+    let plans = raw.map(|raw| plans(&mut draft, &raw));
     let Draft { keys, sizes, assumptions, faults, .. } = draft;
-    let plan = plan.unwrap_or_else(|| Plan {
-        link: super::Link::default(),
-        key: None,
-        near: super::Near::default(),
-        sites: Vec::new(),
-        idle: super::IDLE_DEFAULT,
-        requirements: crate::metric::Requirements::default(),
-        tests: Vec::new(),
-    });
+    let plans = plans.unwrap_or_else(|| PlanSet { plans: Vec::new(), kind: PlanKind::Bare });
     let (file, text) = (file.display().to_string(), text.to_owned());
-    Reading { file, text, plan, keys, sizes, assumptions, faults }
+    Reading { file, text, plans, keys, sizes, assumptions, faults }
 }
 
+fn plans(draft: &mut Draft<'_>, raw: &RawPlan) -> PlanSet {
+    match (&raw.link, &raw.links) {
+        (link, Some(given)) => {
+            if let Some(link) = link {
+                let what = "a plan has one [link] or several [links.NAME], not both";
+                draft.fault(&link.place.of_key(), what).beside(&given.place, "several");
+            }
+            let plans = given.whole().map(|(links, place)| links::plans(draft, raw, links, place));
+            PlanSet { plans: plans.unwrap_or_default(), kind: PlanKind::Links }
+        }
+        (link, None) => {
+            let kind = if link.is_some() { PlanKind::Link } else { PlanKind::Bare };
+            PlanSet { plans: vec![plan(draft, raw)], kind }
+        }
+    }
+}
+
+/// The plan of a file with one link.
 fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
     let (no_link, no_require) = (RawLink::default(), RawRequire::default());
-    let (link, rates) = link::link(draft, value(&raw.link).unwrap_or(&no_link));
+    let (absent, given) = (Place::absent("link"), raw.link.as_ref().and_then(Given::whole));
+    let (raw_link, place) = given.unwrap_or((&no_link, &absent));
+    links::refuse_those_of_several(draft, raw_link);
+    let (link, rates) = link::link(draft, raw_link, place);
     let (key, near) = site::driver(draft, &raw.driver);
     let sites = site::sites(draft, &raw.sites);
     let require = value(&raw.require).unwrap_or(&no_require);
     let (requirements, demands) = require::requirements(draft, require);
-    let (tests, offerings) = test::tests(draft, &raw.test, &sites, (&link, &rates));
+    let (tests, offerings) = test::tests(draft, (&raw.test, Whose::Its), &sites, (&link, &rates));
     agreement::agree(draft, &rates, &demands, &offerings);
     let idle = value(&raw.idle).map_or(super::IDLE_DEFAULT, |idle| idle.0);
     Plan { link, key, near, sites, idle, requirements, tests }
@@ -142,7 +186,7 @@ mod tests {
     }
 
     fn faults_of(text: &str) -> String {
-        let read = read(Path::new("plan.toml"), text).conclude();
+        let read = read(Path::new("plan.toml"), text).conclude_all();
         read.map_or_else(|faults| faults.to_string(), |_| String::new())
     }
 
@@ -210,6 +254,39 @@ mod tests {
         }
         let kept = std::fs::read_to_string(path).expect("the sample is there");
         assert!(kept == made, "sample.toml does not show the metrics as they are");
+    }
+
+    const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plan.md");
+    const MARK: &str = "<!-- Made of the list of metrics: UPDATE_SCHEMA=1 cargo test schema -->\n";
+
+    /// The table of metrics in docs/plan.md, made of their list.
+    fn with_table_of_metrics(docs: &str) -> String {
+        let (before, rest) = docs.split_once(MARK).expect("it has the mark");
+        // A table that was made before stands between the mark and the empty line.
+        let after = rest.find("\n| key |").map_or(rest, |begin| &rest[begin..]);
+        let row = |metric: &Metric| {
+            let About { name, example, asks, reach, .. } = metric.about();
+            let which = if *reach == Reach::EachDirection { ", in each direction" } else { "" };
+            format!("| `{name}` | `\"{example}\"` | {asks}{which} |\n")
+        };
+        let rows: String = Metric::ALL.iter().map(row).collect();
+        format!(
+            "{before}{MARK}\n| metric | such as | what is required |\n|---|---|---|\n{rows}{after}"
+        )
+    }
+
+    /// To accept a change: `UPDATE_SCHEMA=1 cargo test schema`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
+    fn the_manual_of_the_plan_has_each_key_and_metric_of_the_schema() {
+        let read = || std::fs::read_to_string(DOCS).expect("it is in the repository");
+        let made = with_table_of_metrics(&read());
+        if std::env::var("UPDATE_SCHEMA").is_ok() {
+            std::fs::write(DOCS, &made).expect("it is writable");
+        }
+        assert!(read() == made, "docs/plan.md lacks a metric: UPDATE_SCHEMA=1 cargo test schema");
+        let lacks = |key: &&&str| !made.contains(&format!("`{key}`"));
+        assert_eq!(raw::all_keys().iter().find(lacks), None, "docs/plan.md lacks this key");
     }
 
     /// What the sample shows in comments may be taken out of them.

@@ -5,8 +5,9 @@
 
 use super::fault::{Fault, Octets, Place, nearest, repeated};
 use super::kinds::{
-    Address, Bucket, Burst, Congestion, Counts, Course, Device, IdleLength, KeyPath, Kind, Length,
-    Mark, Name, Offered, Overhead, Rate, SiteName, Size, Source, Streams, Sure, Tags, Text, Whole,
+    Address, Bucket, Burst, Congestion, Counts, Course, Day, Device, IdleLength, KeyPath, Kind,
+    LeadTime, Length, LinkName, Mark, Members, Name, Offered, Overhead, Rate, Role, SiteName, Size,
+    Source, Streams, Sure, Tags, Text, Whole,
 };
 use crate::metric::{Metric, Reach};
 #[cfg(test)]
@@ -173,14 +174,13 @@ const fn octets(span: &Range<usize>) -> Octets {
 }
 
 /// The table around `of`, where that has the key and `of` has not.
-fn table_with(of: &str, key: &str) -> Option<&'static str> {
-    match of {
-        "require.forward" | "require.reverse" if RawRequire::keys().contains(&key) => {
-            Some("require")
-        }
-        "link.forward" | "link.reverse" if RawLink::keys().contains(&key) => Some("link"),
-        _ => None,
-    }
+fn table_with<'a>(of: &'a str, key: &str) -> Option<&'a str> {
+    let around = of.strip_suffix(".forward").or_else(|| of.strip_suffix(".reverse"))?;
+    let keys = match around.rsplit('.').next() {
+        Some("require") => RawRequire::keys(),
+        _ => RawLink::keys(),
+    };
+    keys.contains(&key).then_some(around)
 }
 
 /// What a value is, in words.
@@ -260,9 +260,59 @@ macro_rules! read {
     )*};
 }
 
-read!(read_text: Address, Congestion, Counts, Course, Device, IdleLength, Kind, KeyPath, Length,
-      Mark, Name, Offered, Rate, SiteName, Source, Sure);
-read!(read_whole: Bucket, Burst, Overhead, Size, Streams, Tags);
+read!(read_text: Address, Congestion, Counts, Course, Device, IdleLength, Kind, KeyPath, LeadTime,
+      Length, LinkName, Mark, Name, Offered, Rate, Role, SiteName, Source, Sure);
+read!(read_whole: Bucket, Burst, Members, Overhead, Size, Streams, Tags);
+
+/// TOML has days of its own; one in quotes is the same.
+impl Read for Day {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let DeValue::Datetime(day) = value else { return read_text(reader, place, value) };
+        read_text(reader, place, &DeValue::String(day.to_string().into()))
+    }
+}
+
+/// A list of texts, each with its place.
+#[derive(Clone, Debug)]
+pub(super) struct ListOf<T>(pub(super) Vec<Given<T>>);
+
+impl<T> ListOf<T> {
+    /// Those that are right.
+    pub(super) fn whole(&self) -> impl Iterator<Item = (&T, &Place)> {
+        self.0.iter().filter_map(Given::whole)
+    }
+}
+
+impl<T: Text + Read> Read for ListOf<T> {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let Some(items) = value.as_array() else {
+            let belongs = format!("a list of texts such as [\"{}\"]", T::EXAMPLE);
+            reader.wrong_type(place, value, &belongs);
+            return None;
+        };
+        let item = |(i, value): (usize, &Spanned<DeValue<'_>>)| {
+            let place = reader.place(format!("{}[{i}]", place.name), &value.span(), value);
+            reader.given(place, value.get_ref())
+        };
+        Some(Self(items.iter().enumerate().map(item).collect()))
+    }
+}
+
+#[cfg(test)]
+impl<T: JsonSchema> JsonSchema for ListOf<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("ListOf{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let item = T::json_schema(generator);
+        json_schema!({ "type": "array", "items": item, "minItems": 1 })
+    }
+}
 
 /// Which metrics a table bounds.
 pub(super) trait Bounded {
@@ -311,6 +361,15 @@ impl<B: Bounded> Bounds<B> {
 
     fn keys() -> impl Iterator<Item = &'static str> {
         Self::metrics().map(Metric::name)
+    }
+
+    /// These, and those of `base` of other metrics, in the order of the metrics.
+    fn over(&self, base: &Self) -> Self {
+        let of = |bounds: &Self, metric: Metric| {
+            bounds.0.iter().find(|(other, _)| *other == metric).cloned()
+        };
+        let metrics = Self::metrics();
+        Self(metrics.filter_map(|it| of(self, it).or_else(|| of(base, it))).collect(), PhantomData)
     }
 
     fn take(reader: &mut Reader<'_>, place: &Place, table: &DeTable<'_>) -> Self {
@@ -400,29 +459,33 @@ table! {
         /// 10 min; 10 s if not given. What the requirements need is longer, and a test of kind idle
         /// may be. It stands above the first table.
         idle: IdleLength,
-        /// The line, as its provider sells it.
+        /// The link, as its provider sells it. A plan of several has [links.NAME] instead.
         link: RawLink,
+        /// Several links, each under a name of 1 to 63 printable characters: [links.NAME].
+        links: RawLinks,
         /// The near end: where linkqual runs.
         driver: RawDriver,
         /// The far ends, each under a name of 1 to 63 printable characters: [sites.NAME].
-        #[cfg_attr(test, schemars(required))]
         sites: RawSites,
-        /// What the line must do in each direction; without any of it, nothing can pass.
+        /// What each link must do in each direction; without any of it, nothing can pass. A file
+        /// that has nothing else is enough for `linkqual judge --require`.
         require: RawRequire,
-        /// The tests, in the order in which they run towards each site: [[test]].
-        #[cfg_attr(test, schemars(required, length(min = 1, max = 64)))]
+        /// The tests, in the order in which they run towards each site: [[test]]. Those of every
+        /// link that has none of its own.
+        #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
         test: RawTests,
     }
 
-    /// The line, as its provider sells it.
+    /// A link, as its provider sells it.
     #[cfg_attr(test, schemars(rename = "Link"))]
     RawLink {
-        /// What its users call it.
+        /// What its users call it. A link of several is called by its table: [links.NAME].
         name: Name,
-        /// The provider's name of it: shown in the report, and the load lock's key.
+        /// The provider's circuit ID: shown in the report, and the key of the load lock. That of
+        /// `provider` if not given.
         circuit: Name,
-        /// Who provides it: shown in the report.
-        provider: Name,
+        /// Who provides it: a name, or a table with what the provider asks for on the telephone.
+        provider: RawProvider,
         /// What the port carries.
         port_rate: Rate,
         /// What the provider has committed to, in each direction.
@@ -430,10 +493,10 @@ table! {
         /// The committed burst size (CBS): what the provider's policer or shaper lets through
         /// beside that rate after an idle time. 65536 if not given.
         cbs_bytes: Bucket,
-        /// Which layer every rate of the plan counts: L1 wire, L2 frame, L3 packet, L4 payload.
+        /// Which layer every rate of the link counts: L1 wire, L2 frame, L3 packet, L4 payload.
         /// L2 if not given.
         rate_layer: Counts,
-        /// 802.1Q tags on the line; 0 if not given.
+        /// 802.1Q tags on the link; 0 if not given.
         vlan_tags: Tags,
         /// Further octets of each packet that rates count (MPLS 4 a label, PPPoE 8, VXLAN 50); 0 if
         /// not given.
@@ -442,6 +505,57 @@ table! {
         forward: RawDirection,
         /// From an agent to the driver, where it differs.
         reverse: RawDirection,
+        /// The physical links of the bundle (LAG, 2 to 16) that it is: tests that say nothing of
+        /// streams then send from 48 source ports or more, so that hashing uses every member.
+        members: Members,
+        /// Whose it is on your side: shown in the report.
+        owner: Name,
+        /// Until when it is ordered: shown in the report.
+        contract: RawContract,
+        /// primary, backup, or member of several that carry the traffic together.
+        role: Role,
+        /// The primary link that this backup is for, by its name. Of [links.NAME] alone.
+        protects: LinkName,
+        /// What it shares with other links, such as "pe1" or "fibre-7": links that share anything
+        /// never load at once. Of [links.NAME] alone.
+        shares: ListOf<Name>,
+        /// Its far ends, by their names in [sites]. Of [links.NAME] alone.
+        sites: ListOf<SiteName>,
+        /// The address of this host that all is sent from on this link; that of [driver] if not
+        /// given. Of [links.NAME] alone.
+        source: Source,
+        /// The interface of this host that all is sent by on this link; that of [driver] if not
+        /// given. Of [links.NAME] alone.
+        device: Device,
+        /// What this link must do: key by key in the place of what [require] says. Of [links.NAME]
+        /// alone.
+        require: RawRequire,
+        /// The tests of this link, in the place of the plan's: [[links.NAME.test]]. Of [links.NAME]
+        /// alone.
+        #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
+        test: RawTests,
+    }
+
+    /// What the provider asks for on the telephone.
+    #[cfg_attr(test, schemars(rename = "ProviderTable"))]
+    RawProviderTable {
+        /// Who it is.
+        name: Name,
+        /// Its circuit ID.
+        circuit: Name,
+        /// The ID of its acceptance test or test order.
+        test_id: Name,
+        /// Its network operations centre: a telephone number or an address.
+        noc: Name,
+    }
+
+    /// Until when a link is ordered.
+    #[cfg_attr(test, schemars(rename = "Contract"))]
+    RawContract {
+        /// Its last day, such as 2027-06-30.
+        end: Day,
+        /// How long a new or larger link takes from its order: "90 days", "12 weeks".
+        lead_time: LeadTime,
     }
 
     /// One direction of the line.
@@ -531,47 +645,120 @@ table! {
     }
 }
 
-/// The most far ends of one plan.
-pub(super) const SITES_MAX: u32 = 32;
+/// Who provides a link: a name, or a table.
+#[derive(Clone, Debug)]
+pub(super) struct RawProvider(pub(super) RawProviderTable);
 
-/// The far ends, as they stand in the file.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RawSites(pub(super) Vec<(String, Given<RawSite>)>);
-
-impl Read for RawSites {
+impl Read for RawProvider {
     fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        let Some(table) = value.as_table() else {
-            reader.wrong_type(place, value, "a table [sites.NAME] for each far end");
-            return None;
-        };
-        let mut entries: Vec<_> = table.iter().collect();
-        entries.sort_by_key(|(name, _)| name.span().start);
-        let site = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
-            let field = place.field(&quoted(name.get_ref())).name;
-            let place = reader.place(field, &name.span(), value);
-            (name.get_ref().to_string(), reader.given(place, value.get_ref()))
-        };
-        Some(Self(entries.into_iter().map(site).collect()))
+        if value.is_table() {
+            return RawProviderTable::read(reader, place, value).map(Self);
+        }
+        let name = Given { place: place.clone(), value: Some(Name::read(reader, place, value)?) };
+        Some(Self(RawProviderTable { name: Some(name), ..RawProviderTable::default() }))
     }
 }
 
 #[cfg(test)]
-impl JsonSchema for RawSites {
+impl JsonSchema for RawProvider {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "RawSites".into()
+        "RawProvider".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = <BTreeMap<String, RawSite>>::json_schema(generator);
-        schema.insert("propertyNames".into(), SiteName::json_schema(generator).to_value());
-        schema.insert("minProperties".into(), 1.into());
-        schema.insert("maxProperties".into(), SITES_MAX.into());
-        schema
+        let name = Name::json_schema(generator);
+        let table = generator.subschema_for::<RawProviderTable>();
+        json_schema!({ "oneOf": [name, table] })
     }
+}
+
+/// The most far ends of one plan.
+pub(super) const SITES_MAX: u32 = 32;
+
+/// The most links of one plan.
+pub(super) const LINKS_MAX: u32 = 64;
+
+impl RawRequire {
+    /// This, with what `base` says of the keys that this does not have.
+    pub(super) fn over(&self, base: &Self) -> Self {
+        Self {
+            bounds: self.bounds.over(&base.bounds),
+            confidence: self.confidence.clone().or_else(|| base.confidence.clone()),
+            mss_clamped: self.mss_clamped.clone().or_else(|| base.mss_clamped.clone()),
+            forward: one_way_over(&self.forward, &base.forward),
+            reverse: one_way_over(&self.reverse, &base.reverse),
+        }
+    }
+}
+
+fn one_way_over(own: &Maybe<RawOneWay>, base: &Maybe<RawOneWay>) -> Maybe<RawOneWay> {
+    match (own, base) {
+        (Some(own), Some(base)) => {
+            let values = own.value.as_ref().zip(base.value.as_ref());
+            let merged =
+                values.map(|(own, base)| RawOneWay { bounds: own.bounds.over(&base.bounds) });
+            Some(Given { place: own.place.clone(), value: merged })
+        }
+        (own, base) => own.clone().or_else(|| base.clone()),
+    }
+}
+
+/// Tables under names, as they stand in the file.
+macro_rules! named {
+    ($(
+        $(#[$doc:meta])* $name:ident of $table:ident, $named:ident, $most:expr, $belongs:expr;
+    )*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct $name(pub(super) Vec<(String, Given<$table>)>);
+
+        impl Read for $name {
+            fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+                let Some(table) = value.as_table() else {
+                    reader.wrong_type(place, value, $belongs);
+                    return None;
+                };
+                let mut entries: Vec<_> = table.iter().collect();
+                entries.sort_by_key(|(name, _)| name.span().start);
+                let entry = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+                    let field = place.field(&quoted(name.get_ref())).name;
+                    let place = reader.place(field, &name.span(), value);
+                    (name.get_ref().to_string(), reader.given(place, value.get_ref()))
+                };
+                Some(Self(entries.into_iter().map(entry).collect()))
+            }
+        }
+
+        #[cfg(test)]
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let mut schema = <BTreeMap<String, Given<$table>>>::json_schema(generator);
+                schema.insert("propertyNames".into(), $named::json_schema(generator).to_value());
+                schema.insert("minProperties".into(), 1.into());
+                schema.insert("maxProperties".into(), $most.into());
+                schema
+            }
+        }
+    )*};
+}
+
+named! {
+    /// The far ends, as they stand in the file.
+    RawSites of RawSite, SiteName, SITES_MAX, "a table [sites.NAME] for each far end";
+    /// The links, as they stand in the file.
+    RawLinks of RawLink, LinkName, LINKS_MAX, "a table [links.NAME] for each link";
 }
 
 /// The tests, as they stand in the file.
@@ -586,7 +773,7 @@ impl Read for RawTests {
             return None;
         };
         let item = |(i, value): (usize, &Spanned<DeValue<'_>>)| {
-            let place = reader.place(format!("test[{i}]"), &value.span(), value);
+            let place = reader.place(format!("{}[{i}]", place.name), &value.span(), value);
             reader.given(place, value.get_ref())
         };
         Some(Self(items.iter().enumerate().map(item).collect()))
@@ -606,6 +793,26 @@ impl JsonSchema for RawTests {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         <Vec<RawTest>>::json_schema(generator)
     }
+}
+
+/// The keys of all tables.
+#[cfg(test)]
+pub(super) fn all_keys() -> Vec<&'static str> {
+    let keys = [
+        RawPlan::keys(),
+        RawLink::keys(),
+        RawDirection::keys(),
+        RawProviderTable::keys(),
+        RawContract::keys(),
+        RawDriver::keys(),
+        RawSite::keys(),
+        RawRequire::keys(),
+        RawTest::keys(),
+    ];
+    // These are shown as tables.
+    let is_table =
+        |key: &&str| ["link", "links", "driver", "sites", "require", "test"].contains(key);
+    keys.concat().into_iter().filter(|key| !is_table(key)).collect()
 }
 
 #[cfg(test)]

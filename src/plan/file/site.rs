@@ -33,7 +33,8 @@ pub(super) fn sites(draft: &mut Draft<'_>, raw: &Maybe<RawSites>) -> Vec<Site> {
     let place = raw.as_ref().map_or(&of_plan, |given| &given.place);
     let none = &RawSites::default();
     let RawSites(entries) = value(raw).unwrap_or(none);
-    if entries.is_empty() && raw.as_ref().is_none_or(|given| given.value.is_some()) {
+    let is_missing = draft.is_run() || raw.is_some();
+    if is_missing && entries.is_empty() && raw.as_ref().is_none_or(|given| given.value.is_some()) {
         let what = "no far end: at least one is needed, such as [sites.vpc] with agent = \
                     \"172.16.0.2\"";
         draft.fault(place, what);
@@ -49,12 +50,7 @@ pub(super) fn sites(draft: &mut Draft<'_>, raw: &Maybe<RawSites>) -> Vec<Site> {
 }
 
 fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
-    let is_allowed = |c: char| !is_control(c) && !c.is_whitespace();
-    if !(1..=NAME_LEN_MAX).contains(&name.chars().count()) || !name.chars().all(is_allowed) {
-        let what =
-            format!("not a site's name: 1 to {NAME_LEN_MAX} printable characters without a space");
-        draft.fault(&given.place, what);
-    }
+    check_name(draft, "site", name, &given.place);
     let none = &RawSite::default();
     let raw = given.value.as_ref().unwrap_or(none);
     if given.value.is_some() && raw.agent.is_none() {
@@ -76,6 +72,17 @@ fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
     }
 }
 
+/// What a table may be called that stands for a `what`.
+pub(super) fn check_name(draft: &mut Draft<'_>, what: &str, name: &str, place: &Place) {
+    let is_allowed = |c: char| !is_control(c) && !c.is_whitespace();
+    if !(1..=NAME_LEN_MAX).contains(&name.chars().count()) || !name.chars().all(is_allowed) {
+        let what = format!(
+            "not a {what}'s name: 1 to {NAME_LEN_MAX} printable characters without a space"
+        );
+        draft.fault(place, what);
+    }
+}
+
 /// Two sites with one agent are one.
 fn named_twice(draft: &mut Draft<'_>, entries: &[(String, Given<RawSite>)]) {
     let mut named: BTreeMap<(String, u16), &Place> = BTreeMap::new();
@@ -94,23 +101,33 @@ fn named_twice(draft: &mut Draft<'_>, entries: &[(String, Given<RawSite>)]) {
     }
 }
 
-/// The place among `sites` of the one that a test names.
+/// The place among `sites` of the one that a test or a link names.
 pub(super) fn named(
     draft: &mut Draft<'_>,
     name: &str,
     place: &Place,
     sites: &[Site],
 ) -> Option<usize> {
-    let found = sites.iter().position(|site| site.name == name);
+    let names: Vec<&str> = sites.iter().map(|site| site.name.as_str()).collect();
+    place_of(draft, "site", name, place, &names)
+}
+
+/// The place of `name` among the `known` names of each `what`.
+pub(super) fn place_of(
+    draft: &mut Draft<'_>,
+    what: &str,
+    name: &str,
+    place: &Place,
+    known: &[&str],
+) -> Option<usize> {
+    let found = known.iter().position(|known| *known == name);
     if found.is_none() {
-        let names = || sites.iter().map(|site| site.name.as_str());
-        let meant = nearest(name, names());
-        let known: Vec<&str> = names().take(NAMES_MAX).collect();
-        let known = match known.as_slice() {
+        let meant = nearest(name, known.iter().copied());
+        let known = match &known[..known.len().min(NAMES_MAX)] {
             [] => "the plan has none".to_owned(),
             known => format!("the plan has {}", known.join(", ")),
         };
-        draft.fault(place, "no such site").suggest(meant, known);
+        draft.fault(place, format!("no such {what}")).suggest(meant, known);
     }
     found
 }

@@ -31,10 +31,20 @@ pub(super) struct Offering {
     pub(super) place: Place,
 }
 
+/// Whose tests they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose<'a> {
+    /// The link's own.
+    Its,
+    /// Those of all links, whose far ends have these names: what goes to another link's is not run
+    /// on this one.
+    Everyones(&'a [String]),
+}
+
 /// The tests, and what each offers.
 pub(super) fn tests(
     draft: &mut Draft<'_>,
-    raw: &Maybe<RawTests>,
+    (raw, whose): (&Maybe<RawTests>, Whose<'_>),
     sites: &[Site],
     (link, rates): (&Link, &LinkRates),
 ) -> (Vec<Test>, Vec<Offering>) {
@@ -42,7 +52,8 @@ pub(super) fn tests(
     let place = raw.as_ref().map_or(&of_plan, |given| &given.place);
     let none = &RawTests::default();
     let RawTests(entries) = value(raw).unwrap_or(none);
-    if entries.is_empty() && raw.as_ref().is_none_or(|given| given.value.is_some()) {
+    let is_missing = draft.is_run() || raw.is_some();
+    if is_missing && entries.is_empty() && raw.as_ref().is_none_or(|given| given.value.is_some()) {
         draft
             .fault(place, "no test: at least one is needed, such as [[test]] with kind = \"idle\"");
     }
@@ -58,6 +69,9 @@ pub(super) fn tests(
             continue;
         };
         let site = raw.site.as_ref().and_then(Given::whole);
+        if site.is_some_and(|(name, _)| whose.is_of_another(&name.0, sites)) {
+            continue;
+        }
         let site = site.map(|(name, place)| site::named(draft, &name.0, place, sites));
         is_whole &= site != Some(None);
         if let Some(work) = work(draft, raw, place, (link, rates), &mut offerings) {
@@ -67,7 +81,8 @@ pub(super) fn tests(
             if let (Some((size, place)), Work::Udp(_)) =
                 (raw.size.as_ref().and_then(Given::whole), &work)
             {
-                draft.sizes.push(SizeAsked { octets: size.0, site, place: place.clone() });
+                let (octets, plan, place) = (size.0, draft.plan, place.clone());
+                draft.sizes.push(SizeAsked { octets, plan, site, place });
             }
             tests.push(Test { site, work, duration, dscp });
         } else {
@@ -78,6 +93,14 @@ pub(super) fn tests(
         draft.visit(&tests);
     }
     (tests, offerings)
+}
+
+impl Whose<'_> {
+    /// Whether the site `name` is none of these `sites`, and another link's.
+    fn is_of_another(self, name: &str, sites: &[Site]) -> bool {
+        let Self::Everyones(all) = self else { return false };
+        all.iter().any(|other| other == name) && sites.iter().all(|site| site.name != name)
+    }
 }
 
 /// What a test puts on the line; `None` where that is not known.
@@ -123,9 +146,10 @@ fn work(
     }
     if matches!(offer, Offer::Committed(_)) && !rates.is_wrong {
         let lacks = |direction: &Direction| rates.committed.get(*direction).is_none();
-        not_committed(draft, raw, &at, &directions.iter().filter(lacks).collect::<Vec<_>>());
+        let lacking: Vec<Direction> = directions.iter().filter(lacks).collect();
+        not_committed(draft, raw, (&at, &rates.table), &lacking);
     }
-    let streams = value(&raw.streams).map_or(1, |streams| streams.0);
+    let streams = streams(draft, raw, place, link);
     if kind == KindOfTest::Tcp {
         let given = value(&raw.congestion_control).map(|given| given.0);
         let congestion = given.unwrap_or(CongestionControl::CUBIC);
@@ -137,6 +161,20 @@ fn work(
     let udp = UdpTest { directions, offer, streams, payload, burst_max };
     refuse_too_many_packets(draft, &udp, link, raw.size.as_ref().map_or(&at, |size| &size.place));
     Some(Work::Udp(udp))
+}
+
+/// Streams in each direction: more than one for a bundle.
+fn streams(draft: &mut Draft<'_>, raw: &RawTest, place: &Place, link: &Link) -> u32 {
+    if let Some(given) = &raw.streams {
+        return given.value.as_ref().map_or(1, |streams| streams.0);
+    }
+    let streams = link.inventory.streams();
+    if let Some(members) = link.inventory.members {
+        let name = link.name.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+        let taken = format!("{streams}, so that hashing uses each of the {members} members{name}");
+        draft.assume(&place.field("streams"), taken);
+    }
+    streams
 }
 
 /// What it offers; `None` where that is written, and wrong.
@@ -154,11 +192,18 @@ fn offer(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest, place: &Place) 
 }
 
 /// It offers what is committed, and in these directions nothing is.
-fn not_committed(draft: &mut Draft<'_>, raw: &RawTest, at: &Place, lacking: &[Direction]) {
+fn not_committed(
+    draft: &mut Draft<'_>,
+    raw: &RawTest,
+    (at, link): (&Place, &str),
+    lacking: &[Direction],
+) {
     let (in_which, give) = match lacking {
         [] => return,
-        [direction] => (format!(" {direction}"), format!("link.rate, or [link.{direction}] rate")),
-        _ => (String::new(), "link.rate".to_owned()),
+        [direction] => {
+            (format!(" {direction}"), format!("{link}.rate, or [{link}.{direction}] rate"))
+        }
+        _ => (String::new(), format!("{link}.rate")),
     };
     let what = match raw.rate {
         Some(_) => format!("a share of the committed rate, and none is committed{in_which}"),

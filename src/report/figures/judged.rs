@@ -3,7 +3,8 @@
 use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::framing::Layer;
-use crate::metric::{Criteria, Kind, TcpCarried, float};
+use crate::metric::{Criteria, Kind, TcpCarried, Traffic, float};
+use crate::report::quantity::percent;
 use crate::report::record::{DirectionFigures, LayerRates, TrialFigures, TrialVerdict};
 use crate::stats::count;
 use crate::units::BitRate;
@@ -64,6 +65,25 @@ fn headroom(
         None => figures.goodput_bit_s,
     };
     Some(float(carried?) / float(payload.bits_per_second()))
+}
+
+/// What the `figures` of the trial that decided show beside a finding, and that helps to find the
+/// cause: losses that are those of few streams.
+pub(in crate::report) fn remark(finding: &Finding, figures: &TrialFigures) -> Option<String> {
+    if finding.requirement.metric().about().answered_by != Traffic::Udp {
+        return None;
+    }
+    let figures = match finding.direction? {
+        Direction::Forward => &figures.forward,
+        Direction::Reverse => &figures.reverse,
+    };
+    let few = figures.loss_concentrated.as_ref()?;
+    let (count, all, share) = (few.streams.len(), few.streams_in_all, percent(few.loss_share));
+    let verb = if count == 1 { "has" } else { "have" };
+    Some(format!(
+        "{count} of {all} streams {verb} {share} of the lost packets: one member of a bundle \
+         (LAG), or one of several equal-cost paths, may lose them"
+    ))
 }
 
 /// The value of a throughput as the frames of `run` make it at each layer; `None` for other

@@ -6,13 +6,14 @@ use crate::report::quantity::{bits_text, digits, percent, quantity};
 use crate::report::words::{
     again_text, doubted, ends_text, is_measured, link_text, rates_text, required, value,
 };
-use crate::report::{LoadKindRecord, Rendering, Report, Row};
+use crate::report::{LinkRecord, LoadKindRecord, Rendering, Report, Row};
 use crate::verdict::Verdict;
 use crate::wrap::line;
 
 pub(super) fn render(report: &Report, _: &Rendering) -> String {
     let mut out = String::new();
     head(&mut out, report);
+    links(&mut out, report);
     findings(&mut out, report);
     caveats(&mut out, report);
     trials(&mut out, report);
@@ -50,6 +51,36 @@ fn head(out: &mut String, report: &Report) {
     line!(out, "");
 }
 
+/// The verdict on each of several links, the worst first.
+fn links(out: &mut String, report: &Report) {
+    if report.links.len() < 2 {
+        return;
+    }
+    columns(out, &["link", "verdict", "role", "circuit", "provider", "owner", "not complete"]);
+    for place in report.links_worst_first() {
+        let LinkRecord { name, circuit, provider, inventory, reason, .. } = &report.links[place];
+        let shown = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), plain);
+        let role = inventory.role.map(|role| match &inventory.protects {
+            Some(protects) => format!("{role} of {protects}"),
+            None => role.to_string(),
+        });
+        let verdict = report.verdict_on(place).map(|verdict| verdict.to_string());
+        let owner = shown(&inventory.owner);
+        let (name, circuit, provider) = (shown(name), shown(circuit), shown(provider));
+        let cells = [name, shown(&verdict), shown(&role), circuit, provider, owner, shown(reason)];
+        row(out, &cells);
+    }
+    line!(out, "");
+}
+
+/// A site, with its link where there are several.
+fn site_text(report: &Report, link: Option<&LinkRecord>, site: &str) -> String {
+    match link.and_then(|link| link.name.as_ref()).filter(|_| 1 < report.links.len()) {
+        Some(name) => plain(&format!("{name}: {site}")),
+        None => plain(site),
+    }
+}
+
 /// A row of a table.
 fn row(out: &mut String, cells: &[String]) {
     line!(out, "| {} |", cells.join(" | "));
@@ -77,7 +108,7 @@ fn findings(out: &mut String, report: &Report) {
         row(
             out,
             &[
-                plain(&finding.site),
+                site_text(report, report.links.get(finding.link), &finding.site),
                 finding.metric.about().title.to_owned(),
                 finding.direction.to_string(),
                 plain(&required(finding)),
@@ -100,7 +131,14 @@ fn findings(out: &mut String, report: &Report) {
             missing.push(&finding.reason);
         }
         let (metric, direction) = (finding.metric.about().title, finding.direction);
-        line!(out, "- {metric} {direction}: {}", plain(&finding.reason));
+        let on = match report.links.get(finding.link).filter(|_| 1 < report.links.len()) {
+            Some(link) => format!("{}: ", plain(link.name.as_deref().unwrap_or_default())),
+            None => String::new(),
+        };
+        line!(out, "- {on}{metric} {direction}: {}", plain(&finding.reason));
+        if let Some(remark) = &finding.remark {
+            line!(out, "  - {}", plain(remark));
+        }
     }
     line!(out, "");
 }
@@ -114,7 +152,14 @@ fn caveats(out: &mut String, report: &Report) {
         let direction = caveat.direction.map(|direction| format!(" {direction}"));
         let direction = direction.unwrap_or_default();
         let text = plain(&caveat.text);
-        line!(out, "- caveat on {}: {text}", doubted(caveat, &direction));
+        let on = match 1 < report.links.len() {
+            true => {
+                let link = report.links.get(caveat.link);
+                format!("{}: ", site_text(report, link, &caveat.site))
+            }
+            false => String::new(),
+        };
+        line!(out, "- {on}caveat on {}: {text}", doubted(caveat, &direction));
     }
     line!(out, "");
 }
@@ -135,12 +180,12 @@ fn trials(out: &mut String, report: &Report) {
     ];
     columns(out, &names);
     for each in report.rows().filter(|row| row.figures().tested) {
-        row(out, &cells(&each));
+        row(out, &cells(report, &each));
     }
     line!(out, "");
 }
 
-fn cells(row: &Row<'_>) -> [String; 11] {
+fn cells(report: &Report, row: &Row<'_>) -> [String; 11] {
     let (figures, trial) = (row.figures(), row.trial);
     let shown = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let rate = |bit_s: u64| format!("{} {}", bits_text(bit_s), row.link.rate_layer);
@@ -161,7 +206,7 @@ fn cells(row: &Row<'_>) -> [String; 11] {
     };
     [
         trial.trial.to_string(),
-        plain(&row.site.ends.site),
+        site_text(report, Some(row.link), &row.site.ends.site),
         row.direction.to_string(),
         shown(load.map(str::to_owned)),
         shown(figures.offered_in_all_bit_s.map(rate)),

@@ -90,6 +90,9 @@ fn findings(page: &mut Page, report: &Report, told: &mut Once) {
         if explains && (is_measured(finding) || told.is_new(&finding.reason)) {
             table.remark(&finding.reason);
         }
+        if let Some(remark) = &finding.remark {
+            table.remark(remark);
+        }
         if let Some(other) = other_layers(report, finding) {
             table.remark(other);
         }

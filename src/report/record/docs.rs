@@ -18,7 +18,7 @@ const ROOT: &str = "Report";
 const PLACES_MAX: usize = 4;
 
 /// Where the types stand.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     include_str!("../record.rs"),
     include_str!("../../direction.rs"),
     include_str!("../../account/asked.rs"),
@@ -35,6 +35,7 @@ const SOURCES: [&str; 16] = [
     include_str!("../../account/throughput.rs"),
     include_str!("../../account/wall_clock.rs"),
     include_str!("../../framing.rs"),
+    include_str!("../../plan/inventory.rs"),
 ];
 
 /// Types of numbers: a field of such a type has a unit.
@@ -268,7 +269,8 @@ fn places(places: &[String]) -> String {
 }
 
 /// Fields whose own fields stand in their place, and their types.
-const FLATTENED: [(&str, &str); 2] = [("outcome", "Outcome"), ("ends", "SiteEnds")];
+const FLATTENED: [(&str, &str); 3] =
+    [("outcome", "Outcome"), ("ends", "SiteEnds"), ("inventory", "Inventory")];
 
 /// Where `field` stands in the source of `name`, or in that of the type that is flattened into it.
 fn place_in_source(name: &str, field: &str) -> (usize, usize) {

@@ -12,6 +12,7 @@ use crate::account::{
     TcpReceiverCounts, TcpSample, TcpSenderCounts, Timestamping, read_back,
 };
 use crate::direction::{Direction, PerDirection};
+use crate::plan::Inventory;
 use crate::report::record::{
     self, Asked, CaveatRecord, DirectionFigures, FindingRecord, LinkRecord, Report, SiteEnds,
     SiteRecord, TcpFigures, TimestampMethod, TrialFigures, TrialRecord,
@@ -41,6 +42,11 @@ pub(super) fn convert(old: ReportV2) -> Result<Report, Invalid> {
         rate_layer: old.link.rate_layer,
         vlan_tags: old.link.vlan_tags,
         extra_overhead_octets: old.link.extra_overhead_bytes,
+        inventory: Inventory::default(),
+        verdict: None,
+        complete: None,
+        reason: None,
+        asked: None,
         sites,
     };
     let AskedV2 { confidence, requirements } = old.asked;
@@ -82,6 +88,7 @@ impl From<FindingV2> for FindingRecord {
             layers: None,
             verdict: old.verdict,
             reason: old.reason,
+            remark: None,
             trial: old.trial,
         }
     }

@@ -1,0 +1,100 @@
+//! A plan of several links: those that are wanted, run as one.
+
+use super::error::Error;
+use super::keys;
+use super::output::{Files, create, show};
+use super::running::{PROGRESS_MAX, job_of};
+use super::runtime::{pass_on_interrupts, runtime};
+use super::saved::read_report;
+use super::screen::Screen;
+use crate::cli::{OutputArgs, RunArgs};
+use crate::driver::{Cancel, HostClock, Job, Links, events, run_links as conduct};
+use crate::io::terminal::say;
+use crate::plan::{Plan, PlanSet};
+use crate::report::{PlanRecord, Report};
+use crate::verdict::Verdict;
+use std::process::ExitCode;
+
+/// The plans of those links that are wanted; `None` where all passed that may be run again.
+///
+/// # Errors
+///
+/// Where a name is no link's, or the report cannot be read, or is of other links.
+pub(super) fn selected(plans: PlanSet, args: &RunArgs) -> Result<Option<PlanSet>, Error> {
+    let names: Vec<String> = plans.names().map(str::to_owned).collect();
+    let known = match names.as_slice() {
+        [] => "its link has no name".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    };
+    let plan = args.plan.display();
+    for name in &args.links {
+        if !names.contains(name) {
+            return Err(Error::Links(format!("--link {name}: {plan} has no such link: {known}")));
+        }
+    }
+    let named = |plan: &Plan| plan.link.name.clone().unwrap_or_default();
+    let is_named = |plan: &Plan| args.links.is_empty() || args.links.contains(&named(plan));
+    let plans = plans.only(is_named);
+    let Some(path) = &args.only_failed else { return Ok(Some(plans)) };
+    let failed = failed(&read_report(path)?);
+    let (report, of) = (path.display(), |name: &String| failed.iter().find(|(it, _)| it == name));
+    if plans.plans.iter().all(|plan| of(&named(plan)).is_none()) {
+        let why = format!("--only-failed {report}: it is about no link of {plan}: {known}");
+        return Err(Error::Links(why));
+    }
+    for plan in plans.plans.iter().filter(|plan| of(&named(plan)).is_none()) {
+        say(&format!("note: {} is not in {report}, and is not run", named(plan)));
+    }
+    let plans = plans.only(|plan| of(&named(plan)).is_some_and(|(_, failed)| *failed));
+    if plans.plans.is_empty() {
+        say(&format!("note: every link passed in {report}: nothing is to be run"));
+        return Ok(None);
+    }
+    Ok(Some(plans))
+}
+
+/// The links of `report` by their names, and whether each did not pass.
+fn failed(report: &Report) -> Vec<(String, bool)> {
+    let links = report.links.iter().enumerate().map(|(place, link)| {
+        let verdict = report.verdict_on(place).unwrap_or(report.verdict);
+        (link.name.clone().unwrap_or_default(), verdict != Verdict::Pass)
+    });
+    links.collect()
+}
+
+/// Runs `plans`, each of a link, up to `parallel` of them at once; the exit code of the verdict on
+/// all. The report includes `notes`.
+///
+/// # Errors
+///
+/// Where there is no report.
+pub(super) fn run_links(
+    plans: Vec<Plan>,
+    file: PlanRecord,
+    notes: Vec<String>,
+    parallel: u32,
+    args: &OutputArgs,
+) -> Result<ExitCode, Error> {
+    if let Some(unknown) = keys::unknown(&plans)? {
+        return Err(Error::UnknownAgents(unknown));
+    }
+    let jobs = plans.into_iter().map(job_of).collect::<Result<Vec<Job>, Error>>()?;
+    let output = create(args)?;
+    let (events, reader) = events(PROGRESS_MAX);
+    let cancel = Cancel::default();
+    let links = Links::new(jobs, parallel).from_file(Some(file)).with_notes(notes);
+    let links = links.reporting_to(events).ended_by(&cancel);
+    let links = match output {
+        Some(output) => links.kept_by(Files::new(output, args)),
+        None => links,
+    };
+    let screen = Screen::new(!args.quiet);
+    let run = runtime()?.block_on(async {
+        tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
+        tokio::join!(conduct(links, HostClock), screen.follow(reader)).0
+    });
+    match run.error {
+        Some(error) => Err(error.into()),
+        None => show(&run.report, run.kept.map_err(Error::NotKept), args),
+    }
+}

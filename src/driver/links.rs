@@ -1,0 +1,262 @@
+//! The runs of several links, as one: it starts those that may start, and keeps one record of all.
+
+use super::addresses::egress_of;
+use super::cancel::Cancel;
+use super::clock::Clock;
+use super::error::Error;
+use super::events::Events;
+use super::job::{Job, Keep, NotKept, Run};
+use super::run;
+use crate::io::host;
+use crate::method::schedule::{Claim, Resource, Room, Schedule};
+use crate::plan::{Plan, Site};
+use crate::report::{self, Merged, PlanRecord, Report};
+use crate::wire::control::RunId;
+use crate::wire::key::PublicKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::{JoinError, JoinSet};
+
+/// Identifiers that the runs of one link may take: one for each of its sites.
+const IDS_OF_LINK: u128 = 64;
+
+/// Runs of several links that are to be conducted as one.
+#[derive(Debug)]
+pub struct Links {
+    jobs: Vec<Job>,
+    room: Room,
+    file: Option<PlanRecord>,
+    notes: Vec<String>,
+    keeper: KeeperOf,
+    events: Option<Events>,
+    cancel: Cancel,
+}
+
+impl Links {
+    /// Those of `jobs`, each of a link with a name, in the order of the plan; on this host up to
+    /// `parallel` of them at once. Whatever the jobs themselves say of files, notes, keepers,
+    /// events and cancelling gives way to what is said here of all.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no job: the caller has refused that.
+    #[must_use]
+    pub fn new(jobs: Vec<Job>, parallel: u32) -> Self {
+        assert!(!jobs.is_empty(), "no link is to be run");
+        let room = room(jobs.iter().map(|job| &job.plan), parallel);
+        let (file, notes, keeper) = (None, Vec::new(), KeeperOf(None));
+        Self { jobs, room, file, notes, keeper, events: None, cancel: Cancel::default() }
+    }
+
+    /// The file that the plan was read from, for the report.
+    #[must_use]
+    pub fn from_file(self, file: Option<PlanRecord>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// What was decided for the user on all links before, for the report.
+    #[must_use]
+    pub fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// The record of all links is kept by `keeper`: after each trial, and when the run is over.
+    #[must_use]
+    pub fn kept_by(self, keeper: impl Keep + 'static) -> Self {
+        Self { keeper: KeeperOf(Some(Box::new(keeper))), ..self }
+    }
+
+    /// What happens is reported to `events`, with the name of its link.
+    #[must_use]
+    pub fn reporting_to(self, events: Events) -> Self {
+        Self { events: Some(events), ..self }
+    }
+
+    /// All of them may be ended by `cancel`.
+    #[must_use]
+    pub fn ended_by(self, cancel: &Cancel) -> Self {
+        Self { cancel: cancel.clone(), ..self }
+    }
+}
+
+/// A keeper, of whom nothing can be shown.
+struct KeeperOf(Option<Box<dyn Keep>>);
+
+impl std::fmt::Debug for KeeperOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeeperOf").finish_non_exhaustive()
+    }
+}
+
+/// What this host has for runs of `plans`, up to `parallel` of them at once.
+pub fn room<'a>(plans: impl IntoIterator<Item = &'a Plan>, parallel: u32) -> Room {
+    let interfaces: BTreeSet<String> = plans.into_iter().flat_map(interfaces_of).collect();
+    let speed = |name: String| host::speed_of(&name).map(|speed| (name, speed));
+    let speeds = interfaces.into_iter().filter_map(speed).collect();
+    let processors = u32::try_from(host::processors()).unwrap_or(u32::MAX);
+    Room { speeds, processors, parallel }
+}
+
+/// What a run of `plan` takes of this host, and of the agents that have `keys`.
+#[must_use]
+pub fn claim(plan: &Plan, keys: &[PublicKey]) -> Claim {
+    let mut claim = Claim::of(plan, interfaces_of(plan));
+    claim.resources.extend(keys.iter().map(|key| Resource::AgentKey(key.to_string())));
+    claim
+}
+
+/// The interfaces that runs of `plan` send by, as far as they are known without a name server.
+fn interfaces_of(plan: &Plan) -> BTreeSet<String> {
+    let egress = egress_of(plan);
+    if let Some(device) = &egress.device {
+        return [device.clone()].into();
+    }
+    let towards = |site: &Site| {
+        let ip: IpAddr = site.agent.name.parse().ok()?;
+        host::outgoing((ip, site.agent.port).into(), &egress).map(|(device, _)| device)
+    };
+    plan.sites.iter().filter_map(towards).collect()
+}
+
+/// What is known of all links.
+struct Known {
+    merged: Merged,
+    parts: Vec<Report>,
+    keeper: KeeperOf,
+    clock: Box<dyn Clock>,
+}
+
+impl Known {
+    /// One record of all links, as far as they have come.
+    fn report(&self) -> Report {
+        let merged = Merged { ended_ns: self.clock.wall_ns(), ..self.merged.clone() };
+        merged.report(&self.parts)
+    }
+
+    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+        self.keeper.0.as_mut().map_or(Ok(()), |keeper| keeper.keep(report))
+    }
+}
+
+/// What is known of all links, for each of their runs.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Known>>);
+
+impl Shared {
+    /// A keeper that panics leaves the parts whole.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the record of the link at a place in that of all.
+struct Part {
+    place: usize,
+    shared: Shared,
+}
+
+impl Keep for Part {
+    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+        let mut known = self.shared.known();
+        known.parts[self.place] = report.clone();
+        let whole = known.report();
+        known.keep(&whole)
+    }
+}
+
+/// Conducts the run of each link to its end, each once; those of one host and plan that may load at
+/// once do.
+///
+/// A link that fails, whether its agents are dead or its run ends with an error, costs its own
+/// verdict. Cancelled, the links that were not run are in the report with that reason.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub async fn run_links(links: Links, clock: impl Clock + Clone + 'static) -> Run {
+    let Links { jobs, room, file, notes, keeper, events, cancel } = links;
+    let claims = jobs.iter().map(|job| claim(&job.plan, &job.agent_keys)).collect();
+    let mut schedule = Schedule::new(claims, room);
+    let id = jobs.first().map_or(RunId(0), |job| job.id);
+    let started_ns = clock.wall_ns();
+    let merged = Merged { id: id.to_string(), started_ns, ended_ns: started_ns, file, notes };
+    let parts = jobs.iter().map(|job| not_run_yet(job, started_ns)).collect();
+    let known = Known { merged, parts, keeper, clock: Box::new(clock.clone()) };
+    let shared = Shared(Arc::new(Mutex::new(known)));
+    let job = |(place, job): (usize, Job)| {
+        let part = Part { place, shared: shared.clone() };
+        let name = job.plan.link.name.clone().unwrap_or_default();
+        let events = events.as_ref().map(|events| events.on_link(&name));
+        let id = RunId(id.0.wrapping_add(place as u128 * IDS_OF_LINK));
+        let job = Job { id, events, ..job }.kept_by(part).ended_by(&cancel);
+        Some(job)
+    };
+    let mut waiting: Vec<Option<Job>> = jobs.into_iter().enumerate().map(job).collect();
+    // From here on each run reports for itself, and the reader sees the end of the last.
+    drop(events);
+    let (mut running, mut errors) = (JoinSet::new(), BTreeMap::new());
+    let mut is_any_measured = false;
+    loop {
+        while let Some(place) = schedule.poll_start() {
+            if let Some(job) = waiting[place].take() {
+                let running_one = run(job, clock.clone());
+                running.spawn(async move { (place, running_one.await) });
+            }
+        }
+        let Some(ended) = running.join_next().await else { break };
+        let (place, ended) = of_task(ended).await;
+        schedule.handle_over(place);
+        shared.known().parts[place] = ended.report;
+        is_any_measured |= ended.error.is_none();
+        errors.extend(ended.error.map(|error| (place, error)));
+    }
+    conclude(shared, is_any_measured, errors.into_values().next()).await
+}
+
+/// What the run of a link came to.
+async fn of_task(ended: Result<(usize, Run), JoinError>) -> (usize, Run) {
+    match ended {
+        Ok(ended) => ended,
+        Err(error) => match error.try_into_panic() {
+            // A bug, in a run or in the keeper: it is the caller's to see.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and drops this future with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// The record of a link whose run has not begun.
+fn not_run_yet(job: &Job, wall_ns: u64) -> Report {
+    let run = report::Run {
+        id: String::new(),
+        started_ns: wall_ns,
+        ended_ns: wall_ns,
+        plan: job.plan.clone(),
+        file: None,
+        driver_host: None,
+        site_runs: Vec::new(),
+        complete: false,
+        reason: Some("not run yet".to_owned()),
+        notes: Vec::new(),
+    };
+    run.report()
+}
+
+/// What all came to: kept once more, as links that never began have not kept themselves.
+async fn conclude(shared: Shared, is_any_measured: bool, error: Option<Error>) -> Run {
+    let keeping = tokio::task::spawn_blocking(move || {
+        let mut known = shared.known();
+        let report = known.report();
+        let kept = if is_any_measured { known.keep(&report) } else { Ok(()) };
+        (report, kept)
+    });
+    match keeping.await {
+        Ok((report, kept)) => Run { report, kept, error: error.filter(|_| !is_any_measured) },
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
