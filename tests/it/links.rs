@@ -127,7 +127,7 @@ fn judged_again(folder: &TempDir, first: &Report) {
     assert!(again.judged_again.take().is_some());
     assert_eq!(again.to_json(), first.to_json(), "each by its own requirements");
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    write("mild.toml", "[require]\nrtt_p99 = '<= 5 s'\n");
+    write("mild.toml", "[require]\noutage = '<= 20 s'\n");
     let (mild, _) = judged(&["--require", "mild.toml"], 3);
     assert_eq!(verdicts(&mild), [Verdict::Pass, Verdict::Inconclusive, Verdict::Pass]);
     assert!(mild.links.iter().all(|link| link.asked.is_none()), "the same of each");
@@ -173,7 +173,8 @@ fn an_interrupt_leaves_every_link_in_the_report() {
     let report = report(ended.expect_code(3));
     assert_eq!(statuses(&report, 0), [Status::Ok, Status::Partial]);
     assert_eq!(statuses(&report, 1), [Status::NotRun; 2]);
-    assert_eq!(report.links[1].reason.as_deref(), Some("interrupted"));
+    let why = report.links[1].reason.as_deref();
+    assert_eq!(why, Some("interrupted before anything was measured"));
     assert_eq!(verdicts(&report), [Verdict::Inconclusive; 2]);
     assert_eq!(report.reason.as_deref(), Some("under-way: interrupted"));
 }
@@ -307,7 +308,7 @@ fn lab_plan(agents: &[Agent]) -> String {
     let link = |name: &str, site: &str, mbit_s: u32, more: &str| {
         format!(
             "[links.{name}]\nrate = '{mbit_s} Mbit/s'\nsites = ['{site}']\n{more}\n\
-             [links.{name}.require]\nthroughput = '>= {mbit_s} Mbit/s'\n"
+             [links.{name}.require.forward]\nthroughput = '>= {mbit_s} Mbit/s'\n"
         )
     };
     let test = "[[test]]\nkind = 'udp'\nrate = '100%'\ndirection = 'forward'\nduration = '3 s'\n";
