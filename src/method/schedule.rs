@@ -1,7 +1,7 @@
 //! Which of several links are loaded at once: a machine that never waits, loads or reads a clock.
 //!
-//! [`Schedule::poll_start`] says which link may start now, [`Schedule::handle_over`] hears which is
-//! over. A link has all that it shares for as long as its whole run takes, its idle probes included:
+//! [`Schedule::poll_start`] says which link may start now; [`Schedule::handle_over`] hears which is
+//! over. A link has all that it shares for as long as its whole run takes, with its idle probes:
 //! what is found idle is then not somebody else's load.
 //!
 //! Links start in the order of the plan; one that has to wait lets others pass that need not. So
