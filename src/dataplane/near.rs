@@ -113,7 +113,9 @@ fn run(
             while control.started().is_none() && !control.is_stopped() {
                 clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0);
             }
-            on_event(Event::PayloadFound(probing::find_payload(open, most, control)));
+            let (found, sent) = probing::find_payload(open, most, control);
+            on_event(Event::Sent(number, sent));
+            on_event(Event::PayloadFound(found));
         }
         (PROBE_STREAM, _, None) => probing::probe(open, control, gauge, |event| on_event(event)),
         (_, Direction::Forward, _) => {

@@ -197,11 +197,12 @@ fn wait_for_closing(
 }
 
 /// Finds the largest payload, at most `most`, that crosses both ways; `None` where nothing does.
+/// With it comes the account of the probes, with which the agent closes its own at once.
 pub(super) fn find_payload(
     mut open: OpenStream,
     most: u32,
     control: &Control<Driver>,
-) -> Option<u32> {
+) -> (Option<u32>, SenderCounts) {
     let least = u32::try_from(LEN_MIN).expect("a probe is short");
     let mut search = PayloadSearch::new(least, most.max(least));
     let mut buffer = vec![0; DATAGRAM_MAX];
@@ -230,5 +231,7 @@ pub(super) fn find_payload(
             }
         }
     }
-    search.found()
+    let last_due_ns = open.stream.rate.due(u64::from(sequence).saturating_sub(1)).nanos();
+    let counts = SenderCounts { sent: sequence.into(), last_due_ns, ..SenderCounts::default() };
+    (search.found(), counts)
 }

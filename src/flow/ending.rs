@@ -1,6 +1,6 @@
 //! When a receiver is done: all has come and a copy had its time, or nothing more can count.
 
-use super::{Closing, End, LATE_MAX, LINGER, Receiver};
+use super::{Closing, End, LATE_MAX, Receiver};
 use crate::account::{ReceiverCounts, SenderCounts};
 use crate::clock::Stamp;
 use crate::units::Span;
@@ -47,7 +47,7 @@ impl<C> Ending<C> {
         let passed = |since: Option<Stamp<C>>, wait: Span| {
             since.is_some_and(|since| since.after_nanos(wait.nanos()) <= now)
         };
-        passed(self.complete_at, LINGER)
+        passed(self.complete_at, receiver.linger())
             || passed(self.closed_at, LATE_MAX)
             || passed(self.stopped_at, FAREWELL)
     }

@@ -19,7 +19,7 @@ pub enum NearEvent {
     NotConnected(StreamNumber, String),
     /// This host could not carry it out.
     HostFailed(String),
-    /// The search for the largest payload is over.
+    /// The search for the largest payload is over; what it sent is reported before it.
     PayloadFound(Option<u32>),
     /// A stream of this end's is sent; of the probes, the last reply has come or never will.
     Sent(StreamNumber, SenderCounts),

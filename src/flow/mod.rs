@@ -53,8 +53,11 @@ use crate::wire::{StreamNumber, Token};
 /// How late a packet may come before it is counted as lost.
 pub const LATE_MAX: Span = Span::from_secs(2);
 
-/// How long a receiver that has all still listens, so that a copy of the last packet is counted.
-pub const LINGER: Span = Span::from_millis(500);
+/// How long a receiver that has all still listens, at least.
+const LINGER_MIN: Span = Span::from_millis(50);
+
+/// How many idle round trips it does, so that copies which the path itself made are counted.
+const LINGER_ROUND_TRIPS: u64 = 3;
 
 /// How long without a heartbeat a sender goes on at least, on a link without delay.
 pub const SILENCE: Span = Span::from_secs(1);
@@ -70,6 +73,13 @@ pub const TRAIL_MAX: Span = Span::from_secs(4);
 
 /// What is cut off each end of a trial before its throughput is judged.
 pub const EDGE: Span = Span::from_millis(200);
+
+/// How long an end that has all of a trial still listens for copies, over a path of this round
+/// trip: max(3 RTT, 50 ms).
+#[must_use]
+pub fn linger(round_trip: Span) -> Span {
+    Span::from_nanos(round_trip.nanos().saturating_mul(LINGER_ROUND_TRIPS)).max(LINGER_MIN)
+}
 
 /// What a machine that sends wants next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,9 +1,10 @@
 //! The driver's end of the probes: open loop, so that a slow reply never delays the next probe.
 
-use super::{LATE_MAX, LINGER, Next, Stream, TRAIL_MAX, TRAIL_MIN};
+use super::{LATE_MAX, Next, Stream, TRAIL_MAX, TRAIL_MIN, linger};
 use crate::account::{FollowUp, SenderCounts};
 use crate::clock::{Agent, Driver, Stamp};
 use crate::pace::Schedule;
+use crate::units::Span;
 use crate::wire::probe::{Probe, Reply};
 use std::collections::VecDeque;
 
@@ -129,9 +130,7 @@ impl Prober {
     /// What to do at `now`; [`Next::Done`] when no further reply can count.
     pub fn poll(&mut self, now: Stamp<Driver>) -> Next<Driver, Probe> {
         if self.slot == self.schedule.slots() || self.has_trailed() {
-            let complete = self.answered == self.exchanges.len() as u64;
-            let lingers = self.last_reply.filter(|_| complete);
-            let lingers = lingers.map_or(self.closes_at, |last| last.after_nanos(LINGER.nanos()));
+            let lingers = self.lingers_until().unwrap_or(self.closes_at);
             let no_reply = self.schedule.due(self.slot).after_nanos(LATE_MAX.nanos());
             let over = lingers.min(self.closes_at).min(no_reply);
             return if over <= now { Next::Done } else { Next::Wait(over) };
@@ -143,6 +142,17 @@ impl Prober {
         // The stream's slots fit: the longest trial has 60 000 probes.
         let sequence = u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX);
         Next::Send(Probe { sequence, sent_ns: now.nanos(), token: self.stream.token })
+    }
+
+    /// Until when it listens behind the last probe: for copies, and for the reply to the newest
+    /// probe that has none. `None` where nothing came back.
+    fn lingers_until(&self) -> Option<Stamp<Driver>> {
+        let newest = Span::from_nanos(self.newest_round_trip_ns().unwrap_or(0));
+        let linger = linger(newest.max(self.stream.life.round_trip));
+        let copies = self.last_reply?.after_nanos(linger.nanos());
+        let open = self.exchanges.iter().rfind(|exchange| exchange.reply.is_none());
+        let reply = open.map(|exchange| exchange.due.after_nanos(LATE_MAX.nanos()));
+        Some(reply.map_or(copies, |reply| reply.max(copies)))
     }
 
     /// The kernel accepted the probe polled at `now`.
@@ -294,7 +304,6 @@ mod tests {
     use super::*;
     use crate::flow::streams_of;
     use crate::trial::Trial;
-    use crate::units::Span;
 
     const MS: u64 = 1_000_000;
 
@@ -481,10 +490,47 @@ mod tests {
         prober.stop(Stamp::from_nanos(MS));
         assert!(matches!(prober.poll(Stamp::from_nanos(MS)), Next::Wait(_)));
         prober.on_reply(Stamp::from_nanos(2 * MS), true, &reply(0, 0));
-        assert_eq!(
-            prober.poll(Stamp::from_nanos(501 * MS)),
-            Next::Wait(Stamp::from_nanos(502 * MS))
-        );
-        assert_eq!(prober.poll(Stamp::from_nanos(502 * MS)), Next::Done);
+        assert_eq!(prober.poll(Stamp::from_nanos(51 * MS)), Next::Wait(Stamp::from_nanos(52 * MS)));
+        assert_eq!(prober.poll(Stamp::from_nanos(52 * MS)), Next::Done);
+    }
+
+    /// When a prober of one second is over whose probes take `round_trip_ms`, but for that of slot
+    /// `lost`.
+    fn over_ms(round_trip_ms: u64, lost: Option<u64>) -> u64 {
+        let mut prober = prober();
+        let mut now = Stamp::from_nanos(0);
+        let mut replies = VecDeque::new();
+        loop {
+            while let Some((back, sequence, sent_ns)) = replies.front().copied() {
+                if now < back {
+                    break;
+                }
+                replies.pop_front();
+                prober.on_reply(back, true, &reply(sequence, sent_ns));
+            }
+            match prober.poll(now) {
+                Next::Send(probe) => {
+                    prober.on_sent(now);
+                    if lost != Some(probe.sequence.into()) {
+                        let back = now.after_nanos(round_trip_ms * MS);
+                        replies.push_back((back, probe.sequence, now.nanos()));
+                    }
+                }
+                Next::Wait(until) => {
+                    now = replies.front().map_or(until, |(back, ..)| until.min(*back));
+                }
+                Next::Done => return now.nanos() / MS,
+            }
+        }
+    }
+
+    /// The last is due at 990 ms; the agent keeps each for 3 ms that are no part of the round
+    /// trip.
+    #[test]
+    fn a_prober_whose_probes_are_all_back_waits_for_three_round_trips_and_50_ms_at_least() {
+        assert_eq!(over_ms(4, None), 990 + 4 + 50);
+        assert_eq!(over_ms(103, None), 990 + 103 + 300);
+        assert_eq!(over_ms(4, Some(99)), 2_990, "the last reply may take 2 s");
+        assert_eq!(over_ms(4, Some(0)), 2_000, "and so may the first");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::transit::Transits;
 use super::window::{Slot, Window};
-use super::{LATE_MAX, Liveness, PROBE_STREAM, Stream};
+use super::{LATE_MAX, Liveness, PROBE_STREAM, Stream, linger};
 use crate::account::{CatchUp, Excess, ReceiverCounts, SentWindow, Silence};
 use crate::clock::Stamp;
 use crate::stats::jitter::Rfc3550Jitter;
@@ -235,6 +235,12 @@ impl<C> Receiver<C> {
     #[must_use]
     pub const fn has_all(&self, sent: u64) -> bool {
         sent <= self.came()
+    }
+
+    /// How long it still listens once it has all.
+    #[must_use]
+    pub fn linger(&self) -> Span {
+        linger(self.stream.life.round_trip)
     }
 
     /// What came so far; its loss is known only in the end.

@@ -23,7 +23,6 @@ use crate::policy::Request;
 use crate::session::driver::state::{FETCH_MAX, LAST_WORDS_MAX, Link, REACH_MAX, State};
 use crate::session::{ANSWER_MAX, hello};
 use crate::trial::{Limits, Trial};
-use crate::units::BitRate;
 use crate::wire::control::{self, Hello, Message, PROTOCOL, RunId};
 use std::collections::VecDeque;
 
@@ -216,6 +215,11 @@ impl Session {
             (State::Opening { running, .. }, Event::NotConnected(stream, why)) => {
                 self.on_not_connected(&running, stream, &why)
             }
+            // The agent has not to wait for it then, before it closes the trial.
+            (State::Searching, Event::Sent(stream, sent)) => {
+                self.close(stream, &sent);
+                State::Searching
+            }
             (State::Searching, Event::PayloadFound(found)) => {
                 self.actions.push_back(Action::Stop);
                 self.say(Message::Stop { trial: self.trials });
@@ -336,8 +340,7 @@ impl Session {
         match then {
             Some((task, trial)) => self.prepare(now, task, trial, until),
             None => {
-                let free_rate = BitRate::new(free_rate_bit_s.min(BitRate::MAX.bits_per_second()));
-                self.actions.push_back(Action::Granted { free_rate });
+                self.actions.push_back(Action::Granted { free_rate_bit_s });
                 State::Idle
             }
         }
@@ -488,9 +491,8 @@ mod tests {
         let (run, duration_ns) = (RunId(7).to_string(), 1);
         let granted = control::Granted { run, duration_ns, load: None, free_rate_bit_s: 7 };
         let said = say(&mut session, Message::Granted(granted));
-        let free_rate = BitRate::new(7);
         assert!(matches!(said[..], [Action::Say(Message::Request(_)), Action::Granted { .. }]));
-        assert_eq!(said[1], Action::Granted { free_rate });
+        assert_eq!(said[1], Action::Granted { free_rate_bit_s: 7 });
         session
     }
 

@@ -125,7 +125,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::ReflectorCounts;
+    use crate::account::{ReflectorCounts, SenderCounts};
+    use crate::flow::NearEvent as Event;
     use crate::session::driver::tests::{NOW, actions, after, granted, idle, names, say};
     use crate::wire::control::Account;
 
@@ -140,6 +141,24 @@ mod tests {
         let asked = actions(&mut session);
         assert!(asked.contains(&Action::Stop) && names(&asked) == ["stop"], "{asked:?}");
         session
+    }
+
+    /// Without it the agent waits 2.5 s for what was sent, and the driver for the agent.
+    #[test]
+    fn what_a_search_sent_is_reported_before_it_is_stopped() {
+        let mut session = granted();
+        session.begin(NOW, Task::FindPayload(1_472), idle());
+        let secrets = Secrets { stream: 0, token: crate::wire::Token(7), key: [1; 32] };
+        say(&mut session, Message::Prepared { trial: 1, streams: vec![secrets] });
+        session.handle_trial(NOW, Event::Opened(0));
+        assert_eq!(actions(&mut session), [Action::FindPayload(1_472)]);
+        let sent = SenderCounts { sent: 2, ..SenderCounts::default() };
+        session.handle_trial(NOW, Event::Sent(0, sent));
+        session.handle_trial(NOW, Event::PayloadFound(Some(1_472)));
+        assert_eq!(names(&actions(&mut session)), ["closing", "stop"]);
+        let account = Account { trial: 1, ..Account::default() };
+        let found = say(&mut session, Message::Account(Box::new(account)));
+        assert_eq!(found, [Action::PayloadFound(Some(1_472))]);
     }
 
     #[track_caller]

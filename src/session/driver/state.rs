@@ -13,7 +13,7 @@ use crate::flow::{
 use crate::policy::Request;
 use crate::session::{QUIET_MAX, quiet_max};
 use crate::trial::{Dscp, Limits, Trial};
-use crate::units::{BitRate, Span};
+use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, PROTOCOL, RunId};
 use crate::wire::seal::KEY_LEN;
@@ -109,8 +109,8 @@ pub enum Action {
     Admitted(Limits, Box<Introduced>),
     /// The agent has granted the request.
     Granted {
-        /// What other runs leave of its limit; `None` where that is nothing.
-        free_rate: Option<BitRate>,
+        /// What other runs leave of its limit, in bit/s.
+        free_rate_bit_s: u64,
     },
     /// The largest payload that crosses both ways; `None` where nothing did.
     PayloadFound(Option<u32>),
