@@ -177,6 +177,7 @@ impl Watch {
             near: linkqual::plan::Near::default(),
             sites: vec![site],
             idle: linkqual::plan::IDLE_DEFAULT,
+            effort: linkqual::plan::Effort::Full,
             requirements: Requirements::default(),
             tests: vec![Test {
                 site: None,

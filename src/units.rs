@@ -41,6 +41,20 @@ impl BitRate {
         self.bits_per_second
     }
 
+    /// The same at four digits, for people: no higher.
+    #[must_use]
+    pub fn rounded_down(self) -> Self {
+        let grain = grain(self.bits_per_second());
+        Self::new(self.bits_per_second() / grain * grain).unwrap_or(self)
+    }
+
+    /// The same at four digits, for people: no lower.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        let grain = grain(self.bits_per_second());
+        Self::new(self.bits_per_second().div_ceil(grain).saturating_mul(grain)).unwrap_or(self)
+    }
+
     /// The share of one of `streams` equal streams, rounded up; `None` for no stream.
     #[must_use]
     pub fn share(self, streams: u32) -> Option<Self> {
@@ -256,6 +270,15 @@ fn other_span(text: &str) -> Option<String> {
     }
 }
 
+/// What the fourth digit of `number` stands for; 1 where it has no more.
+const fn grain(number: u64) -> u64 {
+    let mut grain = 1;
+    while 10_000 <= number / grain {
+        grain *= 10;
+    }
+    grain
+}
+
 impl fmt::Display for Span {
     /// Seconds at most: `90 s` is read at a glance, `0.025 h` is not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -368,6 +391,17 @@ impl FromStr for Share {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_rate_is_rounded_to_four_digits_to_the_safe_side() {
+        let rate = |bits| BitRate::new(bits).expect("above zero");
+        let down = |bits| rate(bits).rounded_down().to_string();
+        let up = |bits| rate(bits).rounded_up().to_string();
+        assert_eq!([down(49_952_337), up(6_599_999)], ["49.95 Mbit/s", "6.6 Mbit/s"]);
+        assert_eq!([down(9_999), up(9_999)], ["9.999 kbit/s", "9.999 kbit/s"]);
+        assert_eq!([down(12_345), up(12_345)], ["12.34 kbit/s", "12.35 kbit/s"]);
+        assert_eq!(rate(u64::MAX >> 1).rounded_down() < rate(u64::MAX >> 1), true);
+    }
 
     #[test]
     fn rates_are_decimal_and_exact() {

@@ -189,11 +189,6 @@ impl Table {
         self.push("    ", text.into());
     }
 
-    /// Adds a heading for the rows to come.
-    pub(crate) fn heading(&mut self, text: impl Into<String>) {
-        self.push("", text.into());
-    }
-
     fn push(&mut self, indent: &'static str, text: String) {
         let last = self.remarks.last_mut().expect("one for the header");
         last.push(Remark { indent, text });
@@ -342,14 +337,12 @@ mod tests {
     #[test]
     fn remarks_stand_below_their_row_also_where_that_is_broken() {
         let mut long = Table::new(&["metric", "measured", "verdict"]);
-        long.heading("towards 上海");
         let measured = "17.76 Mbit/s (17.5 Mbit/s to 18 Mbit/s) and so on, and so on";
         long.row(&["throughput", measured, "FAIL"]);
         long.remark("why");
         long.row(&["loss", "0 %", "PASS"]);
         let expected = [
             "  metric      measured                                         verdict",
-            "  towards 上海",
             "  throughput  17.76 Mbit/s (17.5 Mbit/s to 18 Mbit/s) and so   FAIL",
             "              on, and so on",
             "      why",

@@ -7,7 +7,8 @@ use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::metric::{Kind, Limit, Metric, Requirement, Requirements, Traffic};
 use crate::plan::{
-    Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work, one_hosts,
+    Effort, Host, IDLE_DEFAULT, IDLE_QUICK, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest,
+    Work, one_hosts,
 };
 use crate::policy::{Refusal, is_circuit};
 use crate::report::{FORMATS, Format};
@@ -51,6 +52,8 @@ pub enum DriverCommand {
     Plan(PlanCommand),
     /// Judge a saved report again, without traffic
     Judge(JudgeArgs),
+    /// Show a saved report as it was written
+    Show(ShowArgs),
     /// Show a verdict on an emulated line, on this machine alone, without root
     Demo(DemoArgs),
     /// Show a page of the manual, or what a command takes
@@ -188,7 +191,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub required: RequirementArgs,
     /// How long to load; or to probe, where there is no load: 1 s to 10 min; a number alone counts
-    /// seconds
+    /// seconds. Not given: as long as the proof takes, at least 10 s
     #[arg(long, short = 't', value_name = "TIME", allow_hyphen_values = true,
           value_parser = parse_duration)]
     pub duration: Option<Span>,
@@ -196,6 +199,10 @@ pub struct CheckArgs {
     /// given
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub idle: Option<Span>,
+    /// Take a few seconds, for a first look: 2 s of idle probes and 3 s of load. What that cannot
+    /// prove is listed before it begins; TCP throughput is never judged by it
+    #[arg(long, conflicts_with_all = ["duration", "idle", TCP])]
+    pub quick: bool,
     /// forward (to the agent), reverse or both at once
     #[arg(long, default_value = "both", value_parser = parse::<Directions>)]
     pub direction: Directions,
@@ -325,6 +332,9 @@ pub struct OutputArgs {
     /// Give CSV a row for each stream of a load, too
     #[arg(long)]
     pub csv_streams: bool,
+    /// Print all of the report as text: the trials, and how they were measured
+    #[arg(long, short)]
+    pub verbose: bool,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
@@ -398,6 +408,19 @@ pub struct JudgeArgs {
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// `linkqual show`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit code: 0, whatever the verdict; 2 no report can be read there; 5 output could not be written.")]
+pub struct ShowArgs {
+    /// The folder that --out wrote, or a report.json
+    #[arg(value_name = "DIR")]
+    pub report: PathBuf,
+    /// Show all of it: the trials, and how they were measured
+    #[arg(long, short)]
+    pub verbose: bool,
 }
 
 /// `linkqual plan`.
@@ -489,7 +512,8 @@ impl CheckArgs {
             key: self.key.clone(),
             near: Near { source: self.source, device: self.device.clone() },
             sites: vec![site],
-            idle: self.idle.unwrap_or(IDLE_DEFAULT),
+            idle: self.idle.unwrap_or(if self.quick { IDLE_QUICK } else { IDLE_DEFAULT }),
+            effort: if self.quick { Effort::Quick } else { Effort::Full },
             requirements: self.requirements(),
             tests: self.tests(),
         }

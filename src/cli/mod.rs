@@ -17,7 +17,7 @@ pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs};
 pub use driver::{
     CheckArgs, DemoArgs, DriverArgs, DriverCommand, HelpArgs, JudgeArgs, KeyArgs, KeyCommand,
     KeygenArgs, OutputArgs, PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RotateArgs,
-    RunArgs, TrustArgs,
+    RunArgs, ShowArgs, TrustArgs,
 };
 #[cfg(feature = "driver")]
 pub use topics::{TOPICS, Topic};

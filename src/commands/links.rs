@@ -80,6 +80,8 @@ pub(super) fn run_links(
     }
     let jobs = plans.into_iter().map(job_of).collect::<Result<Vec<Job>, Error>>()?;
     let output = create(args)?;
+    let plans: Vec<&Plan> = jobs.iter().map(Job::plan).collect();
+    let screen = Screen::begin(!args.quiet, &plans);
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
     let links = Links::new(jobs, parallel).from_file(Some(file)).with_notes(notes);
@@ -88,7 +90,6 @@ pub(super) fn run_links(
         Some(output) => links.kept_by(Files::new(output, args)),
         None => links,
     };
-    let screen = Screen::new(!args.quiet);
     let run = runtime()?.block_on(async {
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
         tokio::join!(conduct(links, HostClock), screen.follow(reader)).0

@@ -15,6 +15,7 @@ mod running;
 mod runtime;
 mod saved;
 mod screen;
+mod show;
 mod trust;
 
 use crate::account::plain;
@@ -38,6 +39,7 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Plan(PlanCommand::Init(args)) => planning::init(args),
         DriverCommand::Plan(PlanCommand::Firewall(args)) => firewall::firewall(args),
         DriverCommand::Judge(args) => judge::judge(args),
+        DriverCommand::Show(args) => show::show(args),
         DriverCommand::Demo(args) => demo::demo(args),
         DriverCommand::Help(args) => help(args),
     };

@@ -52,6 +52,7 @@ pub(super) fn run_job(
     output: Option<Output>,
     args: &OutputArgs,
 ) -> Result<ExitCode, Error> {
+    let screen = Screen::begin(!args.quiet, &[job.plan()]);
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
     let job = job.reporting_to(events).ended_by(&cancel);
@@ -59,7 +60,6 @@ pub(super) fn run_job(
         Some(output) => job.kept_by(Files::new(output, args)),
         None => job,
     };
-    let screen = Screen::new(!args.quiet);
     let run = runtime()?.block_on(async {
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
         tokio::join!(run(job, HostClock), screen.follow(reader)).0

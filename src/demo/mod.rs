@@ -14,7 +14,7 @@ use crate::driver::{Error, Job};
 use crate::emulation::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
 use crate::io::tls::Identity;
 use crate::metric::{Metric, Requirements};
-use crate::plan::{Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, Test, UdpTest, Work};
+use crate::plan::{Effort, Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, Test, UdpTest, Work};
 use crate::trial::Limits;
 use crate::units::Span;
 use crate::wire::key::{KeyLine, PublicKey, SecretKey};
@@ -114,6 +114,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
         near: Near::default(),
         sites: vec![Site { name: "the demo's agent".into(), agent: host, key: None }],
         idle: IDLE_DEFAULT,
+        effort: Effort::Full,
         requirements,
         tests: vec![test(Work::Idle, None), test(Work::Udp(udp), Some(LOAD))],
     }

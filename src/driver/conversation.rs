@@ -358,8 +358,8 @@ impl<'a> Conductor<'a> {
                     let step = self.campaign.handle_admitted(limits);
                     self.take(step)?;
                 }
-                Action::Granted { free_rate } => {
-                    let step = self.campaign.handle_granted(free_rate);
+                Action::Granted { free_rate_bit_s } => {
+                    let step = self.campaign.handle_granted(Some(free_rate_bit_s));
                     self.take(step)?;
                 }
                 Action::PayloadFound(found) => {

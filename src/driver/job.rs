@@ -66,6 +66,12 @@ impl Job {
         })
     }
 
+    /// What is to be run.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Keys that the driver had before and that are valid still: they are tried in this order with
     /// an agent that does not list its key.
     #[must_use]

@@ -14,7 +14,6 @@ use crate::stats::jitter::Rfc3550Jitter;
 use crate::stats::one_way::{self, Ahead, Between, Contradiction};
 use crate::stats::skew::{self, Transit};
 use crate::trial::Trial;
-use crate::units::BitRate;
 
 /// A trial, and what happened in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,9 +29,9 @@ pub struct TrialRun {
 pub struct Evidence {
     /// The path's MTU; `None` where it was not found out.
     pub path_mtu: Option<PathMtu>,
-    /// What other runs left of the agent's limit when it last granted what was asked, as Ethernet
-    /// frames in one direction; `None` where that is nothing, or it has granted nothing yet.
-    pub free_rate: Option<BitRate>,
+    /// What other runs left of the agent's limit when it last granted what was asked, in bit/s of
+    /// Ethernet frames in one direction; `None` where it has granted nothing yet.
+    pub free_rate_bit_s: Option<u64>,
     /// The trials, in their order.
     pub trials: Vec<TrialRun>,
 }

@@ -6,12 +6,14 @@
 
 mod firewall;
 mod links;
+mod phases;
 mod provability;
 mod step;
 mod text;
 
 pub use firewall::{Endpoint, FirewallHosts, nft, table};
 pub use links::links_text;
+pub use phases::{Phase, name_of, timetable, total, way_of};
 pub use provability::Provability;
 pub use step::{Sent, Step};
 pub use text::text;

@@ -1,6 +1,6 @@
 //! A forecast for a terminal.
 
-use super::{Forecast, Provability, Sent, Site, Step};
+use super::{Forecast, Provability, Sent, Site, Step, timetable};
 use crate::direction::Direction;
 use crate::method::trials::Note;
 use crate::metric::{Chance, MTU_ASSUMED, Prospect};
@@ -28,6 +28,9 @@ pub fn text(
 /// What a plan will do on its link.
 pub(super) fn link(out: &mut Page, plan: &Plan, forecast: &Forecast) {
     head(out, plan);
+    for text in timetable(&[(plan, forecast)]) {
+        out.wrapped("  ", &text);
+    }
     for (site, forecast) in plan.sites.iter().zip(&forecast.sites) {
         line!(out, "\ntowards {} ({}), {}", site.name, site.agent, forecast.ip);
         steps(out, plan, forecast);

@@ -17,6 +17,12 @@ pub fn wall_ns() -> u64 {
     sys::clock_ns(libc::CLOCK_REALTIME)
 }
 
+/// Seconds that this host's local time is ahead of UTC at `unix_s`, seconds since 1970.
+#[must_use]
+pub fn utc_offset_s(unix_s: i64) -> Option<i32> {
+    sys::time_zone::utc_offset_s(unix_s)
+}
+
 /// Watches this host's wall clock for the length of a trial, as chronyd or the kernel states it.
 ///
 /// What it is ahead by is one number until somebody sets it (see [`Bridge`]), and the most that it

@@ -4,6 +4,7 @@
 pub(super) mod closed;
 pub(super) mod names;
 pub(super) mod screen;
+pub(super) mod time_zone;
 
 use crate::account::TcpInfo;
 use std::io;

@@ -33,6 +33,12 @@ pub fn columns() -> Option<usize> {
     screen::columns(io::stdout().as_fd())
 }
 
+/// Columns of the terminal that the standard error is; `None` where it is none.
+#[must_use]
+pub fn error_columns() -> Option<usize> {
+    screen::columns(io::stderr().as_fd())
+}
+
 /// Writes talk to the standard error.
 pub fn say(text: &str) {
     _ = writeln!(io::stderr().lock(), "{text}");
@@ -62,11 +68,31 @@ pub fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether the standard output shows colours: a person reads it, and has not asked for none.
+#[must_use]
+pub fn is_output_coloured() -> bool {
+    io::stdout().is_terminal() && may_colour()
+}
+
+/// Whether what is printed may have characters beyond ASCII, as the locale says: the first of the
+/// usual variables that is set decides (POSIX, "Internationalization Variables").
+#[must_use]
+pub fn is_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+    let first = set.filter(|value| !value.is_empty()).next();
+    let name = first.map(|value| value.to_string_lossy().to_ascii_lowercase());
+    name.is_some_and(|name| name.contains("utf-8") || name.contains("utf8"))
+}
+
 /// Whether the standard error shows colours: a person reads it, and has not asked for none.
 #[must_use]
 pub fn is_coloured() -> bool {
+    is_watched() && may_colour()
+}
+
+fn may_colour() -> bool {
     // Any text asks, the empty one does not (no-color.org).
     let is_asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|text| !text.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
-    is_watched() && !is_asked_for_none && !is_dumb
+    !is_asked_for_none && !is_dumb
 }

@@ -10,7 +10,6 @@ use crate::method::trials::Note;
 use crate::method::{Method, Step};
 use crate::plan::Plan;
 use crate::trial::Limits;
-use crate::units::BitRate;
 
 /// How far a run has come.
 #[derive(Debug)]
@@ -50,15 +49,15 @@ impl Campaign {
         self.begin(self.method(limits))
     }
 
-    /// The agent has granted what was asked; of its limit, other runs leave `free_rate`.
+    /// The agent has granted what was asked; of its limit, other runs leave `free_rate_bit_s`.
     ///
     /// # Panics
     ///
     /// Panics where nothing was asked: the caller's own order is wrong.
-    pub fn handle_granted(&mut self, free_rate: Option<BitRate>) -> Step {
+    pub fn handle_granted(&mut self, free_rate_bit_s: Option<u64>) -> Step {
         let is_asked = matches!(self.state, State::Given(Step::Request(_)));
         assert!(is_asked, "granted while {:?}", self.state);
-        self.evidence.free_rate = free_rate;
+        self.evidence.free_rate_bit_s = free_rate_bit_s;
         self.next()
     }
 

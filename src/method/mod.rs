@@ -7,7 +7,7 @@
 //!
 //! | step | is over when | what the evidence then holds |
 //! |---|---|---|
-//! | [`Step::Request`] | the agent has granted it | `free_rate`, as it was then |
+//! | [`Step::Request`] | the agent has granted it | `free_rate_bit_s`, as it was then |
 //! | [`Step::FindPayload`] | the search has ended | `path_mtu`; `None` where nothing crosses |
 //! | [`Step::Run`] | the trial has ended, or was cut short | one more outcome, the last |
 //! | any other | never | |

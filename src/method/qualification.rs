@@ -10,7 +10,7 @@ use crate::method::lengthening::{again, long_enough};
 use crate::method::trials::{Composed, Note, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::metric::Criterion;
-use crate::plan::{Plan, Work};
+use crate::plan::{Effort, Plan, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request};
 use crate::stats::delays::Delay;
 use crate::trial::{Limits, MTU_MAX, Trial};
@@ -77,7 +77,9 @@ impl Qualification {
             return Err(Impossible::SizeTooLong { asked, found });
         }
         let limits = self.limits;
-        let free = evidence.free_rate.map_or(limits.rate_max, |free| free.min(limits.rate_max));
+        // Where other runs leave nothing, the agent refuses what is asked, and says who holds it.
+        let free = evidence.free_rate_bit_s.and_then(BitRate::new);
+        let free = free.map_or(limits.rate_max, |free| free.min(limits.rate_max));
         let path = SitePath { limits, free, ip: self.ip, payload: found };
         let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
         let criteria = self.plan.criteria(self.ip);
@@ -95,6 +97,9 @@ impl Qualification {
     /// one once more, or the next one itself. Then leave is asked for, for all that was loaded and
     /// is to come; `None` where nothing changes.
     fn lengthen(&mut self, evidence: &Evidence) -> Option<Step> {
+        if self.plan.effort == Effort::Quick {
+            return None;
+        }
         let criteria = self.plan.criteria(self.ip);
         let State::Composed { ahead, request, is_asked } = &mut self.state else { return None };
         if std::mem::take(is_asked) {
@@ -257,6 +262,7 @@ pub(super) mod tests {
             near: Near::default(),
             sites: vec![site],
             idle: crate::plan::IDLE_DEFAULT,
+            effort: Effort::Full,
             requirements: Requirements::default(),
             tests: vec![test(Work::Idle), test(Work::Udp(udp))],
         }
@@ -314,7 +320,7 @@ pub(super) mod tests {
     /// 1 Gbit/s is all that the agent allows.
     #[test]
     fn tcp_whose_pace_would_hold_it_back_is_refused_with_the_limit_that_it_takes() {
-        let step = |required: &str, free_rate: Option<BitRate>| {
+        let step = |required: &str, free_rate_bit_s: Option<u64>| {
             let mut plan = plan(None);
             let (directions, offer) = (Directions::Forward, Offer::Max);
             let congestion = crate::trial::CongestionControl::CUBIC;
@@ -323,7 +329,7 @@ pub(super) mod tests {
             let required = Metric::TCP_THROUGHPUT.bounded_by(required).expect("a rate");
             plan.requirements.set(Some(Direction::Forward), required);
             let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
-            let mut evidence = Evidence { free_rate, ..Evidence::default() };
+            let mut evidence = Evidence { free_rate_bit_s, ..Evidence::default() };
             (0..2).for_each(|_| _ = method.next(&evidence));
             evidence.path_mtu =
                 Some(PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None });
@@ -333,9 +339,9 @@ pub(super) mod tests {
         let Step::Impossible(why) = step("910 Mbit/s", None) else { panic!("it is held back") };
         let why = why.to_string();
         assert!(why.contains("tcp_throughput forward of 910 Mbit/s"), "{why}");
-        assert!(why.contains("raise --max-rate to 1.00"), "{why}");
+        assert!(why.contains("raise the limit to 1.00"), "{why}");
         // Other runs hold half of it.
-        let free = "500 Mbit/s".parse().ok();
+        let free = Some(500_000_000);
         assert!(matches!(step("454 Mbit/s", free), Step::Request(_)));
         let Step::Impossible(why) = step("456 Mbit/s", free) else { panic!("it is held back") };
         let why = why.to_string();

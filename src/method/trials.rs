@@ -2,8 +2,8 @@
 
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
-use crate::metric::{Criteria, Criterion, Need};
-use crate::plan::{Offer, Plan, TcpTest, Test, UdpTest, Work};
+use crate::metric::{Criteria, Criterion, Need, TCP_TRIAL_MIN};
+use crate::plan::{Effort, Offer, Plan, TcpTest, Test, UdpTest, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
 use crate::trial::{
     Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, OutOfBounds,
@@ -12,8 +12,19 @@ use crate::trial::{
 use crate::units::{BitRate, PacketRate, Span};
 use std::fmt;
 
-/// How long is loaded where nothing else is asked for.
-const LOAD_DEFAULT: Span = Span::from_secs(30);
+/// How long UDP loads where nothing else is asked for: at least this.
+const LOAD_MIN: Span = Span::from_secs(10);
+
+/// At most this, unless a requirement cannot be judged by less: a slow link's full bucket takes
+/// minutes to be outweighed, and the report says which rate a shorter trial proves.
+const LOAD_MAX: Span = Span::from_secs(30);
+
+/// How long UDP loads in a quick run: the window of 2 s that a queue takes to show, and its edges.
+const LOAD_QUICK: Span = Span::from_secs(3);
+
+/// How long TCP loads where nothing else is asked for: longer than the 10 s of a verdict, so that
+/// its own swing does not leave most verdicts open.
+const TCP_DEFAULT: Span = Span::from_secs(30);
 
 /// Set-up and account of a trial, beside the time in which packets are due.
 pub const TRIAL_OVERHEAD: Span = Span::from_secs(30);
@@ -220,14 +231,26 @@ impl Composer<'_> {
         let load = test.burst_max.map_or(Ok(load), |octets| load.with_burst_max(octets))?;
         let most = DURATION_MAX.min(self.path.limits.duration_max);
         // What was asked for is refused by the agent rather than shortened here unseen.
-        let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
         let trial = Trial::new(Some(load), DURATION_MIN)?.with_beside(beside)?;
+        let asked = asked.unwrap_or_else(|| self.udp_default(&trial).min(most));
         let duration = self.lengthen(&trial, asked, most);
         self.note_probes(&trial);
         let trial = trial.with_duration(duration)?;
         let shortfalls = self.criteria.iter().flat_map(|criterion| criterion.shortfalls(&trial));
         self.notes.extend(shortfalls.map(Note::Shortfall));
         Ok(trial)
+    }
+
+    /// How long `trial` loads where nobody said: the shortest that proves what is asked in full.
+    fn udp_default(&self, trial: &Trial) -> Span {
+        let in_full = |criterion: Criterion<'_>| criterion.takes_in_full(trial);
+        match self.plan.effort {
+            Effort::Quick => LOAD_QUICK,
+            Effort::Full => {
+                let longest = self.criteria.iter().filter_map(in_full).max();
+                longest.unwrap_or_default().clamp(LOAD_MIN, LOAD_MAX)
+            }
+        }
     }
 
     fn load(&mut self, test: &UdpTest, beside: Beside) -> Result<Load, OutOfBounds> {
@@ -275,10 +298,17 @@ impl Composer<'_> {
     fn tcp(&mut self, test: &TcpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
         let load = self.tcp_load(test)?;
         let most = DURATION_MAX.min(self.path.limits.duration_max);
-        let asked = asked.unwrap_or(LOAD_DEFAULT.min(most));
+        let asked = asked.unwrap_or(TCP_DEFAULT.min(most));
         let beside = self.beside(Some((test.offer, test.directions)));
         let trial = Trial::with_tcp(load, DURATION_MIN)?.with_beside(beside)?;
         let duration = self.lengthen(&trial, asked, most);
+        if duration < TCP_TRIAL_MIN {
+            self.notes.push(Note::Shortfall(format!(
+                "the tcp trial takes {duration}: TCP is judged by whole runs of 10 s after a \
+                 warm-up of 2 s or more, so that one below {TCP_TRIAL_MIN} can neither pass nor \
+                 fail"
+            )));
+        }
         self.note_probes(&trial);
         trial.with_duration(duration)
     }
@@ -352,6 +382,7 @@ impl Composer<'_> {
     /// How long `trial` is where `asked` was asked for: as long as all proofs take that `most` has
     /// room for; of the others it says that they cannot be had.
     fn lengthen(&mut self, trial: &Trial, asked: Span, most: Span) -> Span {
+        let most = if self.plan.effort == Effort::Quick { asked } else { most };
         let takes = |criterion: Criterion<'_>| criterion.takes(trial);
         let longer = self.criteria.iter().filter_map(takes).filter(|need| asked < need.takes);
         let (within, beyond): (Vec<Need>, Vec<Need>) = longer.partition(|need| need.takes <= most);
@@ -405,7 +436,8 @@ mod tests {
         let tests = tests.iter().map(test).collect();
         let (link, near) = (Link::default(), crate::plan::Near::default());
         let (sites, idle) = (vec![site], crate::plan::IDLE_DEFAULT);
-        Plan { link, key: None, near, sites, idle, requirements, tests }
+        let effort = Effort::Full;
+        Plan { link, key: None, near, sites, idle, effort, requirements, tests }
     }
 
     /// Idle, then this rate both ways.
@@ -429,11 +461,11 @@ mod tests {
     }
 
     #[test]
-    fn ten_seconds_idle_then_thirty_of_load() {
+    fn ten_seconds_idle_then_ten_of_load() {
         let composed = composed(&load("500 Mbit/s", None));
-        assert_eq!((seconds(&composed), &composed.notes), (vec![10, 30], &vec![]));
+        assert_eq!((seconds(&composed), &composed.notes), (vec![10, 10], &vec![]));
         let load = composed.request.load.expect("load");
-        assert_eq!(load.duration, Span::from_secs(30));
+        assert_eq!(load.duration, Span::from_secs(10));
         assert_eq!(load.rate, "500 Mbit/s".parse::<BitRate>().expect("a rate"));
     }
 
@@ -442,11 +474,11 @@ mod tests {
         let mut plan = load("500 Mbit/s", None);
         plan.tests.remove(0);
         let added = composed(&plan);
-        assert_eq!(seconds(&added), [10, 30]);
+        assert_eq!(seconds(&added), [10, 10]);
         assert_eq!(added.notes, [Note::IdleAdded(Span::from_secs(10))]);
         let mut plan = load("500 Mbit/s", None);
         plan.tests[0].duration = Some(Span::from_secs(3));
-        assert_eq!(seconds(&composed(&plan)), [10, 30]);
+        assert_eq!(seconds(&composed(&plan)), [10, 10]);
         assert_eq!(composed(&plan).notes.len(), 1);
     }
 
@@ -454,20 +486,68 @@ mod tests {
     fn the_idle_trial_is_as_long_as_the_plan_says_and_as_its_proof_takes() {
         let idle = Span::from_secs(2);
         let short = Plan { idle, ..load("500 Mbit/s", None) };
-        assert_eq!((seconds(&composed(&short)), composed(&short).notes), (vec![2, 30], vec![]));
+        assert_eq!((seconds(&composed(&short)), composed(&short).notes), (vec![2, 10], vec![]));
         let mut added = Plan { idle, ..load("500 Mbit/s", None) };
         added.tests.remove(0);
-        assert_eq!(seconds(&composed(&added)), [2, 30]);
+        assert_eq!(seconds(&composed(&added)), [2, 10]);
         assert_eq!(composed(&added).notes, [Note::IdleAdded(idle)]);
         let mut longer = Plan { idle, ..load("500 Mbit/s", None) };
         longer.tests[0].duration = Some(Span::from_secs(3));
-        assert_eq!(seconds(&composed(&longer)), [3, 30]);
+        assert_eq!(seconds(&composed(&longer)), [3, 10]);
         longer.tests[0].duration = Some(Span::from_secs(1));
-        assert_eq!(seconds(&composed(&longer)), [2, 30], "no load comes sooner");
+        assert_eq!(seconds(&composed(&longer)), [2, 10], "no load comes sooner");
         let alone = Plan { idle, ..plan(&[Work::Idle], &[(Metric::RTT_P99, "<= 1 s")]) };
         assert_eq!(seconds(&composed(&alone)), [31], "310 probes at 10/s: no rate is known");
         let link = Link { port_rate: Some("1 Gbit/s".parse().expect("a rate")), ..Link::default() };
         assert_eq!(seconds(&composed(&Plan { link, ..alone })), [4]);
+    }
+
+    /// 64 KiB are less than 0.1 % of 50 Mbit/s from 10.5 s on, and of 10 Mbit/s from 52.4 s on.
+    #[test]
+    fn a_load_is_as_long_as_the_full_proof_takes_from_10_to_30_seconds() {
+        let loads = |rate: &str, effort| {
+            let tests = [Work::Idle, udp(Offer::Rate(rate.parse().expect("a rate")))];
+            let required = plan(&tests, &[(Metric::THROUGHPUT, &format!(">= {rate}"))]);
+            let composed = composed(&Plan { effort, ..required });
+            (seconds(&composed)[1], composed.notes.len())
+        };
+        assert_eq!(loads("500 Mbit/s", Effort::Full), (10, 0));
+        assert_eq!(loads("50 Mbit/s", Effort::Full), (11, 0));
+        assert_eq!(loads("20 Mbit/s", Effort::Full), (27, 0));
+        let (seconds, notes) = loads("10 Mbit/s", Effort::Full);
+        assert!(seconds == 30 && 2 <= notes, "what 30 s do not prove is said");
+        let (seconds, notes) = loads("50 Mbit/s", Effort::Quick);
+        assert!(seconds == 3 && 2 <= notes, "what 3 s do not prove is said");
+    }
+
+    #[test]
+    fn no_trial_of_a_quick_run_is_lengthened_and_what_it_cannot_prove_is_said() {
+        let required = [(Metric::LOSS, "<= 0.01%"), (Metric::RTT_P99, "<= 20 ms")];
+        let tests = [Work::Idle, udp(Offer::Rate("50 Mbit/s".parse().expect("a rate")))];
+        let (effort, idle) = (Effort::Quick, crate::plan::IDLE_QUICK);
+        let composed = composed(&Plan { effort, idle, ..plan(&tests, &required) });
+        assert_eq!(seconds(&composed), [2, 3]);
+        let cannot = |note: &&Note| matches!(note, Note::CannotProve { .. });
+        let notes: Vec<String> =
+            composed.notes.iter().filter(cannot).map(Note::to_string).collect();
+        let shown = notes.join("\n");
+        assert!(
+            shown.contains("rtt_p99") && shown.contains("a trial takes 2 s at most"),
+            "{shown}"
+        );
+        assert!(shown.contains("loss") && shown.contains("a trial takes 3 s at most"), "{shown}");
+    }
+
+    /// A test of 2 s showed nothing, and nothing was said of it before.
+    #[test]
+    fn tcp_that_is_too_short_to_be_judged_is_said_so_before_it_runs() {
+        let noted = |seconds| {
+            let mut plan = plan(&[tcp(Offer::Max)], &[]);
+            plan.tests[0].duration = Some(Span::from_secs(seconds));
+            let notes = composed(&plan).notes;
+            notes.iter().any(|note| note.to_string().contains("can neither pass nor fail"))
+        };
+        assert_eq!([2, 13, 14].map(noted), [true, true, false]);
     }
 
     /// 10 Mbit/s are 37.5 MB in 30 s.
@@ -482,10 +562,10 @@ mod tests {
         };
         for octets in [37_500_000, 40_000_000] {
             let text = note(octets);
-            assert!(text.contains("so the rate cannot pass; the full rate"), "{text}");
+            assert!(text.contains("the rate cannot pass; a proof of all"), "{text}");
         }
         let text = note(37_000_000);
-        assert!(text.contains("A PASS states the rate it proves; the full rate"), "{text}");
+        assert!(text.contains("so that a PASS proves 133.3 kbit/s; a proof of all"), "{text}");
     }
 
     /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s less 1 % of probes and ten heartbeats a second, in
@@ -495,13 +575,13 @@ mod tests {
         let composed = composed(&load("10 Mbit/s", Some("<= 0.01%")));
         assert_eq!(seconds(&composed), [10, 96]);
         let text = composed.notes[0].to_string();
-        assert!(text.contains("takes 96 s instead of 30 s: loss <= 0.01% needs 775"), "{text}");
+        assert!(text.contains("takes 96 s instead of 10 s: loss <= 0.01% needs 775"), "{text}");
     }
 
     #[test]
     fn what_cannot_be_proved_is_said() {
         let composed = composed(&load("1 Mbit/s", Some("<= 0.0001%")));
-        assert_eq!(seconds(&composed), [10, 30], "what cannot be proved is not tried for longer");
+        assert_eq!(seconds(&composed), [10, 10], "what cannot be proved is not tried for longer");
         let notes: Vec<String> = composed.notes.iter().map(Note::to_string).collect();
         assert!(notes.iter().any(|note| note.contains("may be unable to pass")), "{notes:?}");
     }
@@ -524,21 +604,21 @@ mod tests {
     fn overshoot_proves_no_loss_and_needs_no_time_for_it() {
         let mut plan = load("10 Mbit/s", Some("<= 0.01%"));
         plan.link.committed = PerDirection::both(Some("9 Mbit/s".parse().expect("a rate")));
-        assert_eq!(seconds(&composed(&plan)), [10, 30]);
+        assert_eq!(seconds(&composed(&plan)), [10, 10]);
     }
 
     #[test]
     fn a_duration_is_never_shortened_unseen() {
-        let limits = Limits { duration_max: Span::from_secs(20), ..limits() };
+        let limits = Limits { duration_max: Span::from_secs(5), ..limits() };
         let seconds = |plan: &Plan| {
             let composed = compose(plan, 0, SitePath { limits, free: limits.rate_max, ..path() })
                 .expect("within bounds");
             composed.request.load.expect("load").duration.secs_up()
         };
         let mut plan = load("500 Mbit/s", None);
-        assert_eq!(seconds(&plan), 20, "nothing was asked for");
-        plan.tests[1].duration = Some(Span::from_secs(21));
-        assert_eq!(seconds(&plan), 21, "the agent refuses it");
+        assert_eq!(seconds(&plan), 5, "nothing was asked for");
+        plan.tests[1].duration = Some(Span::from_secs(6));
+        assert_eq!(seconds(&plan), 6, "the agent refuses it");
     }
 
     #[test]
@@ -549,8 +629,8 @@ mod tests {
             Plan { link: Link { port_rate, ..Link::default() }, ..plan(&tests, required) }
         };
         let composed = |required| seconds(&composed(&plan(required)));
-        assert_eq!(composed(&[(Metric::JITTER, "<= 2 ms")]), [32, 30, 30]);
-        assert_eq!(composed(&[(Metric::RTT_P99_LOADED, "<= 2 ms")]), [10, 30, 30]);
+        assert_eq!(composed(&[(Metric::JITTER, "<= 2 ms")]), [32, 10, 30]);
+        assert_eq!(composed(&[(Metric::RTT_P99_LOADED, "<= 2 ms")]), [10, 10, 30]);
         let mut short = plan(&[(Metric::TCP_THROUGHPUT, ">= 1 Mbit/s")]);
         short.tests.iter_mut().for_each(|test| test.duration = Some(Span::from_secs(5)));
         assert_eq!(seconds(&compose(&short, 0, path()).expect("a plan")), [10, 5, 14]);

@@ -135,6 +135,12 @@ pub trait Definition: Sync {
     /// How long `trial`, which speaks, has to be for its proof; `None` where any length does.
     fn takes(&self, criterion: &Criterion<'_>, trial: &Trial) -> Option<Need>;
 
+    /// How long `trial`, which speaks, has to be to prove all of it, where less proves a part:
+    /// what a trial whose length nobody asked for is given. `None` where any length does.
+    fn takes_in_full(&self, _criterion: &Criterion<'_>) -> Option<Span> {
+        None
+    }
+
     /// The same by what the idle link showed.
     fn takes_after(
         &self,

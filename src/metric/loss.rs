@@ -20,7 +20,7 @@ const LOST_ALLOWED: u64 = 3;
 
 static ABOUT: About = About {
     name: "loss",
-    title: "loss",
+    title: "packet loss",
     unit: Unit::Ratio,
     kind: Kind::MostShare,
     reach: Reach::EachDirection,

@@ -36,7 +36,7 @@ pub use jitter::JITTER_QUANTILE;
 pub use loss::{Losses, losses};
 pub use outage::outage_min;
 pub use path_mtu::{MTU_ASSUMED, black_hole};
-pub use tcp_throughput::TcpCarried;
+pub use tcp_throughput::{TRIAL_MIN as TCP_TRIAL_MIN, TcpCarried};
 pub use throughput::{SenderShortage, carried_packets, sender_shortage};
 
 pub(crate) use crate::stats::real as float;
@@ -250,6 +250,13 @@ impl Criterion<'_> {
     #[must_use]
     pub fn takes(&self, trial: &Trial) -> Option<Need> {
         if self.is_spoken_to_by(trial) { self.law().takes(self, trial) } else { None }
+    }
+
+    /// How long `trial` has to be to prove all of it, where less proves a part; `None` where any
+    /// length does.
+    #[must_use]
+    pub fn takes_in_full(&self, trial: &Trial) -> Option<Span> {
+        if self.is_spoken_to_by(trial) { self.law().takes_in_full(self) } else { None }
     }
 
     /// The same by what the idle link showed.

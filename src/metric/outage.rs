@@ -26,7 +26,7 @@ const OUTAGE_INTERVALS: u64 = 6;
 
 static ABOUT: About = About {
     name: "outage",
-    title: "outage",
+    title: "longest outage",
     unit: Unit::Seconds,
     kind: Kind::MostTime,
     reach: Reach::EachDirection,

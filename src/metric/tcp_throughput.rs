@@ -95,14 +95,20 @@ impl Definition for CarryingTcp {
         let (needed, segment) = (tcp_paced_at_least(required), load.segment(framing.ip));
         let goodput = framing.tcp_goodput(needed, layer, segment, true)?;
         let limit = Framing::plain(framing.ip).tcp_rate_at(goodput, Layer::L2, segment, true)?;
+        let limit = limit.rounded_up();
         let remedy = match limit <= rate_max {
             true => format!("try again later: other runs hold part of the agent's {rate_max}"),
-            false => format!("have the agent's operator raise --max-rate to {limit} or more"),
+            false => format!(
+                "have the agent's operator raise the limit to {limit} or more: --max-rate of the \
+                 agent, or that of this driver's key"
+            ),
         };
         Some(format!(
             "{METRIC} {direction} of {required}: TCP is paced at no less than \
-             {TCP_PACE_SPARE_PERCENT} % above that, {needed}, and the agent allows it {paced}. \
-             Require less, or {remedy}"
+             {TCP_PACE_SPARE_PERCENT} % above that, {}, and the agent allows it {}. \
+             Require less, or {remedy}",
+            needed.rounded_up(),
+            paced.rounded_down()
         ))
     }
 
@@ -163,7 +169,7 @@ const TCP_SECONDS_MIN: u64 = 10;
 const EDGES: Span = Span::from_secs(4);
 
 /// The shortest trial that is sure to be judged.
-const TRIAL_MIN: Span = Span::from_secs(TCP_SECONDS_MIN).plus(EDGES);
+pub const TRIAL_MIN: Span = Span::from_secs(TCP_SECONDS_MIN).plus(EDGES);
 
 const BLOCK: usize = 10;
 

@@ -102,6 +102,11 @@ impl Definition for Carrying {
         Some(Need { takes: WINDOW_MIN.plus(EDGES), because })
     }
 
+    /// Then a full bucket carries no more than what is forgiven.
+    fn takes_in_full(&self, criterion: &Criterion<'_>) -> Option<Span> {
+        drained_after(criterion)
+    }
+
     /// Half of the variation is then no more than the growth that a PASS allows.
     fn takes_after(
         &self,
@@ -124,8 +129,9 @@ impl Definition for Carrying {
     }
 
     fn shortfalls(&self, criterion: &Criterion<'_>, trial: &Trial) -> Vec<String> {
-        let grain = grain_text(criterion, trial);
-        grain.into_iter().chain(short_credit_text(criterion, trial)).collect()
+        // Two shares for one rate would contradict each other: the bucket's is the larger.
+        let credit = short_credit_text(criterion, trial);
+        credit.or_else(|| grain_text(criterion, trial)).into_iter().collect()
     }
 
     fn prospect(&self, criterion: &Criterion<'_>, _trials: &[&Trial]) -> Prospect {
@@ -167,31 +173,39 @@ fn grain_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String> {
         let tenths = WINDOW_PACKETS / packets.max(1);
         let (whole, tenth) = (tenths / 10, tenths % 10);
         format!(
-            "{METRIC} {direction}: {packets} packets are judged, so it is proved to \
-             {whole}.{tenth} %"
+            "{METRIC} {direction}: only {packets} packets are judged, so that a PASS forgives the \
+             loss of 2 of them, {whole}.{tenth} %"
         )
     })
+}
+
+/// How long a load takes of which a policer's full bucket may carry no more than what is forgiven.
+fn drained_after(criterion: &Criterion<'_>) -> Option<Span> {
+    let (direction, required) = (criterion.direction?, criterion.limit().rate()?);
+    let allowed = loss_allowed(&criterion.criteria.requirements, direction);
+    let forgiven = allowed.max(FORGIVEN_MIN).of(required)?;
+    let burst = *criterion.criteria.burst.get(direction);
+    Some(Span::from_secs(burst.bits().div_ceil(forgiven.bits_per_second())))
 }
 
 /// That a policer's full bucket may carry more of `trial` than what is forgiven.
 fn short_credit_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String> {
     let (direction, required) = (criterion.direction?, criterion.limit().rate()?);
-    let allowed = loss_allowed(&criterion.criteria.requirements, direction);
-    let forgiven = allowed.max(FORGIVEN_MIN).of(required)?;
     let burst = *criterion.criteria.burst.get(direction);
-    let takes = Span::from_secs(burst.bits().div_ceil(forgiven.bits_per_second()));
+    let takes = drained_after(criterion)?;
     if takes <= trial.duration() {
         return None;
     }
-    let asked = required.octets_in(trial.duration());
-    let proves = match asked.octets() <= u64::from(burst.octets()) {
-        true => "That is all that is sent, so the rate cannot pass",
-        false => "A PASS states the rate it proves",
+    let credit = count(real(burst.bits()) / trial.duration().as_secs());
+    let proven = BitRate::new(required.bits_per_second().saturating_sub(credit));
+    let proves = match proven {
+        None => "which is all that is sent: the rate cannot pass".to_owned(),
+        Some(proven) => format!("so that a PASS proves {}", proven.rounded_down()),
     };
     let takes = takes.secs_up();
     Some(format!(
-        "{METRIC} {direction}: a policer or shaper may carry up to {burst} beyond its rate. \
-         {proves}; the full rate takes {takes} s"
+        "{METRIC} {direction}: a policer or shaper may carry up to {burst} beyond its rate from a \
+         full bucket, {proves}; a proof of all {required} takes {takes} s"
     ))
 }
 
@@ -608,7 +622,7 @@ impl Question {
     fn credit_text(&self) -> String {
         let rate = self.proven().and_then(|proven| BitRate::new(count(proven)));
         rate.map_or_else(String::new, |rate| {
-            let burst = self.burst;
+            let (burst, rate) = (self.burst, rate.rounded_down());
             format!(
                 "; {rate} is proven: a policer or shaper may have carried the rest from a full \
                  bucket of {burst}"
@@ -811,7 +825,7 @@ mod tests {
     #[test]
     fn a_short_trial_proves_less_than_the_rate() {
         let text = counts(&outcome(|_| {}));
-        assert!(text.contains("9.947571 Mbit/s is proven"), "{text}");
+        assert!(text.contains("9.947 Mbit/s is proven"), "{text}");
         assert!(text.contains("a full bucket of 64 KiB"), "{text}");
         let minute = Span::from_secs(60);
         let long = outcome(|run| {
@@ -831,7 +845,7 @@ mod tests {
         };
         let Counts { meets, proven, counts: text, .. } = judged(16_384);
         assert_eq!((meets, proven), (Some(true), Some(9_986_892.8)));
-        assert!(text.contains("9.986892 Mbit/s is proven"), "{text}");
+        assert!(text.contains("9.986 Mbit/s is proven"), "{text}");
         assert!(text.contains("a full bucket of 16 KiB"), "{text}");
         let Counts { meets, proven, counts: text, .. } = judged(8_192);
         assert_eq!((meets, proven, text.contains("proven")), (Some(true), None, false));

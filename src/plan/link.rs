@@ -14,6 +14,19 @@ use std::path::PathBuf;
 /// How long an idle link is probed where nothing else is said.
 pub const IDLE_DEFAULT: Span = Span::from_secs(10);
 
+/// The same in a quick run.
+pub const IDLE_QUICK: Span = Span::from_secs(2);
+
+/// How long a run takes for its evidence.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Effort {
+    /// As long as its proofs take.
+    #[default]
+    Full,
+    /// A few seconds: no trial is lengthened, whatever it cannot prove.
+    Quick,
+}
+
 /// What is asked of a link: whether it carries what it must.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
@@ -27,6 +40,8 @@ pub struct Plan {
     pub sites: Vec<Site>,
     /// How long the idle link is probed, at least, before its first load.
     pub idle: Span,
+    /// How long its trials are where nothing else is asked for.
+    pub effort: Effort,
     /// What it must do.
     pub requirements: Requirements,
     /// What is run, in this order, towards each site.

@@ -13,5 +13,7 @@ mod set;
 pub use crate::wire::PORT;
 pub use host::{Host, one_hosts};
 pub use inventory::{Contract, Inventory, LinkRole, MEMBERS_MAX, ProviderContact};
-pub use link::{IDLE_DEFAULT, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work};
+pub use link::{
+    Effort, IDLE_DEFAULT, IDLE_QUICK, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work,
+};
 pub use set::{PlanKind, PlanSet};

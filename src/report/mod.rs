@@ -4,6 +4,7 @@
 //! the verdict are derived from what is written there, by [`Report::judge`] alone, so that a saved
 //! report that is judged again by the same requirements says the same to the octet.
 
+mod blocks;
 mod date;
 mod figures;
 mod formats;

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod docs;
 
+use super::date::wall_ns;
 use crate::account::{AskedTrial, HostFacts, OneWayCounts, Outcome, PathMtu};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::{IpVersion, Layer};
@@ -75,6 +76,12 @@ impl Report {
     pub fn to_json(&self) -> String {
         let text = serde_json::to_string_pretty(self);
         text.expect("numbers, texts and lists are JSON") + "\n"
+    }
+
+    /// When the run began, in seconds since 1970; `None` where its date is none.
+    #[must_use]
+    pub fn started_s(&self) -> Option<i64> {
+        i64::try_from(wall_ns(&self.started_at)? / 1_000_000_000).ok()
     }
 
     /// Every site, with its link, in their order.

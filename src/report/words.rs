@@ -1,25 +1,15 @@
 //! Words that formats for people share.
 
-use super::quantity::{bits_text, quantity};
+use super::blocks::Block;
+use super::quantity::{Beside, bits_text, quantity};
 use super::record::{
-    BoundText, CaveatRecord, FindingRecord, JudgedAgain, LayerRates, LinkRecord, SiteRecord,
+    BoundText, CaveatRecord, FindingRecord, JudgedAgain, LayerRates, LinkRecord, Scope,
 };
 use crate::direction::Direction;
 use crate::framing::Layer;
+use crate::metric::{About, Kind, Traffic};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
-
-/// A link by its name, circuit and provider.
-pub(super) fn link_text(link: &LinkRecord) -> String {
-    let name = match (&link.name, link.sites.as_slice()) {
-        (Some(name), _) => format!("link {name}"),
-        (None, [site]) => format!("link to {}", site.ends.site),
-        (None, sites) => format!("link to {} sites", sites.len()),
-    };
-    let circuit = link.circuit.as_ref().map(|circuit| format!(", circuit {circuit}"));
-    let provider = link.provider.as_ref().map(|provider| format!(" of {provider}"));
-    name + &circuit.unwrap_or_default() + &provider.unwrap_or_default()
-}
 
 /// How a record was judged again.
 pub(super) fn again_text(again: &JudgedAgain) -> String {
@@ -28,14 +18,6 @@ pub(super) fn again_text(again: &JudgedAgain) -> String {
         |plan| format!("the requirements of {} (sha256 {})", plan.file, plan.sha256),
     );
     format!("judged again {} by {}, by {by}", again.at, again.program)
-}
-
-/// Which way is forward; `None` where nothing was sent.
-pub(super) fn ends_text(link: &LinkRecord, site: &SiteRecord, several: bool) -> Option<String> {
-    let (near, far) = (site.ends.driver_address.as_ref()?, site.ends.address.as_ref()?);
-    let is_named = several || link.name.is_some();
-    let name = if is_named { format!(" ({})", site.ends.site) } else { String::new() };
-    Some(format!("forward is from {near} to {far}{name}, reverse the other way"))
 }
 
 /// What rates count, and what is committed.
@@ -57,7 +39,7 @@ pub(super) fn rates_text(link: &LinkRecord) -> String {
     }
     for direction in Direction::ALL {
         if let Some(rate) = link.committed_bit_s.get(direction).and_then(BitRate::new) {
-            text += &format!(", {rate} is committed {direction}");
+            text += &format!(", {rate} is committed {}", way(direction));
         }
     }
     text
@@ -77,20 +59,151 @@ pub(super) fn required(finding: &FindingRecord) -> String {
     format!("{relation} {}", quantity(finding.bound, &finding.unit))
 }
 
-/// What was measured, with its bounds.
-pub(super) fn value(finding: &FindingRecord) -> String {
-    let show = |value: f64| quantity(value, &finding.unit);
-    let value = match finding.value {
-        Some(value) => show(value),
-        None if finding.verdict == Verdict::Fail => return "undefined: too many lost".to_owned(),
-        None if !is_measured(finding) => return "not measured".to_owned(),
-        None => "above the largest sample".to_owned(),
+/// A direction as people read it: A is the driver's end, B the agent's.
+pub(super) const fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Forward => "A->B",
+        Direction::Reverse => "B->A",
+    }
+}
+
+/// `text` of a record with its directions as [`way`] has them; names of keys stay.
+pub(super) fn in_ways(text: &str) -> String {
+    let mut words = Vec::new();
+    for word in text.split(' ') {
+        let bare = word.trim_end_matches([',', ';', ':', ')', '.']);
+        let is_value = words
+            .last()
+            .is_some_and(|before: &String| before.starts_with("--") || before.ends_with('='));
+        let shown = match bare.trim_start_matches('(') {
+            "forward" if !is_value => word.replace("forward", way(Direction::Forward)),
+            "reverse" if !is_value => word.replace("reverse", way(Direction::Reverse)),
+            _ => word.to_owned(),
+        };
+        words.push(shown);
+    }
+    words.join(" ")
+}
+
+/// A sentence's begin.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// What a row is about: the metric, and the direction, or whether the link was idle or loaded.
+pub(super) fn row_names(finding: &FindingRecord, block: &Block<'_>) -> (String, String) {
+    let title = finding.metric.about().title;
+    let title = title.strip_suffix(LOADED).map_or(title, str::trim_end);
+    let of = match finding.direction {
+        Scope::Forward => way(Direction::Forward),
+        Scope::Reverse => way(Direction::Reverse),
+        Scope::RoundTrip => {
+            let trial = block.site.trials.iter().find(|it| Some(it.trial) == finding.trial);
+            trial.map_or("", |trial| match (&trial.asked.udp, &trial.asked.tcp) {
+                (None, None) => "idle",
+                _ => LOADED,
+            })
+        }
     };
-    match (finding.low, finding.high) {
-        (None, None) => format!("{value} (counted)"),
-        (Some(low), Some(high)) => format!("{value} ({} to {})", show(low), show(high)),
-        (Some(low), None) => format!("{value} ({} or more)", show(low)),
-        (None, Some(high)) => format!("{value} (up to {})", show(high)),
+    (capitalised(title), of.to_owned())
+}
+
+/// Beside load.
+const LOADED: &str = "loaded";
+
+/// What was measured, and its bounds.
+pub(super) fn measured(finding: &FindingRecord) -> (String, String) {
+    let FindingRecord { low, high, bound, unit, .. } = finding;
+    let Some(value) = finding.value else {
+        let value = match finding.verdict {
+            Verdict::Fail => "undefined",
+            _ if !is_measured(finding) => "not measured",
+            _ => "above all samples",
+        };
+        let low = low.map(|low| format!("{} or more", quantity(low, unit)));
+        return (value.to_owned(), low.unwrap_or_else(|| "-".to_owned()));
+    };
+    let is_time = finding.metric.about().kind == Kind::MostTime;
+    let is_counted = low.is_none() && high.is_none();
+    if is_counted && is_time && value == 0.0 {
+        return ("none".to_owned(), COUNTED.to_owned());
+    }
+    let relation = Some(finding.relation).filter(|_| finding.verdict != Verdict::Pass);
+    let Some(beside) = Beside::of((value, *low, *high), (relation, *bound), unit) else {
+        return (quantity(value, unit), COUNTED.to_owned());
+    };
+    let bounds = match (low, high) {
+        (None, None) => COUNTED.to_owned(),
+        (Some(low), Some(high)) => format!("{} to {}", beside.digits(*low), beside.show(*high)),
+        (Some(low), None) => format!("{} or more", beside.show(*low)),
+        (None, Some(high)) => format!("up to {}", beside.show(*high)),
+    };
+    (beside.show(value), bounds)
+}
+
+/// The bounds of what is no sample.
+const COUNTED: &str = "counted";
+
+/// Why a block has its verdict: its worst finding, in one line.
+pub(super) fn why(block: &Block<'_>) -> String {
+    let Some(worst) = block.worst() else { return "nothing was required".to_owned() };
+    let reason = block.site.ends.reason.as_ref().filter(|_| !block.is_reached());
+    let (name, way) = row_names(worst, block);
+    let named = [name.as_str(), way.as_str()].join(" ");
+    match (reason, worst.verdict) {
+        (Some(reason), _) => reason.clone(),
+        (None, Verdict::Pass) => match block.findings.len() {
+            1 => "the requirement is met".to_owned(),
+            2 => "both requirements are met".to_owned(),
+            count => format!("all {count} requirements are met"),
+        },
+        (None, Verdict::Fail) => shortfall(worst, &name, &way),
+        (None, Verdict::Inconclusive | Verdict::Invalid) => {
+            format!("{}: {}", named.trim_end(), in_ways(&worst.reason))
+        }
+    }
+}
+
+/// By how much a requirement is missed.
+fn shortfall(finding: &FindingRecord, name: &str, way: &str) -> String {
+    let About { kind, answered_by, .. } = finding.metric.about();
+    let (value, _) = measured(finding);
+    let bound = quantity(finding.bound, &finding.unit);
+    let is_known = finding.value.is_some();
+    let name = match name.chars().nth(1) {
+        Some(second) if second.is_ascii_uppercase() => name.to_owned(),
+        _ => name.to_lowercase(),
+    };
+    let what = match way {
+        "A->B" | "B->A" => format!("{way} {name}"),
+        _ => [name.as_str(), way].join(" ").trim_end().to_owned(),
+    };
+    match (kind, answered_by) {
+        (Kind::LeastRate, Traffic::Udp) if is_known => {
+            format!("{way} carried {} required", of_bound(&value, &bound))
+        }
+        (Kind::LeastRate, _) if is_known => {
+            format!("{what} {} required", of_bound(&value, &bound))
+        }
+        (Kind::LeastRate | Kind::LeastOctets, _) => {
+            format!("{what} {value}, at least {bound} required")
+        }
+        (Kind::MostShare | Kind::MostTime, _) if is_known => {
+            format!("{what} {value}, at most {bound} allowed")
+        }
+        (Kind::MostShare | Kind::MostTime, _) => {
+            format!("{what} {value}, as too many packets were lost; at most {bound} allowed")
+        }
+    }
+}
+
+/// "195.1 of 250 Mbit/s" where both have one unit.
+fn of_bound(value: &str, bound: &str) -> String {
+    match (value.split_once(' '), bound.split_once(' ')) {
+        (Some((digits, unit)), Some((_, same))) if unit == same => format!("{digits} of {bound}"),
+        _ => format!("{value} of {bound}"),
     }
 }
 

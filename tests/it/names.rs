@@ -97,7 +97,7 @@ fn serve(address: &str) -> String {
          served=$!
          until grep -q listens $keys/said; do kill -0 $served; done
          $linkqual check '{address}' --key $keys/driver --agent-key $keys/agent.pub \\
-             --duration 1s --quiet"
+             --duration 1s --quiet --verbose"
     )
 }
 

@@ -79,7 +79,8 @@ impl OfAll<'_> {
         agreement::agree(draft, &rates, &demands, &offerings);
         let idle = value(&self.raw.idle).map_or(IDLE_DEFAULT, |idle| idle.0);
         let (key, near) = (self.key.clone(), self.near_of(raw));
-        Plan { link, key, near, sites, idle, requirements, tests }
+        let effort = super::super::Effort::Full;
+        Plan { link, key, near, sites, idle, effort, requirements, tests }
     }
 
     /// Its own tests, or those of all links.

@@ -164,7 +164,8 @@ fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
     let (tests, offerings) = test::tests(draft, (&raw.test, Whose::Its), &sites, (&link, &rates));
     agreement::agree(draft, &rates, &demands, &offerings);
     let idle = value(&raw.idle).map_or(super::IDLE_DEFAULT, |idle| idle.0);
-    Plan { link, key, near, sites, idle, requirements, tests }
+    let effort = super::Effort::Full;
+    Plan { link, key, near, sites, idle, effort, requirements, tests }
 }
 
 #[cfg(test)]

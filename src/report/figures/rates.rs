@@ -36,7 +36,12 @@ pub(super) fn of_udp(
     figures.offered_in_all_bit_s = Some(all.map_or(offered.at(layer), BitRate::bits_per_second));
     figures.offered = Some(offered);
     figures.offered_bit_s = Some(offered.l4_bit_s);
+    let offered_s = float(offered.l4_bit_s) / 8.0 / f64::from(payload.max(1));
     figures.carried = carried(run, direction, each).map(|packets_s| {
+        // Of trains that are as long as the kernel takes, one more may arrive in the window than
+        // left in it.
+        let is_capacity = run.trial.is_capacity();
+        let packets_s = if is_capacity { packets_s.min(offered_s) } else { packets_s };
         let octets = |layer| f64::from(framing.octets_at(layer, payload));
         LayerRates::from_fn(|layer| count((packets_s * octets(layer) * 8.0).round()))
     });

@@ -2,9 +2,12 @@
 //! row for each trial and direction.
 
 use crate::account::Status;
+use crate::report::blocks::{Block, blocks};
+use crate::report::date::span_text;
 use crate::report::quantity::{bits_text, digits, percent, quantity};
 use crate::report::words::{
-    again_text, doubted, ends_text, is_measured, link_text, rates_text, required, value,
+    again_text, capitalised, doubted, in_ways, is_measured, measured, rates_text, required,
+    row_names, way, why,
 };
 use crate::report::{LinkRecord, LoadKindRecord, Rendering, Report, Row};
 use crate::verdict::Verdict;
@@ -12,9 +15,9 @@ use crate::wrap::line;
 
 pub(super) fn render(report: &Report, _: &Rendering) -> String {
     let mut out = String::new();
-    head(&mut out, report);
-    links(&mut out, report);
-    findings(&mut out, report);
+    let blocks = blocks(report);
+    head(&mut out, report, &blocks);
+    findings(&mut out, report, &blocks);
     caveats(&mut out, report);
     trials(&mut out, report);
     line!(out, "Measured by {}, run {}.", plain(&report.program), plain(&report.run));
@@ -36,39 +39,30 @@ fn plain(text: &str) -> String {
     text.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
-fn head(out: &mut String, report: &Report) {
-    let links: Vec<String> = report.links.iter().map(link_text).collect();
-    let (verdict, links) = (report.verdict, plain(&links.join("; ")));
-    line!(out, "# {verdict}: {links}, {}\n", plain(&report.started_at));
-    let several = 1 < report.sites().count();
+/// The verdict on each link and site, the worst on top.
+fn head(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
+    if let [only] = blocks {
+        let (verdict, name) = (only.verdict, plain(&only.name()));
+        line!(out, "# {verdict}: {name}: {}\n", plain(&why(only)));
+    } else {
+        line!(out, "# {}\n", report.verdict);
+    }
+    for block in blocks {
+        if 1 < blocks.len() {
+            let (verdict, name) = (block.verdict, plain(&block.name()));
+            line!(out, "- **{verdict}** {name}: {}", plain(&why(block)));
+        }
+        let ends = &block.site.ends;
+        let near = ends.driver_address.as_deref().unwrap_or("not known");
+        let far = ends.address.as_deref().unwrap_or(&ends.agent);
+        let (utc, _) = span_text(block.times(report), None);
+        line!(out, "- A {} (driver), B {} (agent), {}", plain(near), plain(far), plain(&utc));
+    }
     let again = report.judged_again.iter().map(again_text);
-    let reason = report.reason.iter().map(|reason| format!("not complete: {reason}"));
-    let ends = report.sites().filter_map(|(link, site)| ends_text(link, site, several));
-    let rates = report.links.iter().map(rates_text);
-    for text in again.chain(reason).chain(ends).chain(rates) {
+    let reason = report.reason.iter().map(|reason| format!("Not complete: {reason}"));
+    let rates = report.links.iter().map(|link| capitalised(&rates_text(link)));
+    for text in again.chain(reason).chain(rates) {
         line!(out, "- {}", plain(&text));
-    }
-    line!(out, "");
-}
-
-/// The verdict on each of several links, the worst first.
-fn links(out: &mut String, report: &Report) {
-    if report.links.len() < 2 {
-        return;
-    }
-    columns(out, &["link", "verdict", "role", "circuit", "provider", "owner", "not complete"]);
-    for place in report.links_worst_first() {
-        let LinkRecord { name, circuit, provider, inventory, reason, .. } = &report.links[place];
-        let shown = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), plain);
-        let role = inventory.role.map(|role| match &inventory.protects {
-            Some(protects) => format!("{role} of {protects}"),
-            None => role.to_string(),
-        });
-        let verdict = report.verdict_on(place).map(|verdict| verdict.to_string());
-        let owner = shown(&inventory.owner);
-        let (name, circuit, provider) = (shown(name), shown(circuit), shown(provider));
-        let cells = [name, shown(&verdict), shown(&role), circuit, provider, owner, shown(reason)];
-        row(out, &cells);
     }
     line!(out, "");
 }
@@ -92,37 +86,31 @@ fn columns(out: &mut String, names: &[&str]) {
     line!(out, "|{}", "---|".repeat(names.len()));
 }
 
-fn findings(out: &mut String, report: &Report) {
+fn findings(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
     if report.findings.is_empty() {
         line!(out, "Nothing was required, so there is nothing to pass.\n");
         return;
     }
-    let measured = format!("measured ({} % bounds)", digits(report.asked.confidence * 100.0));
-    let names = ["site", "requirement", "direction", "required", &measured, "verdict"];
-    columns(out, &names);
-    for finding in &report.findings {
+    let bounds = format!("{} % bounds (each)", digits(report.asked.confidence * 100.0));
+    columns(out, &["site", "requirement", "", "required", "measured", &bounds, "verdict"]);
+    let findings =
+        || blocks.iter().flat_map(|block| block.findings.iter().map(move |it| (block, *it)));
+    for (block, finding) in findings() {
         let verdict = match finding.verdict {
             Verdict::Pass => finding.verdict.to_string(),
             verdict => format!("**{verdict}**"),
         };
-        row(
-            out,
-            &[
-                site_text(report, report.links.get(finding.link), &finding.site),
-                finding.metric.about().title.to_owned(),
-                finding.direction.to_string(),
-                plain(&required(finding)),
-                plain(&value(finding)),
-                verdict,
-            ],
-        );
+        let (name, way) = row_names(finding, block);
+        let (value, bounds) = measured(finding);
+        let site = site_text(report, Some(block.link), &finding.site);
+        let cells = [&name, &way, &required(finding), &value, &bounds];
+        let cells = cells.into_iter().map(|cell| plain(cell));
+        row(out, &std::iter::once(site).chain(cells).chain([verdict]).collect::<Vec<_>>());
     }
     line!(out, "");
-    let is_explained = |verdict| verdict != Verdict::Pass;
-    let explained = report.findings.iter();
-    let explained = explained.filter(|it| is_explained(it.verdict) || it.proven.is_some());
+    let explained = findings().filter(|(_, it)| it.verdict != Verdict::Pass || it.proven.is_some());
     let mut missing = Vec::new();
-    for finding in explained {
+    for (block, finding) in explained {
         // Why nothing was measured is the same for all that was to be measured there.
         if !is_measured(finding) {
             if missing.contains(&&finding.reason) {
@@ -130,14 +118,15 @@ fn findings(out: &mut String, report: &Report) {
             }
             missing.push(&finding.reason);
         }
-        let (metric, direction) = (finding.metric.about().title, finding.direction);
-        let on = match report.links.get(finding.link).filter(|_| 1 < report.links.len()) {
-            Some(link) => format!("{}: ", plain(link.name.as_deref().unwrap_or_default())),
-            None => String::new(),
+        let (name, way) = row_names(finding, block);
+        let named = format!("{name} {way}");
+        let on = match &block.link.name {
+            Some(name) if 1 < report.links.len() => format!("{}: ", plain(name)),
+            _ => String::new(),
         };
-        line!(out, "- {on}{metric} {direction}: {}", plain(&finding.reason));
+        line!(out, "- {on}{}: {}", plain(named.trim_end()), plain(&in_ways(&finding.reason)));
         if let Some(remark) = &finding.remark {
-            line!(out, "  - {}", plain(remark));
+            line!(out, "  - {}", plain(&in_ways(remark)));
         }
     }
     line!(out, "");
@@ -149,9 +138,9 @@ fn caveats(out: &mut String, report: &Report) {
         return;
     }
     for caveat in &report.caveats {
-        let direction = caveat.direction.map(|direction| format!(" {direction}"));
-        let direction = direction.unwrap_or_default();
-        let text = plain(&caveat.text);
+        let direction = caveat.direction.map(|direction| format!(" {}", way(direction)));
+        let text = plain(&in_ways(&caveat.text));
+        let place = plain(&direction.unwrap_or_default());
         let on = match 1 < report.links.len() {
             true => {
                 let link = report.links.get(caveat.link);
@@ -159,7 +148,7 @@ fn caveats(out: &mut String, report: &Report) {
             }
             false => String::new(),
         };
-        line!(out, "- {on}caveat on {}: {text}", doubted(caveat, &direction));
+        line!(out, "- {on}Caveat on {}: {text}", doubted(caveat, &place));
     }
     line!(out, "");
 }
@@ -207,7 +196,7 @@ fn cells(report: &Report, row: &Row<'_>) -> [String; 11] {
     [
         trial.trial.to_string(),
         site_text(report, Some(row.link), &row.site.ends.site),
-        row.direction.to_string(),
+        plain(way(row.direction)),
         shown(load.map(str::to_owned)),
         shown(figures.offered_in_all_bit_s.map(rate)),
         shown(figures.goodput_bit_s.map(bits_text)),
@@ -235,11 +224,14 @@ mod tests {
     #[test]
     fn a_report_is_a_heading_and_two_tables() {
         let text = render(&judged(SOUND), &Rendering::default());
-        assert!(text.starts_with("# PASS: link to the demo's agent, circuit demo, "), "{text}");
-        let finding = "| the demo's agent | RTT p99 | round-trip | &lt;= 30 ms | 13.92 ms (13.42 \
-                       ms to 14.04 ms) | PASS |\n";
+        assert!(
+            text.starts_with("# PASS: link to the demo's agent (circuit demo): all "),
+            "{text}"
+        );
+        let finding = "| the demo's agent | RTT p99 | loaded | &lt;= 30 ms | 13.9 ms | 13.4 to \
+                       14.0 ms | PASS |\n";
         assert!(text.contains(finding), "{text}");
-        let trial = "| 1 | the demo's agent | forward | UDP | 20 Mbit/s L2 | 19.4 Mbit/s | 0 % | \
+        let trial = "| 1 | the demo's agent | A-&gt;B | UDP | 20 Mbit/s L2 | 19.4 Mbit/s | 0 % | \
                      4.878 ms | 10.7 ms | 34.34 ms | ok |\n";
         assert!(text.contains(trial), "{text}");
         let tables = text.lines().filter(|line| line.starts_with("|---"));

@@ -1,148 +1,80 @@
-//! The report for people: the verdict is the first word, what was measured comes before how. It is
-//! what a carrier's engineer is sent, so that nothing in it takes knowledge of this program.
+//! The report for people. The first screen stands alone ([`first`]): the verdict is the first word,
+//! what was measured comes before how. Behind it, where all is asked for, stand the reasons, the
+//! trials, and how they were measured.
 
 mod details;
+mod first;
 mod trial;
 mod words;
 
 use crate::framing::Layer;
-use crate::metric::{About, Kind, Traffic, black_hole};
-use crate::report::quantity::digits;
-use crate::report::words::{
-    again_text, doubted, ends_text, is_measured, layers_text, link_text, rates_text, required,
-    value,
-};
+use crate::metric::{About, Kind, Traffic};
+use crate::report::blocks::{Block, blocks};
+use crate::report::words::{in_ways, is_measured, layers_text, row_names};
 use crate::report::{FindingRecord, Rendering, Report, Row};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
-use crate::wrap::{Page, Table, line};
+use crate::wrap::{Page, line};
 use details::details;
+use first::first;
 use trial::trials;
 use words::Once;
 
-/// The report as text, in lines of up to 100 columns.
+/// The whole report as text, in lines of up to 100 columns.
 #[must_use]
 pub fn text(report: &Report) -> String {
-    render(report, &Rendering::default())
+    render(report, &Rendering { verbose: true, ..Rendering::default() })
 }
 
 /// The report as text.
 pub(super) fn render(report: &Report, rendering: &Rendering) -> String {
     let mut page = Page::new(rendering.columns);
-    let mut told = Once::default();
-    head(&mut page, report, &mut told);
-    findings(&mut page, report, &mut told);
-    paths(&mut page, report);
-    caveats(&mut page, report);
-    trials(&mut page, report, &mut told);
-    details(&mut page, report);
-    closing(&mut page, report, &mut told);
+    let mut said = Once::default();
+    first(&mut page, report, rendering, &mut said);
+    if rendering.verbose {
+        reasons(&mut page, report, &mut said);
+        trials(&mut page, report, &mut said);
+        details(&mut page, report);
+        closing(&mut page, report);
+    }
     page.into_text()
 }
 
-fn head(page: &mut Page, report: &Report, told: &mut Once) {
-    let links: Vec<String> = report.links.iter().map(link_text).collect();
-    let text = format!("{}, {}", links.join("; "), report.started_at);
-    page.hung(&format!("{}  ", report.verdict), "      ", &text);
-    if let Some(again) = &report.judged_again {
-        page.wrapped("      ", &again_text(again));
+/// Why each requirement has its verdict, and the rates at the other layers.
+fn reasons(page: &mut Page, report: &Report, said: &mut Once) {
+    let blocks = blocks(report);
+    let texts =
+        blocks.iter().flat_map(|block| block.findings.iter().map(move |finding| (block, *finding)));
+    let texts: Vec<String> =
+        texts.filter_map(|(block, finding)| reason(block, finding, said)).collect();
+    if texts.is_empty() {
+        return;
     }
-    if let Some(reason) = &report.reason {
-        page.wrapped("      ", &format!("not complete: {reason}"));
-        told.tell(reason);
-    }
-    for (link, site) in report.sites() {
-        let ends = ends_text(link, site, 1 < report.sites().count());
-        ends.iter().for_each(|text| page.wrapped("      ", text));
-    }
-    report.links.iter().for_each(|link| page.wrapped("      ", &rates_text(link)));
+    line!(page, "Verdicts in detail:");
+    texts.iter().for_each(|text| page.wrapped("  ", text));
     line!(page, "");
 }
 
-/// How a link comes to be judged.
-const NOTHING_REQUIRED: &str = "Nothing was required, so there is nothing to pass: give a \
-                                requirement, such as --rate or --loss, or [require] in a plan, to \
-                                have the link judged.";
-
-fn findings(page: &mut Page, report: &Report, told: &mut Once) {
-    if report.findings.is_empty() {
-        page.wrapped("", NOTHING_REQUIRED);
-        line!(page, "");
-        return;
-    }
-    let measured = format!("measured ({} % bounds)", digits(report.asked.confidence * 100.0));
-    let mut table = Table::new(&["requirement", "", "required", &measured, "verdict"]);
-    let mut site = None;
-    for finding in &report.findings {
-        if 1 < report.sites().count() && site != Some(&finding.site) {
-            table.heading(format!("towards {}", finding.site));
-            site = Some(&finding.site);
-        }
-        table.row(&[
-            finding.metric.about().title.to_owned(),
-            finding.direction.to_string(),
-            required(finding),
-            value(finding),
-            finding.verdict.to_string(),
-        ]);
-        let explains = finding.verdict != Verdict::Pass || finding.proven.is_some();
-        // Why nothing was measured is the same for all that was to be measured there.
-        if explains && (is_measured(finding) || told.is_new(&finding.reason)) {
-            table.remark(&finding.reason);
-        }
-        if let Some(remark) = &finding.remark {
-            table.remark(remark);
-        }
-        if let Some(other) = other_layers(report, finding) {
-            table.remark(other);
-        }
-    }
-    page.table("", &table);
-    line!(page, "");
+fn reason(block: &Block<'_>, finding: &FindingRecord, said: &mut Once) -> Option<String> {
+    let explains = finding.verdict != Verdict::Pass || finding.proven.is_some();
+    // Why nothing was measured is the same for all that was to be measured there.
+    let explains = explains && (is_measured(finding) || said.is_new(&finding.reason));
+    let reason = explains.then(|| in_ways(&finding.reason));
+    let parts: Vec<String> = reason.into_iter().chain(other_layers(block, finding)).collect();
+    let (name, way) = row_names(finding, block);
+    let named = format!("{name} {way}");
+    (!parts.is_empty()).then(|| format!("{}: {}", named.trim_end(), parts.join("; ")))
 }
 
 /// A rate at the layers that it is not judged at.
-fn other_layers(report: &Report, finding: &FindingRecord) -> Option<String> {
-    let judged = report.links.get(finding.link)?.rate_layer;
+fn other_layers(block: &Block<'_>, finding: &FindingRecord) -> Option<String> {
+    let judged = block.link.rate_layer;
     let layers = Layer::ALL.into_iter().filter(|layer| *layer != judged);
     Some(format!("= {}", layers_text(&finding.layers?, layers)))
 }
 
-/// What the path to each site carries in one piece, where it is less than was tried.
-fn paths(page: &mut Page, report: &Report) {
-    for (_, site) in report.sites() {
-        let Some(path) = site.path_mtu.filter(|path| path.octets < path.tried_octets) else {
-            continue;
-        };
-        let mut text = format!("path MTU to {}: {} octets", site.ends.site, path.octets);
-        if let Some(hole) = black_hole(path, site.ends.ip) {
-            text += &format!(": {hole}");
-        }
-        page.wrapped("", &text);
-        line!(page, "");
-    }
-}
-
-fn caveats(page: &mut Page, report: &Report) {
-    if report.caveats.is_empty() && report.complete {
-        line!(page, "No measurement caveats.");
-    }
-    for caveat in &report.caveats {
-        let direction = caveat.direction.map(|direction| format!(" {direction}"));
-        let site = match 1 < report.sites().count() {
-            true => format!(", towards {}", caveat.site),
-            false => String::new(),
-        };
-        let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
-        let place = direction.unwrap_or_default() + &site + &trial;
-        let text = format!("caveat on {}: {}", doubted(caveat, &place), caveat.text);
-        page.wrapped("", &text);
-    }
-    line!(page, "");
-}
-
 /// Who measured, and by what.
-fn closing(page: &mut Page, report: &Report, told: &mut Once) {
+fn closing(page: &mut Page, report: &Report) {
     for (_, site) in report.sites() {
         let mut parts = vec![format!("agent at {} over {}", site.ends.agent, site.ends.ip)];
         if let Some(path) = site.path_mtu {
@@ -158,8 +90,6 @@ fn closing(page: &mut Page, report: &Report, told: &mut Once) {
         if let (Some(rate), Some(seconds)) = (granted, site.granted_duration_max_s) {
             parts.push(format!("it allows {rate} (L2) in each direction, {seconds} s of load"));
         }
-        let reason = site.ends.reason.as_ref().filter(|reason| told.is_new(reason));
-        parts.extend(reason.map(|reason| format!("not complete: {reason}")));
         page.wrapped("", &parts.join("; "));
     }
     for note in report.notes.iter().map(String::as_str).chain(of_its_time(report)) {
@@ -220,32 +150,97 @@ mod tests {
         report
     }
 
+    /// The first screen.
+    fn screen(report: &Report) -> String {
+        render(report, &Rendering::default())
+    }
+
     #[test]
     fn a_site_of_any_script_is_reported() {
         let text = text(&two_sites());
-        let verdicts = text.lines().filter(|line| line.starts_with("throughput"));
+        let rows = text.lines().filter(|line| line.starts_with("Throughput  "));
         let columns: Vec<usize> =
-            verdicts.map(|line| line.split("PASS").next().expect("a first part").width()).collect();
-        assert_eq!(columns.len(), 4, "{text}");
+            rows.map(|line| line.split("PASS").next().expect("a first part").width()).collect();
+        assert_eq!(columns.len(), 2, "{text}");
         assert!(columns.iter().all(|column| *column == columns[0]), "{text}");
-        for words in
-            ["towards 上海数据中心\n", "(上海数据中心), reverse", "trial 0 towards 上海数据中心:"]
+        for words in ["PASS   link to 上海数据中心 (circuit", "trial 0 towards 上海数据中心:"]
         {
             assert!(text.contains(words), "{words}: {text}");
         }
         assert!(text.lines().all(|line| line.width() <= 100), "{text}");
     }
 
+    /// A summary, and a block for each with its own ends and times.
+    #[test]
+    fn of_several_sites_the_worst_stands_on_top() {
+        let mut report = two_sites();
+        let second = |finding: &&mut FindingRecord| finding.site == "vpc";
+        let failed = report.findings.iter_mut().find(second).expect("it has findings");
+        (failed.verdict, failed.value) = (Verdict::Fail, Some(10e6));
+        report.verdict = Verdict::Fail;
+        let text = screen(&report);
+        let is_head = |line: &&str| line.starts_with("FAIL") || line.starts_with("PASS");
+        let starts: Vec<&str> = text.lines().filter(is_head).collect();
+        assert!(starts[0].starts_with("FAIL  1 of 2 pass"), "{text}");
+        let failed = "FAIL   link to vpc (circuit demo): A->B carried 10.00 of 20 Mbit/s required";
+        assert_eq!(starts[1], failed, "{text}");
+        assert!(starts[2].starts_with("PASS   link to 上海数据中心"), "{text}");
+    }
+
+    #[test]
+    fn a_dead_site_costs_the_others_no_line() {
+        let mut report = two_sites();
+        let reason = "nothing answers at 10.0.0.7:4872 within 5 s";
+        let dead = &mut report.links[0].sites[1];
+        dead.ends.reason = Some(reason.to_owned());
+        for trial in &mut dead.trials {
+            trial.outcome = crate::account::Outcome::nothing(Status::NotRun, reason.to_owned());
+            (trial.started_at, trial.ended_at) = (None, None);
+        }
+        report.reason = Some(format!("vpc: {reason}"));
+        report.complete = false;
+        let question = report.question().expect("what it was judged by");
+        report.judge(&question).expect("evidence");
+        let shown = screen(&report);
+        for text in [shown.clone(), text(&report)] {
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(words.matches(reason).count(), 1, "{text}");
+        }
+        assert!(shown.contains("PASS   link to 上海数据中心"), "{shown}");
+    }
+
+    #[test]
+    fn the_first_screen_has_no_trials_and_no_other_layers() {
+        for record in [SOUND, TCP] {
+            let (shown, all) = (screen(&judged(record)), text(&judged(record)));
+            assert!(all.starts_with(&shown), "it comes first in all of it");
+            for words in ["trial 0", "How it was measured", "Mbit/s L1", "linkqual 0"] {
+                assert!(!shown.contains(words) && all.contains(words), "{words}: {shown}");
+            }
+        }
+    }
+
     #[test]
     fn a_narrow_terminal_is_not_written_beyond() {
         for record in [SOUND, TCP] {
             for columns in [70, 80, 90] {
-                let rendering = Rendering { columns: Some(columns), ..Rendering::default() };
-                let text = render(&judged(record), &rendering);
-                let widest = text.lines().map(|line| line.width()).max();
-                assert!(widest <= Some(columns), "{widest:?} of {columns}:\n{text}");
+                for verbose in [false, true] {
+                    let columns = Some(columns);
+                    let rendering = Rendering { columns, verbose, ..Rendering::default() };
+                    let text = render(&judged(record), &rendering);
+                    let widest = text.lines().map(|line| line.width()).max();
+                    assert!(widest <= columns, "{widest:?} of {columns:?}:\n{text}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn the_readers_time_stands_below_that_of_the_record() {
+        let rendering = Rendering { utc_offset_s: Some(8 * 3_600), ..Rendering::default() };
+        let text = render(&judged(SOUND), &rendering);
+        assert!(text.contains(" local time (UTC+08:00)\n"), "{text}");
+        assert!(!screen(&judged(SOUND)).contains("local time"));
     }
 
     /// It stands in the run, in the site, in each trial, and in each finding.
@@ -266,7 +261,7 @@ mod tests {
         let text = text(&report);
         assert_eq!(text.matches(reason).count(), 1, "{text}");
         assert!(text.contains("\ntrials 0 to 1: not run\n"), "{text}");
-        assert_eq!(text.matches("not measured").count(), report.findings.len(), "{text}");
+        assert!(!text.contains("REQUIREMENT"), "there is nothing to put in a table: {text}");
     }
 
     #[test]
@@ -298,11 +293,11 @@ mod tests {
         let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let shown = words(text(&report));
         assert!(shown.contains("packets of at least 9216 octets (largest tried)"), "{shown}");
-        assert!(!text(&report).contains("path MTU"));
+        assert!(shown.contains("Path MTU 9216 (largest tried)."), "{shown}");
         let path = report.links[0].sites[0].path_mtu.as_mut().expect("it was measured");
         path.octets = 1_500;
         let text = text(&report);
-        assert!(text.contains("path MTU to 127.0.0.1:34316: 1500 octets"), "{text}");
+        assert!(text.contains("Path MTU 1500"), "{text}");
     }
 
     #[test]

@@ -133,6 +133,8 @@ impl Session {
                 self.on_granted(now, then, until, granted.free_rate_bit_s)
             }
             (State::ExpectGrant { then: None, .. }, Message::Refused { reason }) => {
+                // What was granted before is free at once: whoever asks next is not refused for it.
+                self.say(Message::Finish);
                 self.fail(Failure::Refused(reason))
             }
             (

@@ -18,6 +18,7 @@ mod silence;
 mod streams;
 mod swarm;
 mod timestamps;
+mod timetable;
 mod world;
 
 use attacker::Attack;

@@ -30,7 +30,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// One way of the control channel. It is longer than the line, so that what the line still carries
 /// when a stream ends has come before its account.
-const CONTROL_NS: u64 = 250_000_000;
+pub(super) const CONTROL_NS: u64 = 250_000_000;
 
 /// How often the driver looks whether octets have moved (`driver::conversation`).
 const LOOK_NS: u64 = 200_000_000;

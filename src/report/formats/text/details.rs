@@ -3,6 +3,7 @@
 use crate::account::{HostCounts, RoundTripCounts, SenderCounts, TcpBuffer, Waiting, WallClock};
 use crate::direction::Direction;
 use crate::report::quantity::quantity;
+use crate::report::words::way;
 use crate::report::{Report, Row, TcpLimits, TimestampMethod};
 use crate::wrap::{Page, line};
 
@@ -17,7 +18,7 @@ pub(super) fn details(page: &mut Page, report: &Report) {
         }
         for row in pair.iter().filter(|row| row.figures().tested) {
             let parts = [udp_text(row), tcp_texts(row)].concat();
-            let (trial, direction) = (row.trial.trial, row.direction);
+            let (trial, direction) = (row.trial.trial, way(row.direction));
             details.extend(parts.iter().map(|text| format!("trial {trial} {direction}: {text}")));
         }
     }

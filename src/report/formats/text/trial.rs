@@ -5,6 +5,7 @@ use crate::account::{Status, TcpInfo};
 use crate::direction::Direction;
 use crate::framing::Layer;
 use crate::report::quantity::{bits_text, percent, quantity};
+use crate::report::words::way;
 use crate::report::{
     LoadKindRecord, OutageRecord, Percentiles, Report, Row, TcpFigures, TrialRecord,
 };
@@ -13,7 +14,7 @@ use crate::wrap::{Page, Table, line};
 /// Outages that the text shows; the record has them all.
 const OUTAGES_SHOWN: usize = 5;
 
-pub(super) fn trials(page: &mut Page, report: &Report, told: &mut Once) {
+pub(super) fn trials(page: &mut Page, report: &Report, said: &mut Once) {
     let rows: Vec<Row<'_>> = report.rows().collect();
     let several = 1 < report.sites().count();
     let mut missed = Missed::default();
@@ -21,12 +22,12 @@ pub(super) fn trials(page: &mut Page, report: &Report, told: &mut Once) {
         let Some(first) = pair.first() else { continue };
         let outcome = &first.trial.outcome;
         if matches!(outcome.status, Status::NotRun | Status::Refused) {
-            missed.add(page, first, told);
+            missed.add(page, first, said);
             continue;
         }
         missed.show(page);
         page.wrapped("", &head(pair, several));
-        if let Some(reason) = outcome.reason.as_ref().filter(|reason| told.is_new(reason)) {
+        if let Some(reason) = outcome.reason.as_ref().filter(|reason| said.is_new(reason)) {
             page.wrapped("  ", reason);
         }
         body(page, pair);
@@ -46,10 +47,10 @@ struct Missed {
 }
 
 impl Missed {
-    fn add(&mut self, page: &mut Page, row: &Row<'_>, told: &mut Once) {
+    fn add(&mut self, page: &mut Page, row: &Row<'_>, said: &mut Once) {
         let TrialRecord { trial, outcome, .. } = row.trial;
         let what = if outcome.status == Status::Refused { "refused" } else { "not run" };
-        let reason = outcome.reason.as_ref().filter(|reason| told.is_new(reason));
+        let reason = outcome.reason.as_ref().filter(|reason| said.is_new(reason));
         let what = reason.map_or_else(|| what.to_owned(), |reason| format!("{what}: {reason}"));
         if !self.what.is_empty() && self.last + 1 == *trial && reason.is_none() {
             self.last = *trial;
@@ -119,7 +120,7 @@ fn offered(pair: &[Row<'_>], capacity: bool) -> String {
         [] => String::new(),
         [(one, _), (other, _)] if one == other => format!("{up_to} {one} each way"),
         rates => {
-            let each = rates.iter().map(|(rate, direction)| format!("{rate} {direction}"));
+            let each = rates.iter().map(|(rate, direction)| format!("{rate} {}", way(*direction)));
             format!("{up_to} {}", each.collect::<Vec<_>>().join(", "))
         }
     }
@@ -162,7 +163,7 @@ impl Lines<'_> {
 fn body(page: &mut Page, pair: &[Row<'_>]) {
     let tested: Vec<Row<'_>> = pair.iter().copied().filter(|row| row.figures().tested).collect();
     let Some(first) = tested.first().copied() else { return };
-    let names = tested.iter().map(|row| row.direction.to_string());
+    let names = tested.iter().map(|row| way(row.direction).to_owned());
     let names: Vec<String> = std::iter::once(String::new()).chain(names).collect();
     let mut lines = Lines { tested, table: Table::new(&names) };
     match first.trial.asked.tcp {
@@ -337,7 +338,7 @@ fn retransmitted(info: &TcpInfo, ratio: Option<f64>) -> String {
 fn tcp_remarks(page: &mut Page, row: &Row<'_>) {
     let (sender, receiver) = (&row.counts().tcp_sender, &row.counts().tcp_receiver);
     for why in sender.iter().flat_map(|sender| sender.refused.iter().chain(&sender.broken)) {
-        page.wrapped("  ", &format!("{}: {why}", row.direction));
+        page.wrapped("  ", &format!("{}: {why}", way(row.direction)));
     }
     let asked = row.trial.asked.tcp.as_ref().map(|load| &load.congestion_control);
     let used = sender.as_ref().and_then(|sender| sender.congestion_control.as_ref());
@@ -347,7 +348,7 @@ fn tcp_remarks(page: &mut Page, row: &Row<'_>) {
         let why = format!(
             "{}: {used} took the place of {asked}, which the sending user may not choose \
              (net.ipv4.tcp_allowed_congestion_control)",
-            row.direction
+            way(row.direction)
         );
         page.wrapped("  ", &why);
     }
@@ -355,7 +356,9 @@ fn tcp_remarks(page: &mut Page, row: &Row<'_>) {
     if let Some(checked) = damaged.filter(|checked| 0 < checked.damaged_octets) {
         let text = format!(
             "{}: {} of {} octets are DAMAGED: others than were sent",
-            row.direction, checked.damaged_octets, checked.octets
+            way(row.direction),
+            checked.damaged_octets,
+            checked.octets
         );
         page.wrapped("  ", &text);
     }
@@ -370,7 +373,7 @@ fn remarked(page: &mut Page, row: &Row<'_>) {
     let (sent, other, changed) = (mark(row.trial.asked.dscp), mark(other), marks.changed);
     let text = format!(
         "{}: DSCP changed on the way: {changed}{of} probes sent as {sent} arrived as {other}",
-        row.direction
+        way(row.direction)
     );
     page.wrapped("  ", &text);
 }

@@ -16,22 +16,22 @@ pub(super) fn duration_text(nanos: u64) -> String {
 /// Reasons that the text has given: each is given once.
 #[derive(Debug, Default)]
 pub(super) struct Once {
-    told: Vec<String>,
+    said: Vec<String>,
 }
 
 impl Once {
     /// A reason is given.
-    pub(super) fn tell(&mut self, reason: &str) {
-        self.told.push(reason.to_owned());
+    pub(super) fn note(&mut self, reason: &str) {
+        self.said.push(reason.to_owned());
     }
 
     /// Whether `reason` says anything new; then it is given now. Where a longer one has it, or it
     /// puts a few words before one that was given, it does not.
     pub(super) fn is_new(&mut self, reason: &str) -> bool {
-        let has = |told: &String| told.contains(reason) || reason.ends_with(told.as_str());
-        let is_new = !self.told.iter().any(has);
+        let has = |said: &String| said.contains(reason) || reason.ends_with(said.as_str());
+        let is_new = !self.said.iter().any(has);
         if is_new {
-            self.tell(reason);
+            self.note(reason);
         }
         is_new
     }
@@ -43,11 +43,11 @@ mod tests {
 
     #[test]
     fn a_reason_is_given_once() {
-        let mut told = Once::default();
-        told.tell("vpc: nothing answers at 10.0.0.7:4872");
-        assert!(!told.is_new("nothing answers at 10.0.0.7:4872"));
-        assert!(told.is_new("interrupted"));
-        assert!(!told.is_new("the trial was not run: interrupted"));
-        assert!(told.is_new("interrupted after 3 s"));
+        let mut once = Once::default();
+        once.note("vpc: nothing answers at 10.0.0.7:4872");
+        assert!(!once.is_new("nothing answers at 10.0.0.7:4872"));
+        assert!(once.is_new("interrupted"));
+        assert!(!once.is_new("the trial was not run: interrupted"));
+        assert!(once.is_new("interrupted after 3 s"));
     }
 }

@@ -1,0 +1,87 @@
+//! A report by link and site: what was found of each, and the worst on top.
+
+use super::record::{CaveatRecord, FindingRecord, LinkRecord, Report, SiteRecord};
+use super::words::is_measured;
+use crate::verdict::Verdict;
+
+/// One site of one link, with all that was found out about it.
+#[derive(Clone, Debug)]
+pub(super) struct Block<'a> {
+    /// Its link.
+    pub(super) link: &'a LinkRecord,
+    /// The site.
+    pub(super) site: &'a SiteRecord,
+    /// Its findings, in their order.
+    pub(super) findings: Vec<&'a FindingRecord>,
+    /// The worst of them; INCONCLUSIVE of none.
+    pub(super) verdict: Verdict,
+    place: usize,
+}
+
+/// Each site of each link, the worst first, and those of one verdict in their order.
+pub(super) fn blocks(report: &Report) -> Vec<Block<'_>> {
+    let links = report.links.iter().enumerate();
+    let sites = links.flat_map(|(place, link)| link.sites.iter().map(move |it| (place, link, it)));
+    let mut blocks: Vec<Block<'_>> = sites
+        .map(|(place, link, site)| {
+            let is_here = |it: &&FindingRecord| it.link == place && it.site == site.ends.site;
+            let findings: Vec<_> = report.findings.iter().filter(is_here).collect();
+            let worst = findings.iter().map(|finding| finding.verdict).max();
+            let verdict = worst.unwrap_or(Verdict::Inconclusive);
+            Block { link, site, findings, verdict, place }
+        })
+        .collect();
+    blocks.sort_by(|a, b| b.verdict.cmp(&a.verdict));
+    blocks
+}
+
+impl<'a> Block<'a> {
+    /// What the link is called, with its circuit; and the site, where the link has several.
+    pub(super) fn name(&self) -> String {
+        let link = self.link;
+        let name = match (&link.name, link.sites.len()) {
+            (Some(name), 1) => name.clone(),
+            (Some(name), _) => format!("{name} to {}", self.site.ends.site),
+            (None, _) => format!("link to {}", self.site.ends.site),
+        };
+        let circuit = link.circuit.as_ref().map(|circuit| format!("circuit {circuit}"));
+        let role = link.inventory.role.map(|role| match &link.inventory.protects {
+            Some(protects) => format!("{role} of {protects}"),
+            None => role.to_string(),
+        });
+        let known = circuit.into_iter().chain(link.provider.clone()).chain(role);
+        let known: Vec<String> = known.collect();
+        match known.is_empty() {
+            true => name,
+            false => format!("{name} ({})", known.join(", ")),
+        }
+    }
+
+    /// The finding that decides its verdict: the first of the worst.
+    pub(super) fn worst(&self) -> Option<&'a FindingRecord> {
+        self.findings.iter().copied().find(|finding| finding.verdict == self.verdict)
+    }
+
+    /// Whether anything was measured there, or could have been: else one line says why not.
+    pub(super) fn is_reached(&self) -> bool {
+        let is_open = self.findings.is_empty() || self.findings.iter().any(|it| is_measured(it));
+        is_open || self.site.ends.reason.is_none()
+    }
+
+    /// When its first trial began, and its last one ended: RFC 3339.
+    pub(super) fn times<'b>(&'b self, report: &'b Report) -> (&'b str, &'b str) {
+        let trials = &self.site.trials;
+        let started = trials.iter().find_map(|trial| trial.started_at.as_deref());
+        let ended = trials.iter().rev().find_map(|trial| trial.ended_at.as_deref());
+        (started.unwrap_or(&report.started_at), ended.unwrap_or(&report.ended_at))
+    }
+
+    /// What limits its evidence.
+    pub(super) fn caveats<'b>(
+        &'b self,
+        report: &'b Report,
+    ) -> impl Iterator<Item = &'b CaveatRecord> {
+        let is_here = |it: &&CaveatRecord| it.link == self.place && it.site == self.site.ends.site;
+        report.caveats.iter().filter(is_here)
+    }
+}

@@ -1,0 +1,170 @@
+//! The first screen: what a carrier's engineer reads, and is sent. A verdict with its reason in one
+//! line, who measured between which ends and when, a table of what was required and measured, and
+//! what limits the evidence. A for the driver's end, B for the agent's.
+
+use super::words::Once;
+use crate::direction::Direction;
+use crate::metric::black_hole;
+use crate::report::blocks::{Block, blocks};
+use crate::report::date::span_text;
+use crate::report::quantity::digits;
+use crate::report::words::{
+    again_text, capitalised, doubted, in_ways, measured, rates_text, required, row_names, way, why,
+};
+use crate::report::{CaveatRecord, FindingRecord, Rendering, Report};
+use crate::verdict::Verdict;
+use crate::wrap::{GLUE, Page, Table, line};
+
+/// How a link comes to be judged.
+const NOTHING_REQUIRED: &str = "Nothing was required, so there is nothing to pass: give a \
+                                requirement, such as --rate or --loss, or [require] in a plan, to \
+                                have the link judged.";
+
+/// Columns before what stands below the verdict.
+const INDENT: &str = "       ";
+
+pub(super) fn first(page: &mut Page, report: &Report, rendering: &Rendering, said: &mut Once) {
+    let blocks = blocks(report);
+    if 1 < blocks.len() {
+        summary(page, report, &blocks, said);
+    }
+    for block in &blocks {
+        head(page, report, block, rendering, said);
+        line!(page, "");
+        if block.is_reached() {
+            findings(page, report, block, said);
+        }
+    }
+    if report.links.is_empty() {
+        line!(page, "{}", report.verdict);
+    }
+}
+
+/// What came of each link and site, the worst on top.
+fn summary(page: &mut Page, report: &Report, blocks: &[Block<'_>], said: &mut Once) {
+    let (verdict, count) = (report.verdict, blocks.len());
+    let passed = blocks.iter().filter(|block| block.verdict == Verdict::Pass).count();
+    page.hung(&format!("{verdict}  "), INDENT, &format!("{passed} of {count} pass"));
+    let mut table = Table::new(&["", "", ""]);
+    for block in blocks {
+        let why = why(block);
+        if !block.is_reached() {
+            said.note(&why);
+        }
+        table.row(&[block.verdict.to_string(), block.name(), why]);
+    }
+    page.table("  ", &table);
+    line!(page, "");
+}
+
+fn head(
+    page: &mut Page,
+    report: &Report,
+    block: &Block<'_>,
+    rendering: &Rendering,
+    said: &mut Once,
+) {
+    let verdict = format!("{:<5}  ", block.verdict);
+    let why = Some(why(block)).filter(|why| block.is_reached() || said.is_new(why));
+    let text = why.map_or_else(|| block.name(), |why| format!("{}: {why}", block.name()));
+    page.hung(&verdict, INDENT, &text);
+    if let Some(worst) = block.worst().filter(|worst| is_open(worst)) {
+        said.note(&worst.reason);
+    }
+    let ends = &block.site.ends;
+    let near = ends.driver_address.as_deref().unwrap_or("not known");
+    let far = ends.address.as_deref().unwrap_or(&ends.agent);
+    let (utc, local) = span_text(block.times(report), rendering.utc_offset_s);
+    page.wrapped(
+        INDENT,
+        &format!("A {near} (driver){GLUE}{GLUE} B {far} (agent){GLUE}{GLUE} {utc}"),
+    );
+    if let Some(local) = local {
+        page.wrapped(INDENT, &local);
+    }
+    if let Some(again) = &report.judged_again {
+        page.wrapped(INDENT, &again_text(again));
+    }
+    // Why the run is not complete is another site's reason where there are several.
+    let of_run = report.reason.as_ref().filter(|_| report.sites().count() == 1);
+    let reason = ends.reason.as_ref().or(block.link.reason.as_ref()).or(of_run);
+    if let Some(reason) = reason.filter(|reason| said.is_new(reason)) {
+        page.wrapped(INDENT, &format!("Not complete: {reason}"));
+    }
+}
+
+fn findings(page: &mut Page, report: &Report, block: &Block<'_>, said: &mut Once) {
+    if block.findings.is_empty() {
+        page.wrapped("", NOTHING_REQUIRED);
+        line!(page, "");
+    } else {
+        let confidence = digits(report.asked.confidence * 100.0);
+        let bounds = format!("{confidence} % BOUNDS (EACH)");
+        let columns = ["REQUIREMENT", "", "REQUIRED", "MEASURED", &bounds, "VERDICT"];
+        let mut table = Table::new(&columns);
+        let mut before = String::new();
+        for finding in &block.findings {
+            let (name, way) = row_names(finding, block);
+            let (value, bounds) = measured(finding);
+            let shown = if name == before { String::new() } else { name.clone() };
+            let verdict = finding.verdict.to_string();
+            table.row(&[shown, way, required(finding), value, bounds, verdict]);
+            before = name;
+        }
+        page.table("", &table);
+        line!(page, "");
+        for finding in &block.findings {
+            explain(page, finding, block, said);
+        }
+    }
+    caveats(page, report, block);
+    line!(page, "");
+}
+
+/// What keeps a requirement from a verdict, or from all that a PASS says.
+fn explain(page: &mut Page, finding: &FindingRecord, block: &Block<'_>, said: &mut Once) {
+    if let Some(remark) = finding.remark.as_ref().filter(|remark| said.is_new(remark)) {
+        page.wrapped("", &in_ways(remark));
+    }
+    let is_part = finding.verdict == Verdict::Pass && finding.proven.is_some();
+    if !is_open(finding) && !is_part || !said.is_new(&finding.reason) {
+        return;
+    }
+    let (name, way) = row_names(finding, block);
+    let text = format!("{} {}: {}", name, way, in_ways(&finding.reason));
+    page.wrapped("", text.trim());
+}
+
+/// Whether the evidence leaves a requirement without a verdict on the link.
+const fn is_open(finding: &FindingRecord) -> bool {
+    matches!(finding.verdict, Verdict::Inconclusive | Verdict::Invalid)
+}
+
+/// What limits the evidence, and how the table is to be read.
+fn caveats(page: &mut Page, report: &Report, block: &Block<'_>) {
+    let caveats: Vec<&CaveatRecord> = block.caveats(report).collect();
+    for caveat in &caveats {
+        page.wrapped("", &caveat_text(caveat));
+    }
+    let mut parts = Vec::new();
+    if caveats.is_empty() {
+        parts.push("No measurement caveats.".to_owned());
+    }
+    if let Some(path) = block.site.path_mtu {
+        let octets = path.octets;
+        parts.push(match black_hole(path, block.site.ends.ip) {
+            _ if path.tried_octets <= octets => format!("Path MTU {octets} (largest tried)."),
+            Some(hole) => format!("Path MTU {octets}: {hole}."),
+            None => format!("Path MTU {octets}."),
+        });
+    }
+    parts.push(format!("{}.", capitalised(&rates_text(block.link))));
+    page.wrapped("", &parts.join(" "));
+}
+
+pub(super) fn caveat_text(caveat: &CaveatRecord) -> String {
+    let place = caveat.direction.map(|direction: Direction| format!(" {}", way(direction)));
+    let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
+    let place = place.unwrap_or_default() + &trial;
+    format!("Caveat on {}: {}", doubted(caveat, &place), in_ways(&caveat.text))
+}
