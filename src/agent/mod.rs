@@ -131,8 +131,7 @@ pub fn main(args: &AgentArgs) -> ExitCode {
         let agent = match Server::bind(config).await {
             Ok(agent) => agent,
             Err(error) => {
-                let advice = "Give --listen an address of this host, and a port that is free";
-                return fail(&format!("cannot listen on {listen}: {error}. {advice}"), 4);
+                return fail(&format!("cannot listen on {listen}: {}", unheard(listen, &error)), 4);
             }
         };
         if let Err(error) = print(&agent.introduction()) {
@@ -146,6 +145,23 @@ pub fn main(args: &AgentArgs) -> ExitCode {
         agent.serve(ended).await;
         ExitCode::SUCCESS
     })
+}
+
+/// Why an agent cannot listen, and what to do.
+fn unheard(listen: SocketAddr, error: &io::Error) -> String {
+    let port = listen.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "the port is in use. Is linkqual-agent already running? See: ss -lntup sport = :{port}"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "it is not an address of this host. See: ip address".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}. Ports below 1024 take CAP_NET_BIND_SERVICE: give --listen another")
+        }
+        _ => format!("{error}. Give --listen an address of this host, and a port that is free"),
+    }
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {

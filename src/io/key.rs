@@ -214,7 +214,7 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// The file cannot be opened or read.
-    #[error("{}: cannot be read: {source}", .path.display())]
+    #[error("{}: cannot be read: {source}{}", .path.display(), whose(.source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -265,6 +265,16 @@ pub enum KeyFileError {
         /// What is wrong with the text.
         source: MalformedKey,
     },
+}
+
+/// What to do about a file of somebody else's.
+fn whose(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ". Run this as the key's owner, or use a key of your own: linkqual key"
+        }
+        _ => "",
+    }
 }
 
 #[cfg(test)]

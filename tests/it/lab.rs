@@ -85,7 +85,7 @@ impl Lab {
     }
 
     /// What the router does to packets that it forwards, besides.
-    fn forbid(&self, rules: &str) {
+    pub(crate) fn forbid(&self, rules: &str) {
         let rules = format!(
             "table ip forbid {{
                 chain forward {{
@@ -97,6 +97,11 @@ impl Lab {
         self.command("exec", &["router", "nft", &rules]);
     }
 
+    /// An agent at the far end.
+    pub(crate) fn agent(&self) -> Agent {
+        Agent::start_in(Some(&self.name("agent")), AGENT, &[])
+    }
+
     /// What the pre-check of a plan for the agent says, and its exit code.
     fn precheck(&self, code: i32) -> String {
         self.precheck_of("[[test]]\nkind = \"idle\"\n", code)
@@ -104,7 +109,7 @@ impl Lab {
 
     /// The same of a plan with these tests.
     fn precheck_of(&self, tests: &str, code: i32) -> String {
-        let agent = Agent::start_in(Some(&self.name("agent")), AGENT, &[]);
+        let agent = self.agent();
         let (plan, driver) = (agent.keys.path("plan.toml"), self.name("driver"));
         let text = format!(
             "[driver]\nkey = \"driver\"\n[sites.far]\nagent = \"{AGENT}\"\n\
@@ -577,7 +582,7 @@ fn a_size_of_8900_crosses_where_packets_of_9000_octets_do() {
     // The way there, without ICMP that reports it.
     ip(&["-n", &lab.name("router"), "link", "set", "to-agent", "mtu", "1500"]);
     lab.forbid("ip protocol icmp drop");
-    let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &[]);
+    let agent = lab.agent();
     let mut command = agent.check_from(&lab.name("driver"));
     let ended = run_program(command.args(["--rate", "20 Mbit/s", "--size", "8900"]));
     ended.expect_error(2, &["8900", "at most 1472"]);
@@ -588,7 +593,7 @@ fn a_size_of_8900_crosses_where_packets_of_9000_octets_do() {
 fn a_size_above_the_devices_mtu_is_refused_before_anything_is_sent() {
     let _machine = share(2);
     let Some(lab) = Lab::new() else { return };
-    let agent = Agent::start_in(Some(&lab.name("agent")), AGENT, &[]);
+    let agent = lab.agent();
     let in_driver = |arguments: &[&str]| {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &lab.name("driver"), env!("CARGO_BIN_EXE_linkqual")]);

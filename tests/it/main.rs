@@ -17,6 +17,7 @@ mod links;
 #[path = "../../scripts/manuals.rs"]
 #[expect(dead_code, reason = "what is of the program alone is not tried here")]
 mod manuals;
+mod messages;
 mod names;
 mod oracle;
 mod oracle_owd;

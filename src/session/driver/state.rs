@@ -194,12 +194,13 @@ impl Blocked {
             Some(0) => "The agent received none of them: UDP is blocked on the path to it, by a \
                         firewall or an access list, or it goes to another agent than TCP does. A \
                         load balancer or a Kubernetes Service has to send TCP and UDP of this port \
-                        to the same agent; the other one logs handshakes of a run it does not know."
+                        to the same agent; the other one logs \"UDP handshake of an unknown \
+                        run\"."
                 .to_owned(),
             Some(received) => format!(
                 "The agent received {received} of them and answered each: UDP is blocked on the \
                  path back, from the agent's port to this host. Does a firewall let the answers \
-                 pass?"
+                 through?"
             ),
         };
         direction + &marked
@@ -217,7 +218,8 @@ impl fmt::Display for Blocked {
         };
         write!(
             f,
-            "stream {stream} of {streams} could not be opened: {seen} within 5 s. {}",
+            "stream {stream} of {streams} could not be opened: {seen} within 5 s. {} Try \
+             every flow, without load: linkqual plan firewall PLAN.toml --probe",
             self.direction()
         )
     }
