@@ -237,6 +237,28 @@ fn carried_out(block: &Block) -> Ended {
     run(&mut shell)
 }
 
+/// A plan that the manual shows is one that a reader can copy.
+#[test]
+fn each_plan_of_the_manual_is_one() {
+    let mut plans = 0;
+    for (page, text) in pages() {
+        for block in parted(&page, &text).0 {
+            let text = block.lines.join("\n");
+            if block.info != "toml" || !text.contains("[[test]]") {
+                continue;
+            }
+            let folder = tempfile::tempdir().expect("a folder");
+            fs::write(folder.path().join("plan.toml"), text).expect("writable");
+            let mut check = Command::new(DRIVER);
+            check.args(["plan", "check", "plan.toml"]).current_dir(folder.path());
+            let ended = run(check.env("XDG_CONFIG_HOME", folder.path()));
+            assert_eq!(ended.code, Some(0), "{}: {}", block.place, ended.err);
+            plans += 1;
+        }
+    }
+    assert!(0 < plans, "the manual shows no plan");
+}
+
 #[test]
 fn a_block_is_parted_into_commands_and_what_they_say() {
     let text = "See `linkqual a`.\n```console run=1\n$ linkqual b \\\n    'c d'\nFAIL\n# ls\n```\n";
