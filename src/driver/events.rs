@@ -36,7 +36,7 @@ pub enum Event {
         /// The link's name.
         link: Arc<str>,
         /// What happens there.
-        event: Box<Event>,
+        event: Box<Self>,
     },
 }
 

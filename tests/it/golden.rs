@@ -70,4 +70,5 @@ fn frozen_records_of_format_3_are_read_judged_and_rendered() {
     check_frozen("broken", include_str!("golden/v3/broken.json"));
     check_frozen("sound", include_str!("golden/v3/sound.json"));
     check_frozen("tcp", include_str!("golden/v3/tcp.json"));
+    check_frozen("links", include_str!("golden/v3/links.json"));
 }

@@ -294,6 +294,57 @@ fn a_leased_line_its_backup_and_two_peerings_are_run_by_one_command() {
     assert_eq!(most, Some(2));
 }
 
+/// Of a bundle behind one address one member drops all: the load covers it, as its source ports are
+/// many, and the finding says that few streams have the loss.
+#[test]
+fn a_member_of_a_bundle_that_drops_is_found_by_its_streams() {
+    let _machine = alone();
+    let Some(lab) = Lab::up(&[]) else { return };
+    let agent = Agent::start_in(Some(&lab.name("agent")), AGENTS[0].1, &[]);
+    // The hash of a bundle of eight, of which one is dead for load.
+    let rules = "table ip bundle {
+        chain forward {
+            type filter hook forward priority 0;
+            iifname to-driver meta l4proto udp @th,64,16 0x4c51 @th,88,8 1 udp sport & 7 == 3 drop
+        }
+    }";
+    lab.command("exec", &["router", "nft", rules]);
+    let text = format!(
+        "idle = '1 s'\n[link]\nrate = '5 Mbit/s'\nmembers = 8\n{}[require.forward]\n\
+         throughput = '>= 5 Mbit/s'\n[[test]]\nkind = 'udp'\ndirection = 'forward'\nduration = '3 s'\n",
+        ends(&[("far", AGENTS[0].1, &agent.keys)])
+    );
+    let plan = agent.keys.path("plan.toml");
+    fs::write(&plan, text).unwrap();
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &lab.name("driver"), env!("CARGO_BIN_EXE_linkqual"), "run"]);
+    let ended = run(command.arg(plan).arg("--json"));
+    let report = report(&ended);
+    let text = linkqual::report::text(&report);
+    // A host that is too slow for so many threads makes it INVALID.
+    assert_ne!(report.verdict, Verdict::Pass, "{text}");
+    assert!(
+        ended.err.contains("test[0].streams: 48, so that hashing uses each of the 8"),
+        "{text}"
+    );
+    let decided = report.findings[0].trial;
+    let load = report.rows().find(|row| Some(row.trial.trial) == decided).unwrap();
+    let figures = load.figures();
+    let dead: Vec<u32> = figures
+        .streams
+        .iter()
+        .filter(|stream| stream.loss_ratio == Some(1.0))
+        .map(|stream| stream.stream)
+        .collect();
+    assert!((1..24).contains(&dead.len()) && figures.streams.len() == 48, "{text}");
+    let few = figures.loss_concentrated.as_ref().unwrap();
+    let share = few.streams.len() * 5;
+    assert!(few.streams.iter().all(|stream| dead.contains(stream)), "{few:?}, {dead:?}");
+    assert!(dead.len() * 4 <= share, "they have four fifths of the loss: {few:?}, {dead:?}");
+    let remark = report.findings[0].remark.as_deref().unwrap();
+    assert!(remark.contains("of 48 streams have") && text.contains("of 48 streams have"), "{text}");
+}
+
 /// Of the lab's links, each with a rate of its own and what it must do.
 fn lab_plan(agents: &[Agent]) -> String {
     let keys: Vec<&Keys> = agents.iter().map(|agent| &agent.keys).collect();
