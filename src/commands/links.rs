@@ -9,6 +9,7 @@ use super::saved::read_report;
 use super::screen::Screen;
 use crate::cli::{OutputArgs, RunArgs};
 use crate::driver::{Cancel, HostClock, Job, Links, events, run_links as conduct};
+use crate::forecast::AtOnce;
 use crate::io::terminal::say;
 use crate::plan::{Plan, PlanSet};
 use crate::report::{PlanRecord, Report};
@@ -80,11 +81,12 @@ pub(super) fn run_links(
     }
     let jobs = plans.into_iter().map(job_of).collect::<Result<Vec<Job>, Error>>()?;
     let output = create(args)?;
-    let plans: Vec<&Plan> = jobs.iter().map(Job::plan).collect();
-    let screen = Screen::begin(!args.quiet, &plans);
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
     let links = Links::new(jobs, parallel).from_file(Some(file)).with_notes(notes);
+    let (claims, room) = links.claims();
+    let plans: Vec<&Plan> = links.plans().collect();
+    let screen = Screen::begin(!args.quiet, &plans, Some(&AtOnce { claims, room }));
     let links = links.reporting_to(events).ended_by(&cancel);
     let links = match output {
         Some(output) => links.kept_by(Files::new(output, args)),

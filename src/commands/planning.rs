@@ -7,7 +7,7 @@ use super::running::run_plan;
 use crate::account::plain;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
 use crate::driver::{claim, egress_of, room};
-use crate::forecast::{self, Forecast};
+use crate::forecast::{self, AtOnce, Forecast};
 use crate::framing::IpVersion;
 use crate::io::files::{read_text, write_new};
 use crate::io::host;
@@ -137,7 +137,7 @@ pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
             let claims = plans.iter().map(|plan| claim(plan, &keys::known_of(plan))).collect();
             let room = room(&plans, args.at_once.parallel);
             let pairs: Vec<_> = plans.iter().zip(&forecasts).collect();
-            forecast::links_text(&pairs, (claims, room), &assumptions, columns())
+            forecast::links_text(&pairs, &AtOnce { claims, room }, &assumptions, columns())
         }
     };
     print(&text)?;

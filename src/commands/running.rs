@@ -52,7 +52,7 @@ pub(super) fn run_job(
     output: Option<Output>,
     args: &OutputArgs,
 ) -> Result<ExitCode, Error> {
-    let screen = Screen::begin(!args.quiet, &[job.plan()]);
+    let screen = Screen::begin(!args.quiet, &[job.plan()], None);
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
     let job = job.reporting_to(events).ended_by(&cancel);

@@ -3,7 +3,7 @@
 
 use crate::direction::Direction;
 use crate::driver::{Event, EventReader, Phase, Progress};
-use crate::forecast::{Forecast, name_of, timetable, way_of};
+use crate::forecast::{AtOnce, Forecast, name_of, timetable, way_of};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::io::terminal::{error_columns, is_watched, say};
 use crate::method::trials::Note;
@@ -63,7 +63,7 @@ struct Step {
 
 impl Screen {
     /// Shows a run of `plans`, each of a link, where it `talks`: first how long that takes.
-    pub(super) fn begin(talks: bool, plans: &[&Plan]) -> Self {
+    pub(super) fn begin(talks: bool, plans: &[&Plan], at_once: Option<&AtOnce>) -> Self {
         let (several, mut sites) = (1 < plans.len(), BTreeMap::new());
         for plan in plans {
             let link = plan.link.name.clone().filter(|_| several);
@@ -85,15 +85,15 @@ impl Screen {
             && talks
         {
             let plans = plans.iter().copied().zip(&forecasts).collect::<Vec<_>>();
-            screen.announce(&plans);
+            screen.announce(&plans, at_once);
         }
         screen
     }
 
     /// Shows each phase with its time, and what it will not prove.
-    fn announce(&mut self, plans: &[(&Plan, &Forecast)]) {
+    fn announce(&mut self, plans: &[(&Plan, &Forecast)], at_once: Option<&AtOnce>) {
         let mut page = Page::listing(error_columns());
-        timetable(plans).iter().for_each(|text| page.wrapped("", text));
+        timetable(plans, at_once).iter().for_each(|text| page.wrapped("", text));
         let several = 1 < plans.len();
         for (plan, forecast) in plans {
             let name = plan.link.name.as_deref().filter(|_| several);

@@ -6,6 +6,7 @@ use super::clock::Clock;
 use super::error::Error;
 use super::events::Events;
 use super::job::{Job, Keep, NotKept, Run};
+use super::results::missed;
 use super::run;
 use crate::io::host;
 use crate::method::schedule::{Claim, Resource, Room, Schedule};
@@ -25,6 +26,7 @@ const IDS_OF_LINK: u128 = 64;
 #[derive(Debug)]
 pub struct Links {
     jobs: Vec<Job>,
+    claims: Vec<Claim>,
     room: Room,
     file: Option<PlanRecord>,
     notes: Vec<String>,
@@ -45,8 +47,20 @@ impl Links {
     pub fn new(jobs: Vec<Job>, parallel: u32) -> Self {
         assert!(!jobs.is_empty(), "no link is to be run");
         let room = room(jobs.iter().map(|job| &job.plan), parallel);
+        let claims = jobs.iter().map(|job| claim(&job.plan, &job.agent_keys)).collect();
         let (file, notes, keeper) = (None, Vec::new(), KeeperOf(None));
-        Self { jobs, room, file, notes, keeper, events: None, cancel: Cancel::default() }
+        Self { jobs, claims, room, file, notes, keeper, events: None, cancel: Cancel::default() }
+    }
+
+    /// What they will do, in their order.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.jobs.iter().map(|job| &job.plan)
+    }
+
+    /// What each takes, in their order, and what this host has.
+    #[must_use]
+    pub fn claims(&self) -> (Vec<Claim>, Room) {
+        (self.claims.clone(), self.room.clone())
     }
 
     /// The file that the plan was read from, for the report.
@@ -175,8 +189,7 @@ impl Keep for Part {
 ///
 /// Outside a tokio runtime.
 pub async fn run_links(links: Links, clock: impl Clock + Clone + 'static) -> Run {
-    let Links { jobs, room, file, notes, keeper, events, cancel } = links;
-    let claims = jobs.iter().map(|job| claim(&job.plan, &job.agent_keys)).collect();
+    let Links { jobs, claims, room, file, notes, keeper, events, cancel } = links;
     let mut schedule = Schedule::new(claims, room);
     let id = jobs.first().map_or(RunId(0), |job| job.id);
     let started_ns = clock.wall_ns();
@@ -229,6 +242,8 @@ async fn of_task(ended: Result<(usize, Run), JoinError>) -> (usize, Run) {
 
 /// The record of a link whose run has not begun.
 fn not_run_yet(job: &Job, wall_ns: u64) -> Report {
+    let why = "not run yet";
+    let sites = 0..job.plan.sites.len();
     let run = report::Run {
         id: String::new(),
         started_ns: wall_ns,
@@ -236,9 +251,9 @@ fn not_run_yet(job: &Job, wall_ns: u64) -> Report {
         plan: job.plan.clone(),
         file: None,
         driver_host: None,
-        site_runs: Vec::new(),
+        site_runs: sites.map(|place| missed(&job.plan, place, None, why)).collect(),
         complete: false,
-        reason: Some("not run yet".to_owned()),
+        reason: Some(why.to_owned()),
         notes: Vec::new(),
     };
     run.report()

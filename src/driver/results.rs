@@ -128,19 +128,7 @@ impl Results {
         if place < self.site_runs.len() {
             return;
         }
-        let site = &self.plan.sites[place];
-        let ip = agent.map_or(IpVersion::V4, |agent| IpVersion::of(agent.ip()));
-        let mut campaign = Campaign::new(self.plan.clone(), place, ip, MTU_USUAL);
-        campaign.abandon(reason);
-        let site_run = SiteRun {
-            ends: SiteEnds {
-                address: agent.map(|agent| agent.to_string()),
-                reason: Some(reason.to_owned()),
-                ..SiteEnds::unknown(site.name.clone(), site.agent.to_string(), ip)
-            },
-            limits: None,
-            evidence: campaign.evidence().clone(),
-        };
+        let site_run = missed(&self.plan, place, agent, reason);
         self.close(site_run, false);
     }
 
@@ -216,6 +204,28 @@ impl Results {
             self.emit(Event::Finding(finding.clone()));
         }
         self.sent = Sent { caveats: report.caveats.clone(), findings };
+    }
+}
+
+/// The way to the site of `plan` at `place` that could not even be begun, for this `reason`.
+pub(super) fn missed(
+    plan: &Plan,
+    place: usize,
+    agent: Option<SocketAddr>,
+    reason: &str,
+) -> SiteRun {
+    let site = &plan.sites[place];
+    let ip = agent.map_or(IpVersion::V4, |agent| IpVersion::of(agent.ip()));
+    let mut campaign = Campaign::new(plan.clone(), place, ip, MTU_USUAL);
+    campaign.abandon(reason);
+    SiteRun {
+        ends: SiteEnds {
+            address: agent.map(|agent| agent.to_string()),
+            reason: Some(reason.to_owned()),
+            ..SiteEnds::unknown(site.name.clone(), site.agent.to_string(), ip)
+        },
+        limits: None,
+        evidence: campaign.evidence().clone(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What firewalls must let pass for a plan: a table for a change request, and the same as rules of
 //! nftables.
 
-use super::text::spoken;
+use super::spoken::spoken;
 use super::{Forecast, Site, Step};
 use crate::account::plain;
 use crate::direction::Direction;

@@ -1,27 +1,25 @@
 //! A forecast of several links: when each is run, and what it will do.
 
-use super::text::{assumed, link, spoken};
-use super::{Forecast, Site};
-use crate::method::schedule::{Claim, Room, Slot, timetable};
+use super::Forecast;
+use super::at_once::AtOnce;
+use super::spoken::spoken;
+use super::text::{assumed, link};
+use crate::method::schedule::Slot;
 use crate::plan::Plan;
 use crate::plan::file::Assumption;
-use crate::units::Span;
 use crate::wrap::{Page, Table, line};
 
-/// What connecting and the search for the path's MTU take on a healthy link, at most.
-const SET_UP: Span = Span::from_secs(1);
-
-/// What `plans` will do, whose links take these claims on this host, for a terminal of so many
+/// What `plans` will do, which run `at_once`, for a terminal of so many
 /// `columns`; for a file where there is none.
 #[must_use]
 pub fn links_text(
     plans: &[(&Plan, &Forecast)],
-    (claims, room): (Vec<Claim>, Room),
+    at_once: &AtOnce,
     assumptions: &[Assumption],
     columns: Option<usize>,
 ) -> String {
     let mut out = Page::new(columns);
-    schedule(&mut out, plans, (claims, room));
+    schedule(&mut out, plans, at_once);
     for (plan, forecast) in plans {
         line!(out, "");
         link(&mut out, plan, forecast);
@@ -31,22 +29,13 @@ pub fn links_text(
     out.into_text()
 }
 
-/// How long a run of a link takes that is healthy.
-fn length(forecast: &Forecast) -> Span {
-    let of = |site: &Site| SET_UP.plus(site.duration());
-    forecast.sites.iter().map(of).fold(Span::default(), Span::plus)
-}
-
-fn schedule(out: &mut Page, plans: &[(&Plan, &Forecast)], (claims, room): (Vec<Claim>, Room)) {
-    let lengths: Vec<Span> = plans.iter().map(|(_, forecast)| length(forecast)).collect();
-    let parallel = room.parallel.max(1);
-    let slots = timetable(claims, room, &lengths);
-    let all = slots.iter().map(|slot| slot.end).max().unwrap_or_default();
-    let at_once = match parallel {
+fn schedule(out: &mut Page, plans: &[(&Plan, &Forecast)], at_once: &AtOnce) {
+    let (slots, all) = (at_once.slots(plans), spoken(at_once.end(plans)));
+    let how = match at_once.room.parallel.max(1) {
         1 => "one at a time".to_owned(),
         most => format!("up to {most} at once"),
     };
-    out.wrapped("", &format!("{} links, {at_once}, about {} in all", plans.len(), spoken(all)));
+    out.wrapped("", &format!("{} links, {how}, about {all} in all", plans.len()));
     let mut table = Table::new(&["link", "role", "starts", "takes", "why it waits"]).right(&[2, 3]);
     for Slot { place, start, end, waited } in &slots {
         let link = &plans[*place].0.link;

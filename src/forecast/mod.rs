@@ -4,13 +4,16 @@
 //! It never measures and never judges: it composes the trials as a run would, towards agents that
 //! allow all, over paths of Ethernet's packets, and says that it assumed these.
 
+mod at_once;
 mod firewall;
 mod links;
 mod phases;
 mod provability;
+mod spoken;
 mod step;
 mod text;
 
+pub use at_once::AtOnce;
 pub use firewall::{Endpoint, FirewallHosts, nft, table};
 pub use links::links_text;
 pub use phases::{Phase, name_of, timetable, total, way_of};

@@ -1,7 +1,8 @@
 //! What a run does one after the other, and how long each part takes: shown before anything is
 //! sent.
 
-use super::text::spoken;
+use super::at_once::AtOnce;
+use super::spoken::spoken;
 use super::{Forecast, Site};
 use crate::direction::{Direction, Directions};
 use crate::flow::trail;
@@ -84,7 +85,7 @@ fn nearest(rate: BitRate) -> BitRate {
 
 /// The time that a run of these plans takes, and each part of it: a line for each link and site.
 #[must_use]
-pub fn timetable(plans: &[(&Plan, &Forecast)]) -> Vec<String> {
+pub fn timetable(plans: &[(&Plan, &Forecast)], at_once: Option<&AtOnce>) -> Vec<String> {
     let sites = plans.iter().flat_map(|(plan, forecast)| {
         plan.sites.iter().zip(&forecast.sites).map(move |(site, forecast)| (*plan, site, forecast))
     });
@@ -104,7 +105,13 @@ pub fn timetable(plans: &[(&Plan, &Forecast)]) -> Vec<String> {
     };
     let mut lines: Vec<String> = sites.map(line).collect();
     if several {
-        lines.push(format!("about {} in all, one after the other", spoken(whole)));
+        let all = at_once.map(|at_once| (at_once.room.parallel, at_once.end(plans)));
+        lines.push(match all {
+            Some((most @ 2.., end)) => {
+                format!("about {} in all, up to {most} links at once", spoken(end))
+            }
+            _ => format!("about {} in all, one after the other", spoken(whole)),
+        });
     }
     lines
 }
@@ -122,7 +129,7 @@ mod tests {
 
     fn lines(more: &str) -> Vec<String> {
         let plan = plan(more);
-        timetable(&[(&plan, &Forecast::of(&plan).expect("within bounds"))])
+        timetable(&[(&plan, &Forecast::of(&plan).expect("within bounds"))], None)
     }
 
     #[test]

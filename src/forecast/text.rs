@@ -1,5 +1,6 @@
 //! A forecast for a terminal.
 
+use super::spoken::spoken;
 use super::{Forecast, Provability, Sent, Site, Step, timetable};
 use crate::direction::Direction;
 use crate::method::trials::Note;
@@ -28,7 +29,7 @@ pub fn text(
 /// What a plan will do on its link.
 pub(super) fn link(out: &mut Page, plan: &Plan, forecast: &Forecast) {
     head(out, plan);
-    for text in timetable(&[(plan, forecast)]) {
+    for text in timetable(&[(plan, forecast)], None) {
         out.wrapped("  ", &text);
     }
     for (site, forecast) in plan.sites.iter().zip(&forecast.sites) {
@@ -172,16 +173,6 @@ fn summary(out: &mut Page, site: &Site) {
     }
 }
 
-/// A length of time in minutes and seconds.
-pub(super) fn spoken(span: Span) -> String {
-    let seconds = span.secs_up();
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    }
-}
-
 fn provabilities(out: &mut Page, site: &Site) {
     line!(out, "");
     if site.provabilities.is_empty() {
@@ -284,11 +275,5 @@ mod tests {
             assert!(longest <= Some(columns), "a line of {longest:?} columns:\n{text}");
         }
         insta::assert_snapshot!(text(&plan, &forecast, &assumptions, None));
-    }
-
-    #[test]
-    fn a_time_is_spoken_in_minutes_and_seconds() {
-        let shown = [0, 59, 60, 61, 3_600].map(|seconds| spoken(Span::from_secs(seconds)));
-        assert_eq!(shown, ["0 s", "59 s", "1 min", "1 min 1 s", "60 min"]);
     }
 }

@@ -1,7 +1,6 @@
 //! A report by link and site: what was found of each, and the worst on top.
 
 use super::record::{CaveatRecord, FindingRecord, LinkRecord, Report, SiteRecord};
-use super::words::is_measured;
 use crate::verdict::Verdict;
 
 /// One site of one link, with all that was found out about it.
@@ -64,7 +63,7 @@ impl<'a> Block<'a> {
 
     /// Whether anything was measured there, or could have been: else one line says why not.
     pub(super) fn is_reached(&self) -> bool {
-        let is_open = self.findings.is_empty() || self.findings.iter().any(|it| is_measured(it));
+        let is_open = self.findings.is_empty() || self.findings.iter().any(|it| it.is_measured());
         is_open || self.site.ends.reason.is_none()
     }
 

@@ -465,6 +465,14 @@ pub struct FindingRecord {
     pub trial: Option<usize>,
 }
 
+impl FindingRecord {
+    /// Whether anything is known of what was measured.
+    #[must_use]
+    pub const fn is_measured(&self) -> bool {
+        self.value.is_some() || self.low.is_some() || self.high.is_some()
+    }
+}
+
 /// Something that limits the evidence, such as a tester that was too slow.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

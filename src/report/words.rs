@@ -45,11 +45,6 @@ pub(super) fn rates_text(link: &LinkRecord) -> String {
     text
 }
 
-/// Whether anything is known of what was measured.
-pub(super) const fn is_measured(finding: &FindingRecord) -> bool {
-    finding.value.is_some() || finding.low.is_some() || finding.high.is_some()
-}
-
 /// The bound of a requirement.
 pub(super) fn required(finding: &FindingRecord) -> String {
     let relation = match finding.relation {
@@ -119,7 +114,7 @@ pub(super) fn measured(finding: &FindingRecord) -> (String, String) {
     let Some(value) = finding.value else {
         let value = match finding.verdict {
             Verdict::Fail => "undefined",
-            _ if !is_measured(finding) => "not measured",
+            _ if !finding.is_measured() => "not measured",
             _ => "above all samples",
         };
         let low = low.map(|low| format!("{} or more", quantity(low, unit)));

@@ -164,6 +164,7 @@ fn an_interrupt_leaves_every_link_in_the_report() {
     assert_eq!(names(&first), ["under-way", "next"]);
     assert_eq!(statuses(&first, 0), [Status::Ok]);
     assert_eq!(first.links[1].reason.as_deref(), Some("not run yet"));
+    assert_eq!(statuses(&first, 1), [Status::NotRun; 2], "what is planned is listed");
     // Both lead to one agent, by its key: the second waits.
     await_within(PATIENCE, "the second trial probes", || {
         (200 < relay.counts(Direction::Reverse, Class::Probe).offered).then_some(())
@@ -273,6 +274,7 @@ fn a_leased_line_its_backup_and_two_peerings_are_run_by_one_command() {
     assert_eq!(names(&report), ["line", "backup", "dead", "peering-a", "peering-b"]);
     use Verdict::{Fail, Inconclusive, Pass};
     assert_eq!(verdicts(&report), [Pass, Pass, Inconclusive, Pass, Fail], "{text}");
+    assert!(ended.err.contains(" in all, up to 2 links at once\n"), "{}", ended.err);
     let complete: Vec<_> = report.links.iter().map(|link| link.complete).collect();
     let expected = [true, true, false, true, true].map(Some);
     assert_eq!(complete, expected, "one dead site costs only its own link: {text}");
@@ -311,7 +313,8 @@ fn a_member_of_a_bundle_that_drops_is_found_by_its_streams() {
     lab.command("exec", &["router", "nft", rules]);
     let text = format!(
         "idle = '1 s'\n[link]\nrate = '5 Mbit/s'\nmembers = 8\n{}[require.forward]\n\
-         throughput = '>= 5 Mbit/s'\n[[test]]\nkind = 'udp'\ndirection = 'forward'\nduration = '3 s'\n",
+         throughput = '>= 5 Mbit/s'\n[[test]]\nkind = 'udp'\ndirection = 'forward'\n\
+         duration = '3 s'\n",
         ends(&[("far", AGENTS[0].1, &agent.keys)])
     );
     let plan = agent.keys.path("plan.toml");

@@ -6,12 +6,12 @@ use crate::report::blocks::{Block, blocks};
 use crate::report::date::span_text;
 use crate::report::quantity::{bits_text, digits, percent, quantity};
 use crate::report::words::{
-    again_text, capitalised, doubted, in_ways, is_measured, measured, rates_text, required,
-    row_names, way, why,
+    again_text, capitalised, doubted, in_ways, measured, rates_text, required, row_names, way, why,
 };
 use crate::report::{LinkRecord, LoadKindRecord, Rendering, Report, Row};
 use crate::verdict::Verdict;
 use crate::wrap::line;
+use std::collections::BTreeSet;
 
 pub(super) fn render(report: &Report, _: &Rendering) -> String {
     let mut out = String::new();
@@ -91,7 +91,10 @@ fn findings(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
         line!(out, "Nothing was required, so there is nothing to pass.\n");
         return;
     }
-    let bounds = format!("{} % bounds (each)", digits(report.asked.confidence * 100.0));
+    let levels = (0..report.links.len()).map(|place| report.asked_of(place).confidence);
+    let levels: BTreeSet<String> = levels.map(|level| digits(level * 100.0)).collect();
+    let levels: Vec<String> = levels.into_iter().collect();
+    let bounds = format!("{} % bounds (each)", levels.join(" or "));
     columns(out, &["site", "requirement", "", "required", "measured", &bounds, "verdict"]);
     let findings =
         || blocks.iter().flat_map(|block| block.findings.iter().map(move |it| (block, *it)));
@@ -112,7 +115,7 @@ fn findings(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
     let mut missing = Vec::new();
     for (block, finding) in explained {
         // Why nothing was measured is the same for all that was to be measured there.
-        if !is_measured(finding) {
+        if !finding.is_measured() {
             if missing.contains(&&finding.reason) {
                 continue;
             }

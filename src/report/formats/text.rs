@@ -10,7 +10,7 @@ mod words;
 use crate::framing::Layer;
 use crate::metric::{About, Kind, Traffic};
 use crate::report::blocks::{Block, blocks};
-use crate::report::words::{in_ways, is_measured, layers_text, row_names};
+use crate::report::words::{in_ways, layers_text, row_names};
 use crate::report::{FindingRecord, Rendering, Report, Row};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
@@ -58,7 +58,7 @@ fn reasons(page: &mut Page, report: &Report, said: &mut Once) {
 fn reason(block: &Block<'_>, finding: &FindingRecord, said: &mut Once) -> Option<String> {
     let explains = finding.verdict != Verdict::Pass || finding.proven.is_some();
     // Why nothing was measured is the same for all that was to be measured there.
-    let explains = explains && (is_measured(finding) || said.is_new(&finding.reason));
+    let explains = explains && (finding.is_measured() || said.is_new(&finding.reason));
     let reason = explains.then(|| in_ways(&finding.reason));
     let parts: Vec<String> = reason.into_iter().chain(other_layers(block, finding)).collect();
     let (name, way) = row_names(finding, block);

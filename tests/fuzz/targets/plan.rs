@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linkqual::forecast::{self, Endpoint, FirewallHosts, Forecast, nft, table};
+use linkqual::forecast::{self, AtOnce, Endpoint, FirewallHosts, Forecast, nft, table};
 use linkqual::method::schedule::{Claim, Room};
 use linkqual::plan::Plan;
 use linkqual::plan::file::{Assumption, SHOWN_MAX, read};
@@ -34,7 +34,7 @@ fuzz_target!(|octets: &[u8]| {
     let claims = set.plans.iter().map(claim).collect();
     let room = Room { processors: 2, parallel: 2, ..Room::default() };
     let pairs: Vec<_> = set.plans.iter().zip(&forecasts).collect();
-    _ = forecast::links_text(&pairs, (claims, room), &assumptions, None);
+    _ = forecast::links_text(&pairs, &AtOnce { claims, room }, &assumptions, None);
 });
 
 fn one_link(plan: &Plan, assumptions: &[Assumption]) {

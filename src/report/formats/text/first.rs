@@ -98,7 +98,8 @@ fn findings(page: &mut Page, report: &Report, block: &Block<'_>, said: &mut Once
         page.wrapped("", NOTHING_REQUIRED);
         line!(page, "");
     } else {
-        let confidence = digits(report.asked.confidence * 100.0);
+        let asked = block.findings.first().map(|finding| report.asked_of(finding.link));
+        let confidence = digits(asked.unwrap_or(&report.asked).confidence * 100.0);
         let bounds = format!("{confidence} % BOUNDS (EACH)");
         let columns = ["REQUIREMENT", "", "REQUIRED", "MEASURED", &bounds, "VERDICT"];
         let mut table = Table::new(&columns);
