@@ -7,7 +7,6 @@ use crate::method::trials::Note;
 use crate::metric::{Chance, MTU_ASSUMED, Prospect};
 use crate::plan::file::Assumption;
 use crate::plan::{Link, Offer, Plan};
-use crate::units::Span;
 use crate::wrap::{Page, Table, line};
 use std::net::IpAddr;
 
