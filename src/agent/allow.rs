@@ -3,6 +3,7 @@
 
 use crate::cli::AllowArgs;
 use crate::io::clock;
+use crate::io::files::make_usual_folder;
 use crate::io::key::{is_signed, read_public};
 use crate::io::terminal::print;
 use crate::io::watched::{add_line, read_text, replace_text};
@@ -37,7 +38,9 @@ pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
         return Err((why, 2));
     }
     let unwritable = |error| (format!("{path}: cannot be written: {error}"), 5);
-    add_line(&args.drivers, &driver.to_string()).map_err(unwritable)?;
+    let added = make_usual_folder(&args.drivers)
+        .and_then(|()| add_line(&args.drivers, &driver.to_string()));
+    added.map_err(unwritable)?;
     let said = format!(
         "{path} now allows {driver}\nAn agent that runs and can read this file serves it within a \
          second.\n"

@@ -21,7 +21,7 @@ use crate::framing::{Framing, IpVersion};
 use crate::io::channel::{Closed, Outbox, Unsaid};
 use crate::io::clock::WallWatch;
 use crate::io::egress::{Egress, listen_at};
-use crate::io::files::{BadOutput, StateDir};
+use crate::io::files::{BadOutput, StateDir, make_usual_folder};
 use crate::io::key::{KeyFileError, generate, public_key, read_public, read_secret};
 use crate::io::log::{stranger, sum_up};
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
@@ -205,6 +205,8 @@ fn secret_key(path: &Path, is_wanted: bool) -> Result<SecretKey, BadConfig> {
         return Err(BadConfig::NoKey(path.to_owned()));
     }
     if is_missing {
+        // Where it cannot be made, the key cannot be either, and that says why.
+        _ = make_usual_folder(path);
         let line = generate(path, COMMENT)?;
         say(&format!("made the key {}: {}", path.display(), line.key()));
     }

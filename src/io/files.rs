@@ -258,6 +258,24 @@ fn remove_drafts(folder: &Path) {
     }
 }
 
+/// Where this host's administrator keeps what both programs use.
+const USUAL_FOLDER: &str = "/etc/linkqual";
+
+/// Makes the folder of `path` where it is the usual one, which no package has made. Another is made
+/// by whoever names it: a slip of the pen would be made, too.
+///
+/// # Errors
+///
+/// Where it cannot be made.
+pub fn make_usual_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if folder == Path::new(USUAL_FOLDER) && !folder.exists() => {
+            DirBuilder::new().mode(0o755).create(folder)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A text that was read, and its fingerprint.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TextFile {

@@ -106,6 +106,19 @@ fn where_nothing_is_required_nothing_can_pass() {
     assert!(ended.err.lines().any(|line| line.starts_with(note)), "{}", ended.err);
 }
 
+/// Its handshakes, which came before the agent's port had been told to expect them, were logged as
+/// those of a run that was not known.
+#[test]
+fn an_agent_warns_of_nothing_in_ordinary_runs() {
+    let agent = Agent::start();
+    let load = ["--rate", "1 Mbit/s", "--streams", "4", "--idle", "1s", "--duration", "1s"];
+    for _ in 0..5 {
+        run(agent.check().args(load).args(["--direction", "forward"]));
+    }
+    let log = agent.program.err();
+    assert!(log.contains("driver connected") && !log.contains("WARN"), "{log}");
+}
+
 #[test]
 fn an_idle_line_within_its_bound_passes_and_says_so_first() {
     let agent = Agent::start();

@@ -98,8 +98,16 @@ fn a_key_that_is_taken_out_loses_its_run() {
     let ended = driver.ended(SOON);
     ended.expect_code(3);
     let report: Report = serde_json::from_str(&ended.out).unwrap();
-    let reason = report.reason.unwrap();
+    let reason = report.reason.as_ref().unwrap();
     assert!(reason.contains("this key is not allowed any more"), "{reason}");
+    // It has both halves of what was counted until then.
+    let loaded: Vec<_> = report.rows().filter(|row| row.trial.asked.udp.is_some()).collect();
+    assert_eq!(loaded.len(), 2, "{}", ended.out);
+    for row in loaded {
+        let (sent, came) = (row.counts().sender.as_ref(), row.counts().receiver.as_ref());
+        assert!(sent.is_some_and(|sent| 0 < sent.sent), "{}", ended.out);
+        assert!(came.is_some_and(|came| 0 < came.received), "{}", ended.out);
+    }
     run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this driver's key"]);
 }
 

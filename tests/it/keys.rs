@@ -204,6 +204,12 @@ fn a_new_key_takes_the_place_of_the_old_one_which_is_used_until_then() {
         assert!(text.contains("does not list this driver's key"), "{text}");
         assert!(text.contains("its former key"), "{text}");
     }
+    let plan = user.path("plan.toml");
+    let host = agent.address.to_string();
+    fs::write(&plan, format!("[sites.far]\nagent = '{host}'\n[[test]]\nkind = 'idle'\n")).unwrap();
+    let probed = run(user.linkqual(&["plan", "firewall", "--probe"]).arg(&plan));
+    probed.expect_code(0);
+    assert!(probed.out.contains("its former key"), "{}", probed.out);
     let before = changes(&agent);
     let words = ["a new key has the limits of the old one"];
     agent.allow_line(line, &["--max-rate", "5M"]).expect_error(2, &words);
@@ -285,6 +291,30 @@ fn an_agent_shows_its_fingerprint_and_its_line_at_its_start_and_when_asked() {
     run(&mut none).expect_error(2, &["none: no such key file", "--make-key"]);
     run(none.arg("--make-key")).expect_code(0);
     assert!(agent.keys.path("none.pub").exists());
+}
+
+/// A host on which no package has made `/etc/linkqual`. Its own `/etc` is out of the way: a folder
+/// in memory stands in its place, for these two programs alone.
+#[test]
+fn the_usual_folder_is_made_where_there_is_none() {
+    let script = "mount -t tmpfs none /etc || exit 77
+                  $agent key --make-key > /etc/line
+                  $agent allow $(cat /etc/line)
+                  stat -c %a /etc/linkqual /etc/linkqual/agent.key /etc/linkqual/allowed_drivers
+                  ! $agent key --make-key --key /etc/other/agent.key";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-euc", script]).env("agent", AGENT);
+    if !Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|o| o.status.success())
+    {
+        return linkqual::io::terminal::say("SKIPPED: no mount namespaces on this machine");
+    }
+    let ended = run(&mut command);
+    if ended.code == Some(77) {
+        return linkqual::io::terminal::say("SKIPPED: no mount namespaces on this machine");
+    }
+    ended.expect_code(0);
+    assert!(ended.out.ends_with("\n755\n600\n644\n"), "{}", ended.out);
+    assert!(ended.err.contains("/etc/other/agent.key: cannot be written"), "{}", ended.err);
 }
 
 /// Pasted as one word, in the words that a shell makes of it, or as a file.
