@@ -79,10 +79,10 @@ impl Site {
         let rate_max = plan.link.port_rate.unwrap_or(RATE_UNKNOWN);
         let limits = Limits { rate_max, duration_max: DURATION_MAX };
         let payload = MTU_ASSUMED - ip.udp_overhead_octets();
-        let path = SitePath { limits, free: rate_max, ip, payload };
+        let path = SitePath { limits, free: rate_max, most: rate_max, ip, payload };
         let Composed { trials, request, notes } = compose(plan, place, path)?;
         // How far an agent lets TCP go is not known yet, and the port does not hold back its pace.
-        let most = SitePath { free: BitRate::MAX, ..path };
+        let most = SitePath { free: BitRate::MAX, most: BitRate::MAX, ..path };
         let allowed = compose(plan, place, most).map(|composed| composed.trials);
         let allowed = allowed.unwrap_or_else(|_| trials.clone());
         let tests: Vec<&Test> = plan.tests_of(place).collect();

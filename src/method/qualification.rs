@@ -11,7 +11,7 @@ use crate::method::trials::{Composed, Note, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::metric::Criterion;
 use crate::plan::{Effort, Plan, Work};
-use crate::policy::{LoadRequest, PROBING_MAX, Request};
+use crate::policy::{LoadRequest, PROBING_MAX, Request, probing_rate};
 use crate::stats::delays::Delay;
 use crate::trial::{Limits, MTU_MAX, Trial};
 use crate::units::{BitRate, Span};
@@ -80,11 +80,23 @@ impl Qualification {
         // Where other runs leave nothing, the agent refuses what is asked, and says who holds it.
         let free = evidence.free_rate_bit_s.and_then(BitRate::new);
         let free = free.map_or(limits.rate_max, |free| free.min(limits.rate_max));
-        let path = SitePath { limits, free, ip: self.ip, payload: found };
-        let Composed { trials, request, notes } = compose(&self.plan, self.place, path)?;
         let criteria = self.plan.criteria(self.ip);
-        let refusal = |criterion: Criterion<'_>| criterion.refusal(&trials, limits.rate_max);
-        if let Some(why) = criteria.iter().find_map(refusal) {
+        let composed = |most| {
+            let path = SitePath { limits, free, most, ip: self.ip, payload: found };
+            let composed = compose(&self.plan, self.place, path)?;
+            let refusal = |it: Criterion<'_>| it.refusal(&composed.trials, limits.rate_max);
+            let why = criteria.iter().find_map(refusal);
+            Ok::<_, Impossible>((composed, why))
+        };
+        // What one more driver needs to probe is left to it: of two that ask at once, neither is
+        // refused for the other's probes. Where that keeps a proof from being had, it is taken.
+        let spare = probing_rate(limits.rate_max).bits_per_second();
+        let spared = BitRate::new(free.bits_per_second().saturating_sub(spare)).unwrap_or(free);
+        let (Composed { trials, request, notes }, why) = match composed(spared)? {
+            (spared, None) => (spared, None),
+            (_, Some(_)) => composed(free)?,
+        };
+        if let Some(why) = why {
             return Err(Impossible::Unprovable(why));
         }
         let (ahead, is_asked) = (trials.into(), false);
@@ -200,7 +212,8 @@ impl Method for Qualification {
             return ahead.iter().copied().collect();
         }
         let (limits, payload) = (NO_LIMITS, self.most_payload());
-        let path = SitePath { limits, free: limits.rate_max, ip: self.ip, payload };
+        let free = limits.rate_max;
+        let path = SitePath { limits, free, most: free, ip: self.ip, payload };
         let composed = compose(&self.plan, self.place, path);
         composed.map(|composed| composed.trials).unwrap_or_default()
     }
@@ -315,6 +328,37 @@ pub(super) mod tests {
         let tcp = tcp.tcp().expect("TCP");
         assert_eq!((tcp.mtu(), tcp.round_trip()), (1_400, Some(Span::from_nanos(1_000))));
         assert_eq!(method.next(&evidence), Step::Finish);
+    }
+
+    /// 1 Gbit/s is all that the agent allows, and a run that probes counts for 142.4 kbit/s: two
+    /// drivers that asked at once were both refused for each other's probes.
+    #[test]
+    fn a_load_as_fast_as_can_be_leaves_one_more_driver_its_probes_unless_its_proof_takes_them() {
+        let asked = |required: Option<&str>| {
+            let mut plan = plan(None);
+            let (directions, offer) = (Directions::Forward, Offer::Max);
+            let congestion = crate::trial::CongestionControl::CUBIC;
+            let tcp = TcpTest { directions, offer, streams: 1, congestion, verify: false };
+            plan.tests = vec![test(Work::Tcp(tcp))];
+            if let Some(required) = required {
+                let required = Metric::TCP_THROUGHPUT.bounded_by(required).expect("a rate");
+                plan.requirements.set(Some(Direction::Forward), required);
+            }
+            let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
+            let mut evidence = Evidence::default();
+            (0..2).for_each(|_| _ = method.next(&evidence));
+            evidence.path_mtu =
+                Some(PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None });
+            match method.next(&evidence) {
+                Step::Request(Request { load: Some(load), .. }) => load.rate.bits_per_second(),
+                step => panic!("{step:?}"),
+            }
+        };
+        let rest = 1_000_000_000 - 142_400;
+        assert!((rest - 10_000..=rest).contains(&asked(None)), "{}", asked(None));
+        assert!((rest - 10_000..=rest).contains(&asked(Some("900 Mbit/s"))));
+        // It takes 10 % more to prove it, which is all there is.
+        assert!(rest < asked(Some("909 Mbit/s")));
     }
 
     /// 1 Gbit/s is all that the agent allows.

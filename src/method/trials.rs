@@ -73,6 +73,8 @@ pub enum Note {
         most: BitRate,
         /// The agent's limit.
         max: BitRate,
+        /// Whether other runs hold a part of it.
+        is_shared: bool,
     },
 }
 
@@ -113,10 +115,15 @@ impl fmt::Display for Note {
                  known: give --rate, or link.rate in a plan, for up to 100"
             ),
             Self::Shortfall(what) => f.write_str(what),
-            Self::Capacity { what, most, max } if most < max => write!(
+            Self::Capacity { what, most, max, is_shared: true } => write!(
                 f,
                 "capacity trial: {what} as fast as these hosts can, up to {most}: other runs hold \
                  the rest of the agent's {max}"
+            ),
+            Self::Capacity { what, most, max, .. } if most < max => write!(
+                f,
+                "capacity trial: {what} as fast as these hosts can, up to {most}: the agent's \
+                 limit of {max}, less what one more driver needs to probe"
             ),
             Self::Capacity { what, most, .. } => write!(
                 f,
@@ -143,8 +150,10 @@ pub struct Composed {
 pub struct SitePath {
     /// What the agent allows.
     pub limits: Limits,
-    /// What other runs leave of its rate, which is what a load as fast as can be may ask for.
+    /// What other runs leave of its rate.
     pub free: BitRate,
+    /// What a load as fast as can be may ask for of that: nearly all.
+    pub most: BitRate,
     /// The version of IP.
     pub ip: IpVersion,
     /// Octets of the largest UDP payload that crosses in one piece.
@@ -283,13 +292,14 @@ impl Composer<'_> {
     }
 
     fn note_capacity(&mut self, what: &'static str) {
-        let SitePath { limits, free, .. } = self.path;
-        self.notes.push(Note::Capacity { what, most: free, max: limits.rate_max });
+        let SitePath { limits, free, most, .. } = self.path;
+        let is_shared = free < limits.rate_max;
+        self.notes.push(Note::Capacity { what, most, max: limits.rate_max, is_shared });
     }
 
     /// The most that the agent has free.
     fn capacity(&self, test: &UdpTest, payload: u32, beside: Beside) -> Result<Load, OutOfBounds> {
-        let (plain, most) = (Framing::plain(self.path.ip), self.path.free);
+        let (plain, most) = (Framing::plain(self.path.ip), self.path.most);
         let rest = beside.rest(most, plain, Layer::L2, test.directions == Directions::Both)?;
         let rate = plain.packet_rate(rest, Layer::L2, payload);
         Load::new(test.directions, test.streams, payload, rate, LoadKind::Capacity)
@@ -314,7 +324,7 @@ impl Composer<'_> {
     }
 
     fn tcp_load(&mut self, test: &TcpTest) -> Result<TcpLoad, OutOfBounds> {
-        let SitePath { free, ip, payload, .. } = self.path;
+        let SitePath { most, ip, payload, .. } = self.path;
         let mtu = payload.saturating_add(ip.udp_overhead_octets());
         let segment = ip.segment_octets(mtu);
         let (framing, plain) = (self.criteria.framing, Framing::plain(ip));
@@ -327,7 +337,7 @@ impl Composer<'_> {
             }
             match self.rate(test.offer, direction) {
                 Some((rate, layer)) => framing.tcp_goodput(rate, layer, segment, true),
-                None => plain.tcp_goodput(free, Layer::L2, segment, true),
+                None => plain.tcp_goodput(most, Layer::L2, segment, true),
             }
         });
         let load = TcpLoad::new(rates, test.streams, mtu, test.congestion, test.offer.kind());
@@ -449,7 +459,8 @@ mod tests {
 
     fn path() -> SitePath {
         let limits = limits();
-        SitePath { limits, free: limits.rate_max, ip: IpVersion::V4, payload: 1_472 }
+        let free = limits.rate_max;
+        SitePath { limits, free, most: free, ip: IpVersion::V4, payload: 1_472 }
     }
 
     fn composed(plan: &Plan) -> Composed {
@@ -611,7 +622,7 @@ mod tests {
     fn a_duration_is_never_shortened_unseen() {
         let limits = Limits { duration_max: Span::from_secs(5), ..limits() };
         let seconds = |plan: &Plan| {
-            let composed = compose(plan, 0, SitePath { limits, free: limits.rate_max, ..path() })
+            let composed = compose(plan, 0, SitePath { limits, most: limits.rate_max, ..path() })
                 .expect("within bounds");
             composed.request.load.expect("load").duration.secs_up()
         };
@@ -694,7 +705,7 @@ mod tests {
     #[test]
     fn a_load_as_fast_as_can_be_asks_for_what_is_free() {
         let free = "400 Mbit/s".parse().expect("a rate");
-        let path = SitePath { free, ..path() };
+        let path = SitePath { free, most: free, ..path() };
         for work in [udp(Offer::Max), tcp(Offer::Max)] {
             let composed = compose(&plan(&[work], &[]), 0, path).expect("within bounds");
             let asked = composed.request.load.expect("load").rate;

@@ -204,8 +204,7 @@ pub struct Granted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadRequest>,
     /// What other runs leave of the agent's limit, in bits per second of Ethernet frames (L2) in
-    /// one direction, this grant's own load included, but for what one more driver needs to probe.
-    /// It is promised to nobody.
+    /// one direction, this grant's own load included. It is promised to nobody.
     pub free_rate_bit_s: u64,
 }
 

@@ -105,11 +105,7 @@ impl Session {
             Ok(grant) => {
                 let left = |max: BitRate, granted| max.bits_per_second().saturating_sub(granted);
                 let own = left(role.limits.rate_max, usage.own_granted);
-                // What one more driver needs to probe is not offered as free: a load that takes all
-                // there is leaves room for it, and of two that ask at once neither is refused for
-                // the other's probes.
-                let spare = probing_rate(rate_max).bits_per_second();
-                let free = left(rate_max, usage.granted(rate_max).saturating_add(spare)).min(own);
+                let free = left(rate_max, usage.granted(rate_max)).min(own);
                 let run = (id, usage.locked_since);
                 self.on_grant(now, from, run, grant, (asked.duration, free));
             }
@@ -478,8 +474,7 @@ mod tests {
         actions.filter(|action| !matches!(action, Action::Note(_))).collect()
     }
 
-    /// Of 1 Gbit/s, another driver's run that probes counts for 142.4 kbit/s, and one more is kept
-    /// free: of two that take what is free, the second was refused for the first one's probes.
+    /// Of 1 Gbit/s, another driver's run that probes counts for 142.4 kbit/s.
     #[test]
     fn a_grant_says_what_other_runs_leave() {
         const OTHER: ConnectionId = ConnectionId(2);
@@ -488,19 +483,19 @@ mod tests {
             [Action::Say(_, Message::Granted(granted))] => granted.free_rate_bit_s,
             actions => panic!("{actions:?}"),
         };
-        assert_eq!(free(&say(&mut session, 0, request())), 1_000_000_000 - 142_400);
-        let again = free(&say(&mut session, 1, request()));
-        assert_eq!(again, 1_000_000_000 - 142_400, "its own is not in it");
+        assert_eq!(free(&say(&mut session, 0, request())), 1_000_000_000);
+        assert_eq!(free(&say(&mut session, 1, request())), 1_000_000_000, "its own is not in it");
         open(&mut session, 1, OTHER, key(2));
         say_from(&mut session, OTHER, Message::Hello(hello("linkqual", None)));
         let Message::Request(asked) = request() else { unreachable!("it is one") };
         let asked = crate::wire::control::Request { run: RunId(8).to_string(), ..asked };
         let granted = say_from(&mut session, OTHER, Message::Request(asked));
-        assert_eq!(free(&granted), 1_000_000_000 - 2 * 142_400);
-        // The first may still take what it was told before.
+        assert_eq!(free(&granted), 1_000_000_000 - 142_400);
+        // A load that is as fast as can be leaves what one more driver needs to probe, so that it
+        // is not refused for one that came since it asked what is free.
         let Message::Request(asked) = request() else { unreachable!("it is one") };
         let load = crate::wire::control::LoadRequest {
-            rate_bit_s: again,
+            rate_bit_s: 1_000_000_000 - 142_400,
             duration_ns: Span::from_secs(10).nanos(),
         };
         let asked = crate::wire::control::Request { load: Some(load), ..asked };

@@ -21,7 +21,8 @@ fn composed(more: &str) -> (Plan, Vec<Trial>) {
     let plan = read_plan(more);
     let rate_max = "1 Gbit/s".parse().unwrap();
     let limits = Limits { rate_max, duration_max: Span::from_secs(600) };
-    let path = SitePath { limits, free: limits.rate_max, ip: IpVersion::V4, payload: 1_472 };
+    let free = limits.rate_max;
+    let path = SitePath { limits, free, most: free, ip: IpVersion::V4, payload: 1_472 };
     let trials = compose(&plan, 0, path).unwrap().trials;
     (plan, trials)
 }
