@@ -190,14 +190,14 @@ fn line_of(path: &Path, secret: &SecretKey) -> KeyLine {
 
 /// `key` with the comment that says whose it is: this user, at this host.
 fn usual_line(key: PublicKey) -> KeyLine {
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let user = ["USER", "LOGNAME"].into_iter().find_map(std::env::var_os);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     // A shell, a mail and a terminal take it as it is.
     let word = |text: &str| {
         let is_usual = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
         plain(text).chars().filter(is_usual).take(63).collect::<String>()
     };
-    let user = Some(word(&user.unwrap_or_default())).filter(|user| !user.is_empty());
+    let user = user.map(|user| word(&user.to_string_lossy())).filter(|user| !user.is_empty());
     let comment = format!("{}@{}", user.unwrap_or_else(|| "linkqual".into()), word(&host));
     KeyLine::new(key, comment.trim_end_matches('@')).expect("127 characters without a control")
 }
