@@ -128,7 +128,10 @@ fn explain(page: &mut Page, finding: &FindingRecord, block: &Block<'_>, said: &m
         page.wrapped("", &in_ways(remark));
     }
     let is_part = finding.verdict == Verdict::Pass && finding.proven.is_some();
-    if !is_open(finding) && !is_part || !said.is_new(&finding.reason) {
+    // The first line has it, or it is why nothing at all was measured there.
+    let is_head = block.worst().is_some_and(|worst| std::ptr::eq(worst, finding));
+    let mut is_given = || is_head || !finding.is_measured() && !said.is_new(&finding.reason);
+    if !is_part && (!is_open(finding) || is_given()) {
         return;
     }
     let (name, way) = row_names(finding, block);
