@@ -378,7 +378,7 @@ fn a_bound_of_no_time_is_refused() {
         for time in ["0 ms", "0ns", "0.1 ns"] {
             refused(&[option, time], &[&format!("'{time}'"), option]);
         }
-        refused(&[option, "0 ms"], &["no link delivers in no time: give a time above 0"]);
+        refused(&[option, "0 ms"], &["a time of 0 cannot be met: give a time above 0"]);
     }
 }
 
@@ -459,7 +459,7 @@ fn keys_that_cannot_be_used_are_reported_with_what_to_do() {
     let (driver, agent) = (keys.path("driver"), keys.path("agent.pub"));
     let exposed = keys.make("exposed", "alice");
     fs::set_permissions(&exposed, fs::Permissions::from_mode(0o644)).expect("it is this test's");
-    let words = ["others on this host can use", "0644", "chmod 600"];
+    let words = ["other users of this host can read", "0644", "chmod 600"];
     run(&mut check("127.0.0.1:9", &exposed, &agent)).expect_error(2, &words);
     let public = keys.path("driver.pub");
     let words = ["driver.pub", "public key", "without .pub"];
@@ -649,7 +649,7 @@ fn octets_of_strangers_do_an_agent_no_harm() {
         }
         assert!(answer.len() < 32, "a TLS alert at most: {answer:?}");
     }
-    agent.program.await_said(SOON, "what came is not TLS");
+    agent.program.await_said(SOON, "not TLS: is it another program");
     let udp = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     for len in [0, 1, 8, 44, 1_472, 65_507] {
         udp.send_to(&vec![0xa5; len], agent.address).expect("loopback takes it");

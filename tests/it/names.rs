@@ -47,7 +47,7 @@ fn an_agent_is_reached_at_whichever_of_its_addresses_answers() {
     for (before, why) in [
         (closed, "connection refused"),
         (silent.1, "no answer yet"),
-        (no_route, "there is no way to [fe80::1]:4872 from here"),
+        (no_route, "this host has no route to [fe80::1]:4872"),
     ] {
         let report = reached(&agent, &[before]);
         let site = &report.links[0].sites[0];
