@@ -463,17 +463,21 @@ pub(crate) mod tests {
 
     /// Where the tables of metrics stand, each with what its rows begin with and what is in front
     /// of them.
-    const TABLES: [(&str, &str, &str); 2] = [
-        ("src/metric/mod.rs", "//! ", "| metric | unit | what it is | source |"),
-        ("README.md", "", "| requirement | what is judged | how |"),
-    ];
+    const TABLES: [(&str, &str, &str); 1] =
+        [("src/metric/mod.rs", "//! ", "| metric | unit | what it is | source |")];
 
-    fn row(file: &str, metric: Metric) -> String {
-        let About { name, unit, what, how, source, .. } = metric.about();
-        match file {
-            "README.md" => format!("| `{name}` | {what} | {how} |"),
-            _ => format!("| {name} | {} | {what} | {source} |", unit.name()),
-        }
+    fn row(metric: Metric) -> String {
+        let About { name, unit, what, source, .. } = metric.about();
+        format!("| {name} | {} | {what} | {source} |", unit.name())
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a page of the repository is read")]
+    fn the_page_on_verdicts_has_a_row_for_each_metric() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verdicts.md");
+        let page = std::fs::read_to_string(path).expect("it is there");
+        let lacks = |metric: &&Metric| !page.contains(&format!("\n| `{metric}` | "));
+        assert_eq!(Metric::ALL.iter().find(lacks), None, "docs/verdicts.md has no row for it");
     }
 
     /// To accept a change: `UPDATE_SCHEMA=1 cargo test schema`.
@@ -488,7 +492,7 @@ pub(crate) mod tests {
             let (before, table) = kept.split_once(&begin).expect("it has the table");
             let is_row = |line: &&str| line.starts_with(&format!("{margin}|"));
             let rows: usize = table.split_inclusive('\n').take_while(is_row).map(str::len).sum();
-            let row = |metric: &Metric| format!("{margin}{}\n", row(file, *metric));
+            let row = |metric: &Metric| format!("{margin}{}\n", row(*metric));
             let made: String = Metric::ALL.iter().map(row).collect();
             let text = format!("{before}{begin}{made}{}", &table[rows..]);
             if std::env::var("UPDATE_SCHEMA").is_ok() {

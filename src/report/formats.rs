@@ -1,5 +1,5 @@
 //! The formats of a report. A new one is a file in `formats/` and its line in the list below: what
-//! `--out` leaves, what `--format` takes and what README.md says of it follow.
+//! `--out` leaves, what `--format` takes and what docs/report.md says of it follow.
 //!
 //! A format computes nothing: it writes down the record and its figures. The files are declared
 //! one by one, and not by a macro over the list: `cargo fmt` sees no file that a macro declares.
@@ -46,15 +46,15 @@ const fn of(
 mod tests {
     use super::*;
 
-    const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md");
     const HEADER: &str = "| format | file | for |\n|---|---|---|\n";
 
-    /// The table in README.md, made of the list: `UPDATE_SCHEMA=1 cargo test schema`.
+    /// The table in docs/report.md, made of the list: `UPDATE_SCHEMA=1 cargo test schema`.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
-    fn the_schema_of_formats_in_the_readme_is_that_of_the_list() {
-        let readme = std::fs::read_to_string(README).expect("it is in the repository");
-        let (before, rest) = readme.split_once(HEADER).expect("it has the table");
+    fn the_schema_of_formats_in_the_docs_is_that_of_the_list() {
+        let docs = std::fs::read_to_string(DOCS).expect("it is in the repository");
+        let (before, rest) = docs.split_once(HEADER).expect("it has the table");
         let after = rest.find("\n\n").map_or("", |end| &rest[end + 1..]);
         let row = |format: &Format| {
             format!("| `{}` | `{}` | {} |\n", format.name, format.file, format.about)
@@ -62,9 +62,9 @@ mod tests {
         let rows: String = FORMATS.iter().map(row).collect();
         let made = format!("{before}{HEADER}{rows}{after}");
         if std::env::var("UPDATE_SCHEMA").is_ok() {
-            std::fs::write(README, &made).expect("it is writable");
+            std::fs::write(DOCS, &made).expect("it is writable");
         }
-        let readme = std::fs::read_to_string(README).expect("it is in the repository");
-        assert!(readme == made, "README.md lacks a format: UPDATE_SCHEMA=1 cargo test schema");
+        let docs = std::fs::read_to_string(DOCS).expect("it is in the repository");
+        assert!(docs == made, "docs/report.md lacks a format: UPDATE_SCHEMA=1 cargo test schema");
     }
 }
