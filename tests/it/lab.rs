@@ -460,7 +460,7 @@ fn the_pre_check_tells_udp_that_is_dropped_from_udp_that_is_rejected() {
 fn the_pre_check_tells_a_flow_that_is_cut_once_it_is_open() {
     // A signal is 64 octets, of which the fourth says what it is: 4 confirms a challenge.
     let confirm = "udp dport 4872 udp length 72 @th,88,8 4 drop";
-    blocked(confirm, &["BLOCKED  UDP 4872", "one datagram passes each way, and none after it"]);
+    blocked(confirm, &["BLOCKED  UDP 4872", "one datagram passes each way, but none after it"]);
     let probes = "udp dport 4872 udp length > 72 drop";
     blocked(probes, &["BLOCKED  UDP 4872", "no probe after it"]);
 }
