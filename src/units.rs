@@ -400,7 +400,7 @@ mod tests {
         assert_eq!([down(49_952_337), up(6_599_999)], ["49.95 Mbit/s", "6.6 Mbit/s"]);
         assert_eq!([down(9_999), up(9_999)], ["9.999 kbit/s", "9.999 kbit/s"]);
         assert_eq!([down(12_345), up(12_345)], ["12.34 kbit/s", "12.35 kbit/s"]);
-        assert_eq!(rate(u64::MAX >> 1).rounded_down() < rate(u64::MAX >> 1), true);
+        assert!(rate(u64::MAX >> 1).rounded_down() < rate(u64::MAX >> 1));
     }
 
     #[test]

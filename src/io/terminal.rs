@@ -78,8 +78,8 @@ pub fn is_output_coloured() -> bool {
 /// usual variables that is set decides (POSIX, "Internationalization Variables").
 #[must_use]
 pub fn is_utf8() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
-    let first = set.filter(|value| !value.is_empty()).next();
+    let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+    let first = set.find(|value| !value.is_empty());
     let name = first.map(|value| value.to_string_lossy().to_ascii_lowercase());
     name.is_some_and(|name| name.contains("utf-8") || name.contains("utf8"))
 }

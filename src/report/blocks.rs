@@ -30,7 +30,7 @@ pub(super) fn blocks(report: &Report) -> Vec<Block<'_>> {
             Block { link, site, findings, verdict, place }
         })
         .collect();
-    blocks.sort_by(|a, b| b.verdict.cmp(&a.verdict));
+    blocks.sort_by_key(|block| std::cmp::Reverse(block.verdict));
     blocks
 }
 
