@@ -472,7 +472,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a page of the repository is read")]
     fn the_page_on_verdicts_has_a_row_for_each_metric() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verdicts.md");
         let page = std::fs::read_to_string(path).expect("it is there");
