@@ -134,12 +134,14 @@ pub fn main(args: &AgentArgs) -> ExitCode {
                 return fail(&format!("cannot listen on {listen}: {}", unheard(listen, &error)), 4);
             }
         };
+        // Before it says that it serves: whoever started it may send signals from then on.
+        let ended = ended();
         if let Err(error) = print(&agent.introduction()) {
             return fail(&error.to_string(), 5);
         }
         service::ready(&agent.status());
         let ended = async {
-            ended().await;
+            ended.await;
             service::stopping();
         };
         agent.serve(ended).await;
@@ -169,16 +171,22 @@ fn fail(text: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Ends when the operator wants the program to end.
-async fn ended() {
+/// Ends when the operator wants the program to end; it listens from now on.
+fn ended() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => return tracing::error!(%error, "signals cannot be handled: ending"),
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    let terminate = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    async {
+        let (mut terminate, mut interrupt) = match (terminate, interrupt) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => {
+                return tracing::error!(%error, "signals cannot be handled: ending");
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 
@@ -244,6 +252,7 @@ pub struct Server {
     limits: Limits,
     state: Option<StateDir>,
     meter: Arc<Meter>,
+    reload: Reload,
 }
 
 impl Server {
@@ -262,7 +271,8 @@ impl Server {
         let Config { identity, allowed, drivers, limits, state, .. } = config;
         let mut drivers = Drivers::new(limits, allowed, drivers);
         drivers.refresh(clock::wall_ns());
-        Ok(Self { listener, port, identity, drivers, limits, state, meter })
+        let reload = Reload::listen();
+        Ok(Self { listener, port, identity, drivers, limits, state, meter, reload })
     }
 
     /// Where it listens, TCP and UDP alike.
@@ -337,7 +347,7 @@ impl Server {
         loops.carry_out();
         tokio::pin!(ended);
         let mut look = tokio::time::interval(LOOK);
-        let mut reload = Reload::listen();
+        let mut reload = self.reload;
         let mut leaves_at = None;
         while leaves_at.is_none_or(|at| !loops.has_left(at)) {
             tokio::select! {
@@ -417,6 +427,7 @@ struct Loop {
 type Hired = Arc<Mutex<Option<Crew>>>;
 
 /// SIGHUP, by which an operator has a service read its files again.
+#[derive(Debug)]
 struct Reload(Option<tokio::signal::unix::Signal>);
 
 impl Reload {
