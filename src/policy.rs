@@ -341,7 +341,7 @@ mod tests {
     fn more_than_the_limits_is_refused_with_the_limit() {
         let usage = Usage::default();
         let text = refusal(&request(1_001, 600, None), &usage);
-        assert!(text.contains("at most 1 Gbit/s (L2), 1.001 Gbit/s was requested"), "{text}");
+        assert!(text.contains("at most 1 Gbit/s (L2); 1.001 Gbit/s was requested"), "{text}");
         let text = refusal(&request(1, 601, None), &usage);
         assert!(text.contains("may load for at most 600 s, 601 s was requested"), "{text}");
         let probing = probing(901);
@@ -440,7 +440,7 @@ mod tests {
         let text = ask(201).expect_err("above its own limit").to_string();
         assert!(
             text.contains(
-                "may send at most 200 Mbit/s (L2), 201 Mbit/s was \
+                "may send at most 200 Mbit/s (L2); 201 Mbit/s was \
                                requested"
             ),
             "{text}"

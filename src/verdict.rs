@@ -246,7 +246,7 @@ impl Judge<'_> {
         let verdict = if is_partial { judged.max(Verdict::Inconclusive) } else { judged };
         let reason = match (verdict, &measured) {
             (_, Measured::Missing(why)) => why.clone(),
-            (Verdict::Invalid, _) => "this tester was the limit: see the caveats".into(),
+            (Verdict::Invalid, _) => "the test hosts were the limit: see the caveats".into(),
             (Verdict::Inconclusive, _) if judged == Verdict::Pass => CUT_SHORT.into(),
             (Verdict::Inconclusive, _) if is_chance => format!(
                 "{}, but with {tries} trials one may show this by chance: measure longer",
@@ -299,20 +299,20 @@ fn reason_of(bound: Bound, measured: &Measured) -> String {
         (Measured::Missing(why), _) => why.clone(),
         (Measured::Counted { counts, .. }, _) => counts.clone(),
         (Measured::Sampled { unbounded: true, .. }, _) => {
-            "so many probes were lost that the percentile is infinite".into()
+            "too many probes were lost: the percentile is undefined".into()
         }
         (Measured::Sampled { samples, .. }, Verdict::Pass) => {
-            format!("the whole interval of {samples} samples is within the bound")
+            format!("the whole confidence interval ({samples} samples) meets the limit")
         }
         (Measured::Sampled { samples, .. }, Verdict::Fail) => {
-            format!("the whole interval of {samples} samples is beyond the bound")
+            format!("the whole confidence interval ({samples} samples) fails the limit")
         }
         (Measured::Sampled { open: Some(why), .. }, _) => why.clone(),
         (Measured::Sampled { samples, high: None, .. }, _) => {
             format!("{samples} samples are too few, or too many of them were lost, to bound it")
         }
         (Measured::Sampled { samples, .. }, _) => {
-            format!("the bound lies within the interval of {samples} samples: measure longer")
+            format!("the limit is inside the confidence interval ({samples} samples): test longer")
         }
     }
 }

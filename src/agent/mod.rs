@@ -160,7 +160,7 @@ fn unheard(listen: SocketAddr, error: &io::Error) -> String {
             "it is not an address of this host. See: ip address".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            format!("{error}. Ports below 1024 take CAP_NET_BIND_SERVICE: give --listen another")
+            format!("{error}. Ports below 1024 need CAP_NET_BIND_SERVICE: try another --listen")
         }
         _ => format!("{error}. Give --listen an address of this host, and a port that is free"),
     }

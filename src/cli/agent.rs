@@ -14,14 +14,14 @@ const KEY: &str = "/etc/linkqual/agent.key";
 /// Where the drivers that may use it are listed where no other place is named.
 const DRIVERS: &str = "/etc/linkqual/allowed_drivers";
 
-/// The far end of a line under test: serves the drivers whose keys are allowed, and nobody else.
+/// The far end of a link under test: serves only drivers whose keys are allowed.
 #[derive(Debug, Parser)]
 #[command(name = "linkqual-agent", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
-A driver whose key is allowed may probe at any time, and load one at a time for each circuit within
+An allowed driver may probe at any time; only one driver at a time may load a circuit, within
 --max-duration and its own limits. All of them together stay within --max-rate. The agent never
-sends to an address that has not answered, never answers with more than came, and stops by itself
+sends to an unverified address, never answers with more octets than it received, and stops by itself
 when a driver is gone.
 
 The file of --drivers is read again whenever it changes, and at SIGHUP; a key that is taken out of
@@ -34,7 +34,7 @@ pub struct AgentArgs {
     /// Where to listen, TCP and UDP alike: an address, :PORT, or both
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4872", value_parser = parse_listen)]
     pub listen: SocketAddr,
-    /// The only device to listen and send on; any if not given
+    /// The only interface to listen and send on; any if not given
     #[arg(long, value_name = "NAME", value_parser = parse_device)]
     pub device: Option<String>,
     /// This agent's secret key
@@ -53,10 +53,10 @@ pub struct AgentArgs {
     /// Maximum for all drivers together, in each direction, as Ethernet frames (L2)
     #[arg(long, value_name = "RATE", default_value = "1 Gbit/s", value_parser = parse::<BitRate>)]
     pub max_rate: BitRate,
-    /// Longest that a driver may load in one run
+    /// Maximum duration of load in one run
     #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = parse::<Span>)]
     pub max_duration: Span,
-    /// Folder in which the records of runs outlive this program; it is made
+    /// Directory that keeps the records of runs across restarts; created if missing
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
@@ -99,7 +99,7 @@ pub struct AllowArgs {
     /// Allow it to probe, and not to load
     #[arg(long, conflicts_with = "circuits")]
     pub probe_only: bool,
-    /// Circuits that it may load, one comma apart; any if not given
+    /// Circuits that it may load, comma-separated; any if not given
     #[arg(long, value_name = "NAME,…", value_parser = parse::<Circuits>)]
     pub circuits: Option<Circuits>,
     /// The last day on which it is allowed, in UTC, or a moment such as 2027-03-31T18:00:00Z

@@ -24,7 +24,7 @@ use clap::{
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// Qualifies a leased line: sends timed traffic across it, and judges what arrives.
+/// Qualifies a leased line: sends paced traffic across it and judges what arrives.
 #[derive(Debug, Parser)]
 #[command(name = "linkqual", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, after_help = topics::list())]
@@ -37,26 +37,26 @@ pub struct DriverArgs {
 /// What the driver can do.
 #[derive(Debug, Subcommand)]
 pub enum DriverCommand {
-    /// Make a key in a file of your choice: FILE is secret, FILE.pub is for the other end
+    /// Create a key pair in a file of your choice: FILE is secret, FILE.pub is for the other end
     Keygen(KeygenArgs),
-    /// Show this driver's public key, which agents must allow; it is made where there is none
+    /// Show this driver's public key, which agents must allow; creates one if there is none
     Key(KeyArgs),
     /// Show an agent's fingerprint, and remember its key once you have compared it
     Trust(TrustArgs),
-    /// Ask one question of one line, and answer it with a verdict
+    /// Test one link, and give a verdict
     Check(Box<CheckArgs>),
-    /// Run a plan: its tests towards each of its sites, and a verdict on all
+    /// Run a plan: all its tests to each of its sites, with a verdict for each link
     Run(RunArgs),
-    /// Write a plan, see what it would do, or what a firewall must let pass for it
+    /// Write a sample plan, show what it would send, or which flows firewalls must allow
     #[command(subcommand)]
     Plan(PlanCommand),
     /// Judge a saved report again, without traffic
     Judge(JudgeArgs),
     /// Show a saved report as it was written
     Show(ShowArgs),
-    /// Show a verdict on an emulated line, on this machine alone, without root
+    /// Test an emulated link on this machine, without root, and show the verdict
     Demo(DemoArgs),
-    /// Show a page of the manual, or what a command takes
+    /// Show a manual page, or the options of a command
     Help(HelpArgs),
 }
 
@@ -100,7 +100,7 @@ pub struct KeygenArgs {
     /// File for the secret key; it must not exist
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Words behind the public key, by which the other end knows it
+    /// Comment on the public key, shown at the other end
     #[arg(long, default_value = "linkqual")]
     pub comment: String,
 }
@@ -122,7 +122,7 @@ linkqual-agent allow, and nothing else.";
 /// What `linkqual key` does beside showing it.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Make a new key, signed by the old one; print the line by which agents take it
+    /// Make a new key, signed by the old one; print the line for linkqual-agent allow
     #[command(after_help = ROTATE_NOTES)]
     Rotate(RotateArgs),
 }
@@ -143,23 +143,23 @@ pub struct RotateArgs {
 /// `linkqual trust`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Its operator sees the fingerprint with linkqual-agent key, and in the agent's first lines. What is
-remembered is in known_agents, beside this driver's key. Exit code: 0 the agent is trusted, 2 wrong
+The operator gets the fingerprint from linkqual-agent key or the agent's startup log. Keys
+are stored in known_agents, beside this driver's key. Exit code: 0 the agent is trusted, 2 wrong
 usage, 4 nothing was remembered, 5 it could not be written.")]
 pub struct TrustArgs {
-    /// The agent, with its port where that is not 4872; it is known by what is typed here
+    /// The agent; port 4872 if not given. Its key is stored under the name typed here
     #[arg(value_name = "HOST[:PORT]")]
     pub host: Host,
-    /// The fingerprint that it must have, so that nothing is asked
+    /// Expected fingerprint: trust the key without asking if it matches
     #[arg(long, value_name = "SHA256:…", value_parser = parse_fingerprint)]
     pub fingerprint: Option<String>,
-    /// Trust the key that it has now, and no longer the one that was remembered
+    /// Replace the trusted key with the agent's current key
     #[arg(long)]
     pub replace: bool,
-    /// The address of this host to connect from; what its routes say if not given
+    /// Local source address; chosen by the routing table if not given
     #[arg(long, value_name = "ADDR", value_parser = parse_source)]
     pub source: Option<IpAddr>,
-    /// The device of this host to connect by; what its routes say if not given
+    /// Local outgoing interface; chosen by the routing table if not given
     #[arg(long, value_name = "NAME", value_parser = parse_device)]
     pub device: Option<String>,
 }
@@ -171,10 +171,10 @@ Exit code: 0 PASS, 1 FAIL, 2 wrong usage, 3 INCONCLUSIVE or INVALID, 4 nothing c
 5 output could not be written.
 
 Rates are bit/s, kbit/s, Mbit/s or Gbit/s (or 50M, 50Mbps), and count Ethernet frames (L2) unless
---layer says otherwise. Times are ns, us, ms, s, min or h. Each requirement is judged for itself;
-without any, the line is measured and nothing can pass.")]
+--layer says otherwise. Times are ns, us, ms, s, min or h. Each requirement is judged separately;
+without any, the link is measured but not judged.")]
 pub struct CheckArgs {
-    /// The agent, with its port where that is not 4872
+    /// The agent; port 4872 if not given
     #[arg(value_name = "HOST[:PORT]")]
     pub host: Host,
     /// This driver's secret key; the one that `linkqual key` shows if not given
@@ -183,24 +183,24 @@ pub struct CheckArgs {
     /// The agent's public key; the one that `linkqual trust` has remembered if not given
     #[arg(long, value_name = "FILE.pub")]
     pub agent_key: Option<PathBuf>,
-    /// Load at this rate, all streams together, which the line must carry; "max": as fast as
+    /// UDP load, total of all streams, that the link must carry; "max": as fast as
     /// possible
     #[arg(long, short = 'b', allow_hyphen_values = true, value_parser = parse_offer)]
     pub rate: Option<Offer>,
     /// What the line must do
     #[command(flatten)]
     pub required: RequirementArgs,
-    /// How long to load; or to probe, where there is no load: 1 s to 10 min; a number alone counts
-    /// seconds. Not given: as long as the proof takes, at least 10 s
+    /// Length of the load (of the probes, if there is no load): 1 s to 10 min; a bare number is in
+    /// seconds. If not given: as long as the requirements need, at least 10 s
     #[arg(long, short = 't', value_name = "TIME", allow_hyphen_values = true,
           value_parser = parse_duration)]
     pub duration: Option<Span>,
-    /// How long to probe the idle line before the first load, at least: 1 s to 10 min; 10 s if not
+    /// Minimum time to probe the idle link before the first load: 1 s to 10 min; 10 s if not
     /// given
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub idle: Option<Span>,
-    /// Take a few seconds, for a first look: 2 s of idle probes and 3 s of load. What that cannot
-    /// prove is listed before it begins; TCP throughput is never judged by it
+    /// Quick first look: 2 s of idle probes and 3 s of load. What that cannot
+    /// prove is listed before it starts; TCP throughput is not judged
     #[arg(long, conflicts_with_all = ["duration", "idle", TCP])]
     pub quick: bool,
     /// forward (to the agent), reverse or both at once
@@ -216,38 +216,38 @@ pub struct CheckArgs {
     #[arg(long, short = 'P', default_value_t = 1, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(STREAMS_MAX)))]
     pub streams: u32,
-    /// UDP payload of each load packet; what fills the path's MTU if not given
+    /// UDP payload of each load packet; fills the path MTU if not given
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32)
               .range(i64::from(PAYLOAD_MIN)..=i64::from(PAYLOAD_MAX)))]
     pub size: Option<u32>,
-    /// Most UDP payload that a stream sends at once, one datagram apart; what suits the rate if not
+    /// Maximum UDP payload per burst of a stream (at least one datagram); chosen by rate if not
     /// given
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(PAYLOAD_MAX)))]
     pub burst_max: Option<u32>,
-    /// The layer that rates count: L1 wire, L2 frame, L3 packet, L4 payload
+    /// The layer at which rates are counted: L1 wire, L2 frame, L3 packet, L4 payload
     #[arg(long, default_value = "L2", value_parser = parse::<Layer>)]
     pub layer: Layer,
-    /// The provider's name of the circuit: shown in the report, and the load lock's key
+    /// The provider's circuit ID: shown in the report; only one load at a time runs on a circuit
     #[arg(long, value_name = "ID", value_parser = parse_circuit)]
     pub circuit: Option<String>,
-    /// The address of this host to send from; what its routes say if not given
+    /// Local source address; chosen by the routing table if not given
     #[arg(long, value_name = "ADDR", value_parser = parse_source)]
     pub source: Option<IpAddr>,
-    /// The device of this host to send by; what its routes say if not given
+    /// Local outgoing interface; chosen by the routing table if not given
     #[arg(long, value_name = "NAME", value_parser = parse_device)]
     pub device: Option<String>,
-    /// Mark all packets both ways, such as EF, AF41, CS5 or 46; a line that changes it shows
+    /// Mark all packets in both directions, such as EF, AF41 or 46; the report shows re-marking
     #[arg(long, value_name = "DSCP", allow_hyphen_values = true, value_parser = parse::<Dscp>)]
     pub dscp: Option<Dscp>,
-    /// What governs how fast TCP sends, by the kernel's name; cubic if not given. Where this user
+    /// TCP congestion control, by its Linux name; cubic if not given. Where this user
     /// may not choose it, the host's default takes its place
     #[arg(long, requires = TCP, value_name = "NAME",
           value_parser = parse::<CongestionControl>)]
     pub congestion: Option<CongestionControl>,
-    /// Compare each octet that TCP carries with what was sent, also above 200 Mbit/s per stream,
-    /// where one in 64 is compared otherwise; costs speed
+    /// Compare every octet of TCP payload with what was sent, even above 200 Mbit/s per stream,
+    /// where otherwise one block in 64 is compared; costs speed
     #[arg(long, requires = TCP)]
     pub verify: bool,
     /// Where and how the result goes
@@ -269,8 +269,8 @@ impl RequirementArgs {
             Kind::LeastRate | Kind::LeastOctets => "minimum",
             Kind::MostShare | Kind::MostTime => "maximum",
         };
-        let udp = format!("; of {RATE_ASSUMED} if no --rate is given");
-        let load = format!("; beside {RATE_ASSUMED} of UDP if no load is given");
+        let udp = format!("; at {RATE_ASSUMED} if no --rate is given");
+        let load = format!("; under {RATE_ASSUMED} of UDP if no load is given");
         let sent = match (about.answered_by, about.kind) {
             (Traffic::Udp, Kind::LeastRate) => "; --rate if not given",
             (Traffic::Tcp, _) => "; TCP is sent after the UDP load, as fast as possible",
@@ -360,7 +360,7 @@ fn format_by_name() -> impl TypedValueParser<Value = &'static Format> {
 fn out_help() -> String {
     let files: Vec<&str> = FORMATS.iter().map(|format| format.file).collect();
     let files = files.join(", ");
-    format!("Folder for the report ({files}); it is made, and no report in it is overwritten")
+    format!("Directory for the report ({files}); created if missing; reports are never overwritten")
 }
 
 /// `linkqual run`.
@@ -389,7 +389,7 @@ pub struct RunArgs {
 /// How several links are run.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ParallelArgs {
-    /// Run up to so many links of a plan at once: never two that share an agent, a circuit or an
+    /// Run up to N links of a plan in parallel: never two that share an agent, a circuit or an
     /// entry of `shares`, and no more than the outgoing interface and the CPUs carry
     #[arg(long, value_name = "N", default_value_t = 1, allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -429,9 +429,9 @@ pub enum PlanCommand {
     /// Show what would be sent, what each requirement needs, and whether it can be proved
     #[command(after_help = CHECK_CODES)]
     Check(PlanCheckArgs),
-    /// Write a sample plan, every field of it explained
+    /// Write a sample plan with every field explained
     Init(PlanInitArgs),
-    /// Show what firewalls must let pass, as a table and as nft rules; try it with --probe
+    /// Show the flows that firewalls must allow, as a table and as nft rules; --probe tests them
     #[command(after_help = FIREWALL_CODES)]
     Firewall(PlanFirewallArgs),
 }
@@ -475,7 +475,7 @@ pub struct PlanFirewallArgs {
     /// Print the nft rules alone
     #[arg(long, conflicts_with = "probe")]
     pub nft: bool,
-    /// Try it: connect to each agent as a run would, without load, and say what was seen
+    /// Test it: connect to each agent as a run would, without load, and report what gets through
     #[arg(long)]
     pub probe: bool,
 }

@@ -42,8 +42,8 @@ fn hint(typed: &str) -> Option<String> {
                  written without the space: 50{typed}"
             ));
         }
-        "-c" | "--client" => "the agent stands alone, without an option: linkqual check HOST",
-        "-s" | "--server" => "the far end is a program of its own: linkqual-agent",
+        "-c" | "--client" => "give the agent's address without an option: linkqual check HOST",
+        "-s" | "--server" => "the far end runs a separate program: linkqual-agent",
         "-u" | "--udp" => "--rate loads with UDP, and --tcp-throughput with TCP",
         "-i" | "--interval" => "report.json has the counts of each second: --json, or --out DIR",
         _ => return None,

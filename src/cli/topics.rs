@@ -36,7 +36,7 @@ pub const TOPICS: &[Topic] = &[
         include_str!("../../docs/csv.md")),
     topic("limits", "what to know before you believe a number",
         include_str!("../../docs/limits.md")),
-    topic("performance", "how good the instrument is, beside other tools",
+    topic("performance", "accuracy and speed, compared with other tools",
         include_str!("../../docs/performance.md")),
     topic("development", "building, testing, and the source",
         include_str!("../../docs/development.md")),

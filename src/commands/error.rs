@@ -106,11 +106,11 @@ impl From<driver::Error> for Error {
 /// What is said of an agent whose key has changed.
 fn changed(host: &str, known: &PublicKey, got: &PublicKey) -> String {
     format!(
-        "THE AGENT {host} HAS ANOTHER KEY\n\
+        "THE KEY OF AGENT {host} HAS CHANGED\n\
          expected {known}\n\
          found    {got}\n\
-         It is another host, or somebody is in between, or its key was replaced. No test was run.\n\
-         Ask its operator for the fingerprint (linkqual-agent key). If what was found is right, \
+         It is another host, a man in the middle, or its key was replaced. No test was run.\n\
+         Ask its operator for the fingerprint (linkqual-agent key). If the key found is correct, \
          trust it: linkqual trust {host} --replace (where --agent-key or a plan names its .pub \
          file, replace that)"
     )

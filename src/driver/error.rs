@@ -84,7 +84,7 @@ pub enum Error {
     NotAdmitted(String),
     /// The agent does not list this driver's key.
     #[error(
-        "the agent at {agent} does not list this driver's key, {}, or not any more. Have its \
+        "the agent at {agent} does not allow this driver's key (or no longer does): {}. Have its \
          operator run: linkqual-agent allow {line}",
         .line.key()
     )]

@@ -75,8 +75,8 @@ pub fn table(
 
 const REMARKS: [&str; 4] = [
     "Every connection and every first datagram comes from this host; an agent only answers. A \
-     firewall that keeps state needs 1 and 2 (and 3 where it is there) in the direction shown; one \
-     that keeps none needs the answers as well, with source and destination changed over.",
+     stateful firewall needs 1 and 2 (and 3 if listed) in the direction shown; one that \
+     is stateless needs the return flows as well, with source and destination swapped.",
     "The addresses are those that this host uses: where an address is translated on the way, a \
      firewall behind that sees another one.",
     "ICMP echo is not needed. Without the ICMP above a run works too: the path's MTU is found by \
@@ -135,7 +135,7 @@ fn control(site: &Site) -> Vec<String> {
     vec![
         "control: one connection, TLS 1.3, with keys at both ends; opened by this host".to_owned(),
         format!(
-            "silent while a trial runs: its state should outlast {idle} without a packet, or the \
+            "idle while a trial runs: the session timeout should exceed {idle}, or the \
              run has to open another; less than 5 MB each way for a trial"
         ),
     ]
@@ -149,7 +149,7 @@ fn udp(link: &Link, site: &Site) -> Vec<String> {
             "probes and UDP load: up to {flows} flows at once, each trial with ports of its own"
         ),
         format!(
-            "opened by this host; state must outlast {} at the start, and {} without a packet \
+            "opened by this host; idle timeout at least {} at the start, then {} without a packet \
              after that",
             spoken(UDP_IDLE),
             spoken(longest_gap(site))
@@ -180,7 +180,7 @@ fn tcp(link: &Link, site: &Site) -> Vec<String> {
              the same port; opened by this host, in whichever direction they carry"
         ),
         volume(link, site, true),
-        "no TLS on them, and no application that a firewall knows: let it not look for one".into(),
+        "no TLS, no well-known protocol: exempt it from application inspection".into(),
     ]
 }
 
@@ -217,7 +217,7 @@ fn icmp(endpoint: &Endpoint, driver: &str) -> Flow {
         IpAddr::V4(_) => ("ICMP", "type 3 (unreachable), above all code 4 (fragmentation needed)"),
         IpAddr::V6(_) => ("ICMPv6", "type 2 (packet too big) and type 1 (unreachable)"),
     };
-    let about = vec![format!("{types}; wanted, not needed")];
+    let about = vec![format!("{types}; recommended, not required")];
     Flow { protocol, from: "any router on the way".to_owned(), to, about }
 }
 
@@ -229,7 +229,7 @@ pub fn nft(plan: &Plan, forecast: &Forecast, hosts: &FirewallHosts) -> String {
         out,
         "# What linkqual needs to pass. It accepts, and drops nothing. Load it, then jump to it"
     );
-    line!(out, "# from the chain that forwards, before what drops:");
+    line!(out, "# from the forward chain, before any rule that drops:");
     line!(out, "#   nft add rule inet filter forward jump linkqual");
     line!(out, "table inet filter {{");
     line!(out, "    chain linkqual {{");

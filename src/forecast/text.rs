@@ -144,7 +144,7 @@ fn summary(out: &mut Page, site: &Site) {
     let (trials, most) = (spoken(site.duration()), spoken(site.request.duration));
     let acknowledgements = if site.has_tcp() { ", TCP's acknowledgements not" } else { "" };
     let text = format!(
-        "in all {trials} of trials ({most} at most, with what lies between them); {forward} \
+        "in total {trials} of trials (at most {most}, gaps between trials included); {forward} \
          forward, {reverse} reverse (L2, probes included{acknowledgements})"
     );
     out.wrapped("  ", &text);
@@ -241,7 +241,7 @@ pub(super) fn assumed<'a>(
     plans: impl IntoIterator<Item = &'a Plan>,
     assumptions: &[Assumption],
 ) {
-    line!(out, "assumed, as the plan does not say:");
+    line!(out, "assumptions (not set in the plan):");
     for taken in assumptions {
         out.wrapped("  ", &taken.to_string());
     }

@@ -28,8 +28,6 @@ pub struct About {
     pub example: &'static str,
     /// Whether a sample plan asks for it.
     pub sample: Sample,
-    /// How that is judged, in a sentence or more.
-    pub how: &'static str,
     /// The standard that defines it, and what of that.
     pub source: &'static str,
     /// Which traffic answers it.
@@ -79,7 +77,7 @@ impl Kind {
     pub const fn placeholder(self) -> &'static str {
         match self {
             Self::LeastRate => "RATE",
-            Self::MostShare => "SHARE",
+            Self::MostShare => "PERCENT",
             Self::MostTime => "TIME",
             Self::LeastOctets => "OCTETS",
         }

@@ -17,7 +17,6 @@ static ABOUT: About = About {
     asks: "One-way delay variation, 99.9th percentile minus the minimum",
     example: "<= 2 ms",
     sample: Sample::Required,
-    how: "Order statistics over the probes that arrived, clock skew removed",
     source: "Y.1540; RFC 5481, PDV",
     answered_by: Traffic::Probes,
     made_of: &[Basis::ProbeDelays, Basis::OneWayDelays],

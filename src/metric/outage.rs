@@ -31,14 +31,9 @@ static ABOUT: About = About {
     kind: Kind::MostTime,
     reach: Reach::EachDirection,
     what: "The longest time without an arrival while packets were sent",
-    asks: "Longest time without an arrival",
+    asks: "Longest interval without a packet arriving",
     example: "<= 1 s",
     sample: Sample::Required,
-    how: "Counted, from three packet intervals and 50 ms on, or half the bound where that is below \
-          50 ms. PASS by the longest it can have been (between the arrivals or the departures \
-          around it, without the sender's own gap), FAIL by the shortest (from the first lost \
-          packet to the last). A bound of fewer than 6 packet intervals is refused with the rate \
-          it takes",
     source: "Y.1540, service availability; RFC 3357, loss periods",
     answered_by: Traffic::Probes,
     made_of: &[Basis::Arrivals],
@@ -197,7 +192,7 @@ impl Seen {
         let (silent, other) = (self.unsent.as_secs(), direction.opposite());
         match was_silent(run, other) || is_alone_alive(run, direction) {
             true => format!(
-                "not known while {other} was dead: nothing was sent for {silent:.3} s, so that an \
+                "not known while {other} was down: nothing was sent for {silent:.3} s, so that an \
                  outage could not be seen"
             ),
             false => {
@@ -244,7 +239,7 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span
     };
     let counts = match (loads(run, Direction::Reverse), longest.offered) {
         (true, true) => {
-            "no probe was answered for that time, and no heartbeat arrived: reverse was dead; \
+            "no probe was answered for that time, and no heartbeat arrived: reverse was down; \
              without the agent's account it is not known whether forward was"
         }
         (true, false) => {
@@ -313,9 +308,9 @@ pub fn outage_min(trial: &Trial, direction: Direction) -> Span {
 /// What is said of a load that was paused for so many packets.
 pub(super) fn pause_text(run: &TrialRun, direction: Direction, packets: u64) -> String {
     let other = direction.opposite();
-    let text = format!("; load was paused for {packets} packets, as no heartbeat arrived");
+    let text = format!("; {packets} packets not sent: load paused, as no heartbeat arrived");
     match !was_silent(run, direction) && was_silent(run, other) {
-        true => text + &format!(": what {direction} carries is not known while {other} was dead"),
+        true => text + &format!(": {direction} is unknown while {other} was down"),
         false => text,
     }
 }

@@ -27,9 +27,6 @@ static ABOUT: About = About {
     asks: "99th percentile of the one-way delay, idle and under UDP load up to the committed rate",
     example: "<= 12 ms",
     sample: Sample::Commented,
-    how: "Order statistics, plus the whole clock error: half the minimum round trip, or less \
-          where both hosts state how far off their clocks can be (chronyd, `adjtimex`). \
-          INCONCLUSIVE where that is too wide for the requirement",
     source: "RFC 7679; Y.1540, IPTD",
     answered_by: Traffic::Probes,
     made_of: &[Basis::ProbeDelays, Basis::OneWayDelays],

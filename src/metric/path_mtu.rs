@@ -19,10 +19,9 @@ static ABOUT: About = About {
     kind: Kind::LeastOctets,
     reach: Reach::RoundTrip,
     what: "The largest IP packet that crosses both ways unfragmented",
-    asks: "Octets of the largest IP packet that crosses both ways unfragmented",
+    asks: "Path MTU in octets: the largest IP packet that crosses both ways unfragmented",
     example: ">= 1500",
     sample: Sample::Required,
-    how: "Counted; INVALID where this host's own device carries no more",
     source: "RFC 8899",
     answered_by: Traffic::Search,
     made_of: &[Basis::Search],
@@ -87,8 +86,8 @@ pub fn black_hole(path: PathMtu, ip: IpVersion) -> Option<String> {
     let segment = octets.saturating_sub(ip.tcp_overhead_octets(false));
     path.is_black_hole().then(|| {
         format!(
-            "packets above {octets} octets vanish and no ICMP says so (black hole): applications' \
-             TCP stalls here unless its MSS is clamped to {segment}"
+            "packets above {octets} octets are dropped without ICMP (black hole): application \
+             TCP will stall on this path unless its MSS is clamped to {segment}"
         )
     })
 }

@@ -105,15 +105,15 @@ impl Kind {
         match self {
             Self::LeastRate => {
                 "a bound on a rate: \">=\" and a number with bit/s, kbit/s, Mbit/s or Gbit/s \
-                 behind it, such as \">= 500 Mbit/s\""
+                 as its unit, such as \">= 500 Mbit/s\""
             }
             Self::MostShare => {
                 "a bound on a share above 0 % (0 % cannot be proven): \"<=\" and a number with % \
-                 behind it, such as \"<= 0.01%\""
+                 as its unit, such as \"<= 0.01%\""
             }
             Self::MostTime => {
                 "a bound on a time above 0: \"<=\" and a number with ns, us, ms, s, min or h \
-                 behind it, such as \"<= 20 ms\""
+                 as its unit, such as \"<= 20 ms\""
             }
             Self::LeastOctets => {
                 "a bound on a packet's octets, IP header included, from 576 to 65535: such as \

@@ -25,14 +25,9 @@ static ABOUT: About = About {
     kind: Kind::LeastRate,
     reach: Reach::EachDirection,
     what: "The worst 10 s of TCP goodput at the receiver after the warm-up",
-    asks: "TCP goodput at the receiver, as a rate at the layer that rates count",
+    asks: "TCP throughput at the receiver, counted at the same layer as all rates",
     example: ">= 450 Mbit/s",
     sample: Sample::Required,
-    how: "Each whole second counts by the receivers' clock, after a warm-up of 20 round trips or 2 \
-          s. PASS where every run of 10 s and the lower bound of the whole mean reach it, FAIL \
-          where a run stays below 90 % of it (10 % is TCP's own swing) or the upper bound of the \
-          mean below it. TCP is paced at 10 % above it or more, or the run is refused with the \
-          `--max-rate` it takes",
     source: "RFC 6349; RFC 9097, 1 s intervals",
     answered_by: Traffic::Tcp,
     made_of: &[Basis::TcpStream],
@@ -548,8 +543,8 @@ mod tests {
         };
         let (meets, why) = judged(Some(1_500), &|_| {});
         assert_eq!(meets, None);
-        let words = "packets above 1400 octets vanish and no ICMP says so (black hole): \
-                     applications' TCP stalls here unless its MSS is clamped to 1360";
+        let words = "packets above 1400 octets are dropped without ICMP (black hole): \
+                     application TCP will stall on this path unless its MSS is clamped to 1360";
         assert!(why.contains(words), "{why}");
         assert_eq!(judged(Some(1_400), &|_| {}).0, Some(true), "ICMP came");
         assert_eq!(judged(None, &|_| {}).0, Some(true), "nobody knows");

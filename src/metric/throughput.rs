@@ -50,14 +50,9 @@ static ABOUT: About = About {
     kind: Kind::LeastRate,
     reach: Reach::EachDirection,
     what: "What of a fixed-rate UDP load and its probes left in the window and arrived in time",
-    asks: "UDP packets carried at this rate",
+    asks: "UDP throughput",
     example: ">= 500 Mbit/s",
     sample: Sample::Required,
-    how: "Counted: packets carried ÷ (the window + the rise of their transit time), probes and \
-          heartbeats among them; the window is the trial less 200 ms at each end. PASS allows the \
-          loss bound (0.1 % without one) and a queue that grows by 1 ms per s; what lies within \
-          the uncertainty of the transit is measured once more, three times as long, then \
-          INCONCLUSIVE. `check --rate` requires its own rate",
     source: "RFC 2544, 26.1; Y.1564, CIR test",
     answered_by: Traffic::Udp,
     made_of: &[Basis::LoadRate, Basis::LoadLosses, Basis::Arrivals],

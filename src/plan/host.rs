@@ -26,7 +26,7 @@ impl FromStr for Host {
             } else {
                 String::new()
             };
-            return Err(format!("an IPv6 address with a port stands in brackets: {meant}{whole}"));
+            return Err(format!("an IPv6 address with a port must be in brackets: {meant}{whole}"));
         }
         let (name, port) = split(text).ok_or_else(|| NOT_A_HOST.to_owned())?;
         one_host(name)?;
@@ -196,7 +196,7 @@ mod tests {
             ("2001:db8:0:1:2:3:4:5:99", "[2001:db8:0:1:2:3:4:5]:99"),
             ("fe80::1%eth0:99", "[fe80::1%eth0]:99"),
         ] {
-            refused(text, &format!("stands in brackets: {meant}"));
+            refused(text, &format!("must be in brackets: {meant}"));
         }
         refused("2001:db8::7:4872", "; if all of it is the address: [2001:db8::7:4872]");
         host("[2001:db8::7:4872]", "2001:db8::7:4872", PORT);

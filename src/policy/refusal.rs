@@ -131,8 +131,8 @@ impl fmt::Display for Refusal {
             }
             Self::RateAboveMax { role, asked, max } => write!(
                 f,
-                "role '{role}' may send at most {max} (L2), {asked} was requested. Ask for less, \
-                 or have its operator raise --max-rate, or max-rate in this key's line of \
+                "role '{role}' may send at most {max} (L2); {asked} was requested. Request less, \
+                 or have the agent's operator raise --max-rate, or max-rate in this key's line of \
                  allowed_drivers"
             ),
             Self::DurationAboveMax { role, what, asked, max } => write!(

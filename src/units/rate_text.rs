@@ -7,7 +7,7 @@ use super::text::{Malformed, parse_number, show_scaled};
 pub(super) const SCALES: [(&str, u64); 4] =
     [("bit/s", 1), ("kbit/s", 1_000), ("Mbit/s", 1_000_000), ("Gbit/s", 1_000_000_000)];
 
-const FORM: &str = "a bit rate above 0: a number with bit/s, kbit/s, Mbit/s or Gbit/s behind it, \
+const FORM: &str = "a bit rate above 0: a number followed by bit/s, kbit/s, Mbit/s or Gbit/s, \
                     such as \"500 Mbit/s\"";
 
 /// What may stand behind the prefix, beside nothing.

@@ -33,7 +33,7 @@ fn of_window(
     let held_ms = held_ns / 1_000_000;
     let metered = metered(sent.metered);
     let text = format!(
-        "{sender} explains why the rate was not carried: in the window it sent {missing} packets \
+        "{sender} is why the rate was not reached: in the window it sent {missing} packets \
          fewer than were due (its stack or queue refused {} in the trial, it was too slow for {}), \
          and it stalled for {held_ms} ms in all{metered}. Use a host with an idle processor, or \
          test at a lower rate",

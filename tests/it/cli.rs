@@ -333,7 +333,7 @@ fn refused(args: &[&str], words: &[&str]) {
 
 #[test]
 fn what_is_no_rate_is_refused_with_the_right_spelling() {
-    let right = r#"a number with bit/s, kbit/s, Mbit/s or Gbit/s behind it, such as "500 Mbit/s""#;
+    let right = r#"a number followed by bit/s, kbit/s, Mbit/s or Gbit/s, such as "500 Mbit/s""#;
     for rate in ["0 Mbit/s", "1e9 bit/s", "500 Mbitte", "-5 Mbit/s", ""] {
         refused(&["--rate", rate], &[&format!("'{rate}'"), "--rate", right]);
     }
@@ -433,7 +433,7 @@ fn what_is_no_host_is_refused() {
         ("fe80::1%eth0:99", "[fe80::1%eth0]:99"),
     ];
     for (host, right) in unbracketed {
-        let words = [&format!("'{host}'"), "stands in brackets", right];
+        let words = [&format!("'{host}'"), "must be in brackets", right];
         run(&mut check(host, nobody, nobody)).expect_error(2, &words);
     }
     for (host, port) in [("host:0", "'0'"), ("host:65536", "'65536'"), ("host:ssh", "'ssh'")] {
@@ -494,7 +494,7 @@ fn a_driver_that_is_not_listed_is_refused_and_the_agent_logs_its_key() {
     let stranger = agent.keys.make("stranger", "mallory");
     let key = agent.keys.fingerprint("stranger.pub");
     let command = &mut check(&agent.address.to_string(), &stranger, &agent.keys.path("agent.pub"));
-    let words = ["does not list this driver's key", &key, "linkqual-agent allow linkqual-ed25519 "];
+    let words = ["does not allow this driver's key", &key, "linkqual-agent allow linkqual-ed25519 "];
     run(command).expect_error(4, &words);
     agent.program.await_said(SOON, &key);
     assert!(!agent.program.err().contains('\x1b'), "a log that is no terminal has no colours");
@@ -508,7 +508,7 @@ fn another_agent_than_was_meant_is_reported_with_both_keys() {
     let keys = &agent.keys;
     let host = agent.address.to_string();
     let ended = run(&mut check(&host, &keys.path("driver"), &keys.path("driver.pub")));
-    let words = ["ANOTHER KEY", &meant, &found, "--agent-key", "linkqual-agent key", "--replace"];
+    let words = ["HAS CHANGED", &meant, &found, "--agent-key", "linkqual-agent key", "--replace"];
     ended.expect_error(4, &words);
 }
 

@@ -20,7 +20,7 @@ fn an_agent_admits_nobody_until_somebody_is_allowed() {
     let out = agent.program.out();
     assert!(out.contains("no driver is allowed yet: add one with linkqual-agent allow"), "{out}");
     let idle = ["--idle", "1s", "--duration", "1s"];
-    run(agent.check().args(idle)).expect_error(4, &["does not list this driver's key"]);
+    run(agent.check().args(idle)).expect_error(4, &["does not allow this driver's key"]);
     let allowed = agent.allow(&["--max-rate", "5M"]);
     allowed.expect_code(0);
     assert!(
@@ -43,7 +43,7 @@ fn a_key_has_its_own_limits() {
         await_change(&agent, before);
     };
     allow(&["--max-rate", "5M"]);
-    let words = ["role 'qualifier' may send at most 5 Mbit/s (L2), 6 Mbit/s was requested"];
+    let words = ["role 'qualifier' may send at most 5 Mbit/s (L2); 6 Mbit/s was requested"];
     run(agent.check().args(["--rate", "6M", "--idle", "1s"])).expect_error(4, &words);
     allow(&["--circuits", "EC-1,EC-2"]);
     let load = ["--rate", "1M", "--idle", "1s", "--duration", "1s"];
@@ -60,7 +60,7 @@ fn a_key_has_its_own_limits() {
     let before = changes(&agent);
     fs::write(&drivers, format!("expires=2020-01-01 {line}")).unwrap();
     await_change(&agent, before);
-    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this driver's key"]);
+    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not allow this driver's key"]);
     fs::remove_file(&drivers).unwrap();
     let passed = agent.allow(&["--expires", "2020-01-01"]);
     passed.expect_error(2, &["2020-01-02T00:00:00Z has passed, so it would allow nobody"]);
@@ -108,7 +108,7 @@ fn a_key_that_is_taken_out_loses_its_run() {
         assert!(sent.is_some_and(|sent| 0 < sent.sent), "{}", ended.out);
         assert!(came.is_some_and(|came| 0 < came.received), "{}", ended.out);
     }
-    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not list this driver's key"]);
+    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not allow this driver's key"]);
 }
 
 #[test]

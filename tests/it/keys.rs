@@ -64,7 +64,7 @@ fn a_check_takes_the_users_own_key_and_the_agent_that_it_trusts() {
     user.trust(&agent);
     let line = user.key_line();
     let unlisted = format!("linkqual-agent allow {}", line.rsplit_once(' ').unwrap().0);
-    check(&user, &agent).expect_error(4, &["does not list this driver's key", &unlisted]);
+    check(&user, &agent).expect_error(4, &["does not allow this driver's key", &unlisted]);
     agent.allow_line(&line, &["--max-rate", "5M"]).expect_code(0);
     check(&user, &agent).expect_code(3);
     let plan = user.path("plan.toml");
@@ -150,7 +150,7 @@ fn an_agent_whose_key_has_changed_is_refused_until_that_is_trusted() {
     let expected = format!("expected {old}");
     let found = format!("found    {new}");
     let way_on = format!("linkqual trust {host} --replace");
-    let words = ["HAS ANOTHER KEY", &expected, &found, &way_on];
+    let words = ["HAS CHANGED", &expected, &found, &way_on];
     check(&user, &agent).expect_error(4, &words);
     let trust = |args: &[&str]| run(user.linkqual(&["trust", &host]).args(args));
     trust(&["--fingerprint", &new]).expect_error(4, &words);
@@ -160,7 +160,7 @@ fn an_agent_whose_key_has_changed_is_refused_until_that_is_trusted() {
     let known = fs::read_to_string(user.path("known_agents")).unwrap();
     assert_eq!(known.lines().count(), 1, "{known}");
     // The agent that is started again serves the driver of its keys alone.
-    check(&user, &agent).expect_error(4, &["does not list this driver's key"]);
+    check(&user, &agent).expect_error(4, &["does not allow this driver's key"]);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_new_key_takes_the_place_of_the_old_one_which_is_used_until_then() {
     // The agent lists the old one only.
     let probed = check(&user, &agent);
     probed.expect_code(3);
-    let said = "does not list this driver's key";
+    let said = "does not allow this driver's key";
     assert!(probed.err.contains(said) && probed.err.contains("former key"), "{}", probed.err);
     let plan = user.path("plan.toml");
     let host = agent.address.to_string();
@@ -252,7 +252,7 @@ fn an_old_key_is_not_used_beyond_its_overlap() {
     let kept = retired.map(|entry| entry.unwrap().path());
     let mut kept = kept.filter(|path| path.extension().is_some_and(|end| end == "succession"));
     fs::write(kept.next().unwrap(), format!("{line}\n")).unwrap();
-    check(&user, &agent).expect_error(4, &["does not list this driver's key"]);
+    check(&user, &agent).expect_error(4, &["does not allow this driver's key"]);
     let words = ["this line was valid until ", "Allow the new key by the line of linkqual key"];
     agent.allow_line(&line.to_string(), &[]).expect_error(2, &words);
 }

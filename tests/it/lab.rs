@@ -477,8 +477,8 @@ fn a_black_hole_above_1400_octets_is_named_and_stalls_nothing_of_ours() {
     assert!(report.complete, "{text}{}", ended.err);
     let path = report.links[0].sites[0].path_mtu.expect("it was found out");
     assert_eq!((path.octets, path.kernel_octets), (1_400, Some(1_500)), "{text}");
-    let hole = "packets above 1400 octets vanish and no ICMP says so (black hole): applications' \
-                TCP stalls here unless its MSS is clamped to 1360";
+    let hole = "packets above 1400 octets are dropped without ICMP (black hole): application TCP \
+                will stall on this path unless its MSS is clamped to 1360";
     let words: Vec<&str> = text.split_whitespace().collect();
     assert!(words.join(" ").contains(hole), "{text}");
     let rows: Vec<TrialRow> = rows(&report).into_iter().filter(|row| row.tested).collect();

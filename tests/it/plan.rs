@@ -176,7 +176,7 @@ fn a_sample_of_several_links_is_checked_with_its_schedule() {
     assert!(backup.contains("backup of ec-2031"), "{backup}");
     assert!(backup.contains("shares pe1 with ec-2031"), "{backup}");
     assert!(checked.out.contains("link ec-2031, circuit EC-2031 of Example Telecom\n"));
-    assert_eq!(checked.out.matches("assumed, as the plan does not say:").count(), 1);
+    assert_eq!(checked.out.matches("assumptions (not set in the plan):").count(), 1);
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn the_pre_check_tells_what_is_in_the_way() {
     let own = strangers.fingerprint("driver.pub");
     blocked(
         &stranger,
-        &["passes   TLS", "BLOCKED  hello", "does not list this driver's key", &own],
+        &["passes   TLS", "BLOCKED  hello", "does not allow this driver's key", &own],
     );
     let text = plan_for(&[("lost", "nobody.invalid", &agent.keys)], IDLE);
     blocked(&text, &["BLOCKED  name", "no such host"]);

@@ -35,7 +35,7 @@ pub(super) fn agree(
         let required = (required, place);
         above(draft, required, &rates.port, "the port carries no more");
         let committed = rates.committed.get(direction);
-        above(draft, required, committed, "the line is sold for no more");
+        above(draft, required, committed, "the provider commits to no more");
         let kind = match requirement.metric().about().answered_by {
             Traffic::Tcp => KindOfTest::Tcp,
             _ => KindOfTest::Udp,

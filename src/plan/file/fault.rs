@@ -146,7 +146,7 @@ impl Faults {
     pub(super) fn shown(&self) -> (&[Fault], Option<String>) {
         let (shown, rest) = self.faults.split_at(self.faults.len().min(SHOWN_MAX));
         let (file, more) = (&self.file, rest.len());
-        (shown, (0 < more).then(|| format!("{file}: and {more} more: mend these first")))
+        (shown, (0 < more).then(|| format!("{file}: and {more} more: fix these first")))
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(shown(SHOWN_MAX).lines().count(), SHOWN_MAX);
         assert!(shown(SHOWN_MAX).ends_with("plan.toml:20: key19 = 1: not so"));
         assert_eq!(shown(SHOWN_MAX + 1).lines().count(), SHOWN_MAX + 1);
-        assert!(shown(SHOWN_MAX + 1).ends_with("plan.toml: and 1 more: mend these first"));
+        assert!(shown(SHOWN_MAX + 1).ends_with("plan.toml: and 1 more: fix these first"));
     }
 
     #[test]

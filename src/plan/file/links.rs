@@ -65,7 +65,7 @@ pub(super) fn plans(
 impl OfAll<'_> {
     fn plan(&self, draft: &mut Draft<'_>, name: &str, raw: &RawLink, place: &Place) -> Plan {
         if let Some(given) = &raw.name {
-            let what = format!("a link of several is called by its table, here '{name}'");
+            let what = format!("with several links, the table names the link, here '{name}'");
             draft.fault(&given.place, what);
         }
         let (mut link, rates) = link::link(draft, raw, place);
@@ -366,7 +366,7 @@ mod tests {
                 "-12: sites.b: no link leads there",
                 "1: links.\"a b\": not a link's name: 1 to 63 printable characters",
                 "1: links.\"a b\".sites: is missing: the far ends of this link",
-                "3: links.\"a b\".name = 'z': a link of several is called by its table",
+                "3: links.\"a b\".name = 'z': with several links, the table names the link",
             ],
         );
         check(
@@ -379,7 +379,7 @@ mod tests {
              throughput = '>= 6 Mbit/s'\nidle = 1\nrtt_p99 = '<= 1 s'\n",
             &[
                 "5: links.x.require.forward.throughput = '>= 6 Mbit/s': above links.x.rate = \
-                 '5 Mbit/s' (line 22): the line is sold for no more",
+                 '5 Mbit/s' (line 22): the provider commits to no more",
                 "5: links.x.require.forward.throughput = '>= 6 Mbit/s': above the rate of every",
                 "6: links.x.require.forward.idle = 1: belongs above the plan's first table",
                 "7: links.x.require.forward.rtt_p99 = '<= 1 s': belongs in [links.x.require]",

@@ -431,8 +431,7 @@ mod tests {
                         from 1 s to 600 s (10 min)";
         assert_eq!(short, expected);
         let number = faults_of(&format!("idle = 2\n{ENDS}"));
-        let expected =
-            "plan.toml:1: idle = 2: a whole number where a text such as \"10 s\" belongs";
+        let expected = "plan.toml:1: idle = 2: an integer where a string such as \"10 s\" belongs";
         assert_eq!(number, expected);
         check(
             "duration = '30 s'\nidle = '2 s'\n",
@@ -459,7 +458,7 @@ mod tests {
     fn what_is_not_committed_cannot_be_shared() {
         check(
             "[[test]]\nkind = 'udp'\n",
-            &["1: test[1].rate: is missing, and no rate is committed that could be taken: give"],
+            &["1: test[1].rate: is missing, and there is no committed rate to default to: give"],
         );
         check(
             "[link.forward]\nrate = '1 Mbit/s'\n[[test]]\nkind = 'udp'\nrate = '50%'\n",

@@ -186,8 +186,8 @@ fn table_with<'a>(of: &'a str, key: &str) -> Option<&'a str> {
 /// What a value is, in words.
 const fn type_of(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a whole number",
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "a true or false",
         DeValue::Datetime(_) => "a date or time",
@@ -214,7 +214,7 @@ trait Read: Sized {
 
 fn read_text<T: Text>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<T> {
     let Some(text) = value.as_str() else {
-        reader.wrong_type(place, value, &format!("a text such as \"{}\"", T::EXAMPLE));
+        reader.wrong_type(place, value, &format!("a string such as \"{}\"", T::EXAMPLE));
         return None;
     };
     T::parse(text)
@@ -227,7 +227,7 @@ fn read_text<T: Text>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_
 fn read_whole<T: Whole>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<T> {
     let (least, most) = T::BOUNDS;
     let Some(number) = value.as_integer() else {
-        let belongs = format!("a whole number from {least} to {most}, without quotes,");
+        let belongs = format!("an integer from {least} to {most}, without quotes,");
         reader.wrong_type(place, value, &belongs);
         return None;
     };
@@ -286,7 +286,7 @@ impl<T> ListOf<T> {
 impl<T: Text + Read> Read for ListOf<T> {
     fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
         let Some(items) = value.as_array() else {
-            let belongs = format!("a list of texts such as [\"{}\"]", T::EXAMPLE);
+            let belongs = format!("an array of strings such as [\"{}\"]", T::EXAMPLE);
             reader.wrong_type(place, value, &belongs);
             return None;
         };
@@ -381,7 +381,7 @@ impl<B: Bounded> Bounds<B> {
             let text = value.get_ref().as_str().map(str::to_owned);
             if text.is_none() {
                 let example = metric.about().example;
-                let belongs = format!("a text such as \"{example}\"");
+                let belongs = format!("a string such as \"{example}\"");
                 reader.wrong_type(&place, value.get_ref(), &belongs);
             }
             bounds.push((metric, Given { place, value: text }));
@@ -481,14 +481,14 @@ table! {
     RawLink {
         /// What its users call it. A link of several is called by its table: [links.NAME].
         name: Name,
-        /// The provider's circuit ID: shown in the report, and the key of the load lock. That of
-        /// `provider` if not given.
+        /// The provider's circuit ID: shown in the report; only one load at a time runs on it. That
+        /// of `provider` if not given.
         circuit: Name,
         /// Who provides it: a name, or a table with what the provider asks for on the telephone.
         provider: RawProvider,
         /// What the port carries.
         port_rate: Rate,
-        /// What the provider has committed to, in each direction.
+        /// Committed rate (CIR), in each direction.
         rate: Rate,
         /// The committed burst size (CBS): what the provider's policer or shaper lets through
         /// beside that rate after an idle time. 65536 if not given.

@@ -207,7 +207,7 @@ fn not_committed(
     };
     let what = match raw.rate {
         Some(_) => format!("a share of the committed rate, and none is committed{in_which}"),
-        None => format!("is missing, and no rate is committed{in_which} that could be taken"),
+        None => format!("is missing, and there is no committed rate{in_which} to default to"),
     };
     draft.fault(at, format!("{what}: give {give}, or a rate here such as \"500 Mbit/s\""));
 }
@@ -227,7 +227,7 @@ fn refuse_strange_keys(draft: &mut Draft<'_>, raw: &RawTest, kind: KindOfTest) {
         let Some(place) = place.filter(|_| !kind.keys().contains(&key)) else { continue };
         let why = match kind {
             KindOfTest::Idle => "probes alone, and loads nothing",
-            KindOfTest::Udp => "UDP, which has no such thing",
+            KindOfTest::Udp => "UDP, which has no such key",
             KindOfTest::Tcp => "TCP, whose segments fill the path's MTU",
         };
         let name = kind.name();

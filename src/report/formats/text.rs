@@ -111,7 +111,7 @@ fn of_its_time(report: &Report) -> Option<&'static str> {
         |about: &About| about.kind == Kind::LeastRate && about.answered_by == Traffic::Udp;
     let is_required = report.asked.requirements.iter().any(|one| is_rate(one.metric.about()));
     (is_required && report.rows().any(asked)).then_some(
-        "throughput is judged by the rule of the record's own time: by packets that were due in \
+        "throughput is judged by the rule in force when this was recorded: packets due in \
          the window, not by those that left and arrived in it",
     )
 }

@@ -192,7 +192,7 @@ impl Blocked {
         let direction = match self.received {
             None => "Does a firewall let UDP to that port through, both ways?".to_owned(),
             Some(0) => "The agent received none of them: UDP is blocked on the path to it, by a \
-                        firewall or an access list, or it goes to another agent than TCP does. A \
+                        firewall or an ACL, or UDP reaches a different agent than TCP does. A \
                         load balancer or a Kubernetes Service has to send TCP and UDP of this port \
                         to the same agent; the other one logs \"UDP handshake of an unknown \
                         run\"."

@@ -49,7 +49,7 @@ fn timestamps_text(method: TimestampMethod, row: &Row<'_>) -> String {
             let silent = silent.into_iter().filter(|(_, by_kernel)| *by_kernel == 0);
             let silent: Vec<&str> = silent.map(|(host, _)| host).collect();
             let silent = silent.join(" and ");
-            format!("departures timed by the program, as {silent} reports no kernel timestamps")
+            format!("send times taken in user space: {silent} has no kernel TX timestamps")
         }
     };
     let noise = [("here", driver), ("at the agent", agent)].into_iter();
@@ -139,7 +139,7 @@ fn pacing_text(burst: u32, sender: Option<&SenderCounts>) -> String {
         Waiting::Never => None,
         Waiting::AwakeFirst => Some("busy-wait at real-time priority"),
         Waiting::Awake => Some("busy-wait"),
-        Waiting::Asleep => Some("sleep, for want of processors"),
+        Waiting::Asleep => Some("sleep (too few CPUs to busy-wait)"),
     });
     let pacing = waiting.map(|waiting| format!("; pacing by {waiting}"));
     format!("{sent}{}", pacing.unwrap_or_default())
@@ -218,7 +218,7 @@ mod tests {
             let counts = SenderCounts { sent, ..counts.clone() };
             assert_eq!(pacing_text(burst, Some(&counts)), expected);
         };
-        check(&one_by_one, 10, "packet by packet; pacing by sleep, for want of processors");
+        check(&one_by_one, 10, "packet by packet; pacing by sleep (too few CPUs to busy-wait)");
         check(&handed_over, 10, "packet by packet, up to 64 handed over at once");
         check(&trains, 10, "GSO batches of up to 46 packets");
         let refused = "GSO batches of up to 46 packets, which the kernel refused for all but 10";

@@ -16,7 +16,7 @@ use crate::verdict::Verdict;
 use crate::wrap::{GLUE, Page, Table, line};
 
 /// How a link comes to be judged.
-const NOTHING_REQUIRED: &str = "Nothing was required, so there is nothing to pass: give a \
+const NOTHING_REQUIRED: &str = "No requirements were given, so there is no PASS or FAIL: give a \
                                 requirement, such as --rate or --loss, or [require] in a plan, to \
                                 have the link judged.";
 

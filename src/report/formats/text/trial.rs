@@ -211,12 +211,12 @@ fn packets(lines: &mut Lines<'_>, is_load: bool) {
     lines.add("loss bursts", |row| {
         let losses = row.figures().lost.and(row.counts().receiver.as_ref())?.losses;
         let (bursts, longest) = (losses.bursts(), losses.longest());
-        (0 < bursts).then(|| format!("{bursts}, the longest of {longest}"))
+        (0 < bursts).then(|| format!("{bursts}, longest {longest} packets"))
     });
     rest(lines);
     if is_load {
         lines.add("goodput (L4)", |row| row.figures().goodput_bit_s.map(bits_text));
-        lines.add("in single seconds", |row| {
+        lines.add("per-second range", |row| {
             let seconds = row.figures().by_second?;
             let [min, max] = [seconds.min_bit_s, seconds.max_bit_s].map(bits_text);
             Some(format!("{min} to {max}"))
@@ -224,7 +224,7 @@ fn packets(lines: &mut Lines<'_>, is_load: bool) {
         for layer in [Layer::L1, Layer::L2, Layer::L3] {
             let is_capacity =
                 |row: &Row<'_>| row.figures().load_kind == Some(LoadKindRecord::Capacity);
-            lines.add(&format!("came through ({layer})"), |row| {
+            lines.add(&format!("carried ({layer})"), |row| {
                 let carried = row.figures().carried.filter(|_| is_capacity(row))?;
                 Some(bits_text(carried.at(layer)))
             });
@@ -296,7 +296,7 @@ fn tcp(lines: &mut Lines<'_>) {
     });
     lines.add("goodput (L4), mean", |row| row.figures().goodput_bit_s.map(bits_text));
     lines.add("goodput (L4), median", |row| figures(row)?.goodput_p50_bit_s.map(bits_text));
-    lines.add("in single seconds", |row| {
+    lines.add("per-second range", |row| {
         let TcpFigures { goodput_min_bit_s, goodput_max_bit_s, .. } = figures(row)?;
         Some(format!("{} to {}", bits_text(goodput_min_bit_s?), bits_text(goodput_max_bit_s?)))
     });
@@ -355,7 +355,7 @@ fn tcp_remarks(page: &mut Page, row: &Row<'_>) {
     let damaged = receiver.as_ref().and_then(|receiver| receiver.checked);
     if let Some(checked) = damaged.filter(|checked| 0 < checked.damaged_octets) {
         let text = format!(
-            "{}: {} of {} octets are DAMAGED: others than were sent",
+            "{}: {} of {} octets are CORRUPTED: they differ from what was sent",
             way(row.direction),
             checked.damaged_octets,
             checked.octets
