@@ -463,7 +463,6 @@ pub(crate) mod tests {
 
     /// Where the tables of metrics stand, each with what its rows begin with and what is in front
     /// of them.
-<<<<<<< HEAD
     const TABLES: [(&str, &str, &str); 1] =
         [("src/metric/mod.rs", "//! ", "| metric | unit | what it is | source |")];
 
@@ -478,19 +477,6 @@ pub(crate) mod tests {
         let page = std::fs::read_to_string(path).expect("it is there");
         let lacks = |metric: &&Metric| !page.contains(&format!("\n| `{metric}` | "));
         assert_eq!(Metric::ALL.iter().find(lacks), None, "docs/verdicts.md has no row for it");
-=======
-    const TABLES: [(&str, &str, &str); 2] = [
-        ("src/metric/mod.rs", "//! ", "| metric | unit | what it is | source |"),
-        ("docs/verdicts.md", "", "| requirement | what is judged | source |"),
-    ];
-
-    fn row(file: &str, metric: Metric) -> String {
-        let About { name, unit, what, source, .. } = metric.about();
-        match file {
-            "docs/verdicts.md" => format!("| `{name}` | {what} | {source} |"),
-            _ => format!("| {name} | {} | {what} | {source} |", unit.name()),
-        }
->>>>>>> ea91787 (texts: what an independent reading of help, messages, plans and pages marked)
     }
 
     /// To accept a change: `UPDATE_SCHEMA=1 cargo test schema`.

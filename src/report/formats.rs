@@ -46,25 +46,15 @@ const fn of(
 mod tests {
     use super::*;
 
-<<<<<<< HEAD
     const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md");
-=======
-    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md");
->>>>>>> ea91787 (texts: what an independent reading of help, messages, plans and pages marked)
     const HEADER: &str = "| format | file | for |\n|---|---|---|\n";
 
     /// The table in docs/report.md, made of the list: `UPDATE_SCHEMA=1 cargo test schema`.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "whether to rewrite comes from outside")]
-<<<<<<< HEAD
     fn the_schema_of_formats_in_the_docs_is_that_of_the_list() {
         let docs = std::fs::read_to_string(DOCS).expect("it is in the repository");
         let (before, rest) = docs.split_once(HEADER).expect("it has the table");
-=======
-    fn the_table_of_formats_is_that_of_the_list_as_a_schema_is() {
-        let page = std::fs::read_to_string(PAGE).expect("it is in the repository");
-        let (before, rest) = page.split_once(HEADER).expect("it has the table");
->>>>>>> ea91787 (texts: what an independent reading of help, messages, plans and pages marked)
         let after = rest.find("\n\n").map_or("", |end| &rest[end + 1..]);
         let row = |format: &Format| {
             format!("| `{}` | `{}` | {} |\n", format.name, format.file, format.about)
@@ -72,16 +62,9 @@ mod tests {
         let rows: String = FORMATS.iter().map(row).collect();
         let made = format!("{before}{HEADER}{rows}{after}");
         if std::env::var("UPDATE_SCHEMA").is_ok() {
-<<<<<<< HEAD
             std::fs::write(DOCS, &made).expect("it is writable");
         }
         let docs = std::fs::read_to_string(DOCS).expect("it is in the repository");
         assert!(docs == made, "docs/report.md lacks a format: UPDATE_SCHEMA=1 cargo test schema");
-=======
-            std::fs::write(PAGE, &made).expect("it is writable");
-        }
-        let page = std::fs::read_to_string(PAGE).expect("it is in the repository");
-        assert!(page == made, "docs/report.md lacks a format: UPDATE_SCHEMA=1 cargo test schema");
->>>>>>> ea91787 (texts: what an independent reading of help, messages, plans and pages marked)
     }
 }

@@ -101,7 +101,7 @@ fn where_nothing_is_required_nothing_can_pass() {
     let ended = run(agent.check().args(["--duration", "1s"]));
     ended.expect_code(3);
     assert!(ended.out.starts_with("INCONCLUSIVE "), "{}", ended.out);
-    assert!(ended.out.contains("Nothing was required"), "{}", ended.out);
+    assert!(ended.out.contains("No requirements were given"), "{}", ended.out);
     let note = "note: the idle trial sends 10 probes per second, as no rate of the link is known";
     assert!(ended.err.lines().any(|line| line.starts_with(note)), "{}", ended.err);
 }
@@ -494,7 +494,8 @@ fn a_driver_that_is_not_listed_is_refused_and_the_agent_logs_its_key() {
     let stranger = agent.keys.make("stranger", "mallory");
     let key = agent.keys.fingerprint("stranger.pub");
     let command = &mut check(&agent.address.to_string(), &stranger, &agent.keys.path("agent.pub"));
-    let words = ["does not allow this driver's key", &key, "linkqual-agent allow linkqual-ed25519 "];
+    let words =
+        ["does not allow this driver's key", &key, "linkqual-agent allow linkqual-ed25519 "];
     run(command).expect_error(4, &words);
     agent.program.await_said(SOON, &key);
     assert!(!agent.program.err().contains('\x1b'), "a log that is no terminal has no colours");

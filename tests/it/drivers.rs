@@ -60,7 +60,8 @@ fn a_key_has_its_own_limits() {
     let before = changes(&agent);
     fs::write(&drivers, format!("expires=2020-01-01 {line}")).unwrap();
     await_change(&agent, before);
-    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not allow this driver's key"]);
+    run(agent.check().args(["--idle", "1s"]))
+        .expect_error(4, &["does not allow this driver's key"]);
     fs::remove_file(&drivers).unwrap();
     let passed = agent.allow(&["--expires", "2020-01-01"]);
     passed.expect_error(2, &["2020-01-02T00:00:00Z has passed, so it would allow nobody"]);
@@ -108,7 +109,8 @@ fn a_key_that_is_taken_out_loses_its_run() {
         assert!(sent.is_some_and(|sent| 0 < sent.sent), "{}", ended.out);
         assert!(came.is_some_and(|came| 0 < came.received), "{}", ended.out);
     }
-    run(agent.check().args(["--idle", "1s"])).expect_error(4, &["does not allow this driver's key"]);
+    run(agent.check().args(["--idle", "1s"]))
+        .expect_error(4, &["does not allow this driver's key"]);
 }
 
 #[test]
