@@ -139,7 +139,7 @@ impl Former {
     /// The note that this key is used with `agent`, which does not list `newer`.
     pub(super) fn note(&self, agent: SocketAddr, newer: PublicKey) -> String {
         format!(
-            "the agent at {agent} does not list this driver's key {newer} yet; its former key {} \
+            "the agent at {agent} does not allow this driver's key {newer} yet; its former key {} \
              is used, until {}. Have the agent's operator add the line that linkqual key shows",
             self.identity.public_key(),
             self.until

@@ -327,7 +327,7 @@ impl<'a> Check<'a> {
         let key = self.target.identity.public_key();
         let line = KeyLine::new(key, "").expect("no comment is allowed");
         format!(
-            "the agent does not list this driver's key, {key}, and until it does nothing else can \
+            "the agent does not allow this driver's key, {key}, and until it does nothing else can \
              be tried. Have its operator run: linkqual-agent allow {line}"
         )
     }
