@@ -119,7 +119,7 @@ fn an_agent_that_is_started_again_ends_the_run_soon() {
     let outcome = outcome(&setup, &run);
     assert_eq!(outcome.status, Status::Partial, "{:?}", outcome.reason);
     let reason = outcome.reason.as_deref().unwrap();
-    assert!(reason.contains("lost this run") && reason.contains("started again"), "{reason}");
+    assert!(reason.contains("lost this run") && reason.contains("restarted"), "{reason}");
     assert_eq!(run.others_granted, [true, true], "a new agent holds no lock");
     let sent = outcome.forward.sender.as_ref().unwrap().sent;
     assert!((1_000..1_300).contains(&sent), "{sent} packets sent in 5 s, and until it was known");

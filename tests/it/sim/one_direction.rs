@@ -64,7 +64,7 @@ fn check(trial: Trial, links: (Spec, Spec), control_dies: bool, expected: [(Verd
     }
 }
 
-const NOT_KNOWN: &str = "not known while forward was dead: nothing was sent for ";
+const NOT_KNOWN: &str = "not known while forward was down: nothing was sent for ";
 
 /// With both accounts the counts show it: nothing was lost, as nothing was sent.
 #[test]
@@ -100,7 +100,8 @@ fn a_reverse_path_that_dies_is_distinguished_from_a_forward_one() {
     for forward in [good(), dead(u64::MAX)] {
         let reverse =
             (Fail, "one outage; the sender's account is missing, and no heartbeat arrived");
-        let reason = "reverse was dead, and without the agent's account whether forward was cannot";
+        let reason =
+            "reverse was down; without the agent's account it is not known whether forward";
         check(both(), (forward, dead(u64::MAX)), true, [(Fail, reason), reverse]);
     }
     let alive = (Pass, "no time of 50 ms or more without an arrival");
@@ -110,8 +111,8 @@ fn a_reverse_path_that_dies_is_distinguished_from_a_forward_one() {
 /// An agent that only answers has nothing to say by itself. That the line was dead stands.
 #[test]
 fn where_nothing_tells_which_direction_died_reverse_is_not_failed() {
-    let forward = (Fail, "no probe was answered for so long; the agent's account is missing, so");
-    let reverse = (Inconclusive, "not known, as reverse or only forward was dead: nothing came");
+    let forward = (Fail, "no probe was answered for that time; the agent's account is missing, so");
+    let reverse = (Inconclusive, "not known, as reverse or only forward was dead: nothing arrived");
     for links in [(dead(u64::MAX), good()), (good(), dead(u64::MAX))] {
         check(idle(), links, true, [forward, reverse]);
     }
@@ -126,6 +127,6 @@ fn a_load_that_was_paused_for_the_other_direction_says_so() {
     assert_eq!(of(Direction::Forward).verdict, Fail);
     let reverse = of(Direction::Reverse);
     assert_eq!(reverse.verdict, Inconclusive);
-    let words = "as no heartbeat arrived: what reverse carries is not known while forward was dead";
+    let words = "as no heartbeat arrived: reverse is unknown while forward was down";
     assert!(reverse.reason.contains(words), "{}", reverse.reason);
 }
