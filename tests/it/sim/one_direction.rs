@@ -104,7 +104,7 @@ fn a_reverse_path_that_dies_is_distinguished_from_a_forward_one() {
             "reverse was down; without the agent's account it is not known whether forward";
         check(both(), (forward, dead(u64::MAX)), true, [(Fail, reason), reverse]);
     }
-    let alive = (Pass, "no time of 50 ms or more without an arrival");
+    let alive = (Pass, "no gap of 50 ms or more between arrivals");
     check(both(), (good(), dead(u64::MAX)), false, [alive, (Fail, "one outage")]);
 }
 
