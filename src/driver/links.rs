@@ -8,9 +8,10 @@ use super::events::Events;
 use super::job::{Job, Keep, NotKept, Run};
 use super::results::missed;
 use super::run;
+use crate::io::egress::Egress;
 use crate::io::host;
 use crate::method::schedule::{Claim, Resource, Room, Schedule};
-use crate::plan::{Plan, Site};
+use crate::plan::Plan;
 use crate::report::{self, Merged, PlanRecord, Report};
 use crate::wire::control::RunId;
 use crate::wire::key::PublicKey;
@@ -105,6 +106,7 @@ impl std::fmt::Debug for KeeperOf {
 
 /// What this host has for runs of `plans`, up to `parallel` of them at once.
 pub fn room<'a>(plans: impl IntoIterator<Item = &'a Plan>, parallel: u32) -> Room {
+    let interfaces_of = |plan| interfaces_of(plan).unwrap_or_else(host::lowest_devices);
     let interfaces: BTreeSet<String> = plans.into_iter().flat_map(interfaces_of).collect();
     let speed = |name: String| host::speed_of(&name).map(|speed| (name, speed));
     let speeds = interfaces.into_iter().filter_map(speed).collect();
@@ -120,48 +122,71 @@ pub fn claim(plan: &Plan, keys: &[PublicKey]) -> Claim {
     claim
 }
 
-/// The interfaces that runs of `plan` send by, as far as they are known without a name server.
-fn interfaces_of(plan: &Plan) -> BTreeSet<String> {
+/// The interfaces that runs of `plan` send by: the lowest, which VLANs, bonds and bridges share.
+/// `None` where that is not known without a name server, or without a way there.
+fn interfaces_of(plan: &Plan) -> Option<BTreeSet<String>> {
     let egress = egress_of(plan);
     if let Some(device) = &egress.device {
-        return [device.clone()].into();
+        return Some(host::carriers(device));
     }
-    let towards = |site: &Site| {
+    // A source address may be of another interface than the one that the route leaves by.
+    let ways = if egress.source.is_some() { vec![egress, Egress::default()] } else { vec![egress] };
+    let mut all = BTreeSet::new();
+    for site in &plan.sites {
         let ip: IpAddr = site.agent.name.parse().ok()?;
-        host::outgoing((ip, site.agent.port).into(), &egress).map(|(device, _)| device)
-    };
-    plan.sites.iter().filter_map(towards).collect()
+        for way in &ways {
+            let (device, _) = host::outgoing((ip, site.agent.port).into(), way)?;
+            all.extend(host::carriers(&device));
+        }
+    }
+    Some(all)
 }
 
-/// What is known of all links.
-struct Known {
+/// What keeps the record of all links, and what is in it beside their own.
+struct Keeping {
     merged: Merged,
-    parts: Vec<Report>,
     keeper: KeeperOf,
     clock: Box<dyn Clock>,
 }
 
-impl Known {
-    /// One record of all links, as far as they have come.
-    fn report(&self) -> Report {
-        let merged = Merged { ended_ns: self.clock.wall_ns(), ..self.merged.clone() };
-        merged.report(&self.parts)
+/// What is known of all links, for each of their runs.
+///
+/// The parts are held only for as long as one takes to be put in its place, so that this may be
+/// waited for where others wait. Keeping takes as long as a disk does, and is held only where
+/// nothing else waits; `parts` are never held while it is waited for.
+#[derive(Clone)]
+struct Shared {
+    parts: Arc<Mutex<Vec<Arc<Report>>>>,
+    keeping: Arc<Mutex<Keeping>>,
+}
+
+impl Shared {
+    fn new(parts: Vec<Report>, keeping: Keeping) -> Self {
+        let parts = parts.into_iter().map(Arc::new).collect();
+        Self { parts: Arc::new(Mutex::new(parts)), keeping: Arc::new(Mutex::new(keeping)) }
     }
 
-    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
-        self.keeper.0.as_mut().map_or(Ok(()), |keeper| keeper.keep(report))
+    /// Puts `report` in the place of what was known of the link at `place`.
+    fn set(&self, place: usize, report: Report) {
+        held(&self.parts)[place] = Arc::new(report);
+    }
+
+    /// One record of all links, as far as they have come, and whether it could be kept, where it is
+    /// to be. What is kept later knows no less. It may take long.
+    fn keep(&self, is_kept: bool) -> (Report, Result<(), NotKept>) {
+        let mut keeping = held(&self.keeping);
+        let parts = held(&self.parts).clone();
+        let ended_ns = keeping.clock.wall_ns();
+        let whole = Merged { ended_ns, ..keeping.merged.clone() }.report(&parts);
+        let keeper = keeping.keeper.0.as_mut().filter(|_| is_kept);
+        let kept = keeper.map_or(Ok(()), |keeper| keeper.keep(&whole));
+        (whole, kept)
     }
 }
 
-/// What is known of all links, for each of their runs.
-#[derive(Clone)]
-struct Shared(Arc<Mutex<Known>>);
-
-impl Shared {
-    /// A keeper that panics leaves the parts whole.
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What `mutex` holds: a keeper that panics leaves it whole.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps the record of the link at a place in that of all.
@@ -172,10 +197,8 @@ struct Part {
 
 impl Keep for Part {
     fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
-        let mut known = self.shared.known();
-        known.parts[self.place] = report.clone();
-        let whole = known.report();
-        known.keep(&whole)
+        self.shared.set(self.place, report.clone());
+        self.shared.keep(true).1
     }
 }
 
@@ -194,9 +217,8 @@ pub async fn run_links(links: Links, clock: impl Clock + Clone + 'static) -> Run
     let id = jobs.first().map_or(RunId(0), |job| job.id);
     let started_ns = clock.wall_ns();
     let merged = Merged { id: id.to_string(), started_ns, ended_ns: started_ns, file, notes };
-    let parts = jobs.iter().map(|job| not_run_yet(job, started_ns)).collect();
-    let known = Known { merged, parts, keeper, clock: Box::new(clock.clone()) };
-    let shared = Shared(Arc::new(Mutex::new(known)));
+    let parts = jobs.iter().map(|job| not_run_yet(&job.plan, started_ns)).collect();
+    let shared = Shared::new(parts, Keeping { merged, keeper, clock: Box::new(clock.clone()) });
     let job = |(place, job): (usize, Job)| {
         let part = Part { place, shared: shared.clone() };
         let name = job.plan.link.name.clone().unwrap_or_default();
@@ -220,7 +242,7 @@ pub async fn run_links(links: Links, clock: impl Clock + Clone + 'static) -> Run
         let Some(ended) = running.join_next().await else { break };
         let (place, ended) = of_task(ended).await;
         schedule.handle_over(place);
-        shared.known().parts[place] = ended.report;
+        shared.set(place, ended.report);
         is_any_measured |= ended.error.is_none();
         errors.extend(ended.error.map(|error| (place, error)));
     }
@@ -241,17 +263,17 @@ async fn of_task(ended: Result<(usize, Run), JoinError>) -> (usize, Run) {
 }
 
 /// The record of a link whose run has not begun.
-fn not_run_yet(job: &Job, wall_ns: u64) -> Report {
+fn not_run_yet(plan: &Plan, wall_ns: u64) -> Report {
     let why = "not run yet";
-    let sites = 0..job.plan.sites.len();
+    let sites = 0..plan.sites.len();
     let run = report::Run {
         id: String::new(),
         started_ns: wall_ns,
         ended_ns: wall_ns,
-        plan: job.plan.clone(),
+        plan: plan.clone(),
         file: None,
         driver_host: None,
-        site_runs: sites.map(|place| missed(&job.plan, place, None, why)).collect(),
+        site_runs: sites.map(|place| missed(plan, place, None, why)).collect(),
         complete: false,
         reason: Some(why.to_owned()),
         notes: Vec::new(),
@@ -261,17 +283,90 @@ fn not_run_yet(job: &Job, wall_ns: u64) -> Report {
 
 /// What all came to: kept once more, as links that never began have not kept themselves.
 async fn conclude(shared: Shared, is_any_measured: bool, error: Option<Error>) -> Run {
-    let keeping = tokio::task::spawn_blocking(move || {
-        let mut known = shared.known();
-        let report = known.report();
-        let kept = if is_any_measured { known.keep(&report) } else { Ok(()) };
-        (report, kept)
-    });
+    let keeping = tokio::task::spawn_blocking(move || shared.keep(is_any_measured));
     match keeping.await {
         Ok((report, kept)) => Run { report, kept, error: error.filter(|_| !is_any_measured) },
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => std::future::pending().await,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::HostClock;
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    fn plan(agent: &str, driver: &str) -> Plan {
+        let text = format!(
+            "[driver]\nkey = 'd'\n{driver}\n[sites.far]\nagent = '{agent}'\nkey = 'a.pub'\n\
+             [links.x]\nrate = '1 Mbit/s'\nsites = ['far']\n[[test]]\nkind = 'idle'\n"
+        );
+        let read = crate::plan::file::read(Path::new("plan.toml"), &text);
+        read.conclude_all().expect("a plan").0.plans.remove(0)
+    }
+
+    #[test]
+    fn only_an_address_or_a_device_shows_the_interface() {
+        let of = |agent, driver| interfaces_of(&plan(agent, driver));
+        let these = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(of("127.0.0.1", ""), these(&["lo"]));
+        assert_eq!(of("127.0.0.1", "source = '127.0.0.1'"), these(&["lo"]));
+        assert_eq!(of("localhost", ""), None);
+        assert_eq!(of("localhost", "device = 'eth7'"), these(&["eth7"]));
+        let known: Vec<String> = room([&plan("localhost", "")], 2).speeds.into_keys().collect();
+        let speeds = host::lowest_devices().into_iter();
+        let speeds: Vec<_> = speeds.filter(|it| host::speed_of(it).is_some()).collect();
+        assert_eq!(known, speeds, "each may be the one");
+    }
+
+    /// A disk that takes until it is let go, and shows how many links were known to be run.
+    struct SlowDisk {
+        begun: Sender<usize>,
+        go: Receiver<()>,
+    }
+
+    impl Keep for SlowDisk {
+        fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+            let run = report.links.iter().filter(|link| link.reason.as_deref() == Some("is run"));
+            self.begun.send(run.count())?;
+            Ok(self.go.recv()?)
+        }
+    }
+
+    /// What waits is the runtime's only thread, and with it all that the links say.
+    #[test]
+    fn what_is_known_of_a_link_is_taken_while_a_slow_disk_keeps_that_of_others() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let plan = plan("127.0.0.1", "");
+        let (begun, kept) = channel();
+        let (go, may_go) = channel();
+        let keeper = KeeperOf(Some(Box::new(SlowDisk { begun, go: may_go })));
+        let keeping = Keeping { merged: Merged::default(), keeper, clock: Box::new(HostClock) };
+        let parts = vec![not_run_yet(&plan, 0), not_run_yet(&plan, 0)];
+        let shared = Shared::new(parts, keeping);
+        let mut is_run = not_run_yet(&plan, 0);
+        is_run.reason = Some("is run".to_owned());
+        let part = |place| Part { place, shared: shared.clone() };
+        let (mut first, report) = (part(0), is_run.clone());
+        let writing = runtime.spawn_blocking(move || first.keep(&report).is_ok());
+        let patience = Duration::from_secs(20);
+        assert_eq!(kept.recv_timeout(patience), Ok(1));
+        let (setting, (done, is_set)) = (shared.clone(), channel());
+        runtime.spawn_blocking(move || {
+            setting.set(1, is_run);
+            done.send(())
+        });
+        assert_eq!(is_set.recv_timeout(patience), Ok(()), "it waits for the disk");
+        go.send(()).expect("the keeper waits");
+        assert!(runtime.block_on(writing).expect("it is kept"));
+        go.send(()).expect("the keeper is there");
+        let (whole, last) = shared.keep(true);
+        assert!(last.is_ok());
+        assert_eq!((kept.recv_timeout(patience), whole.links.len()), (Ok(2), 2));
     }
 }

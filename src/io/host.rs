@@ -6,11 +6,13 @@ use super::netlink;
 use super::udp::Socket;
 use crate::account::HostFacts;
 use crate::units::BitRate;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 const DEVICES: &str = "/sys/class/net";
 const SOFTNET: &str = "/proc/net/softnet_stat";
@@ -135,10 +137,57 @@ pub fn outgoing(peer: SocketAddr, egress: &Egress) -> Option<(String, u32)> {
     Some((device, mtu.max(socket.mtu().ok()?)))
 }
 
-/// How fast `device` is, as its driver says; `None` where it does not, as many virtual ones.
+/// How fast `device` is, as its driver says; `None` where it does not, as many virtual ones. What a
+/// tunnel of a program (tun, tap) says is no speed: 10 Mbit/s, whatever it carries.
 #[must_use]
 pub fn speed_of(device: &str) -> Option<BitRate> {
-    parse_speed(&text(&format!("{DEVICES}/{device}/speed")))
+    speed_in(Path::new(DEVICES), device)
+}
+
+fn speed_in(devices: &Path, device: &str) -> Option<BitRate> {
+    let of = |what: &str| devices.join(device).join(what);
+    if of("tun_flags").exists() {
+        return None;
+    }
+    parse_speed(&text_at(&of("speed")))
+}
+
+/// The devices that carry what is sent by `device`: those below a VLAN, a bond or a bridge, down to
+/// the lowest; itself, where none is below.
+#[must_use]
+pub fn carriers(device: &str) -> BTreeSet<String> {
+    carriers_in(Path::new(DEVICES), device)
+}
+
+fn carriers_in(devices: &Path, device: &str) -> BTreeSet<String> {
+    let (mut seen, mut lowest) = (BTreeSet::new(), BTreeSet::new());
+    let mut ahead = vec![device.to_owned()];
+    while let Some(device) = ahead.pop() {
+        if !seen.insert(device.clone()) {
+            continue;
+        }
+        let below = entries(&devices.join(&device));
+        let below = below.filter_map(|name| Some(name.strip_prefix("lower_")?.to_owned()));
+        let before = ahead.len();
+        ahead.extend(below);
+        if ahead.len() == before {
+            lowest.insert(device);
+        }
+    }
+    lowest
+}
+
+/// The devices of this host that carry what others send, or what is sent by themselves: none is
+/// below them.
+#[must_use]
+pub fn lowest_devices() -> BTreeSet<String> {
+    entries(Path::new(DEVICES)).flat_map(|device| carriers(&device)).collect()
+}
+
+/// The names in `folder`; none where it cannot be read.
+fn entries(folder: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().take(DEVICES_MAX);
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }
 
 /// In Mbit/s; -1 where it is not known.
@@ -160,9 +209,7 @@ fn queue_drops(device: &str) -> u64 {
 }
 
 fn device_at(index: u32) -> Option<String> {
-    let entries = fs::read_dir(DEVICES).ok()?.take(DEVICES_MAX);
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.into_iter().find(|name| index_at(name) == Some(index))
+    entries(Path::new(DEVICES)).find(|name| index_at(name) == Some(index))
 }
 
 fn index_at(device: &str) -> Option<u32> {
@@ -171,11 +218,15 @@ fn index_at(device: &str) -> Option<u32> {
 
 /// A file's text, empty where it cannot be read.
 fn text(path: &str) -> String {
+    text_at(Path::new(path))
+}
+
+fn text_at(path: &Path) -> String {
     let mut text = String::new();
     let read =
         fs::File::open(path).and_then(|file| file.take(FILE_OCTETS_MAX).read_to_string(&mut text));
     if let Err(error) = read {
-        tracing::debug!(path, %error, "the file cannot be read");
+        tracing::debug!(path = %path.display(), %error, "the file cannot be read");
     }
     text
 }
@@ -271,6 +322,36 @@ mod tests {
             assert_eq!(parse_speed(unknown), None, "{unknown:?}");
         }
         assert_eq!(speed_of("no such device"), None);
+    }
+
+    /// As in `/sys/class/net`: a VLAN on a bond of two, one of which is a VLAN, and a tunnel.
+    #[test]
+    fn what_is_sent_by_a_vlan_or_a_bond_is_carried_by_the_lowest_below() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (devices, write) = (folder.path(), |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        });
+        let below =
+            [("vlan7", "bond0"), ("bond0", "eth0"), ("bond0", "eth1.5"), ("eth1.5", "eth1")];
+        for (device, lower) in below {
+            write(&format!("{device}/lower_{lower}"), "");
+            write(&format!("{lower}/upper_{device}"), "");
+        }
+        // No kernel has it; nor may it be followed for ever.
+        write("eth1.5/lower_bond0", "");
+        let carriers = |device| carriers_in(devices, device).into_iter().collect::<Vec<_>>();
+        assert_eq!(carriers("vlan7"), ["eth0", "eth1"]);
+        assert_eq!(carriers("eth0"), ["eth0"]);
+        assert_eq!(carriers("gone"), ["gone"]);
+        for device in ["eth0", "tun0"] {
+            write(&format!("{device}/speed"), "10\n");
+        }
+        write("tun0/tun_flags", "0x1001\n");
+        assert_eq!(speed_in(devices, "eth0"), "10 Mbit/s".parse().ok());
+        assert_eq!(speed_in(devices, "tun0"), None);
+        assert!(lowest_devices().contains("lo"));
     }
 
     #[test]

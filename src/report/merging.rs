@@ -7,6 +7,7 @@ use super::date::date;
 use super::judging::{program, unless_partial, worst};
 use super::record::{Asked, FORMAT, FindingRecord, LinkRecord, PlanRecord, Report};
 use crate::verdict::Verdict;
+use std::borrow::Borrow;
 
 /// What a record of several runs has of its own.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,8 @@ impl Merged {
     /// One record of all `parts`, each judged already, whose links are in this order. What was
     /// decided for a single link, and why it is not complete, is said with the link's name.
     #[must_use]
-    pub fn report(&self, parts: &[Report]) -> Report {
+    pub fn report(&self, parts: &[impl Borrow<Report>]) -> Report {
+        let parts: Vec<&Report> = parts.iter().map(Borrow::borrow).collect();
         let mut whole = Report {
             format: FORMAT.to_owned(),
             verdict: Verdict::Inconclusive,

@@ -7,7 +7,6 @@ use linkqual::forecast::{self, AtOnce, Endpoint, FirewallHosts, Forecast, nft, t
 use linkqual::method::schedule::{Claim, Room};
 use linkqual::plan::Plan;
 use linkqual::plan::file::{Assumption, SHOWN_MAX, read};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 fuzz_target!(|octets: &[u8]| {
@@ -30,7 +29,7 @@ fuzz_target!(|octets: &[u8]| {
     set.plans.iter().for_each(|plan| one_link(plan, &assumptions));
     let forecasts = set.plans.iter().map(Forecast::of).collect::<Result<Vec<_>, _>>();
     let Ok(forecasts) = forecasts else { return };
-    let claim = |plan: &Plan| Claim::of(plan, BTreeSet::new());
+    let claim = |plan: &Plan| Claim::of(plan, None);
     let claims = set.plans.iter().map(claim).collect();
     let room = Room { processors: 2, parallel: 2, ..Room::default() };
     let pairs: Vec<_> = set.plans.iter().zip(&forecasts).collect();
