@@ -89,12 +89,13 @@ impl Qualification {
             Ok::<_, Impossible>((composed, why))
         };
         // What one more driver needs to probe is left to it: of two that ask at once, neither is
-        // refused for the other's probes. Where that keeps a proof from being had, it is taken.
+        // refused for the other's probes. Where that keeps a proof from being had, or leaves too
+        // little for this one's own probes, it is taken.
         let spare = probing_rate(limits.rate_max).bits_per_second();
         let spared = BitRate::new(free.bits_per_second().saturating_sub(spare)).unwrap_or(free);
-        let (Composed { trials, request, notes }, why) = match composed(spared)? {
-            (spared, None) => (spared, None),
-            (_, Some(_)) => composed(free)?,
+        let (Composed { trials, request, notes }, why) = match composed(spared) {
+            Ok((spared, None)) => (spared, None),
+            Ok((_, Some(_))) | Err(_) => composed(free)?,
         };
         if let Some(why) = why {
             return Err(Impossible::Unprovable(why));
@@ -359,6 +360,25 @@ pub(super) mod tests {
         assert!((rest - 10_000..=rest).contains(&asked(Some("900 Mbit/s"))));
         // It takes 10 % more to prove it, which is all there is.
         assert!(rest < asked(Some("909 Mbit/s")));
+    }
+
+    /// Of 1 Gbit/s others hold all but 250 kbit/s: less what one more driver needs, 142.4 kbit/s,
+    /// that is less than the run's own probes take.
+    #[test]
+    fn where_others_leave_little_a_load_as_fast_as_can_be_takes_it() {
+        let mut plan = plan(None);
+        let (directions, offer) = (Directions::Forward, Offer::Max);
+        let congestion = crate::trial::CongestionControl::CUBIC;
+        let tcp = TcpTest { directions, offer, streams: 1, congestion, verify: false };
+        plan.tests = vec![test(Work::Tcp(tcp))];
+        let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
+        let free_rate_bit_s = Some(250_000);
+        let mut evidence = Evidence { free_rate_bit_s, ..Evidence::default() };
+        (0..2).for_each(|_| _ = method.next(&evidence));
+        evidence.path_mtu =
+            Some(PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None });
+        let step = method.next(&evidence);
+        assert!(matches!(step, Step::Request(Request { load: Some(_), .. })), "{step:?}");
     }
 
     /// 1 Gbit/s is all that the agent allows.

@@ -113,9 +113,53 @@ pub struct Link {
     pub probes_per_second: Option<PacketRate>,
     /// What is known of it beside its rates.
     pub inventory: Inventory,
+    /// Which of this its plan gives, and does not leave to the defaults.
+    pub given: GivenKeys,
+}
+
+/// Which keys a plan gives of a link, where their values do not show it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct GivenKeys {
+    /// The burst size, by direction.
+    pub burst: PerDirection<bool>,
+    /// The layer that rates count.
+    pub layer: bool,
+    /// How many tags.
+    pub vlan_tags: bool,
+    /// The octets that rates count beside.
+    pub extra_overhead: bool,
 }
 
 impl Link {
+    /// This link, where a plan judges what was measured on it before, when it was `measured`: of a
+    /// plan that commits no rate, what it leaves open is as it was then. What was overshoot stays
+    /// overshoot so, and rates count what they counted. A plan that has a committed rate says what
+    /// that counts, by the defaults too.
+    #[must_use]
+    pub fn over(&self, measured: &Self) -> Self {
+        let is_given = |direction| self.committed.get(direction).is_some();
+        if Direction::ALL.into_iter().any(is_given) {
+            return self.clone();
+        }
+        let given = self.given;
+        let burst = |direction| match given.burst.get(direction) {
+            true => *self.burst.get(direction),
+            false => *measured.burst.get(direction),
+        };
+        Self {
+            port_rate: self.port_rate.or(measured.port_rate),
+            committed: measured.committed,
+            burst: PerDirection::from_fn(burst),
+            layer: if given.layer { self.layer } else { measured.layer },
+            vlan_tags: if given.vlan_tags { self.vlan_tags } else { measured.vlan_tags },
+            extra_overhead_octets: match given.extra_overhead {
+                true => self.extra_overhead_octets,
+                false => measured.extra_overhead_octets,
+            },
+            ..self.clone()
+        }
+    }
+
     /// What stands around a payload on it.
     #[must_use]
     pub const fn framing(&self, ip: IpVersion) -> Framing {

@@ -14,6 +14,7 @@ pub use crate::wire::PORT;
 pub use host::{Host, one_hosts};
 pub use inventory::{Contract, Inventory, LinkRole, MEMBERS_MAX, ProviderContact};
 pub use link::{
-    Effort, IDLE_DEFAULT, IDLE_QUICK, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest, Work,
+    Effort, GivenKeys, IDLE_DEFAULT, IDLE_QUICK, Link, Near, Offer, Plan, Site, TcpTest, Test,
+    UdpTest, Work,
 };
 pub use set::{PlanKind, PlanSet};

@@ -1,6 +1,10 @@
 //! A report by link and site: what was found of each, and the worst on top.
 
-use super::record::{CaveatRecord, FindingRecord, LinkRecord, Report, SiteRecord};
+use super::judging::unless_partial;
+use super::record::{CaveatRecord, FindingRecord, LinkRecord, Report, Scope, SiteRecord};
+use crate::account::Status;
+use crate::direction::Direction;
+use crate::metric::Metric;
 use crate::verdict::Verdict;
 
 /// One site of one link, with all that was found out about it.
@@ -12,8 +16,12 @@ pub(super) struct Block<'a> {
     pub(super) site: &'a SiteRecord,
     /// Its findings, in their order.
     pub(super) findings: Vec<&'a FindingRecord>,
-    /// The worst of them; INCONCLUSIVE of none.
+    /// The worst of them; INCONCLUSIVE of none, or where all PASS and not all was run.
     pub(super) verdict: Verdict,
+    /// Whether not all was run there.
+    is_partial: bool,
+    /// Why the run is not complete, where that is known.
+    pub(super) reason: Option<&'a str>,
     place: usize,
 }
 
@@ -26,12 +34,31 @@ pub(super) fn blocks(report: &Report) -> Vec<Block<'_>> {
             let is_here = |it: &&FindingRecord| it.link == place && it.site == site.ends.site;
             let findings: Vec<_> = report.findings.iter().filter(is_here).collect();
             let worst = findings.iter().map(|finding| finding.verdict).max();
-            let verdict = worst.unwrap_or(Verdict::Inconclusive);
-            Block { link, site, findings, verdict, place }
+            let is_partial = is_partial(report, link, site);
+            let verdict = unless_partial(worst.unwrap_or(Verdict::Inconclusive), !is_partial);
+            let reason = reason(report, link, site);
+            Block { link, site, findings, verdict, is_partial, reason, place }
         })
         .collect();
     blocks.sort_by_key(|block| std::cmp::Reverse(block.verdict));
     blocks
+}
+
+/// Whether not all was run on the way to `site` of `link`. Of a link that is not complete that is
+/// so of the sites where something is missing; of all of them, where each looks whole.
+fn is_partial(report: &Report, link: &LinkRecord, site: &SiteRecord) -> bool {
+    let lacks = |site: &SiteRecord| {
+        let is_cut = site.trials.iter().any(|trial| trial.outcome.status != Status::Ok);
+        site.ends.reason.is_some() || is_cut
+    };
+    !link.complete.unwrap_or(report.complete) && (lacks(site) || !link.sites.iter().any(lacks))
+}
+
+/// Why not all was run there. Of the run's own reason nobody knows whose it is where there are
+/// several sites.
+fn reason<'a>(report: &'a Report, link: &'a LinkRecord, site: &'a SiteRecord) -> Option<&'a str> {
+    let of_run = report.reason.as_ref().filter(|_| report.sites().count() == 1);
+    site.ends.reason.as_ref().or(link.reason.as_ref()).or(of_run).map(String::as_str)
 }
 
 impl<'a> Block<'a> {
@@ -56,9 +83,15 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// The finding that decides its verdict: the first of the worst.
+    /// The finding that decides its verdict: the first of the worst. None does where nothing was
+    /// required, or where all PASS and not all was run.
     pub(super) fn worst(&self) -> Option<&'a FindingRecord> {
         self.findings.iter().copied().find(|finding| finding.verdict == self.verdict)
+    }
+
+    /// Whether all PASS, and it does not as not all was run.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.is_partial && !self.findings.is_empty() && self.worst().is_none()
     }
 
     /// Whether anything was measured there, or could have been: else one line says why not.
@@ -82,5 +115,17 @@ impl<'a> Block<'a> {
     ) -> impl Iterator<Item = &'b CaveatRecord> {
         let is_here = |it: &&CaveatRecord| it.link == self.place && it.site == self.site.ends.site;
         report.caveats.iter().filter(is_here)
+    }
+    /// The metrics that `caveat` touches and something is required of, each once.
+    pub(super) fn touched_by(&self, caveat: &CaveatRecord) -> Vec<Metric> {
+        let is_touched = |finding: &FindingRecord| match (finding.direction, caveat.direction) {
+            (Scope::Forward, Some(way)) => way == Direction::Forward,
+            (Scope::Reverse, Some(way)) => way == Direction::Reverse,
+            (Scope::RoundTrip, _) | (_, None) => true,
+        };
+        let is_required = |metric: &Metric| {
+            self.findings.iter().any(|finding| finding.metric == *metric && is_touched(finding))
+        };
+        caveat.metrics.iter().copied().filter(is_required).collect()
     }
 }

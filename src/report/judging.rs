@@ -11,7 +11,7 @@ use crate::direction::PerDirection;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
 use crate::metric::{Bound, Criteria, Measured, Requirements};
-use crate::plan::{Link, Plan, PlanKind, PlanSet};
+use crate::plan::{GivenKeys, Link, Plan, PlanKind, PlanSet};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, BurstSize, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
@@ -37,6 +37,12 @@ impl LinkQuestion {
     fn criteria(&self, ip: IpVersion) -> Criteria {
         self.link.criteria(self.requirements.clone(), ip)
     }
+
+    /// What `plan` asks of the link of `record`, on which all was measured already.
+    fn by(plan: &Plan, record: &LinkRecord) -> Result<Self, Unreadable> {
+        let link = plan.link.over(&asked_link(record)?);
+        Ok(Self { link, requirements: plan.requirements.clone() })
+    }
 }
 
 impl From<&Plan> for LinkQuestion {
@@ -54,8 +60,9 @@ impl Question {
 
     /// What `plans`, those of one file, ask of the links of `report`, and what a person should
     /// know of that. A plan that says nothing of links requires the same of each. Links are the
-    /// same by their names, or else by their circuits; what is no link of the plan's is asked what
-    /// it was asked before.
+    /// same by their names; by their circuits only where neither has a namesake, as one circuit may
+    /// carry several links. What is no link of the plan's is asked what it was asked before. Rates,
+    /// and what they count, are the report's where the plan has none ([`Link::over`]).
     ///
     /// # Errors
     ///
@@ -64,18 +71,19 @@ impl Question {
         let (mut links, mut notes, mut is_any) = (Vec::new(), Vec::new(), report.links.is_empty());
         for (place, record) in report.links.iter().enumerate() {
             let is_only = plans.kind == PlanKind::Link && report.links.len() == 1;
-            let (asked, note) = match plans.plans.as_slice() {
-                [plan] if plans.kind == PlanKind::Bare => {
-                    let requirements = plan.requirements.clone();
-                    (Some(LinkQuestion { link: asked_link(record)?, requirements }), None)
+            let found = match plans.plans.as_slice() {
+                [plan] if plans.kind == PlanKind::Bare => Ok(plan),
+                [plan] if is_only => {
+                    notes.extend(other_circuit(plan, record));
+                    Ok(plan)
                 }
-                [plan] if is_only => (Some(plan.into()), other_circuit(plan, record)),
-                all => (all.iter().find(|plan| is_same(plan, record)).map(Into::into), None),
+                all => plan_of(all, record, report),
             };
-            is_any |= asked.is_some();
-            let kept = || format!("{}: not in the plan: judged as it was", named(record));
-            notes.extend(note.or_else(|| asked.is_none().then(kept)));
-            links.push(asked.map_or_else(|| report.question_on(place), Ok)?);
+            is_any |= found.is_ok();
+            let kept = |why| format!("{}: {why}: judged as it was", named(record));
+            notes.extend(found.err().map(kept));
+            let asked = found.map(|plan| LinkQuestion::by(plan, record));
+            links.push(asked.unwrap_or_else(|_| report.question_on(place))?);
         }
         if !is_any {
             let plan: Vec<&str> = plans.names().collect();
@@ -93,9 +101,29 @@ fn named(record: &LinkRecord) -> String {
     known.map_or_else(|| "a link without a name".to_owned(), |name| format!("link {name}"))
 }
 
-fn is_same(plan: &Plan, record: &LinkRecord) -> bool {
-    let Link { name, circuit, .. } = &plan.link;
-    name.is_some() && *name == record.name || circuit.is_some() && *circuit == record.circuit
+/// The plan of `plans` that is about the link of `record`, one of `report`; or why none is.
+fn plan_of<'a>(
+    plans: &'a [Plan],
+    record: &LinkRecord,
+    report: &Report,
+) -> Result<&'a Plan, &'static str> {
+    let is_named = |plan: &Plan, record: &LinkRecord| {
+        plan.link.name.is_some() && plan.link.name == record.name
+    };
+    if let Some(plan) = plans.iter().find(|plan| is_named(plan, record)) {
+        return Ok(plan);
+    }
+    let is_on_circuit = |plan: &&Plan| {
+        let circuit = &plan.link.circuit;
+        let is_anothers = || report.links.iter().any(|another| is_named(plan, another));
+        circuit.is_some() && *circuit == record.circuit && !is_anothers()
+    };
+    let mut on_circuit = plans.iter().filter(is_on_circuit);
+    match (on_circuit.next(), on_circuit.next()) {
+        (Some(plan), None) => Ok(plan),
+        (Some(_), Some(_)) => Err("several links of the plan have its circuit, none its name"),
+        (None, _) => Err("not in the plan"),
+    }
 }
 
 /// That the only link of a plan is another than the only one of a report.
@@ -248,6 +276,7 @@ fn asked_link(record: &LinkRecord) -> Result<Link, Unreadable> {
         extra_overhead_octets: record.extra_overhead_octets,
         probes_per_second: None,
         inventory: record.inventory.clone(),
+        given: GivenKeys::default(),
     })
 }
 
@@ -386,5 +415,121 @@ impl Place<'_> {
             packets,
             text: caveat.text.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::Layer;
+    use crate::metric::Metric;
+    use crate::plan::file::read_to_judge;
+    use std::path::Path;
+
+    const SOUND: &str = include_str!("../../tests/it/golden/v3/sound.json");
+
+    /// A record of links of these names and circuits.
+    fn record(links: &[(Option<&str>, &str)]) -> Report {
+        let mut report = Report::parse(SOUND).expect("a record");
+        let sound = report.links.remove(0);
+        let link = |(name, circuit): &(Option<&str>, &str)| LinkRecord {
+            name: name.map(str::to_owned),
+            circuit: Some((*circuit).to_owned()),
+            ..sound.clone()
+        };
+        report.links = links.iter().map(link).collect();
+        report
+    }
+
+    fn by(plan: &str, report: &Report) -> (Question, Vec<String>) {
+        let plans = read_to_judge(Path::new("plan.toml"), plan).conclude_all();
+        let (plans, _) = plans.unwrap_or_else(|faults| panic!("{faults}"));
+        Question::by(&plans, report).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The packet loss that is allowed on each link.
+    fn allowed(plan: &str, links: &[(Option<&str>, &str)]) -> (Vec<String>, Vec<String>) {
+        let (question, notes) = by(plan, &record(links));
+        let of = |link: &LinkQuestion| {
+            let mut found = link.requirements.iter();
+            let found = found.find(|(_, required)| required.metric() == Metric::LOSS);
+            found.expect("each has one").1.to_string()
+        };
+        (question.links.iter().map(of).collect(), notes)
+    }
+
+    /// A table of a link of the plan, on the circuit EC-1.
+    fn table(name: &str, loss: &str) -> String {
+        format!("[links.{name}]\ncircuit = 'EC-1'\nrequire = {{ loss = '<= {loss}' }}\n")
+    }
+
+    #[test]
+    fn a_link_is_judged_by_its_namesake_where_two_have_one_circuit() {
+        let tables = [table("prod", "1%"), table("spare", "3%")];
+        let reversed = [&*tables[1], &*tables[0]].concat();
+        let run = [(Some("spare"), "EC-1"), (Some("prod"), "EC-1")];
+        for plan in [tables.concat(), reversed] {
+            assert_eq!(allowed(&plan, &run), (vec!["<= 3%".into(), "<= 1%".into()], vec![]));
+            assert_eq!(allowed(&plan, &run[..1]).0, ["<= 3%"]);
+        }
+    }
+
+    #[test]
+    fn circuits_say_which_link_it_is_where_names_do_not() {
+        let own = record(&[(None, "EC-1")]);
+        let own = own.question().expect("what it was judged by").links[0].requirements.clone();
+        let own = own.iter().find(|(_, required)| required.metric() == Metric::LOSS);
+        let own = own.expect("it has one").1.to_string();
+        let one = table("new", "3%");
+        assert_eq!(allowed(&one, &[(Some("old"), "EC-1")]), (vec!["<= 3%".into()], vec![]));
+        // The plan's only link is another one's.
+        let (loss, notes) = allowed(&one, &[(Some("old"), "EC-1"), (Some("new"), "EC-1")]);
+        assert_eq!(loss, [&*own, "<= 3%"]);
+        assert_eq!(notes, ["link old: not in the plan: judged as it was"]);
+        // It may be either.
+        let plan = one + &table("newer", "5%") + &table("b", "7%").replace("EC-1", "EC-2");
+        let (loss, notes) = allowed(&plan, &[(Some("old"), "EC-1"), (Some("b"), "EC-2")]);
+        assert_eq!(loss, [&*own, "<= 7%"]);
+        let why = "several links of the plan have its circuit, none its name: judged as it was";
+        assert_eq!(notes, [format!("link old: {why}")]);
+    }
+
+    /// 20 Mbit/s where 10 are committed.
+    #[test]
+    fn overshoot_is_not_judged_by_a_plan_that_has_no_rates() {
+        let mut report = record(&[(Some("x"), "EC-1")]);
+        let link = &mut report.links[0];
+        (link.committed_bit_s.forward, link.committed_bit_s.reverse) =
+            (Some(10_000_000), Some(10_000_000));
+        (link.rate_layer, link.vlan_tags, link.extra_overhead_octets) = (Layer::L1, 1, 4);
+        (link.port_rate_bit_s, link.committed_burst_octets.forward) = (Some(1 << 30), Some(9_000));
+        let judged = |head: &str| {
+            let plan = format!("{head}require = {{ loss = '<= 0.1%' }}\n");
+            let mut report = report.clone();
+            let (question, _) = by(&plan, &report);
+            report.judge(&question).expect("evidence");
+            report
+        };
+        for head in ["[links.x]\n", "link = { circuit = 'EC-1' }\n", ""] {
+            let after = judged(head);
+            assert_eq!(after.verdict, Verdict::Inconclusive, "{head}: {:#?}", after.findings);
+            let facts = |report: &Report| {
+                let link = report.links[0].clone();
+                let bursts = link.committed_burst_octets.forward;
+                let counts = (link.rate_layer, link.vlan_tags, link.extra_overhead_octets);
+                (link.committed_bit_s, link.port_rate_bit_s, bursts, counts)
+            };
+            assert_eq!(facts(&after), facts(&report), "{head}");
+        }
+        // What the plan has is the plan's.
+        assert_eq!(judged("[links.x]\nrate = '30 Mbit/s'\n").verdict, Verdict::Pass);
+        let given = judged("[links.x]\nrate_layer = 'L3'\nvlan_tags = 0\ncbs_bytes = 65536\n");
+        let link = &given.links[0];
+        assert_eq!((link.rate_layer, link.vlan_tags), (Layer::L3, 0));
+        assert_eq!(
+            (link.extra_overhead_octets, link.committed_bit_s.forward),
+            (4, Some(10_000_000))
+        );
+        assert_eq!(link.committed_burst_octets.forward, Some(65_536));
     }
 }

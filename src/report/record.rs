@@ -96,29 +96,11 @@ impl Report {
         own.unwrap_or(&self.asked)
     }
 
-    /// The findings on the link at `place`, in their order.
-    pub fn findings_on(&self, place: usize) -> impl Iterator<Item = &FindingRecord> {
-        self.findings.iter().filter(move |finding| finding.link == place)
-    }
-
-    /// The caveats on the link at `place`, in their order.
-    pub fn caveats_on(&self, place: usize) -> impl Iterator<Item = &CaveatRecord> {
-        self.caveats.iter().filter(move |caveat| caveat.link == place)
-    }
-
     /// The worst verdict of the findings on the link at `place`, as judging found it; `None` in an
     /// older record that was not judged again.
     #[must_use]
     pub fn verdict_on(&self, place: usize) -> Option<Verdict> {
         self.links.get(place)?.verdict
-    }
-
-    /// The places of the links, the worst verdict first; those of one verdict in their order.
-    #[must_use]
-    pub fn links_worst_first(&self) -> Vec<usize> {
-        let mut places: Vec<usize> = (0..self.links.len()).collect();
-        places.sort_by_key(|place| std::cmp::Reverse(self.verdict_on(*place)));
-        places
     }
 
     /// Every trial and direction, in their order.

@@ -7,7 +7,7 @@ use super::record::{
 };
 use crate::direction::Direction;
 use crate::framing::Layer;
-use crate::metric::{About, Kind, Traffic};
+use crate::metric::{About, Kind, Metric, Traffic};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
 
@@ -141,8 +141,12 @@ pub(super) fn measured(finding: &FindingRecord) -> (String, String) {
 /// The bounds of what is no sample.
 const COUNTED: &str = "counted";
 
-/// Why a block has its verdict: its worst finding, in one line.
+/// Why a block has its verdict: its worst finding, in one line; or that not all was run.
 pub(super) fn why(block: &Block<'_>) -> String {
+    if block.is_unfinished() {
+        let reason = block.reason.unwrap_or("not all that was planned was run");
+        return format!("not complete: {reason}");
+    }
     let Some(worst) = block.worst() else { return "nothing was required".to_owned() };
     let reason = block.site.ends.reason.as_ref().filter(|_| !block.is_reached());
     let (name, way) = row_names(worst, block);
@@ -208,10 +212,14 @@ pub(super) fn layers_text(rates: &LayerRates, layers: impl Iterator<Item = Layer
     layers.map(at).collect::<Vec<_>>().join(", ")
 }
 
+/// `metrics` of which a caveat is.
+pub(super) fn titles(metrics: &[Metric]) -> String {
+    metrics.iter().map(|metric| metric.about().title).collect::<Vec<_>>().join(", ")
+}
+
 /// What a caveat doubts, `place`, and the metrics that this touches.
 pub(super) fn doubted(caveat: &CaveatRecord, place: &str) -> String {
-    let metrics: Vec<&str> = caveat.metrics.iter().map(|metric| metric.about().title).collect();
-    let metrics = metrics.join(", ");
+    let metrics = titles(&caveat.metrics);
     if caveat.evidence.is_empty() {
         return metrics + place;
     }
@@ -222,7 +230,7 @@ pub(super) fn doubted(caveat: &CaveatRecord, place: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::{Basis, Metric};
+    use crate::metric::Basis;
     use crate::report::BiasRecord;
 
     #[test]

@@ -6,7 +6,7 @@ use super::kinds::{Name, Rate};
 use super::raw::{Maybe, RawContract, RawDirection, RawLink, RawProviderTable, value};
 use crate::direction::{Direction, PerDirection};
 use crate::framing::Layer;
-use crate::plan::{Contract, Inventory, Link, ProviderContact};
+use crate::plan::{Contract, GivenKeys, Inventory, Link, ProviderContact};
 use crate::units::{BitRate, BurstSize};
 
 /// A rate, and where it is written.
@@ -41,12 +41,18 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink, place: &Place) -> (Link
         provider: provider(raw).and_then(|table| text(&table.name)),
         port_rate: rate(&rates.port),
         committed: PerDirection::from_fn(|direction| rate(rates.committed.get(direction))),
-        burst: PerDirection::from_fn(|direction| burst(raw, direction)),
+        burst: PerDirection::from_fn(|direction| burst(raw, direction).unwrap_or_default()),
         layer: value(&raw.rate_layer).map_or(Layer::L2, |counts| counts.0),
         vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
         probes_per_second: None,
         inventory: inventory(raw),
+        given: GivenKeys {
+            burst: PerDirection::from_fn(|direction| burst(raw, direction).is_some()),
+            layer: raw.rate_layer.is_some(),
+            vlan_tags: raw.vlan_tags.is_some(),
+            extra_overhead: raw.extra_overhead_bytes.is_some(),
+        },
     };
     (link, rates)
 }
@@ -86,11 +92,11 @@ fn inventory(raw: &RawLink) -> Inventory {
     }
 }
 
-fn burst(raw: &RawLink, direction: Direction) -> BurstSize {
+fn burst(raw: &RawLink, direction: Direction) -> Option<BurstSize> {
     let own = table_of(raw, direction).as_ref().and_then(|table| table.whole());
     let own = own.and_then(|(table, _)| value(&table.cbs_bytes));
     let given = own.or_else(|| value(&raw.cbs_bytes));
-    given.and_then(|octets| BurstSize::new(octets.0)).unwrap_or_default()
+    given.and_then(|octets| BurstSize::new(octets.0))
 }
 
 const fn table_of(raw: &RawLink, direction: Direction) -> &Maybe<RawDirection> {

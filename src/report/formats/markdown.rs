@@ -59,7 +59,9 @@ fn head(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
         line!(out, "- A {} (driver), B {} (agent), {}", plain(near), plain(far), plain(&utc));
     }
     let again = report.judged_again.iter().map(again_text);
-    let reason = report.reason.iter().map(|reason| format!("Not complete: {reason}"));
+    let is_said = |block: &Block<'_>| blocks.len() == 1 && block.is_unfinished();
+    let reason = report.reason.iter().filter(|_| !blocks.iter().any(is_said));
+    let reason = reason.map(|reason| format!("Not complete: {reason}"));
     let rates = report.links.iter().map(|link| capitalised(&rates_text(link)));
     for text in again.chain(reason).chain(rates) {
         line!(out, "- {}", plain(&text));

@@ -120,8 +120,9 @@ fn of_its_time(report: &Report) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::account::Status;
-    use crate::metric::Metric;
-    use crate::report::PlanRecord;
+    use crate::direction::Direction;
+    use crate::metric::{Basis, Metric};
+    use crate::report::{BiasRecord, CaveatRecord, PlanRecord, Scope};
     use unicode_width::UnicodeWidthStr as _;
 
     const SOUND: &str = include_str!("../../../tests/it/golden/v3/sound.json");
@@ -207,6 +208,89 @@ mod tests {
             assert_eq!(words.matches(reason).count(), 1, "{text}");
         }
         assert!(shown.contains("PASS   link to 上海数据中心"), "{shown}");
+    }
+
+    /// All that was required passes by what was measured, and not all was run.
+    #[test]
+    fn no_format_begins_with_pass_where_not_all_was_run() {
+        let mut report = judged(SOUND);
+        (report.complete, report.reason) = (false, Some("interrupted".to_owned()));
+        let question = report.question().expect("what it was judged by");
+        report.judge(&question).expect("evidence");
+        assert!(report.findings.iter().all(|finding| finding.verdict == Verdict::Pass));
+        let shown = screen(&report);
+        let head =
+            "INCONCLUSIVE  link to the demo's agent (circuit demo): not complete: interrupted";
+        assert!(shown.starts_with(head), "{shown}");
+        assert_eq!(shown.matches("interrupted").count(), 1, "{shown}");
+        let shown = crate::report::formats::markdown::render(&report, &Rendering::default());
+        assert!(shown.starts_with("# INCONCLUSIVE: link to "), "{shown}");
+        assert_eq!(shown.matches("interrupted").count(), 1, "{shown}");
+    }
+
+    /// Of two sites, the one that is not whole: it is no PASS, and is not counted as one.
+    #[test]
+    fn what_is_missing_of_a_site_costs_it_its_pass_and_the_other_nothing() {
+        let mut report = two_sites();
+        report.complete = false;
+        let cut = &mut report.links[0].sites[1];
+        cut.ends.reason = Some("the agent went away".to_owned());
+        let question = report.question().expect("what it was judged by");
+        report.judge(&question).expect("evidence");
+        let shown = screen(&report);
+        assert!(shown.starts_with("INCONCLUSIVE  1 of 2 pass"), "{shown}");
+        let places = ["INCONCLUSIVE  link to vpc", "PASS   link to 上海数据中心"];
+        let places = places.map(|head| shown.find(&format!("\n{head}")));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{shown}");
+        assert!(shown.contains("not complete: the agent went away"), "{shown}");
+    }
+
+    #[test]
+    fn the_first_screen_has_the_caveats_on_what_is_required() {
+        let mut report = judged(SOUND);
+        let doubt = |metrics: &[Metric]| CaveatRecord {
+            evidence: vec![Basis::LoadRate],
+            metrics: metrics.to_vec(),
+            ..loss(&report)
+        };
+        let doubted: [&[Metric]; 3] =
+            [&[Metric::RTT_P99, Metric::RTT_P999], &[Metric::RTT_P999], &[Metric::JITTER]];
+        let caveats = doubted.map(doubt);
+        report.caveats.extend(caveats);
+        let shown = screen(&report);
+        assert!(shown.contains("Caveat on RTT p99, trial 1: the host was busy\n"), "{shown}");
+        assert_eq!(shown.matches("Caveat on").count(), 1, "{shown}");
+        let more = "2 more caveats on figures that nothing was required of: --verbose.";
+        assert!(shown.contains(more), "{shown}");
+        assert!(!shown.contains("No measurement caveats"), "{shown}");
+        let all = text(&report);
+        assert_eq!(all.matches("Caveat on").count(), 3, "{all}");
+        assert!(!all.contains("--verbose"), "{all}");
+        // One direction alone is required of.
+        report.caveats.clear();
+        report.caveats.push(CaveatRecord { direction: Some(Direction::Reverse), ..loss(&report) });
+        let is_forward = |it: &FindingRecord| it.direction == Scope::Forward;
+        report.findings.retain(is_forward);
+        let shown = screen(&report);
+        assert!(shown.contains("\n1 caveat on figures that nothing was required of"), "{shown}");
+        report.caveats[0].direction = Some(Direction::Forward);
+        let shown = screen(&report);
+        assert!(shown.contains("Caveat on packet loss A->B, trial 1:"), "{shown}");
+    }
+
+    /// A caveat on the loss.
+    fn loss(report: &Report) -> CaveatRecord {
+        CaveatRecord {
+            link: 0,
+            site: report.links[0].sites[0].ends.site.clone(),
+            evidence: Vec::new(),
+            metrics: vec![Metric::LOSS],
+            direction: None,
+            trial: Some(1),
+            bias: BiasRecord::Either,
+            packets: None,
+            text: "the host was busy".to_owned(),
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@
 
 use super::words::Once;
 use crate::direction::Direction;
-use crate::metric::black_hole;
+use crate::metric::{Metric, black_hole};
 use crate::report::blocks::{Block, blocks};
 use crate::report::date::span_text;
 use crate::report::quantity::digits;
 use crate::report::words::{
-    again_text, capitalised, doubted, in_ways, measured, rates_text, required, row_names, way, why,
+    again_text, capitalised, doubted, in_ways, measured, rates_text, required, row_names, titles,
+    way, why,
 };
 use crate::report::{CaveatRecord, FindingRecord, Rendering, Report};
 use crate::verdict::Verdict;
@@ -33,6 +34,8 @@ pub(super) fn first(page: &mut Page, report: &Report, rendering: &Rendering, sai
         line!(page, "");
         if block.is_reached() {
             findings(page, report, block, said);
+            caveats(page, report, block, rendering.verbose);
+            line!(page, "");
         }
     }
     if report.links.is_empty() {
@@ -71,6 +74,9 @@ fn head(
     if let Some(worst) = block.worst().filter(|worst| is_open(worst)) {
         said.note(&worst.reason);
     }
+    if let Some(reason) = block.reason.filter(|_| block.is_unfinished()) {
+        said.note(reason);
+    }
     let ends = &block.site.ends;
     let near = ends.driver_address.as_deref().unwrap_or("not known");
     let far = ends.address.as_deref().unwrap_or(&ends.agent);
@@ -85,10 +91,7 @@ fn head(
     if let Some(again) = &report.judged_again {
         page.wrapped(INDENT, &again_text(again));
     }
-    // Why the run is not complete is another site's reason where there are several.
-    let of_run = report.reason.as_ref().filter(|_| report.sites().count() == 1);
-    let reason = ends.reason.as_ref().or(block.link.reason.as_ref()).or(of_run);
-    if let Some(reason) = reason.filter(|reason| said.is_new(reason)) {
+    if let Some(reason) = block.reason.filter(|reason| said.is_new(reason)) {
         page.wrapped(INDENT, &format!("Not complete: {reason}"));
     }
 }
@@ -118,8 +121,6 @@ fn findings(page: &mut Page, report: &Report, block: &Block<'_>, said: &mut Once
             explain(page, finding, block, said);
         }
     }
-    caveats(page, report, block);
-    line!(page, "");
 }
 
 /// What keeps a requirement from a verdict, or from all that a PASS says.
@@ -144,14 +145,30 @@ const fn is_open(finding: &FindingRecord) -> bool {
     matches!(finding.verdict, Verdict::Inconclusive | Verdict::Invalid)
 }
 
-/// What limits the evidence, and how the table is to be read.
-fn caveats(page: &mut Page, report: &Report, block: &Block<'_>) {
-    let caveats: Vec<&CaveatRecord> = block.caveats(report).collect();
-    for caveat in &caveats {
-        page.wrapped("", &caveat_text(caveat));
+/// What limits the evidence, and how the table is to be read: what touches a requirement alone,
+/// unless all is asked for.
+fn caveats(page: &mut Page, report: &Report, block: &Block<'_>, verbose: bool) {
+    let (mut given, mut left_out) = (0_usize, 0_usize);
+    for caveat in block.caveats(report) {
+        let touched = block.touched_by(caveat);
+        if verbose {
+            page.wrapped("", &caveat_text(caveat, None));
+        } else if touched.is_empty() {
+            left_out += 1;
+            continue;
+        } else {
+            page.wrapped("", &caveat_text(caveat, Some(&touched)));
+        }
+        given += 1;
     }
     let mut parts = Vec::new();
-    if caveats.is_empty() {
+    if 0 < left_out {
+        let more = if 0 < given { " more" } else { "" };
+        let caveats = if left_out == 1 { "caveat" } else { "caveats" };
+        parts.push(format!(
+            "{left_out}{more} {caveats} on figures that nothing was required of: --verbose."
+        ));
+    } else if given == 0 {
         parts.push("No measurement caveats.".to_owned());
     }
     if let Some(path) = block.site.path_mtu {
@@ -166,9 +183,14 @@ fn caveats(page: &mut Page, report: &Report, block: &Block<'_>) {
     page.wrapped("", &parts.join(" "));
 }
 
-pub(super) fn caveat_text(caveat: &CaveatRecord) -> String {
+/// A caveat on `metrics`, or on all that it touches, with the evidence that it doubts.
+fn caveat_text(caveat: &CaveatRecord, metrics: Option<&[Metric]>) -> String {
     let place = caveat.direction.map(|direction: Direction| format!(" {}", way(direction)));
     let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
     let place = place.unwrap_or_default() + &trial;
-    format!("Caveat on {}: {}", doubted(caveat, &place), in_ways(&caveat.text))
+    let doubted = match metrics {
+        Some(metrics) => titles(metrics) + &place,
+        None => doubted(caveat, &place),
+    };
+    format!("Caveat on {doubted}: {}", in_ways(&caveat.text))
 }
