@@ -232,7 +232,7 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     if probes.saturating_mul(SHORT_MAX_PERCENT) < late_probes.saturating_mul(100) {
         let busy = format!(
             "{late_probes} of {probes} probes were sent late by more than half their interval, \
-             because this host was busy"
+             because this host was busy: use a host with an idle processor, or run again"
         );
         let (bias, text) = match late_delay_max_ns {
             Some(max_ns) => (

@@ -45,6 +45,8 @@ fn hint(typed: &str) -> Option<String> {
         "-c" | "--client" => "give the agent's address without an option: linkqual check HOST",
         "-s" | "--server" => "the far end runs a separate program: linkqual-agent",
         "-u" | "--udp" => "--rate loads with UDP, and --tcp-throughput with TCP",
+        "-p" | "--port" => "give the port with the host: linkqual check HOST:PORT",
+        "--time" => "-t TIME, or --duration TIME",
         "-i" | "--interval" => "report.json has the counts of each second: --json, or --out DIR",
         _ => return None,
     };
@@ -64,6 +66,7 @@ mod tests {
             ("-c", "linkqual check HOST"),
             ("-s", "linkqual-agent"),
             ("-u", "--rate loads with UDP"),
+            ("-p", "HOST:PORT"),
         ] {
             let hint = hint(typed).expect(typed);
             assert!(hint.contains(words), "{hint}");

@@ -71,6 +71,12 @@ fn compare(host: &str, key: &PublicKey) -> Result<(), Error> {
             "yes" => return Ok(()),
             answer if answer == key.fingerprint() => return Ok(()),
             "no" => break,
+            answer if answer.starts_with("SHA256:") => {
+                return Err(Error::NotTrusted(format!(
+                    "{answer} is not the fingerprint of the agent {host}, which is {key}. Nothing \
+                     was remembered"
+                )));
+            }
             _ => question = "Please answer yes or no, or give the fingerprint: ".to_owned(),
         }
     }

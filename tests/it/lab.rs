@@ -610,7 +610,7 @@ fn a_size_above_the_devices_mtu_is_refused_before_anything_is_sent() {
         in_driver(&["plan", "check", path.to_str().unwrap()])
     };
     plan_check(1_472).expect_code(0);
-    let device = "this host's device eth0 has an MTU of 1500, so that at most 1472 octets";
+    let device = "this host's device eth0 has an MTU of 1500, so at most 1472 octets";
     plan_check(1_473).expect_error(2, &["test[0].size = 1473: ", device, "plan.toml:9:8"]);
     let mut command = agent.check_from(&lab.name("driver"));
     let ended = run_program(command.args(["--rate", "5 Mbit/s", "--size", "1473"]));
