@@ -85,7 +85,8 @@ fn each_link_has_its_own_verdict_and_those_that_did_not_pass_are_run_again() {
     let expected = [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail];
     assert_eq!(verdicts(&first), expected, "{}", linkqual::report::text(&first));
     let shown = linkqual::report::text(&first);
-    let places = ["FAIL   strict", "INCONCLUSIVE  dead", "PASS   sound"].map(|it| shown.find(it));
+    let places = ["\nFAIL   strict", "\nINCONCLUSIVE  dead", "\nPASS   sound"];
+    let places = places.map(|head| shown.find(head));
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{shown}");
     assert_eq!((first.complete, first.links[0].complete), (false, Some(true)));
     assert_eq!(first.links[0].inventory.owner.as_deref(), Some("NOC"));
