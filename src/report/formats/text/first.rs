@@ -80,13 +80,13 @@ fn head(
     let ends = &block.site.ends;
     let near = ends.driver_address.as_deref().unwrap_or("not known");
     let far = ends.address.as_deref().unwrap_or(&ends.agent);
-    let (utc, local) = span_text(block.times(report), rendering.utc_offset_s);
-    page.wrapped(
-        INDENT,
-        &format!("A {near} (driver){GLUE}{GLUE} B {far} (agent){GLUE}{GLUE} {utc}"),
-    );
-    if let Some(local) = local {
-        page.wrapped(INDENT, &local);
+    if block.is_reached() {
+        let (utc, local) = span_text(block.times(report), rendering.utc_offset_s);
+        let text = format!("A {near} (driver){GLUE}{GLUE} B {far} (agent){GLUE}{GLUE} {utc}");
+        page.wrapped(INDENT, &text);
+        local.iter().for_each(|local| page.wrapped(INDENT, local));
+    } else {
+        page.wrapped(INDENT, &format!("B {far} (agent)"));
     }
     if let Some(again) = &report.judged_again {
         page.wrapped(INDENT, &again_text(again));
