@@ -7,15 +7,17 @@ use crate::io::files::make_usual_folder;
 use crate::io::key::{is_signed, read_public};
 use crate::io::terminal::print;
 use crate::io::watched::{add_line, read_text, replace_text};
-use crate::policy::allowed::{AllowedDriver, read, succeeded};
+use crate::policy::allowed::{AllowedDriver, read, replaced, succeeded};
 use crate::wire::key::KeyLine;
 use crate::wire::succession::{MARK, MalformedSuccession, SuccessionLine};
+use std::io;
 use std::path::Path;
 
 /// Why a driver was not added, and the exit code for that.
 pub(super) type NotAdded = (String, u8);
 
-/// Adds the driver, unless it is listed already, and says so.
+/// Adds the driver, unless it is allowed already, and says so. A line of it that has expired gives
+/// way.
 pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
     if args.key_line.iter().flat_map(|word| word.split_whitespace()).next() == Some(MARK) {
         return succeed(args);
@@ -23,7 +25,8 @@ pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
     let key = key(&args.key_line).map_err(|why| (why, 2))?;
     let AllowArgs { max_rate, probe_only, ref circuits, expires, .. } = *args;
     let driver = AllowedDriver { key, max_rate, probe_only, circuits: circuits.clone(), expires };
-    if driver.is_expired(clock::wall_ns()) {
+    let now_ns = clock::wall_ns();
+    if driver.is_expired(now_ns) {
         let passed = expires.map_or_else(String::new, |expires| expires.to_string());
         return Err((format!("--expires: {passed} has passed, so it would allow nobody"), 2));
     }
@@ -31,16 +34,19 @@ pub(super) fn allow(args: &AllowArgs) -> Result<(), NotAdded> {
     let unreadable = |error| (format!("{path}: cannot be read: {error}"), 2);
     let text = read_text(&args.drivers).map_err(unreadable)?;
     let (listed, _) = read(&text);
-    if let Some(there) = listed.iter().find(|there| there.key.key() == driver.key.key()) {
+    let there = listed.iter().find(|there| there.key.key() == driver.key.key());
+    if let Some(there) = there.filter(|there| !there.is_expired(now_ns)) {
         let why = format!(
             "{path} allows this key already: {there}. Change that line, or take it out first"
         );
         return Err((why, 2));
     }
-    let unwritable = |error| (format!("{path}: cannot be written: {error}"), 5);
-    let added = make_usual_folder(&args.drivers)
-        .and_then(|()| add_line(&args.drivers, &driver.to_string()));
-    added.map_err(unwritable)?;
+    let line = driver.to_string();
+    let written = match there {
+        Some(expired) => replace_text(&args.drivers, &replaced(&text, expired, &line)),
+        None => make_usual_folder(&args.drivers).and_then(|()| add_line(&args.drivers, &line)),
+    };
+    written.map_err(|error| unwritten(args, &error))?;
     let said = format!(
         "{path} now allows {driver}\nAn agent that runs and can read this file serves it within a \
          second.\n"
@@ -80,14 +86,22 @@ fn succeed(args: &AllowArgs) -> Result<(), NotAdded> {
         .map_err(|error| usage(format!("{path}: cannot be read: {error}")))?;
     let (text, driver) =
         succeeded(&text, &succession, now_ns).map_err(|why| usage(format!("{path}: {why}")))?;
-    replace_text(&args.drivers, &text)
-        .map_err(|error| (format!("{path}: cannot be written: {error}"), 5))?;
+    replace_text(&args.drivers, &text).map_err(|error| unwritten(args, &error))?;
     let said = format!(
         "{path} now allows {driver}\nThe old key, {}, is allowed until {} at the latest.\n",
         succession.old(),
         succession.until()
     );
     print(&said).map_err(|error| (error.to_string(), 5))
+}
+
+/// The file of drivers could not be written: why, and what to do.
+fn unwritten(args: &AllowArgs, error: &io::Error) -> NotAdded {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => ". Run it as root (sudo)",
+        _ => "",
+    };
+    (format!("{}: cannot be written: {error}{advice}", args.drivers.display()), 5)
 }
 
 /// The key of a line, whose words a shell may have parted, or of a file.

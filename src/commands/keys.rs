@@ -122,7 +122,8 @@ pub(super) fn key(args: &KeyArgs) -> Result<ExitCode, Error> {
             own.line.key()
         ));
     }
-    for former in keyring.former_keys(clock::wall_ns()) {
+    // In the order in which an agent can take them: each key must be allowed to hand on.
+    for former in keyring.former_keys(clock::wall_ns()).into_iter().rev() {
         let succession = former.line.succession;
         say(&format!(
             "its former key, {}, is valid until {}. An agent that lists that one takes this line: \

@@ -65,7 +65,8 @@ pub(super) enum Ending {
 /// Conducts a run towards one site to its end, or until it is cancelled; what was measured is in
 /// the results.
 ///
-/// Where the agent does not list the driver's key, those that it had before are tried in turn.
+/// Where the agent does not list the driver's key, those that it had before are tried in turn;
+/// where it lists none of them, the error is that of the driver's own: it is the one to allow.
 ///
 /// # Errors
 ///
@@ -76,20 +77,25 @@ pub(super) async fn conduct(
     results: &mut Results,
     cancelled: &mut Cancelled,
 ) -> Result<Ending, Error> {
+    let own_key = job.identity.public_key();
+    let own = conduct_as(&job, (!former.is_empty()).then_some(None), results, cancelled).await;
+    let Err(Error::NotListed { agent, .. }) = own else { return own };
     for former in former {
-        let ended = conduct_as(&job, true, results, cancelled).await;
-        let Err(Error::NotListed { agent, .. }) = ended else { return ended };
-        results.note(vec![former.note(agent, job.identity.public_key())]);
         job.identity = former.identity.clone();
+        let note = Some(former.note(agent, own_key));
+        let ended = conduct_as(&job, Some(note), results, cancelled).await;
+        if !matches!(ended, Err(Error::NotListed { .. })) {
+            return ended;
+        }
     }
-    conduct_as(&job, false, results, cancelled).await
+    own
 }
 
-/// The same with the key that `job` has; nothing is left of a run that is not listed and has
-/// another way.
+/// The same with the key that `job` has. Where it is one of several that may be used, nothing is
+/// left of a run that is not listed, and the note with it is made once the agent admits that key.
 async fn conduct_as(
     job: &SiteJob,
-    has_former: bool,
+    one_of_several: Option<Option<String>>,
     results: &mut Results,
     cancelled: &mut Cancelled,
 ) -> Result<Ending, Error> {
@@ -102,6 +108,8 @@ async fn conduct_as(
         () = cancelled.wanted() => return Err(Error::Interrupted),
     };
     let mut conductor = Conductor::new(job, dialler, reached, results)?;
+    let is_one_of_several = one_of_several.is_some();
+    conductor.note_of_key = one_of_several.flatten();
     conductor.perform().await?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {
@@ -119,7 +127,7 @@ async fn conduct_as(
     if let Some(channel) = conductor.channel.take() {
         channel.close().await;
     }
-    if has_former && conductor.is_not_listed() {
+    if is_one_of_several && conductor.is_not_listed() {
         return Err(conductor.nothing_ran());
     }
     conductor.conclude()
@@ -167,6 +175,8 @@ struct Conductor<'a> {
     place: usize,
     agent: SocketAddr,
     own_key: PublicKey,
+    /// What there is to say of the use of that key, until it is said.
+    note_of_key: Option<String>,
     agent_key: PublicKey,
     limits: Option<Limits>,
     introduced: Option<Introduced>,
@@ -219,6 +229,7 @@ impl<'a> Conductor<'a> {
             place: job.place,
             agent,
             own_key: job.identity.public_key(),
+            note_of_key: None,
             agent_key: job.agent_key,
             limits: None,
             introduced: None,
@@ -353,6 +364,7 @@ impl<'a> Conductor<'a> {
                 }
                 Action::Reconnect => self.reconnect(),
                 Action::Admitted(limits, introduced) => {
+                    self.results.note(self.note_of_key.take().into_iter().collect());
                     self.limits = Some(limits);
                     self.introduced = Some(*introduced);
                     let step = self.campaign.handle_admitted(limits);

@@ -261,8 +261,9 @@ fn remove_drafts(folder: &Path) {
 /// Where this host's administrator keeps what both programs use.
 const USUAL_FOLDER: &str = "/etc/linkqual";
 
-/// Makes the folder of `path` where it is the usual one, which no package has made. Another is made
-/// by whoever names it: a slip of the pen would be made, too.
+/// Makes the folder of `path` where it is the usual one, which no package has made, for everybody
+/// to enter whatever the umask: the agent is a user of its own. Another is made by whoever names
+/// it: a slip of the pen would be made, too.
 ///
 /// # Errors
 ///
@@ -270,7 +271,8 @@ const USUAL_FOLDER: &str = "/etc/linkqual";
 pub fn make_usual_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if folder == Path::new(USUAL_FOLDER) && !folder.exists() => {
-            DirBuilder::new().mode(0o755).create(folder)
+            DirBuilder::new().mode(0o755).create(folder)?;
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
         }
         _ => Ok(()),
     }

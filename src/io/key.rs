@@ -149,13 +149,18 @@ fn text<'a>(path: &Path, octets: &'a [u8]) -> Result<&'a str, KeyFileError> {
     str::from_utf8(octets).map_err(|_| KeyFileError::NotText { path: path.to_owned() })
 }
 
-/// Writes `text` to the new file `path`, to the disk itself; the umask may take bits from `mode`.
+/// Writes `text` to the new file `path`, to the disk itself, with `mode`: what is public is so
+/// whatever the umask.
 pub(super) fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), KeyFileError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let mut file = opened.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
         _ => KeyFileError::Unwritable { path: path.to_owned(), source },
     })?;
+    if mode == MODE_PUBLIC {
+        // A file system without modes has none to set.
+        _ = file.set_permissions(fs::Permissions::from_mode(mode));
+    }
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
         discard(path);
         KeyFileError::Unwritten { path: path.to_owned(), source }

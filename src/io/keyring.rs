@@ -20,7 +20,7 @@ pub use known::Unclear;
 pub use rotation::{FormerKey, Rotation};
 
 use super::bad_output::BadOutput;
-use super::files::{draft_name, replace};
+use super::files::{draft_name, make_usual_folder, replace};
 use super::key::{
     self, KeyFileError, MODE_PUBLIC, MODE_SECRET, new_secret, pub_path, public_key, read_public,
     read_secret,
@@ -30,7 +30,7 @@ use crate::account::plain;
 use crate::wire::key::{KeyLine, PublicKey, SecretKey};
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The folder of this program in that of all.
@@ -129,12 +129,19 @@ impl Keyring {
         let name = public.file_name().map(|name| name.to_string_lossy().into_owned());
         let folder = public.parent().unwrap_or(&self.folder);
         let text = format!("{line}\n");
-        Ok(replace(folder, &name.unwrap_or_default(), &text, MODE_PUBLIC)?)
+        replace(folder, &name.unwrap_or_default(), &text, MODE_PUBLIC)?;
+        // Whatever the umask took; a file system without modes has none to set.
+        _ = fs::set_permissions(&public, fs::Permissions::from_mode(MODE_PUBLIC));
+        Ok(())
     }
 
-    /// Makes `folder`, for this user alone, where there is none.
+    /// Makes `folder` where there is none: for this user alone, but root's for everybody to enter,
+    /// as the agent on this host has its key there too.
     fn make_folder(&self, folder: &Path) -> Result<(), KeyringError> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        let made =
+            make_usual_folder(&folder.join(DRIVER_KEY)).and_then(|()| private.create(folder));
         made.map_err(|source| KeyringError::Folder { path: folder.to_owned(), source })
     }
 
@@ -273,7 +280,6 @@ impl KeyringError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
     use tempfile::TempDir;
 
     pub(super) fn keyring() -> (TempDir, Keyring) {

@@ -158,15 +158,22 @@ pub fn succeeded(
     let ending = AllowedDriver { expires: Some(until), ..there.clone() };
     let key = KeyLine::new(new, there.key.comment()).map_err(NotSucceeded::Key)?;
     let driver = AllowedDriver { key, ..there.clone() };
+    Ok((replaced(text, there, &format!("{ending}\n{driver}")), driver))
+}
+
+/// `text` with `lines` in the place of the first line that is `there`.
+#[must_use]
+pub fn replaced(text: &str, there: &AllowedDriver, lines: &str) -> String {
     let mut is_done = false;
     let mut changed = String::new();
     for line in text.lines() {
         let is_it =
             !is_done && line.trim_start_matches('\u{feff}').trim().parse().as_ref() == Ok(there);
         is_done |= is_it;
-        changed += &if is_it { format!("{ending}\n{driver}\n") } else { format!("{line}\n") };
+        changed += if is_it { lines } else { line };
+        changed.push('\n');
     }
-    Ok((changed, driver))
+    changed
 }
 
 /// Why a new key does not take the place of an old one.

@@ -231,6 +231,83 @@ fn a_new_key_takes_the_place_of_the_old_one_which_is_used_until_then() {
     agent.allow_line(line, &[]).expect_error(2, &["the new key is allowed already"]);
 }
 
+/// Its operator would allow a key that was given up on purpose.
+#[test]
+fn an_agent_that_lists_neither_key_is_to_allow_the_new_one() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    let old = user.key_line();
+    user.trust(&agent);
+    run(&mut user.linkqual(&["key", "rotate"])).expect_code(0);
+    let (old, new) = (words(&old)[1].to_owned(), words(&user.key_line())[1].to_owned());
+    let checked = check(&user, &agent);
+    checked.expect_error(4, &[&format!("linkqual-agent allow linkqual-ed25519 {new}")]);
+    let plan = user.path("plan.toml");
+    let host = agent.address.to_string();
+    fs::write(&plan, format!("[sites.far]\nagent = '{host}'\n[[test]]\nkind = 'idle'\n")).unwrap();
+    let probed = run(user.linkqual(&["plan", "firewall", "--probe"]).arg(&plan));
+    assert!(probed.code != Some(0) && probed.out.contains(&new), "{}", probed.out);
+    for said in [&checked.out, &checked.err, &probed.out, &probed.err] {
+        assert!(!said.contains(&old) && !said.contains("former key"), "{said}");
+    }
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+/// An agent takes the second line only when it has taken the first.
+#[test]
+fn the_lines_of_two_rotations_are_printed_in_the_order_in_which_an_agent_takes_them() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    agent.allow_line(&user.key_line(), &[]).expect_code(0);
+    for _ in 0..2 {
+        run(&mut user.linkqual(&["key", "rotate"])).expect_code(0);
+        // The lines are dated to the second.
+        std::thread::sleep(Duration::from_millis(1_100));
+    }
+    let shown = run(&mut user.linkqual(&["key"]));
+    let lines = shown.err.lines().filter_map(|line| line.split_once("linkqual-succession "));
+    let lines: Vec<String> = lines.map(|(_, line)| format!("linkqual-succession {line}")).collect();
+    assert_eq!(lines.len(), 2, "{}", shown.err);
+    for line in lines {
+        agent.allow_line(&line, &[]).expect_code(0);
+    }
+}
+
+/// The usual reason to run it again.
+#[test]
+fn a_line_that_has_expired_gives_way_to_a_new_one() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    let (line, file) = (user.key_line(), agent.keys.path("drivers"));
+    fs::write(&file, format!("# us\nprobe-only expires=2026-01-31 {line}\n# them\n")).unwrap();
+    agent.allow_line(&line, &["--max-rate", "5M"]).expect_code(0);
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(text, format!("# us\nmax-rate=5Mbit/s {line}\n# them\n"));
+    agent.allow_line(&line, &[]).expect_error(2, &["allows this key already: max-rate="]);
+}
+
+/// With the package the key is the service's, and its operator is anybody.
+#[test]
+fn who_may_not_read_the_agents_key_is_advised_to_be_root() {
+    if !Command::new("setpriv")
+        .args(["--reuid=65534", "true"])
+        .output()
+        .is_ok_and(|o| o.status.success())
+    {
+        return linkqual::io::terminal::say("SKIPPED: only root can run a program as another user");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (program, key) = (folder.path().join("agent"), folder.path().join("agent.key"));
+    fs::copy(AGENT, &program).unwrap();
+    run(Command::new(&program).args(["key", "--make-key", "--key"]).arg(&key)).expect_code(0);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+    let ended = run(command.args(["key", "--key"]).arg(&key));
+    ended.expect_error(2, &["agent.key: cannot be read", "Run it as root (sudo)"]);
+    assert!(!ended.err.contains("linkqual key"), "{}", ended.err);
+}
+
 /// The driver's half is dated back, as nobody waits for an hour here.
 #[test]
 fn an_old_key_is_not_used_beyond_its_overlap() {
@@ -291,17 +368,23 @@ fn an_agent_shows_its_fingerprint_and_its_line_at_its_start_and_when_asked() {
     assert!(agent.keys.path("none.pub").exists());
 }
 
-/// A host on which no package has made `/etc/linkqual`. Its own `/etc` is out of the way: a folder
-/// in memory stands in its place, for these two programs alone.
+/// A host on which no package has made `/etc/linkqual`, whose root keeps what it makes to itself,
+/// and uses the driver first. Its own `/etc` is out of the way: a folder in memory stands in its
+/// place, for these programs alone.
 #[test]
 fn the_usual_folder_is_made_where_there_is_none() {
     let script = "mount -t tmpfs none /etc || exit 77
+                  umask 077
+                  $driver key
+                  stat -c %a /etc/linkqual /etc/linkqual/driver.key.pub
                   $agent key --make-key > /etc/line
                   $agent allow $(cat /etc/line)
-                  stat -c %a /etc/linkqual /etc/linkqual/agent.key /etc/linkqual/allowed_drivers
+                  stat -c %a /etc/linkqual/agent.key /etc/linkqual/agent.key.pub
+                  stat -c %a /etc/linkqual/allowed_drivers
                   ! $agent key --make-key --key /etc/other/agent.key";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-euc", script]).env("agent", AGENT);
+    command.env("driver", env!("CARGO_BIN_EXE_linkqual")).env_remove("XDG_CONFIG_HOME");
     if !Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|o| o.status.success())
     {
         return linkqual::io::terminal::say("SKIPPED: no mount namespaces on this machine");
@@ -311,7 +394,8 @@ fn the_usual_folder_is_made_where_there_is_none() {
         return linkqual::io::terminal::say("SKIPPED: no mount namespaces on this machine");
     }
     ended.expect_code(0);
-    assert!(ended.out.ends_with("\n755\n600\n644\n"), "{}", ended.out);
+    assert!(ended.out.contains("\n755\n644\n"), "{}", ended.out);
+    assert!(ended.out.ends_with("\n600\n644\n644\n"), "{}", ended.out);
     assert!(ended.err.contains("/etc/other/agent.key: cannot be written"), "{}", ended.err);
 }
 

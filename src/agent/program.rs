@@ -1,0 +1,178 @@
+//! The agent's program: its arguments and keys, what it prints, its signals and exit codes. What it
+//! serves is [`Server`]'s.
+
+use super::allow::allow;
+use super::server::{COMMENT, Config, Server, public_line};
+use crate::cli::{AgentArgs, AgentCommand, AgentKeyArgs};
+use crate::io::files::{BadOutput, StateDir, make_usual_folder};
+use crate::io::key::{KeyFileError, generate, public_key, read_public, read_secret};
+use crate::io::service;
+use crate::io::terminal::{print, say};
+use crate::io::tls::Identity;
+use crate::wire::key::SecretKey;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Runs the agent's program; its exit code.
+#[must_use]
+pub fn main(args: &AgentArgs) -> ExitCode {
+    let done = match &args.command {
+        Some(AgentCommand::Allow(args)) => Some(allow(args)),
+        Some(AgentCommand::Key(args)) => Some(key(args)),
+        None => None,
+    };
+    match done {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err((why, code))) => return fail(&why, code),
+        None => {}
+    }
+    let config = match config(args) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string(), 2),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("this host lacks resources for an agent: {error}"), 4),
+    };
+    runtime.block_on(async {
+        let listen = config.listen;
+        let agent = match Server::bind(config).await {
+            Ok(agent) => agent,
+            Err(error) => {
+                return fail(&format!("cannot listen on {listen}: {}", unheard(listen, &error)), 4);
+            }
+        };
+        // Before it says that it serves: whoever started it may send signals from then on.
+        let ended = ended();
+        if let Err(error) = print(&agent.introduction()) {
+            return fail(&error.to_string(), 5);
+        }
+        service::ready(&agent.status());
+        let ended = async {
+            ended.await;
+            service::stopping();
+        };
+        agent.serve(ended).await;
+        ExitCode::SUCCESS
+    })
+}
+
+/// Why an agent cannot listen, and what to do.
+fn unheard(listen: SocketAddr, error: &io::Error) -> String {
+    let port = listen.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "the port is in use. Is linkqual-agent already running? See: ss -lntup sport = :{port}"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "it is not an address of this host. See: ip address".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}. Ports below 1024 need CAP_NET_BIND_SERVICE: try another --listen")
+        }
+        _ => format!("{error}. Give --listen an address of this host, and a port that is free"),
+    }
+}
+
+fn fail(text: &str, code: u8) -> ExitCode {
+    say(&format!("error: {text}"));
+    ExitCode::from(code)
+}
+
+/// Ends when the operator wants the program to end; it listens from now on.
+fn ended() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    async {
+        let (mut terminate, mut interrupt) = match (terminate, interrupt) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => {
+                return tracing::error!(%error, "signals cannot be handled: ending");
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+/// `linkqual-agent key`: the public key on the standard output, and where it is beside it.
+fn key(args: &AgentKeyArgs) -> Result<(), (String, u8)> {
+    let secret = secret_key(&args.key, args.make_key).map_err(|error| (error.to_string(), 2))?;
+    let line = public_line(public_key(&secret));
+    say(&format!("this agent's key is {}, {}", args.key.display(), line.key()));
+    print(&format!("{line}\n")).map_err(|error| (error.to_string(), 5))
+}
+
+/// The key in the file `path`; where there is none, it is made if that `is_wanted`.
+fn secret_key(path: &Path, is_wanted: bool) -> Result<SecretKey, BadConfig> {
+    let is_missing = !path.try_exists().unwrap_or(true);
+    if is_missing && !is_wanted {
+        return Err(BadConfig::NoKey(path.to_owned()));
+    }
+    if is_missing {
+        // Where it cannot be made, the key cannot be either, and that says why.
+        _ = make_usual_folder(path);
+        let line = generate(path, COMMENT)?;
+        say(&format!("made the key {}: {}", path.display(), line.key()));
+    }
+    Ok(read_secret(path)?)
+}
+
+fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
+    let secret = secret_key(&args.key, args.make_key)?;
+    let allowed = args.allow.iter().map(|path| read_public(path)).collect::<Result<_, _>>()?;
+    let identity = Identity::new(&secret);
+    let state = args.state.as_deref().map(StateDir::open).transpose()?;
+    let (listen, limits, device) = (args.listen, args.limits(), args.device.clone());
+    let drivers = args.drivers();
+    Ok(Config { listen, identity, allowed, drivers, limits, device, state })
+}
+
+/// An agent cannot be run as it was asked.
+#[derive(Debug, thiserror::Error)]
+enum BadConfig {
+    /// A key cannot be used.
+    #[error("{0}")]
+    Key(KeyFileError),
+    /// Its key is not this user's to read, or to make.
+    #[error("{}: {what}: {source}. Run it as root (sudo), or as the key's owner", .path.display())]
+    Forbidden {
+        /// The key's file.
+        path: PathBuf,
+        /// What cannot be done.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is no key yet.
+    #[error(
+        "{}: no such key file. Give the agent's key with --key, or have one made with --make-key",
+        .0.display()
+    )]
+    NoKey(PathBuf),
+    /// Records cannot be kept there.
+    #[error("{0}")]
+    State(#[from] BadOutput),
+}
+
+impl From<KeyFileError> for BadConfig {
+    /// What helps the driver's user, a key of their own, is no advice here.
+    fn from(error: KeyFileError) -> Self {
+        let is_denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+        match error {
+            KeyFileError::Unreadable { path, source } if is_denied(&source) => {
+                Self::Forbidden { path, what: "cannot be read", source }
+            }
+            KeyFileError::Unwritable { path, source } if is_denied(&source) => {
+                Self::Forbidden { path, what: "cannot be written", source }
+            }
+            error => Self::Key(error),
+        }
+    }
+}
