@@ -78,12 +78,13 @@ pub(super) async fn conduct(
     cancelled: &mut Cancelled,
 ) -> Result<Ending, Error> {
     let own_key = job.identity.public_key();
-    let own = conduct_as(&job, (!former.is_empty()).then_some(None), results, cancelled).await;
+    let key = if former.is_empty() { Key::Only } else { Key::First };
+    let own = conduct_as(&job, key, results, cancelled).await;
     let Err(Error::NotListed { agent, .. }) = own else { return own };
     for former in former {
         job.identity = former.identity.clone();
-        let note = Some(former.note(agent, own_key));
-        let ended = conduct_as(&job, Some(note), results, cancelled).await;
+        let key = Key::Former(former.note(agent, own_key));
+        let ended = conduct_as(&job, key, results, cancelled).await;
         if !matches!(ended, Err(Error::NotListed { .. })) {
             return ended;
         }
@@ -91,11 +92,21 @@ pub(super) async fn conduct(
     own
 }
 
-/// The same with the key that `job` has. Where it is one of several that may be used, nothing is
-/// left of a run that is not listed, and the note with it is made once the agent admits that key.
+/// Which of the driver's keys a run goes with.
+enum Key {
+    /// The only one.
+    Only,
+    /// Its own, where there are former ones.
+    First,
+    /// A former one; once the agent admits it, the report has this note.
+    Former(String),
+}
+
+/// The same with the key that `job` has. Where that is one of several, nothing is left of a run
+/// that the agent does not list.
 async fn conduct_as(
     job: &SiteJob,
-    one_of_several: Option<Option<String>>,
+    key: Key,
     results: &mut Results,
     cancelled: &mut Cancelled,
 ) -> Result<Ending, Error> {
@@ -108,8 +119,11 @@ async fn conduct_as(
         () = cancelled.wanted() => return Err(Error::Interrupted),
     };
     let mut conductor = Conductor::new(job, dialler, reached, results)?;
-    let is_one_of_several = one_of_several.is_some();
-    conductor.note_of_key = one_of_several.flatten();
+    let is_one_of_several = !matches!(key, Key::Only);
+    conductor.note_of_key = match key {
+        Key::Former(note) => Some(note),
+        Key::Only | Key::First => None,
+    };
     conductor.perform().await?;
     let mut look = tokio::time::interval(LOOK);
     while !conductor.over {

@@ -13,10 +13,10 @@ use linkqual::account::{
 use linkqual::clock::Stamp;
 use linkqual::direction::{Directions, PerDirection};
 use linkqual::flow::{FarEvent, NearEvent};
-use linkqual::trial::{CongestionControl, Limits, Load, LoadKind, TcpLoad, Trial};
+use linkqual::framing::{Framing, IpVersion};
 use linkqual::policy::{LoadRequest, Request, Role};
 use linkqual::session::{agent, driver};
-use linkqual::framing::{Framing, IpVersion};
+use linkqual::trial::{CongestionControl, Limits, Load, LoadKind, TcpLoad, Trial};
 use linkqual::units::{PacketRate, Span};
 use linkqual::wire::control::{Message, RunId, Secrets};
 use linkqual::wire::key::PublicKey;

@@ -24,7 +24,8 @@ fuzz_target!(|octets: &[u8]| {
 
 /// In every format, on a narrow terminal, with all rows.
 fn render(report: &Report) {
-    let rendering = Rendering { columns: Some(60), streams: true };
+    let rendering =
+        Rendering { columns: Some(60), streams: true, verbose: true, utc_offset_s: Some(28_800) };
     for format in FORMATS {
         _ = (format.render)(report, &rendering);
     }
