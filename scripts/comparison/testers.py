@@ -15,6 +15,16 @@ PROGRAMS = ("linkqual", "linkqual-agent")
 OTHER_BUILD, OTHER_FOLDER = "other build", "other"
 
 
+# The two ends of a line, as a plan has them.
+ENDS = (
+    "[driver]",
+    'key = "driver"',
+    "[sites.far]",
+    f'agent = "{FAR}"',
+    'key = "agent.pub"',
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Load:
     """What a tool is asked to send."""
@@ -131,11 +141,7 @@ class Linkqual(Tool):
     def plan(self, load):
         """A plan without a requirement: one for TCP would make the trial longer."""
         return "\n".join((
-            "[driver]",
-            'key = "driver"',
-            "[sites.far]",
-            f'agent = "{FAR}"',
-            'key = "agent.pub"',
+            *ENDS,
             "[[test]]",
             'kind = "tcp"',
             'rate = "max"',
@@ -342,11 +348,7 @@ class LinkqualIdle(Linkqual, Pinger):
         return "\n".join((
             "[link]",
             'port_rate = "1 Gbit/s"',
-            "[driver]",
-            'key = "driver"',
-            "[sites.far]",
-            f'agent = "{FAR}"',
-            'key = "agent.pub"',
+            *ENDS,
             "[[test]]",
             'kind = "idle"',
             f'duration = "{load.seconds:g} s"',

@@ -106,8 +106,8 @@ fn where_nothing_is_required_nothing_can_pass() {
     assert!(ended.err.lines().any(|line| line.starts_with(note)), "{}", ended.err);
 }
 
-/// Its handshakes, which came before the agent's port had been told to expect them, were logged as
-/// those of a run that was not known.
+/// The driver's UDP handshakes may arrive before the agent has opened the trial: that is no unknown
+/// run.
 #[test]
 fn an_agent_warns_of_nothing_in_ordinary_runs() {
     let agent = Agent::start();

@@ -285,16 +285,8 @@ impl<T> ListOf<T> {
 
 impl<T: Text + Read> Read for ListOf<T> {
     fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        let Some(items) = value.as_array() else {
-            let belongs = format!("an array of strings such as [\"{}\"]", T::EXAMPLE);
-            reader.wrong_type(place, value, &belongs);
-            return None;
-        };
-        let item = |(i, value): (usize, &Spanned<DeValue<'_>>)| {
-            let place = reader.place(format!("{}[{i}]", place.name), &value.span(), value);
-            reader.given(place, value.get_ref())
-        };
-        Some(Self(items.iter().enumerate().map(item).collect()))
+        let belongs = format!("an array of strings such as [\"{}\"]", T::EXAMPLE);
+        items(reader, place, value, &belongs).map(Self)
     }
 }
 
@@ -767,17 +759,26 @@ pub(super) struct RawTests(pub(super) Vec<Given<RawTest>>);
 
 impl Read for RawTests {
     fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        let Some(items) = value.as_array() else {
-            let belongs = "a list of tables, each under [[test]],";
-            reader.wrong_type(place, value, belongs);
-            return None;
-        };
-        let item = |(i, value): (usize, &Spanned<DeValue<'_>>)| {
-            let place = reader.place(format!("{}[{i}]", place.name), &value.span(), value);
-            reader.given(place, value.get_ref())
-        };
-        Some(Self(items.iter().enumerate().map(item).collect()))
+        items(reader, place, value, "a list of tables, each under [[test]],").map(Self)
     }
+}
+
+/// Each item of an array, at its own place; `None` where `value` is not the array that `belongs`.
+fn items<T: Read>(
+    reader: &mut Reader<'_>,
+    place: &Place,
+    value: &DeValue<'_>,
+    belongs: &str,
+) -> Option<Vec<Given<T>>> {
+    let Some(array) = value.as_array() else {
+        reader.wrong_type(place, value, belongs);
+        return None;
+    };
+    let item = |(i, value): (usize, &Spanned<DeValue<'_>>)| {
+        let place = reader.place(format!("{}[{i}]", place.name), &value.span(), value);
+        reader.given(place, value.get_ref())
+    };
+    Some(array.iter().enumerate().map(item).collect())
 }
 
 #[cfg(test)]
