@@ -26,6 +26,15 @@ impl Direction {
             Self::Reverse => Self::Forward,
         }
     }
+
+    /// As people read it in a report: A is the driver's end, B the agent's.
+    #[must_use]
+    pub const fn way(self) -> &'static str {
+        match self {
+            Self::Forward => "A->B",
+            Self::Reverse => "B->A",
+        }
+    }
 }
 
 /// Something of each direction.

@@ -82,8 +82,9 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     }
     if 0 < came.lost_in_excess {
         let text = format!(
-            "{} of the lost packets left {sender} in a catch-up faster than the burst bound, so \
-             a policer may have dropped them rightly",
+            "{} of the lost packets were sent in a burst, as {sender} caught up after a stall: a \
+             policer may have dropped them for that alone. Use a host with an idle processor, or \
+             test at a lower rate",
             came.lost_in_excess
         );
         let bias = Bias::CanOnlyWorsenBy(came.lost_in_excess);
@@ -101,9 +102,9 @@ fn of_unread(direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
     let (_, receiver) = hosts(direction);
     (0 < came.unread).then(|| -> Concern {
         let text = format!(
-            "more than twice the datagrams that were granted arrived, and {receiver} did not read \
-             {} of the streams to the end: packets among the rest may count as lost. Find what \
-             copies packets, or sends to this port",
+            "more than twice as many packets arrived as were due, and {receiver} stopped reading \
+             {} of the streams before the end: some packets counted as lost may have arrived. \
+             Find what copies packets on the path, or sends to this port",
             came.unread
         );
         (&[Basis::Arrivals], Bias::CanOnlyWorsen, text)
@@ -121,15 +122,20 @@ fn of_losses(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Opt
     let text = match run.outcome.status {
         Status::Ok => format!(
             "up to {others} of the lost packets may have been dropped inside {sender} or \
-             {receiver}, whose queues and network cards report drops for that time"
+             {receiver}, whose queues and network cards report drops for that time. Test at a \
+             lower rate, or find the drops with ip -s link"
         ),
         _ => format!(
             "up to {others} of the lost packets may have arrived after the trial was cut short, \
-             or may have been dropped inside {sender} or {receiver}"
+             or may have been dropped inside {sender} or {receiver}. Run it again to the end"
         ),
     };
     Some((&[Basis::LoadLosses], Bias::CanOnlyWorsenBy(others), text))
 }
+
+/// What to do where the ends disagree.
+const DISAGREE_ADVICE: &str = "Run again; if they still disagree, something between the two \
+                               programs copies, removes or rewrites packets";
 
 /// Where what the sender counts is not what the receiver accounts for.
 fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
@@ -143,7 +149,7 @@ fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) 
         })?;
     let text = format!(
         "the ends disagree: {sender} sent {} packets; {} arrived, {} of them late and {} altered, \
-         {} were lost, and {receiver} dropped {}",
+         {} were lost, and {receiver} dropped {}. {DISAGREE_ADVICE}",
         sent.sent,
         came.received + came.late + came.corrupted,
         came.late,
@@ -163,8 +169,8 @@ fn of_schedule(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> O
     }
     let (sender, receiver) = hosts(direction);
     let text = format!(
-        "the ends disagree: by the due times of the packets that {receiver} received, {} were \
-         never sent; {sender} reports {never_sent}",
+        "the ends disagree: the packets that {receiver} received show that {} were never sent, \
+         and {sender} reports {never_sent}. {DISAGREE_ADVICE}",
         came.slots_passed
     );
     Some((&[Basis::Arrivals], Bias::Either, text))
@@ -209,8 +215,8 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
             &[Basis::OneWayDelays],
             Bias::Either,
             format!(
-                "the offset between the two hosts' clocks changed suddenly {} times: delay \
-                 variation is known only between those changes",
+                "the offset between the two hosts' clocks jumped {} times, so that delay variation \
+                 is known only between the jumps. Run again when time synchronisation has settled",
                 run.outcome.round_trip.clock_steps
             ),
         );
@@ -230,24 +236,25 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     let RoundTripCounts { late_probes, late_delay_max_ns, .. } = run.outcome.round_trip;
     let probes = run.outcome.round_trip.delays.total().saturating_add(late_probes);
     if probes.saturating_mul(SHORT_MAX_PERCENT) < late_probes.saturating_mul(100) {
-        let busy = format!(
-            "{late_probes} of {probes} probes were sent late by more than half their interval, \
-             because this host was busy: use a host with an idle processor, or run again"
-        );
+        let busy =
+            format!("{late_probes} of {probes} probes were sent late, because this host was busy");
         let (bias, text) = match late_delay_max_ns {
             Some(max_ns) => (
                 Bias::EitherBy(late_probes),
                 format!(
-                    "{busy}. In time, they would have taken {:.3} ms at most",
+                    "{busy}. Sent on time, they would have taken up to {:.3} ms. {IDLE_HOST}",
                     micros(max_ns) / 1e3
                 ),
             ),
-            None => (Bias::Either, busy),
+            None => (Bias::Either, format!("{busy}. {IDLE_HOST}")),
         };
         add(&[Basis::ProbeDelays], bias, text);
     }
     caveats
 }
+
+/// What to do where this host was busy while it probed.
+const IDLE_HOST: &str = "Use a host with an idle processor, or run again";
 
 /// Probes that the agent did not answer: they are not lost on the link, but fewer round trips stand
 /// for it.
@@ -288,6 +295,36 @@ mod tests {
         let found = caveats(&run);
         assert_eq!((found.len(), found[0].bias), (1, Bias::CanOnlyWorsen));
         assert!(found[0].touches(Metric::LOSS, Some(Direction::Forward), Some(0)));
+    }
+
+    /// All that may be said of a UDP load: a reader who knows neither program can act on it.
+    #[test]
+    fn each_caveat_ends_with_what_to_do() {
+        let mut run = crate::metric::tests::outcome(|_| {});
+        let came = crate::metric::tests::came(&mut run);
+        (came.unread, came.host_dropped, came.lost_in_excess) = (1, 1, 1);
+        came.slots_passed = u64::MAX;
+        let sent = crate::metric::tests::sent(&mut run);
+        (sent.skipped, sent.metered) = (sent.sent / 10, 1);
+        run.outcome.moves.push(Moved {
+            stream: PROBE_STREAM,
+            from: "192.0.2.1:1".parse().expect("an address"),
+            to: "192.0.2.1:2".parse().expect("an address"),
+        });
+        run.outcome.round_trip.clock_steps = 1;
+        run.outcome.round_trip.late_probes = 1_000;
+        run.outcome.forward.probes.received = Some(100);
+        run.outcome.reverse.probes.sent = Some(1);
+        let host = crate::account::HostCounts { clock_steps: 1, ..Default::default() };
+        run.outcome.driver_host = Some(host);
+        let evidence = Evidence { trials: vec![run], ..Evidence::default() };
+        let found = caveats(&crate::metric::tests::criteria(), &evidence);
+        assert!(9 <= found.len(), "{found:#?}");
+        for Caveat { text, .. } in &found {
+            let last = text.rsplit(". ").next().unwrap_or_default();
+            let advice = ["Use ", "Test ", "Run ", "Raise ", "Find ", "Try "];
+            assert!(advice.iter().any(|verb| last.starts_with(verb)), "{text}");
+        }
     }
 
     /// One of 100 is borne: more would leave too little that the link is judged by.

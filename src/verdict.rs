@@ -218,7 +218,7 @@ impl Judge<'_> {
             requirement,
             direction,
             trial: None,
-            reason: format!("of {} trials together: {}", runs.len(), reason_of(bound, &measured)),
+            reason: format!("in {} trials together: {}", runs.len(), reason_of(bound, &measured)),
             measured,
             verdict,
         })
@@ -246,10 +246,10 @@ impl Judge<'_> {
         let verdict = if is_partial { judged.max(Verdict::Inconclusive) } else { judged };
         let reason = match (verdict, &measured) {
             (_, Measured::Missing(why)) => why.clone(),
-            (Verdict::Invalid, _) => "the test hosts were the limit: see the caveats".into(),
+            (Verdict::Invalid, _) => INVALID.into(),
             (Verdict::Inconclusive, _) if judged == Verdict::Pass => CUT_SHORT.into(),
             (Verdict::Inconclusive, _) if is_chance => format!(
-                "{}, but with {tries} trials one may show this by chance: measure longer",
+                "{}; but one of {tries} trials may show this by chance. Test longer",
                 reason_of(bound, &measured)
             ),
             _ => reason_of(bound, &measured),
@@ -270,6 +270,8 @@ fn tries_of(measured: &[Measurement]) -> u64 {
 pub fn overall(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Inconclusive)
 }
+
+const INVALID: &str = "the test hosts were the limit, not the link. What to do: see the caveat";
 
 const CUT_SHORT: &str = "the trial was cut short";
 
@@ -298,8 +300,9 @@ fn reason_of(bound: Bound, measured: &Measured) -> String {
     match (measured, judge(bound, measured)) {
         (Measured::Missing(why), _) => why.clone(),
         (Measured::Counted { counts, .. }, _) => counts.clone(),
+        (Measured::Sampled { unbounded: true, open: Some(why), .. }, _) => why.clone(),
         (Measured::Sampled { unbounded: true, .. }, _) => {
-            "too many probes were lost: the percentile is undefined".into()
+            "too many probes were lost to give the percentile a value".into()
         }
         (Measured::Sampled { samples, .. }, Verdict::Pass) => {
             format!("the whole confidence interval ({samples} samples) meets the limit")
@@ -309,10 +312,10 @@ fn reason_of(bound: Bound, measured: &Measured) -> String {
         }
         (Measured::Sampled { open: Some(why), .. }, _) => why.clone(),
         (Measured::Sampled { samples, high: None, .. }, _) => {
-            format!("{samples} samples are too few, or too many of them were lost, to bound it")
+            format!("{samples} samples are too few to be judged by. Test longer")
         }
         (Measured::Sampled { samples, .. }, _) => {
-            format!("the limit is inside the confidence interval ({samples} samples): test longer")
+            format!("the limit is inside the confidence interval ({samples} samples). Test longer")
         }
     }
 }
@@ -606,13 +609,7 @@ mod tests {
         many.push(14);
         let finding = judged(&many);
         assert_eq!((finding.verdict, finding.trial), (Verdict::Inconclusive, Some(19)));
-        assert!(
-            finding.reason.contains(
-                "with 20 trials one may show this by \
-                                         chance"
-            ),
-            "{finding:?}"
-        );
+        assert!(finding.reason.contains("one of 20 trials may show this by chance"), "{finding:?}");
         many[19] = 19;
         let finding = judged(&many);
         assert_eq!((finding.verdict, finding.trial), (Verdict::Fail, Some(19)));
@@ -624,7 +621,7 @@ mod tests {
         assert_eq!(judged(&[11]).verdict, Verdict::Inconclusive);
         let finding = judged(&[11; 20]);
         assert_eq!((finding.verdict, finding.trial), (Verdict::Fail, None));
-        assert!(finding.reason.starts_with("of 20 trials together: "), "{finding:?}");
+        assert!(finding.reason.starts_with("in 20 trials together: "), "{finding:?}");
         assert_eq!(judged(&[8; 20]).verdict, Verdict::Inconclusive);
         assert_eq!(judged(&[2; 20]).verdict, Verdict::Pass);
     }

@@ -83,9 +83,11 @@ fn steps(out: &mut Page, plan: &Plan, site: &Site) {
         for (i, direction) in Direction::ALL.into_iter().enumerate() {
             let sent = step.sent.get(direction);
             let (number, kind, duration) = match i {
-                0 => {
-                    (number.to_string(), step.trial.kind_name(), step.trial.duration().to_string())
-                }
+                0 => (
+                    (number + 1).to_string(),
+                    step.trial.kind_name(),
+                    step.trial.duration().to_string(),
+                ),
                 _ => (String::new(), "", String::new()),
             };
             table.row(&[
@@ -220,7 +222,7 @@ fn places(places: &[usize]) -> String {
     match places {
         [] => "-".to_owned(),
         places if places.len() <= 4 => {
-            let shown: Vec<String> = places.iter().map(ToString::to_string).collect();
+            let shown: Vec<String> = places.iter().map(|it| (it + 1).to_string()).collect();
             shown.join(", ")
         }
         places => format!("{} of them", places.len()),

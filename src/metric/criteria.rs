@@ -96,7 +96,7 @@ pub enum Measured {
         unbounded: bool,
         /// How many samples there were.
         samples: u64,
-        /// Why more samples would prove no more than these; `None` where they might.
+        /// Why it is open, and what would close it, where that is not the width of the interval.
         open: Option<String>,
     },
     /// Counted exactly.

@@ -45,7 +45,7 @@ pub(super) fn throughput_by_due_times(
     let lag_max = load.rate(direction)?.packets_in(LAG_MAX);
     if lag_max < lagging {
         counts += &format!(
-            "; {lagging} of them arrived after the trial's time, so a queue was filling: measure \
+            "; {lagging} of them arrived after the end of the trial, so a queue was filling. Test \
              longer"
         );
     }

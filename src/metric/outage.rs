@@ -151,7 +151,7 @@ fn longest_outage(
         true if loads(run, direction) => (
             meets,
             seen.counts(least, meets)
-                + "; the sender's account is missing, and no heartbeat arrived",
+                + "; the sender's counts are missing, and no heartbeat arrived",
         ),
         true => (None, seen.unknown(direction)),
         false if was_silent => (meets, seen.unsent(run, direction)),
@@ -192,12 +192,15 @@ impl Seen {
         let (silent, other) = (self.unsent.as_secs(), direction.opposite());
         match was_silent(run, other) || is_alone_alive(run, direction) {
             true => format!(
-                "not known while {other} was down: nothing was sent for {silent:.3} s, so that an \
-                 outage could not be seen"
+                "the load was paused for {silent:.3} s while {} was down, and no outage can be \
+                 seen in a pause. Test {} alone",
+                other.way(),
+                direction.way()
             ),
-            false => {
-                format!("nothing was sent for {silent:.3} s, so that an outage could not be seen")
-            }
+            false => format!(
+                "nothing was sent for {silent:.3} s, and no outage can be seen in a pause. Run \
+                 again"
+            ),
         }
     }
 
@@ -205,8 +208,10 @@ impl Seen {
     fn unknown(&self, direction: Direction) -> String {
         let (silent, other) = (self.longest.as_secs(), direction.opposite());
         format!(
-            "not known, as {direction} or only {other} was dead: nothing arrived for {silent:.3} \
-             s, and the sender's account is missing"
+            "nothing arrived for {silent:.3} s, and the sender's counts are missing: {} was down, \
+             or only {}. Run again when both ends can be reached",
+            direction.way(),
+            other.way()
         )
     }
 
@@ -239,15 +244,13 @@ fn unanswered(run: &TrialRun, one_way: &OneWayCounts, (least, most): (Span, Span
     };
     let counts = match (loads(run, Direction::Reverse), longest.offered) {
         (true, true) => {
-            "no probe was answered for that time, and no heartbeat arrived: reverse was down; \
-             without the agent's account it is not known whether forward was"
+            "no probe was answered in that time, and no heartbeat arrived: B->A was down; without \
+             the agent's counts it is not known whether A->B was too"
         }
-        (true, false) => {
-            "no probe was answered for that time, while the agent's heartbeats arrived"
-        }
+        (true, false) => "no probe was answered in that time, while the agent's heartbeats arrived",
         (false, _) => {
-            "no probe was answered for that time; the agent's account is missing, so the \
-             direction is not known"
+            "no probe was answered in that time; the agent's counts are missing, so it is not \
+             known in which direction the link was down"
         }
     };
     let meets = Some(false);
@@ -308,9 +311,12 @@ pub fn outage_min(trial: &Trial, direction: Direction) -> Span {
 /// What is said of a load that was paused for so many packets.
 pub(super) fn pause_text(run: &TrialRun, direction: Direction, packets: u64) -> String {
     let other = direction.opposite();
-    let text = format!("; {packets} packets not sent: load paused, as no heartbeat arrived");
+    let text = format!("; {packets} packets were not sent, as the far end stopped answering");
     match !was_silent(run, direction) && was_silent(run, other) {
-        true => text + &format!(": {direction} is unknown while {other} was down"),
+        true => {
+            let (way, other) = (direction.way(), other.way());
+            text + &format!(": what {way} carries is unknown while {other} was down")
+        }
         false => text,
     }
 }
@@ -356,7 +362,7 @@ mod tests {
             }
         };
         assert_eq!(counts_of(true), "one outage");
-        assert!(counts_of(false).contains("the sender's account is missing"));
+        assert!(counts_of(false).contains("the sender's counts are missing"));
     }
 
     #[test]

@@ -85,10 +85,11 @@ fn estimate(criterion: &Criterion<'_>, run: &TrialRun, bounds: &DelayBounds) -> 
     match (shortest, longest) {
         (
             Measured::Sampled { value: least, low, low_at_best, unbounded, samples, .. },
-            Measured::Sampled { value: most, high, high_at_worst, .. },
+            Measured::Sampled { value: most, high, high_at_worst, open, .. },
         ) => {
             let value = least.zip(most).map(|(least, most)| f64::midpoint(least, most));
-            let open = least.zip(most).and_then(|open| too_wide(criterion, run, open));
+            let wide = least.zip(most).and_then(|bounds| too_wide(criterion, run, bounds));
+            let open = wide.or(open);
             Measured::Sampled {
                 value,
                 low,
@@ -118,8 +119,8 @@ fn too_wide(
     let (error, most) = (shown((most - least) / 2.0), shown(most));
     let (which, narrower) = source(&run.outcome.round_trip);
     Some(format!(
-        "the bound of {limit} is within the clock error of ±{error} ({which}), which more probes \
-         do not reduce: {narrower}, or require {most} or more"
+        "the required {limit} is within the clock error of ±{error} ({which}), which more probes \
+         do not reduce. To judge it, {narrower}, or require {most} or more"
     ))
 }
 

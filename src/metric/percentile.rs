@@ -143,7 +143,31 @@ pub(super) fn percentile(
         high_at_worst: at_worst.and_then(finite),
         unbounded: low == Some(Delay::Infinite),
         samples: delays.total(),
-        open: None,
+        open: unbounded_text(delays, quantile, confidence, high),
+    }
+}
+
+/// Why a percentile has no upper bound: too few samples, or too many that never came.
+fn unbounded_text(
+    delays: &Delays,
+    quantile: f64,
+    confidence: Confidence,
+    high: Option<Delay>,
+) -> Option<String> {
+    let (samples, lost) = (delays.total(), delays.infinite());
+    let needed = samples_needed(quantile, confidence);
+    match high {
+        Some(Delay::Finite(_)) => None,
+        None if samples < needed => Some(format!(
+            "{samples} probes can prove a FAIL but not a PASS, which takes {needed}. Test longer"
+        )),
+        _ => {
+            let level = quantile * 100.0;
+            Some(format!(
+                "{lost} of {samples} probes were lost, too many for a {level}th percentile. Find \
+                 the cause of the losses first"
+            ))
+        }
     }
 }
 
@@ -153,6 +177,24 @@ mod tests {
     use crate::metric::tests::outcome;
 
     const MS: u64 = 1_000_000;
+
+    /// What keeps a percentile of so many probes open, of which some were lost.
+    #[track_caller]
+    fn check_open(arrived: u64, lost: u64, expected: Option<&str>) {
+        let mut delays = Delays::default();
+        delays.record_many(10 * MS, arrived);
+        delays.record_lost(lost);
+        let measured = percentile(&outcome(|_| {}), &delays, 0.99, Confidence::P95);
+        let Measured::Sampled { open, .. } = measured else { panic!("not sampled") };
+        assert_eq!(open.as_deref().map(|text| &text[..22.min(text.len())]), expected);
+    }
+
+    #[test]
+    fn too_few_probes_are_not_called_lost_ones() {
+        check_open(299, 0, None);
+        check_open(298, 0, Some("298 probes can prove a"));
+        check_open(900, 100, Some("100 of 1000 probes wer"));
+    }
 
     /// 986 round trips of 10 ms, and 14 probes that left late.
     fn with_late(late_delay_max_ms: Option<u64>) -> Measured {

@@ -313,8 +313,8 @@ fn tcp_throughput(
     let mean = means::mean_bounds(&carried.values(), criteria.confidence());
     let (Some(worst), Some(mean)) = (carried.worst_block(), mean) else {
         return Measured::Missing(format!(
-            "{} whole seconds after a warm-up of {} s: {TCP_SECONDS_MIN} are needed, so run the \
-             test for longer",
+            "only {} whole seconds after a warm-up of {} s, and {TCP_SECONDS_MIN} are needed. Test \
+             longer",
             carried.seconds.len(),
             carried.warm_up.secs_up()
         ));
@@ -324,8 +324,8 @@ fn tcp_throughput(
     let mut counts = rates.counts(worst, &mean);
     if meets.is_none() {
         counts += match DECLINE_MIN <= means::decline(&carried.values()) {
-            true => "; declining: run it for longer",
-            false => "; run it for longer, or with more streams",
+            true => "; the rate declines. Test longer",
+            false => ". Test longer, or with more streams",
         };
     }
     let value = rates.of(worst.octets);
@@ -374,8 +374,8 @@ impl Rates<'_> {
         let real = |octets: f64| shown(self.of_real(octets));
         let at = |percent| shown(self.of(self.carried.quantile(percent).unwrap_or(0)));
         let mut text = format!(
-            "the worst 10 s are those from second {}; mean {} ({} to {}), median second {}, \
-             seconds from {} to {}",
+            "slowest 10 s from second {}; mean {} ({} to {}), median second {}, single seconds {} \
+             to {}",
             worst.second,
             real(mean.mean),
             real(mean.low),
@@ -456,7 +456,7 @@ mod tests {
             panic!("not counted")
         };
         assert_eq!((value, meets), (10_483_425.0, Some(true)));
-        let words = ["the worst 10 s are those from second 19", "median second 10.48 Mbit/s"];
+        let words = ["slowest 10 s from second 19", "median second 10.48 Mbit/s"];
         check(&[vec![1_250_000; 25], vec![1_200_000; 5]].concat(), "9 Mbit/s", Some(true), &words);
     }
 
@@ -477,7 +477,7 @@ mod tests {
             seconds
         };
         check(&dip(10.01), "10 Mbit/s", Some(true), &[]);
-        check(&dip(9.99), "10 Mbit/s", None, &["run it for longer, or with more streams"]);
+        check(&dip(9.99), "10 Mbit/s", None, &[". Test longer, or with more streams"]);
         check(&dip(9.01), "10 Mbit/s", None, &[]);
         check(&dip(8.98), "10 Mbit/s", Some(false), &[]);
     }
@@ -494,7 +494,7 @@ mod tests {
     fn a_decline_is_named() {
         let falls: Vec<u64> =
             (0..30_u32).map(|second| octets(11.5 - 0.06 * f64::from(second))).collect();
-        check(&falls, "10.1 Mbit/s", None, &["declining"]);
+        check(&falls, "10.1 Mbit/s", None, &["the rate declines. Test longer"]);
     }
 
     #[test]

@@ -526,12 +526,12 @@ impl Question {
         direction: Direction,
     ) -> String {
         let TransitFit { sent: left, carried, .. } = evidence.whole;
-        let mut counts = format!("{carried} of {left} packets sent in the window arrived");
+        let mut counts = format!("{carried} of {left} packets arrived");
         let Corruption { corrupted, compared, .. } = self.corruption;
         if 0 < corrupted {
             counts += &format!(
-                "; {corrupted} of {compared} compared packets had been altered; that share of \
-                 all packets counts as lost"
+                "; {corrupted} of {compared} packets that were compared had been altered on the \
+                 way, and that share of all counts as lost"
             );
         }
         counts += &self.delay_text(evidence);
@@ -556,18 +556,20 @@ impl Question {
         let whole = self.whole(evidence, 0);
         if 1e-5 < whole.growth && whole.growth_error < whole.growth {
             let per_second = whole.growth * 1e3;
-            text += &format!("; their transit time grew by {per_second:.3} ms per s");
+            text += &format!("; a queue grew: their delay rose by {per_second:.3} ms per s");
         }
         let Some(change) = evidence.path_change else { return text };
-        let change_ms = crate::stats::signed_real(change.change_ns) / 1e6;
+        let verb = if change.change_ns < 0 { "fell" } else { "rose" };
+        let change_ms = real(change.change_ns.unsigned_abs()) / 1e6;
+        let changed = format!("{verb} by {change_ms:.1}");
         text += &match change.at_ns {
             Some(at_ns) => format!(
-                "; the path's own delay changed by {change_ms:.1} ms {:.1} s after the start, \
-                 which is not a growing queue",
+                "; the path's delay {changed} ms {:.1} s after the start and stayed there, as \
+                 after a change of route: not a growing queue",
                 real(at_ns) / 1e9
             ),
             None => {
-                format!("; the path's own delay changed by {change_ms:.1} ms at an unknown time")
+                format!("; the path's delay {changed} ms during the test, at an unknown time")
             }
         };
         text
@@ -577,21 +579,22 @@ impl Question {
     fn open_text(&self, evidence: &ThroughputEvidence) -> String {
         let whole = self.whole(evidence, 0);
         let text = if !whole.is_known {
-            "; too few arrived to show whether a queue grew"
+            "; too few to show whether a queue grew. Test longer"
         } else if !whole.is_sent() {
-            "; less than 99 % of the rate was sent, too little for a PASS"
+            "; less than 99 % of the rate was sent, too little for a PASS. Use a host with an \
+             idle processor, or test at a lower rate"
         } else if !is_placed(evidence) {
-            "; that change may hide a queue that grew"
+            "; a growing queue may be hidden by that. Run again when the path is stable"
         } else if self.is_held_by_the_bucket() {
             return format!(
-                "; but a policer or shaper may have carried all of it from a full bucket of {}: \
-                 measure longer",
+                "; but a policer or shaper may have passed all of it from a full token bucket of \
+                 {}. Test longer",
                 self.burst
             );
         } else if whole.is_carried() {
-            "; but the last third of the window is short of the rate by itself: measure longer"
+            "; but in the last third of the test the required rate was not carried. Test longer"
         } else {
-            "; that is too close to the rate for a verdict at this length"
+            "; too close to the required rate to be judged at this length. Test longer"
         };
         text.to_owned()
     }
@@ -619,8 +622,8 @@ impl Question {
         rate.map_or_else(String::new, |rate| {
             let (burst, rate) = (self.burst, rate.rounded_down());
             format!(
-                "; {rate} is proven: a policer or shaper may have carried the rest from a full \
-                 bucket of {burst}"
+                "; {rate} is proven, as a policer or shaper may have passed the rest from its \
+                 full token bucket ({burst}). A longer test proves more"
             )
         })
     }
@@ -673,7 +676,8 @@ mod tests {
         check(throughput(), &altered(3, 100), None);
         let Counts { value, counts, .. } = judge(&altered(4_000, 8_000));
         assert!((5.0e6..5.2e6).contains(&value), "{value}");
-        assert!(counts.contains("4000 of 8000 compared packets had been altered"), "{counts}");
+        let altered = "4000 of 8000 packets that were compared had been altered";
+        assert!(counts.contains(altered), "{counts}");
     }
 
     /// The load and its probes are 1.9 % more than is required: what is carried may be less.
@@ -797,22 +801,28 @@ mod tests {
             judged(run).whole.rise_ns = Some(250_000_000);
             judged(run).whole.spread_ns = Some(240_000_000);
         };
-        check_open(&grows, "; that is too close to the rate for a verdict at this length");
+        check_open(
+            &grows,
+            "too close to the required rate to be judged at this length. Test longer",
+        );
         let unknown = |run: &mut TrialRun| judged(run).whole.rise_ns = None;
-        check_open(&unknown, "; too few arrived to show whether a queue grew");
+        check_open(&unknown, "; too few to show whether a queue grew. Test longer");
         // 97.9 % of the load and all of its probes, of which no packet was lost.
         let slow = |run: &mut TrialRun| {
             judged(run).whole.sent = 7_700;
             carried(run, 7_700);
             judged(run).whole.spread_ns = Some(200_000_000);
         };
-        let sent = "; less than 99 % of the rate was sent, too little for a PASS";
+        let sent = "too little for a PASS. Use a host with an idle processor, or test at a lower \
+                    rate";
         check_open(&slow, sent);
         let change = PathChange { at_ns: None, change_ns: 5_000_000 };
         let change = |run: &mut TrialRun| judged(run).path_change = Some(change);
-        check_open(&change, "by 5.0 ms at an unknown time; that change may hide a queue that grew");
+        let hidden = "rose by 5.0 ms during the test, at an unknown time; a growing queue may be \
+                      hidden by that. Run again when the path is stable";
+        check_open(&change, hidden);
         let third = |run: &mut TrialRun| judged(run).last_third.carried /= 2;
-        let words = "; but the last third of the window is short of the rate by itself: measure \
+        let words = "; but in the last third of the test the required rate was not carried. Test \
                      longer";
         check_open(&third, words);
     }
@@ -821,7 +831,7 @@ mod tests {
     fn a_short_trial_proves_less_than_the_rate() {
         let text = counts(&outcome(|_| {}));
         assert!(text.contains("9.947 Mbit/s is proven"), "{text}");
-        assert!(text.contains("a full bucket of 64 KiB"), "{text}");
+        assert!(text.contains("full token bucket (64 KiB)"), "{text}");
         let minute = Span::from_secs(60);
         let long = outcome(|run| {
             run.trial = run.trial.with_duration(minute).expect("within bounds");
@@ -841,14 +851,14 @@ mod tests {
         let Counts { meets, proven, counts: text, .. } = judged(16_384);
         assert_eq!((meets, proven), (Some(true), Some(9_986_892.8)));
         assert!(text.contains("9.986 Mbit/s is proven"), "{text}");
-        assert!(text.contains("a full bucket of 16 KiB"), "{text}");
+        assert!(text.contains("full token bucket (16 KiB)"), "{text}");
         let Counts { meets, proven, counts: text, .. } = judged(8_192);
         assert_eq!((meets, proven, text.contains("proven")), (Some(true), None, false));
         // It may carry all that is sent in 10 s.
         for octets in [12_500_000, 20_000_000] {
             let Counts { meets, meets_at_best, proven, counts: text, .. } = judged(octets);
             assert_eq!((meets, meets_at_best, proven), (None, None, None));
-            assert!(text.contains("may have carried all of it from a full bucket"), "{text}");
+            assert!(text.contains("may have passed all of it from a full token bucket"), "{text}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Words that formats for people share.
 
 use super::blocks::Block;
-use super::quantity::{Beside, bits_text, quantity};
+use super::quantity::{Beside, bits_text, percent, quantity};
 use super::record::{
     BoundText, CaveatRecord, FindingRecord, JudgedAgain, LayerRates, LinkRecord, Scope,
 };
 use crate::direction::Direction;
 use crate::framing::Layer;
-use crate::metric::{About, Kind, Metric, Traffic};
+use crate::metric::{About, Kind, Metric, Traffic, float};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
 
@@ -56,28 +56,12 @@ pub(super) fn required(finding: &FindingRecord) -> String {
 
 /// A direction as people read it: A is the driver's end, B the agent's.
 pub(super) const fn way(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Forward => "A->B",
-        Direction::Reverse => "B->A",
-    }
+    direction.way()
 }
 
-/// `text` of a record with its directions as [`way`] has them; names of keys stay.
-pub(super) fn in_ways(text: &str) -> String {
-    let mut words = Vec::new();
-    for word in text.split(' ') {
-        let bare = word.trim_end_matches([',', ';', ':', ')', '.']);
-        let is_value = words
-            .last()
-            .is_some_and(|before: &String| before.starts_with("--") || before.ends_with('='));
-        let shown = match bare.trim_start_matches('(') {
-            "forward" if !is_value => word.replace("forward", way(Direction::Forward)),
-            "reverse" if !is_value => word.replace("reverse", way(Direction::Reverse)),
-            _ => word.to_owned(),
-        };
-        words.push(shown);
-    }
-    words.join(" ")
+/// The number of a trial, as people count: records and CSV count from 0.
+pub(super) const fn ordinal(trial: usize) -> usize {
+    trial.saturating_add(1)
 }
 
 /// A sentence's begin.
@@ -108,17 +92,31 @@ pub(super) fn row_names(finding: &FindingRecord, block: &Block<'_>) -> (String, 
 /// Beside load.
 const LOADED: &str = "loaded";
 
+/// The share of the probes that were lost in the trial that decided `finding`, where any were.
+fn lost(finding: &FindingRecord, block: &Block<'_>) -> Option<String> {
+    let trial = block.site.trials.iter().find(|it| Some(it.trial) == finding.trial)?;
+    let figures = &trial.figures;
+    let delays = match finding.direction {
+        Scope::Forward => &figures.forward.owd_us,
+        Scope::Reverse => &figures.reverse.owd_us,
+        Scope::RoundTrip => &figures.rtt_us,
+    };
+    let delays = delays.as_ref().filter(|delays| 0 < delays.lost)?;
+    Some(percent(float(delays.lost) / float(delays.samples.max(1))))
+}
+
 /// What was measured, and its bounds.
-pub(super) fn measured(finding: &FindingRecord) -> (String, String) {
+pub(super) fn measured(finding: &FindingRecord, block: &Block<'_>) -> (String, String) {
     let FindingRecord { low, high, bound, unit, .. } = finding;
     let Some(value) = finding.value else {
-        let value = match finding.verdict {
-            Verdict::Fail => "undefined",
-            _ if !finding.is_measured() => "not measured",
-            _ => "above all samples",
+        let value = match (lost(finding, block), finding.verdict) {
+            (Some(share), _) => format!("{share} lost"),
+            (None, Verdict::Fail) => "undefined".to_owned(),
+            (None, _) if !finding.is_measured() => "not measured".to_owned(),
+            (None, _) => "above all samples".to_owned(),
         };
         let low = low.map(|low| format!("{} or more", quantity(low, unit)));
-        return (value.to_owned(), low.unwrap_or_else(|| "-".to_owned()));
+        return (value, low.unwrap_or_else(|| "-".to_owned()));
     };
     let is_time = finding.metric.about().kind == Kind::MostTime;
     let is_counted = low.is_none() && high.is_none();
@@ -158,17 +156,17 @@ pub(super) fn why(block: &Block<'_>) -> String {
             2 => "both requirements are met".to_owned(),
             count => format!("all {count} requirements are met"),
         },
-        (None, Verdict::Fail) => shortfall(worst, &name, &way),
+        (None, Verdict::Fail) => shortfall(worst, block, &name, &way),
         (None, Verdict::Inconclusive | Verdict::Invalid) => {
-            format!("{}: {}", named.trim_end(), in_ways(&worst.reason))
+            format!("{}: {}", named.trim_end(), worst.reason)
         }
     }
 }
 
 /// By how much a requirement is missed.
-fn shortfall(finding: &FindingRecord, name: &str, way: &str) -> String {
+fn shortfall(finding: &FindingRecord, block: &Block<'_>, name: &str, way: &str) -> String {
     let About { kind, answered_by, .. } = finding.metric.about();
-    let (value, _) = measured(finding);
+    let (value, _) = measured(finding, block);
     let bound = quantity(finding.bound, &finding.unit);
     let is_known = finding.value.is_some();
     let name = match name.chars().nth(1) {
@@ -193,7 +191,8 @@ fn shortfall(finding: &FindingRecord, name: &str, way: &str) -> String {
             format!("{what} {value}, at most {bound} allowed")
         }
         (Kind::MostShare | Kind::MostTime, _) => {
-            format!("{what} {value}, as too many packets were lost; at most {bound} allowed")
+            let lost = lost(finding, block).unwrap_or_else(|| "too many".to_owned());
+            format!("{what} has no value, as {lost} of the probes were lost; {bound} allowed")
         }
     }
 }

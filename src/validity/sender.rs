@@ -33,10 +33,9 @@ fn of_window(
     let held_ms = held_ns / 1_000_000;
     let metered = metered(sent.metered);
     let text = format!(
-        "{sender} is why the rate was not reached: in the window it sent {missing} packets \
-         fewer than were due (its stack or queue refused {} in the trial, it was too slow for {}), \
-         and it stalled for {held_ms} ms in all{metered}. Use a host with an idle processor, or \
-         test at a lower rate",
+        "{sender} did not send at the full rate: it sent {missing} packets too few ({} refused by \
+         its own queue and {} skipped as it was too slow, in the whole trial), and stalled for \
+         {held_ms} ms in all{metered}. Use a host with an idle processor, or test at a lower rate",
         sent.refused, sent.skipped
     );
     Some((&[Basis::LoadRate], Bias::CanOnlyWorsenBy(missing), text))
@@ -54,9 +53,9 @@ fn of_delays(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
     let (sender, _) = hosts(direction);
     let metered = metered(sent.metered);
     let text = format!(
-        "{sender} sent {} of {due} packets that were due: its own stack or queue refused {}, it \
-         was too slow for {}{metered}. Delays under less load say nothing about delays under full \
-         load. Use a host with an idle processor, or test at a lower rate",
+        "{sender} sent {} of {due} packets that were due ({} refused by its own queue, {} skipped \
+         as it was too slow{metered}), so delays at the full rate are not known. Use a host with \
+         an idle processor, or test at a lower rate",
         due - missing,
         sent.refused,
         sent.skipped
@@ -67,7 +66,11 @@ fn of_delays(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
 /// Packets that a meter stopped are not lost on the link, and never go unsaid.
 fn of_meter(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
     let (sender, _) = hosts(direction);
-    let text = format!("{sender} did not send all that was due{}", metered(sent.metered));
+    let text = format!(
+        "{sender} did not send all that was due{}. Run when no other driver uses the agent, or \
+         have its operator raise --max-rate",
+        metered(sent.metered)
+    );
     let bias = Bias::CanOnlyWorsenBy(sent.metered);
     (0 < sent.metered).then_some((&[Basis::LoadRate], bias, text))
 }
@@ -84,9 +87,9 @@ fn of_slots(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
     let bias = if short { Bias::Either } else { Bias::CanOnlyWorsenBy(missing) };
     let metered = metered(sent.metered);
     let text = format!(
-        "{sender} sent {} of {slots} packets: its own stack or queue refused {}, it was too slow \
-         for {}{metered}. Test at a lower rate, use a faster host, or look for a limit on its \
-         device",
+        "{sender} sent {} of {slots} packets ({} refused by its own queue, {} skipped as it was \
+         too slow{metered}). Test at a lower rate, use a faster host, or look for a limit on its \
+         interface",
         sent.sent, sent.refused, sent.skipped
     );
     Some((&[Basis::LoadRate], bias, text))
@@ -96,10 +99,9 @@ fn of_slots(direction: Direction, sent: &SenderCounts) -> Option<Concern> {
 fn metered(packets: u64) -> String {
     match packets {
         0 => String::new(),
-        packets => format!(
-            "; its limit for all that it sends (--max-rate) stopped {packets} of these: other runs \
-             or answers took part of it"
-        ),
+        packets => {
+            format!("; its --max-rate, which other runs share, held back {packets} of these")
+        }
     }
 }
 
@@ -145,7 +147,7 @@ mod tests {
             let found = of(|sent| {
                 (sent.sent, sent.refused, sent.metered) = (8_235 - stopped, stopped, stopped);
             });
-            let words = format!("(--max-rate) stopped {stopped} of these");
+            let words = format!("held back {stopped} of these");
             let said = found.iter().filter(|caveat| caveat.text.contains(&words)).count();
             assert_eq!(said, 1, "{found:?}");
         }

@@ -97,10 +97,10 @@ fn of_windows(
         let Some(window) = window else { continue };
         let why = buffer.and_then(|buffer| buffer.reason.clone()).map_or_else(
             || format!("Raise {setting} there, or use more streams"),
-            |reason| format!("Of {host}: {reason}; or use more streams"),
+            |reason| format!("On {host}: {reason}; or use more streams"),
         );
         texts.push(format!(
-            "for {share} % of the time TCP waited for the {what} of {host}, and {window}. {why}"
+            "for {share} % of the time the {what} of {host} held TCP back, as {window}. {why}"
         ));
     }
     texts
@@ -126,8 +126,7 @@ fn shortfall(
     let limit = buffer.and_then(|buffer| buffer.granted_octets.or(buffer.tuned_max_octets));
     let known = limit.map(|octets| (octets / 2).saturating_mul(load.streams().into()));
     let octets = known.or_else(|| under_way(criteria, run, sent, direction)).unwrap_or(0);
-    let text =
-        || format!("its {octets} octets are fewer than the {needed} that {rate} takes in {idle}");
+    let text = || format!("it has {octets} octets, and {rate} at an RTT of {idle} needs {needed}");
     (octets < needed).then(text)
 }
 
@@ -168,8 +167,8 @@ fn of_queues(
     };
     Some(format!(
         "the queue of {sender}'s device dropped {} packets, and the kernel of {receiver} {}, of \
-         {again} segments that TCP retransmitted: TCP slows down for those as it does for losses \
-         on the link",
+         {again} segments that TCP retransmitted; TCP slows down for those as for losses on the \
+         link. Find the drops with ip -s link and nstat, or test at a lower rate",
         count(queue_drops),
         count(kernel_drops)
     ))
@@ -212,15 +211,21 @@ fn of_pauses(
     if least.saturating_mul(time_us) <= explained {
         let share = percent(idle_us, time_us).max(1);
         return Some(format!(
-            "for {share} % of the time {sender} was too slow to supply TCP with data"
+            "for {share} % of the time {sender} was too slow to supply TCP with data. {IDLE_HOST}"
         ));
     }
     // Its buffer may have had something to send all the while, though less than TCP would take.
     let share = percent(held_us, time_us);
     (least <= share).then(|| {
-        format!("for {share} % of the time {sender} was stopped, or too busy to run its end of TCP")
+        format!(
+            "for {share} % of the time {sender} was stopped, or too busy to run its end of TCP. \
+             {IDLE_HOST}"
+        )
     })
 }
+
+/// What to do where the sender was busy.
+const IDLE_HOST: &str = "Use a host with an idle processor, or test at a lower rate";
 
 /// What came otherwise than it was sent.
 fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
@@ -309,7 +314,7 @@ mod tests {
         requirements.set(None, required);
         let criteria = Criteria::plain(requirements, IpVersion::V4);
         let concerns = of_tcp(&criteria, &run, Direction::Forward);
-        concerns.iter().any(|(.., text)| text.contains("TCP waited for the send buffer"))
+        concerns.iter().any(|(.., text)| text.contains("held TCP back"))
     }
 
     /// 47.7 Mbit/s of payload take 59 620 octets in 10 ms. A window of as many carries 30 Mbit/s

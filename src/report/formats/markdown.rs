@@ -6,7 +6,7 @@ use crate::report::blocks::{Block, blocks};
 use crate::report::date::span_text;
 use crate::report::quantity::{bits_text, digits, percent, quantity};
 use crate::report::words::{
-    again_text, capitalised, doubted, in_ways, measured, rates_text, required, row_names, way, why,
+    again_text, capitalised, doubted, measured, ordinal, rates_text, required, row_names, way, why,
 };
 use crate::report::{LinkRecord, LoadKindRecord, Rendering, Report, Row};
 use crate::verdict::Verdict;
@@ -106,7 +106,7 @@ fn findings(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
             verdict => format!("**{verdict}**"),
         };
         let (name, way) = row_names(finding, block);
-        let (value, bounds) = measured(finding);
+        let (value, bounds) = measured(finding, block);
         let site = site_text(report, Some(block.link), &finding.site);
         let cells = [&name, &way, &required(finding), &value, &bounds];
         let cells = cells.into_iter().map(|cell| plain(cell));
@@ -129,9 +129,9 @@ fn findings(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
             Some(name) if 1 < report.links.len() => format!("{}: ", plain(name)),
             _ => String::new(),
         };
-        line!(out, "- {on}{}: {}", plain(named.trim_end()), plain(&in_ways(&finding.reason)));
+        line!(out, "- {on}{}: {}", plain(named.trim_end()), plain(&finding.reason));
         if let Some(remark) = &finding.remark {
-            line!(out, "  - {}", plain(&in_ways(remark)));
+            line!(out, "  - {}", plain(remark));
         }
     }
     line!(out, "");
@@ -144,7 +144,7 @@ fn caveats(out: &mut String, report: &Report) {
     }
     for caveat in &report.caveats {
         let direction = caveat.direction.map(|direction| format!(" {}", way(direction)));
-        let text = plain(&in_ways(&caveat.text));
+        let text = plain(&caveat.text);
         let place = plain(&direction.unwrap_or_default());
         let on = match 1 < report.links.len() {
             true => {
@@ -199,7 +199,7 @@ fn cells(report: &Report, row: &Row<'_>) -> [String; 11] {
         Status::NotRun => "not run",
     };
     [
-        trial.trial.to_string(),
+        ordinal(trial.trial).to_string(),
         site_text(report, Some(row.link), &row.site.ends.site),
         plain(way(row.direction)),
         shown(load.map(str::to_owned)),
@@ -236,7 +236,7 @@ mod tests {
         let finding = "| the demo's agent | RTT p99 | loaded | &lt;= 30 ms | 13.9 ms | 13.4 to \
                        14.0 ms | PASS |\n";
         assert!(text.contains(finding), "{text}");
-        let trial = "| 1 | the demo's agent | A-&gt;B | UDP | 20 Mbit/s L2 | 19.4 Mbit/s | 0 % | \
+        let trial = "| 2 | the demo's agent | A-&gt;B | UDP | 20 Mbit/s L2 | 19.4 Mbit/s | 0 % | \
                      4.878 ms | 10.7 ms | 34.34 ms | ok |\n";
         assert!(text.contains(trial), "{text}");
         let tables = text.lines().filter(|line| line.starts_with("|---"));

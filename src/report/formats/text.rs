@@ -10,7 +10,7 @@ mod words;
 use crate::framing::Layer;
 use crate::metric::{About, Kind, Traffic};
 use crate::report::blocks::{Block, blocks};
-use crate::report::words::{in_ways, layers_text, row_names};
+use crate::report::words::{layers_text, row_names};
 use crate::report::{FindingRecord, Rendering, Report, Row};
 use crate::units::BitRate;
 use crate::verdict::Verdict;
@@ -59,7 +59,7 @@ fn reason(block: &Block<'_>, finding: &FindingRecord, said: &mut Once) -> Option
     let explains = finding.verdict != Verdict::Pass || finding.proven.is_some();
     // Why nothing was measured is the same for all that was to be measured there.
     let explains = explains && (finding.is_measured() || said.is_new(&finding.reason));
-    let reason = explains.then(|| in_ways(&finding.reason));
+    let reason = explains.then(|| finding.reason.clone());
     let parts: Vec<String> = reason.into_iter().chain(other_layers(block, finding)).collect();
     let (name, way) = row_names(finding, block);
     let named = format!("{name} {way}");
@@ -164,7 +164,7 @@ mod tests {
             rows.map(|line| line.split("PASS").next().expect("a first part").width()).collect();
         assert_eq!(columns.len(), 2, "{text}");
         assert!(columns.iter().all(|column| *column == columns[0]), "{text}");
-        for words in ["PASS   link to 上海数据中心 (circuit", "trial 0 towards 上海数据中心:"]
+        for words in ["PASS   link to 上海数据中心 (circuit", "trial 1 towards 上海数据中心:"]
         {
             assert!(text.contains(words), "{words}: {text}");
         }
@@ -258,9 +258,9 @@ mod tests {
         let caveats = doubted.map(doubt);
         report.caveats.extend(caveats);
         let shown = screen(&report);
-        assert!(shown.contains("Caveat on RTT p99, trial 1: the host was busy\n"), "{shown}");
+        assert!(shown.contains("Caveat on RTT p99, trial 2: the host was busy\n"), "{shown}");
         assert_eq!(shown.matches("Caveat on").count(), 1, "{shown}");
-        let more = "2 more caveats on figures that nothing was required of: --verbose.";
+        let more = "2 more caveats on other figures: --verbose.";
         assert!(shown.contains(more), "{shown}");
         assert!(!shown.contains("No measurement caveats"), "{shown}");
         let all = text(&report);
@@ -272,10 +272,26 @@ mod tests {
         let is_forward = |it: &FindingRecord| it.direction == Scope::Forward;
         report.findings.retain(is_forward);
         let shown = screen(&report);
-        assert!(shown.contains("\n1 caveat on figures that nothing was required of"), "{shown}");
+        let none = "No measurement caveats on what is required (1 caveat on other figures: ";
+        assert!(shown.contains(none), "{shown}");
         report.caveats[0].direction = Some(Direction::Forward);
         let shown = screen(&report);
-        assert!(shown.contains("Caveat on packet loss A->B, trial 1:"), "{shown}");
+        assert!(shown.contains("Caveat on packet loss A->B, trial 2:"), "{shown}");
+    }
+
+    /// Directions in a reason are A->B from where it is made: a name is what it is called.
+    #[test]
+    fn no_name_in_a_reason_is_changed() {
+        let mut report = judged(SOUND);
+        let reason = "the agent refused: circuit reverse, forward are not allowed";
+        let finding = &mut report.findings[0];
+        (finding.verdict, finding.reason) = (Verdict::Inconclusive, reason.to_owned());
+        for text in [screen(&report), text(&report)] {
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(reason), "{text}");
+        }
+        let text = crate::report::formats::markdown::render(&report, &Rendering::default());
+        assert!(text.contains(reason), "{text}");
     }
 
     /// A caveat on the loss.
@@ -298,7 +314,7 @@ mod tests {
         for record in [SOUND, TCP] {
             let (shown, all) = (screen(&judged(record)), text(&judged(record)));
             assert!(all.starts_with(&shown), "it comes first in all of it");
-            for words in ["trial 0", "How it was measured", "Mbit/s L1", "linkqual 0"] {
+            for words in ["trial 1", "How it was measured", "Mbit/s L1", "linkqual 0"] {
                 assert!(!shown.contains(words) && all.contains(words), "{words}: {shown}");
             }
         }
@@ -344,7 +360,7 @@ mod tests {
         report.judge(&question).expect("evidence");
         let text = text(&report);
         assert_eq!(text.matches(reason).count(), 1, "{text}");
-        assert!(text.contains("\ntrials 0 to 1: not run\n"), "{text}");
+        assert!(text.contains("\ntrials 1 to 2: not run\n"), "{text}");
         assert!(!text.contains("REQUIREMENT"), "there is nothing to put in a table: {text}");
     }
 

@@ -168,7 +168,7 @@ mod tests {
         };
         assert_eq!(blocked.received, received);
         let text = blocked.to_string();
-        let start = "stream 0 of 1 could not be opened: no UDP datagram came back from the agent's";
+        let start = "stream 1 of 1 could not be opened: no UDP datagram came back from the agent's";
         assert!(text.starts_with(start) && text.contains(words), "{text}");
     }
 

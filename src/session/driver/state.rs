@@ -209,7 +209,7 @@ impl Blocked {
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stream, streams, .. } = self;
+        let (number, streams) = (u64::from(self.stream) + 1, self.streams);
         let seen = match self.why {
             HandshakeFailed::NoAnswer => "no UDP datagram came back from the agent's port",
             HandshakeFailed::NotAccepted => {
@@ -218,7 +218,7 @@ impl fmt::Display for Blocked {
         };
         write!(
             f,
-            "stream {stream} of {streams} could not be opened: {seen} within 5 s. {} Try \
+            "stream {number} of {streams} could not be opened: {seen} within 5 s. {} Try \
              every flow, without load: linkqual plan firewall PLAN.toml --probe",
             self.direction()
         )

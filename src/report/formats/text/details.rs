@@ -3,7 +3,7 @@
 use crate::account::{HostCounts, RoundTripCounts, SenderCounts, TcpBuffer, Waiting, WallClock};
 use crate::direction::Direction;
 use crate::report::quantity::quantity;
-use crate::report::words::way;
+use crate::report::words::{ordinal, way};
 use crate::report::{Report, Row, TcpLimits, TimestampMethod};
 use crate::wrap::{Page, line};
 
@@ -12,13 +12,13 @@ pub(super) fn details(page: &mut Page, report: &Report) {
     let mut details = Vec::new();
     for pair in rows.chunks(Direction::ALL.len()) {
         let Some(first) = pair.first() else { continue };
-        let trial = first.trial.trial;
+        let trial = ordinal(first.trial.trial);
         if let Some(method) = first.trial.figures.timestamps {
             details.push(format!("trial {trial}: {}", timestamps_text(method, first)));
         }
         for row in pair.iter().filter(|row| row.figures().tested) {
             let parts = [udp_text(row), tcp_texts(row)].concat();
-            let (trial, direction) = (row.trial.trial, way(row.direction));
+            let direction = way(row.direction);
             details.extend(parts.iter().map(|text| format!("trial {trial} {direction}: {text}")));
         }
     }

@@ -9,7 +9,7 @@ use crate::report::blocks::{Block, blocks};
 use crate::report::date::span_text;
 use crate::report::quantity::digits;
 use crate::report::words::{
-    again_text, capitalised, doubted, in_ways, measured, rates_text, required, row_names, titles,
+    again_text, capitalised, doubted, measured, ordinal, rates_text, required, row_names, titles,
     way, why,
 };
 use crate::report::{CaveatRecord, FindingRecord, Rendering, Report};
@@ -109,7 +109,7 @@ fn findings(page: &mut Page, report: &Report, block: &Block<'_>, said: &mut Once
         let mut before = String::new();
         for finding in &block.findings {
             let (name, way) = row_names(finding, block);
-            let (value, bounds) = measured(finding);
+            let (value, bounds) = measured(finding, block);
             let shown = if name == before { String::new() } else { name.clone() };
             let verdict = finding.verdict.to_string();
             table.row(&[shown, way, required(finding), value, bounds, verdict]);
@@ -126,7 +126,7 @@ fn findings(page: &mut Page, report: &Report, block: &Block<'_>, said: &mut Once
 /// What keeps a requirement from a verdict, or from all that a PASS says.
 fn explain(page: &mut Page, finding: &FindingRecord, block: &Block<'_>, said: &mut Once) {
     if let Some(remark) = finding.remark.as_ref().filter(|remark| said.is_new(remark)) {
-        page.wrapped("", &in_ways(remark));
+        page.wrapped("", remark);
     }
     let is_part = finding.verdict == Verdict::Pass && finding.proven.is_some();
     // The first line has it, or it is why nothing at all was measured there.
@@ -136,7 +136,7 @@ fn explain(page: &mut Page, finding: &FindingRecord, block: &Block<'_>, said: &m
         return;
     }
     let (name, way) = row_names(finding, block);
-    let text = format!("{} {}: {}", name, way, in_ways(&finding.reason));
+    let text = format!("{} {}: {}", name, way, finding.reason);
     page.wrapped("", text.trim());
 }
 
@@ -163,11 +163,14 @@ fn caveats(page: &mut Page, report: &Report, block: &Block<'_>, verbose: bool) {
     }
     let mut parts = Vec::new();
     if 0 < left_out {
-        let more = if 0 < given { " more" } else { "" };
         let caveats = if left_out == 1 { "caveat" } else { "caveats" };
-        parts.push(format!(
-            "{left_out}{more} {caveats} on figures that nothing was required of: --verbose."
-        ));
+        parts.push(match given {
+            0 => format!(
+                "No measurement caveats on what is required ({left_out} {caveats} on other \
+                 figures: --verbose)."
+            ),
+            _ => format!("{left_out} more {caveats} on other figures: --verbose."),
+        });
     } else if given == 0 {
         parts.push("No measurement caveats.".to_owned());
     }
@@ -186,11 +189,12 @@ fn caveats(page: &mut Page, report: &Report, block: &Block<'_>, verbose: bool) {
 /// A caveat on `metrics`, or on all that it touches, with the evidence that it doubts.
 fn caveat_text(caveat: &CaveatRecord, metrics: Option<&[Metric]>) -> String {
     let place = caveat.direction.map(|direction: Direction| format!(" {}", way(direction)));
-    let trial = caveat.trial.map(|trial| format!(", trial {trial}")).unwrap_or_default();
+    let trial = caveat.trial.map(|trial| format!(", trial {}", ordinal(trial)));
+    let trial = trial.unwrap_or_default();
     let place = place.unwrap_or_default() + &trial;
     let doubted = match metrics {
         Some(metrics) => titles(metrics) + &place,
         None => doubted(caveat, &place),
     };
-    format!("Caveat on {doubted}: {}", in_ways(&caveat.text))
+    format!("Caveat on {doubted}: {}", caveat.text)
 }

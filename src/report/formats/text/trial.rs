@@ -5,7 +5,7 @@ use crate::account::{Status, TcpInfo};
 use crate::direction::Direction;
 use crate::framing::Layer;
 use crate::report::quantity::{bits_text, percent, quantity};
-use crate::report::words::way;
+use crate::report::words::{ordinal, way};
 use crate::report::{
     LoadKindRecord, OutageRecord, Percentiles, Report, Row, TcpFigures, TrialRecord,
 };
@@ -66,6 +66,7 @@ impl Missed {
         if what.is_empty() {
             return false;
         }
+        let (first, last) = (ordinal(first), ordinal(last));
         let trials = match last {
             last if last == first => format!("trial {first}"),
             last => format!("trials {first} to {last}"),
@@ -96,7 +97,7 @@ fn head(pair: &[Row<'_>], several: bool) -> String {
         dscp => format!(", DSCP {}", mark(dscp)),
     };
     let cut = if row.trial.outcome.status == Status::Partial { ", cut short" } else { "" };
-    let (number, duration) = (row.trial.trial, duration_text(asked.duration_ns));
+    let (number, duration) = (ordinal(row.trial.trial), duration_text(asked.duration_ns));
     format!("trial {number}{site}: {kind}{mark}, {duration}{cut}")
 }
 
