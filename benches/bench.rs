@@ -55,7 +55,7 @@ fn wire(criterion: &mut Criterion) {
     group.bench_function("load header, parse and check its tag", |bencher| {
         bencher.iter(|| Header::parse(black_box(&datagram), 1_472, &tagger));
     });
-    let probe = Probe { sequence: 9, sent_ns: START_NS, token: Token(7) };
+    let probe = Probe { sequence: 9, sent_ns: START_NS, newest_reply_ns: 0, token: Token(7) };
     let mut datagram = [0xa5; probe::LEN_MIN];
     group.bench_function("probe, emit and seal", |bencher| {
         bencher.iter(|| black_box(&probe).emit(&sealer, black_box(&mut datagram)));

@@ -433,10 +433,14 @@ impl Server {
                 if !self.reflector.emit(&reply, clock::now(), datagram) {
                     return;
                 }
-                if let Some((known, _)) = self.probes.get(&reply.token)
-                    && let Some(newest) = self.reflector.newest_at(reply.token)
-                {
-                    known.gauge.hear(newest);
+                if let Some((known, _)) = self.probes.get(&reply.token) {
+                    if let Some(newest) = self.reflector.newest_at(reply.token) {
+                        known.gauge.hear(newest);
+                    }
+                    let alive = self.reflector.alive_at(reply.token);
+                    if alive.is_some_and(|alive| known.gauge.note_alive(alive)) {
+                        self.socket.confirm_next();
+                    }
                 }
                 let mark = self.reflector.mark(reply.token);
                 let label = Label { token: reply.token, sequence: reply.sequence };

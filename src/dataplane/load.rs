@@ -1,7 +1,7 @@
 //! One load stream over its own socket: its sending end, and its receiving end.
 
 use super::meter::Toll;
-use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
+use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, Progress};
 use crate::account::{ReceiverCounts, SenderCounts, Waiting};
 use crate::clock::{Agent, Stamp};
 use crate::direction::Direction;
@@ -167,7 +167,7 @@ pub(super) fn send<C>(
     let mut sender = Sender::new(open.stream, staggered(start, &open.stream, budget.streams));
     let spin_ns = if waiting == Waiting::Asleep { 0 } else { SPIN_NS };
     sender.on_ready(waiting, open.socket.buffers().map_or(0, |(_, send)| send));
-    let mut look_at = start;
+    let (mut look_at, mut progress) = (start, Progress::default());
     while !control.is_stopped() {
         let now = clock::now();
         if look_at <= now {
@@ -175,6 +175,9 @@ pub(super) fn send<C>(
             open.follow(control);
             listen(&mut open, &mut sender, gauge, &mut buffer);
             share_life(&mut sender, gauge, now);
+            if progress.is_new(gauge) {
+                open.socket.confirm_next();
+            }
         }
         match sender.poll(now) {
             Next::Done => break,
@@ -270,9 +273,8 @@ impl Loader {
 }
 
 /// The streams of a direction hear one series of heartbeats together, and the driver's probes show
-/// by how much the round trip rises.
+/// that the far end is alive too, and by how much the round trip rises.
 fn share_life<C>(sender: &mut Sender<C>, gauge: &Gauge, now: Stamp<C>) {
-    gauge.alive_ns.fetch_max(sender.alive_at().nanos(), Relaxed);
     sender.on_alive(now, Stamp::from_nanos(gauge.alive_ns.load(Relaxed)));
     sender.on_rise(gauge.rise());
 }
@@ -284,7 +286,11 @@ fn listen<C>(open: &mut OpenStream, sender: &mut Sender<C>, gauge: &Gauge, buffe
         let said = open.hear(&buffer[..received.len]);
         if let Some(Say::Heartbeat { received: count, next, echo, rise_ms }) = said {
             gauge.note_rise(Span::from_millis(rise_ms.into()));
+            let before = sender.alive_at();
             sender.on_heard(received.at, next, echo);
+            if before < sender.alive_at() {
+                gauge.note_alive(sender.alive_at());
+            }
             // What was held back on the way says nothing about now.
             gauge.hear(sender.alive_at());
             gauge.far_received.fetch_max(count, Relaxed);

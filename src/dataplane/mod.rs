@@ -170,7 +170,8 @@ pub struct Gauge {
     pub rise_ns: AtomicU64,
     /// When anything of the trial arrived last, on this host's clock.
     pub heard_ns: AtomicU64,
-    /// As of when the far end is proven to have been alive, by any stream that this host sends.
+    /// As of when the far end is proven to have been alive and what this host sends to have reached
+    /// it, by any stream and by the probes; 0 where nothing has proven it.
     pub alive_ns: AtomicU64,
     /// How often the wall clock was set while a socket of the trial received.
     pub clock_steps: AtomicU64,
@@ -205,6 +206,12 @@ impl Gauge {
         self.heard_ns.fetch_max(at.nanos(), Relaxed);
     }
 
+    /// The far end proves that what left this host at `at` reached it; whether anything that left
+    /// before did so until now.
+    fn note_alive<C>(&self, at: Stamp<C>) -> bool {
+        self.alive_ns.fetch_max(at.nanos(), Relaxed) < at.nanos()
+    }
+
     fn note_rise(&self, rise: Span) {
         self.rise_ns.fetch_max(rise.nanos(), Relaxed);
     }
@@ -217,6 +224,25 @@ impl Gauge {
     #[must_use]
     pub fn heard<C>(&self) -> Stamp<C> {
         Stamp::from_nanos(self.heard_ns.load(Relaxed))
+    }
+}
+
+/// Whether the far end has proven, since the last look, that what this host sends reaches it. Then
+/// the next datagram confirms to the kernel that the next hop is reachable (`MSG_CONFIRM`), as TCP
+/// does with each acknowledgement: the kernel need not ask for the next hop's link-layer address
+/// again during the trial. Its questions and their answers cross the queues that the load fills,
+/// and where they are lost, the kernel drops the load before the device, and says nothing.
+///
+/// A path that is dead proves nothing and so is never confirmed.
+#[derive(Debug, Default)]
+struct Progress {
+    seen_ns: u64,
+}
+
+impl Progress {
+    fn is_new(&mut self, gauge: &Gauge) -> bool {
+        let alive_ns = gauge.alive_ns.load(Relaxed);
+        std::mem::replace(&mut self.seen_ns, alive_ns) < alive_ns
     }
 }
 

@@ -1,6 +1,6 @@
 //! The driver's probes over their own socket, and the search for the largest payload.
 
-use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS};
+use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, Progress};
 use crate::account::{Excess, Marks, SenderCounts};
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::load::OpenStream;
@@ -87,7 +87,7 @@ fn exchange(
     gauge: &Gauge,
 ) {
     let mut buffer = vec![0; DATAGRAM_MAX];
-    let mut stopped = false;
+    let (mut stopped, mut progress) = (false, Progress::default());
     loop {
         if !stopped && control.is_stopped() {
             stopped = true;
@@ -95,7 +95,12 @@ fn exchange(
         }
         match prober.poll(clock::now()) {
             Next::Done => return,
-            Next::Send(probe) => send_probe(open, &probe, prober),
+            Next::Send(probe) => {
+                if progress.is_new(gauge) {
+                    open.socket.confirm_next();
+                }
+                send_probe(open, &probe, prober);
+            }
             Next::Wait(until) => {
                 let until = until.min(clock::now().after_nanos(STOP_LOOK_NS));
                 _ = open.socket.wait_readable(until);
@@ -154,6 +159,9 @@ fn read_replies(
             continue;
         }
         prober.on_reply(received.at, received.by_kernel, &reply);
+        if let Some(alive_at) = prober.alive_at() {
+            gauge.note_alive(alive_at);
+        }
         marks.on_arrival(open.stream.dscp.number(), received.mark);
         if let Some(at) = replies.newest_at() {
             gauge.hear(at);
@@ -213,7 +221,8 @@ pub(super) fn find_payload(
             Next::Send(payload) => {
                 let datagram = &mut buffer[..payload as usize];
                 let sent_ns = clock::now::<Driver>().nanos();
-                let probe = Probe { sequence, sent_ns, token: open.stream.token };
+                let (newest_reply_ns, token) = (0, open.stream.token);
+                let probe = Probe { sequence, sent_ns, newest_reply_ns, token };
                 probe.emit(&open.seals.sent, datagram);
                 sequence += 1;
                 if matches!(open.socket.send(datagram), Ok(Sent::TooLong)) {

@@ -92,6 +92,8 @@ pub struct Prober {
     answered: u64,
     /// The newest probe that has been answered.
     newest: Option<u32>,
+    /// When the newest reply left, on the agent's clock; 0 where none has come.
+    newest_reply_ns: u64,
     last_reply: Option<Stamp<Driver>>,
     /// Follow-ups whose replies have not come: later ones overtook them, or they are lost.
     early: VecDeque<FollowUp>,
@@ -119,6 +121,7 @@ impl Prober {
             last_due_ns: 0,
             answered: 0,
             newest: None,
+            newest_reply_ns: 0,
             last_reply: None,
             early: VecDeque::with_capacity(EARLY_MAX),
             closes_at,
@@ -141,7 +144,8 @@ impl Prober {
         }
         // The stream's slots fit: the longest trial has 60 000 probes.
         let sequence = u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX);
-        Next::Send(Probe { sequence, sent_ns: now.nanos(), token: self.stream.token })
+        let (newest_reply_ns, token) = (self.newest_reply_ns, self.stream.token);
+        Next::Send(Probe { sequence, sent_ns: now.nanos(), newest_reply_ns, token })
     }
 
     /// Until when it listens behind the last probe: for copies, and for the reply to the newest
@@ -214,6 +218,7 @@ impl Prober {
     /// `reply` came at `back`, by the kernel's stamp or not; whether it is the first to its probe.
     pub fn on_reply(&mut self, back: Stamp<Driver>, by_kernel: bool, reply: &Reply) -> bool {
         self.last_reply = Some(back);
+        self.newest_reply_ns = self.newest_reply_ns.max(reply.sent_ns);
         for stamp in reply.follow_ups.iter().flatten() {
             if follow_up(&mut self.exchanges, stamp) {
                 continue;
@@ -253,6 +258,13 @@ impl Prober {
     #[must_use]
     pub const fn last_reply(&self) -> Option<Stamp<Driver>> {
         self.last_reply
+    }
+
+    /// When the newest probe left that has been answered: as of then the agent was alive, and both
+    /// ways worked.
+    #[must_use]
+    pub fn alive_at(&self) -> Option<Stamp<Driver>> {
+        self.exchanges.get(self.newest? as usize).map(|newest| newest.sent)
     }
 
     /// The round trip of the newest probe that has been answered, in nanoseconds.
@@ -310,6 +322,26 @@ mod tests {
     fn prober() -> Prober {
         let trial = Trial::new(None, Span::from_secs(1)).expect("a trial");
         Prober::new(streams_of(&trial)[0], Stamp::from_nanos(0))
+    }
+
+    /// A later answer to an earlier probe proves no more than the newest that came.
+    #[test]
+    fn a_probe_says_which_reply_was_the_newest() {
+        let mut prober = prober();
+        let probe = |prober: &mut Prober, ms: u64| {
+            let now = Stamp::from_nanos(ms * MS);
+            let Next::Send(probe) = prober.poll(now) else { panic!("no probe at {ms} ms") };
+            prober.on_sent(now);
+            probe
+        };
+        assert_eq!((probe(&mut prober, 0).newest_reply_ns, prober.alive_at()), (0, None));
+        probe(&mut prober, 10);
+        let answer = reply(1, 10 * MS);
+        prober.on_reply(Stamp::from_nanos(15 * MS), true, &answer);
+        let late = Reply { sent_ns: answer.sent_ns - MS, ..reply(0, 0) };
+        prober.on_reply(Stamp::from_nanos(16 * MS), true, &late);
+        assert_eq!(prober.alive_at(), Some(Stamp::from_nanos(10 * MS)));
+        assert_eq!(probe(&mut prober, 20).newest_reply_ns, answer.sent_ns);
     }
 
     fn reply(probe_sequence: u32, sent_ns: u64) -> Reply {

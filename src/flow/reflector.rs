@@ -27,6 +27,8 @@ struct ReflectorSession {
     long: Intake<Agent>,
     marks: Marks,
     replies: u32,
+    /// When the newest reply left of those that probes prove to have come.
+    alive_at: Option<Stamp<Agent>>,
     refused: u64,
     follow_ups: FollowUps,
 }
@@ -206,6 +208,7 @@ impl Reflector {
             long: Intake::of(LONG, LONG_AT_ONCE, now),
             marks: Marks::default(),
             replies: 0,
+            alive_at: None,
             refused: 0,
             follow_ups: FollowUps::default(),
         });
@@ -277,6 +280,13 @@ impl Reflector {
     #[must_use]
     pub fn newest_at(&self, token: Token) -> Option<Stamp<Agent>> {
         self.entries.get(&token)?.session.as_ref()?.receiver.newest_at()
+    }
+
+    /// As of when the driver is proven to have been alive, and the way to it to have worked: when
+    /// the newest reply of `token` left that a probe says has come.
+    #[must_use]
+    pub fn alive_at(&self, token: Token) -> Option<Stamp<Agent>> {
+        self.entries.get(&token)?.session.as_ref()?.alive_at
     }
 
     /// The heartbeats of `token` below `next` have come to the stream's own socket.
@@ -440,8 +450,8 @@ impl ReflectorSession {
         };
         let is_copy = self.receiver.has(sequence);
         let is_long = probe::LEN_MIN < incoming.octets.len();
-        let answers = &mut self.answers[usize::from(is_copy)];
-        if !answers.is_open(incoming.at) || is_long && !self.long.is_open(incoming.at) {
+        let kind = usize::from(is_copy);
+        if !self.answers[kind].is_open(incoming.at) || is_long && !self.long.is_open(incoming.at) {
             match is_copy {
                 true => self.receiver.on_copy(),
                 false => self.receiver.on_rejected(),
@@ -456,11 +466,23 @@ impl ReflectorSession {
                 }
                 self.copied.set(sequence, Slot::Received);
             }
-            _ => self.marks.on_arrival(stream.dscp.number(), incoming.mark),
+            _ => {
+                self.marks.on_arrival(stream.dscp.number(), incoming.mark);
+                self.note_alive(incoming.at, probe.newest_reply_ns);
+            }
         }
-        answers.take(incoming.at, 1);
+        self.answers[kind].take(incoming.at, 1);
         self.long.take(incoming.at, is_long.into());
         Some(is_copy)
+    }
+
+    /// A probe that came at `now` says which reply the driver had.
+    fn note_alive(&mut self, now: Stamp<Agent>, newest_reply_ns: u64) {
+        // Who claims to have a reply that never left has none.
+        let is_known = 0 < newest_reply_ns && newest_reply_ns <= now.nanos();
+        if is_known && 0 < self.replies {
+            self.alive_at = self.alive_at.max(Some(Stamp::from_nanos(newest_reply_ns)));
+        }
     }
 }
 
@@ -561,7 +583,8 @@ mod tests {
 
         fn probe(&mut self, port: u16, sequence: u32) -> Response {
             let mut datagram = [0; probe::LEN_MIN];
-            Probe { sequence, sent_ns: 7, token: TOKENS[0] }.emit(&seals().sent, &mut datagram);
+            Probe { sequence, sent_ns: 7, newest_reply_ns: 0, token: TOKENS[0] }
+                .emit(&seals().sent, &mut datagram);
             self.come(port, &datagram)
         }
 
@@ -667,8 +690,31 @@ mod tests {
         let mut datagram = [0; probe::LEN_MIN];
         bench.reflector.emit(&reply, Stamp::from_nanos(6_000_000), &mut datagram);
         assert_eq!(bench.come(1, &datagram), Response::Ignore);
-        Probe { sequence: 1, sent_ns: 7, token: TOKENS[0] }.emit(&seals().sent, &mut datagram);
+        Probe { sequence: 1, sent_ns: 7, newest_reply_ns: 0, token: TOKENS[0] }
+            .emit(&seals().sent, &mut datagram);
         assert!(Reply::parse(&datagram, &seals().received).is_err());
+    }
+
+    /// Heartbeats may all be lost where a queue is full: probes are ten times as many.
+    #[test]
+    fn a_probe_proves_that_the_reply_it_names_has_come() {
+        let mut bench = bench();
+        bench.open(1, 0);
+        let probe = |bench: &mut Bench, sequence, newest_reply_ns| {
+            let mut datagram = [0; probe::LEN_MIN];
+            Probe { sequence, sent_ns: 7, newest_reply_ns, token: TOKENS[0] }
+                .emit(&seals().sent, &mut datagram);
+            bench.come(1, &datagram);
+            bench.reflector.alive_at(TOKENS[0]).map(Stamp::nanos)
+        };
+        bench.now_ms = 10;
+        assert_eq!(probe(&mut bench, 0, 6_000_000), None, "no reply has left");
+        bench.reply(1);
+        assert_eq!(probe(&mut bench, 2, 0), None, "none had come");
+        assert_eq!(probe(&mut bench, 3, 11_000_000), None, "none can have left then");
+        assert_eq!(probe(&mut bench, 4, 6_000_000), Some(6_000_000));
+        assert_eq!(probe(&mut bench, 5, 5_000_000), Some(6_000_000), "an earlier one");
+        assert_eq!(probe(&mut bench, 4, 9_000_000), Some(6_000_000), "a copy");
     }
 
     /// What a stream that is open at port 1 sends from port 2.
@@ -852,7 +898,7 @@ mod tests {
         let mut answered = |now_ms, sequence| {
             bench.now_ms = now_ms;
             let mut datagram = [0; probe::LEN_MIN + 1];
-            let probe = Probe { sequence, sent_ns: 7, token: TOKENS[0] };
+            let probe = Probe { sequence, sent_ns: 7, newest_reply_ns: 0, token: TOKENS[0] };
             probe.emit(&seals().sent, &mut datagram);
             matches!(bench.come(1, &datagram), Response::Reply(_))
         };

@@ -122,8 +122,13 @@ pub(super) fn receive_many(
 }
 
 /// Sends the datagrams of `each` octets that `octets` are to the connected peer without waiting, up
-/// to [`MANY_MAX`]; how many the kernel took, at least one.
-pub(super) fn send_many(fd: BorrowedFd<'_>, octets: &[u8], each: usize) -> io::Result<usize> {
+/// to [`MANY_MAX`] and with `flags`; how many the kernel took, at least one.
+pub(super) fn send_many(
+    fd: BorrowedFd<'_>,
+    octets: &[u8],
+    each: usize,
+    flags: libc::c_int,
+) -> io::Result<usize> {
     // SAFETY: all of `iovec` and `mmsghdr` may be zero.
     let mut parts: [libc::iovec; MANY_MAX] = unsafe { zeroed() };
     // SAFETY: likewise.
@@ -137,9 +142,8 @@ pub(super) fn send_many(fd: BorrowedFd<'_>, octets: &[u8], each: usize) -> io::R
     }
     // SAFETY: the first `count` headers point to live buffers of the lengths beside them, which
     // the kernel only reads.
-    let sent = unsafe {
-        libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _)
-    };
+    let flags = flags | libc::MSG_DONTWAIT;
+    let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, flags as _) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
@@ -236,13 +240,13 @@ unsafe fn socket_addr(
 }
 
 /// Sends one datagram to `peer` without waiting, from the address `local` of this host, marked with
-/// the code point `mark`.
+/// the code point `mark` and with `flags`.
 pub(super) fn send_from(
     fd: BorrowedFd<'_>,
     octets: &[u8],
     peer: SocketAddr,
     local: Option<IpAddr>,
-    mark: u8,
+    (mark, flags): (u8, libc::c_int),
 ) -> io::Result<usize> {
     let name = socket2::SockAddr::from(peer);
     let mut control = Control([0; CONTROL_LEN]);
@@ -263,7 +267,8 @@ pub(super) fn send_from(
     }
     // SAFETY: the header's pointers are to live buffers of the lengths beside them; the kernel
     // only reads the datagram and the name.
-    let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    let flags = flags | libc::MSG_DONTWAIT;
+    let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const header, flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 

@@ -96,6 +96,8 @@ pub struct Socket {
     departures: Departures,
     drops: u32,
     icmp_errors: u64,
+    /// What is sent next confirms that the next hop is reachable.
+    confirms: bool,
 }
 
 impl Socket {
@@ -205,7 +207,8 @@ impl Socket {
         sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
         let (bridge, departures) = (Bridge::default(), Departures::default());
-        Ok(Self { socket, bridge, card: None, departures, drops: 0, icmp_errors: 0 })
+        let (card, drops, icmp_errors, confirms) = (None, 0, 0, false);
+        Ok(Self { socket, bridge, card, departures, drops, icmp_errors, confirms })
     }
 
     /// Has the leaving of each datagram stamped: [`Self::departed`] returns the stamps. Where the
@@ -262,6 +265,18 @@ impl Socket {
         sys::set_option(fd, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)
     }
 
+    /// The far end has proven that what this host sent lately reached it: what is sent next confirms
+    /// to the kernel that the next hop is reachable (sendmsg(2), `MSG_CONFIRM`), so that it need not
+    /// ask for the link-layer address again.
+    pub const fn confirm_next(&mut self) {
+        self.confirms = true;
+    }
+
+    /// The flags of what is sent next.
+    const fn take_flags(&mut self) -> libc::c_int {
+        if std::mem::replace(&mut self.confirms, false) { libc::MSG_CONFIRM } else { 0 }
+    }
+
     /// Sends `octets` to the connected peer. Where earlier datagrams caused an ICMP error, which is
     /// reported to the next send, the send is repeated once.
     ///
@@ -269,7 +284,10 @@ impl Socket {
     ///
     /// What the kernel says, where it is none of [`Sent`].
     pub fn send(&mut self, octets: &[u8]) -> io::Result<Sent> {
-        let send = |socket: &socket2::Socket| socket.send(octets).map(|_| Sent::Accepted);
+        let flags = self.take_flags();
+        let send = |socket: &socket2::Socket| {
+            socket.send_with_flags(octets, flags).map(|_| Sent::Accepted)
+        };
         self.repeat_once(None, send)
     }
 
@@ -279,7 +297,10 @@ impl Socket {
     ///
     /// What the kernel says, where it is none of [`Sent`].
     pub fn send_labelled(&mut self, octets: &[u8], label: Label) -> io::Result<Sent> {
-        let send = |socket: &socket2::Socket| socket.send(octets).map(|_| Sent::Accepted);
+        let flags = self.take_flags();
+        let send = |socket: &socket2::Socket| {
+            socket.send_with_flags(octets, flags).map(|_| Sent::Accepted)
+        };
         self.repeat_once(Some(label), send)
     }
 
@@ -294,8 +315,9 @@ impl Socket {
         peer: SocketAddr,
         local: Option<IpAddr>,
     ) -> io::Result<Sent> {
+        let how = (0, self.take_flags());
         self.repeat_once(None, |socket| {
-            sys::send_from(socket.as_fd(), octets, peer, local, 0).map(|_| Sent::Accepted)
+            sys::send_from(socket.as_fd(), octets, peer, local, how).map(|_| Sent::Accepted)
         })
     }
 
@@ -313,8 +335,9 @@ impl Socket {
         mark: u8,
         label: Label,
     ) -> io::Result<Sent> {
+        let how = (mark, self.take_flags());
         self.repeat_once(Some(label), |socket| {
-            sys::send_from(socket.as_fd(), octets, peer, local, mark).map(|_| Sent::Accepted)
+            sys::send_from(socket.as_fd(), octets, peer, local, how).map(|_| Sent::Accepted)
         })
     }
 

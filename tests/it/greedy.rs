@@ -124,7 +124,8 @@ fn flood(socket: &UdpSocket, secrets: &Secrets, seconds: u64) -> u64 {
                 if is_over.load(Relaxed) {
                     break;
                 }
-                let probe = Probe { sequence, sent_ns: 1, token: secrets.token };
+                let probe =
+                    Probe { sequence, sent_ns: 1, newest_reply_ns: 0, token: secrets.token };
                 probe.emit(&sealer, &mut datagram);
                 _ = socket.send(&datagram);
                 std::thread::sleep(Duration::from_micros(100));

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// Names of this process's labs begin with its number; another makes each lab's its own.
 static LABS: AtomicU32 = AtomicU32::new(0);
 
-const AGENT: &str = "10.77.2.2:4872";
+pub(crate) const AGENT: &str = "10.77.2.2:4872";
 
 /// Driver and agent, a line between them; dropped, all of it is gone.
 pub(crate) struct Lab {
@@ -130,7 +130,7 @@ impl Lab {
     }
 
     /// The same towards another address of the agent, with `near` about the driver's own end.
-    fn run_plan_at(&self, address: &str, near: &str, rest: &str) -> (Ended, Report) {
+    pub(crate) fn run_plan_at(&self, address: &str, near: &str, rest: &str) -> (Ended, Report) {
         let agent = Agent::start_in(Some(&self.name("agent")), address, &[]);
         let (driver, far) = (agent.keys.path("driver"), agent.keys.path("agent.pub"));
         let ends = format!(
@@ -154,7 +154,12 @@ impl Lab {
     }
 
     /// A check that probes the idle line for 1 s before its load.
-    fn check_at(&self, agent: &str, duration: &str, arguments: &[&str]) -> (Ended, Report) {
+    pub(crate) fn check_at(
+        &self,
+        agent: &str,
+        duration: &str,
+        arguments: &[&str],
+    ) -> (Ended, Report) {
         let agent = Agent::start_in(Some(&self.name("agent")), agent, &[]);
         let mut command = agent.check_from(&self.name("driver"));
         command.args(arguments).args(["--json", "--idle", "1s", "--duration", duration]);
@@ -181,7 +186,7 @@ fn both_protocols(more: &str) -> String {
 
 /// Has `ip` do something.
 #[track_caller]
-fn ip(arguments: &[&str]) {
+pub(crate) fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().unwrap();
     let why = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {}: {why}", arguments.join(" "));

@@ -19,6 +19,7 @@ mod links;
 mod manuals;
 mod messages;
 mod names;
+mod neighbours;
 mod oracle;
 mod oracle_owd;
 mod oracle_tcp;

@@ -155,7 +155,8 @@ impl Socket {
         if octets.len() <= each {
             return self.send(octets).map(|sent| (usize::from(sent == Sent::Accepted), sent));
         }
-        match sys::send_many(self.as_fd(), octets, each) {
+        let flags = self.take_flags();
+        match sys::send_many(self.as_fd(), octets, each, flags) {
             Ok(count) => Ok((count, Sent::Accepted)),
             // Of the first, which is then sent alone: there it is reported alone and repeated.
             Err(error) => match judge_send(Err(error))? {
