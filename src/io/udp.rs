@@ -265,9 +265,9 @@ impl Socket {
         sys::set_option(fd, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)
     }
 
-    /// The far end has proven that what this host sent lately reached it: what is sent next confirms
-    /// to the kernel that the next hop is reachable (sendmsg(2), `MSG_CONFIRM`), so that it need not
-    /// ask for the link-layer address again.
+    /// The far end has proven that what this host sent lately reached it: what is sent next
+    /// confirms to the kernel that the next hop is reachable (sendmsg(2), `MSG_CONFIRM`), so that
+    /// it need not ask for the link-layer address again.
     pub const fn confirm_next(&mut self) {
         self.confirms = true;
     }

@@ -15,7 +15,8 @@ const UNANSWERED: &str = "
     }";
 
 /// Has both hosts doubt the next hop's address from 0.5 to 1.5 s after they were last sure of it,
-/// ask for it 1 s later, and give it up within half a second. An entry that is there keeps its time.
+/// ask for it 1 s later, and give it up within half a second. An entry that is there keeps its
+/// time.
 fn forget_soon(lab: &Lab) {
     for host in ["driver", "agent"] {
         for version in ["ipv4", "ipv6"] {
