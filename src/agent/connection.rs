@@ -103,6 +103,11 @@ impl Admission {
         self.refresh()
     }
 
+    /// Why the file of drivers is not taken in as it is, if so.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.drivers.fault()
+    }
+
     /// Whether this key may use the agent.
     pub(super) fn lists(&self, key: &PublicKey) -> bool {
         self.allowed.contains_key(key)

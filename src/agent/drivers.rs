@@ -2,8 +2,8 @@
 //! changes while it runs.
 
 use crate::io::log::stranger;
-use crate::io::watched::WatchedText;
-use crate::policy::allowed::{AllowedDriver, read};
+use crate::io::watched::{Unread, WatchedText};
+use crate::policy::allowed::{AllowedDriver, read, remaining};
 use crate::session::agent::Listed;
 use crate::trial::Limits;
 use crate::wire::key::{KeyLine, PublicKey};
@@ -25,6 +25,8 @@ pub(super) struct Drivers {
     unsettled: Option<(u64, Vec<AllowedDriver>)>,
     /// Its lines that allow nobody, and why.
     bad: Vec<String>,
+    /// Why it is not taken in as it is.
+    fault: Option<String>,
     /// Those of both that are allowed now.
     listed: BTreeMap<PublicKey, AllowedDriver>,
 }
@@ -35,7 +37,7 @@ impl Drivers {
         let given = given.into_iter().map(AllowedDriver::whole).collect();
         let file = file.map(WatchedText::new);
         let (of_file, bad, unsettled, listed) = (Vec::new(), Vec::new(), None, BTreeMap::new());
-        Self { limits, given, file, of_file, unsettled, bad, listed }
+        Self { limits, given, file, of_file, unsettled, bad, fault: None, listed }
     }
 
     /// Where they are listed, besides those that were given.
@@ -55,6 +57,11 @@ impl Drivers {
     /// The lines of the file that allow nobody, and why, as it was read last.
     pub(super) fn bad_lines(&self) -> &[String] {
         &self.bad
+    }
+
+    /// Why the file is not taken in as it is, if so: what holds in its place, and what to do.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     /// The driver whose key this is, where it is allowed.
@@ -111,13 +118,23 @@ impl Drivers {
                 for line in &self.bad {
                     stranger("line of allowed_drivers ignored", line);
                 }
+                self.fault = None;
                 self.unsettled = Some((wall_ns, allowed));
             }
+            // An operator who takes a key out means it, whatever mode the file was saved with.
+            Some(Err(Unread::Exposed { why, text })) => {
+                let fault = format!("{path}: {why}. Until then keys are taken out, and none added");
+                stranger("allowed_drivers is not trusted", &fault);
+                self.fault = Some(fault);
+                self.unsettled = Some((wall_ns, remaining(&self.of_file, &text)));
+            }
             // Whoever is allowed stays so.
-            Some(Err(error)) => stranger(
-                "allowed_drivers cannot be read, so what it said before holds",
-                format!("{path}: {error}"),
-            ),
+            Some(Err(Unread::Failed(error))) => {
+                let fault =
+                    format!("{path}: cannot be read, so what it said before holds: {error}");
+                stranger("allowed_drivers cannot be read", &fault);
+                self.fault = Some(fault);
+            }
             None => {}
         }
         let Some((since_ns, allowed)) = self.unsettled.take() else { return self.is_unread() };
@@ -139,9 +156,9 @@ impl Drivers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::watched::add_line;
     use crate::units::Span;
     use std::fs;
+    use std::process::Command;
 
     const ALICE: &str = "linkqual-ed25519 \
                          MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE= alice@idc";
@@ -152,13 +169,24 @@ mod tests {
         Drivers::new(limits, Vec::new(), Some(file))
     }
 
+    fn add_line(file: &Path, line: &str) {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        fs::write(file, format!("{text}{line}\n")).expect("a file");
+        change_mode(file, "644");
+    }
+
+    fn change_mode(file: &Path, mode: &str) {
+        let status = Command::new("chmod").arg(mode).arg(file).status();
+        assert!(status.is_ok_and(|status| status.success()), "chmod {mode}");
+    }
+
     /// An editor that empties the file before it writes it takes nobody's run away.
     #[test]
     fn what_is_taken_away_has_to_stay_away_for_a_moment() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("allowed_drivers");
         let mut drivers = drivers(file.clone());
-        add_line(&file, ALICE).expect("a line");
+        add_line(&file, ALICE);
         assert_eq!(drivers.refresh(0), Some(Vec::new()), "a key that comes is served at once");
         let key = drivers.listed().next().expect("one").key.key();
         fs::write(&file, "").expect("a file");
@@ -180,9 +208,9 @@ mod tests {
         let line = |octet: &str, who: &str| ALICE.replace("Gb9", octet).replace("alice@idc", who);
         let of_file = [("zzz", "zoe"), ("aaa", "amy"), ("Gb9", "alice")];
         for (octet, who) in of_file {
-            add_line(&file, &line(octet, who)).expect("a line");
+            add_line(&file, &line(octet, who));
         }
-        add_line(&file, "nonsense").expect("a line");
+        add_line(&file, "nonsense");
         let given = vec![line("mmm", "max").parse().expect("a key"), ALICE.parse().expect("a key")];
         let mut drivers =
             Drivers::new(drivers(file).limits, given, Some(folder.path().join("allowed_drivers")));
@@ -196,13 +224,45 @@ mod tests {
         );
     }
 
+    /// As editors and `cp` save it where the umask is 002. A key that was stolen was served on.
+    #[test]
+    fn a_key_that_is_taken_out_is_gone_whatever_mode_the_file_has() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("allowed_drivers");
+        let bob = ALICE.replace("Gb9", "bob").replace("alice@idc", "bob");
+        let eve = ALICE.replace("Gb9", "eve").replace("alice@idc", "eve");
+        let mut drivers = drivers(file.clone());
+        add_line(&file, ALICE);
+        add_line(&file, &bob);
+        drivers.refresh(0);
+        let alice = drivers.listed().next().expect("one").key.key();
+        let save = |text: &str| {
+            fs::write(&file, text).expect("a file");
+            change_mode(&file, "664");
+        };
+        save(&format!("{bob}\n{eve}\n"));
+        assert_eq!(drivers.refresh(1_000), None, "it may be half written");
+        assert_eq!(drivers.refresh(1_000 + SETTLED_NS), Some(vec![alice]));
+        let who: Vec<&str> = drivers.listed().map(|driver| driver.key.comment()).collect();
+        assert_eq!(who, ["bob"], "eve is not added");
+        let fault = drivers.fault().expect("it is not trusted").to_owned();
+        assert!(fault.contains("0664") && fault.contains("taken out, and none added"), "{fault}");
+        // Nor does alice come back before somebody says whose file it is.
+        let now = 2_000 + SETTLED_NS;
+        save(&format!("{bob}\n{ALICE}\n"));
+        assert_eq!(drivers.refresh(now), None);
+        change_mode(&file, "644");
+        assert_eq!(drivers.refresh(now + SETTLED_NS), Some(Vec::new()));
+        assert_eq!((drivers.listed().count(), drivers.fault()), (2, None));
+    }
+
     /// A driver that stays connected would keep the role that it had.
     #[test]
     fn a_key_that_may_do_less_or_more_loses_its_runs() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("allowed_drivers");
         let mut drivers = drivers(file.clone());
-        add_line(&file, ALICE).expect("a line");
+        add_line(&file, ALICE);
         drivers.refresh(0);
         let key = drivers.listed().next().expect("one").key.key();
         let mut now = 0;
@@ -224,7 +284,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("allowed_drivers");
         let mut drivers = drivers(file.clone());
-        add_line(&file, &format!("expires=2027-03-31 {ALICE}")).expect("a line");
+        add_line(&file, &format!("expires=2027-03-31 {ALICE}"));
         let end_ns = 1_806_537_600 * 1_000_000_000;
         assert_eq!(drivers.refresh(end_ns - 1), Some(Vec::new()));
         let key = drivers.listed().next().expect("one").key.key();

@@ -1,7 +1,7 @@
 //! The agent's program: its arguments and keys, what it prints, its signals and exit codes. What it
 //! serves is [`Server`]'s.
 
-use super::allow::allow;
+use super::allow::{allow, revoke};
 use super::server::{COMMENT, Config, Server, public_line};
 use crate::cli::{AgentArgs, AgentCommand, AgentKeyArgs};
 use crate::io::files::{BadOutput, StateDir, make_usual_folder};
@@ -20,6 +20,7 @@ use std::process::ExitCode;
 pub fn main(args: &AgentArgs) -> ExitCode {
     let done = match &args.command {
         Some(AgentCommand::Allow(args)) => Some(allow(args)),
+        Some(AgentCommand::Revoke(args)) => Some(revoke(args)),
         Some(AgentCommand::Key(args)) => Some(key(args)),
         None => None,
     };

@@ -17,6 +17,7 @@ use crate::io::clock::WallWatch;
 use crate::io::egress::{Egress, listen_at};
 use crate::io::files::StateDir;
 use crate::io::log::{stranger, sum_up};
+use crate::io::service;
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::timestamps::KeptNoise;
 use crate::io::tls::Identity;
@@ -134,9 +135,14 @@ impl Server {
     }
 
     /// Where it listens, and its key, in one line.
+    fn place(&self) -> String {
+        format!("listens on {} (TCP and UDP), key {}", self.local(), self.identity.public_key())
+    }
+
+    /// The same, and why the file of drivers is not taken in as it is, if so.
     #[must_use]
     pub fn status(&self) -> String {
-        format!("listens on {} (TCP and UDP), key {}", self.local(), self.identity.public_key())
+        status(&self.place(), self.drivers.fault())
     }
 
     /// What it is and whom it serves, for its operator.
@@ -147,7 +153,7 @@ impl Server {
             "linkqual-agent {} {}\npublic key: {}\nprobes at any time; load up to {rate_max} (L2) \
              in each direction, all drivers together, for up to {duration_max}\n",
             env!("CARGO_PKG_VERSION"),
-            self.status(),
+            self.place(),
             public_line(self.identity.public_key()),
         );
         let place = match &self.state {
@@ -162,6 +168,7 @@ impl Server {
         for line in self.drivers.bad_lines() {
             text += &format!("line ignored: {line}\n");
         }
+        text += &self.drivers.fault().map_or_else(String::new, |fault| format!("{fault}\n"));
         if let Some(file) = self.drivers.file() {
             let path = file.display();
             text += &match self.drivers.listed().next() {
@@ -177,6 +184,7 @@ impl Server {
 
     /// Serves until `ended`.
     pub async fn serve(self, ended: impl Future<Output = ()>) {
+        let mut shown = Shown { place: self.place(), fault: None };
         let (inputs, mut input) = mpsc::channel(QUEUE_MAX);
         let (events, mut occurred) = mpsc::unbounded_channel();
         let budget = Budget::of(host::descriptors());
@@ -225,6 +233,7 @@ impl Server {
                     loops.look();
                 }
             }
+            shown.update(admission.fault());
             loops.carry_out();
         }
         loops.outboxes.clear();
@@ -232,6 +241,28 @@ impl Server {
         tokio::time::sleep(LOOK).await;
         tracing::info!("ending");
     }
+}
+
+/// What `systemctl status` shows of an agent.
+struct Shown {
+    place: String,
+    /// What was shown to be wrong with the file of drivers.
+    fault: Option<String>,
+}
+
+impl Shown {
+    /// Shows what is wrong with the file of drivers, where that is another thing than before.
+    fn update(&mut self, fault: Option<&str>) {
+        if self.fault.as_deref() != fault {
+            self.fault = fault.map(str::to_owned);
+            service::status(&status(&self.place, fault));
+        }
+    }
+}
+
+/// The line of an agent at `place`.
+fn status(place: &str, fault: Option<&str>) -> String {
+    fault.map_or_else(|| place.to_owned(), |fault| format!("{place}; {fault}"))
 }
 
 /// One port for both. Where the system chooses it for TCP, it may be taken for UDP: then another.

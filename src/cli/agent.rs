@@ -67,6 +67,9 @@ pub enum AgentCommand {
     /// Allow a driver, with limits of its own: adds its key to the file that a running agent reads
     #[command(after_help = ALLOW_NOTES)]
     Allow(AllowArgs),
+    /// Take a driver out of that file, and with it the former keys of the same driver
+    #[command(after_help = REVOKE_NOTES)]
+    Revoke(RevokeArgs),
     /// Show this agent's fingerprint and public key, for its drivers' operators to compare
     Key(AgentKeyArgs),
 }
@@ -74,6 +77,10 @@ pub enum AgentCommand {
 const ALLOW_NOTES: &str = "\
 The line that linkqual key rotate prints is taken too: the new key gets the limits of the old one,
 which then expires at the end of the overlap that the line names.";
+
+const REVOKE_NOTES: &str = "\
+A running agent ends the runs of a key that is taken out within a second. Keys that were given to
+the agent with --allow are not in the file: restart it without them.";
 
 /// `linkqual-agent key`.
 #[derive(Args, Debug)]
@@ -105,7 +112,21 @@ pub struct AllowArgs {
     /// The last day on which it is allowed, in UTC, or a moment such as 2027-03-31T18:00:00Z
     #[arg(long, value_name = "DAY", value_parser = parse::<Expiry>)]
     pub expires: Option<Expiry>,
+    /// Where the key is listed already, with other limits: write its line anew
+    #[arg(long)]
+    pub replace: bool,
     /// The file to which the line is added
+    #[arg(long, value_name = "FILE", default_value = DRIVERS)]
+    pub drivers: PathBuf,
+}
+
+/// `linkqual-agent revoke`.
+#[derive(Args, Debug)]
+pub struct RevokeArgs {
+    /// The driver: its key or .pub file, its fingerprint (SHA256:…), or the comment of its line
+    #[arg(value_name = "DRIVER", required = true, num_args = 1..)]
+    pub whom: Vec<String>,
+    /// The file that lists it
     #[arg(long, value_name = "FILE", default_value = DRIVERS)]
     pub drivers: PathBuf,
 }

@@ -12,7 +12,7 @@ mod topics;
 
 mod value;
 
-pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs};
+pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs, RevokeArgs};
 #[cfg(feature = "driver")]
 pub use driver::{
     CheckArgs, DemoArgs, DriverArgs, DriverCommand, HelpArgs, JudgeArgs, KeyArgs, KeyCommand,

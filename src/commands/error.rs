@@ -6,7 +6,7 @@ use crate::io::key::KeyFileError;
 use crate::io::keyring::KeyringError;
 use crate::method::Impossible;
 use crate::plan::file::Faults;
-use crate::plan::{Plan, Site};
+use crate::plan::{Host, Plan, Site};
 use crate::wire::key::PublicKey;
 
 /// Agents that are not known, and how each comes to be.
@@ -59,7 +59,7 @@ pub(super) enum Error {
     #[error("{0}")]
     NotTrusted(String),
     /// An agent has another key than the one that is trusted.
-    #[error("{}", changed(.host, known, got))]
+    #[error("{}", changed(.host, known, got, .so))]
     Changed {
         /// The agent, with its port.
         host: String,
@@ -67,6 +67,8 @@ pub(super) enum Error {
         known: PublicKey,
         /// The key that it has.
         got: PublicKey,
+        /// What was not done for that.
+        so: &'static str,
     },
     /// The output cannot be written.
     #[error("{0}")]
@@ -96,20 +98,27 @@ impl From<driver::Error> for Error {
     fn from(error: driver::Error) -> Self {
         match error {
             driver::Error::AnotherKey { host, expected, got } => {
-                Self::Changed { host: host.to_string(), known: expected, got }
+                Self::changed(&host, expected, got)
             }
             error => Self::Run(error),
         }
     }
 }
 
+impl Error {
+    /// What a run says of the agent `host` that has the key `got` and not the one that is `known`.
+    pub(super) fn changed(host: &Host, known: PublicKey, got: PublicKey) -> Self {
+        Self::Changed { host: host.to_string(), known, got, so: "No test is run with it" }
+    }
+}
+
 /// What is said of an agent whose key has changed.
-fn changed(host: &str, known: &PublicKey, got: &PublicKey) -> String {
+fn changed(host: &str, known: &PublicKey, got: &PublicKey, so: &str) -> String {
     format!(
         "THE KEY OF AGENT {host} HAS CHANGED\n\
          expected {known}\n\
          found    {got}\n\
-         It is another host, a man in the middle, or its key was replaced. No test was run.\n\
+         It is another host, a man in the middle, or its key was replaced. {so}.\n\
          Ask its operator for the fingerprint (linkqual-agent key). If the key found is correct, \
          trust it: linkqual trust {host} --replace (where --agent-key or a plan names its .pub \
          file, replace that)"
@@ -126,7 +135,7 @@ impl From<Impossible> for Error {
 const USAGE: u8 = 2;
 
 /// The exit code of what could not be run.
-const NOT_RUN: u8 = 4;
+pub(super) const NOT_RUN: u8 = 4;
 
 /// The exit code of output that could not be written.
 const LOST: u8 = 5;
@@ -178,7 +187,6 @@ const fn code_of(error: &driver::Error) -> u8 {
 mod tests {
     use super::*;
     use crate::io::files::Output;
-    use crate::plan::Host;
     use std::path::Path;
 
     #[test]

@@ -1,6 +1,6 @@
 //! A plan of several links: those that are wanted, run as one.
 
-use super::error::Error;
+use super::error::{Error, NOT_RUN};
 use super::keys;
 use super::output::{Files, create, show};
 use super::running::{PROGRESS_MAX, job_of};
@@ -8,7 +8,7 @@ use super::runtime::{pass_on_interrupts, runtime};
 use super::saved::read_report;
 use super::screen::Screen;
 use crate::cli::{OutputArgs, RunArgs};
-use crate::driver::{Cancel, HostClock, Job, Links, events, run_links as conduct};
+use crate::driver::{self, Cancel, HostClock, Job, Links, events, run_links as conduct};
 use crate::forecast::AtOnce;
 use crate::io::terminal::say;
 use crate::plan::{Plan, PlanSet};
@@ -92,11 +92,12 @@ pub(super) fn run_links(
         Some(output) => links.kept_by(Files::new(output, args)),
         None => links,
     };
-    let run = runtime()?.block_on(async {
+    let (run, is_said) = runtime()?.block_on(async {
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
-        tokio::join!(conduct(links, HostClock), screen.follow(reader)).0
+        tokio::join!(conduct(links, HostClock), screen.follow(reader))
     });
     match run.error {
+        Some(driver::Error::AnotherKey { .. }) if is_said => Ok(ExitCode::from(NOT_RUN)),
         Some(error) => Err(error.into()),
         None => show(&run.report, run.kept.map_err(Error::NotKept), args),
     }

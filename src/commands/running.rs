@@ -1,12 +1,12 @@
 //! A plan's run: its keys, what is shown of it meanwhile, and its report.
 
-use super::error::Error;
+use super::error::{Error, NOT_RUN};
 use super::keys::{self, Keys};
 use super::output::{Files, create, show};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::screen::Screen;
 use crate::cli::OutputArgs;
-use crate::driver::{Cancel, HostClock, Job, events, run};
+use crate::driver::{self, Cancel, HostClock, Job, events, run};
 use crate::io::files::Output;
 use crate::plan::Plan;
 use crate::report::PlanRecord;
@@ -60,11 +60,12 @@ pub(super) fn run_job(
         Some(output) => job.kept_by(Files::new(output, args)),
         None => job,
     };
-    let run = runtime()?.block_on(async {
+    let (run, is_said) = runtime()?.block_on(async {
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
-        tokio::join!(run(job, HostClock), screen.follow(reader)).0
+        tokio::join!(run(job, HostClock), screen.follow(reader))
     });
     match run.error {
+        Some(driver::Error::AnotherKey { .. }) if is_said => Ok(ExitCode::from(NOT_RUN)),
         Some(error) => Err(error.into()),
         None => show(&run.report, run.kept.map_err(Error::NotKept), args),
     }

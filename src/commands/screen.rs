@@ -1,6 +1,8 @@
 //! The screen: what a person sees of a run while it goes on. On a terminal one line shows the phase
 //! under way; elsewhere each phase leaves a line.
 
+use super::error::Error;
+use crate::account::plain;
 use crate::direction::Direction;
 use crate::driver::{Event, EventReader, Phase, Progress};
 use crate::forecast::{AtOnce, Forecast, name_of, timetable, way_of};
@@ -24,6 +26,7 @@ pub(super) struct Screen {
     bar: Option<ProgressBar>,
     /// The trials under way.
     steps: BTreeMap<SiteKey, Step>,
+    has_shown_a_key: bool,
 }
 
 /// A site: the name of its link, where several are run together, and its place in the plan.
@@ -78,7 +81,8 @@ impl Screen {
             }
         }
         let (bar, steps) = (None, BTreeMap::new());
-        let mut screen = Self { talks, sites, shown: BTreeSet::new(), bar, steps };
+        let (shown, has_shown_a_key) = (BTreeSet::new(), false);
+        let mut screen = Self { talks, sites, shown, bar, steps, has_shown_a_key };
         // What cannot be composed is refused with its reason when the run begins.
         let forecasts: Result<Vec<_>, _> = plans.iter().map(|plan| Forecast::of(plan)).collect();
         if let Ok(forecasts) = forecasts
@@ -109,11 +113,13 @@ impl Screen {
         say(page.into_text().trim_end());
     }
 
-    /// Shows all of `events`.
-    pub(super) async fn follow(mut self, mut events: EventReader) {
+    /// Shows all of `events`; whether one of them was that an agent has another key, of which
+    /// nothing is left to be said then.
+    pub(super) async fn follow(mut self, mut events: EventReader) -> bool {
         while let Some(event) = events.next().await {
             self.show(&event);
         }
+        self.has_shown_a_key
     }
 
     fn show(&mut self, event: &Event) {
@@ -130,6 +136,10 @@ impl Screen {
             Event::Progress(progress) => self.update(&key(progress.site), progress),
             Event::Note(note) if self.shown.contains(&format!("{on}{note}")) => {}
             Event::Note(note) => self.say(&format!("note: {on}{note}")),
+            Event::KeyChanged { host, expected, got, .. } => {
+                self.has_shown_a_key = true;
+                self.exclaim(&format!("{on}{}", Error::changed(host, *expected, *got)));
+            }
             Event::Warning(why) => self.say(&format!("warning: {on}{why}")),
         }
     }
@@ -172,6 +182,15 @@ impl Screen {
             Some(bar) => bar.suspend(|| say(text.trim_end())),
             None if self.talks => say(text.trim_end()),
             None => {}
+        }
+    }
+
+    /// Says what everybody has to know, whether or not they want to hear of the run.
+    fn exclaim(&self, text: &str) {
+        let exclaim = || text.lines().for_each(|line| say(&format!("error: {}", plain(line))));
+        match &self.bar {
+            Some(bar) => bar.suspend(exclaim),
+            None => exclaim(),
         }
     }
 

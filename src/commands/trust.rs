@@ -40,7 +40,10 @@ pub(super) fn trust(args: &TrustArgs) -> Result<ExitCode, Error> {
             print(&format!("{host} is trusted already: {key}\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
-        Some(known) if !args.replace => return Err(Error::Changed { host, known, got: key }),
+        Some(known) if !args.replace => {
+            let so = "Nothing was remembered";
+            return Err(Error::Changed { host, known, got: key, so });
+        }
         _ => {}
     }
     if let Some(known) = known {

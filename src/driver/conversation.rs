@@ -159,10 +159,10 @@ async fn hear(channel: &mut Option<Channel>) -> Result<Message, Closed> {
 type Dialling = JoinSet<Result<TlsStream<TcpStream>, Error>>;
 
 /// What becomes of the connection that is being opened; nothing ever, where none is.
-async fn dialled(dialling: &mut Dialling) -> Result<TlsStream<TcpStream>, String> {
+async fn dialled(dialling: &mut Dialling) -> Result<TlsStream<TcpStream>, Error> {
     match dialling.join_next().await {
-        Some(Ok(connection)) => connection.map_err(|error| error.to_string()),
-        Some(Err(error)) => Err(error.to_string()),
+        Some(Ok(connection)) => connection,
+        Some(Err(error)) => Err(Error::System(error.to_string())),
         None => std::future::pending().await,
     }
 }
@@ -293,7 +293,7 @@ impl<'a> Conductor<'a> {
         self.cut_short.get_or_insert(why);
     }
 
-    fn take_connection(&mut self, dialled: Result<TlsStream<TcpStream>, String>) {
+    fn take_connection(&mut self, dialled: Result<TlsStream<TcpStream>, Error>) {
         match dialled {
             Ok(connection) => {
                 tracing::info!("the agent is reached again");
@@ -302,9 +302,10 @@ impl<'a> Conductor<'a> {
                 self.moved = 0;
                 self.session.handle_connected(clock::now());
             }
-            Err(why) => {
-                tracing::info!(%why, "the agent is not reached");
-                self.session.handle_unreachable(clock::now(), &why);
+            Err(error) => {
+                tracing::info!(%error, "the agent is not reached");
+                self.results.report_key(self.place, &error);
+                self.session.handle_unreachable(clock::now(), &error.to_string());
             }
         }
     }

@@ -1,8 +1,10 @@
 //! What a run says while it goes on: typed events, through a queue that never holds the run up.
 
+use crate::plan::Host;
 use crate::report::{CaveatRecord, FindingRecord};
 use crate::trial::Trial;
 use crate::units::Span;
+use crate::wire::key::PublicKey;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -28,6 +30,18 @@ pub enum Event {
     Finding(FindingRecord),
     /// Something went wrong that does not end the run.
     Warning(String),
+    /// The agent of a site has another key than the one that is expected, and nothing is run with
+    /// it. Reported once for a site, as soon as it is seen.
+    KeyChanged {
+        /// Which site.
+        site: usize,
+        /// The agent, as it was given.
+        host: Host,
+        /// The key that it was to have.
+        expected: PublicKey,
+        /// The key that it has.
+        got: PublicKey,
+    },
     /// Any of these, on one of several links that are run together ([`run_links`]): places of sites
     /// are those in the plan of this link.
     ///

@@ -132,6 +132,7 @@ async fn run_site(
     };
     match conducted {
         Err(error) => {
+            results.report_key(place, &error);
             results.miss(place, only, &error.to_string());
             match error {
                 Error::Interrupted => Ok(Ending::Cancelled),

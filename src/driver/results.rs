@@ -12,6 +12,7 @@ use crate::method::campaign::Campaign;
 use crate::plan::Plan;
 use crate::report::{self, CaveatRecord, FindingRecord, PlanRecord, Report, SiteEnds, SiteRun};
 use crate::wire::control::RunId;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// What a path is taken to carry where it was never seen: Ethernet's packet.
@@ -30,6 +31,8 @@ pub(super) struct Results {
     keeper: Option<Box<dyn Keep>>,
     events: Option<Events>,
     sent: Sent,
+    /// Sites whose agents were reported to have another key.
+    changed: BTreeSet<usize>,
 }
 
 /// What was sent of the report so far.
@@ -55,6 +58,7 @@ impl Results {
             keeper,
             events,
             sent: Sent::default(),
+            changed: BTreeSet::new(),
         };
         results.remember(notes);
         results
@@ -73,6 +77,16 @@ impl Results {
     /// Reports that `phase` begins on the way to the site at `site`.
     pub(super) fn report_phase(&self, site: usize, phase: Phase) {
         self.emit(Event::Phase { site, phase });
+    }
+
+    /// Reports where `error`, of the way to the site at `site`, is that its agent has another key.
+    pub(super) fn report_key(&mut self, site: usize, error: &Error) {
+        if let Error::AnotherKey { host, expected, got } = error
+            && self.changed.insert(site)
+        {
+            let (host, expected, got) = (host.clone(), *expected, *got);
+            self.emit(Event::KeyChanged { site, host, expected, got });
+        }
     }
 
     /// What is asked.

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! An `XDG_CONFIG_HOME` that is set holds for root too. Never overwrites a secret key, and never
-//! leaves half of one where another process could read it.
+//! leaves half of one where another process could read it: each is written under a name of its own
+//! and then renamed or linked, under the folder's lock (`.keys.lock`).
 
 mod known;
 
@@ -25,10 +26,11 @@ use super::key::{
     self, KeyFileError, MODE_PUBLIC, MODE_SECRET, new_secret, pub_path, public_key, read_public,
     read_secret,
 };
-use super::watched;
+use super::watched::{self, Unchanged};
 use crate::account::plain;
 use crate::wire::key::{KeyLine, PublicKey, SecretKey};
-use std::fs::{self, DirBuilder};
+use std::convert::Infallible;
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -104,22 +106,22 @@ impl Keyring {
     /// Makes the key at `path`, unless another process has just done so; whether it is this one's.
     fn make(&self, path: &Path) -> Result<(SecretKey, bool), KeyringError> {
         self.make_folder(&self.folder)?;
+        let _lock = self.lock()?;
         let secret = new_secret()?;
-        // Another process sees all of it, or nothing.
         let draft = self.folder.join(draft_name(DRIVER_KEY).map_err(self.unwritable())?);
         key::write_new(&draft, MODE_SECRET, &secret.to_pem())?;
-        let published = fs::hard_link(&draft, path);
+        let published = publish(&draft, path, |from, to| fs::hard_link(from, to));
         _ = fs::remove_file(&draft);
-        match published {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Ok((read_secret(path)?, false));
-            }
-            // A file system without hard links.
-            Err(_) => key::write_new(path, MODE_SECRET, &secret.to_pem())?,
+        if !published.map_err(self.unwritable())? {
+            return Ok((read_secret(path)?, false));
         }
         self.write_public(path, &secret)?;
         Ok((secret, true))
+    }
+
+    /// Takes the folder's lock, for as long as what is returned stands.
+    fn lock(&self) -> Result<Option<File>, KeyringError> {
+        watched::lock(&self.folder).map_err(self.unwritable())
     }
 
     /// Writes the public half of the key at `path`; one of a key that is gone gives way.
@@ -173,18 +175,37 @@ impl Keyring {
     pub fn remember(&self, host: &str, key: PublicKey) -> Result<(), KeyringError> {
         self.make_folder(&self.folder)?;
         let path = self.known_agents();
-        let text = self.read_known()?;
         let line = known::line(host, key);
-        let written = match known::without(&text, host) {
-            None => watched::add_line(&path, &line),
-            Some(others) => watched::replace_text(&path, &format!("{others}{line}\n")),
-        };
-        written.map_err(|source| KeyringError::Folder { path, source })
+        let remembered = watched::change_text(&path, |text| {
+            let others = known::without(text, host).unwrap_or_else(|| text.to_owned());
+            Ok::<_, Infallible>((watched::with_line(&others, &line), ()))
+        });
+        remembered.map_err(|why| match why {
+            Unchanged::Unreadable(source) => KeyringError::Unreadable { path, source },
+            Unchanged::Unwritable(source) => KeyringError::Folder { path, source },
+            Unchanged::Refused(never) => match never {},
+        })
     }
 
     fn read_known(&self) -> Result<String, KeyringError> {
         let path = self.known_agents();
         watched::read_text(&path).map_err(|source| KeyringError::Unreadable { path, source })
+    }
+}
+
+/// Gives the file `draft` the name `path`, which nobody else's file has: `false` where one has it.
+/// Another process sees all of it, or nothing.
+fn publish(
+    draft: &Path,
+    path: &Path,
+    link: impl Fn(&Path, &Path) -> io::Result<()>,
+) -> io::Result<bool> {
+    match link(draft, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // A file system without hard links: the lock keeps others from making one meanwhile.
+        Err(_) if fs::symlink_metadata(path).is_ok() => Ok(false),
+        Err(_) => fs::rename(draft, path).map(|()| true),
     }
 }
 
@@ -296,6 +317,7 @@ mod tests {
         let entries = fs::read_dir(folder).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".keys.lock");
         names.sort();
         names
     }
@@ -326,6 +348,36 @@ mod tests {
         assert!(lines.iter().all(|own| own.line.key() == lines[0].line.key()));
         assert_eq!(lines.iter().filter(|own| own.is_new).count(), 1);
         assert_eq!(names(&keyring.folder), ["driver.key", "driver.key.pub"]);
+    }
+
+    /// Such as vfat, 9p and some homes.
+    #[test]
+    fn without_hard_links_a_key_is_whole_and_never_overwritten_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let (draft, path) = (folder.path().join("draft"), folder.path().join("driver.key"));
+        let refused = |_: &Path, _: &Path| Err(io::ErrorKind::Unsupported.into());
+        fs::write(&draft, "mine").unwrap();
+        assert!(publish(&draft, &path, refused).unwrap());
+        assert!(!draft.exists(), "it was renamed, not written a second time");
+        fs::write(&draft, "another").unwrap();
+        assert!(!publish(&draft, &path, refused).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    /// As those who keep their files in a repository have it.
+    #[test]
+    fn known_agents_may_be_a_link_whether_a_key_is_added_or_replaced() {
+        let (base, keyring) = keyring();
+        let key = |seed| public_key(&SecretKey::from_seed([seed; 32]));
+        let kept = base.path().join("kept");
+        fs::create_dir_all(&keyring.folder).unwrap();
+        std::os::unix::fs::symlink(&kept, keyring.known_agents()).unwrap();
+        keyring.remember("a:1", key(1)).unwrap();
+        keyring.remember("b:1", key(2)).unwrap();
+        keyring.remember("a:1", key(3)).unwrap();
+        assert_eq!(keyring.known("a:1").unwrap(), Some(key(3)));
+        assert_eq!(fs::read_to_string(&kept).unwrap().lines().count(), 2);
+        assert!(fs::symlink_metadata(keyring.known_agents()).unwrap().is_symlink());
     }
 
     #[test]

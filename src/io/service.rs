@@ -8,6 +8,11 @@ pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// `systemctl status` shows `status` from now on, a line.
+pub fn status(status: &str) {
+    notify(&[NotifyState::Status(status)]);
+}
+
 /// The program is about to end.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -6,14 +6,19 @@
 //! probe-only expires=2027-03-31 linkqual-ed25519 MCowBQYDK2VwAyEA… bob@noc
 //! ```
 //!
+//! `successor=SHA256:…` stands in the line of a key that has handed on to another: it does so once.
+//!
 //! A line that is not understood allows nobody, and takes nothing from the others.
+
+mod changes;
+
+pub use changes::{NotRevoked, NotSucceeded, Whom, remaining, replaced, revoked, succeeded};
 
 use super::circuit::is_circuit;
 use super::role::Role;
 use crate::trial::Limits;
 use crate::units::{BitRate, Malformed};
 use crate::wire::key::{KeyLine, MalformedKey, PublicKey};
-use crate::wire::succession::Succession;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -35,13 +40,16 @@ pub struct AllowedDriver {
     pub circuits: Option<Circuits>,
     /// Until when it is allowed; for good where it is `None`.
     pub expires: Option<Expiry>,
+    /// The key that it has signed as the one after it, if any.
+    pub successor: Option<Successor>,
 }
 
 impl AllowedDriver {
     /// A key that may do all that the agent allows.
     #[must_use]
     pub const fn whole(key: KeyLine) -> Self {
-        Self { key, max_rate: None, probe_only: false, circuits: None, expires: None }
+        let (max_rate, circuits, expires, successor) = (None, None, None, None);
+        Self { key, max_rate, probe_only: false, circuits, expires, successor }
     }
 
     /// What it may do at an agent that allows all drivers together `limits`.
@@ -77,9 +85,45 @@ impl fmt::Display for AllowedDriver {
         if let Some(expires) = self.expires {
             write!(f, "expires={expires} ")?;
         }
+        if let Some(Successor(fingerprint)) = &self.successor {
+            write!(f, "successor={fingerprint} ")?;
+        }
         write!(f, "{}", self.key)
     }
 }
+
+/// The fingerprint of the key after another.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Successor(String);
+
+impl Successor {
+    /// That of `key`.
+    #[must_use]
+    pub fn of(key: &PublicKey) -> Self {
+        Self(key.fingerprint())
+    }
+
+    /// Whether it is that of `key`.
+    #[must_use]
+    pub fn is(&self, key: &PublicKey) -> bool {
+        self.0 == key.fingerprint()
+    }
+}
+
+impl FromStr for Successor {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
+        let digits = text.strip_prefix("SHA256:").filter(|it| it.chars().all(is_base64));
+        let is_some = digits.is_some_and(|digits| digits.len() == DIGITS);
+        let form = "a fingerprint: \"SHA256:\" and 43 characters";
+        is_some.then(|| Self(text.to_owned())).ok_or_else(|| Malformed::new(text, form))
+    }
+}
+
+/// Digits of a fingerprint: SHA-256 in Base64, without padding.
+const DIGITS: usize = 43;
 
 /// Names of circuits.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -130,75 +174,6 @@ impl fmt::Display for Expiry {
     }
 }
 
-/// The text of `text` in which a new key has taken the place of an old one, and the line of the new
-/// one: it has the limits of the old one, which is allowed until the overlap is over.
-///
-/// That the old key has signed it is for the caller to know.
-///
-/// # Errors
-///
-/// Where the old key is not allowed, or the new one is already.
-pub fn succeeded(
-    text: &str,
-    succession: &Succession,
-    wall_ns: u64,
-) -> Result<(String, AllowedDriver), NotSucceeded> {
-    let (old, new) = (succession.old(), succession.new_key());
-    let (allowed, _) = read(text);
-    let line_of = |key| allowed.iter().find(|driver: &&AllowedDriver| driver.key.key() == key);
-    if let Some(there) = line_of(new) {
-        return Err(NotSucceeded::Already(there.to_string()));
-    }
-    let there = line_of(old).ok_or(NotSucceeded::Unlisted(old))?;
-    if there.is_expired(wall_ns) {
-        return Err(NotSucceeded::Expired(there.to_string()));
-    }
-    let until = Expiry { at: succession.until() };
-    let until = there.expires.map_or(until, |own| own.min(until));
-    let ending = AllowedDriver { expires: Some(until), ..there.clone() };
-    let key = KeyLine::new(new, there.key.comment()).map_err(NotSucceeded::Key)?;
-    let driver = AllowedDriver { key, ..there.clone() };
-    Ok((replaced(text, there, &format!("{ending}\n{driver}")), driver))
-}
-
-/// `text` with `lines` in the place of the first line that is `there`.
-#[must_use]
-pub fn replaced(text: &str, there: &AllowedDriver, lines: &str) -> String {
-    let mut is_done = false;
-    let mut changed = String::new();
-    for line in text.lines() {
-        let is_it =
-            !is_done && line.trim_start_matches('\u{feff}').trim().parse().as_ref() == Ok(there);
-        is_done |= is_it;
-        changed += if is_it { lines } else { line };
-        changed.push('\n');
-    }
-    changed
-}
-
-/// Why a new key does not take the place of an old one.
-#[derive(Debug, Eq, PartialEq, thiserror::Error)]
-pub enum NotSucceeded {
-    /// The new key is allowed already.
-    #[error("the new key is allowed already: {0}")]
-    Already(String),
-    /// The old key is not.
-    #[error(
-        "the old key, {0}, is not allowed there, so it can hand nothing on. Allow the new key by \
-         the line of linkqual key"
-    )]
-    Unlisted(PublicKey),
-    /// The old key is allowed no longer.
-    #[error(
-        "the line of the old key has expired, so it can hand nothing on: {0}. Allow the new key by \
-         the line of linkqual key"
-    )]
-    Expired(String),
-    /// The new line is none.
-    #[error("{0}")]
-    Key(MalformedKey),
-}
-
 /// Why a line allows nobody.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadLine {
@@ -233,7 +208,7 @@ impl FromStr for AllowedDriver {
     fn from_str(line: &str) -> Result<Self, BadLine> {
         let mut rest = line.trim();
         let (mut max_rate, mut circuits, mut expires) = (None, None, None);
-        let mut probe_only = None;
+        let (mut probe_only, mut successor) = (None, None);
         loop {
             let (word, behind) = word(rest);
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
@@ -242,6 +217,7 @@ impl FromStr for AllowedDriver {
                 "max-rate" => set(&mut max_rate, "max-rate", value.parse())?,
                 "circuits" => set(&mut circuits, "circuits", value.parse())?,
                 "expires" => set(&mut expires, "expires", value.parse())?,
+                "successor" => set(&mut successor, "successor", value.parse())?,
                 "probe-only" if word == name => set(&mut probe_only, "probe-only", Ok(()))?,
                 _ if word.starts_with("linkqual-") || behind.is_empty() => break,
                 _ => return Err(BadLine::Unknown(word.chars().take(64).collect())),
@@ -249,7 +225,8 @@ impl FromStr for AllowedDriver {
             rest = behind;
         }
         let key = rest.parse()?;
-        Ok(Self { key, max_rate, probe_only: probe_only.is_some(), circuits, expires })
+        let probe_only = probe_only.is_some();
+        Ok(Self { key, max_rate, probe_only, circuits, expires, successor })
     }
 }
 
@@ -329,6 +306,8 @@ mod tests {
             let text = format!("{limits}{KEY}");
             assert_eq!(line(limits.trim()).to_string(), text);
         }
+        let handed_on = format!("successor=SHA256:{} {KEY}", "a".repeat(43));
+        assert_eq!(line(&handed_on.replace(KEY, "")).to_string(), handed_on);
         let day = line("expires=2027-03-31");
         assert!(day.to_string().starts_with("expires=2027-04-01T00:00:00Z "), "{day}");
         assert_eq!(line("max-rate=500M"), line("max-rate=\"500 Mbit/s\""));
@@ -355,58 +334,6 @@ mod tests {
         assert!(!line("").is_expired(u64::MAX));
     }
 
-    /// From 2026-11-30T19:40:00Z for a week.
-    fn succession() -> (Succession, u64) {
-        let spki = |octet| [&line("").key.key().to_spki()[..12], &[octet; 32]].concat();
-        let new = PublicKey::from_spki(&spki(7)).expect("a key");
-        let now_ns = 1_796_067_600 * 1_000_000_000;
-        let week = Span::from_secs(7 * 86_400);
-        let succession = Succession::new(line("").key.key(), new, now_ns, week);
-        (succession.expect("within the calendar"), now_ns)
-    }
-
-    #[test]
-    fn a_new_key_has_the_limits_of_the_old_one_which_ends_with_the_overlap() {
-        let (succession, now_ns) = succession();
-        let new = format!("linkqual-ed25519 {} alice@idc", succession.new_key().to_base64());
-        let succeeded = |text: &str| succeeded(text, &succession, now_ns).map(|(text, _)| text);
-        let end = "expires=2026-12-07T19:40:00Z";
-        for (limits, ending) in [
-            ("", format!("{end} ")),
-            (
-                "max-rate=5Mbit/s circuits=\"a b\" ",
-                format!("max-rate=5Mbit/s circuits=\"a b\" {end} "),
-            ),
-            (
-                "probe-only expires=2026-12-01T00:00:00Z ",
-                "probe-only expires=2026-12-01T00:00:00Z ".into(),
-            ),
-            ("expires=2030-01-01T00:00:00Z ", format!("{end} ")),
-        ] {
-            let text = format!("# us\nnonsense\n{limits}{KEY}\n# them");
-            let expected = format!("# us\nnonsense\n{ending}{KEY}\n{limits}{new}\n# them\n");
-            assert_eq!(succeeded(&text), Ok(expected), "{limits}");
-        }
-        let twice = format!("probe-only {KEY}\n{KEY}\n");
-        let expected = format!("probe-only {end} {KEY}\nprobe-only {new}\n{KEY}\n");
-        assert_eq!(succeeded(&twice), Ok(expected), "the first line is the one that holds");
-    }
-
-    #[test]
-    fn a_key_that_is_not_allowed_hands_nothing_on() {
-        let (succession, now_ns) = succession();
-        let refused = |text: &str| {
-            succeeded(text, &succession, now_ns).map_err(|why| why.to_string()).expect_err(text)
-        };
-        assert!(refused("").contains("is not allowed there, so it can hand nothing on"));
-        assert!(refused(&format!("max-rate=5MB {KEY}")).contains("is not allowed there"));
-        let passed = refused(&format!("expires=2026-11-29 {KEY}"));
-        assert!(passed.contains("has expired, so it can hand nothing on: expires="), "{passed}");
-        let new = format!("linkqual-ed25519 {}", succession.new_key().to_base64());
-        let there = refused(&format!("{KEY}\nprobe-only {new}\n"));
-        assert!(there.contains("the new key is allowed already: probe-only "), "{there}");
-    }
-
     #[test]
     fn a_line_that_is_wrong_allows_nobody_and_takes_nothing_from_the_others() {
         let wrong = [
@@ -417,6 +344,7 @@ mod tests {
             ("probe-only=yes", "\"probe-only=yes\" is no limit"),
             ("circuits=a,,b", "circuits=\"a,,b\": not names of circuits"),
             ("expires=31.3.2027", "expires=\"31.3.2027\": not a day or a moment"),
+            ("successor=alice", "successor=\"alice\": not a fingerprint"),
             ("expires=2027-02-30", "such as 2027-03-31 (to its end in UTC)"),
         ];
         for (limits, words) in wrong {

@@ -151,9 +151,13 @@ fn an_agent_whose_key_has_changed_is_refused_until_that_is_trusted() {
     let found = format!("found    {new}");
     let way_on = format!("linkqual trust {host} --replace");
     let words = ["HAS CHANGED", &expected, &found, &way_on];
-    check(&user, &agent).expect_error(4, &words);
+    let checked = check(&user, &agent);
+    checked.expect_error(4, &words);
+    assert_eq!(checked.err.matches("HAS CHANGED").count(), 1, "{}", checked.err);
     let trust = |args: &[&str]| run(user.linkqual(&["trust", &host]).args(args));
-    trust(&["--fingerprint", &new]).expect_error(4, &words);
+    let trusted = trust(&["--fingerprint", &new]);
+    trusted.expect_error(4, &words).expect_error(4, &["Nothing was remembered"]);
+    assert!(!trusted.err.contains("test"), "none was asked for: {}", trusted.err);
     trust(&["--fingerprint", &old, "--replace"]).expect_error(4, &["Nothing was remembered"]);
     check(&user, &agent).expect_error(4, &words);
     trust(&["--fingerprint", &new, "--replace"]).expect_code(0);
@@ -231,6 +235,47 @@ fn a_new_key_takes_the_place_of_the_old_one_which_is_used_until_then() {
     agent.allow_line(line, &[]).expect_error(2, &["the new key is allowed already"]);
 }
 
+/// An operator changes a line, and takes a driver out, without an editor.
+#[test]
+fn the_line_of_a_driver_is_written_anew_and_taken_out() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    let (line, file) = (user.key_line(), agent.keys.path("drivers"));
+    let revoke = |whom: &[&str]| {
+        let mut command = Command::new(AGENT);
+        run(command.arg("revoke").args(whom).arg("--drivers").arg(&file))
+    };
+    agent.allow_line(&line, &["--max-rate", "5M"]).expect_code(0);
+    let again = agent.allow_line(&line, &["--max-rate", "6M"]);
+    again.expect_error(2, &["allows this key already: max-rate=5Mbit/s", "--replace"]);
+    let changed = agent.allow_line(&line, &["--max-rate", "6M", "--replace"]);
+    assert!(changed.expect_code(0).out.contains("instead of max-rate=5Mbit/s"), "{}", changed.out);
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("max-rate=6Mbit/s {line}\n"));
+    let other = fs::read_to_string(agent.keys.path("driver.pub")).unwrap();
+    agent.allow_line(&other, &["--replace"]).expect_code(0);
+    revoke(&["nobody"]).expect_error(2, &["no line there has this key, fingerprint or comment"]);
+    let words: Vec<&str> = line.split(' ').collect();
+    let print = line.parse::<linkqual::wire::key::KeyLine>().unwrap().key().to_string();
+    let public = user.path("driver.key.pub");
+    for whom in [
+        &words[..],
+        &[line.as_str()],
+        &words[1..2],
+        &words[2..],
+        &[print.as_str()],
+        &[public.to_str().unwrap()],
+    ] {
+        let gone = revoke(whom);
+        assert!(gone.expect_code(0).out.contains("no longer allows max-rate="), "{}", gone.out);
+        assert_eq!(fs::read_to_string(&file).unwrap(), other, "{whom:?}");
+        agent.allow_line(&line, &["--max-rate", "6M"]).expect_code(0);
+    }
+    // Its former key would serve it still.
+    let rotated = run(&mut user.linkqual(&["key", "rotate"]));
+    agent.allow_line(rotated.out.trim_end(), &[]).expect_code(0);
+    revoke(&words[2..]).expect_code(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), other);
+}
+
 /// Its operator would allow a key that was given up on purpose.
 #[test]
 fn an_agent_that_lists_neither_key_is_to_allow_the_new_one() {
@@ -260,10 +305,9 @@ fn words(line: &str) -> Vec<&str> {
 fn the_lines_of_two_rotations_are_printed_in_the_order_in_which_an_agent_takes_them() {
     let (agent, user) = (Agent::of_file(&[]), User::new());
     agent.allow_line(&user.key_line(), &[]).expect_code(0);
+    // Both of one second, as a rule.
     for _ in 0..2 {
         run(&mut user.linkqual(&["key", "rotate"])).expect_code(0);
-        // The lines are dated to the second.
-        std::thread::sleep(Duration::from_millis(1_100));
     }
     let shown = run(&mut user.linkqual(&["key"]));
     let lines = shown.err.lines().filter_map(|line| line.split_once("linkqual-succession "));

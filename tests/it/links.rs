@@ -61,6 +61,29 @@ fn statuses(report: &Report, place: usize) -> Vec<Status> {
 
 /// Three links to one agent: one is sound, one dead, and one is asked for what nothing meets. What
 /// is found of one link costs its own verdict, and those that did not pass are run again alone.
+/// Somebody may be in between on one link of four: a line among those of the others is no alarm.
+#[test]
+fn an_agent_with_another_key_is_said_aloud_though_other_links_are_run() {
+    let (agent, other) = (Agent::start(), Agent::start());
+    let (address, elsewhere) = (agent.address.to_string(), other.address.to_string());
+    // The driver expects the key of the first agent at both.
+    let ends = ends(&[("near", &address, &agent.keys), ("far", &elsewhere, &agent.keys)]);
+    let folder = tempfile::tempdir().unwrap();
+    let plan = format!("{ends}{}{}{IDLE}", link("a", "near", ""), link("b", "far", ""));
+    fs::write(folder.path().join("plan.toml"), plan).unwrap();
+    let ended = in_folder(&folder, &["run", "plan.toml", "--quiet", "--json"]);
+    ended.expect_code(3);
+    assert_eq!(verdicts(&report(&ended)), [Verdict::Pass, Verdict::Inconclusive]);
+    let found = other.keys.fingerprint("agent.pub");
+    for words in [
+        &format!("error: b: THE KEY OF AGENT {elsewhere} HAS CHANGED\n"),
+        &format!("error: found    {found}\n"),
+        &format!("linkqual trust {elsewhere} --replace"),
+    ] {
+        assert_eq!(ended.err.matches(words.as_str()).count(), 1, "{words}: {}", ended.err);
+    }
+}
+
 #[test]
 fn each_link_has_its_own_verdict_and_those_that_did_not_pass_are_run_again() {
     let agent = Agent::start();

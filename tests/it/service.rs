@@ -4,7 +4,8 @@
 use crate::support::{Program, run};
 use clap::Parser as _;
 use linkqual::cli::{AgentArgs, AgentCommand};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +49,15 @@ fn the_service_manager_learns_when_the_agent_serves_and_when_it_ends() {
     let status = value(&ready, "STATUS").expect("a status");
     assert!(status.starts_with("listens on 127.0.0.1:"), "{status}");
     assert!(status.contains("key SHA256:"), "{status}");
+    // A file that anybody may have written, and then one that its owner alone can write.
+    let mode = |mode| fs::set_permissions(place("drivers"), Permissions::from_mode(mode));
+    fs::write(place("drivers"), "").and_then(|()| mode(0o666)).expect("a file");
+    let is_shown = |is_fault: bool| {
+        while value(&heard(), "STATUS").expect("a status").contains("; ") != is_fault {}
+    };
+    is_shown(true);
+    mode(0o644).expect("a mode");
+    is_shown(false);
     // A reload, or a terminal that is closed: an agent that it ended could not say the next.
     agent.signal("HUP");
     assert!(agent.is_running());

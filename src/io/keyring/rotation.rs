@@ -10,7 +10,6 @@ use crate::units::Span;
 use crate::wire::key::{KeyLine, SecretKey};
 use crate::wire::succession::{Succession, SuccessionLine};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a succession's file is called.
@@ -54,13 +53,17 @@ impl Keyring {
     /// driver's.
     pub fn rotate(&self, overlap: Span, wall_ns: u64) -> Result<Rotation, KeyringError> {
         let path = self.folder.join(DRIVER_KEY);
-        let old = read_secret(&path).map_err(|error| match error {
-            KeyFileError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                KeyringError::NothingToRotate(path.clone())
-            }
-            error => error.into(),
-        })?;
+        if !path.try_exists().unwrap_or(true) {
+            return Err(KeyringError::NothingToRotate(path));
+        }
+        let lock = self.lock()?;
+        let old = read_secret(&path)?;
         let draft = self.folder.join(format!("{DRIVER_KEY}.new"));
+        if lock.is_some() {
+            // Nobody else rotates: what is there was left by a rotation that was interrupted before
+            // anybody saw its new key.
+            _ = fs::remove_file(&draft);
+        }
         let new = new_secret()?;
         match write_new(&draft, MODE_SECRET, &new.to_pem()) {
             Err(KeyFileError::Exists { path }) => return Err(KeyringError::Rotating(path)),
@@ -98,20 +101,30 @@ impl Keyring {
     }
 
     /// The keys that are valid at `wall_ns` beside the driver's own: the newest first.
+    ///
+    /// They are those that have handed on to it, one after the other, whatever their dates. What
+    /// an interrupted rotation left is none of them: it has signed a key that never became the
+    /// driver's.
     #[must_use]
     pub fn former_keys(&self, wall_ns: u64) -> Vec<FormerKey> {
-        let current = read_secret(&self.folder.join(DRIVER_KEY)).ok();
-        let current = current.as_ref().map(public_key);
+        let Ok(current) = read_secret(&self.folder.join(DRIVER_KEY)) else { return Vec::new() };
         let entries = fs::read_dir(self.folder.join(RETIRED)).into_iter().flatten();
         let paths = entries.take(FILES_MAX).flatten().map(|entry| entry.path());
         let of_lines = paths.filter(|path| path.extension().is_some_and(|end| end == SUCCESSION));
-        let valid = of_lines.filter_map(|path| former(&path)).filter(|former| {
+        let mut all: Vec<FormerKey> = of_lines.filter_map(|path| former(&path)).collect();
+        let (mut chain, mut key) = (Vec::new(), public_key(&current));
+        // Each that is found leaves one less. A key that was rotated back to hands on to itself.
+        while let Some(place) = all.iter().position(|it| it.line.succession.new_key() == key) {
+            let former = all.swap_remove(place);
+            key = former.line.succession.old();
+            chain.push(former);
+        }
+        let own = public_key(&current);
+        chain.retain(|former| {
             let succession = former.line.succession;
-            !succession.is_over(wall_ns) && Some(succession.old()) != current
+            !succession.is_over(wall_ns) && succession.old() != own
         });
-        let mut valid: Vec<FormerKey> = valid.collect();
-        valid.sort_by_key(|former| std::cmp::Reverse(former.line.succession.since()));
-        valid
+        chain
     }
 }
 
@@ -207,18 +220,53 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_key_before_it_is_rotated_and_one_rotation_at_a_time() {
+    fn there_is_a_key_before_it_is_rotated() {
         let (_base, keyring) = keyring();
         let error = keyring.rotate(WEEK, NOW_NS).unwrap_err().to_string();
         assert!(
             error.contains("there is no key yet") && error.ends_with("linkqual key"),
             "{error}"
         );
-        let own = keyring.driver_key().unwrap();
-        fs::write(keyring.folder.join("driver.key.new"), "").unwrap();
-        let error = keyring.rotate(WEEK, NOW_NS).unwrap_err().to_string();
-        assert!(error.contains("driver.key.new exists: another rotation"), "{error}");
-        assert_eq!(keyring.driver_key().unwrap().line, own.line);
+    }
+
+    /// The one that is interrupted has signed a key that nobody has: whoever allowed it would lock
+    /// the driver out.
+    #[test]
+    fn what_an_interrupted_rotation_left_is_in_nobodys_way() {
+        let (_base, keyring) = keyring();
+        let old = keyring.driver_key().unwrap().line.key();
+        let lost = SecretKey::from_seed([7; 32]);
+        fs::write(keyring.folder.join("driver.key.new"), lost.to_pem().as_bytes()).unwrap();
+        let path = keyring.folder.join(DRIVER_KEY);
+        let secret = read_secret(&path).unwrap();
+        keyring.retire(&path, &secret, &lost, (WEEK, NOW_NS)).unwrap();
+        assert!(keyring.former_keys(NOW_NS).is_empty(), "it is the driver's own still");
+        let done = keyring.rotate(WEEK, NOW_NS).unwrap();
+        assert_eq!(keyring.driver_key().unwrap().line, done.new);
+        let former = keyring.former_keys(NOW_NS);
+        assert_eq!(former.len(), 1);
+        let succession = former[0].line.succession;
+        assert_eq!((succession.old(), succession.new_key()), (old, done.new.key()));
+        assert!(!keyring.folder.join("driver.key.new").exists());
+    }
+
+    #[test]
+    fn rotations_at_once_take_their_turn() {
+        let (_base, keyring) = keyring();
+        keyring.driver_key().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| keyring.rotate(WEEK, NOW_NS).unwrap());
+            }
+        });
+        // All of one second: their order is that in which one handed on to the next.
+        let former = keyring.former_keys(NOW_NS);
+        assert_eq!(former.len(), 6);
+        let mut next = keyring.driver_key().unwrap().line.key();
+        for former in former {
+            assert_eq!(former.line.succession.new_key(), next);
+            next = public_key(&former.secret);
+        }
     }
 
     /// The key that there was stays, and the draft of the other is gone.
