@@ -6,7 +6,7 @@ use crate::io::channel::{Channel, Closed, FAREWELL_MAX, Inbox, Outbox};
 use crate::io::clock;
 use crate::io::log::stranger;
 use crate::io::tcp::Bulk;
-use crate::io::tls::{Acceptor, Identity, TlsStream};
+use crate::io::tls::{Acceptor, Identity, TlsError, TlsStream};
 use crate::session::agent::{ConnectionId, Listed};
 use crate::wire::control::Message;
 use crate::wire::data::{FIRST_OCTET, HELLO_LEN};
@@ -25,6 +25,14 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
 /// The first octet of TLS.
 const TLS_HANDSHAKE: u8 = 0x16;
+
+/// What the log says of a driver that does not accept the key of this agent.
+fn expects_another(peer: SocketAddr, own: PublicKey) -> String {
+    format!(
+        "{peer}: it does not accept {own}. If this agent's key was replaced, its user compares the \
+         fingerprint and runs: linkqual trust HOST --replace"
+    )
+}
 
 /// What comes from connections.
 #[derive(Debug)]
@@ -214,6 +222,10 @@ async fn handshake(
                     None
                 }
             }
+        }
+        Err(TlsError::Refused { own }) => {
+            stranger("driver expects another key of this agent", expects_another(peer, own));
+            None
         }
         Err(error) => {
             stranger("driver not admitted", format!("{peer}: {error}"));

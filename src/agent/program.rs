@@ -4,8 +4,10 @@
 use super::allow::{allow, revoke};
 use super::server::{COMMENT, Config, Server, public_line};
 use crate::cli::{AgentArgs, AgentCommand, AgentKeyArgs};
+use crate::io::clock;
 use crate::io::files::{BadOutput, StateDir, make_usual_folder};
-use crate::io::key::{KeyFileError, generate, public_key, read_public, read_secret};
+use crate::io::key::{KeyFileError, public_key, read_public, read_secret};
+use crate::io::keyring::{KeyringError, ReplacedKey, make_agent_key, replace_agent_key};
 use crate::io::service;
 use crate::io::terminal::{print, say};
 use crate::io::tls::Identity;
@@ -104,10 +106,33 @@ fn ended() -> impl Future<Output = ()> {
 
 /// `linkqual-agent key`: the public key on the standard output, and where it is beside it.
 fn key(args: &AgentKeyArgs) -> Result<(), (String, u8)> {
-    let secret = secret_key(&args.key, args.make_key).map_err(|error| (error.to_string(), 2))?;
+    let failed = |error: BadConfig| (error.to_string(), error.code());
+    let is_missing = !args.key.try_exists().unwrap_or(true);
+    if is_missing && !args.make_key {
+        return Err(failed(BadConfig::NoKeyYet(args.key.clone())));
+    }
+    if args.replace {
+        return replace_key(&args.key).map_err(failed);
+    }
+    let secret = secret_key(&args.key, args.make_key).map_err(failed)?;
     let line = public_line(public_key(&secret));
     say(&format!("this agent's key is {}, {}", args.key.display(), line.key()));
     print(&format!("{line}\n")).map_err(|error| (error.to_string(), 5))
+}
+
+/// `linkqual-agent key --replace`: the new public key on the standard output, and what to do now.
+fn replace_key(path: &Path) -> Result<(), BadConfig> {
+    let ReplacedKey { new, old, retired } = replace_agent_key(path, COMMENT, clock::wall_ns())?;
+    say(&format!(
+        "this agent's new key is {}, {}. The old one, {old}, is kept in {}. An agent that runs \
+         still has the old one: restart it (sudo systemctl restart linkqual-agent). Each driver \
+         then reports a changed key: have its user compare the new fingerprint and run linkqual \
+         trust HOST --replace",
+        path.display(),
+        new.key(),
+        retired.display()
+    ));
+    Ok(print(&format!("{new}\n"))?)
 }
 
 /// The key in the file `path`; where there is none, it is made if that `is_wanted`.
@@ -119,7 +144,7 @@ fn secret_key(path: &Path, is_wanted: bool) -> Result<SecretKey, BadConfig> {
     if is_missing {
         // Where it cannot be made, the key cannot be either, and that says why.
         _ = make_usual_folder(path);
-        let line = generate(path, COMMENT)?;
+        let line = make_agent_key(path, COMMENT)?;
         say(&format!("made the key {}: {}", path.display(), line.key()));
     }
     Ok(read_secret(path)?)
@@ -157,9 +182,45 @@ enum BadConfig {
         .0.display()
     )]
     NoKey(PathBuf),
-    /// Records cannot be kept there.
+    /// The same, of an agent that is not started by this.
+    #[error(
+        "{}: no such key file. The agent makes its key when it is started first: start the service \
+         (sudo systemctl start linkqual-agent), or make the key now with --make-key. A key \
+         elsewhere is named with --key",
+        .0.display()
+    )]
+    NoKeyYet(PathBuf),
+    /// A key cannot be made or replaced.
     #[error("{0}")]
-    State(#[from] BadOutput),
+    Keyring(KeyringError),
+    /// Output cannot be written, or records cannot be kept there.
+    #[error("{0}")]
+    Output(#[from] BadOutput),
+}
+
+impl BadConfig {
+    /// 5 where what was written is lost, else 2.
+    const fn code(&self) -> u8 {
+        let is_lost = match self {
+            Self::Output(output) => output.is_lost(),
+            Self::Keyring(error) => error.is_lost(),
+            _ => false,
+        };
+        if is_lost { 5 } else { 2 }
+    }
+}
+
+impl From<KeyringError> for BadConfig {
+    fn from(error: KeyringError) -> Self {
+        let is_denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+        match error {
+            KeyringError::Key(error) => error.into(),
+            KeyringError::Folder { path, source } if is_denied(&source) => {
+                Self::Forbidden { path, what: "cannot be written", source }
+            }
+            error => Self::Keyring(error),
+        }
+    }
 }
 
 impl From<KeyFileError> for BadConfig {

@@ -71,8 +71,13 @@ pub enum AgentCommand {
     #[command(after_help = REVOKE_NOTES)]
     Revoke(RevokeArgs),
     /// Show this agent's fingerprint and public key, for its drivers' operators to compare
+    #[command(after_help = KEY_NOTES)]
     Key(AgentKeyArgs),
 }
+
+const KEY_NOTES: &str = "\
+After --replace restart the agent. Each driver then reports that the key has changed: have its user
+compare the new fingerprint, and run linkqual trust HOST --replace.";
 
 const ALLOW_NOTES: &str = "\
 The line that linkqual key rotate prints is taken too: the new key gets the limits of the old one,
@@ -91,6 +96,9 @@ pub struct AgentKeyArgs {
     /// Make the key where there is no such file
     #[arg(long)]
     pub make_key: bool,
+    /// Put a new key in its place; the old one is kept in the folder retired beside it
+    #[arg(long, conflicts_with = "make_key")]
+    pub replace: bool,
 }
 
 /// `linkqual-agent allow`.

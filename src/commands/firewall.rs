@@ -5,7 +5,7 @@ use super::keys::{self, Keys};
 use super::planning::{Loaded, load};
 use super::runtime::runtime;
 use crate::cli::PlanFirewallArgs;
-use crate::driver::precheck::{Step, Target, check};
+use crate::driver::precheck::{Outcome, Step, Target, check};
 use crate::driver::{addresses, egress_of, fitting};
 use crate::forecast::{Endpoint, FirewallHosts, Forecast, nft, table};
 use crate::io::host;
@@ -93,7 +93,11 @@ async fn probe(plan: &Plan) -> Result<u8, Error> {
             Ok(agents) => fitting(agents, plan.near.source),
             Err(error) => {
                 let seen = error.to_string();
-                print(&listing(&[Step { what: "name".to_owned(), passes: false, seen }]))?;
+                print(&listing(&[Step {
+                    what: "name".to_owned(),
+                    outcome: Outcome::Blocked,
+                    seen,
+                }]))?;
                 passed = false;
                 continue;
             }
@@ -109,7 +113,7 @@ async fn probe(plan: &Plan) -> Result<u8, Error> {
             let target = Target { plan, place, agent, egress, identity, former, agent_key };
             let steps = check(&target).await;
             print(&listing(&steps))?;
-            reached = steps.iter().all(|step| step.passes);
+            reached = steps.iter().all(Step::passes);
             if reached {
                 break;
             }
@@ -122,9 +126,13 @@ async fn probe(plan: &Plan) -> Result<u8, Error> {
 /// What was tried, a row for each.
 fn listing(steps: &[Step]) -> String {
     let mut table = Table::new(&["", "", ""]);
-    for Step { what, passes, seen } in steps {
+    for Step { what, outcome, seen } in steps {
         // Of one width, whatever else is in the table.
-        let mark = if *passes { format!("passes{GLUE}") } else { "BLOCKED".to_owned() };
+        let mark = match outcome {
+            Outcome::Passes => format!("passes{GLUE}"),
+            Outcome::Blocked => "BLOCKED".to_owned(),
+            Outcome::Refused => "REFUSED".to_owned(),
+        };
         table.row(&[&mark, what, seen]);
     }
     let mut page = Page::listing(columns());

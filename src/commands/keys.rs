@@ -45,15 +45,20 @@ pub(super) fn of_plan(plan: &Plan) -> Result<Keys, Error> {
 pub(super) fn own() -> Result<(Identity, Vec<Former>), Error> {
     let keyring = Keyring::of_user()?;
     let own = driver_key(&keyring)?;
+    Ok((Identity::new(&own.secret), former(&keyring)))
+}
+
+/// The keys that this driver had before, and that are valid still.
+pub(super) fn former(keyring: &Keyring) -> Vec<Former> {
     let former = keyring.former_keys(clock::wall_ns()).into_iter().map(|former| Former {
         identity: Identity::new(&former.secret),
         until: former.line.succession.until().to_string(),
     });
-    Ok((Identity::new(&own.secret), former.collect()))
+    former.collect()
 }
 
 /// The key in `keyring`; where it is made now, that is said, with what makes it useful.
-fn driver_key(keyring: &Keyring) -> Result<OwnKey, Error> {
+pub(super) fn driver_key(keyring: &Keyring) -> Result<OwnKey, Error> {
     let own = keyring.driver_key()?;
     if own.is_new {
         say(&format!(

@@ -4,11 +4,14 @@ use super::error::Error;
 use super::keys;
 use super::runtime::runtime;
 use crate::cli::TrustArgs;
-use crate::driver::{Presented, presented};
-use crate::io::keyring::Keyring;
+use crate::driver::{Admission, Presented, admission, presented};
+use crate::io::keyring::{Keyring, OwnKey};
 use crate::io::terminal::{ask, print, say};
-use crate::plan::Near;
+use crate::io::tls::Identity;
+use crate::plan::{Host, Near};
+use crate::trial::Limits;
 use crate::wire::key::PublicKey;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 /// Questions that are asked before no answer is taken for a no.
@@ -24,10 +27,12 @@ pub(super) fn trust(args: &TrustArgs) -> Result<ExitCode, Error> {
     let keyring = Keyring::of_user()?;
     // Before anything is asked: what cannot be read could not be added to.
     let known = keyring.known(&host)?;
-    let (identity, _) = keys::own()?;
+    let own = keys::driver_key(&keyring)?;
+    let identity = Identity::new(&own.secret);
     let near = Near { source: args.source, device: args.device.clone() };
+    let runtime = runtime()?;
     let Presented { agent, key, note } =
-        runtime()?.block_on(presented(&args.host, &near, &identity))?;
+        runtime.block_on(presented(&args.host, &near, &identity))?;
     note.iter().for_each(|note| say(&format!("note: {note}")));
     if let Some(expected) = args.fingerprint.as_ref().filter(|it| **it != key.fingerprint()) {
         return Err(Error::NotTrusted(format!(
@@ -38,6 +43,8 @@ pub(super) fn trust(args: &TrustArgs) -> Result<ExitCode, Error> {
     match known {
         Some(known) if known == key => {
             print(&format!("{host} is trusted already: {key}\n"))?;
+            let to = (&args.host, agent);
+            print(&runtime.block_on(listing(to, &near, &keyring, &own, key)))?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(known) if !args.replace => {
@@ -55,7 +62,42 @@ pub(super) fn trust(args: &TrustArgs) -> Result<ExitCode, Error> {
     keyring.remember(&host, key)?;
     let file = keyring.known_agents();
     print(&format!("{host} is trusted from now on: {key}, in {}\n", file.display()))?;
+    let to = (&args.host, agent);
+    print(&runtime.block_on(listing(to, &near, &keyring, &own, key)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the agent, which has `key`, serves this driver, and what to do where it does not.
+async fn listing(
+    to: (&Host, SocketAddr),
+    near: &Near,
+    keyring: &Keyring,
+    own: &OwnKey,
+    key: PublicKey,
+) -> String {
+    let ask = async |identity: &Identity| admission(to, near, identity, key).await;
+    let admitted = match ask(&Identity::new(&own.secret)).await {
+        Err(why) => return format!("Whether it serves this driver is not known: {why}.\n"),
+        Ok(Admission::NotListed) => None,
+        Ok(Admission::Admitted(limits, role)) => Some((limits, role)),
+    };
+    if let Some((limits, role)) = admitted {
+        let Limits { rate_max, duration_max } = limits;
+        let role = role.map_or_else(String::new, |role| format!(" as {role}"));
+        return format!(
+            "It serves this driver{role}: up to {rate_max} (L2), {} s of load in one run.\n",
+            duration_max.secs_up()
+        );
+    }
+    let mut text = "It does not serve this driver yet".to_owned();
+    for former in keys::former(keyring) {
+        if matches!(ask(&former.identity).await, Ok(Admission::Admitted(..))) {
+            let until = &former.until;
+            text = format!("It serves this driver by its former key, until {until}");
+            break;
+        }
+    }
+    format!("{text}. Have its operator run: linkqual-agent allow {}\n", own.line)
 }
 
 /// Has a person compare the key that the agent `host` presents.

@@ -58,7 +58,7 @@ pub use error::Error;
 pub use events::{Event, EventReader, Events, Phase, Progress, events};
 pub use job::{Former, Job, Keep, NotKept, Run};
 pub use links::{Links, claim, room, run_links};
-pub use trust::{Presented, presented};
+pub use trust::{Admission, Presented, admission, presented};
 
 use crate::io::tls::Identity;
 use crate::wire::key::PublicKey;

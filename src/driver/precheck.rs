@@ -82,14 +82,39 @@ pub struct Target<'a> {
 pub struct Step {
     /// What, such as "TCP 4872".
     pub what: String,
-    /// Whether it passes.
-    pub passes: bool,
+    /// What became of it.
+    pub outcome: Outcome,
     /// What was seen; where it does not pass, on which side that is.
     pub seen: String,
 }
 
+/// What became of something that was tried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It passes.
+    Passes,
+    /// Something on the path or at an end stops it.
+    Blocked,
+    /// The way is free, and one end does not accept the key of the other.
+    Refused,
+}
+
+impl Step {
+    /// Whether it passes.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.outcome == Outcome::Passes
+    }
+}
+
 fn step(what: impl Into<String>, passes: bool, seen: impl Into<String>) -> Step {
-    Step { what: what.into(), passes, seen: seen.into() }
+    let outcome = if passes { Outcome::Passes } else { Outcome::Blocked };
+    Step { what: what.into(), outcome, seen: seen.into() }
+}
+
+/// A key that one end does not accept.
+fn not_accepted(what: impl Into<String>, seen: impl Into<String>) -> Step {
+    Step { what: what.into(), outcome: Outcome::Refused, seen: seen.into() }
 }
 
 /// Tries each thing that a run needs, up to the first that does not pass.
@@ -101,7 +126,7 @@ pub async fn check(target: &Target<'_>) -> Vec<Step> {
     for former in &target.former {
         let of_former = Target { identity: former.identity.clone(), ..target.clone() };
         let (mut steps, _) = attempt(&of_former).await;
-        if steps.iter().any(|step| step.what == "hello" && step.passes) {
+        if steps.iter().any(|step| step.what == "hello" && step.passes()) {
             let note = former.note(target.agent, target.identity.public_key());
             steps.insert(0, step("key", true, note));
             return steps;
@@ -139,9 +164,32 @@ async fn steps(target: &Target<'_>, is_listed: &mut bool) -> Vec<Step> {
             steps.push(step("TLS", true, "the agent has the expected key"));
             *is_listed = converse(target, stream, &mut steps).await;
         }
+        Err(TlsError::Unexpected { expected, got }) => {
+            steps.push(step("TLS", true, "an agent answers"));
+            steps.push(not_accepted("key", another_key(target, expected, got)));
+        }
+        Err(error @ TlsError::Refused { .. }) => {
+            let seen = format!("the port is open, but the keys do not match: {error}");
+            steps.push(not_accepted("key", seen));
+        }
         Err(error) => steps.push(step("TLS", false, not_tls(&error))),
     }
     steps
+}
+
+/// The agent has another key than the one that is expected: what that may be, and what to do.
+fn another_key(target: &Target<'_>, expected: PublicKey, got: PublicKey) -> String {
+    let site = &target.plan.sites[target.place];
+    let host = &site.agent;
+    let way_on = match &site.key {
+        Some(path) => format!("put the line that it prints into {}", path.display()),
+        None => format!("trust it: linkqual trust {host} --replace"),
+    };
+    format!(
+        "the agent has another key, {got}, where {expected} is expected: it is another host, \
+         somebody is in between, or its key was replaced. Ask its operator for the fingerprint \
+         (linkqual-agent key). If the key is right, {way_on}"
+    )
 }
 
 const UNANSWERED: &str = "no answer within 5 s: a firewall drops the connection in one direction \
@@ -179,9 +227,6 @@ fn refused(error: &io::Error) -> String {
 /// Who says no to TLS, where TCP passes.
 fn not_tls(error: &TlsError) -> String {
     match error {
-        TlsError::Unexpected { .. } | TlsError::Refused { .. } => {
-            format!("the port is open, but the keys do not match: {error}")
-        }
         TlsError::Closed | TlsError::Io(_) => format!(
             "connected, then cut during the handshake: something other than linkqual-agent \
              listens there, or a firewall on the path blocks TLS 1.3 with raw public keys ({error})"
@@ -309,7 +354,7 @@ impl<'a> Check<'a> {
             }
             Err(Closed::Refused) => {
                 self.is_refused = true;
-                let not_listed = step("hello", false, self.not_listed());
+                let not_listed = not_accepted("hello", self.not_listed());
                 self.end(steps, not_listed);
             }
             Err(closed @ (Closed::Stalled { .. } | Closed::Oversize { .. })) => {
@@ -362,7 +407,7 @@ impl<'a> Check<'a> {
             Action::Stop => self.trial = None,
             Action::PayloadFound(found) => {
                 let passed = self.passed(found);
-                match passed.passes {
+                match passed.passes() {
                     true => {
                         steps.push(passed);
                         self.round = None;

@@ -1,5 +1,5 @@
 //! Where a driver keeps its keys where nobody names others: its own, those that it had before, and
-//! the agents that it knows.
+//! the agents that it knows. And how an agent's key, a file of its own, is made and replaced.
 //!
 //! ```text
 //! $XDG_CONFIG_HOME/linkqual/   ~/.config/linkqual/ where that is not set, /etc/linkqual/ for root
@@ -13,10 +13,13 @@
 //! leaves half of one where another process could read it: each is written under a name of its own
 //! and then renamed or linked, under the folder's lock (`.keys.lock`).
 
+mod agent;
+
 mod known;
 
 mod rotation;
 
+pub use agent::{ReplacedKey, make_agent_key, replace_agent_key};
 pub use known::Unclear;
 pub use rotation::{FormerKey, Rotation};
 

@@ -377,7 +377,8 @@ pub enum TlsError {
     /// Someone else answers than was dialled.
     #[error(
         "the other end's key is {got}, but {expected} is expected. If it is the right host and its \
-         key was replaced on purpose, give this program the new FILE.pub"
+         key was replaced on purpose, have it trusted (linkqual trust HOST --replace), or give \
+         this program the new FILE.pub"
     )]
     Unexpected {
         /// The key that was to be presented.

@@ -265,7 +265,8 @@ pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
     Err(io::Error::other(format!("another program has held {path} for {secs} s. Try again later")))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder of `path`.
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

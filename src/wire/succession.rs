@@ -88,6 +88,14 @@ impl Succession {
     }
 }
 
+/// The day of `wall_ns`, nanoseconds since 1970 in UTC, such as 2026-11-30; `None` beyond the
+/// calendar.
+#[must_use]
+pub fn day_of(wall_ns: u64) -> Option<String> {
+    let at = Timestamp::from_nanosecond(i128::from(wall_ns)).ok()?;
+    Some(at.strftime("%Y-%m-%d").to_string())
+}
+
 /// The line: a succession, and a signature that is claimed to be that of its old key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SuccessionLine {

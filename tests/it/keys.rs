@@ -106,6 +106,31 @@ fn an_agent_is_trusted_by_its_fingerprint_alone() {
     assert!(again.expect_code(0).out.contains("is trusted already"), "{}", again.out);
 }
 
+/// What is left to do before a check is said at once, and by whom.
+#[test]
+fn trust_says_whether_the_agent_serves_this_driver() {
+    let (agent, user) = (Agent::of_file(&[]), User::new());
+    let (host, print) = (agent.address.to_string(), agent.keys.fingerprint("agent.pub"));
+    let trust = || run(&mut user.linkqual(&["trust", &host, "--fingerprint", &print]));
+    let line = user.key_line();
+    let first = trust();
+    let allow = format!(
+        "does not serve this driver yet. Have its operator run: \
+                         linkqual-agent allow {line}\n"
+    );
+    assert!(first.expect_code(0).out.contains(&allow), "{}", first.out);
+    let before = changes(&agent);
+    agent.allow_line(&line, &["--max-rate", "5M"]).expect_code(0);
+    await_within(SOON, "the file is read again", || (before < changes(&agent)).then_some(()));
+    let served = trust();
+    let words = "It serves this driver as qualifier: up to 5 Mbit/s (L2), 600 s of load";
+    assert!(served.expect_code(0).out.contains(words), "{}", served.out);
+    run(&mut user.linkqual(&["key", "rotate"])).expect_code(0);
+    let by_old = trust();
+    let words = "It serves this driver by its former key, until ";
+    assert!(by_old.expect_code(0).out.contains(words), "{}", by_old.out);
+}
+
 /// On a terminal that `script` makes.
 #[test]
 fn a_person_is_asked() {
@@ -141,12 +166,19 @@ fn an_agent_whose_key_has_changed_is_refused_until_that_is_trusted() {
     agent.allow_line(&user.key_line(), &[]).expect_code(0);
     user.trust(&agent);
     let old = agent.keys.fingerprint("agent.pub");
-    for name in ["agent", "agent.pub"] {
-        fs::remove_file(agent.keys.path(name)).unwrap();
-    }
-    agent.keys.make("agent", "another");
-    agent.restart_with(&[]);
+    let mut replace = Command::new(AGENT);
+    replace.args(["key", "--replace", "--key"]).arg(agent.keys.path("agent"));
+    let replaced = run(&mut replace);
+    replaced.expect_code(0);
     let new = agent.keys.fingerprint("agent.pub");
+    for words in [&old, &new, "restart it", "linkqual trust HOST --replace", "/retired/agent-"] {
+        assert!(replaced.err.contains(words), "{words}: {}", replaced.err);
+    }
+    let line = fs::read_to_string(agent.keys.path("agent.pub")).unwrap();
+    assert_eq!(replaced.out, line);
+    // The one that runs has its old key.
+    check(&user, &agent).expect_code(3);
+    agent.restart_with(&[]);
     let expected = format!("expected {old}");
     let found = format!("found    {new}");
     let way_on = format!("linkqual trust {host} --replace");
@@ -154,6 +186,18 @@ fn an_agent_whose_key_has_changed_is_refused_until_that_is_trusted() {
     let checked = check(&user, &agent);
     checked.expect_error(4, &words);
     assert_eq!(checked.err.matches("HAS CHANGED").count(), 1, "{}", checked.err);
+    agent.program.await_said(SOON, "driver expects another key of this agent");
+    agent.program.await_said(SOON, "linkqual trust HOST --replace");
+    let plan = user.path("plan.toml");
+    fs::write(&plan, format!("[sites.far]\nagent = '{host}'\n[[test]]\nkind = 'idle'\n")).unwrap();
+    let probed = run(user.linkqual(&["plan", "firewall", "--probe"]).arg(&plan));
+    probed.expect_code(4);
+    for words in ["passes   TLS", "REFUSED  key", &new, &way_on] {
+        let text = probed.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&words), "{words}: {}", probed.out);
+    }
+    assert!(!probed.out.contains("BLOCKED"), "{}", probed.out);
     let trust = |args: &[&str]| run(user.linkqual(&["trust", &host]).args(args));
     let trusted = trust(&["--fingerprint", &new]);
     trusted.expect_error(4, &words).expect_error(4, &["Nothing was remembered"]);
@@ -407,7 +451,8 @@ fn an_agent_shows_its_fingerprint_and_its_line_at_its_start_and_when_asked() {
     assert!(asked.err.contains(&print), "{}", asked.err);
     let mut none = Command::new(AGENT);
     none.args(["key", "--key"]).arg(agent.keys.path("none"));
-    run(&mut none).expect_error(2, &["none: no such key file", "--make-key"]);
+    let words = ["none: no such key file", "start the service", "--make-key"];
+    run(&mut none).expect_error(2, &words);
     run(none.arg("--make-key")).expect_code(0);
     assert!(agent.keys.path("none.pub").exists());
 }

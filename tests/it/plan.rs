@@ -405,7 +405,7 @@ fn the_pre_check_tells_what_is_in_the_way() {
     let closed = plan_for(&[("gone", &nobody, &agent.keys)], IDLE);
     blocked(&closed, &["BLOCKED  TCP", "refused: the host is up and nothing listens"]);
     let other = plan_for(&[("near", &address, &strangers)], IDLE);
-    blocked(&other, &["passes   TCP", "BLOCKED  TLS", "the keys do not match"]);
+    blocked(&other, &["passes   TLS", "REFUSED  key", "has another key, ", "put the line"]);
     let agents_key = agent.keys.path("agent.pub");
     let driver = strangers.path("driver");
     let stranger = format!(
@@ -415,7 +415,7 @@ fn the_pre_check_tells_what_is_in_the_way() {
     let own = strangers.fingerprint("driver.pub");
     blocked(
         &stranger,
-        &["passes   TLS", "BLOCKED  hello", "does not allow this driver's key", &own],
+        &["passes   TLS", "REFUSED  hello", "does not allow this driver's key", &own],
     );
     let text = plan_for(&[("lost", "nobody.invalid", &agent.keys)], IDLE);
     blocked(&text, &["BLOCKED  name", "no such host"]);

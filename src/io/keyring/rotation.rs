@@ -8,7 +8,7 @@ use crate::io::key::{
 use crate::io::watched::read_text;
 use crate::units::Span;
 use crate::wire::key::{KeyLine, SecretKey};
-use crate::wire::succession::{Succession, SuccessionLine};
+use crate::wire::succession::{Succession, SuccessionLine, day_of};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -91,9 +91,8 @@ impl Keyring {
         let line = SuccessionLine { succession, signature };
         let folder = self.folder.join(RETIRED);
         self.make_folder(&folder)?;
-        let since = succession.since().to_string();
-        let day = since.split('T').next().unwrap_or_default();
-        let (stem, kept) = new_place(&folder, day, old)?;
+        let day = day_of(wall_ns).ok_or(KeyringError::Clock)?;
+        let (stem, kept) = new_place(&folder, "driver", &day, old)?;
         let public = format!("{}\n", line_of(path, old));
         write_new(&pub_path(&kept), MODE_PUBLIC, &public)?;
         write_new(&stem.with_extension(SUCCESSION), MODE_PUBLIC, &format!("{line}\n"))?;
@@ -128,16 +127,18 @@ impl Keyring {
     }
 }
 
-/// Writes `old` to a new file of `day` in `folder`; that, and without its ending.
-fn new_place(
+/// Writes `old`, the key of `who`, to a new file of `day` in `folder`; that, without its ending and
+/// with it.
+pub(super) fn new_place(
     folder: &Path,
+    who: &str,
     day: &str,
     old: &SecretKey,
 ) -> Result<(PathBuf, PathBuf), KeyringError> {
     let mut count = 1;
     loop {
         let more = if count == 1 { String::new() } else { format!("-{count}") };
-        let stem = folder.join(format!("driver-{day}{more}"));
+        let stem = folder.join(format!("{who}-{day}{more}"));
         let kept = stem.with_extension("key");
         match write_new(&kept, MODE_SECRET, &old.to_pem()) {
             Err(KeyFileError::Exists { .. }) if count < A_DAY_MAX => count += 1,
