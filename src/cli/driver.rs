@@ -191,10 +191,15 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub required: RequirementArgs,
     /// Length of the load (of the probes, if there is no load): 1 s to 10 min; a bare number is in
-    /// seconds. If not given: as long as the requirements need, at least 10 s
+    /// seconds. If not given: as long as the requirements need, at least 10 s. A load that is too
+    /// short to prove a requirement is lengthened, and the first lines say so
     #[arg(long, short = 't', value_name = "TIME", allow_hyphen_values = true,
           value_parser = parse_duration)]
     pub duration: Option<Span>,
+    /// Never take longer than -t and --idle: what cannot be proved in that time is listed before it
+    /// starts
+    #[arg(long, conflicts_with = "quick")]
+    pub no_lengthen: bool,
     /// Minimum time to probe the idle link before the first load: 1 s to 10 min; 10 s if not
     /// given
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
@@ -513,7 +518,11 @@ impl CheckArgs {
             near: Near { source: self.source, device: self.device.clone() },
             sites: vec![site],
             idle: self.idle.unwrap_or(if self.quick { IDLE_QUICK } else { IDLE_DEFAULT }),
-            effort: if self.quick { Effort::Quick } else { Effort::Full },
+            effort: match (self.quick, self.no_lengthen) {
+                (true, _) => Effort::Quick,
+                (false, true) => Effort::Exact,
+                (false, false) => Effort::Full,
+            },
             requirements: self.requirements(),
             tests: self.tests(),
         }

@@ -12,13 +12,14 @@ use crate::framing::IpVersion;
 use crate::io::files::{read_text, write_new};
 use crate::io::host;
 use crate::io::key::{read_public, read_secret};
-use crate::io::terminal::{columns, print, say};
+use crate::io::terminal::{columns, error_columns, print, say};
 use crate::method::{DeviceLimit, Impossible};
 use crate::plan::file::{
-    Assumption, FILE_OCTETS_MAX, Half, Reading, SAMPLE, SAMPLE_LINKS, read, read_to_judge,
+    Assumption, FILE_OCTETS_MAX, Half, Reading, SAMPLE, SAMPLE_LINKS, by_key, read, read_to_judge,
 };
 use crate::plan::{Plan, PlanKind, PlanSet, Site};
 use crate::report::PlanRecord;
+use crate::wrap::Page;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -108,8 +109,11 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let Loaded { plans, assumptions, record } = load(&args.plan)?;
     let Some(plans) = selected(plans, args)? else { return Ok(ExitCode::SUCCESS) };
     let notes: Vec<String> = assumptions.iter().map(|taken| format!("assumed: {taken}")).collect();
-    if !args.output.quiet {
-        notes.iter().for_each(|note| say(&format!("note: {note}")));
+    if !args.output.quiet && !assumptions.is_empty() {
+        let taken: Vec<String> = by_key(&assumptions).into_iter().map(|(text, _)| text).collect();
+        let mut page = Page::listing(error_columns());
+        page.wrapped("", &format!("note: not set in the plan, so assumed: {}", taken.join("; ")));
+        say(page.into_text().trim_end());
     }
     let PlanSet { mut plans, kind } = plans;
     match kind {

@@ -5,10 +5,10 @@ use super::error::Error;
 use crate::account::plain;
 use crate::direction::Direction;
 use crate::driver::{Event, EventReader, Phase, Progress};
-use crate::forecast::{AtOnce, Forecast, name_of, timetable, way_of};
+use crate::forecast::{AtOnce, Forecast, name_of, timetable, traffic, way_of};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::io::terminal::{error_columns, is_watched, say};
-use crate::method::trials::Note;
+use crate::method::note::{Note, texts};
 use crate::plan::Plan;
 use crate::trial::Trial;
 use crate::units::{BitRate, ByteCount, Span};
@@ -97,16 +97,21 @@ impl Screen {
     /// Shows each phase with its time, and what it will not prove.
     fn announce(&mut self, plans: &[(&Plan, &Forecast)], at_once: Option<&AtOnce>) {
         let mut page = Page::listing(error_columns());
-        timetable(plans, at_once).iter().for_each(|text| page.wrapped("", text));
+        let lines = [timetable(plans, at_once), traffic(plans)].concat();
+        lines.iter().for_each(|text| page.wrapped("", text));
         let several = 1 < plans.len();
         for (plan, forecast) in plans {
             let name = plan.link.name.as_deref().filter(|_| several);
             let on = name.map(|name| format!("{name}: ")).unwrap_or_default();
-            for note in forecast.sites.iter().flat_map(|site| &site.notes) {
+            for site in &forecast.sites {
                 // How far the agent lets it go is not known yet.
-                let text = format!("{on}{note}");
-                if !matches!(note, Note::Capacity { .. }) && self.shown.insert(text.clone()) {
-                    page.wrapped("", &format!("note: {text}"));
+                let is_known = |note: &&Note| !matches!(note, Note::Capacity { .. });
+                let notes: Vec<Note> = site.notes.iter().filter(is_known).cloned().collect();
+                for note in texts(&notes) {
+                    let text = format!("{on}{note}");
+                    if self.shown.insert(text.clone()) {
+                        page.wrapped("", &format!("note: {text}"));
+                    }
                 }
             }
         }

@@ -20,6 +20,7 @@ use crate::io::udp::Socket;
 use crate::io::{clock, host, timestamps};
 use crate::method::Step;
 use crate::method::campaign::Campaign;
+use crate::method::note::texts;
 use crate::report::{SiteEnds, SiteRun};
 use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 use crate::trial::Limits;
@@ -419,7 +420,7 @@ impl<'a> Conductor<'a> {
 
     fn take(&mut self, step: Step) -> Result<(), Error> {
         let notes = self.campaign.take_notes();
-        self.results.note(notes.iter().map(ToString::to_string).collect());
+        self.results.note(texts(&notes));
         let now = clock::now();
         self.searching = None;
         match step {

@@ -3,10 +3,11 @@
 
 use super::at_once::AtOnce;
 use super::spoken::spoken;
-use super::{Forecast, Site};
+use super::{Forecast, Sent, Site};
 use crate::direction::{Direction, Directions};
 use crate::flow::trail;
 use crate::framing::{Framing, Layer};
+use crate::metric::MTU_ASSUMED;
 use crate::plan::Plan;
 use crate::trial::Trial;
 use crate::units::{BitRate, Span};
@@ -116,6 +117,39 @@ pub fn timetable(plans: &[(&Plan, &Forecast)], at_once: Option<&AtOnce>) -> Vec<
     lines
 }
 
+/// What a run of these plans sends: a line for each link and site.
+#[must_use]
+pub fn traffic(plans: &[(&Plan, &Forecast)]) -> Vec<String> {
+    let sites = plans.iter().flat_map(|(plan, forecast)| {
+        plan.sites.iter().zip(&forecast.sites).map(move |(site, forecast)| (*plan, site, forecast))
+    });
+    let several = 1 < sites.clone().count();
+    let line = |(plan, site, forecast): (&Plan, &crate::plan::Site, &Site)| {
+        let link = plan.link.name.as_deref().filter(|_| 1 < plans.len());
+        let site = Some(site.name.as_str()).filter(|_| 1 < plan.sites.len() || link.is_none());
+        let names: Vec<&str> = link.into_iter().chain(site).collect();
+        let name = if several { format!("{}: ", names.join(", ")) } else { String::new() };
+        let [forward, reverse] =
+            Direction::ALL.map(|direction| sent_text(&forecast.sent(direction)));
+        let both = match forward == reverse {
+            true => format!("{forward} each way"),
+            false => format!("{forward} to the agent and {reverse} from it"),
+        };
+        format!("{name}sends {both} (L2, at a path MTU of {MTU_ASSUMED})")
+    };
+    sites.map(line).collect()
+}
+
+/// Packets and octets of one direction.
+fn sent_text(sent: &Sent) -> String {
+    if sent.is_open {
+        return "as fast as the hosts can and the agent allows".to_owned();
+    }
+    let most = if sent.is_most { "at most" } else { "about" };
+    let packets = sent.packets.saturating_add(sent.probes);
+    format!("{most} {packets} packets, {},", sent.octets)
+}
+
 /// The sum of all `phases`.
 #[must_use]
 pub fn total(phases: &[Phase]) -> Span {
@@ -151,6 +185,24 @@ mod tests {
         let [line] = &lines(&format!("{link}{udp}"))[..] else { panic!("one site") };
         let udp = "UDP 20 Mbit/s to the agent and 5 Mbit/s from it 11 s";
         assert!(line.ends_with(udp), "{line}");
+    }
+
+    /// 1000 probes and as many replies of 10 s are 100 per second.
+    #[test]
+    fn what_will_be_sent_is_shown_in_packets_and_octets() {
+        let sends = |more: &str| {
+            let plan = plan(more);
+            traffic(&[(&plan, &Forecast::of(&plan).expect("within bounds"))]).remove(0)
+        };
+        let rate = "[link]\nrate = '50 Mbit/s'\n";
+        let idle = sends(&format!("{rate}[[test]]\nkind = 'idle'\nduration = '10 s'\n"));
+        let expected = "sends about 1000 packets, 158 kB, each way (L2, at a path MTU of 1500)";
+        assert_eq!(idle, expected);
+        let udp = "[[test]]\nkind = 'udp'\nduration = '10 s'\ndirection = 'forward'\n";
+        let udp = sends(&format!("{rate}{udp}"));
+        assert!(udp.contains(" packets, 62.6 MB, to the agent and about 2"), "{udp}");
+        let open = sends("[[test]]\nkind = 'udp'\nrate = 'max'\n");
+        assert!(open.contains("as fast as the hosts can and the agent allows each way"), "{open}");
     }
 
     /// Of several sites, each has its own line, and all together have one.

@@ -3,9 +3,9 @@
 use super::spoken::spoken;
 use super::{Forecast, Provability, Sent, Site, Step, timetable};
 use crate::direction::Direction;
-use crate::method::trials::Note;
+use crate::method::note::{Note, texts};
 use crate::metric::{Chance, MTU_ASSUMED, Prospect};
-use crate::plan::file::Assumption;
+use crate::plan::file::{Assumption, by_key};
 use crate::plan::{Link, Offer, Plan};
 use crate::wrap::{Page, Table, line};
 use std::net::IpAddr;
@@ -230,12 +230,10 @@ fn places(places: &[usize]) -> String {
 }
 
 fn notes(out: &mut Page, site: &Site) {
-    for note in &site.notes {
-        // What cannot be proved, and what is as fast as possible, is shown above.
-        if !matches!(note, Note::CannotProve { .. } | Note::Capacity { .. }) {
-            out.wrapped("  ", &format!("note: {note}"));
-        }
-    }
+    // What cannot be proved, and what is as fast as possible, is shown above.
+    let is_shown = |note: &&Note| !matches!(note, Note::CannotProve { .. } | Note::Capacity { .. });
+    let notes: Vec<Note> = site.notes.iter().filter(is_shown).cloned().collect();
+    texts(&notes).iter().for_each(|note| out.wrapped("  ", &format!("note: {note}")));
 }
 
 pub(super) fn assumed<'a>(
@@ -244,8 +242,8 @@ pub(super) fn assumed<'a>(
     assumptions: &[Assumption],
 ) {
     line!(out, "assumptions (not set in the plan):");
-    for taken in assumptions {
-        out.wrapped("  ", &taken.to_string());
+    for (text, tables) in by_key(assumptions) {
+        out.wrapped("  ", &format!("{text} ({})", tables.join(", ")));
     }
     let text = format!(
         "the path: it carries packets of {MTU_ASSUMED} octets, and the agents allow all; a run \

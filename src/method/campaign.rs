@@ -5,8 +5,8 @@
 use crate::account::{Outcome, PathMtu, Status};
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
+use crate::method::note::Note;
 use crate::method::qualification::{NO_LIMITS, Qualification};
-use crate::method::trials::Note;
 use crate::method::{Method, Step};
 use crate::plan::Plan;
 use crate::trial::Limits;

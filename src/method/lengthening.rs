@@ -3,7 +3,7 @@
 //! the start.
 
 use crate::flow::Evidence;
-use crate::method::trials::Note;
+use crate::method::note::Note;
 use crate::metric::{Criteria, Criterion};
 use crate::trial::{DURATION_MAX, Trial};
 use crate::units::Span;
@@ -34,7 +34,7 @@ pub(super) fn again(
     let metric = open.requirement.metric();
     let because = format!("it proved neither PASS nor FAIL of {metric}, and is run once more");
     let which = last.trial.kind_name().to_owned();
-    let note = Note::Lengthened { which, asked, takes, because };
+    let note = Note::Lengthened { which, asked: Some(asked), takes, because };
     Some((last.trial.lengthened(takes).ok()?, note))
 }
 
@@ -58,7 +58,7 @@ pub(super) fn long_enough(
         return None;
     }
     let which = next.kind_name().to_owned();
-    let note = Note::Lengthened { which, asked, takes, because: need.because };
+    let note = Note::Lengthened { which, asked: Some(asked), takes, because: need.because };
     Some((next.with_duration(takes).ok()?, note))
 }
 

@@ -27,6 +27,9 @@
 pub mod campaign;
 
 mod lengthening;
+
+pub mod note;
+
 mod qualification;
 
 pub mod schedule;
@@ -35,7 +38,7 @@ pub mod trials;
 
 use crate::flow::Evidence;
 use crate::framing::IpVersion;
-use crate::method::trials::Note;
+use crate::method::note::Note;
 use crate::policy::Request;
 use crate::trial::{OutOfBounds, Trial};
 use std::fmt;

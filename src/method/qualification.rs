@@ -7,7 +7,8 @@ use crate::account::Status;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
 use crate::method::lengthening::{again, long_enough};
-use crate::method::trials::{Composed, Note, SitePath, TRIAL_OVERHEAD, compose};
+use crate::method::note::Note;
+use crate::method::trials::{Composed, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::metric::Criterion;
 use crate::plan::{Effort, Plan, Work};
@@ -110,7 +111,7 @@ impl Qualification {
     /// one once more, or the next one itself. Then leave is asked for, for all that was loaded and
     /// is to come; `None` where nothing changes.
     fn lengthen(&mut self, evidence: &Evidence) -> Option<Step> {
-        if self.plan.effort == Effort::Quick {
+        if self.plan.effort != Effort::Full {
             return None;
         }
         let criteria = self.plan.criteria(self.ip);

@@ -2,6 +2,7 @@
 
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
+use crate::method::note::Note;
 use crate::metric::{Criteria, Criterion, Need, TCP_TRIAL_MIN};
 use crate::plan::{Effort, Offer, Plan, TcpTest, Test, UdpTest, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request, frame_rate};
@@ -9,8 +10,7 @@ use crate::trial::{
     Beside, DURATION_MAX, DURATION_MIN, KnownRate, Limits, Load, LoadKind, OutOfBounds,
     PAYLOAD_MIN, PROBES_PER_SECOND, TcpLoad, Trial,
 };
-use crate::units::{BitRate, PacketRate, Span};
-use std::fmt;
+use crate::units::{BitRate, Span};
 
 /// How long UDP loads where nothing else is asked for: at least this.
 const LOAD_MIN: Span = Span::from_secs(10);
@@ -28,111 +28,6 @@ const TCP_DEFAULT: Span = Span::from_secs(30);
 
 /// Set-up and account of a trial, beside the time in which packets are due.
 pub const TRIAL_OVERHEAD: Span = Span::from_secs(30);
-
-/// What was decided for the user, shown before anything is sent.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Note {
-    /// No rate was given.
-    RateAssumed(BitRate),
-    /// No test asks for the idle trial that comes before any load.
-    IdleAdded(Span),
-    /// A trial takes longer than was asked for.
-    Lengthened {
-        /// Such as "idle", "udp".
-        which: String,
-        /// As it was asked for.
-        asked: Span,
-        /// As it is.
-        takes: Span,
-        /// What needs it.
-        because: String,
-    },
-    /// A requirement cannot be proved here.
-    CannotProve {
-        /// The requirement, and what it would take.
-        what: String,
-        /// The longest that is possible.
-        most: Span,
-    },
-    /// A trial probes less often than usual, so that probes do not fill the link.
-    ProbesScaled {
-        /// "idle", "udp" or "tcp".
-        which: &'static str,
-        /// Probes per second.
-        probes: PacketRate,
-        /// Whether a rate of the link is known.
-        is_known: bool,
-    },
-    /// A trial will not prove all of a requirement for its length: what, and why.
-    Shortfall(String),
-    /// The load is only as far as the agent's role goes.
-    Capacity {
-        /// "UDP datagrams", "TCP".
-        what: &'static str,
-        /// How far that is, at L2.
-        most: BitRate,
-        /// The agent's limit.
-        max: BitRate,
-        /// Whether other runs hold a part of it.
-        is_shared: bool,
-    },
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RateAssumed(rate) => write!(
-                f,
-                "no rate was given: the load is {rate}. Give --rate to load as the migration will"
-            ),
-            Self::IdleAdded(span) => write!(
-                f,
-                "an idle trial of {} s comes first: no load is sent to a line that has not been \
-                 probed",
-                span.secs_up()
-            ),
-            Self::Lengthened { which, asked, takes, because } => write!(
-                f,
-                "the {which} trial takes {} s instead of {} s: {because}",
-                takes.secs_up(),
-                asked.secs_up()
-            ),
-            Self::CannotProve { what, most } => write!(
-                f,
-                "{what}, and a trial takes {} s at most here: it can fail, and may be unable to \
-                 pass",
-                most.secs_up()
-            ),
-            Self::ProbesScaled { which, probes, is_known: true } => write!(
-                f,
-                "the {which} trial sends {probes} probes per second: they are to take no more than \
-                 {} of the link's rate",
-                if *which == "idle" { "10 %" } else { "1 %, or one per second," }
-            ),
-            Self::ProbesScaled { which, probes, is_known: false } => write!(
-                f,
-                "the {which} trial sends {probes} probes per second, as no rate of the link is \
-                 known: give --rate, or link.rate in a plan, for up to 100"
-            ),
-            Self::Shortfall(what) => f.write_str(what),
-            Self::Capacity { what, most, max, is_shared: true } => write!(
-                f,
-                "capacity trial: {what} as fast as these hosts can, up to {most}: other runs hold \
-                 the rest of the agent's {max}"
-            ),
-            Self::Capacity { what, most, max, .. } if most < max => write!(
-                f,
-                "capacity trial: {what} as fast as these hosts can, up to {most}: the agent's \
-                 limit of {max}, less what one more driver needs to probe"
-            ),
-            Self::Capacity { what, most, .. } => write!(
-                f,
-                "capacity trial: {what} as fast as these hosts can, up to the agent's limit of \
-                 {most}"
-            ),
-        }
-    }
-}
 
 /// The trials that answer a plan at one far end.
 #[derive(Clone, Debug, PartialEq)]
@@ -217,18 +112,15 @@ struct Composer<'a> {
 impl Composer<'_> {
     fn idle(&mut self, asked: Option<Span>, before_load: bool) -> Result<Trial, OutOfBounds> {
         let floor = if before_load { self.plan.idle } else { DURATION_MIN };
+        let given = asked.is_some();
         let asked = asked.unwrap_or(self.plan.idle);
         let beside = self.beside(None);
         let trial = Trial::new(None, DURATION_MIN)?.with_beside(beside)?;
-        let duration = self.lengthen(&trial, asked.max(floor), DURATION_MAX);
+        let duration = self.lengthen(&trial, asked.max(floor), DURATION_MAX, given);
         if asked < floor && duration == floor {
             let because = "so long is probed before the first load".to_owned();
-            self.notes.push(Note::Lengthened {
-                which: "idle".into(),
-                asked,
-                takes: floor,
-                because,
-            });
+            let (which, asked) = ("idle".into(), Some(asked));
+            self.notes.push(Note::Lengthened { which, asked, takes: floor, because });
         }
         self.note_probes(&trial);
         trial.with_duration(duration)
@@ -241,12 +133,16 @@ impl Composer<'_> {
         let most = DURATION_MAX.min(self.path.limits.duration_max);
         // What was asked for is refused by the agent rather than shortened here unseen.
         let trial = Trial::new(Some(load), DURATION_MIN)?.with_beside(beside)?;
+        let given = asked.is_some();
         let asked = asked.unwrap_or_else(|| self.udp_default(&trial).min(most));
-        let duration = self.lengthen(&trial, asked, most);
+        let duration = self.lengthen(&trial, asked, most, given);
         self.note_probes(&trial);
         let trial = trial.with_duration(duration)?;
-        let shortfalls = self.criteria.iter().flat_map(|criterion| criterion.shortfalls(&trial));
-        self.notes.extend(shortfalls.map(Note::Shortfall));
+        for criterion in self.criteria.iter() {
+            let (metric, direction) = (criterion.requirement.metric(), criterion.direction);
+            let note = |what| Note::Shortfall { metric, direction, what };
+            self.notes.extend(criterion.shortfalls(&trial).into_iter().map(note));
+        }
         Ok(trial)
     }
 
@@ -255,7 +151,7 @@ impl Composer<'_> {
         let in_full = |criterion: Criterion<'_>| criterion.takes_in_full(trial);
         match self.plan.effort {
             Effort::Quick => LOAD_QUICK,
-            Effort::Full => {
+            Effort::Full | Effort::Exact => {
                 let longest = self.criteria.iter().filter_map(in_full).max();
                 longest.unwrap_or_default().clamp(LOAD_MIN, LOAD_MAX)
             }
@@ -308,16 +204,13 @@ impl Composer<'_> {
     fn tcp(&mut self, test: &TcpTest, asked: Option<Span>) -> Result<Trial, OutOfBounds> {
         let load = self.tcp_load(test)?;
         let most = DURATION_MAX.min(self.path.limits.duration_max);
+        let given = asked.is_some();
         let asked = asked.unwrap_or(TCP_DEFAULT.min(most));
         let beside = self.beside(Some((test.offer, test.directions)));
         let trial = Trial::with_tcp(load, DURATION_MIN)?.with_beside(beside)?;
-        let duration = self.lengthen(&trial, asked, most);
+        let duration = self.lengthen(&trial, asked, most, given);
         if duration < TCP_TRIAL_MIN {
-            self.notes.push(Note::Shortfall(format!(
-                "the tcp trial takes {duration}: TCP is judged by whole runs of 10 s after a \
-                 warm-up of 2 s or more, so that one below {TCP_TRIAL_MIN} can neither pass nor \
-                 fail"
-            )));
+            self.notes.push(Note::TcpTooShort { takes: duration, least: TCP_TRIAL_MIN });
         }
         self.note_probes(&trial);
         trial.with_duration(duration)
@@ -391,8 +284,9 @@ impl Composer<'_> {
 
     /// How long `trial` is where `asked` was asked for: as long as all proofs take that `most` has
     /// room for; of the others it says that they cannot be had.
-    fn lengthen(&mut self, trial: &Trial, asked: Span, most: Span) -> Span {
-        let most = if self.plan.effort == Effort::Quick { asked } else { most };
+    /// Nobody asked for `asked` itself unless it was `given`.
+    fn lengthen(&mut self, trial: &Trial, asked: Span, most: Span, given: bool) -> Span {
+        let most = if self.plan.effort == Effort::Full { most } else { asked };
         let takes = |criterion: Criterion<'_>| criterion.takes(trial);
         let longer = self.criteria.iter().filter_map(takes).filter(|need| asked < need.takes);
         let (within, beyond): (Vec<Need>, Vec<Need>) = longer.partition(|need| need.takes <= most);
@@ -406,6 +300,7 @@ impl Composer<'_> {
         let Some(Need { takes, because }) = longest else { return asked };
         let takes = Span::from_secs(takes.secs_up()).min(most);
         let which = trial.kind_name().to_owned();
+        let asked = Some(asked).filter(|_| given);
         self.notes.push(Note::Lengthened { which, asked, takes, because });
         takes
     }
@@ -542,11 +437,24 @@ mod tests {
         let notes: Vec<String> =
             composed.notes.iter().filter(cannot).map(Note::to_string).collect();
         let shown = notes.join("\n");
-        assert!(
-            shown.contains("rtt_p99") && shown.contains("a trial takes 2 s at most"),
-            "{shown}"
-        );
-        assert!(shown.contains("loss") && shown.contains("a trial takes 3 s at most"), "{shown}");
+        assert!(shown.contains("rtt_p99") && shown.contains("in 2 s"), "{shown}");
+        assert!(shown.contains("loss") && shown.contains("in 3 s"), "{shown}");
+    }
+
+    #[test]
+    fn no_trial_takes_longer_than_was_asked_where_nobody_may_lengthen_it() {
+        let required = [(Metric::LOSS, "<= 0.01%"), (Metric::RTT_P99, "<= 20 ms")];
+        let tests = [Work::Idle, udp(Offer::Rate("10 Mbit/s".parse().expect("a rate")))];
+        let seconds_of = |effort| {
+            let mut plan = Plan { effort, ..plan(&tests, &required) };
+            plan.tests[1].duration = Some(Span::from_secs(40));
+            let composed = composed(&plan);
+            (seconds(&composed), composed.notes.iter().map(Note::to_string).collect::<String>())
+        };
+        let (full, note) = seconds_of(Effort::Full);
+        assert!(full == [10, 96] && note.contains("takes 96 s instead of 40 s: loss"), "{note}");
+        let (exact, note) = seconds_of(Effort::Exact);
+        assert!(exact == [10, 40] && note.contains("loss <= 0.01% needs"), "{note}");
     }
 
     /// A test of 2 s showed nothing, and nothing was said of it before.
@@ -573,10 +481,10 @@ mod tests {
         };
         for octets in [37_500_000, 40_000_000] {
             let text = note(octets);
-            assert!(text.contains("the rate cannot pass; a proof of all"), "{text}");
+            assert!(text.contains("the rate cannot pass; to prove all"), "{text}");
         }
         let text = note(37_000_000);
-        assert!(text.contains("so that a PASS proves 133.3 kbit/s; a proof of all"), "{text}");
+        assert!(text.contains("a PASS proves 133.3 kbit/s; to prove all"), "{text}");
     }
 
     /// k = 3 at 95 %: n * p = 7.754; 10 Mbit/s less 1 % of probes and ten heartbeats a second, in
@@ -586,7 +494,7 @@ mod tests {
         let composed = composed(&load("10 Mbit/s", Some("<= 0.01%")));
         assert_eq!(seconds(&composed), [10, 96]);
         let text = composed.notes[0].to_string();
-        assert!(text.contains("takes 96 s instead of 10 s: loss <= 0.01% needs 775"), "{text}");
+        assert!(text.contains("takes 96 s: loss <= 0.01% needs 775"), "{text}");
     }
 
     #[test]
@@ -594,7 +502,7 @@ mod tests {
         let composed = composed(&load("1 Mbit/s", Some("<= 0.0001%")));
         assert_eq!(seconds(&composed), [10, 10], "what cannot be proved is not tried for longer");
         let notes: Vec<String> = composed.notes.iter().map(Note::to_string).collect();
-        assert!(notes.iter().any(|note| note.contains("may be unable to pass")), "{notes:?}");
+        assert!(notes.iter().any(|note| note.contains("may be too short for a PASS")), "{notes:?}");
     }
 
     /// 0.001 % takes 775 366 packets, 40 ms of jitter 3145 probes: 31.9 s of those.

@@ -272,7 +272,16 @@ fn bounded(
         high_at_worst: Some((high + range.high).min(1.0)),
         unbounded: false,
         samples: losses.offered,
-        open: None,
+        open: Some(match losses.lost {
+            0 => format!(
+                "{} packets without a loss are too few to prove it. Test longer",
+                losses.offered
+            ),
+            lost => format!(
+                "{lost} of {} packets were lost, too close to the limit to judge. Test longer",
+                losses.offered
+            ),
+        }),
     }
 }
 

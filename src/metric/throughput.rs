@@ -168,8 +168,8 @@ fn grain_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String> {
         let tenths = WINDOW_PACKETS / packets.max(1);
         let (whole, tenth) = (tenths / 10, tenths % 10);
         format!(
-            "{METRIC} {direction}: only {packets} packets are judged, so that a PASS forgives the \
-             loss of 2 of them, {whole}.{tenth} %"
+            "only {packets} packets are judged, so that a PASS forgives the loss of 2 of them, \
+             {whole}.{tenth} %"
         )
     })
 }
@@ -194,13 +194,13 @@ fn short_credit_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String>
     let credit = count(real(burst.bits()) / trial.duration().as_secs());
     let proven = BitRate::new(required.bits_per_second().saturating_sub(credit));
     let proves = match proven {
-        None => "which is all that is sent: the rate cannot pass".to_owned(),
-        Some(proven) => format!("so that a PASS proves {}", proven.rounded_down()),
+        None => "the rate cannot pass".to_owned(),
+        Some(proven) => format!("a PASS proves {}", proven.rounded_down()),
     };
     let takes = takes.secs_up();
     Some(format!(
-        "{METRIC} {direction}: a policer or shaper may carry up to {burst} beyond its rate from a \
-         full bucket, {proves}; a proof of all {required} takes {takes} s"
+        "{proves}; to prove all {required} takes {takes} s, as a policer or shaper may first pass \
+         {burst} from its full token bucket"
     ))
 }
 

@@ -23,6 +23,8 @@ pub enum Effort {
     /// As long as its proofs take.
     #[default]
     Full,
+    /// As long as was asked for, and no longer, whatever that cannot prove.
+    Exact,
     /// A few seconds: no trial is lengthened, whatever it cannot prove.
     Quick,
 }

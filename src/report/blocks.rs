@@ -6,6 +6,7 @@ use crate::account::Status;
 use crate::direction::Direction;
 use crate::metric::Metric;
 use crate::verdict::Verdict;
+use std::collections::BTreeSet;
 
 /// One site of one link, with all that was found out about it.
 #[derive(Clone, Debug)]
@@ -89,9 +90,22 @@ impl<'a> Block<'a> {
         self.findings.iter().copied().find(|finding| finding.verdict == self.verdict)
     }
 
-    /// Whether all PASS, and it does not as not all was run.
+    /// Whether it has no verdict as not all was run: all that was measured passes, or is open and
+    /// somebody says why the run ended.
     pub(super) fn is_unfinished(&self) -> bool {
-        self.is_partial && !self.findings.is_empty() && self.worst().is_none()
+        let is_open = self.worst().is_none_or(|worst| {
+            worst.verdict == Verdict::Inconclusive && self.reason.is_some() && self.is_reached()
+        });
+        self.is_partial && !self.findings.is_empty() && is_open
+    }
+
+    /// How many requirements are INCONCLUSIVE where that is the worst, and several are, each for a
+    /// reason of its own.
+    pub(super) fn undecided(&self) -> Option<usize> {
+        let is_worst = self.verdict == Verdict::Inconclusive && self.is_reached();
+        let open = self.findings.iter().filter(|it| it.verdict == Verdict::Inconclusive);
+        let reasons: BTreeSet<&str> = open.clone().map(|it| it.reason.as_str()).collect();
+        (is_worst && 1 < reasons.len()).then(|| open.count())
     }
 
     /// Whether anything was measured there, or could have been: else one line says why not.

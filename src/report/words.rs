@@ -145,6 +145,12 @@ pub(super) fn why(block: &Block<'_>) -> String {
         let reason = block.reason.unwrap_or("not all that was planned was run");
         return format!("not complete: {reason}");
     }
+    if let Some(open) = block.undecided() {
+        return match block.findings.len() - open {
+            0 => format!("none of {open} requirements is decided"),
+            decided => format!("{open} of {} requirements are undecided", open + decided),
+        };
+    }
     let Some(worst) = block.worst() else { return "nothing was required".to_owned() };
     let reason = block.site.ends.reason.as_ref().filter(|_| !block.is_reached());
     let (name, way) = row_names(worst, block);

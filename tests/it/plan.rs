@@ -272,7 +272,7 @@ fn a_plan_is_run_and_its_report_names_it() {
     let ended =
         linkqual_on(folder.path(), &["run", "--json", "--out", "result"], "plan.toml", &text);
     ended.expect_code(0);
-    assert!(ended.err.contains("note: assumed: link.rate_layer: "), "{}", ended.err);
+    assert!(ended.err.contains("so assumed: rate_layer: rates count "), "{}", ended.err);
     let report = ended.json();
     assert_eq!(report["verdict"], "PASS");
     assert_eq!(report["plan"]["file"], "plan.toml");

@@ -52,6 +52,21 @@ impl fmt::Display for Assumption {
     }
 }
 
+/// `assumptions` as people read them: what is taken for a key, once, and the tables where it is.
+#[must_use]
+pub fn by_key(assumptions: &[Assumption]) -> Vec<(String, Vec<String>)> {
+    let mut texts: Vec<(String, Vec<String>)> = Vec::new();
+    for Assumption { field, taken } in assumptions {
+        let (table, key) = field.rsplit_once('.').unwrap_or(("", field));
+        let text = format!("{key}: {taken}");
+        match texts.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, tables)) => tables.push(table.to_owned()),
+            None => texts.push((text, vec![table.to_owned()])),
+        }
+    }
+    texts
+}
+
 /// What a plan is read for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {

@@ -17,7 +17,7 @@ mod require;
 mod site;
 mod test;
 
-pub use draft::{Assumption, Half, KeyFile, SizeAsked};
+pub use draft::{Assumption, Half, KeyFile, SizeAsked, by_key};
 pub use fault::{Fault, Faults, SHOWN_MAX};
 
 use super::{Plan, PlanKind, PlanSet};
@@ -211,6 +211,14 @@ mod tests {
     fn the_sample_is_a_plan() {
         let (plan, assumptions) = taken(SAMPLE);
         assert_eq!(assumptions, [], "it shows every field that decides what is sent");
+        let taken = |field: &str| Assumption { field: field.into(), taken: "no tag".into() };
+        let shown = by_key(&[taken("links.a.tags"), taken("link.b.other"), taken("links.b.tags")]);
+        let expected: [(&str, &[&str]); 2] =
+            [("tags: no tag", &["links.a", "links.b"]), ("other: no tag", &["link.b"])];
+        let expected = expected.map(|(text, tables)| {
+            (text.to_owned(), tables.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
+        });
+        assert_eq!(shown, expected);
         assert_eq!(plan.link.committed.forward, "500 Mbit/s".parse().ok());
         assert_eq!((plan.link.layer, plan.link.vlan_tags), (Layer::L2, 1));
         assert_eq!(plan.requirements.iter().count(), 12);

@@ -228,6 +228,29 @@ mod tests {
         assert_eq!(shown.matches("interrupted").count(), 1, "{shown}");
     }
 
+    /// One of seven is no headline, whichever comes first.
+    #[test]
+    fn several_undecided_requirements_are_counted_in_the_first_line() {
+        let mut report = judged(SOUND);
+        for (place, finding) in report.findings.iter_mut().take(2).enumerate() {
+            finding.verdict = Verdict::Inconclusive;
+            finding.reason = format!("too few of kind {place}");
+        }
+        report.verdict = Verdict::Inconclusive;
+        let shown = screen(&report);
+        let head = format!(": 2 of {} requirements are undecided\n", report.findings.len());
+        assert!(shown.contains(&head), "{shown}");
+        for place in [0, 1] {
+            assert_eq!(shown.matches(&format!("too few of kind {place}")).count(), 1, "{shown}");
+        }
+        // Why the run ended says more.
+        (report.complete, report.reason) = (false, Some("interrupted".to_owned()));
+        let shown = screen(&report);
+        let head = "INCONCLUSIVE  link to the demo's agent (circuit demo): not complete: interr";
+        assert!(shown.starts_with(head), "{shown}");
+        assert!(shown.contains("too few of kind 0"), "{shown}");
+    }
+
     /// Of two sites, the one that is not whole: it is no PASS, and is not counted as one.
     #[test]
     fn what_is_missing_of_a_site_costs_it_its_pass_and_the_other_nothing() {

@@ -71,7 +71,7 @@ fn head(
     let why = Some(why(block)).filter(|why| block.is_reached() || said.is_new(why));
     let text = why.map_or_else(|| block.name(), |why| format!("{}: {why}", block.name()));
     page.hung(&verdict, INDENT, &text);
-    if let Some(worst) = block.worst().filter(|worst| is_open(worst)) {
+    if let Some(worst) = headed(block).filter(|worst| is_open(worst)) {
         said.note(&worst.reason);
     }
     if let Some(reason) = block.reason.filter(|_| block.is_unfinished()) {
@@ -130,7 +130,7 @@ fn explain(page: &mut Page, finding: &FindingRecord, block: &Block<'_>, said: &m
     }
     let is_part = finding.verdict == Verdict::Pass && finding.proven.is_some();
     // The first line has it, or it is why nothing at all was measured there.
-    let is_head = block.worst().is_some_and(|worst| std::ptr::eq(worst, finding));
+    let is_head = headed(block).is_some_and(|worst| std::ptr::eq(worst, finding));
     let mut is_given = || is_head || !finding.is_measured() && !said.is_new(&finding.reason);
     if !is_part && (!is_open(finding) || is_given()) {
         return;
@@ -138,6 +138,12 @@ fn explain(page: &mut Page, finding: &FindingRecord, block: &Block<'_>, said: &m
     let (name, way) = row_names(finding, block);
     let text = format!("{} {}: {}", name, way, finding.reason);
     page.wrapped("", text.trim());
+}
+
+/// The finding whose reason the first line has.
+fn headed<'a>(block: &Block<'a>) -> Option<&'a FindingRecord> {
+    let is_counted = block.is_unfinished() || block.undecided().is_some();
+    block.worst().filter(|_| !is_counted)
 }
 
 /// Whether the evidence leaves a requirement without a verdict on the link.
