@@ -32,7 +32,13 @@ pub(crate) fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
     for command in [DriverArgs::command(), AgentArgs::command()] {
         let pages = folder.join("man");
         fs::create_dir_all(&pages)?;
-        clap_mangen::generate_to(command.clone(), pages)?;
+        clap_mangen::generate_to(command.clone(), &pages)?;
+        for page in fs::read_dir(&pages)? {
+            let page = page?.path();
+            // What stands at the end of a help text has a heading of its own there: man-pages(7).
+            let text = fs::read_to_string(&page)?.replace(".SH EXTRA", ".SH NOTES");
+            fs::write(page, text)?;
+        }
         for shell in SHELLS {
             let place = folder.join("completions").join(shell.to_string());
             fs::create_dir_all(&place)?;

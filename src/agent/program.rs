@@ -3,13 +3,13 @@
 
 use super::allow::{allow, revoke};
 use super::server::{COMMENT, Config, Server, public_line};
-use crate::cli::{AgentArgs, AgentCommand, AgentKeyArgs};
+use crate::cli::{AGENT_TOPICS, AgentArgs, AgentCommand, AgentKeyArgs, HelpArgs};
 use crate::io::clock;
 use crate::io::files::{BadOutput, StateDir, make_usual_folder};
 use crate::io::key::{KeyFileError, public_key, read_public, read_secret};
 use crate::io::keyring::{KeyringError, ReplacedKey, make_agent_key, replace_agent_key};
 use crate::io::service;
-use crate::io::terminal::{print, say};
+use crate::io::terminal::{check_stdout, print, say};
 use crate::io::tls::Identity;
 use crate::wire::key::SecretKey;
 use std::io;
@@ -24,6 +24,7 @@ pub fn main(args: &AgentArgs) -> ExitCode {
         Some(AgentCommand::Allow(args)) => Some(allow(args)),
         Some(AgentCommand::Revoke(args)) => Some(revoke(args)),
         Some(AgentCommand::Key(args)) => Some(key(args)),
+        Some(AgentCommand::Help(args)) => return help(args),
         None => None,
     };
     match done {
@@ -102,6 +103,20 @@ fn ended() -> impl Future<Output = ()> {
             _ = terminate.recv() => {}
         }
     }
+}
+
+/// `linkqual-agent help`.
+fn help(args: &HelpArgs) -> ExitCode {
+    if let Some(topic) = args.topic(AGENT_TOPICS) {
+        return match print(topic.text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error.to_string(), 5),
+        };
+    }
+    let answered = args.answer::<AgentArgs>(AGENT_TOPICS);
+    let (code, lost) = answered.end(check_stdout().map_err(|lost| lost.to_string()));
+    lost.iter().for_each(|why| say(&format!("error: {why}")));
+    ExitCode::from(code)
 }
 
 /// `linkqual-agent key`: the public key on the standard output, and where it is beside it.

@@ -1,5 +1,7 @@
 //! The arguments of the agent.
 
+use super::HelpArgs;
+use super::topics::{self, AGENT_TOPICS};
 use super::value::{parse, parse_device, parse_listen};
 use crate::policy::allowed::{Circuits, Expiry};
 use crate::trial::Limits;
@@ -17,16 +19,8 @@ const DRIVERS: &str = "/etc/linkqual/allowed_drivers";
 /// The far end of a link under test: serves only drivers whose keys are allowed.
 #[derive(Debug, Parser)]
 #[command(name = "linkqual-agent", version, max_term_width = 100)]
-#[command(args_conflicts_with_subcommands = true)]
-#[command(after_help = "\
-An allowed driver may probe at any time; only one driver at a time may load a circuit, within
---max-duration and its own limits. All of them together stay within --max-rate. The agent never
-sends to an unverified address, never answers with more octets than it received, and stops by itself
-when a driver is gone.
-
-The file of --drivers is read again whenever it changes, and at SIGHUP; a key that is taken out of
-it, or has expired, loses its runs. SIGTERM and SIGINT end the agent, once drivers have fetched what
-was counted. RUST_LOG=debug logs more.")]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(after_help = format!("{NOTES}\n\n{}", topics::list("linkqual-agent", AGENT_TOPICS)))]
 pub struct AgentArgs {
     /// What to do in the place of serving.
     #[command(subcommand)]
@@ -61,6 +55,16 @@ pub struct AgentArgs {
     pub state: Option<PathBuf>,
 }
 
+const NOTES: &str = "\
+An allowed driver may probe at any time; only one driver at a time may load a circuit, within
+--max-duration and its own limits. All of them together stay within --max-rate. The agent never
+sends to an unverified address, never answers with more octets than it received, and stops by itself
+when a driver is gone.
+
+The file of --drivers is read again whenever it changes, and at SIGHUP; a key that is taken out of
+it, or has expired, loses its runs. SIGTERM and SIGINT end the agent, once drivers have fetched what
+was counted. RUST_LOG=debug logs more.";
+
 /// What an agent's program does beside serving.
 #[derive(Debug, Subcommand)]
 pub enum AgentCommand {
@@ -73,6 +77,8 @@ pub enum AgentCommand {
     /// Show this agent's fingerprint and public key, for its drivers' operators to compare
     #[command(after_help = KEY_NOTES)]
     Key(AgentKeyArgs),
+    /// Show a manual page, or the options of a command
+    Help(HelpArgs),
 }
 
 const KEY_NOTES: &str = "\

@@ -1,8 +1,8 @@
 //! The arguments of the driver.
 
-use super::topics::{self, Topic};
-use super::value::{parse, parse_device};
-use super::{Answered, answered, hint};
+use super::HelpArgs;
+use super::topics::{self, TOPICS};
+use super::value::{parse, parse_device, parse_output};
 use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::metric::{Kind, Limit, Metric, Requirement, Requirements, Traffic};
@@ -17,17 +17,14 @@ use crate::trial::{
 };
 use crate::units::{BitRate, Span};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{
-    Arg, ArgGroup, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser,
-    Subcommand,
-};
+use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Qualifies a leased line: sends paced traffic across it and judges what arrives.
 #[derive(Debug, Parser)]
 #[command(name = "linkqual", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, after_help = topics::list())]
+#[command(disable_help_subcommand = true, after_help = topics::list("linkqual", TOPICS))]
 pub struct DriverArgs {
     /// What to do.
     #[command(subcommand)]
@@ -60,45 +57,11 @@ pub enum DriverCommand {
     Help(HelpArgs),
 }
 
-/// `linkqual help`.
-#[derive(Args, Debug)]
-pub struct HelpArgs {
-    /// A topic of the manual, or a command; all are listed if none is given
-    #[arg(value_name = "TOPIC|COMMAND")]
-    pub words: Vec<String>,
-}
-
-impl HelpArgs {
-    /// The page that was asked for, where a topic was.
-    #[must_use]
-    pub fn topic(&self) -> Option<&'static Topic> {
-        match &self.words[..] {
-            [word] => topics::find(word),
-            _ => None,
-        }
-    }
-
-    /// Shows what a command takes, or why there is no such command.
-    #[must_use]
-    pub fn answer(&self) -> Answered {
-        let words = self.words.iter().map(String::as_str);
-        let words = ["linkqual"].into_iter().chain(words).chain(["--help"]);
-        match DriverArgs::try_parse_from(words) {
-            Err(error) => answered(hint::with_topics(error, &topics::names())),
-            // Such as `help -- check -- x`: whatever it is, it was no question.
-            Ok(_) => answered(DriverArgs::command().error(
-                clap::error::ErrorKind::InvalidSubcommand,
-                "help takes a topic, or a command",
-            )),
-        }
-    }
-}
-
 /// `linkqual keygen`.
 #[derive(Args, Debug)]
 pub struct KeygenArgs {
     /// File for the secret key; it must not exist
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parse_output)]
     pub out: PathBuf,
     /// Comment on the public key, shown at the other end
     #[arg(long, default_value = "linkqual")]
@@ -326,7 +289,7 @@ impl FromArgMatches for RequirementArgs {
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
     /// Folder for the report in every format.
-    #[arg(long, value_name = "DIR", help = out_help())]
+    #[arg(long, value_name = "DIR", help = out_help(), value_parser = parse_output)]
     pub out: Option<PathBuf>,
     /// Print the report in this format
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format_by_name())]
@@ -463,7 +426,7 @@ pub struct PlanCheckArgs {
 /// `linkqual plan init`.
 #[derive(Args, Debug)]
 pub struct PlanInitArgs {
-    /// File to write, which must not exist; the standard output if not given
+    /// File to write, which must not exist; the standard output if not given, or -
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// A plan of several links: a leased line, its backup, and two peerings

@@ -5,9 +5,10 @@ mod agent;
 #[cfg(feature = "driver")]
 mod driver;
 
+mod help;
+
 mod hint;
 
-#[cfg(feature = "driver")]
 mod topics;
 
 mod value;
@@ -15,12 +16,14 @@ mod value;
 pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs, RevokeArgs};
 #[cfg(feature = "driver")]
 pub use driver::{
-    CheckArgs, DemoArgs, DriverArgs, DriverCommand, HelpArgs, JudgeArgs, KeyArgs, KeyCommand,
-    KeygenArgs, OutputArgs, PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RotateArgs,
-    RunArgs, ShowArgs, TrustArgs,
+    CheckArgs, DemoArgs, DriverArgs, DriverCommand, JudgeArgs, KeyArgs, KeyCommand, KeygenArgs,
+    OutputArgs, PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RotateArgs, RunArgs,
+    ShowArgs, TrustArgs,
 };
+pub use help::HelpArgs;
 #[cfg(feature = "driver")]
-pub use topics::{TOPICS, Topic};
+pub use topics::TOPICS;
+pub use topics::{AGENT_TOPICS, Topic};
 
 use clap::Parser;
 
@@ -52,7 +55,7 @@ const LOST: u8 = 5;
 ///
 /// Where it was no command: it has been answered then.
 pub fn typed<A: Parser>() -> Result<A, Answered> {
-    A::try_parse().map_err(hint::hinted).map_err(answered)
+    A::try_parse().map_err(|error| hint::hinted(&A::command(), error)).map_err(answered)
 }
 
 /// Says what `error` has to say.

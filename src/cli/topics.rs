@@ -15,53 +15,91 @@ const fn topic(name: &'static str, about: &'static str, text: &'static str) -> T
     Topic { name, about, text }
 }
 
+const INSTALL: Topic = topic(
+    "install",
+    "packages, the agent as a service, firewalls, uninstalling",
+    include_str!("../../docs/install.md"),
+);
+const KEYS: Topic = topic(
+    "keys",
+    "keys, trusting an agent, a new key, allowed_drivers",
+    include_str!("../../docs/keys.md"),
+);
+#[cfg(feature = "driver")]
+const PLAN: Topic = topic(
+    "plan",
+    "every key of a plan file, and plans of several links",
+    include_str!("../../docs/plan.md"),
+);
+#[cfg(feature = "driver")]
+const VERDICTS: Topic = topic(
+    "verdicts",
+    "verdicts, exit codes, and how each requirement is judged",
+    include_str!("../../docs/verdicts.md"),
+);
+const LINK_COST: Topic = topic(
+    "link-cost",
+    "what a run sends, how long it takes, and what keeps it safe",
+    include_str!("../../docs/link-cost.md"),
+);
+const AGENT: Topic = topic(
+    "agent",
+    "what an agent allows, and what happens when something fails",
+    include_str!("../../docs/agent.md"),
+);
+#[cfg(feature = "driver")]
+const REPORT: Topic =
+    topic("report", "every field of report.json", include_str!("../../docs/report.md"));
+#[cfg(feature = "driver")]
+const CSV: Topic = topic("csv", "every column of runs.csv", include_str!("../../docs/csv.md"));
+const LIMITS: Topic = topic(
+    "limits",
+    "what to know before you believe a number",
+    include_str!("../../docs/limits.md"),
+);
+#[cfg(feature = "driver")]
+const PERFORMANCE: Topic = topic(
+    "performance",
+    "accuracy and speed, compared with other tools",
+    include_str!("../../docs/performance.md"),
+);
+#[cfg(feature = "driver")]
+const DEVELOPMENT: Topic = topic(
+    "development",
+    "building, testing, and the source",
+    include_str!("../../docs/development.md"),
+);
+
 /// Every page, in the order in which a newcomer needs them.
+#[cfg(feature = "driver")]
 #[rustfmt::skip]
 pub const TOPICS: &[Topic] = &[
-    topic("install", "packages, the agent as a service, firewalls, uninstalling",
-        include_str!("../../docs/install.md")),
-    topic("keys", "keys, trusting an agent, a new key, allowed_drivers",
-        include_str!("../../docs/keys.md")),
-    topic("plan", "every key of a plan file, and plans of several links",
-        include_str!("../../docs/plan.md")),
-    topic("verdicts", "verdicts, exit codes, and how each requirement is judged",
-        include_str!("../../docs/verdicts.md")),
-    topic("link-cost", "what a run sends, how long it takes, and what keeps it safe",
-        include_str!("../../docs/link-cost.md")),
-    topic("agent", "what an agent allows, and what happens when something fails",
-        include_str!("../../docs/agent.md")),
-    topic("report", "every field of report.json",
-        include_str!("../../docs/report.md")),
-    topic("csv", "every column of runs.csv",
-        include_str!("../../docs/csv.md")),
-    topic("limits", "what to know before you believe a number",
-        include_str!("../../docs/limits.md")),
-    topic("performance", "accuracy and speed, compared with other tools",
-        include_str!("../../docs/performance.md")),
-    topic("development", "building, testing, and the source",
-        include_str!("../../docs/development.md")),
+    INSTALL, KEYS, PLAN, VERDICTS, LINK_COST, AGENT, REPORT, CSV, LIMITS, PERFORMANCE, DEVELOPMENT,
 ];
 
-/// The page of `name`.
-pub(super) fn find(name: &str) -> Option<&'static Topic> {
-    TOPICS.iter().find(|topic| topic.name == name)
+/// Those that matter to who runs an agent.
+pub const AGENT_TOPICS: &[Topic] = &[INSTALL, KEYS, AGENT, LINK_COST, LIMITS];
+
+/// The page of `name` among `topics`.
+pub(super) fn find(topics: &'static [Topic], name: &str) -> Option<&'static Topic> {
+    topics.iter().find(|topic| topic.name == name)
 }
 
-/// All of them, for the end of a help text.
-pub(super) fn list() -> String {
-    let mut text = "Manual (linkqual help TOPIC):".to_owned();
-    for Topic { name, about, .. } in TOPICS {
+/// All `topics`, for the end of a help text of `program`.
+pub(super) fn list(program: &str, topics: &[Topic]) -> String {
+    let mut text = format!("Manual ({program} help TOPIC):");
+    for Topic { name, about, .. } in topics {
         text += &format!("\n  {name:<12} {about}");
     }
     text
 }
 
-/// Their names, a comma apart.
-pub(super) fn names() -> String {
-    TOPICS.iter().map(|topic| topic.name).collect::<Vec<_>>().join(", ")
+/// The names of `topics`, a comma apart.
+pub(super) fn names(topics: &[Topic]) -> String {
+    topics.iter().map(|topic| topic.name).collect::<Vec<_>>().join(", ")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "driver"))]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;

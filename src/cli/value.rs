@@ -26,6 +26,13 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| why.to_owned())
 }
 
+/// A file or folder to write. What others take for their standard output is none.
+#[cfg(feature = "driver")]
+pub(super) fn parse_output(text: &str) -> Result<std::path::PathBuf, String> {
+    let why = "not a file or folder to write: give it a name";
+    if text.is_empty() || text == "-" { Err(why.to_owned()) } else { Ok(text.into()) }
+}
+
 /// The name of a network device.
 pub(super) fn parse_device(text: &str) -> Result<String, String> {
     let why = "not the name of a device: 1 to 15 characters, such as \"eth1\"";

@@ -19,7 +19,7 @@ mod show;
 mod trust;
 
 use crate::account::plain;
-use crate::cli::{DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand};
+use crate::cli::{DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand, TOPICS};
 use crate::io::key::generate;
 use crate::io::terminal::{check_stdout, is_coloured, print, say};
 use error::Error;
@@ -74,11 +74,12 @@ fn keygen(args: &KeygenArgs) -> Result<ExitCode, Error> {
 ///
 /// Where the page cannot be written.
 fn help(args: &HelpArgs) -> Result<ExitCode, Error> {
-    if let Some(topic) = args.topic() {
+    if let Some(topic) = args.topic(TOPICS) {
         print(topic.text)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (code, lost) = args.answer().end(check_stdout().map_err(|lost| lost.to_string()));
+    let (code, lost) =
+        args.answer::<DriverArgs>(TOPICS).end(check_stdout().map_err(|lost| lost.to_string()));
     lost.iter().for_each(|why| say(&format!("error: {why}")));
     Ok(ExitCode::from(code))
 }

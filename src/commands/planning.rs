@@ -161,7 +161,7 @@ pub(super) fn check(args: &PlanCheckArgs) -> Result<ExitCode, Error> {
 /// Where the file exists, or cannot be written.
 pub(super) fn init(args: &PlanInitArgs) -> Result<ExitCode, Error> {
     let sample = if args.links { SAMPLE_LINKS } else { SAMPLE };
-    match &args.file {
+    match args.file.as_deref().filter(|path| *path != Path::new("-")) {
         Some(path) => write_new(path, sample)?,
         None => print(sample)?,
     }

@@ -9,7 +9,6 @@ pub mod egress;
 pub mod files;
 pub mod host;
 pub mod key;
-#[cfg(feature = "driver")]
 pub mod keyring;
 pub mod log;
 mod netlink;

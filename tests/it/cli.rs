@@ -40,6 +40,68 @@ fn help(name: &str, program: &str, args: &[&str]) {
 const DRIVER: &str = env!("CARGO_BIN_EXE_linkqual");
 const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
 
+/// What somebody types first who comes from another tool, or has not read the help.
+#[test]
+fn what_is_typed_by_habit_gets_a_tip_that_helps() {
+    let agent = || std::process::Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
+    for (mut program, args, words) in [
+        (linkqual(), &["10.61.2.2"][..], "to test the link to a host: linkqual check 10.61.2.2\n"),
+        (linkqual(), &["plan.toml"], "to run a plan: linkqual run plan.toml\n"),
+        (linkqual(), &["chek", "h"], "a similar subcommand exists: 'check'"),
+        (linkqual(), &["check", "-p", "5201", "h"], "linkqual check HOST:PORT\n"),
+        (linkqual(), &["check", "h", "--port", "5201"], "linkqual check HOST:PORT\n"),
+        (linkqual(), &["check", "h", "--time", "9"], "-t TIME, or --duration TIME\n"),
+        (linkqual(), &["judge", "run-1", "--loss", "1%"], "a plan requires: --require PLAN.toml\n"),
+        (linkqual(), &["run", "p.toml", "--rate", "1M"], "the plan says it: linkqual help plan\n"),
+        (linkqual(), &["keygen", "--out", "-"], "give it a name"),
+        (linkqual(), &["check", "h", "--out", "-"], "give it a name"),
+        (agent(), &["10.61.2.2"], "linkqual-agent --listen 10.61.2.2\n"),
+        (agent(), &["-s", "-p", "5201"], "linkqual-agent serves without an option"),
+        (agent(), &["-p", "5201"], "linkqual-agent --listen :PORT\n"),
+    ] {
+        let ended = run(program.args(args));
+        ended.expect_error(2, &[words]);
+        assert!(!ended.err.contains("as a value, use"), "{}", ended.err);
+        assert!(!ended.err.contains("similar argument"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn help_of_either_program_has_topics_and_lists_them_where_there_is_none() {
+    let agent = || std::process::Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
+    for (mut program, topics, commands) in [
+        (
+            linkqual(),
+            "  topics: install, keys, plan, verdicts, ",
+            "  commands: keygen, key, trust, ",
+        ),
+        (
+            agent(),
+            "  topics: install, keys, agent, link-cost, limits\n",
+            "  commands: allow, revoke, ",
+        ),
+    ] {
+        let words = ["'nonsense' is neither a topic of the manual nor a command", topics, commands];
+        run(program.args(["help", "nonsense"])).expect_error(2, &words);
+    }
+    for mut program in [linkqual(), agent()] {
+        let page = run(program.args(["help", "keys"]));
+        assert_eq!(page.expect_code(0).out, include_str!("../../docs/keys.md"));
+    }
+    let of_command = run(agent().args(["help", "allow"]));
+    assert!(of_command.expect_code(0).out.contains("--probe-only"), "{}", of_command.out);
+    let all = run(agent().arg("help"));
+    assert!(all.expect_code(0).out.contains("Manual (linkqual-agent help TOPIC):"), "{}", all.out);
+}
+
+#[test]
+fn a_plan_is_printed_where_its_file_is_the_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = run(linkqual().current_dir(&folder).args(["plan", "init", "-"]));
+    assert!(printed.expect_code(0).out.contains("[sites."), "{}", printed.out);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
 #[test]
 fn help_is_as_it_was_reviewed() {
     help("help_linkqual", DRIVER, &["--help"]);

@@ -66,6 +66,17 @@ fn the_service_manager_learns_when_the_agent_serves_and_when_it_ends() {
     agent.ended(SOON).expect_code(0);
 }
 
+/// Its example is what the agent takes.
+#[test]
+fn the_example_of_the_options_is_one() {
+    let conf = text("deploy/agent.conf");
+    let example = conf.lines().find_map(|line| line.strip_prefix("# Example: OPTIONS="));
+    let options = example.expect("an example").trim_matches('"').split(' ');
+    let args = AgentArgs::try_parse_from(["linkqual-agent"].into_iter().chain(options));
+    assert_eq!(args.expect("options").listen.to_string(), "10.9.2.1:4872");
+    assert!(conf.contains("--listen ADDR[:PORT]"), "an address alone is taken too");
+}
+
 /// In tenths, as `--threshold` has it. The drop-in lies where systemd looks for it.
 fn check_exposure(drop_ins: &[&str], most: u32) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -144,7 +155,9 @@ fn each_command_has_a_manual_page_and_is_completed() {
         let page = read(&format!("man/{page}.1"));
         assert!(page.contains(".SH NAME") && page.contains(".SH OPTIONS"), "{page}");
     }
-    assert!(read("man/linkqual-agent.1").contains("max\\-rate"));
+    let agent = read("man/linkqual-agent.1");
+    assert!(agent.contains("max\\-rate"));
+    assert!(agent.contains(".SH NOTES") && !agent.contains("EXTRA"), "{agent}");
     for shell in ["bash/linkqual.bash", "zsh/_linkqual", "fish/linkqual.fish"] {
         assert!(read(&format!("completions/{shell}")).contains("rtt-p99"));
     }
