@@ -42,8 +42,11 @@ struct SiteView {
     layer: Layer,
 }
 
-/// Columns of the bar before the line, where there is room for it.
-const BAR: usize = 20;
+/// Columns of the bar before the line.
+const BAR: usize = 10;
+
+/// Columns of the narrowest terminal that has room for it.
+const BAR_COLUMNS_MIN: usize = 60;
 
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS: usize = 80;
@@ -262,18 +265,21 @@ impl Step {
         let &Progress { elapsed, length, .. } = progress;
         let (done, whole) = (elapsed.nanos() / NANOS_PER_SECOND, length.secs_up());
         let mut text = format!("{} {}/{whole} s", self.what, done.min(whole));
+        // As wide as ever, whatever stands beside it.
+        let has_room = BAR_COLUMNS_MIN <= columns && text.len() + BAR + 3 < columns;
+        let bar = if has_room { BAR } else { 0 };
+        let columns = columns.saturating_sub(if bar == 0 { 0 } else { bar + 3 });
         for part in self.parts(progress) {
             if text.len() + part.len() + 2 < columns {
                 text = format!("{text}, {part}");
             }
         }
-        let room = columns.saturating_sub(text.len() + 4).min(BAR);
-        if room < BAR / 4 {
+        if bar == 0 {
             return text;
         }
-        let part = elapsed.nanos().saturating_mul(room as u64) / length.nanos().max(1);
-        let full = usize::try_from(part).unwrap_or(room).min(room);
-        format!("[{}{}] {text}", "#".repeat(full), "-".repeat(room - full))
+        let part = elapsed.nanos().saturating_mul(bar as u64) / length.nanos().max(1);
+        let full = usize::try_from(part).unwrap_or(bar).min(bar);
+        format!("[{}{}] {text}", "#".repeat(full), "-".repeat(bar - full))
     }
 
     fn parts(&mut self, progress: &Progress) -> Vec<String> {
@@ -357,10 +363,12 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_layer_that_was_asked_since_the_line_was_drawn() {
         let mut step = Step::of(&udp(), &view(Layer::L4));
+        let first = step.line(&progress(500, 500, 500_000), 200);
+        assert!(first.ends_with("UDP both ways 0/10 s, 8.1 Mbit/s out, 8.1 in (L4)"), "{first}");
         let first = step.line(&progress(500, 500, 500_000), 60);
-        assert_eq!(first, "[-------] UDP both ways 0/10 s, 8.1 Mbit/s out, 8.1 in (L4)");
+        assert_eq!(first, "[----------] UDP both ways 0/10 s");
         let mut step = Step::of(&udp(), &view(Layer::L2));
-        let first = step.line(&progress(500, 500, 500_000), 60);
+        let first = step.line(&progress(500, 500, 500_000), 200);
         assert!(first.ends_with("8.5 Mbit/s out, 8.5 in (L2)"), "{first}");
         // What is dropped in between is in the next.
         let later = Progress {
@@ -388,7 +396,7 @@ mod tests {
                 "{line}"
             );
         }
-        let all = Step::of(&udp(), &view(Layer::L2)).line(&progress, 90);
+        let all = Step::of(&udp(), &view(Layer::L2)).line(&progress, 100);
         assert!(all.contains("123456 missing, RTT 123.234 ms"), "{all}");
     }
 
@@ -398,7 +406,7 @@ mod tests {
         let load = TcpLoad::new(rates, 1, 1_500, CongestionControl::CUBIC, LoadKind::FixedRate);
         let trial = Trial::with_tcp(load.expect("a load"), Span::from_secs(10)).expect("a trial");
         let mut step = Step::of(&trial, &view(Layer::L4));
-        let line = step.line(&progress(1_000, 1_000_000, 0), 60);
+        let line = step.line(&progress(1_000, 1_000_000, 0), 200);
         assert!(line.ends_with("TCP both ways 1/10 s, 8.0 Mbit/s out, 0.0 in (L4)"), "{line}");
     }
 

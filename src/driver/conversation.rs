@@ -21,7 +21,7 @@ use crate::io::{clock, host, timestamps};
 use crate::method::Step;
 use crate::method::campaign::Campaign;
 use crate::method::note::texts;
-use crate::report::{SiteEnds, SiteRun};
+use crate::report::{INTERRUPTED, SiteEnds, SiteRun};
 use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 use crate::trial::Limits;
 use crate::units::Span;
@@ -172,7 +172,7 @@ async fn dialled(dialling: &mut Dialling) -> Result<TlsStream<TcpStream>, Error>
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 enum CutShort {
     /// The user wants it.
-    #[error("interrupted")]
+    #[error("{}", INTERRUPTED)]
     Interrupted,
     /// The agent ended the connection because it does not know this driver's key.
     #[error("the agent does not list this key")]

@@ -12,7 +12,7 @@ use crate::io::egress::Egress;
 use crate::io::host;
 use crate::method::schedule::{Claim, Resource, Room, Schedule};
 use crate::plan::Plan;
-use crate::report::{self, Merged, PlanRecord, Report};
+use crate::report::{self, Merged, NOT_RUN_YET, PlanRecord, Report};
 use crate::wire::control::RunId;
 use crate::wire::key::PublicKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -264,7 +264,7 @@ async fn of_task(ended: Result<(usize, Run), JoinError>) -> (usize, Run) {
 
 /// The record of a link whose run has not begun.
 fn not_run_yet(plan: &Plan, wall_ns: u64) -> Report {
-    let why = "not run yet";
+    let why = NOT_RUN_YET;
     let sites = 0..plan.sites.len();
     let run = report::Run {
         id: String::new(),

@@ -61,6 +61,7 @@ pub use links::{Links, claim, room, run_links};
 pub use trust::{Admission, Presented, admission, presented};
 
 use crate::io::tls::Identity;
+use crate::report::INTERRUPTED;
 use crate::wire::key::PublicKey;
 use addresses::{Lookup, addresses_by};
 use cancel::Cancelled;
@@ -91,7 +92,7 @@ async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
         match ended {
             Ok(Ending::Done) => {}
             Ok(Ending::Cancelled) => {
-                (place + 1..sites).for_each(|rest| results.miss(rest, None, "interrupted"));
+                (place + 1..sites).for_each(|rest| results.miss(rest, None, INTERRUPTED));
                 first_error.get_or_insert(Error::Interrupted);
                 break;
             }

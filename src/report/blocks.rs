@@ -8,6 +8,12 @@ use crate::metric::Metric;
 use crate::verdict::Verdict;
 use std::collections::BTreeSet;
 
+/// Why a site was not run, where nobody wanted it any more.
+pub const INTERRUPTED: &str = "interrupted";
+
+/// Why a site was not run, where its turn has not come.
+pub const NOT_RUN_YET: &str = "not run yet";
+
 /// One site of one link, with all that was found out about it.
 #[derive(Clone, Debug)]
 pub(super) struct Block<'a> {
@@ -81,6 +87,15 @@ impl<'a> Block<'a> {
         match known.is_empty() {
             true => name,
             false => format!("{name} ({})", known.join(", ")),
+        }
+    }
+
+    /// The word that it is headed by: its verdict, unless nothing of it was begun.
+    pub(super) fn heading(&self) -> String {
+        let reason = self.site.ends.reason.as_deref().filter(|_| !self.is_reached());
+        match reason.is_some_and(|reason| [INTERRUPTED, NOT_RUN_YET].contains(&reason)) {
+            true => "NOT RUN".to_owned(),
+            false => self.verdict.to_string(),
         }
     }
 

@@ -19,6 +19,7 @@ mod v2;
 mod words;
 mod writing;
 
+pub use blocks::{INTERRUPTED, NOT_RUN_YET};
 pub use formats::csv::csv;
 pub use formats::text::text;
 pub use formats::{FORMATS, Format};

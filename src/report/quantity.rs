@@ -85,6 +85,12 @@ impl Beside {
         Some(Self { unit, scale, decimals })
     }
 
+    /// With as many digits as `other`, where that has more and its unit.
+    pub(super) fn as_precise_as(self, other: Self) -> Self {
+        let decimals = if other.unit == self.unit { other.decimals } else { 0 };
+        Self { decimals: self.decimals.max(decimals), ..self }
+    }
+
     /// A number without its unit.
     pub(super) fn digits(&self, number: f64) -> String {
         match number {

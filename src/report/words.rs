@@ -123,17 +123,44 @@ pub(super) fn measured(finding: &FindingRecord, block: &Block<'_>) -> (String, S
     if is_counted && is_time && value == 0.0 {
         return ("none".to_owned(), COUNTED.to_owned());
     }
-    let relation = Some(finding.relation).filter(|_| finding.verdict != Verdict::Pass);
-    let Some(beside) = Beside::of((value, *low, *high), (relation, *bound), unit) else {
+    let Some(beside) = beside(finding) else {
         return (quantity(value, unit), COUNTED.to_owned());
     };
+    // Numbers of one requirement stand below each other, and are as precise.
+    let peers = block.findings.iter().filter(|it| is_counted && it.metric == finding.metric);
+    let peers = peers.filter(|it| it.low.is_none() && it.high.is_none());
+    let beside = peers.filter_map(|it| self::beside(it)).fold(beside, Beside::as_precise_as);
     let bounds = match (low, high) {
+        (None, None) if is_forgiven(finding, &beside) => {
+            format!("{} below: allowed", percent((bound - value) / bound))
+        }
         (None, None) => COUNTED.to_owned(),
         (Some(low), Some(high)) => format!("{} to {}", beside.digits(*low), beside.show(*high)),
         (Some(low), None) => format!("{} or more", beside.show(*low)),
         (None, Some(high)) => format!("up to {}", beside.show(*high)),
     };
     (beside.show(value), bounds)
+}
+
+/// How the numbers of `finding` are shown; `None` without one, or where they have no scale. What is
+/// open is nowhere near a bound but by chance: it is shown beside it where its interval is.
+fn beside(finding: &FindingRecord) -> Option<Beside> {
+    let FindingRecord { low, high, bound, unit, verdict, .. } = finding;
+    let is_counted = low.is_none() && high.is_none();
+    let is_held = match verdict {
+        Verdict::Pass => false,
+        Verdict::Fail => true,
+        Verdict::Inconclusive | Verdict::Invalid => !is_counted,
+    };
+    let relation = Some(finding.relation).filter(|_| is_held);
+    Beside::of((finding.value?, *low, *high), (relation, *bound), unit)
+}
+
+/// Whether a rate passed and is shown as less than is required.
+fn is_forgiven(finding: &FindingRecord, beside: &Beside) -> bool {
+    let shown = |number| beside.digits(number).parse::<f64>().unwrap_or(f64::NAN);
+    let is_less = finding.value.is_some_and(|value| shown(value) < shown(finding.bound));
+    finding.verdict == Verdict::Pass && finding.relation == BoundText::AtLeast && is_less
 }
 
 /// The bounds of what is no sample.

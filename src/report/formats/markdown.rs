@@ -26,37 +26,62 @@ pub(super) fn render(report: &Report, _: &Rendering) -> String {
 
 /// Somebody's words: nothing in them is taken for Markdown or HTML.
 fn plain(text: &str) -> String {
-    let escaped = |c: char| match c {
-        '&' => "&amp;".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '>' => "&gt;".to_owned(),
-        // Nobody is mentioned, and nothing becomes a link.
-        '@' => "&#64;".to_owned(),
-        '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '!' | '$' => format!("\\{c}"),
-        c => c.to_string(),
-    };
-    let text: String = text.chars().map(escaped).collect();
-    text.replace("://", "&#58;//").replace("www.", "www&#46;")
+    let mut out = String::new();
+    let mut letters = text.chars().peekable();
+    while let Some(c) = letters.next() {
+        let next = letters.peek().copied();
+        let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        match c {
+            // "<= 20 ms" and "A->B" stay readable in a mail: no tag and no quotation begins so.
+            '<' if next.is_some_and(|next| next == '=' || next == ' ') => out.push(c),
+            '<' => out += "&lt;",
+            '>' if !out.is_empty() => out.push(c),
+            '>' => out += "&gt;",
+            '&' if next.is_none_or(char::is_whitespace) => out.push(c),
+            '&' => out += "&amp;",
+            // Nobody is mentioned, and nothing becomes a link.
+            '@' => out += "&#64;",
+            // Between letters it emphasises nothing.
+            '_' if is_word(out.chars().last()) && is_word(next) => out.push(c),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '!' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
 /// The verdict on each link and site, the worst on top.
 fn head(out: &mut String, report: &Report, blocks: &[Block<'_>]) {
     if let [only] = blocks {
-        let (verdict, name) = (only.verdict, plain(&only.name()));
+        let (verdict, name) = (only.heading(), plain(&only.name()));
         line!(out, "# {verdict}: {name}: {}\n", plain(&why(only)));
     } else {
         line!(out, "# {}\n", report.verdict);
     }
     for block in blocks {
         if 1 < blocks.len() {
-            let (verdict, name) = (block.verdict, plain(&block.name()));
+            let (verdict, name) = (block.heading(), plain(&block.name()));
             line!(out, "- **{verdict}** {name}: {}", plain(&why(block)));
         }
         let ends = &block.site.ends;
         let near = ends.driver_address.as_deref().unwrap_or("not known");
         let far = ends.address.as_deref().unwrap_or(&ends.agent);
         let (utc, _) = span_text(block.times(report), None);
-        line!(out, "- A {} (driver), B {} (agent), {}", plain(near), plain(far), plain(&utc));
+        match block.is_reached() {
+            true => {
+                line!(
+                    out,
+                    "- A {} (driver), B {} (agent), {}",
+                    plain(near),
+                    plain(far),
+                    plain(&utc)
+                );
+            }
+            false => line!(out, "- B {} (agent)", plain(far)),
+        }
     }
     let again = report.judged_again.iter().map(again_text);
     let is_said = |block: &Block<'_>| blocks.len() == 1 && block.is_unfinished();
@@ -233,10 +258,10 @@ mod tests {
             text.starts_with("# PASS: link to the demo's agent (circuit demo): all "),
             "{text}"
         );
-        let finding = "| the demo's agent | RTT p99 | loaded | &lt;= 30 ms | 13.9 ms | 13.4 to \
+        let finding = "| the demo's agent | RTT p99 | loaded | <= 30 ms | 13.9 ms | 13.4 to \
                        14.0 ms | PASS |\n";
         assert!(text.contains(finding), "{text}");
-        let trial = "| 2 | the demo's agent | A-&gt;B | UDP | 20 Mbit/s L2 | 19.4 Mbit/s | 0 % | \
+        let trial = "| 2 | the demo's agent | A->B | UDP | 20 Mbit/s L2 | 19.4 Mbit/s | 0 % | \
                      4.878 ms | 10.7 ms | 34.34 ms | ok |\n";
         assert!(text.contains(trial), "{text}");
         let tables = text.lines().filter(|line| line.starts_with("|---"));
@@ -248,7 +273,17 @@ mod tests {
         let mut report = judged(SOUND);
         report.links[0].sites[0].ends.site = "a|b <script> [x](y) `z`".to_owned();
         let text = render(&report, &Rendering::default());
-        assert!(text.contains("| a\\|b &lt;script&gt; \\[x\\](y) \\`z\\` |"), "{text}");
+        assert!(text.contains("| a\\|b &lt;script> \\[x\\](y) \\`z\\` |"), "{text}");
         assert!(!text.contains("<script>"), "{text}");
+        for (said, shown) in [
+            ("<= 20 ms, A->B & C, rtt_p99", "<= 20 ms, A->B & C, rtt_p99"),
+            (
+                "> quoted </td> <!-- --> &lt; &#64;",
+                "&gt; quoted &lt;/td> &lt;\\!-- --> &amp;lt; &amp;\\#64;",
+            ),
+            ("_a_ <b>", "\\_a\\_ &lt;b>"),
+        ] {
+            assert_eq!(plain(said), shown);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! what was measured comes before how. Behind it, where all is asked for, stand the reasons, the
 //! trials, and how they were measured.
 
+mod beside;
 mod details;
 mod first;
 mod trial;
@@ -226,6 +227,73 @@ mod tests {
         let shown = crate::report::formats::markdown::render(&report, &Rendering::default());
         assert!(shown.starts_with("# INCONCLUSIVE: link to "), "{shown}");
         assert_eq!(shown.matches("interrupted").count(), 1, "{shown}");
+    }
+
+    #[test]
+    fn what_is_measured_and_not_required_is_shown_in_a_line() {
+        let mut report = judged(SOUND);
+        let line = |report: &Report| {
+            let shown = screen(report);
+            let from = shown.find("Measured, not required: ").map(|at| shown[at..].to_owned());
+            from.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        };
+        let is_rate = |it: &FindingRecord| it.metric == Metric::THROUGHPUT;
+        report.findings.retain(is_rate);
+        let text = line(&report).expect("a line");
+        let parts = ["packet loss 0 % A->B, 0 % B->A; RTT p99 ", " idle, ", " loaded; jitter (PDV"];
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        assert!(!text.contains("throughput of UDP"), "it is in the table: {text}");
+        report.findings.clear();
+        let text = line(&report).expect("a line");
+        assert!(text.contains("throughput of UDP 20 Mbit/s A->B, 20 Mbit/s B->A; "), "{text}");
+        report.links[0].sites[0].trials.clear();
+        assert_eq!(line(&report), None);
+    }
+
+    /// Nothing of it was begun: it has no verdict of its own, and no address or time of others.
+    #[test]
+    fn a_link_that_was_never_begun_is_headed_not_run() {
+        let mut report = two_sites();
+        (report.complete, report.reason) = (false, Some("interrupted".to_owned()));
+        let missed = &mut report.links[0].sites[1];
+        missed.ends.reason = Some("interrupted".to_owned());
+        missed.ends.address = None;
+        for trial in &mut missed.trials {
+            let why = "interrupted".to_owned();
+            trial.outcome = crate::account::Outcome::nothing(Status::NotRun, why);
+            (trial.started_at, trial.ended_at) = (None, None);
+        }
+        let question = report.question().expect("what it was judged by");
+        report.judge(&question).expect("evidence");
+        let shown = screen(&report);
+        assert!(shown.contains("\nNOT RUN  link to vpc (circuit demo)"), "{shown}");
+        assert!(shown.contains("\n  NOT RUN"), "{shown}");
+        let shown = crate::report::formats::markdown::render(&report, &Rendering::default());
+        assert!(shown.contains("\n- **NOT RUN** link to vpc"), "{shown}");
+        assert_eq!(shown.matches(" UTC").count(), 1, "the other's times: {shown}");
+    }
+
+    /// 9.99998 of 10 Mbit/s stood over 10.00, and 17.99 of 18 passed without a word.
+    #[test]
+    fn rates_of_one_requirement_are_as_precise_and_what_is_forgiven_is_shown() {
+        let shown = |rates: [(f64, Verdict); 2]| {
+            let mut report = judged(SOUND);
+            let is_rate = |it: &&mut FindingRecord| it.metric == Metric::THROUGHPUT;
+            for (finding, (value, verdict)) in report.findings.iter_mut().filter(is_rate).zip(rates)
+            {
+                (finding.value, finding.verdict, finding.bound) = (Some(value), verdict, 18e6);
+            }
+            let screen = screen(&report);
+            let from = screen.find("\nThroughput  ").expect("a row");
+            screen[from + 1..].lines().take(2).collect::<Vec<_>>().join("\n")
+        };
+        let both = shown([(17.999_98e6, Verdict::Fail), (18e6, Verdict::Pass)]);
+        assert!(both.contains("17.99998 Mbit/s") && both.contains("18.00000 Mbit/s"), "{both}");
+        let open = shown([(17.999_98e6, Verdict::Inconclusive), (18e6, Verdict::Pass)]);
+        assert_eq!(open.matches("18.00 Mbit/s").count(), 2, "{open}");
+        let less = shown([(17.99e6, Verdict::Pass), (18.0e6, Verdict::Pass)]);
+        assert!(less.contains("17.99 Mbit/s  0.05556 % below: allowed  "), "{less}");
+        assert!(less.contains("18.00 Mbit/s  counted "), "{less}");
     }
 
     /// One of seven is no headline, whichever comes first.

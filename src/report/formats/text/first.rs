@@ -2,6 +2,7 @@
 //! line, who measured between which ends and when, a table of what was required and measured, and
 //! what limits the evidence. A for the driver's end, B for the agent's.
 
+use super::beside::beside;
 use super::words::Once;
 use crate::direction::Direction;
 use crate::metric::{Metric, black_hole};
@@ -34,6 +35,7 @@ pub(super) fn first(page: &mut Page, report: &Report, rendering: &Rendering, sai
         line!(page, "");
         if block.is_reached() {
             findings(page, report, block, said);
+            beside(block).iter().for_each(|text| page.wrapped("", text));
             caveats(page, report, block, rendering.verbose);
             line!(page, "");
         }
@@ -54,7 +56,7 @@ fn summary(page: &mut Page, report: &Report, blocks: &[Block<'_>], said: &mut On
         if !block.is_reached() {
             said.note(&why);
         }
-        table.row(&[block.verdict.to_string(), block.name(), why]);
+        table.row(&[block.heading(), block.name(), why]);
     }
     page.table("  ", &table);
     line!(page, "");
@@ -67,7 +69,7 @@ fn head(
     rendering: &Rendering,
     said: &mut Once,
 ) {
-    let verdict = format!("{:<5}  ", block.verdict);
+    let verdict = format!("{:<5}  ", block.heading());
     let why = Some(why(block)).filter(|why| block.is_reached() || said.is_new(why));
     let text = why.map_or_else(|| block.name(), |why| format!("{}: {why}", block.name()));
     page.hung(&verdict, INDENT, &text);
