@@ -2,7 +2,7 @@
 
 use super::error::{Error, NOT_RUN};
 use super::keys;
-use super::output::{Files, create, show};
+use super::output::{Files, create, show_run};
 use super::running::{PROGRESS_MAX, job_of};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::saved::read_report;
@@ -99,6 +99,6 @@ pub(super) fn run_links(
     match run.error {
         Some(driver::Error::AnotherKey { .. }) if is_said => Ok(ExitCode::from(NOT_RUN)),
         Some(error) => Err(error.into()),
-        None => show(&run.report, run.kept.map_err(Error::NotKept), args),
+        None => show_run(&run.report, run.kept.map_err(Error::NotKept), args),
     }
 }

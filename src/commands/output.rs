@@ -56,6 +56,25 @@ impl Keep for Files {
     }
 }
 
+/// As [`show`], of a run: where its report is neither saved nor printed, it goes to the standard
+/// error, as nothing else has what was measured.
+///
+/// # Errors
+///
+/// As [`show`].
+pub(super) fn show_run(
+    report: &Report,
+    saved: Result<(), Error>,
+    args: &OutputArgs,
+) -> Result<ExitCode, Error> {
+    let is_kept = args.out.is_some() && saved.is_ok();
+    let printed = printed(report, args);
+    if printed.is_err() && !is_kept {
+        say(text(report, &Rendering { verbose: args.verbose, ..Rendering::default() }).trim_end());
+    }
+    conclude(report, saved, printed)
+}
+
 /// Prints the report as it was asked for; the exit code of its verdict. Where it could not be
 /// `saved`, or cannot be printed, the verdict goes to the standard error.
 ///
@@ -67,11 +86,24 @@ pub(super) fn show(
     saved: Result<(), Error>,
     args: &OutputArgs,
 ) -> Result<ExitCode, Error> {
+    conclude(report, saved, printed(report, args))
+}
+
+/// Prints the report as it was asked for.
+fn printed(report: &Report, args: &OutputArgs) -> Result<(), BadOutput> {
     let rendering = Rendering { streams: args.csv_streams, ..Rendering::default() };
-    let printed = match args.format().name {
+    match args.format().name {
         TEXT => print_text(report, args.verbose, args.out.as_deref()),
         _ => print(&(args.format().render)(report, &rendering)),
-    };
+    }
+}
+
+/// The exit code of the verdict where all that was asked for is `saved` and `printed`.
+fn conclude(
+    report: &Report,
+    saved: Result<(), Error>,
+    printed: Result<(), BadOutput>,
+) -> Result<ExitCode, Error> {
     let lost = match (saved, printed.map_err(Error::from)) {
         (Ok(()), Ok(())) => return Ok(exit_code(report.verdict)),
         (Err(first), Err(second)) => {
@@ -102,8 +134,7 @@ pub(super) fn print_text(
     let started_s = report.started_s();
     let utc_offset_s = columns.and(started_s).and_then(utc_offset_s);
     let rendering = Rendering { columns, verbose, utc_offset_s, ..Rendering::default() };
-    let format = FORMATS.iter().find(|format| format.name == TEXT);
-    let mut text = format.map_or_else(String::new, |format| (format.render)(report, &rendering));
+    let mut text = text(report, &rendering);
     text += &match (folder, verbose) {
         (Some(folder), _) => files_text(&plain(&folder.display().to_string()), verbose),
         (None, false) => "Details: --verbose. --out DIR keeps the report.\n".to_owned(),
@@ -113,6 +144,12 @@ pub(super) fn print_text(
         text = text.replace('±', "+/-");
     }
     print(&if is_output_coloured() { coloured(&text) } else { text })
+}
+
+/// The report as text.
+fn text(report: &Report, rendering: &Rendering) -> String {
+    let format = FORMATS.iter().find(|format| format.name == TEXT);
+    format.map_or_else(String::new, |format| (format.render)(report, rendering))
 }
 
 /// Where the report is kept, and how to see all of it.

@@ -2,7 +2,7 @@
 
 use super::error::{Error, NOT_RUN};
 use super::keys::{self, Keys};
-use super::output::{Files, create, show};
+use super::output::{Files, create, show_run};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::screen::Screen;
 use crate::cli::OutputArgs;
@@ -67,6 +67,6 @@ pub(super) fn run_job(
     match run.error {
         Some(driver::Error::AnotherKey { .. }) if is_said => Ok(ExitCode::from(NOT_RUN)),
         Some(error) => Err(error.into()),
-        None => show(&run.report, run.kept.map_err(Error::NotKept), args),
+        None => show_run(&run.report, run.kept.map_err(Error::NotKept), args),
     }
 }

@@ -43,7 +43,7 @@ const AGENT: &str = env!("CARGO_BIN_EXE_linkqual-agent");
 /// What somebody types first who comes from another tool, or has not read the help.
 #[test]
 fn what_is_typed_by_habit_gets_a_tip_that_helps() {
-    let agent = || std::process::Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
+    let agent = || Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
     for (mut program, args, words) in [
         (linkqual(), &["10.61.2.2"][..], "to test the link to a host: linkqual check 10.61.2.2\n"),
         (linkqual(), &["plan.toml"], "to run a plan: linkqual run plan.toml\n"),
@@ -68,7 +68,7 @@ fn what_is_typed_by_habit_gets_a_tip_that_helps() {
 
 #[test]
 fn help_of_either_program_has_topics_and_lists_them_where_there_is_none() {
-    let agent = || std::process::Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
+    let agent = || Command::new(env!("CARGO_BIN_EXE_linkqual-agent"));
     for (mut program, topics, commands) in [
         (
             linkqual(),
@@ -99,7 +99,7 @@ fn a_plan_is_printed_where_its_file_is_the_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     let printed = run(linkqual().current_dir(&folder).args(["plan", "init", "-"]));
     assert!(printed.expect_code(0).out.contains("[sites."), "{}", printed.out);
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
 #[test]

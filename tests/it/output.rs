@@ -115,6 +115,98 @@ fn a_run_that_nobody_hears_says_its_verdict_on_the_standard_error() {
     assert!(fs::read_to_string(folder.join("report.txt")).unwrap().starts_with("FAIL "));
 }
 
+/// What took a minute to measure is nowhere else.
+#[test]
+fn a_run_that_is_neither_kept_nor_printed_is_shown_on_the_standard_error() {
+    let agent = Agent::start();
+    for format in [&[][..], &["--json"]] {
+        let mut command = agent.check();
+        command
+            .args(["--duration", "1s", "--no-lengthen", "--rtt-p99", "0.001us", "--quiet"])
+            .args(format);
+        let ended = command.stdin(Stdio::null()).stdout(full()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(5), "{said}");
+        for words in ["FAIL ", "RTT p99", "verdict: FAIL\nerror: could not write to the standard"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+}
+
+/// What `script` makes of a terminal: it shows the command's output, and ends as it ends.
+fn on_a_terminal(command: &str, variables: &[(&str, &str)]) -> Option<String> {
+    let mut script = Command::new("script");
+    script.args(["-qec", command, "/dev/null"]).stdin(Stdio::null());
+    for name in ["NO_COLOR", "LC_ALL", "LC_CTYPE", "LANG"] {
+        script.env_remove(name);
+    }
+    script.env("TERM", "xterm").envs(variables.iter().copied());
+    let ended = script.output().ok()?;
+    Some(String::from_utf8(ended.stdout).expect("text").replace("\r\n", "\n"))
+}
+
+#[test]
+fn a_verdict_is_coloured_on_a_terminal_unless_no_colour_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    fs::write(&report, SOUND).unwrap();
+    let show = format!("{DRIVER} show {}", report.display());
+    let Some(coloured) = on_a_terminal(&show, &[]) else {
+        return linkqual::io::terminal::say("SKIPPED: no program script on this machine");
+    };
+    assert!(coloured.contains("\u{1b}[1;32mPASS\u{1b}[0m"), "{coloured}");
+    for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let text = on_a_terminal(&show, &[plain]).unwrap();
+        assert!(text.contains("PASS") && !text.contains('\u{1b}'), "{plain:?}: {text}");
+    }
+    // Where nobody looks, whatever the terminal of the user could show.
+    let piped = on_a_terminal(&format!("{show} | cat"), &[]).unwrap();
+    assert!(piped.contains("PASS") && !piped.contains('\u{1b}'), "{piped}");
+    let asked_in_vain = on_a_terminal(&show, &[("NO_COLOR", "")]).unwrap();
+    assert!(asked_in_vain.contains('\u{1b}'), "an empty one says nothing: {asked_in_vain}");
+}
+
+#[test]
+fn a_locale_without_utf_8_is_shown_ascii_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    fs::write(&report, SOUND).unwrap();
+    let shown = |variables: &[(&str, &str)]| {
+        let mut show = linkqual();
+        show.arg("show").arg(&report).arg("--verbose");
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            show.env_remove(name);
+        }
+        String::from_utf8(show.envs(variables.iter().copied()).output().unwrap().stdout).unwrap()
+    };
+    for ascii in [&[][..], &[("LANG", "C")], &[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C")]] {
+        let text = shown(ascii);
+        assert!(text.is_ascii() && text.contains(" +/- "), "{ascii:?}: {text}");
+    }
+    for utf_8 in [&[("LANG", "de_DE.UTF-8")][..], &[("LANG", "C"), ("LC_CTYPE", "C.utf8")]] {
+        let text = shown(utf_8);
+        assert!(text.contains(" ± ") && !text.contains("+/-"), "{utf_8:?}: {text}");
+    }
+}
+
+/// On a terminal one line changes; a file or a log has a line for each phase, and no more.
+#[test]
+fn progress_is_drawn_on_a_terminal_alone() {
+    let agent = Agent::start();
+    let mut check = agent.check();
+    check.args(["--duration", "1s"]);
+    let words: Vec<_> = std::iter::once(check.get_program()).chain(check.get_args()).collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
+    let Some(drawn) = on_a_terminal(&words.join(" "), &[]) else {
+        return linkqual::io::terminal::say("SKIPPED: no program script on this machine");
+    };
+    assert!(drawn.contains("\u{1b}[") && drawn.contains('\r'), "{drawn:?}");
+    let piped = crate::support::run(&mut check);
+    piped.expect_code(3);
+    assert!(!piped.err.contains(['\u{1b}', '\r']), "{:?}", piped.err);
+    assert!(piped.err.contains("connecting to ") && piped.err.contains("idle"), "{}", piped.err);
+}
+
 /// The folder is taken away while the run goes on.
 #[test]
 fn a_run_whose_folder_is_lost_goes_on_and_prints_its_report() {
