@@ -11,6 +11,7 @@ use crate::account::{Moved, PathMtu, ReceiverCounts, RoundTripCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
 use crate::metric::{Basis, Criteria, Limit, losses, micros};
+use crate::units::Span;
 use caveat::{Concern, SHORT_MAX_PERCENT, hosts};
 use sender::of_sender;
 
@@ -63,7 +64,7 @@ fn of_direction(
         Caveat { doubts, direction, trial, bias, text }
     };
     let sender = of_sender(criteria, run, direction).into_iter();
-    let concerns = sender.chain(of_receiver(run, direction));
+    let concerns = sender.chain(of_receiver(run, direction)).chain(of_next_hop(run, direction));
     concerns.chain(tcp::of_tcp(criteria, run, direction)).map(concern).collect()
 }
 
@@ -97,6 +98,39 @@ fn of_receiver(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     concerns
 }
 
+/// Where the sending host did not know its next hop for a time: of what its kernel accepted then it
+/// holds back about a hundred packets, and drops all others before the device.
+fn of_next_hop(run: &TrialRun, direction: Direction) -> Vec<Concern> {
+    let (sender, _) = hosts(direction);
+    let Some(hop) = run.outcome.hosts(direction).0.and_then(|host| host.unresolved_next_hop) else {
+        return Vec::new();
+    };
+    let unresolved = Span::from_nanos(hop.unresolved_ns);
+    let one_way = run.outcome.one_way(direction);
+    let lost = one_way.probes.sent.zip(one_way.probes.received);
+    let lost = lost.map_or(u64::MAX, |(sent, received)| sent.saturating_sub(received));
+    let probes = run.trial.probe_rate().packets_in(unresolved).min(lost);
+    let load = losses(run, direction).map_or(0, |losses| losses.unresolved);
+    let is_tcp = run.trial.tcp().is_some();
+    if load == 0 && probes == 0 && !is_tcp {
+        return Vec::new();
+    }
+    let asks = if hop.address.is_ipv4() { "ARP" } else { "neighbour discovery" };
+    let text = format!(
+        "{sender} got no answer to {asks} from its next hop {} for up to {:.1} s, and its kernel \
+         drops packets meanwhile: up to {load} lost packets of the load and {probes} lost probes \
+         may never have left it. Find out why the next hop does not answer, or give it a permanent \
+         entry there (ip neighbour replace {} lladdr ADDRESS dev DEVICE nud permanent)",
+        hop.address,
+        unresolved.as_secs(),
+        hop.address,
+    );
+    let by = Bias::CanOnlyWorsenBy(load.saturating_add(probes));
+    let udp = (&[Basis::LoadLosses, Basis::Arrivals, Basis::ProbeDelays] as &[_], by, text.clone());
+    let tcp = is_tcp.then_some((&[Basis::TcpStream] as &[_], Bias::CanOnlyWorsen, text));
+    std::iter::once(udp).chain(tcp).collect()
+}
+
 /// Where a receiver kept to its own limit, what it never read is not lost on the link.
 fn of_unread(direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
     let (_, receiver) = hosts(direction);
@@ -114,7 +148,8 @@ fn of_unread(direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
 /// Lost packets that a host may have dropped, or that came too late to be counted.
 fn of_losses(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
     run.trial.load()?;
-    let others = losses(run, direction)?.doubtful.saturating_sub(came.lost_in_excess);
+    let losses = losses(run, direction)?;
+    let others = losses.doubtful.saturating_sub(came.lost_in_excess + losses.unresolved);
     if others == 0 {
         return None;
     }
@@ -238,17 +273,16 @@ fn of_clocks(trial: usize, run: &TrialRun) -> Vec<Caveat> {
     if probes.saturating_mul(SHORT_MAX_PERCENT) < late_probes.saturating_mul(100) {
         let busy =
             format!("{late_probes} of {probes} probes were sent late, because this host was busy");
-        let (bias, text) = match late_delay_max_ns {
-            Some(max_ns) => (
-                Bias::EitherBy(late_probes),
-                format!(
-                    "{busy}. Sent on time, they would have taken up to {:.3} ms. {IDLE_HOST}",
-                    micros(max_ns) / 1e3
-                ),
+        let text = match late_delay_max_ns {
+            Some(max_ns) => format!(
+                "{busy}. Sent on time, they would have taken up to {:.3} ms. {IDLE_HOST}",
+                micros(max_ns) / 1e3
             ),
-            None => (Bias::Either, format!("{busy}. {IDLE_HOST}")),
+            None => format!(
+                "{busy}. Sent on time, those that were lost may have been answered. {IDLE_HOST}"
+            ),
         };
-        add(&[Basis::ProbeDelays], bias, text);
+        add(&[Basis::ProbeDelays], Bias::EitherBy(late_probes), text);
     }
     caveats
 }
@@ -280,8 +314,8 @@ mod tests {
     use super::*;
     use crate::account::Outcome;
     use crate::metric::Metric;
+    use crate::stats::loss_bursts::LossBursts;
     use crate::trial::Trial;
-    use crate::units::Span;
 
     #[test]
     fn what_a_receiver_kept_from_reading_is_not_the_links_loss() {
@@ -325,6 +359,20 @@ mod tests {
             let advice = ["Use ", "Test ", "Run ", "Raise ", "Find ", "Try "];
             assert!(advice.iter().any(|verb| last.starts_with(verb)), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_host_may_have_kept_back_for_want_of_its_next_hop_is_named() {
+        let mut run = crate::metric::tests::kept_back(700, 1_000);
+        let found = of_next_hop(&run, Direction::Forward);
+        let [(_, Bias::CanOnlyWorsenBy(720), text)] = found.as_slice() else { panic!("{found:?}") };
+        let words = "this host got no answer to ARP from its next hop 10.1.1.1 for up to 1.0 s";
+        let counts = "up to 700 lost packets of the load and 20 lost probes";
+        assert!(text.contains(words) && text.contains(counts), "{text}");
+        assert_eq!(of_next_hop(&run, Direction::Reverse), []);
+        run.outcome.forward.probes.received = run.outcome.forward.probes.sent;
+        crate::metric::tests::came(&mut run).losses = LossBursts::default();
+        assert_eq!(of_next_hop(&run, Direction::Forward), [], "nothing was lost");
     }
 
     /// One of 100 is borne: more would leave too little that the link is judged by.

@@ -398,6 +398,32 @@ mod tests {
         check(Bound::AtLeast(10.0), (9.8, 9.9), Verdict::Fail);
     }
 
+    /// 823 packets a second.
+    #[test]
+    fn what_a_host_may_have_kept_back_for_want_of_its_next_hop_is_not_the_links() {
+        let verdict = |run: TrialRun, metric: Metric, bound| {
+            let mut requirements = Requirements::default();
+            let required = metric.require(bound).expect("a bound");
+            requirements.set(Some(Direction::Forward), required);
+            let criteria = Criteria::plain(requirements, IpVersion::V4);
+            let found = findings(&criteria, &Evidence { trials: vec![run], ..<_>::default() });
+            let [finding] = found.as_slice() else { panic!("{found:?}") };
+            finding.verdict
+        };
+        let loss = |ms| verdict(fixture::kept_back(700, ms), Metric::LOSS, "<= 1%");
+        assert_eq!(
+            [loss(0), loss(100), loss(1_000)],
+            [Verdict::Fail, Verdict::Fail, Verdict::Invalid]
+        );
+        let outage = |most| {
+            let mut run = fixture::kept_back(700, 1_000);
+            run.outcome.forward.silences = fixture::gaps(1_000, 2_500, true);
+            verdict(run, Metric::OUTAGE, most)
+        };
+        assert_eq!(outage("<= 1 s"), Verdict::Invalid);
+        assert_eq!(outage("<= 300 ms"), Verdict::Fail, "0.5 s of it are the link's");
+    }
+
     #[test]
     fn nothing_measured_never_passes() {
         let missing = Measured::Missing("no probe came back".into());

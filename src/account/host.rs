@@ -2,6 +2,7 @@
 
 use super::{Fact, Invalid, WallClock};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// What a host counted of its own drops, errors and clock while a trial ran.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -16,6 +17,10 @@ pub struct HostCounts {
     pub checksum_errors: u64,
     /// Number of times that its wall clock was stepped.
     pub clock_steps: u64,
+    /// The next hop of what it sends, if that did not answer ARP or neighbour discovery for a
+    /// time: what its kernel accepted then may never have left it. Null if it was always known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unresolved_next_hop: Option<UnresolvedNextHop>,
     /// Noise of its timestamps, in ns: from the kernel's transmit timestamp to its receive
     /// timestamp of a datagram over its own loopback, the 99th percentile of 100; null if not
     /// measured.
@@ -32,7 +37,24 @@ pub struct HostCounts {
 
 impl Fact for HostCounts {
     fn check(&self) -> Result<(), Invalid> {
+        self.unresolved_next_hop.iter().try_for_each(Fact::check)?;
         self.wall_clock.iter().try_for_each(Fact::check)
+    }
+}
+
+/// A next hop whose link-layer address a host asked for in vain.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UnresolvedNextHop {
+    /// Its IP address.
+    pub address: IpAddr,
+    /// For how long at most its address was not known, in ns.
+    pub unresolved_ns: u64,
+}
+
+impl Fact for UnresolvedNextHop {
+    fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless(0 < self.unresolved_ns, "a next hop that was unresolved for no time")
     }
 }
 
@@ -62,8 +84,18 @@ mod tests {
 
     #[test]
     fn what_a_host_reports_is_read_back_whole_and_absurd_counts_are_refused() {
-        let counts = HostCounts { queue_drops: 1, timestamp_noise_ns: Some(9), ..<_>::default() };
+        let hop = |unresolved_ns| {
+            let address = IpAddr::from([10, 1, 1, 1]);
+            Some(UnresolvedNextHop { address, unresolved_ns })
+        };
+        let counts = HostCounts {
+            queue_drops: 1,
+            timestamp_noise_ns: Some(9),
+            unresolved_next_hop: hop(1),
+            ..HostCounts::default()
+        };
         refuses_absurd_numbers(&counts);
+        assert!(HostCounts { unresolved_next_hop: hop(0), ..counts }.check().is_err());
         let kernel = "Linux 6.1.0".to_owned();
         refuses_absurd_numbers(&HostFacts { kernel, processors: 2, ..HostFacts::default() });
     }

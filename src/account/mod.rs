@@ -27,7 +27,7 @@ mod wall_clock;
 
 pub use asked::{AskedRate, AskedTcp, AskedTrial, AskedUdp};
 pub use claim::{COUNT_MAX, Claim, Fact, Invalid, NANOS_MAX, SUM_MAX, bounded, read, read_back};
-pub use host::{HostCounts, HostFacts};
+pub use host::{HostCounts, HostFacts, UnresolvedNextHop};
 pub use moved::{MOVED_MAX, Moved};
 pub use outcome::{OneWayCounts, Outcome, PathMtu, RoundTripCounts, Status};
 pub use probes::{

@@ -54,6 +54,17 @@ pub struct TransitFit {
     pub spread_ns: Option<u64>,
     /// Sum of the sender's gaps beyond its schedule, in ns: the mean of several streams.
     pub held_ns: u64,
+    /// How long the load was paused in it, as no heartbeat arrived, in ns: the mean of several
+    /// streams. Absent if it was not paused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paused_ns: u64,
+    /// Number of those pauses: the most of any stream. Absent if it was not paused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pauses: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A change of the path's own delay during the load.
@@ -161,11 +172,18 @@ pub struct SentPart {
     pub next: u64,
     /// Sum of the sender's gaps beyond its schedule until it closes, in ns.
     pub held_ns: u64,
+    /// How long the load was paused between the two, in ns.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paused_ns: u64,
+    /// Number of those pauses.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pauses: u64,
 }
 
 impl SentPart {
     fn is_within(&self, sent: u64) -> bool {
-        self.start_ns <= self.end_ns && self.first <= self.next && self.next <= sent
+        let is_within = self.first <= self.next && self.next <= sent;
+        is_within && self.start_ns.saturating_add(self.paused_ns) <= self.end_ns
     }
 }
 
@@ -187,9 +205,11 @@ impl ThroughputEvidence {
     pub(super) fn check(&self) -> Result<(), Invalid> {
         let ordered = self.window_start_ns <= self.window_end_ns;
         Invalid::unless(ordered, "throughput: a window that ends before it starts")?;
-        let part = |fit: &TransitFit| fit.carried <= fit.sent;
-        let parts = part(&self.whole) && part(&self.last_third);
-        Invalid::unless(parts, "throughput: more carried than sent")?;
+        let parts = [&self.whole, &self.last_third];
+        let holds = parts.iter().all(|part| part.carried <= part.sent);
+        Invalid::unless(holds, "throughput: more carried than sent")?;
+        let holds = parts.iter().all(|part| part.paused_ns <= part.duration_ns);
+        Invalid::unless(holds, "throughput: a load paused for longer than its window")?;
         let fits = self.blocks.len() <= BLOCKS_MAX && self.trailing_probes.len() <= BLOCKS_MAX;
         Invalid::unless(fits, "throughput: more blocks or probes than any trial has")
     }
@@ -218,6 +238,9 @@ mod tests {
         let window = SentWindow { whole: part, last_third: part, began_ns: 0 };
         assert_eq!(window.check_within(4), Ok(()));
         assert!(window.check_within(3).is_err());
+        let paused = |paused_ns| SentPart { paused_ns, pauses: 1, ..part };
+        let with = |whole| SentWindow { whole, ..window }.check_within(4);
+        assert_eq!((with(paused(5)), with(paused(6)).is_err()), (Ok(()), true));
         let turned = SentPart { start_ns: 6, ..part };
         assert!(SentWindow { last_third: turned, ..window }.check_within(4).is_err());
     }

@@ -17,6 +17,7 @@ use crate::io::clock::WallWatch;
 use crate::io::egress::{Egress, listen_at};
 use crate::io::files::StateDir;
 use crate::io::log::{stranger, sum_up};
+use crate::io::neighbour::NextHopWatch;
 use crate::io::service;
 use crate::io::tcp::{Bulk, listen_by, try_congestion_control};
 use crate::io::timestamps::KeptNoise;
@@ -91,6 +92,7 @@ struct Live {
     parts: usize,
     device: Option<String>,
     before: host::Counters,
+    next_hop: Option<NextHopWatch<Agent>>,
     timestamp_noise_ns: Option<u64>,
     wall: WallWatch,
 }
@@ -430,6 +432,7 @@ impl Loop {
                 kernel_drops: since.softnet_drops,
                 checksum_errors: since.checksum_errors,
                 clock_steps: live.trial.gauge().clock_steps(),
+                unresolved_next_hop: live.next_hop.and_then(NextHopWatch::end),
                 timestamp_noise_ns: live.timestamp_noise_ns,
                 hardware_timestamps: live.trial.gauge().hardware_timestamps(),
                 wall_clock: live.wall.end(),
@@ -439,7 +442,8 @@ impl Loop {
     }
 
     fn look(&mut self) {
-        for (id, live) in &self.trials {
+        for (id, live) in &mut self.trials {
+            live.next_hop.iter_mut().for_each(NextHopWatch::look);
             let heard: Stamp<Agent> = live.trial.gauge().heard();
             self.session.handle_trial(*id, FarEvent::Heard(heard));
             if let Some(at) = live.trial.exceeded() {
@@ -549,11 +553,13 @@ impl Loop {
             return tracing::error!("a trial without threads that were set aside for it");
         };
         let trial = self.port.expect(keyed, tcp, until, crew, on_event);
-        let device = self.peers.get(&connection).and_then(|peer| host::device_towards(*peer));
+        let peer = self.peers.get(&connection).copied();
+        let device = peer.and_then(host::device_towards);
+        let next_hop = peer.map(|peer| NextHopWatch::begin(None, peer, None));
         let before = host::Counters::read(device.as_deref());
         let timestamp_noise_ns = self.noise.noise_ns(clock::now());
         let wall = WallWatch::begin();
-        let live = Live { trial, parts, device, before, timestamp_noise_ns, wall };
+        let live = Live { trial, parts, device, before, next_hop, timestamp_noise_ns, wall };
         self.trials.insert(id, live);
     }
 }

@@ -15,6 +15,7 @@ use crate::flow::{NearEvent, TrialRun};
 use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Malformed, Unsaid};
 use crate::io::egress::Egress;
+use crate::io::neighbour::NextHopWatch;
 use crate::io::tls::{Connector, Identity, TlsStream};
 use crate::io::udp::Socket;
 use crate::io::{clock, host, timestamps};
@@ -208,6 +209,7 @@ struct Conductor<'a> {
     searching: Option<u32>,
     device: Option<String>,
     before: host::Counters,
+    next_hop: Option<NextHopWatch<Driver>>,
     timestamp_noise_ns: Option<u64>,
     /// Since when the trial under way is, and how long it is to take.
     measuring: Option<(Stamp<Driver>, Span)>,
@@ -259,6 +261,7 @@ impl<'a> Conductor<'a> {
             trial: None,
             searching: None,
             before: host::Counters::read(device.as_deref()),
+            next_hop: None,
             timestamp_noise_ns: None,
             device,
             measuring: None,
@@ -320,6 +323,7 @@ impl<'a> Conductor<'a> {
 
     fn look(&mut self) {
         let now = clock::now();
+        self.next_hop.iter_mut().for_each(NextHopWatch::look);
         if let Some(trial) = &self.trial {
             let heard = trial.gauge().heard::<Driver>().min(now);
             self.session.handle_trial(now, NearEvent::Heard(heard));
@@ -437,6 +441,9 @@ impl<'a> Conductor<'a> {
                 self.results.report_phase(self.place, Phase::Measuring(trial));
                 self.measuring = Some((now, trial.duration()));
                 self.before = host::Counters::read(self.device.as_deref());
+                let local = self.own_address.parse().ok();
+                let device = self.dialler.egress.device.as_deref();
+                self.next_hop = Some(NextHopWatch::begin(local, self.agent, device));
                 self.timestamp_noise_ns = timestamps::noise_ns();
                 self.session.begin(now, Task::Measure, trial);
             }
@@ -484,6 +491,7 @@ impl<'a> Conductor<'a> {
             kernel_drops: since.softnet_drops,
             checksum_errors: since.checksum_errors,
             clock_steps: gauge.map_or(0, |gauge| gauge.clock_steps()),
+            unresolved_next_hop: self.next_hop.take().and_then(NextHopWatch::end),
             timestamp_noise_ns: self.timestamp_noise_ns,
             hardware_timestamps: gauge.is_some_and(|gauge| gauge.hardware_timestamps()),
             // It stands with the probes.

@@ -20,6 +20,8 @@ struct Mark {
     at_ns: u64,
     sequence: u64,
     held_ns: u64,
+    paused_ns: u64,
+    pauses: u64,
 }
 
 /// What left of one stream, as far as its window needs it. Times are nanoseconds after the stream's
@@ -32,6 +34,10 @@ pub(super) struct Leaving {
     /// When the packet before left; `None` where the load was paused since.
     before_ns: Option<u64>,
     held_ns: u64,
+    /// When the packet left behind which the load was paused; `None` where it is not.
+    paused_from_ns: Option<u64>,
+    paused_ns: u64,
+    pauses: u64,
     /// The first packet of the steady part and of its last third, and the first behind it, whether
     /// they left on time or not.
     first: Option<Mark>,
@@ -52,9 +58,12 @@ impl Leaving {
             steady,
             before_ns: None,
             held_ns: 0,
+            paused_from_ns: None,
+            paused_ns: 0,
+            pauses: 0,
             first: None,
             third: None,
-            next: Mark { at_ns: 0, sequence: 0, held_ns: 0 },
+            next: Mark { at_ns: 0, sequence: 0, held_ns: 0, paused_ns: 0, pauses: 0 },
             opened: None,
             third_opened: None,
             closed: None,
@@ -71,7 +80,12 @@ impl Leaving {
                 self.held_ns += beyond_ns;
             }
         }
-        let mark = Mark { at_ns, sequence, held_ns: self.held_ns };
+        if let Some(from_ns) = self.paused_from_ns.take() {
+            self.paused_ns += at_ns.saturating_sub(from_ns).saturating_sub(self.gap_ns);
+            self.pauses += 1;
+        }
+        let (held_ns, paused_ns, pauses) = (self.held_ns, self.paused_ns, self.pauses);
+        let mark = Mark { at_ns, sequence, held_ns, paused_ns, pauses };
         if !self.steady.includes(at_ns) {
             return;
         }
@@ -92,8 +106,9 @@ impl Leaving {
     }
 
     /// The load is paused: the gap until the next packet is not the sender's.
-    pub(super) const fn on_paused(&mut self) {
-        self.before_ns = None;
+    pub(super) fn on_paused(&mut self) {
+        let before_ns = self.before_ns.take();
+        self.paused_from_ns = self.paused_from_ns.or(before_ns);
     }
 
     /// The window of a stream that was sent until `ran_ns`, its pauses among it; `None` where
@@ -105,7 +120,14 @@ impl Leaving {
             return None;
         }
         let first = Mark { at_ns: from_ns, ..self.first? };
-        let last = Mark { at_ns: until_ns, ..self.next };
+        // What is paused at the end has not been counted yet.
+        let still_ns = self.paused_from_ns.map_or(0, |from_ns| until_ns.saturating_sub(from_ns));
+        let last = Mark {
+            at_ns: until_ns,
+            paused_ns: self.paused_ns + still_ns.saturating_sub(self.gap_ns),
+            pauses: self.pauses + u64::from(0 < still_ns),
+            ..self.next
+        };
         let enough_ns = (until_ns - from_ns) / 100 * SNAPPED_MIN_PERCENT;
         let snapped = self.opened.zip(self.closed);
         let snapped = snapped.filter(|(open, close)| enough_ns < close.at_ns - open.at_ns);
@@ -134,6 +156,8 @@ fn part(open: Mark, close: Mark) -> SentPart {
         first: open.sequence.min(close.sequence),
         next: close.sequence,
         held_ns: close.held_ns,
+        paused_ns: close.paused_ns.saturating_sub(open.paused_ns),
+        pauses: close.pauses.saturating_sub(open.pauses),
     }
 }
 
@@ -207,6 +231,12 @@ mod tests {
         leaving.on_sent(1_700 * MS, 1, 1, 0);
         let window = leaving.window(RAN_NS).expect("it was sent");
         assert_eq!(shape(&window.whole), (200, 3_800, 0, 2, 0));
+        let pauses = |part: &SentPart| (part.paused_ns / MS, part.pauses);
+        assert_eq!(pauses(&window.whole), (1_499, 1));
+        leaving.on_paused();
+        let window = leaving.window(RAN_NS).expect("it was sent");
+        assert_eq!(pauses(&window.whole), (1_499 + 2_099, 2), "it is paused until the end");
+        assert_eq!(pauses(&sent(|_| 0).window(RAN_NS).expect("sent").whole), (0, 0));
         assert_eq!(shape(&window.last_third), (2_600, 3_800, 2, 2, 0));
         let nothing = Leaving::new(Stamp::<Driver>::from_nanos(0), MS, steady);
         assert_eq!(nothing.window(RAN_NS), None);

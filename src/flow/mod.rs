@@ -38,7 +38,7 @@ pub use handshake::{Handshake, HandshakeFailed};
 pub use intake::Intake;
 pub use payload::{LoadPayload, Payload, PayloadCheck, Turn};
 pub use prober::{Exchange, Exchanges, Prober, Returned};
-pub use receiver::{Arrival, Arrived, Closing, End, Receiver};
+pub use receiver::{Arrival, Arrived, Closing, End, RESUMED_MAX, Receiver};
 pub use reflector::{Incoming, Opened, Reflector, Response};
 pub use search::PayloadSearch;
 pub use sender::{BATCH_MAX, Outgoing, Sender, Train};

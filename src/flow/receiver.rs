@@ -15,7 +15,7 @@ const PAUSE_MIN: Span = Span::from_secs(1);
 
 /// A load that was paused for an outage resumes no later than this behind it: with the second
 /// heartbeat, of four in a second at least.
-const RESUMED_MAX: Span = Span::from_millis(500);
+pub const RESUMED_MAX: Span = Span::from_millis(500);
 
 /// The most datagrams that a kernel joins to one.
 const JOINED_MAX: u64 = 64;

@@ -202,6 +202,8 @@ impl Fits<'_> {
             spread_ns: growth
                 .map(|growth| nanos(growth.spread_ns).unsigned_abs().saturating_add(error_ns)),
             held_ns: mean(|part| part.held_ns),
+            paused_ns: mean(|part| part.paused_ns),
+            pauses: streams.iter().map(|(part, _)| part.pauses).max().unwrap_or(0),
         }
     }
 

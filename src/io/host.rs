@@ -212,7 +212,7 @@ fn device_at(index: u32) -> Option<String> {
     entries(Path::new(DEVICES)).find(|name| index_at(name) == Some(index))
 }
 
-fn index_at(device: &str) -> Option<u32> {
+pub(super) fn index_at(device: &str) -> Option<u32> {
     text(&format!("{DEVICES}/{device}/ifindex")).trim().parse().ok()
 }
 

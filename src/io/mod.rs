@@ -11,6 +11,7 @@ pub mod host;
 pub mod key;
 pub mod keyring;
 pub mod log;
+pub mod neighbour;
 mod netlink;
 mod phc;
 pub mod resolve;

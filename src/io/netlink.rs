@@ -1,5 +1,6 @@
-//! Two questions to the kernel's routing socket, and no change to anything: what the queues of a
-//! device dropped, and which device carries an address.
+//! Questions to the kernel's routing socket, and no change to anything: what the queues of a device
+//! dropped, which device carries an address, which next hop packets go to, and whether that one's
+//! link-layer address is known.
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -46,6 +47,9 @@ const DONE: u16 = 3;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const REQUEST_DUMP: u16 = 0x0301;
 
+/// `NLM_F_REQUEST | NLM_F_ACK`: one answer, and an end of it.
+const REQUEST_ONE: u16 = 0x0005;
+
 /// `struct tcmsg`: family, padding, device, handle, parent, info.
 const QUEUE_LEN: usize = 20;
 const TCA_STATS2: u16 = 7;
@@ -57,6 +61,67 @@ const TC_H_INGRESS: u32 = 0xffff_fff1;
 
 /// `struct ifaddrmsg`: family, prefix length, flags, scope, device.
 const ADDRESS_LEN: usize = 8;
+
+/// `struct rtmsg`: family, lengths of the destination and the source, service, table, protocol,
+/// scope, type, flags.
+const ROUTE_LEN: usize = 12;
+const ROUTE_TYPE: usize = 7;
+/// `struct ndmsg`: family, padding, device, state, flags, type.
+const NEIGHBOUR_LEN: usize = 12;
+/// `NUD_INCOMPLETE | NUD_FAILED`: it was asked for and has not answered, or never did.
+const UNRESOLVED: u16 = 0x01 | 0x20;
+const RTA_VIA: u16 = 18;
+const NDA_DST: u16 = 1;
+const NDA_IFINDEX: u16 = 8;
+
+/// Where packets go to first: a router, or their destination itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct NextHop {
+    /// The device that leads there.
+    device: u32,
+    pub(super) address: IpAddr,
+}
+
+/// The next hop of what `local` sends to `peer`, by `device` where that is given; `None` where it
+/// does not leave this host.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub(super) fn next_hop(
+    local: Option<IpAddr>,
+    peer: IpAddr,
+    device: Option<u32>,
+) -> io::Result<Option<NextHop>> {
+    let mut hop = None;
+    let local = local.filter(|local| local.is_ipv4() == peer.is_ipv4());
+    ask(libc::RTM_GETROUTE, REQUEST_ONE, &emit_route(local, peer, device), |kind, body| {
+        if kind == libc::RTM_NEWROUTE && hop.is_none() {
+            hop = parse_next_hop(body, peer);
+        }
+    })?;
+    Ok(hop)
+}
+
+/// Whether this host asked for the link-layer address of `hop`, and has no answer.
+///
+/// # Errors
+///
+/// What the kernel says, or that it did not say all.
+pub(super) fn is_unresolved(hop: NextHop) -> io::Result<bool> {
+    let mut is_unresolved = false;
+    let mut request = vec![0; NEIGHBOUR_LEN];
+    request[0] = family_of(hop.address);
+    emit_attribute(&mut request, NDA_IFINDEX, &hop.device.to_ne_bytes());
+    dump(libc::RTM_GETNEIGH, &request, |kind, body| {
+        if kind == libc::RTM_NEWNEIGH
+            && let Some((found, state)) = parse_neighbour(body)
+        {
+            is_unresolved |= found == hop && state & UNRESOLVED != 0;
+        }
+    })?;
+    Ok(is_unresolved)
+}
 
 /// Packets that the queues of the device `index` have dropped, modulo 2^32 as the kernel counts.
 ///
@@ -93,11 +158,20 @@ pub(super) fn index_of(local: IpAddr) -> io::Result<Option<u32>> {
     Ok(index)
 }
 
-fn dump(kind: u16, body: &[u8], mut on_message: impl FnMut(u16, &[u8])) -> io::Result<()> {
+fn dump(kind: u16, body: &[u8], on_message: impl FnMut(u16, &[u8])) -> io::Result<()> {
+    ask(kind, REQUEST_DUMP, body, on_message)
+}
+
+fn ask(
+    kind: u16,
+    flags: u16,
+    body: &[u8],
+    mut on_message: impl FnMut(u16, &[u8]),
+) -> io::Result<()> {
     let (domain, protocol) = (libc::AF_NETLINK, libc::NETLINK_ROUTE);
     let socket = Socket::new(Domain::from(domain), Type::RAW, Some(Protocol::from(protocol)))?;
     socket.set_read_timeout(Some(REPLY_WAIT))?;
-    socket.send(&emit_request(kind, body))?;
+    socket.send(&emit_request(kind, flags, body))?;
     let mut page = vec![0; PAGE_OCTETS];
     for _ in 0..PAGES_MAX {
         let len = match (&socket).read(&mut page) {
@@ -112,16 +186,53 @@ fn dump(kind: u16, body: &[u8], mut on_message: impl FnMut(u16, &[u8])) -> io::R
     Err(io::Error::other("the kernel's answer does not end"))
 }
 
-fn emit_request(kind: u16, body: &[u8]) -> Vec<u8> {
+fn emit_request(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
     let len = u32::try_from(MESSAGE_HEADER_LEN + body.len()).expect("a request is short");
     let mut octets = Vec::new();
     octets.extend(len.to_ne_bytes());
     octets.extend(kind.to_ne_bytes());
-    octets.extend(REQUEST_DUMP.to_ne_bytes());
+    octets.extend(flags.to_ne_bytes());
     octets.extend(SEQUENCE.to_ne_bytes());
     octets.extend(0_u32.to_ne_bytes());
     octets.extend(body);
     octets
+}
+
+/// Adds an attribute to `octets`, which are a fixed part and whole attributes.
+fn emit_attribute(octets: &mut Vec<u8>, kind: u16, body: &[u8]) {
+    let len = u16::try_from(ATTRIBUTE_HEADER_LEN + body.len()).expect("an address is short");
+    octets.extend(len.to_ne_bytes());
+    octets.extend(kind.to_ne_bytes());
+    octets.extend(body);
+    octets.resize(octets.len().next_multiple_of(ALIGN), 0);
+}
+
+/// The question for the route from `local` to `peer`.
+fn emit_route(local: Option<IpAddr>, peer: IpAddr, device: Option<u32>) -> Vec<u8> {
+    let mut octets = vec![0; ROUTE_LEN];
+    let bits = |address: IpAddr| if address.is_ipv4() { 32 } else { 128 };
+    (octets[0], octets[1]) = (family_of(peer), bits(peer));
+    octets[2] = local.map_or(0, bits);
+    emit_attribute(&mut octets, libc::RTA_DST, &octets_of(peer));
+    if let Some(local) = local {
+        emit_attribute(&mut octets, libc::RTA_SRC, &octets_of(local));
+    }
+    if let Some(device) = device {
+        emit_attribute(&mut octets, libc::RTA_OIF, &device.to_ne_bytes());
+    }
+    octets
+}
+
+fn octets_of(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn family_of(address: IpAddr) -> u8 {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    u8::try_from(family).expect("families are small")
 }
 
 /// Whether the kernel has more to say.
@@ -169,12 +280,38 @@ fn parse_address(body: &[u8]) -> Option<(u32, IpAddr)> {
     let (fixed, rest) = body.split_at_checked(ADDRESS_LEN)?;
     // On a point-to-point link IFA_ADDRESS is the peer's; IPv6 has IFA_LOCAL only there.
     let octets = attribute(rest, libc::IFA_LOCAL).or_else(|| attribute(rest, libc::IFA_ADDRESS))?;
-    let address = match libc::c_int::from(fixed[0]) {
-        libc::AF_INET => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(octets).ok()?)),
-        libc::AF_INET6 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?)),
-        _ => return None,
+    Some((u32_at(fixed, 4)?, address_of(fixed[0], octets)?))
+}
+
+/// An address of this family.
+fn address_of(family: u8, octets: &[u8]) -> Option<IpAddr> {
+    match libc::c_int::from(family) {
+        libc::AF_INET => Some(Ipv4Addr::from(<[u8; 4]>::try_from(octets).ok()?).into()),
+        libc::AF_INET6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?).into()),
+        _ => None,
+    }
+}
+
+/// The next hop of a route to `peer`; none of one that stays in this host, or leads nowhere. A
+/// gateway of another version of IP is not known (RTA_VIA).
+fn parse_next_hop(body: &[u8], peer: IpAddr) -> Option<NextHop> {
+    let (fixed, rest) = body.split_at_checked(ROUTE_LEN)?;
+    if fixed[ROUTE_TYPE] != libc::RTN_UNICAST || attribute(rest, RTA_VIA).is_some() {
+        return None;
+    }
+    let device = u32_at(attribute(rest, libc::RTA_OIF)?, 0)?;
+    let address = match attribute(rest, libc::RTA_GATEWAY) {
+        Some(octets) => address_of(fixed[0], octets)?,
+        None => peer,
     };
-    Some((u32_at(fixed, 4)?, address))
+    Some(NextHop { device, address })
+}
+
+/// A neighbour and the state of its entry.
+fn parse_neighbour(body: &[u8]) -> Option<(NextHop, u16)> {
+    let (fixed, rest) = body.split_at_checked(NEIGHBOUR_LEN)?;
+    let address = address_of(fixed[0], attribute(rest, NDA_DST)?)?;
+    Some((NextHop { device: u32_at(fixed, 4)?, address }, u16_at(fixed, 8)?))
 }
 
 fn attribute(octets: &[u8], kind: u16) -> Option<&[u8]> {
@@ -227,7 +364,7 @@ mod tests {
     }
 
     fn message_of(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
-        let mut octets = emit_request(kind, body);
+        let mut octets = emit_request(kind, REQUEST_DUMP, body);
         octets[8..12].copy_from_slice(&sequence.to_ne_bytes());
         octets
     }

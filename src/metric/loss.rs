@@ -11,7 +11,7 @@ use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, loss_bounds, 
 use crate::stats::loss_bursts::LossBursts;
 use crate::stats::real;
 use crate::trial::{Load, Trial};
-use crate::units::Ratio;
+use crate::units::{Ratio, Span};
 use std::fmt;
 
 /// Lost packets that the plan for a loss bound allows for: a line ten times better than its bound
@@ -205,6 +205,9 @@ pub struct Losses {
     pub lost: u64,
     /// Of the lost, those that this tester may have lost itself.
     pub doubtful: u64,
+    /// Of those, the ones that may never have left their host, as it did not know the link-layer
+    /// address of its next hop.
+    pub unresolved: u64,
 }
 
 /// The losses of the load in `direction`; `None` where an account is missing.
@@ -217,12 +220,24 @@ pub fn losses(run: &TrialRun, direction: Direction) -> Option<Losses> {
     // A queue drop that the socket was informed of was refused, and so never sent.
     let queue_drops = sender.map_or(0, |host| host.queue_drops).saturating_sub(sent.queue_dropped);
     let kernel_drops = receiver.map_or(0, |host| host.kernel_drops);
-    let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, kernel_drops];
+    let rate = run.trial.load().and_then(|load| load.rate(direction));
+    let due = rate.map_or(0, |rate| rate.packets_in(unresolved_for(run, direction)));
+    let unresolved = due.min(lost);
+    let doubtful = [came.unattributed, came.lost_in_excess, queue_drops, kernel_drops, unresolved];
     Some(Losses {
         offered: sent.sent.saturating_sub(came.host_dropped),
         lost,
         doubtful: doubtful.into_iter().fold(0, u64::saturating_add).min(lost),
+        unresolved,
     })
+}
+
+/// For how long at most the sending host of `direction` did not know the link-layer address of its
+/// next hop: what its kernel accepted meanwhile may never have left it.
+pub(super) fn unresolved_for(run: &TrialRun, direction: Direction) -> Span {
+    let host = run.outcome.hosts(direction).0;
+    let hop = host.and_then(|host| host.unresolved_next_hop);
+    hop.map_or(Span::default(), |hop| Span::from_nanos(hop.unresolved_ns))
 }
 
 fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Measured {
@@ -246,6 +261,7 @@ fn pooled_loss(criteria: &Criteria, runs: &[&TrialRun], direction: Direction) ->
             offered: before.offered.saturating_add(of_run.offered),
             lost: before.lost.saturating_add(of_run.lost),
             doubtful: before.doubtful.saturating_add(of_run.doubtful),
+            unresolved: before.unresolved.saturating_add(of_run.unresolved),
         });
     }
     Some(bounded(criteria, sum?, &bursts, corruption))

@@ -315,7 +315,7 @@ pub struct Measurement {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::account::OneWayCounts;
+    use crate::account::{HostCounts, OneWayCounts, UnresolvedNextHop};
     use crate::account::{Outcome, ReceiverCounts, SenderCounts, Silence, Silences};
     use crate::account::{ThroughputEvidence, TransitFit};
     use crate::direction::Directions;
@@ -363,6 +363,27 @@ pub(crate) mod tests {
         run
     }
 
+    /// Of 8235 packets and 1000 probes so many and 20 were lost, while its host did not know its
+    /// next hop for so many ms.
+    pub(crate) fn kept_back(lost: u64, unresolved_ms: u64) -> TrialRun {
+        outcome(|run| {
+            let counts = came(run);
+            counts.received -= lost;
+            for _ in 0..lost {
+                counts.losses.on_lost(1);
+                counts.losses.on_arrived(1);
+            }
+            counts.losses.on_arrived(counts.received - lost);
+            (run.outcome.forward.probes.sent, run.outcome.forward.probes.received) =
+                (Some(1_000), Some(980));
+            let (address, unresolved_ns) = ([10, 1, 1, 1].into(), unresolved_ms * MS);
+            let hop = UnresolvedNextHop { address, unresolved_ns };
+            let unresolved_next_hop = (0 < unresolved_ms).then_some(hop);
+            run.outcome.driver_host =
+                Some(HostCounts { unresolved_next_hop, ..HostCounts::default() });
+        })
+    }
+
     /// So many ms of load of which nothing was lost and no queue grew.
     const fn fit(duration_ms: u64, packets: u64) -> TransitFit {
         TransitFit {
@@ -372,6 +393,8 @@ pub(crate) mod tests {
             rise_ns: Some(0),
             spread_ns: Some(0),
             held_ns: 0,
+            paused_ns: 0,
+            pauses: 0,
         }
     }
 
@@ -395,7 +418,7 @@ pub(crate) mod tests {
         estimate(&criteria(), requirement, run)
     }
 
-    pub(super) fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> Silences {
+    pub(crate) fn gaps(start_ms: u64, end_ms: u64, offered: bool) -> Silences {
         let (start_ns, end_ns) = (start_ms * MS, end_ms * MS);
         let gap = Silence { start_ns, end_ns, offered, ..Silence::default() };
         Silences::from_vec(vec![gap]).expect("one gap")

@@ -11,10 +11,11 @@
 use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::{Measured, account_missing};
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
+use super::loss::unresolved_for;
 use super::percentile::NOT_COVERED;
 use crate::account::{OneWayCounts, SILENCE_MIN, Silence};
 use crate::direction::Direction;
-use crate::flow::{SILENCE, TrialRun};
+use crate::flow::{RESUMED_MAX, SILENCE, TrialRun};
 use crate::trial::Trial;
 use crate::units::{BitRate, Span};
 
@@ -158,7 +159,10 @@ fn longest_outage(
         false => (meets, seen.counts(least, meets)),
     };
     let value = seen.longest.as_secs();
-    Some(Measured::Counted { value, meets, meets_at_best: meets, proven: None, counts })
+    // At best, nothing left the sender's host while it did not know its next hop.
+    let is_own = seen.shortest.minus(unresolved_for(run, direction)) <= most;
+    let meets_at_best = if is_own { meets.filter(|meets| *meets) } else { meets };
+    Some(Measured::Counted { value, meets, meets_at_best, proven: None, counts })
 }
 
 /// What was seen of outages in one direction of a trial.
@@ -323,8 +327,21 @@ pub(super) fn pause_text(run: &TrialRun, direction: Direction, packets: u64) -> 
 
 /// Whether `direction` itself was silent for so long that its load was paused.
 pub(super) fn was_silent(run: &TrialRun, direction: Direction) -> bool {
+    pausing(run, direction).next().is_some()
+}
+
+/// For how long at most the load of `direction` was paused because it was dead itself: from a
+/// silence behind its death until it was heard again.
+pub(super) fn own_pause(run: &TrialRun, direction: Direction) -> Span {
+    let paused = |gap: &Silence| gap.span().minus(SILENCE).plus(RESUMED_MAX);
+    pausing(run, direction).map(paused).fold(Span::default(), Span::plus)
+}
+
+/// The outages of `direction` that paused its load.
+fn pausing(run: &TrialRun, direction: Direction) -> impl Iterator<Item = &Silence> {
     let silences = &run.outcome.one_way(direction).silences;
-    silences.outages(outage_min(&run.trial, direction)).any(|gap| SILENCE <= gap.span())
+    let outages = silences.outages(outage_min(&run.trial, direction));
+    outages.filter(|gap| SILENCE <= gap.span())
 }
 
 #[cfg(test)]

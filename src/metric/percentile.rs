@@ -4,6 +4,7 @@
 use super::about::micros;
 use super::criteria::Measured;
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
+use super::loss::unresolved_for;
 use crate::account::RoundTripCounts;
 use crate::direction::Direction;
 use crate::flow::TrialRun;
@@ -113,7 +114,9 @@ pub(super) fn prospect(criterion: &Criterion<'_>, trials: &[&Trial], quantile: f
 ///
 /// A probe that left late is in no percentile, but it bounds what it would have shown in time: a
 /// path that keeps packets in order cannot have held it for longer than until its reply came. At
-/// worst it took that long, at best no time at all.
+/// worst it took that long, or was lost where no reply came; at best it took no time at all. So
+/// late probes change a percentile within their number only. At best, too, those are no loss that
+/// may never have left their host.
 pub(super) fn percentile(
     run: &TrialRun,
     delays: &Delays,
@@ -129,22 +132,31 @@ pub(super) fn percentile(
         Delay::Infinite => None,
     };
     let RoundTripCounts { late_probes, late_delay_max_ns, .. } = run.outcome.round_trip;
-    let with_late = |delay_ns| {
-        let mut delays = delays.clone();
-        delays.record_many(delay_ns, late_probes);
-        delays.bounds(quantile, confidence)
-    };
-    let at_worst = late_delay_max_ns.map_or(high, |max_ns| with_late(max_ns).1);
+    let mut at_best = delays.clone().without_lost(unresolved_probes(run));
+    at_best.record_many(0, late_probes);
+    let mut at_worst = delays.clone();
+    match late_delay_max_ns {
+        Some(max_ns) => at_worst.record_many(max_ns, late_probes),
+        None => at_worst.record_lost(late_probes),
+    }
+    let lowest = at_best.bounds(quantile, confidence).0;
+    let highest = at_worst.bounds(quantile, confidence).1;
     Measured::Sampled {
         value: finite(value),
         low: low.and_then(finite),
         high: high.and_then(finite),
-        low_at_best: with_late(0).0.map(|low| finite(low).unwrap_or(f64::INFINITY)),
-        high_at_worst: at_worst.and_then(finite),
+        low_at_best: lowest.map(|low| finite(low).unwrap_or(f64::INFINITY)),
+        high_at_worst: highest.and_then(finite),
         unbounded: low == Some(Delay::Infinite),
         samples: delays.total(),
         open: unbounded_text(delays, quantile, confidence, high),
     }
+}
+
+/// Probes and replies that may never have left their hosts, as those did not know their next hops.
+fn unresolved_probes(run: &TrialRun) -> u64 {
+    let spans = Direction::ALL.map(|direction| unresolved_for(run, direction));
+    spans.map(|span| run.trial.probe_rate().packets_in(span)).into_iter().sum()
 }
 
 /// Why a percentile has no upper bound: too few samples, or too many that never came.
@@ -214,9 +226,23 @@ mod tests {
         let ms = |us: Option<f64>| us.map(|us| (us / 1e3).round());
         assert_eq!((ms(low), ms(high)), (Some(10.0), Some(10.0)));
         assert_eq!((ms(low_at_best), ms(high_at_worst)), (Some(10.0), Some(40.0)));
-        let Measured::Sampled { high, high_at_worst, .. } = with_late(None) else {
+        let Measured::Sampled { high_at_worst, .. } = with_late(None) else {
             panic!("not sampled")
         };
-        assert_eq!(high_at_worst, high, "unbounded ones are a caveat of their own kind");
+        assert_eq!(high_at_worst, None, "some were lost: in time, they may have been too");
+    }
+
+    /// 76 of 6400 probes left late, and 80 % of the others were lost.
+    #[test]
+    fn late_probes_change_a_percentile_within_their_number_only() {
+        let mut run = outcome(|_| {});
+        run.outcome.round_trip.delays.record_many(10 * MS, 1_245);
+        run.outcome.round_trip.delays.record_lost(5_079);
+        (run.outcome.round_trip.late_probes, run.outcome.round_trip.late_delay_max_ns) = (76, None);
+        let measured = percentile(&run, &run.outcome.round_trip.delays, 0.99, Confidence::P95);
+        let Measured::Sampled { low_at_best, unbounded, .. } = measured else {
+            panic!("not sampled")
+        };
+        assert_eq!((low_at_best, unbounded), (Some(f64::INFINITY), true), "whatever they show");
     }
 }

@@ -6,8 +6,8 @@ use super::criteria::{Criteria, Measured, account_missing};
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::due_throughput::throughput_by_due_times;
 use super::jitter::JITTER_QUANTILE;
-use super::loss::{self, Corruption, losses};
-use super::outage::{pause_text, was_silent};
+use super::loss::{self, Corruption, losses, unresolved_for};
+use super::outage::{own_pause, pause_text, was_silent};
 use super::requirement::Requirements;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
@@ -247,7 +247,10 @@ fn throughput(criterion: &Criterion<'_>, run: &TrialRun, load: &Load) -> Option<
     let question = Question::of(criteria, run, load, direction, required)?;
     let own = came.host_dropped + losses(run, direction).map_or(0, |losses| losses.doubtful);
     let proof = question.proof(evidence, 0);
-    let at_best = question.proof(evidence, own);
+    // What the sender's host may have withheld may be why this direction seemed dead.
+    let is_withheld = unresolved_for(run, direction) != Span::default();
+    let own_pause_ns = if is_withheld { 0 } else { question.own_pause_ns };
+    let at_best = Question { own_pause_ns, ..question }.proof(evidence, own);
     let is_open = is_interrupted(run, direction, sent);
     let meets = |proof: Proof, sender_short: Option<bool>| match proof {
         Proof::Carried => Some(true),
@@ -260,7 +263,7 @@ fn throughput(criterion: &Criterion<'_>, run: &TrialRun, load: &Load) -> Option<
         value: question.whole(evidence, 0).carried * question.required,
         meets: meets(proof, Some(false)),
         meets_at_best: meets(at_best, None),
-        proven: question.proven().filter(|_| proof == Proof::Carried),
+        proven: question.proven(evidence).filter(|_| proof == Proof::Carried),
         counts: question.counts(evidence, proof, run, direction),
     })
 }
@@ -339,10 +342,17 @@ fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction)
 }
 
 /// Whether the load stopped for what neither its sender nor this direction of the link did: the
-/// trial was cut short, or the load was paused although this direction was never silent, as the
-/// other one was.
+/// trial was cut short, or the load was paused, nobody knows when, although this direction was
+/// never silent.
 fn is_interrupted(run: &TrialRun, direction: Direction, sent: &SenderCounts) -> bool {
-    run.outcome.status != Status::Ok || (0 < sent.paused && !was_silent(run, direction))
+    let is_placed = is_pause_placed(run, direction) || was_silent(run, direction);
+    run.outcome.status != Status::Ok || (0 < sent.paused && !is_placed)
+}
+
+/// Whether it is known when the load was paused.
+fn is_pause_placed(run: &TrialRun, direction: Direction) -> bool {
+    let evidence = run.outcome.one_way(direction).throughput.as_ref();
+    evidence.is_some_and(|evidence| 0 < evidence.whole.paused_ns)
 }
 
 /// Whether the path's own delay did not change, or when it did is known.
@@ -363,8 +373,11 @@ struct Question {
     beside_carried: f64,
     /// By how much more was offered than is required.
     over: f64,
-    /// Packets that were never sent because this direction was dead: the link's doing.
-    paused: u64,
+    /// How long at most the load was paused because this direction was dead, in ns: the link's
+    /// doing. Any other pause is no time that is judged.
+    own_pause_ns: u64,
+    /// Packets that were never sent for that, where nobody knows when: as old records have it.
+    unplaced: u64,
     bound: f64,
     confidence: Confidence,
     /// What arrived altered: lost, for a verdict.
@@ -394,6 +407,8 @@ struct Part {
     /// Whether enough arrived to show growth at all.
     is_known: bool,
     is_long: bool,
+    /// Whether enough of it is left without the time in which the load was paused.
+    is_judged: bool,
 }
 
 impl Part {
@@ -433,6 +448,7 @@ impl Question {
             .map_or(1.0, |(sent, received)| real(received.min(sent)) / real(sent));
         let required = real(required.bits_per_second());
         let paused = one_way.sender.as_ref().map_or(0, |sent| sent.paused);
+        let unplaced = if is_pause_placed(run, direction) { 0 } else { paused };
         // Of two trials either may fail by chance.
         let trials = if run.trial.is_lengthened() { 2 } else { 1 };
         let confidence = criteria.confidence().over(trials);
@@ -443,7 +459,8 @@ impl Question {
             beside_sent,
             beside_carried: beside_sent * arrived,
             over: ((packets * packet_bits + beside_sent) / required - 1.0).max(0.0),
-            paused: if was_silent(run, direction) { paused } else { 0 },
+            own_pause_ns: own_pause(run, direction).nanos(),
+            unplaced: if was_silent(run, direction) { unplaced } else { 0 },
             bound: loss_allowed(&criteria.requirements, direction).as_fraction(),
             confidence,
             corruption: one_way.receiver.as_ref().map(Corruption::of).unwrap_or_default(),
@@ -462,10 +479,19 @@ impl Question {
         self.bound.max(FORGIVEN_MIN.as_fraction())
     }
 
+    /// How much of `fit` is not judged, as its load was paused while this direction was alive.
+    fn excluded_ns(&self, fit: &TransitFit) -> u64 {
+        fit.paused_ns.saturating_sub(self.own_pause_ns)
+    }
+
     /// The part that `fit` is of, if `own` more of its packets had arrived.
-    fn part(&self, fit: &TransitFit, own: u64, paused: u64) -> Part {
-        let window_s = real(fit.duration_ns.max(1)) / 1e9;
-        let ratio = |ns: f64| ns / real(fit.duration_ns.max(1));
+    fn part(&self, fit: &TransitFit, own: u64) -> Part {
+        let excluded_ns = self.excluded_ns(fit);
+        let judged_ns = fit.duration_ns.saturating_sub(excluded_ns).max(1);
+        let window_s = real(judged_ns) / 1e9;
+        let ratio = |ns: f64| ns / real(judged_ns);
+        let own_pause_ns = fit.paused_ns.min(self.own_pause_ns);
+        let never_sent = count(self.packets_in(own_pause_ns)) + self.unplaced;
         let arrived = fit.carried.saturating_add(own).min(fit.sent);
         let rate = |packets: f64, beside: f64| {
             (packets * self.packet_bits / window_s + beside) / self.required
@@ -477,10 +503,10 @@ impl Question {
         let low = loss_bounds(lost, fit.sent, self.confidence).map_or(0.0, |bounds| bounds.low);
         let loss = if fit.sent == 0 { 0.0 } else { real(lost) / real(fit.sent) };
         let (altered, bounds) = self.corruption.share(self.confidence);
-        let packets = self.packets_in(fit.duration_ns).max(1.0);
+        let packets = self.packets_in(judged_ns).max(1.0);
         let grain = GRAIN_PACKETS / packets;
         Part {
-            sent: rate(real(fit.sent.saturating_add(paused)), self.beside_sent),
+            sent: rate(real(fit.sent.saturating_add(never_sent)), self.beside_sent),
             carried: rate(real(arrived) * (1.0 - altered), self.beside_carried)
                 / (1.0 + growth.max(0.0)),
             growth,
@@ -491,29 +517,34 @@ impl Question {
             growth_max: FORGIVEN_MIN.as_fraction().max(grain) + self.over,
             grain: 1.0 / packets,
             is_known: fit.rise_ns.is_some(),
-            is_long: LONG_ENOUGH.nanos() <= fit.duration_ns,
+            // A queue drains in a pause: how it grows on either side of it shows as deviation.
+            is_long: LONG_ENOUGH.nanos() <= judged_ns && excluded_ns == 0,
+            is_judged: excluded_ns == 0 || WINDOW_MIN.nanos() <= judged_ns,
         }
     }
 
     fn whole(&self, evidence: &ThroughputEvidence, own: u64) -> Part {
-        self.part(&evidence.whole, own, self.paused)
+        self.part(&evidence.whole, own)
     }
 
     /// What `evidence` proves if `own` more of its packets had arrived.
     fn proof(&self, evidence: &ThroughputEvidence, own: u64) -> Proof {
         let whole = self.whole(evidence, own);
+        if !whole.is_judged {
+            return Proof::Open;
+        }
         if whole.is_short(0.0) {
             let is_sent = 1.0 - whole.forgiven <= whole.sent;
             let is_held = 0.0 < whole.held && !whole.is_short(whole.held);
             return if is_sent && !is_held { Proof::Short } else { Proof::SenderShort };
         }
-        let third = self.part(&evidence.last_third, own, self.paused);
+        let third = self.part(&evidence.last_third, own);
         let is_carried = whole.is_known
             && whole.is_sent()
             && is_placed(evidence)
             && whole.is_carried()
             && !third.is_short(0.0)
-            && !self.is_held_by_the_bucket();
+            && !self.is_held_by_the_bucket(evidence);
         if is_carried { Proof::Carried } else { Proof::Open }
     }
 
@@ -536,14 +567,20 @@ impl Question {
         }
         counts += &self.delay_text(evidence);
         let paused = run.outcome.one_way(direction).sender.as_ref().map_or(0, |sent| sent.paused);
-        if 0 < paused {
+        let excluded_s = real(self.excluded_ns(&evidence.whole)) / 1e9;
+        if 0.0 < excluded_s {
+            counts += &format!(
+                "; the load was paused for {excluded_s:.1} s, as the far end stopped answering: \
+                 that time is not judged"
+            );
+        } else if 0 < paused {
             counts += &pause_text(run, direction, paused);
         }
         if run.outcome.status != Status::Ok {
             counts += "; the trial was cut short";
         }
         match proof {
-            Proof::Carried => counts += &self.credit_text(),
+            Proof::Carried => counts += &self.credit_text(evidence),
             Proof::Open => counts += &self.open_text(evidence),
             Proof::Short | Proof::SenderShort => {}
         }
@@ -578,14 +615,16 @@ impl Question {
     /// Why neither PASS nor FAIL is proven: the first condition of a PASS that does not hold.
     fn open_text(&self, evidence: &ThroughputEvidence) -> String {
         let whole = self.whole(evidence, 0);
-        let text = if !whole.is_known {
+        let text = if !whole.is_judged {
+            "; too little time is left for a verdict"
+        } else if !whole.is_known {
             "; too few to show whether a queue grew. Test longer"
         } else if !whole.is_sent() {
             "; less than 99 % of the rate was sent, too little for a PASS. Use a host with an \
              idle processor, or test at a lower rate"
         } else if !is_placed(evidence) {
             "; a growing queue may be hidden by that. Run again when the path is stable"
-        } else if self.is_held_by_the_bucket() {
+        } else if self.is_held_by_the_bucket(evidence) {
             return format!(
                 "; but a policer or shaper may have passed all of it from a full token bucket of \
                  {}. Test longer",
@@ -599,26 +638,30 @@ impl Question {
         text.to_owned()
     }
 
-    /// What a full bucket may have carried of the load beside the link's rate, in bit/s.
-    fn credit(&self) -> f64 {
-        real(self.burst.bits()) / self.trial.as_secs()
+    /// What a full bucket may have carried of the load beside the link's rate, in bit/s. In each
+    /// pause it may have filled again.
+    fn credit(&self, evidence: &ThroughputEvidence) -> f64 {
+        let whole = &evidence.whole;
+        let excluded = Span::from_nanos(self.excluded_ns(whole));
+        let buckets = 1 + if excluded.nanos() == 0 { 0 } else { whole.pauses.max(1) };
+        real(self.burst.bits()) * real(buckets) / self.trial.minus(excluded).as_secs()
     }
 
     /// Whether that may be all that was asked: nothing of the rate is proven then.
-    fn is_held_by_the_bucket(&self) -> bool {
-        self.required <= self.credit()
+    fn is_held_by_the_bucket(&self, evidence: &ThroughputEvidence) -> bool {
+        self.required <= self.credit(evidence)
     }
 
     /// The rate that a PASS proves, in bit/s, where a full bucket may have carried more than is
     /// forgiven; `None` where it proves what was asked.
-    fn proven(&self) -> Option<f64> {
-        let credit = self.credit();
+    fn proven(&self, evidence: &ThroughputEvidence) -> Option<f64> {
+        let credit = self.credit(evidence);
         (self.forgiven() * self.required < credit).then_some((self.required - credit).max(0.0))
     }
 
     /// What a PASS proves, where a full bucket may have carried more than is forgiven.
-    fn credit_text(&self) -> String {
-        let rate = self.proven().and_then(|proven| BitRate::new(count(proven)));
+    fn credit_text(&self, evidence: &ThroughputEvidence) -> String {
+        let rate = self.proven(evidence).and_then(|proven| BitRate::new(count(proven)));
         rate.map_or_else(String::new, |rate| {
             let (burst, rate) = (self.burst, rate.rounded_down());
             format!(
@@ -788,6 +831,67 @@ mod tests {
             run.outcome.forward.silences = gaps(1_000, 2_600, true);
         };
         check(throughput(), &outcome(silent), Some(false));
+    }
+
+    /// 9.6 s, of which the load was paused for so many ms while the other direction was dead.
+    fn paused(ms: u64, sent_packets: u64, carried_packets: u64) -> TrialRun {
+        outcome(|run| {
+            sent(run).paused = ms * 823 / 1_000;
+            judged(run).whole.sent = sent_packets;
+            carried(run, carried_packets);
+            // It was before the last third.
+            let third = &mut judged(run).last_third;
+            third.carried = third.sent * carried_packets / sent_packets;
+            (judged(run).whole.paused_ns, judged(run).whole.pauses) = (ms * 1_000_000, 1);
+            run.outcome.reverse.silences = gaps(1_000, 1_000 + ms, true);
+        })
+    }
+
+    /// Of 7911 packets, 1648 were due in 2 s.
+    #[test]
+    fn a_pause_that_the_other_direction_caused_is_not_judged_and_the_rest_is() {
+        check(throughput(), &paused(2_000, 6_263, 6_263), Some(true));
+        check(throughput(), &paused(2_000, 6_263, 4_200), Some(false));
+        let text = counts(&paused(2_000, 6_263, 4_200));
+        let words = "the load was paused for 2.0 s, as the far end stopped answering: that time is";
+        assert!(text.contains(words), "{text}");
+        check_shortage(&paused(2_000, 6_263, 4_200), false);
+        // Too few were sent beside the pause, too.
+        check_shortage(&paused(2_000, 5_000, 5_000), true);
+        // 1.6 s are left.
+        check(throughput(), &paused(8_000, 1_318, 1_318), None);
+        check(throughput(), &paused(8_000, 1_318, 600), None);
+        assert!(counts(&paused(8_000, 1_318, 600)).contains("too little time is left"));
+    }
+
+    #[test]
+    fn a_pause_that_this_directions_death_caused_excuses_nothing() {
+        let mut run = paused(2_000, 6_263, 6_263);
+        run.outcome.forward.silences = gaps(1_000, 3_600, true);
+        check(throughput(), &run, Some(false));
+        // 1.1 s of 2 s are its own: 900 packets are lost for it.
+        run.outcome.forward.silences = gaps(1_000, 2_600, true);
+        check(throughput(), &run, Some(false));
+    }
+
+    #[test]
+    fn a_bucket_may_have_filled_again_in_each_pause() {
+        let proven = |run: &TrialRun| judge(run).proven.expect("less than all");
+        assert!(proven(&paused(2_000, 6_263, 6_263)) < proven(&outcome(|_| {})));
+        let mut many = paused(2_000, 6_263, 6_263);
+        judged(&mut many).whole.pauses = 40;
+        assert!(proven(&many) < proven(&paused(2_000, 6_263, 6_263)) - 1e6);
+    }
+
+    #[test]
+    fn a_queue_that_a_pause_may_have_drained_is_counted_whole() {
+        let uncertain = |ms: u64, spread_ms: u64| {
+            let mut run = paused(ms, 7_911 - ms * 824 / 1_000, 7_911 - ms * 824 / 1_000);
+            judged(&mut run).whole.spread_ns = Some(spread_ms * 1_000_000);
+            run
+        };
+        check(throughput(), &uncertain(0, 250), Some(true));
+        check(throughput(), &uncertain(1, 250), None);
     }
 
     #[test]

@@ -112,6 +112,13 @@ impl Delays {
         self.infinite
     }
 
+    /// The same with up to `packets` of the lost ones taken out.
+    #[must_use]
+    pub fn without_lost(mut self, packets: u64) -> Self {
+        self.infinite = self.infinite.saturating_sub(packets);
+        self
+    }
+
     /// Packets sent: measured and infinite.
     #[must_use]
     pub fn total(&self) -> u64 {

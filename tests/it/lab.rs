@@ -80,7 +80,7 @@ impl Lab {
     }
 
     /// What the line did.
-    fn truth(&self) -> Value {
+    pub(crate) fn truth(&self) -> Value {
         serde_json::from_str(&self.command("truth", &[])).unwrap()
     }
 

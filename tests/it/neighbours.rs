@@ -3,6 +3,7 @@
 
 use crate::lab::{AGENT, Lab};
 use crate::support::{await_within, share};
+use linkqual::verdict::Verdict;
 use std::time::Duration;
 
 /// What the router does not hear any more: who asks for its link-layer address.
@@ -72,6 +73,42 @@ fn a_next_hop_that_carries_the_load_is_not_asked_for_its_address() {
                 assert_eq!(lost, (0, 0, 0), "{address} {}: {text}", row.direction);
             }
         }
-        assert_eq!(report.rows().count(), 4, "{text}");
+        assert!(4 <= report.rows().count(), "an idle trial and a load: {text}");
     }
+}
+
+/// The next hop of the agent's host does not answer it for more than a second of the load: its
+/// kernel drops what it has accepted. The link itself loses nothing.
+#[test]
+fn what_a_host_drops_for_want_of_its_next_hop_is_not_the_links_loss() {
+    let _machine = share(10);
+    let Some(lab) = Lab::new() else { return };
+    let within = Duration::from_secs(60);
+    let report = std::thread::scope(|scope| {
+        let forget = scope.spawn(|| {
+            let loads = || lab.truth()["reverse"]["load"]["offered"].as_u64();
+            await_within(within, "the load has begun", || loads().filter(|it| 500 < *it));
+            lab.command("exec", &["router", "nft", UNANSWERED]);
+            // By its own state, an entry that is in use would stay.
+            let entry = ["agent", "ip", "neigh", "del", "10.77.2.1", "dev", "eth0"];
+            lab.command("exec", &entry);
+            std::thread::sleep(Duration::from_millis(1_200));
+            lab.command("exec", &["router", "nft", "flush ruleset arp"]);
+        });
+        let words = ["--rate", "5 Mbit/s", "--loss", "1%", "--outage", "300ms"];
+        let (_, report) = lab.check_at(AGENT, "6s", &words);
+        forget.join().unwrap();
+        report
+    });
+    let text = linkqual::report::text(&report);
+    let row = report.rows().find(|row| row.trial.asked.udp.is_some()).expect("a load");
+    let host = row.trial.outcome.agent_host.as_ref().expect("its account");
+    let hop = host.unresolved_next_hop.expect("it was seen");
+    assert_eq!(hop.address.to_string(), "10.77.2.1", "{text}");
+    assert!(1_000_000_000 <= hop.unresolved_ns, "{hop:?}");
+    let lost = row.trial.outcome.reverse.receiver.as_ref().map_or(0, |came| came.lost());
+    assert!(100 < lost, "{lost}: {text}");
+    assert_ne!(report.verdict, Verdict::Fail, "{text}");
+    let words = "the agent's host got no answer to ARP from its next hop 10.77.2.1 for up to";
+    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{text}");
 }

@@ -419,6 +419,7 @@ fn host(old: &HostV2, status: Status) -> Result<Option<HostCounts>, Invalid> {
         kernel_drops: count(Some(old.kernel_drops), "kernel_drops")?,
         checksum_errors: count(Some(old.checksum_errors), "checksum_errors")?,
         clock_steps: count(Some(old.clock_steps), "clock_steps")?,
+        unresolved_next_hop: None,
         timestamp_noise_ns: old.stamp_noise_ns,
         hardware_timestamps: old.card_stamps,
         wall_clock: None,
