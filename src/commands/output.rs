@@ -7,7 +7,7 @@ use crate::driver::{Keep, NotKept};
 use crate::io::clock::utc_offset_s;
 use crate::io::files::{BadOutput, Output};
 use crate::io::terminal::{columns, is_output_coloured, is_utf8, print, say};
-use crate::report::{FORMATS, Rendering, Report};
+use crate::report::{FORMATS, Format, Rendering, Report};
 use crate::verdict::Verdict;
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,17 +42,22 @@ impl Files {
     ///
     /// Where a file cannot be written.
     pub(super) fn save(&self, report: &Report) -> Result<(), BadOutput> {
+        FORMATS.iter().try_for_each(|format| self.save_as(format, report))
+    }
+
+    fn save_as(&self, format: &Format, report: &Report) -> Result<(), BadOutput> {
         let rendering = Rendering { verbose: true, streams: self.streams, ..Rendering::default() };
-        let mut formats = FORMATS.iter();
-        formats.try_for_each(|format| {
-            self.output.save(format.file, &(format.render)(report, &rendering))
-        })
+        self.output.save(format.file, &(format.render)(report, &rendering))
     }
 }
 
 impl Keep for Files {
     fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
         Ok(self.save(report)?)
+    }
+
+    fn keep_record(&mut self, report: &Report) -> Result<(), NotKept> {
+        Ok(self.save_as(&FORMATS[0], report)?)
     }
 }
 

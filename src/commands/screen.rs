@@ -65,6 +65,8 @@ struct Step {
     octets: u64,
     sent: u64,
     at: Span,
+    /// How far it is, in a few words.
+    short: String,
 }
 
 impl Screen {
@@ -137,7 +139,9 @@ impl Screen {
         match event {
             Event::Phase { site, phase: Phase::Over } => {
                 self.steps.remove(&key(*site));
-                self.clear();
+                if self.steps.is_empty() {
+                    self.clear();
+                }
             }
             Event::Phase { site, phase } => self.enter(key(*site), phase),
             Event::Caveat(_) | Event::Finding(_) | Event::OnLink { .. } => {}
@@ -208,7 +212,12 @@ impl Screen {
             return;
         };
         let columns = error_columns().unwrap_or(COLUMNS);
-        self.bar.get_or_insert_with(bar).set_message(step.line(progress, columns));
+        let line = step.line(progress, columns);
+        let line = match self.steps.len() {
+            0 | 1 => line,
+            _ => together(&self.steps, columns),
+        };
+        self.bar.get_or_insert_with(bar).set_message(line);
     }
 
     fn clear(&mut self) {
@@ -216,6 +225,19 @@ impl Screen {
             bar.finish_and_clear();
         }
     }
+}
+
+/// The line of several trials under way: how many there are, and each as far as there is room.
+fn together(steps: &BTreeMap<SiteKey, Step>, columns: usize) -> String {
+    let mut text = format!("{} trials under way", steps.len());
+    for (place, step) in steps.values().enumerate() {
+        let separator = if place == 0 { ": " } else { "; " };
+        let more = format!("{separator}{}", step.short);
+        if text.len() + more.len() < columns {
+            text += &more;
+        }
+    }
+    text
 }
 
 fn bar() -> ProgressBar {
@@ -256,6 +278,7 @@ impl Step {
             octets: 0,
             sent: 0,
             at: Span::default(),
+            short: String::new(),
         }
     }
 
@@ -264,7 +287,8 @@ impl Step {
     fn line(&mut self, progress: &Progress, columns: usize) -> String {
         let &Progress { elapsed, length, .. } = progress;
         let (done, whole) = (elapsed.nanos() / NANOS_PER_SECOND, length.secs_up());
-        let mut text = format!("{} {}/{whole} s", self.what, done.min(whole));
+        self.short = format!("{} {}/{whole} s", self.what, done.min(whole));
+        let mut text = self.short.clone();
         // As wide as ever, whatever stands beside it.
         let has_room = BAR_COLUMNS_MIN <= columns && text.len() + BAR + 3 < columns;
         let bar = if has_room { BAR } else { 0 };
@@ -398,6 +422,22 @@ mod tests {
         }
         let all = Step::of(&udp(), &view(Layer::L2)).line(&progress, 100);
         assert!(all.contains("123456 missing, RTT 123.234 ms"), "{all}");
+    }
+
+    #[test]
+    fn several_trials_under_way_share_the_line() {
+        let mut steps = BTreeMap::new();
+        for (place, link) in ["ec-1", "ec-2", "ec-3"].into_iter().enumerate() {
+            let prefix = format!("{link}: ");
+            let mut step = Step::of(&udp(), &SiteView { prefix, ..view(Layer::L2) });
+            step.line(&progress(1_000 * (place as u64 + 1), 0, 0), 80);
+            steps.insert((Some(link.to_owned()), 0), step);
+        }
+        let line = together(&steps, 80);
+        let expected = "3 trials under way: ec-1: UDP both ways 1/10 s; ec-2: UDP both ways 2/10 s";
+        assert_eq!(line, expected);
+        let all = together(&steps, 120);
+        assert!(all.ends_with("; ec-3: UDP both ways 3/10 s"), "{all}");
     }
 
     #[test]

@@ -539,7 +539,7 @@ fn carry(mut open: OpenStream, early: &[Stray<Agent>], known: &Known) {
             Event::Came(number, load::receive(open, early, &known.control, &known.gauge))
         }
         Direction::Reverse => {
-            let budget = ThreadBudget::of(&open.stream, known.streams.iter());
+            let budget = ThreadBudget::of(&open.stream, known.streams.iter(), 1);
             Event::Sent(number, load::send(open, budget, &known.control, &known.gauge))
         }
     });

@@ -132,19 +132,25 @@ pub(super) fn staggered<C>(start: Stamp<C>, stream: &Stream, streams: u32) -> St
 pub(super) struct ThreadBudget {
     /// Streams of the same direction, this one among them.
     pub(super) streams: u32,
-    /// Threads of the trial, that of its probes among them.
+    /// Threads of the trial, that of its probes among them, and of those that may run beside it.
     pub(super) threads: usize,
 }
 
 impl ThreadBudget {
-    /// That of `stream` among all `streams` of its trial.
-    pub(super) fn of<'a>(stream: &Stream, streams: impl Iterator<Item = &'a Stream>) -> Self {
+    /// That of `stream` among all `streams` of its trial, where up to `at_once` trials like it run
+    /// on this host.
+    pub(super) fn of<'a>(
+        stream: &Stream,
+        streams: impl Iterator<Item = &'a Stream>,
+        at_once: usize,
+    ) -> Self {
         let mut budget = Self { streams: 0, threads: 0 };
         for other in streams {
             budget.threads += 1;
             let same_way = other.number != PROBE_STREAM && other.direction == stream.direction;
             budget.streams += u32::from(same_way);
         }
+        budget.threads = budget.threads.saturating_mul(at_once.max(1));
         budget
     }
 }
@@ -647,6 +653,16 @@ mod tests {
         assert!(take(3_000_001, 3_000_001));
         let counts = receiving.receiver.so_far();
         assert_eq!((counts.duplicate, counts.rejected, counts.malformed), (9_999, 0, 0));
+    }
+
+    /// Four links at once spun on four processors, as each trial thought that it had them alone.
+    #[test]
+    fn trials_at_once_share_the_processors() {
+        let both = [stream(), Stream { direction: Direction::Reverse, ..stream() }];
+        let threads = |at_once| ThreadBudget::of(&both[0], both.iter(), at_once).threads;
+        assert_eq!([0, 1, 4].map(threads), [2, 2, 8]);
+        let many = ThreadBudget::of(&both[0], both.iter(), host::processors());
+        assert_eq!(waiting(&both[0], many), Waiting::Asleep);
     }
 
     fn train(sender: &mut Sender<Driver>, now: Stamp<Driver>) -> Train {

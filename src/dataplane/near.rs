@@ -30,7 +30,7 @@ pub struct NearTrial {
 impl NearTrial {
     /// Opens each of `streams`, and of the TCP streams, with the agent at `peer`, by `way`. Once it
     /// is started, the probes measure; with `find_payload` they search for the largest payload up
-    /// to it instead.
+    /// to it instead. Up to `at_once` trials may run on this host.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl NearTrial {
         (peer, egress): (SocketAddr, &Egress),
         streams: &[(Stream, [u8; KEY_LEN])],
         tcp: &[TcpDial],
-        find_payload: Option<u32>,
+        (find_payload, at_once): (Option<u32>, usize),
         on_event: &OnEvent,
     ) -> io::Result<Self> {
         let trial = Self { control: Arc::default(), gauge: Arc::default() };
@@ -54,7 +54,8 @@ impl NearTrial {
             let (control, gauge) = (Arc::clone(&trial.control), Arc::clone(&trial.gauge));
             let (on_event, stream, key) = (Arc::clone(on_event), *stream, *key);
             let egress = egress.clone();
-            let budget = ThreadBudget::of(&stream, streams.iter().map(|(stream, _)| stream));
+            let all = streams.iter().map(|(stream, _)| stream);
+            let budget = ThreadBudget::of(&stream, all, at_once);
             spawn(format!("stream {}", stream.number), move || {
                 let open = match open_stream((peer, &egress), stream, &key, &control) {
                     Ok(open) => open,

@@ -469,7 +469,7 @@ impl<'a> Conductor<'a> {
             (self.agent, &self.dialler.egress),
             &streams,
             &dials,
-            self.searching,
+            (self.searching, self.results.at_once()),
             &on_event,
         );
         match trial {

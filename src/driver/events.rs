@@ -105,10 +105,10 @@ pub struct Progress {
 
 /// A queue of the events of one run, for one reader.
 ///
-/// Neither end waits for the other. `progress_max` bounds the reports of progress that wait: the
-/// oldest of them gives way. All else waits until it is read, and needs no bound of its own, as the
-/// plan is one: each test, requirement, direction and site causes a few events, and no more,
-/// however long the run takes. Where the reader is gone, nothing is queued.
+/// Neither end waits for the other. `progress_max` bounds the reports of progress of each link that
+/// wait: the oldest of them gives way. All else waits until it is read, and needs no bound of its
+/// own, as the plan is one: each test, requirement, direction and site causes a few events, and no
+/// more, however long the run takes. Where the reader is gone, nothing is queued.
 #[must_use]
 pub fn events(progress_max: usize) -> (Events, EventReader) {
     let shared = Arc::new(Shared {
@@ -168,9 +168,12 @@ impl Events {
             return;
         }
         if is_progress(&event) {
-            let waiting = queue.events.iter().filter(|event| is_progress(event)).count();
+            // Each link has its own newest.
+            let is_alike =
+                |other: &Event| is_progress(other) && other.on_link().0 == event.on_link().0;
+            let waiting = queue.events.iter().filter(|event| is_alike(event)).count();
             if self.shared.progress_max <= waiting
-                && let Some(oldest) = queue.events.iter().position(is_progress)
+                && let Some(oldest) = queue.events.iter().position(is_alike)
             {
                 queue.events.remove(oldest);
             }
@@ -260,6 +263,24 @@ mod tests {
         })
     }
 
+    /// The newest of one link stood in the place of that of the others.
+    #[test]
+    fn progress_of_one_link_does_not_take_that_of_another_away() {
+        let (all, reader) = events(1);
+        let (first, second) = (all.on_link("first"), all.on_link("second"));
+        for number in 0..3 {
+            first.emit(progress(number));
+            second.emit(progress(10 + number));
+        }
+        drop((all, first, second));
+        let sent = |event: &Event| match event.on_link() {
+            (Some(link), Event::Progress(progress)) => (link.to_owned(), progress.sent),
+            other => panic!("{other:?}"),
+        };
+        let shown: Vec<_> = rest(reader).iter().map(sent).collect();
+        assert_eq!(shown, [("first".to_owned(), 2), ("second".to_owned(), 12)]);
+    }
+
     #[test]
     fn of_what_is_never_read_progress_alone_gives_way_the_oldest_first() {
         let (events, reader) = events(2);
@@ -317,8 +338,8 @@ mod tests {
         let rest = rest(reader);
         let seen: Vec<_> =
             rest.iter().map(|event| event.on_link()).map(|(link, it)| (link, it.clone())).collect();
-        let expected = [(Some("a"), note(0)), (Some("b"), progress(1)), (Some("b"), note(1))];
-        assert_eq!(seen, expected, "of progress the newest");
+        let of = |name, place| [(Some(name), progress(1)), (Some(name), note(place))];
+        assert_eq!(seen, [of("a", 0), of("b", 1)].concat());
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Job {
     pub(super) keeper: Option<Box<dyn Keep>>,
     pub(super) events: Option<Events>,
     pub(super) cancel: Cancel,
+    /// How many runs this host may conduct at once, this one among them.
+    pub(super) at_once: usize,
 }
 
 impl Job {
@@ -63,6 +65,7 @@ impl Job {
             keeper: None,
             events: None,
             cancel: Cancel::default(),
+            at_once: 1,
         })
     }
 
@@ -178,6 +181,16 @@ pub trait Keep: Send {
     ///
     /// Where it cannot be kept now. The run goes on, and hands over more.
     fn keep(&mut self, report: &Report) -> Result<(), NotKept>;
+
+    /// Keeps what no time is lost for while a run goes on: the record alone, from which all else
+    /// can be made.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be kept now.
+    fn keep_record(&mut self, report: &Report) -> Result<(), NotKept> {
+        self.keep(report)
+    }
 }
 
 /// Why a record could not be kept.

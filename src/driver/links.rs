@@ -18,7 +18,9 @@ use crate::wire::key::PublicKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 /// Identifiers that the runs of one link may take: one for each of its sites.
 const IDS_OF_LINK: u128 = 64;
@@ -142,11 +144,34 @@ fn interfaces_of(plan: &Plan) -> Option<BTreeSet<String>> {
     Some(all)
 }
 
+/// The time in which the record of all links is written once at most while they run: it grows with
+/// each of them, and each has many trials.
+const KEEP_EVERY: Duration = Duration::from_secs(3);
+
 /// What keeps the record of all links, and what is in it beside their own.
 struct Keeping {
     merged: Merged,
     keeper: KeeperOf,
     clock: Box<dyn Clock>,
+    /// When it was kept last.
+    kept_at: Option<Instant>,
+    /// Whether more is known since.
+    is_due: bool,
+}
+
+impl Keeping {
+    fn by(keeper: KeeperOf, merged: Merged, clock: Box<dyn Clock>) -> Self {
+        Self { merged, keeper, clock, kept_at: None, is_due: false }
+    }
+}
+
+/// What of the record is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Extent {
+    /// The record alone.
+    Record,
+    /// Every format.
+    All,
 }
 
 /// What is known of all links, for each of their runs.
@@ -173,14 +198,39 @@ impl Shared {
 
     /// One record of all links, as far as they have come, and whether it could be kept, where it is
     /// to be. What is kept later knows no less. It may take long.
-    fn keep(&self, is_kept: bool) -> (Report, Result<(), NotKept>) {
+    fn keep(&self, extent: Option<Extent>) -> (Report, Result<(), NotKept>) {
         let mut keeping = held(&self.keeping);
         let parts = held(&self.parts).clone();
         let ended_ns = keeping.clock.wall_ns();
         let whole = Merged { ended_ns, ..keeping.merged.clone() }.report(&parts);
-        let keeper = keeping.keeper.0.as_mut().filter(|_| is_kept);
-        let kept = keeper.map_or(Ok(()), |keeper| keeper.keep(&whole));
+        (keeping.kept_at, keeping.is_due) = (Some(Instant::now()), false);
+        let kept = match (keeping.keeper.0.as_mut(), extent) {
+            (Some(keeper), Some(Extent::Record)) => keeper.keep_record(&whole),
+            (Some(keeper), Some(Extent::All)) => keeper.keep(&whole),
+            (None, _) | (_, None) => Ok(()),
+        };
         (whole, kept)
+    }
+
+    /// Keeps the record, unless it was kept a moment ago: then it is due.
+    fn keep_in_time(&self) -> Result<(), NotKept> {
+        {
+            let mut keeping = held(&self.keeping);
+            if keeping.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY) {
+                keeping.is_due = true;
+                return Ok(());
+            }
+        }
+        self.keep(Some(Extent::Record)).1
+    }
+
+    /// Keeps what is due.
+    fn keep_due(&self) {
+        let is_due = held(&self.keeping).is_due;
+        if is_due {
+            // Where that fails, so does the next, which reports it.
+            _ = self.keep(Some(Extent::Record)).1;
+        }
     }
 }
 
@@ -198,7 +248,7 @@ struct Part {
 impl Keep for Part {
     fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
         self.shared.set(self.place, report.clone());
-        self.shared.keep(true).1
+        self.shared.keep_in_time()
     }
 }
 
@@ -213,24 +263,27 @@ impl Keep for Part {
 /// Outside a tokio runtime.
 pub async fn run_links(links: Links, clock: impl Clock + Clone + 'static) -> Run {
     let Links { jobs, claims, room, file, notes, keeper, events, cancel } = links;
+    let at_once = jobs.len().min(usize::try_from(room.parallel).unwrap_or(usize::MAX));
     let mut schedule = Schedule::new(claims, room);
     let id = jobs.first().map_or(RunId(0), |job| job.id);
     let started_ns = clock.wall_ns();
     let merged = Merged { id: id.to_string(), started_ns, ended_ns: started_ns, file, notes };
     let parts = jobs.iter().map(|job| not_run_yet(&job.plan, started_ns)).collect();
-    let shared = Shared::new(parts, Keeping { merged, keeper, clock: Box::new(clock.clone()) });
+    let clock_of_all = Box::new(clock.clone());
+    let shared = Shared::new(parts, Keeping::by(keeper, merged, clock_of_all));
     let job = |(place, job): (usize, Job)| {
         let part = Part { place, shared: shared.clone() };
         let name = job.plan.link.name.clone().unwrap_or_default();
         let events = events.as_ref().map(|events| events.on_link(&name));
         let id = RunId(id.0.wrapping_add(place as u128 * IDS_OF_LINK));
-        let job = Job { id, events, ..job }.kept_by(part).ended_by(&cancel);
+        let job = Job { id, events, at_once, ..job }.kept_by(part).ended_by(&cancel);
         Some(job)
     };
     let mut waiting: Vec<Option<Job>> = jobs.into_iter().enumerate().map(job).collect();
     // From here on each run reports for itself, and the reader sees the end of the last.
     drop(events);
     let (mut running, mut errors) = (JoinSet::new(), BTreeMap::new());
+    let mut writing = JoinSet::new();
     let mut is_any_measured = false;
     loop {
         while let Some(place) = schedule.poll_start() {
@@ -239,18 +292,34 @@ pub async fn run_links(links: Links, clock: impl Clock + Clone + 'static) -> Run
                 running.spawn(async move { (place, running_one.await) });
             }
         }
-        let Some(ended) = running.join_next().await else { break };
+        let ended = tokio::select! {
+            ended = running.join_next() => ended,
+            () = tokio::time::sleep(KEEP_EVERY) => {
+                let shared = shared.clone();
+                writing.spawn_blocking(move || shared.keep_due());
+                continue;
+            }
+        };
+        let Some(ended) = ended else { break };
         let (place, ended) = of_task(ended).await;
         schedule.handle_over(place);
         shared.set(place, ended.report);
-        is_any_measured |= ended.error.is_none();
+        if ended.error.is_none() {
+            is_any_measured = true;
+            let shared = shared.clone();
+            // Where that fails, so does the last, which reports it.
+            writing.spawn_blocking(move || _ = shared.keep(Some(Extent::All)));
+        }
         errors.extend(ended.error.map(|error| (place, error)));
+    }
+    while let Some(written) = writing.join_next().await {
+        of_task(written).await;
     }
     conclude(shared, is_any_measured, errors.into_values().next()).await
 }
 
-/// What the run of a link came to.
-async fn of_task(ended: Result<(usize, Run), JoinError>) -> (usize, Run) {
+/// What a task came to, such as the run of a link.
+async fn of_task<T>(ended: Result<T, JoinError>) -> T {
     match ended {
         Ok(ended) => ended,
         Err(error) => match error.try_into_panic() {
@@ -283,7 +352,8 @@ fn not_run_yet(plan: &Plan, wall_ns: u64) -> Report {
 
 /// What all came to: kept once more, as links that never began have not kept themselves.
 async fn conclude(shared: Shared, is_any_measured: bool, error: Option<Error>) -> Run {
-    let keeping = tokio::task::spawn_blocking(move || shared.keep(is_any_measured));
+    let extent = is_any_measured.then_some(Extent::All);
+    let keeping = tokio::task::spawn_blocking(move || shared.keep(extent));
     match keeping.await {
         Ok((report, kept)) => Run { report, kept, error: error.filter(|_| !is_any_measured) },
         Err(error) => match error.try_into_panic() {
@@ -299,7 +369,6 @@ mod tests {
     use crate::driver::HostClock;
     use std::path::Path;
     use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::time::Duration;
 
     fn plan(agent: &str, driver: &str) -> Plan {
         let text = format!(
@@ -324,6 +393,41 @@ mod tests {
         assert_eq!(known, speeds, "each may be the one");
     }
 
+    /// Counts what is kept: the record alone, and all of it.
+    #[derive(Clone, Default)]
+    struct Counter(Arc<Mutex<(usize, usize)>>);
+
+    impl Keep for Counter {
+        fn keep(&mut self, _: &Report) -> Result<(), NotKept> {
+            held(&self.0).1 += 1;
+            Ok(())
+        }
+
+        fn keep_record(&mut self, _: &Report) -> Result<(), NotKept> {
+            held(&self.0).0 += 1;
+            Ok(())
+        }
+    }
+
+    /// A hundred trials at once are one record, and the last of them is in the next.
+    #[test]
+    fn the_record_of_all_is_not_written_at_each_trial_and_none_is_forgotten() {
+        let counter = Counter::default();
+        let keeper = KeeperOf(Some(Box::new(counter.clone())));
+        let keeping = Keeping::by(keeper, Merged::default(), Box::new(HostClock));
+        let report = not_run_yet(&plan("127.0.0.1", ""), 0);
+        let shared = Shared::new(vec![report.clone()], keeping);
+        let mut part = Part { place: 0, shared: shared.clone() };
+        (0..100).for_each(|_| assert!(part.keep(&report).is_ok()));
+        assert_eq!(*held(&counter.0), (1, 0));
+        shared.keep_due();
+        shared.keep_due();
+        assert_eq!(*held(&counter.0), (2, 0), "what came since is kept once");
+        assert!(shared.keep(Some(Extent::All)).1.is_ok());
+        shared.keep_due();
+        assert_eq!(*held(&counter.0), (2, 1));
+    }
+
     /// A disk that takes until it is let go, and shows how many links were known to be run.
     struct SlowDisk {
         begun: Sender<usize>,
@@ -346,7 +450,7 @@ mod tests {
         let (begun, kept) = channel();
         let (go, may_go) = channel();
         let keeper = KeeperOf(Some(Box::new(SlowDisk { begun, go: may_go })));
-        let keeping = Keeping { merged: Merged::default(), keeper, clock: Box::new(HostClock) };
+        let keeping = Keeping::by(keeper, Merged::default(), Box::new(HostClock));
         let parts = vec![not_run_yet(&plan, 0), not_run_yet(&plan, 0)];
         let shared = Shared::new(parts, keeping);
         let mut is_run = not_run_yet(&plan, 0);
@@ -365,7 +469,7 @@ mod tests {
         go.send(()).expect("the keeper waits");
         assert!(runtime.block_on(writing).expect("it is kept"));
         go.send(()).expect("the keeper is there");
-        let (whole, last) = shared.keep(true);
+        let (whole, last) = shared.keep(Some(Extent::All));
         assert!(last.is_ok());
         assert_eq!((kept.recv_timeout(patience), whole.links.len()), (Ok(2), 2));
     }

@@ -486,7 +486,8 @@ impl<'a> Check<'a> {
         // The conversation may be over before the last event.
         let on_event = Arc::new(move |event| _ = sender.send(event)) as OnEvent;
         let to = (self.target.agent, &self.target.egress);
-        self.trial = Some(NearTrial::open(to, &streams, &dials, Some(self.searched), &on_event)?);
+        self.trial =
+            Some(NearTrial::open(to, &streams, &dials, (Some(self.searched), 1), &on_event)?);
         Ok(())
     }
 

@@ -31,6 +31,7 @@ pub(super) struct Results {
     keeper: Option<Box<dyn Keep>>,
     events: Option<Events>,
     sent: Sent,
+    at_once: usize,
     /// Sites whose agents were reported to have another key.
     changed: BTreeSet<usize>,
 }
@@ -45,7 +46,7 @@ struct Sent {
 impl Results {
     /// What `job` begins with, now.
     pub(super) fn of(job: Job, clock: Box<dyn Clock>) -> Self {
-        let Job { id, plan, file, notes, keeper, events, .. } = job;
+        let Job { id, plan, file, notes, keeper, events, at_once, .. } = job;
         let mut results = Self {
             run: id,
             started_ns: clock.wall_ns(),
@@ -58,6 +59,7 @@ impl Results {
             keeper,
             events,
             sent: Sent::default(),
+            at_once,
             changed: BTreeSet::new(),
         };
         results.remember(notes);
@@ -87,6 +89,11 @@ impl Results {
             let (host, expected, got) = (host.clone(), *expected, *got);
             self.emit(Event::KeyChanged { site, host, expected, got });
         }
+    }
+
+    /// How many runs this host may conduct at once.
+    pub(super) const fn at_once(&self) -> usize {
+        self.at_once
     }
 
     /// What is asked.
