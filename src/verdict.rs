@@ -424,6 +424,30 @@ mod tests {
         assert_eq!(outage("<= 300 ms"), Verdict::Fail, "0.5 s of it are the link's");
     }
 
+    /// The load was late by 12 ms, and caught up: a link that carries its rate has that in its
+    /// queue at most.
+    #[test]
+    fn a_delay_that_the_loads_own_catch_up_explains_is_invalid_and_a_longer_one_fails() {
+        let verdict = |excess_packets: u64, delay_ms: u64| {
+            let run = fixture::outcome(|run| {
+                let sent = fixture::sent(run);
+                sent.lateness.record_many(12_000_000, 1);
+                sent.excess_packets = excess_packets;
+                run.outcome.round_trip.delays.record_many(delay_ms * 1_000_000, 1_000);
+            });
+            let mut requirements = Requirements::default();
+            let required = Metric::RTT_P99_LOADED.require("<= 5 ms").expect("a bound");
+            requirements.set(None, required);
+            let criteria = Criteria::plain(requirements, IpVersion::V4);
+            let found = findings(&criteria, &Evidence { trials: vec![run], ..<_>::default() });
+            let [finding] = found.as_slice() else { panic!("{found:?}") };
+            finding.verdict
+        };
+        assert_eq!([verdict(0, 4), verdict(0, 16)], [Verdict::Pass, Verdict::Fail]);
+        assert_eq!([verdict(7, 4), verdict(7, 16)], [Verdict::Pass, Verdict::Invalid]);
+        assert_eq!(verdict(7, 18), Verdict::Fail, "6 ms are the link's");
+    }
+
     #[test]
     fn nothing_measured_never_passes() {
         let missing = Measured::Missing("no probe came back".into());

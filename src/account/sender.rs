@@ -71,6 +71,9 @@ pub struct SenderCounts {
     /// Catch-ups beyond the burst bound. Empty if there are several streams, as each has sequence
     /// numbers of its own.
     pub excess: Excess,
+    /// Packets of catch-ups beyond the burst bound, of all streams; absent if none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub excess_packets: u64,
     /// How late packets were sent (scheduling delay), in ns; packets of a GSO batch are all as late
     /// as its last.
     pub lateness: Delays,
@@ -142,6 +145,7 @@ impl SenderCounts {
         self.last_due_ns = self.last_due_ns.max(other.last_due_ns);
         self.per_second.merge(&other.per_second);
         self.excess.clear();
+        self.excess_packets += other.excess_packets;
         self.lateness.merge(&other.lateness);
         self.segmented += other.segmented;
         self.burst = self.burst.max(other.burst);

@@ -406,6 +406,7 @@ impl<C> Sender<C> {
         // The last one that is counted by itself then goes on to the end.
         let full = self.counts.excess.len() == EXCESS_MAX;
         let (end, beyond_packets) = (sequence + 1, u64::from(is_beyond));
+        self.counts.excess_packets += beyond_packets;
         match self.counts.excess.last_mut() {
             Some(last) if last.end == sequence || full => {
                 last.end = end;

@@ -36,6 +36,7 @@ pub use jitter::JITTER_QUANTILE;
 pub use loss::{Losses, losses};
 pub use outage::outage_min;
 pub use path_mtu::{MTU_ASSUMED, black_hole};
+pub use percentile::catch_up_queue;
 pub use tcp_throughput::{TRIAL_MIN as TCP_TRIAL_MIN, TcpCarried};
 pub use throughput::{SenderShortage, carried_packets, sender_shortage};
 

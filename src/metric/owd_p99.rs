@@ -80,7 +80,8 @@ impl Definition for OneWay {
 /// The percentile lies between those of the shortest and of the longest that each delay can have
 /// been; the value is half-way.
 fn estimate(criterion: &Criterion<'_>, run: &TrialRun, bounds: &DelayBounds) -> Measured {
-    let of = |delays| percentile(run, delays, QUANTILE, criterion.criteria.confidence());
+    let (judged, confidence) = ((run, criterion.direction), criterion.criteria.confidence());
+    let of = |delays| percentile(judged, delays, QUANTILE, confidence);
     let (shortest, longest) = (of(&bounds.low), of(&bounds.high));
     match (shortest, longest) {
         (

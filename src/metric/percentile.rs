@@ -11,6 +11,7 @@ use crate::flow::TrialRun;
 use crate::stats::confidence::{Confidence, samples_needed};
 use crate::stats::delays::{Delay, Delays};
 use crate::trial::Trial;
+use crate::units::Span;
 
 /// Probes beyond what a percentile needs, for those that leave late and are not counted: 5 %.
 const PROBES_SPARE_PERCENT: u64 = 5;
@@ -40,7 +41,8 @@ impl Definition for Percentile {
 
     fn estimate(&self, criterion: &Criterion<'_>, run: &TrialRun) -> Option<Measured> {
         let delays = (self.delays)(run, criterion.direction)?;
-        Some(percentile(run, delays, self.quantile, criterion.criteria.confidence()))
+        let (direction, confidence) = (criterion.direction, criterion.criteria.confidence());
+        Some(percentile((run, direction), delays, self.quantile, confidence))
     }
 
     fn takes(&self, criterion: &Criterion<'_>, trial: &Trial) -> Option<Need> {
@@ -116,9 +118,10 @@ pub(super) fn prospect(criterion: &Criterion<'_>, trials: &[&Trial], quantile: f
 /// path that keeps packets in order cannot have held it for longer than until its reply came. At
 /// worst it took that long, or was lost where no reply came; at best it took no time at all. So
 /// late probes change a percentile within their number only. At best, too, those are no loss that
-/// may never have left their host.
+/// may never have left their host, and the load's catch-ups made all the queue that they can have
+/// made.
 pub(super) fn percentile(
-    run: &TrialRun,
+    (run, direction): (&TrialRun, Option<Direction>),
     delays: &Delays,
     quantile: f64,
     confidence: Confidence,
@@ -139,18 +142,35 @@ pub(super) fn percentile(
         Some(max_ns) => at_worst.record_many(max_ns, late_probes),
         None => at_worst.record_lost(late_probes),
     }
+    let ways = Direction::ALL.into_iter().filter(|it| direction.is_none_or(|own| own == *it));
+    let queue = ways.map(|way| catch_up_queue(run, way)).fold(Span::default(), Span::plus);
+    let less = |low: f64| low - micros(queue.nanos());
     let lowest = at_best.bounds(quantile, confidence).0;
     let highest = at_worst.bounds(quantile, confidence).1;
     Measured::Sampled {
         value: finite(value),
         low: low.and_then(finite),
         high: high.and_then(finite),
-        low_at_best: lowest.map(|low| finite(low).unwrap_or(f64::INFINITY)),
+        low_at_best: lowest.map(|low| finite(low).map_or(f64::INFINITY, |low| less(low).max(0.0))),
         high_at_worst: highest.and_then(finite),
         unbounded: low == Some(Delay::Infinite),
         samples: delays.total(),
         open: unbounded_text(delays, quantile, confidence, high),
     }
+}
+
+/// The time that a queue takes at most which the catch-ups of the load in `direction` make: none
+/// where it never left faster than its burst bound.
+///
+/// A load is never early. What it sends in any time beyond its rate was late before, and a link
+/// that carries the rate has that in its queue at most: as much as is due in the longest time by
+/// which the load was late.
+#[must_use]
+pub fn catch_up_queue(run: &TrialRun, direction: Direction) -> Span {
+    let sender = run.outcome.one_way(direction).sender.as_ref();
+    let sender = sender.filter(|sent| !run.trial.is_capacity() && 0 < sent.excess_packets);
+    let late_ns = sender.and_then(|sent| sent.lateness.max_ns()).unwrap_or(0);
+    Span::from_nanos(late_ns)
 }
 
 /// Probes and replies that may never have left their hosts, as those did not know their next hops.
@@ -196,7 +216,7 @@ mod tests {
         let mut delays = Delays::default();
         delays.record_many(10 * MS, arrived);
         delays.record_lost(lost);
-        let measured = percentile(&outcome(|_| {}), &delays, 0.99, Confidence::P95);
+        let measured = percentile((&outcome(|_| {}), None), &delays, 0.99, Confidence::P95);
         let Measured::Sampled { open, .. } = measured else { panic!("not sampled") };
         assert_eq!(open.as_deref().map(|text| &text[..22.min(text.len())]), expected);
     }
@@ -214,7 +234,7 @@ mod tests {
         run.outcome.round_trip.delays.record_many(10 * MS, 986);
         run.outcome.round_trip.late_probes = 14;
         run.outcome.round_trip.late_delay_max_ns = late_delay_max_ms.map(|ms| ms * MS);
-        percentile(&run, &run.outcome.round_trip.delays, 0.99, Confidence::P95)
+        percentile((&run, None), &run.outcome.round_trip.delays, 0.99, Confidence::P95)
     }
 
     #[test]
@@ -239,7 +259,8 @@ mod tests {
         run.outcome.round_trip.delays.record_many(10 * MS, 1_245);
         run.outcome.round_trip.delays.record_lost(5_079);
         (run.outcome.round_trip.late_probes, run.outcome.round_trip.late_delay_max_ns) = (76, None);
-        let measured = percentile(&run, &run.outcome.round_trip.delays, 0.99, Confidence::P95);
+        let delays = &run.outcome.round_trip.delays;
+        let measured = percentile((&run, None), delays, 0.99, Confidence::P95);
         let Measured::Sampled { low_at_best, unbounded, .. } = measured else {
             panic!("not sampled")
         };

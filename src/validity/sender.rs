@@ -4,7 +4,8 @@ use super::caveat::{Bias, Concern, SHORT_MAX_PERCENT, hosts};
 use crate::account::SenderCounts;
 use crate::direction::Direction;
 use crate::flow::TrialRun;
-use crate::metric::{Basis, Criteria, SenderShortage, sender_shortage};
+use crate::metric::{Basis, Criteria, SenderShortage, catch_up_queue, sender_shortage};
+use crate::units::Span;
 
 /// What a load's sender did that evidence is doubted for.
 pub(super) fn of_sender(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Vec<Concern> {
@@ -14,10 +15,28 @@ pub(super) fn of_sender(criteria: &Criteria, run: &TrialRun, direction: Directio
         Some(_) => of_window(criteria, run, direction, sent),
         None => of_slots(direction, sent),
     };
-    let concerns: Vec<Concern> = of_rate.into_iter().chain(of_delays(direction, sent)).collect();
+    let of_catch_ups = of_catch_ups(run, direction, sent);
+    let of_delays = of_delays(direction, sent);
+    let concerns: Vec<Concern> = of_rate.into_iter().chain(of_delays).collect();
     // Each of those says it.
     let of_meter = of_meter(direction, sent).filter(|_| concerns.is_empty());
-    concerns.into_iter().chain(of_meter).collect()
+    concerns.into_iter().chain(of_meter).chain(of_catch_ups).collect()
+}
+
+/// Where the load caught up faster than its burst bound, it made a queue that is not the link's: a
+/// delay that fails without it stays a FAIL.
+fn of_catch_ups(run: &TrialRun, direction: Direction, sent: &SenderCounts) -> Option<Concern> {
+    let queue = catch_up_queue(run, direction);
+    let beyond = sent.excess_packets;
+    let (sender, _) = hosts(direction);
+    let text = format!(
+        "{sender} was late by up to {:.1} ms, and caught up faster than the burst bound ({beyond} \
+         packets too early for a policer): the queue of that may be why delays are up to as much \
+         longer. Use a host with an idle processor, or test at a lower rate",
+        queue.as_secs() * 1e3
+    );
+    let bias = Bias::CanOnlyWorsenBy(beyond);
+    (queue != Span::default()).then_some((&[Basis::ProbeDelays], bias, text))
 }
 
 /// Where what the sender did explains that a rate is not carried. A FAIL that stands without it has
@@ -139,6 +158,25 @@ mod tests {
         assert!(!touches(Metric::JITTER, Some(Direction::Reverse)));
         assert_eq!(of_delays(8_152, 83, 0), None);
         assert_eq!(of_delays(4_000, 0, 4_235), None, "paused");
+    }
+
+    #[test]
+    fn the_queue_of_a_catch_up_is_a_caveat_on_delays_worth_what_the_load_was_late() {
+        let caught_up = |sent: &mut SenderCounts| {
+            sent.lateness.record_many(12_000_000, 1);
+            sent.excess_packets = 7;
+        };
+        let found = of(caught_up);
+        let [caveat] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(caveat.bias, Bias::CanOnlyWorsenBy(7));
+        let words = "late by up to 12.0 ms, and caught up faster than the burst bound (7 packets";
+        assert!(caveat.text.contains(words), "{}", caveat.text);
+        let touches = |metric, direction| caveat.touches(metric, direction, Some(0));
+        assert!(touches(Metric::RTT_P99, None) && touches(Metric::RTT_P99_LOADED, None));
+        assert!(touches(Metric::JITTER, Some(Direction::Forward)));
+        assert!(!touches(Metric::JITTER, Some(Direction::Reverse)));
+        // What was late and left at its own pace makes no queue.
+        assert_eq!(of(|sent| sent.lateness.record_many(12_000_000, 1)), []);
     }
 
     #[test]
