@@ -11,7 +11,7 @@ mod role;
 mod usage;
 
 pub use circuit::{CIRCUIT_LEN_MAX, is_circuit};
-pub use refusal::Refusal;
+pub use refusal::{Left, Refusal};
 pub use role::Role;
 pub use usage::{Holder, KEY_RUNS_MAX, PROBING_RATE, RUNS_MAX, Usage, probing_rate};
 
@@ -221,9 +221,8 @@ fn authorise_rate(
         return if fits(usage.own_granted, own_max) { Ok(()) } else { Err(refusal) };
     }
     let holder = usage.holders.iter().max_by_key(|holder| holder.rate).cloned();
-    let remaining = holder.as_ref().map_or(0, |holder| holder.until.nanos_since(now));
-    let remaining = Span::from_nanos(remaining);
-    Err(Refusal::RateTaken { asked, granted, max, holder, remaining })
+    let left = holder.as_ref().map_or_else(Left::default, |holder| Left::of(holder, now));
+    Err(Refusal::RateTaken { asked, granted, max, holder, left })
 }
 
 fn authorise_load(
@@ -254,8 +253,7 @@ fn authorise_load(
         _ => true,
     };
     if let Some(holder) = usage.holders.iter().find(in_the_way) {
-        let remaining = Span::from_nanos(holder.until.nanos_since(now));
-        return Err(Refusal::Locked { holder: holder.clone(), remaining });
+        return Err(Refusal::Locked { holder: holder.clone(), left: Left::of(holder, now) });
     }
     Ok(())
 }
@@ -319,7 +317,8 @@ mod tests {
     fn held(circuit: Option<&str>) -> Usage {
         let until = NOW.after_nanos(Span::from_secs(30).nanos());
         let circuit = circuit.map(str::to_owned);
-        let holder = Holder { who: "ops@idc".into(), circuit, rate: rate(100), until };
+        let (who, rate, likely) = ("ops@idc".into(), rate(100), until);
+        let holder = Holder { who, circuit, rate, until, likely };
         Usage { runs: 1, holders: vec![holder], ..Usage::default() }
     }
 
@@ -356,6 +355,14 @@ mod tests {
         assert!(text.contains("a run of ops@idc holds the load lock for at most 30 s"), "{text}");
         let text = refusal(&request(1, 1, Some("EC-1")), &held(Some("EC-1")));
         assert!(text.contains("circuit 'EC-1'"), "{text}");
+        // The grant has 30 s in reserve for each trial: few runs take them.
+        let mut soon = held(None);
+        soon.holders[0].likely = NOW.after_nanos(Span::from_secs(5).nanos());
+        let text = refusal(&request(1, 1, None), &soon);
+        assert!(
+            text.contains("holds the load lock for about 5 s more, at most 30 s. Try"),
+            "{text}"
+        );
         assert!(
             authorise(rate(1_000), &role(), &request(1, 1, Some("EC-2")), &held(Some("EC-1")), NOW)
                 .is_ok()

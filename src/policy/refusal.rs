@@ -3,6 +3,7 @@
 
 use super::circuit::CIRCUIT_LEN_MAX;
 use super::usage::{Holder, KEY_RUNS_MAX, RUNS_MAX};
+use crate::clock::{Agent, Stamp};
 use crate::units::{BitRate, Span};
 use std::fmt;
 
@@ -23,8 +24,8 @@ pub enum Refusal {
         max: BitRate,
         /// The load that has most of it.
         holder: Option<Holder>,
-        /// How long its grant still has.
-        remaining: Span,
+        /// How long it will still have it.
+        left: Left,
     },
     /// More was asked for than is left of what the key may send and accept in all.
     OwnRateTaken {
@@ -79,11 +80,39 @@ pub enum Refusal {
     Locked {
         /// Who, and what.
         holder: Holder,
-        /// How long its grant still has.
-        remaining: Span,
+        /// How long it will still have it.
+        left: Left,
     },
     /// A trial is not within the grant: the driver's own error.
     BeyondGrant(&'static str),
+}
+
+/// How long a run will still have what it holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Left {
+    /// If it goes as asked.
+    likely: Span,
+    /// Whatever happens.
+    most: Span,
+}
+
+impl Left {
+    /// What `holder` has at `now`.
+    #[must_use]
+    pub fn of(holder: &Holder, now: Stamp<Agent>) -> Self {
+        let left = |until: Stamp<Agent>| Span::from_nanos(until.nanos_since(now));
+        Self { likely: left(holder.likely), most: left(holder.until) }
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (likely, most) = (self.likely.secs_up().max(1), self.most.secs_up());
+        match likely < most {
+            true => write!(f, "about {likely} s more, at most {most} s"),
+            false => write!(f, "at most {most} s more"),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -95,8 +124,8 @@ impl fmt::Display for Refusal {
                 "it is serving {KEY_RUNS_MAX} runs of this key already, and keeps room for others. \
                  Try again in a minute"
             ),
-            Self::RateTaken { asked, granted, max, holder, remaining } => {
-                taken(f, (*asked, *granted, *max), holder.as_ref(), *remaining)
+            Self::RateTaken { asked, granted, max, holder, left } => {
+                taken(f, (*asked, *granted, *max), holder.as_ref(), *left)
             }
             Self::OwnRateTaken { asked, granted, max } => write!(
                 f,
@@ -140,7 +169,7 @@ impl fmt::Display for Refusal {
                 "role '{role}' may {what} at most {max}, {asked} was requested. Ask for less, or \
                  have its operator raise --max-duration"
             ),
-            Self::Locked { holder, remaining } => locked(f, holder, *remaining),
+            Self::Locked { holder, left } => locked(f, holder, *left),
             Self::BeyondGrant(how) => write!(f, "the trial is not within its grant: {how}"),
         }
     }
@@ -151,7 +180,7 @@ fn taken(
     f: &mut fmt::Formatter<'_>,
     (asked, granted, max): (BitRate, u64, BitRate),
     holder: Option<&Holder>,
-    remaining: Span,
+    left: Left,
 ) -> fmt::Result {
     write!(f, "{asked} (L2) was requested, ")?;
     match BitRate::new(max.bits_per_second().saturating_sub(granted)) {
@@ -160,7 +189,7 @@ fn taken(
     }
     match holder {
         Some(Holder { who, rate, .. }) => {
-            write!(f, ": a run of {who} holds {rate} for at most {} s more", remaining.secs_up())?;
+            write!(f, ": a run of {who} holds {rate} for {left}")?;
         }
         None => write!(f, ": runs that probe hold the rest")?,
     }
@@ -168,16 +197,14 @@ fn taken(
 }
 
 /// Another run has the load lock.
-fn locked(f: &mut fmt::Formatter<'_>, holder: &Holder, remaining: Span) -> fmt::Result {
+fn locked(f: &mut fmt::Formatter<'_>, holder: &Holder, left: Left) -> fmt::Result {
     let run = match &holder.circuit {
         Some(circuit) => format!("a run on circuit '{circuit}'"),
         None => "a run".to_owned(),
     };
     write!(
         f,
-        "{run} of {} holds the load lock for at most {} s more. Try again then, or check without \
-         load",
-        holder.who,
-        remaining.secs_up()
+        "{run} of {} holds the load lock for {left}. Try again then, or check without load",
+        holder.who
     )
 }

@@ -30,6 +30,8 @@ pub struct Holder {
     pub rate: BitRate,
     /// When its grant ends.
     pub until: Stamp<Agent>,
+    /// When its loads are over if it goes as asked: the grant has time in reserve for each trial.
+    pub likely: Stamp<Agent>,
 }
 
 /// What the agent is doing already, but for the run that asks.

@@ -408,7 +408,7 @@ mod tests {
         session.handle_revoked(at(5), &key(1), "this key is not allowed any more");
         let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
         assert!(matches!(&actions[..], [Action::Stop(of), Action::Note(_)] if *of == id));
-        assert_eq!(session.usage(RunId(8), (&key(2), crate::units::BitRate::MAX)).runs, 0);
+        assert_eq!(session.usage(at(9), RunId(8), (&key(2), crate::units::BitRate::MAX)).runs, 0);
         for ignored in [request(), prepare(10), Message::Start { trial: 1 }] {
             assert_eq!(say(&mut session, 5, ignored), []);
         }

@@ -280,7 +280,7 @@ mod tests {
         session.handle_closed(at(5), DRIVER);
         session.handle_timeout(at(6));
         assert_eq!(
-            session.usage(RunId(8), (&key(2), crate::units::BitRate::MAX)),
+            session.usage(at(9), RunId(8), (&key(2), crate::units::BitRate::MAX)),
             Usage::default()
         );
         open(&mut session, 7, BACK, key(1));
@@ -316,7 +316,7 @@ mod tests {
         session.handle_closed(at(10), DRIVER);
         session.handle_timeout(at(11));
         assert_eq!(
-            session.usage(RunId(8), (&key(2), crate::units::BitRate::MAX)),
+            session.usage(at(9), RunId(8), (&key(2), crate::units::BitRate::MAX)),
             Usage::default()
         );
         assert!(matches!(session.poll_action(), Some(Action::Note(_))));

@@ -99,7 +99,7 @@ impl Session {
         if !self.can_send_by(now, from, asked) {
             return;
         }
-        let usage = self.usage(id, (&owner, role.limits.rate_max));
+        let usage = self.usage(now, id, (&owner, role.limits.rate_max));
         let rate_max = self.limits.rate_max;
         match authorise(rate_max, &role, asked, &usage, now) {
             Ok(grant) => {
@@ -165,14 +165,22 @@ impl Session {
         self.say(from, Message::Granted(granted));
     }
 
-    /// What all runs but `but` have been granted; `key` is its owner's, which may have `own_max`.
-    pub(super) fn usage(&self, but: RunId, (key, own_max): (&PublicKey, BitRate)) -> Usage {
+    /// What all runs but `but` have been granted `now`; `key` is its owner's, which may have
+    /// `own_max`.
+    pub(super) fn usage(
+        &self,
+        now: Stamp<Agent>,
+        but: RunId,
+        (key, own_max): (&PublicKey, BitRate),
+    ) -> Usage {
         let granted = self.runs.iter().filter(|(id, run)| **id != but && !run.is_over());
         let granted: Vec<&Run> = granted.map(|(_, run)| run).collect();
         let holder = |run: &&Run| {
             let grant = run.grant()?;
-            let (who, until, rate) = (run.who.clone(), grant.ends_at(), grant.load()?.rate);
-            Some(Holder { who, circuit: grant.circuit().map(str::to_owned), rate, until })
+            let (who, until, load) = (run.who.clone(), grant.ends_at(), grant.load()?);
+            let likely = run.loads_until(load.duration, now).min(until);
+            let circuit = grant.circuit().map(str::to_owned);
+            Some(Holder { who, circuit, rate: load.rate, until, likely })
         };
         let rate = |run: &&&Run| match run.grant().and_then(Grant::load) {
             Some(load) => load.rate,
@@ -413,6 +421,29 @@ mod tests {
         check_fault(&say(&mut session, 11, Message::Start { trial: 1 }), "outlast its grant");
     }
 
+    /// Of a check of 7 s it said "63 s more", and whoever waited so long waited for nothing.
+    #[test]
+    fn a_holder_is_announced_as_long_as_its_trials_take() {
+        let mut session = greeted();
+        let load = crate::wire::control::LoadRequest {
+            rate_bit_s: 1_000_000_000,
+            duration_ns: Span::from_secs(3).nanos(),
+        };
+        let Message::Request(asked) = request() else { unreachable!("it is one") };
+        let asked = crate::wire::control::Request { load: Some(load), ..asked };
+        say(&mut session, 0, Message::Request(asked));
+        let likely = |session: &Session, seconds| {
+            let usage = session.usage(at(seconds), RunId(8), (&key(2), BitRate::MAX));
+            usage.holders[0].likely
+        };
+        assert_eq!(likely(&session, 0), at(3), "its load alone is known");
+        say(&mut session, 1, prepare(2));
+        say(&mut session, 1, Message::Start { trial: 1 });
+        assert_eq!(likely(&session, 2), at(6), "the idle trial ends at 3, then it loads");
+        assert_eq!(likely(&session, 5), at(8), "its account is late");
+        assert_eq!(likely(&session, 59), at(60), "never beyond its grant");
+    }
+
     /// Found out behind the trial, it would have cost its time.
     #[test]
     fn what_the_agents_host_cannot_send_is_refused_before_it_is_prepared() {
@@ -463,7 +494,7 @@ mod tests {
         let actions: Vec<Action> = actions.filter(|a| !matches!(a, Action::Note(_))).collect();
         check_fault(&actions, "more than it was granted");
         assert!(actions.contains(&Action::Stop(id)), "{actions:?}");
-        assert_eq!(session.usage(RunId(8), (&key(2), BitRate::MAX)), Usage::default());
+        assert_eq!(session.usage(at(9), RunId(8), (&key(2), BitRate::MAX)), Usage::default());
         session.handle_trial(id, Event::Exceeded(at(6)));
         assert_eq!(session.poll_action(), None, "once");
     }

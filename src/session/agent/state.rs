@@ -151,6 +151,21 @@ pub(super) struct Run {
     pub(super) trial: Option<Running>,
 }
 
+impl Run {
+    /// Until when it loads if it goes as asked, where it may load for `granted` in all: the trial
+    /// under way, and what no trial has used yet.
+    pub(super) fn loads_until(&self, granted: Span, now: Stamp<Agent>) -> Stamp<Agent> {
+        let running = self.trial.as_ref().and_then(|running| match &running.part {
+            Part::Open { trial, .. } => {
+                Some(running.started_at.unwrap_or(now).after_nanos(trial.duration().nanos()))
+            }
+            Part::Stopped | Part::Counted => None,
+        });
+        let unused = granted.minus(self.spent);
+        running.unwrap_or(now).max(now).after_nanos(unused.nanos())
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Phase {
     /// It holds a slot.
