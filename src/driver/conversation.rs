@@ -394,6 +394,10 @@ impl<'a> Conductor<'a> {
                     let step = self.campaign.handle_granted(Some(free_rate_bit_s));
                     self.take(step)?;
                 }
+                Action::Refused(reason) => match self.campaign.handle_refused() {
+                    Some(step) => self.take(step)?,
+                    None => self.session.end_refused(reason),
+                },
                 Action::PayloadFound(found) => {
                     let socket = Socket::connect_by(self.agent, &self.dialler.egress);
                     let kernel_octets = socket.and_then(|socket| socket.mtu()).ok();

@@ -394,6 +394,7 @@ impl<'a> Check<'a> {
                 self.may_load = self.round.is_some_and(Round::is_load);
                 self.next(now, steps);
             }
+            Action::Refused(reason) => self.session.end_refused(reason),
             Action::Open(openings, tcp) => {
                 if let Err(error) = self.open(&openings, tcp) {
                     self.end(steps, step("UDP", false, format!("this host: {}", explain(&error))));

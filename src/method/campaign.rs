@@ -61,6 +61,19 @@ impl Campaign {
         self.next()
     }
 
+    /// The agent has refused what was asked: what to ask in its place, if anything.
+    ///
+    /// # Panics
+    ///
+    /// Panics where nothing was asked: the caller's own order is wrong.
+    pub fn handle_refused(&mut self) -> Option<Step> {
+        let is_asked = matches!(self.state, State::Given(Step::Request(_)));
+        assert!(is_asked, "refused while {:?}", self.state);
+        let step = self.method.as_mut()?.refused(&self.evidence)?;
+        self.state = State::Given(step.clone());
+        Some(step)
+    }
+
     /// The largest payload that crosses is `found`; this host's kernel takes the path to carry
     /// packets of `kernel_octets`.
     ///

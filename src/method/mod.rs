@@ -12,7 +12,8 @@
 //! | [`Step::Run`] | the trial has ended, or was cut short | one more outcome, the last |
 //! | any other | never | |
 //!
-//! A search that the agent refuses is over too, and leaves one outcome that says so.
+//! A request that the agent refuses ends the run, unless [`Method::refused`] has another in its
+//! place. A search that the agent refuses is over too, and leaves one outcome that says so.
 //!
 //! Evidence only grows, and the agent's limits never change during a run. So whatever a method
 //! decides, it decides from the limits that it was made with, the evidence, and the steps that it
@@ -50,6 +51,12 @@ pub use qualification::{PACKET_MAX, most_payload};
 pub trait Method: Debug + Send {
     /// What to do next, given all that was found so far.
     fn next(&mut self, evidence: &Evidence) -> Step;
+
+    /// The agent has refused the request that was given last: what to ask in its place, if
+    /// anything.
+    fn refused(&mut self, _evidence: &Evidence) -> Option<Step> {
+        None
+    }
 
     /// The trials that are still to run after the step given last, as far as they are known: where
     /// the run ends early, the report lists them as not run.

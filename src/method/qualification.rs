@@ -11,7 +11,7 @@ use crate::method::note::Note;
 use crate::method::trials::{Composed, SitePath, TRIAL_OVERHEAD, compose};
 use crate::method::{Impossible, Method, Step};
 use crate::metric::Criterion;
-use crate::plan::{Effort, Plan, Work};
+use crate::plan::{Effort, Offer, Plan, Work};
 use crate::policy::{LoadRequest, PROBING_MAX, Request, probing_rate};
 use crate::stats::delays::Delay;
 use crate::trial::{Limits, MTU_MAX, Trial};
@@ -28,12 +28,17 @@ pub const PACKET_MAX: u32 = 9_216;
 pub(super) const NO_LIMITS: Limits =
     Limits { rate_max: BitRate::MAX, duration_max: Span::from_secs(24 * 3_600) };
 
+/// Times that a run which takes what others leave asks again, as that has changed meanwhile.
+const ASKED_AGAIN_MAX: u32 = 3;
+
 /// The step that was given last.
 #[derive(Debug)]
 enum State {
     Begun,
     AskedToSearch,
     Searching,
+    /// What others leave has changed between the answer and the request: it is asked for once more.
+    AskedForRoom,
     /// The trials are composed: leave for them was asked, or one of them runs.
     Composed {
         ahead: VecDeque<Trial>,
@@ -54,6 +59,7 @@ pub(super) struct Qualification {
     limits: Limits,
     state: State,
     notes: Vec<Note>,
+    asked_again: u32,
 }
 
 impl Qualification {
@@ -66,7 +72,8 @@ impl Qualification {
         device_mtu: u32,
         limits: Limits,
     ) -> Self {
-        Self { plan, place, ip, device_mtu, limits, state: State::Begun, notes: Vec::new() }
+        let notes = Vec::new();
+        Self { plan, place, ip, device_mtu, limits, state: State::Begun, notes, asked_again: 0 }
     }
 
     /// The trials, once it is known which payload crosses.
@@ -145,6 +152,12 @@ impl Qualification {
         Some(Step::Request(Request { duration: whole, load, ..request.clone() }))
     }
 
+    /// Whether any test takes as much as other runs leave.
+    fn takes_the_rest(&self) -> bool {
+        let mut tests = self.plan.tests_of(self.place);
+        tests.any(|test| test.work.offer() == Some(Offer::Max))
+    }
+
     fn least_payload(&self) -> u32 {
         let least = crate::wire::probe::LEN_MIN;
         u32::try_from(least).expect("a probe is short").min(self.most_payload())
@@ -195,6 +208,7 @@ impl Method for Qualification {
                 Some(reason) => Step::Abandon(reason),
                 None => self.compose(evidence).unwrap_or_else(Step::Impossible),
             },
+            State::AskedForRoom => self.compose(evidence).unwrap_or_else(Step::Impossible),
             State::Composed { ahead, .. } => match (reason, ahead.front()) {
                 (_, None) => Step::Finish,
                 (Some(reason), Some(_)) => Step::Abandon(reason),
@@ -205,6 +219,22 @@ impl Method for Qualification {
                 }
             },
         }
+    }
+
+    /// Two that ask at the same moment for what is left are both answered with the same rest:
+    /// whoever comes second asks for what is left then.
+    fn refused(&mut self, evidence: &Evidence) -> Option<Step> {
+        let is_composed = matches!(self.state, State::Composed { .. });
+        let has_begun = !evidence.trials.is_empty();
+        if !is_composed || has_begun || !self.takes_the_rest() {
+            return None;
+        }
+        self.asked_again += 1;
+        (self.asked_again <= ASKED_AGAIN_MAX).then(|| {
+            self.state = State::AskedForRoom;
+            let (circuit, load, congestion) = (None, None, Vec::new());
+            Step::Request(Request { circuit, duration: SEARCH, load, congestion })
+        })
     }
 
     /// Trials that were never composed are listed as they would be for an agent that allows all, on
@@ -262,7 +292,7 @@ pub(super) mod tests {
     use crate::account::{Outcome, PathMtu};
     use crate::direction::{Direction, Directions};
     use crate::metric::{Limit, Metric, Requirement, Requirements};
-    use crate::plan::{Link, Near, Offer, Site, TcpTest, Test, UdpTest};
+    use crate::plan::{Link, Near, Site, TcpTest, Test, UdpTest};
 
     /// A plan of an idle trial and one of UDP both ways.
     pub(in crate::method) fn plan(payload: Option<u32>) -> Plan {
@@ -298,6 +328,43 @@ pub(super) mod tests {
             outcome.round_trip.delays.record(1_000);
         }
         TrialRun { trial, outcome }
+    }
+
+    /// Both were given the same rest, and one was refused for what the other had taken of it.
+    #[test]
+    fn whoever_takes_the_rest_asks_again_where_it_has_become_less() {
+        let mut maximal = plan(None);
+        let directions = Directions::Both;
+        let (offer, streams, payload, burst_max) = (Offer::Max, 1, None, None);
+        maximal.tests[1] =
+            test(Work::Udp(UdpTest { directions, offer, streams, payload, burst_max }));
+        for (plan, asks_again) in [(maximal, true), (plan(None), false)] {
+            let mut method = Qualification::new(plan, 0, IpVersion::V4, 1_500, limits());
+            let mut evidence = Evidence::default();
+            method.next(&evidence);
+            assert_eq!(method.refused(&evidence), None, "not even probes are let in");
+            method.next(&evidence);
+            evidence.path_mtu =
+                Some(PathMtu { octets: 1_500, tried_octets: 1_500, kernel_octets: None });
+            let rate = |step: Step| match step {
+                Step::Request(Request { load: Some(load), .. }) => load.rate.bits_per_second(),
+                step => panic!("{step:?}"),
+            };
+            evidence.free_rate_bit_s = Some(1_000_000_000);
+            let all = rate(method.next(&evidence));
+            if !asks_again {
+                assert_eq!(method.refused(&evidence), None, "it would ask for the same");
+                continue;
+            }
+            for free_rate_bit_s in [500_000_000, 400_000_000, 300_000_000] {
+                let again = method.refused(&evidence).expect("a question");
+                assert!(matches!(again, Step::Request(Request { load: None, .. })), "{again:?}");
+                evidence.free_rate_bit_s = Some(free_rate_bit_s);
+                let less = rate(method.next(&evidence));
+                assert!(less <= free_rate_bit_s && less < all, "{less}");
+            }
+            assert_eq!(method.refused(&evidence), None, "not for ever");
+        }
     }
 
     /// Idle, UDP and TCP: leave, the search, leave, and the trials in their order.

@@ -84,6 +84,13 @@ impl Session {
         self.state = State::Over;
     }
 
+    /// What was refused for this `reason` was all that there was to ask: the conversation is over.
+    pub fn end_refused(&mut self, reason: String) {
+        // What was granted before is free at once: whoever asks next is not refused for it.
+        self.say(Message::Finish);
+        self.state = self.fail(Failure::Refused(reason));
+    }
+
     /// Whether the agent can be spoken to now.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
@@ -131,6 +138,12 @@ impl Session {
             }
             (State::ExpectGrant { then, until }, Message::Granted(granted)) => {
                 self.on_granted(now, then, until, granted.free_rate_bit_s)
+            }
+            (State::ExpectGrant { then: None, .. }, Message::Refused { reason })
+                if self.request.as_ref().is_some_and(|request| request.load.is_some()) =>
+            {
+                self.actions.push_back(Action::Refused(reason));
+                State::Idle
             }
             (State::ExpectGrant { then: None, .. }, Message::Refused { reason }) => {
                 // What was granted before is free at once: whoever asks next is not refused for it.
@@ -496,6 +509,32 @@ mod tests {
         assert!(matches!(said[..], [Action::Say(Message::Request(_)), Action::Granted { .. }]));
         assert_eq!(said[1], Action::Granted { free_rate_bit_s: 7 });
         session
+    }
+
+    #[test]
+    fn a_load_that_is_refused_may_be_asked_for_in_another_way_or_ends_the_conversation() {
+        let refused = || {
+            let mut session = granted();
+            let rate = "1 Mbit/s".parse().expect("a rate");
+            let load = Some(crate::policy::LoadRequest { rate, duration: Span::from_secs(1) });
+            session.request(NOW, &Request { load, ..probing() });
+            let actions = say(&mut session, Message::Refused { reason: "taken".into() });
+            assert_eq!(actions.last(), Some(&Action::Refused("taken".into())), "{actions:?}");
+            session
+        };
+        let mut session = refused();
+        session.request(NOW, &probing());
+        assert_eq!(names(&actions(&mut session)), ["request"]);
+        let mut session = refused();
+        session.end_refused("taken".into());
+        let ended = actions(&mut session);
+        assert_eq!(names(&ended), ["finish"], "what it holds is free at once");
+        assert_eq!(ended.last(), Some(&Action::Failed(Failure::Refused("taken".into()))));
+        // Whoever may not even probe has nothing else to ask for.
+        let mut session = admitted();
+        session.request(NOW, &probing());
+        let ended = say(&mut session, Message::Refused { reason: "full".into() });
+        assert_eq!(ended.last(), Some(&Action::Failed(Failure::Refused("full".into()))));
     }
 
     pub(super) fn idle() -> Trial {

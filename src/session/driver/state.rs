@@ -112,6 +112,9 @@ pub enum Action {
         /// What other runs leave of its limit, in bit/s.
         free_rate_bit_s: u64,
     },
+    /// The agent has refused a request to load, for this reason: ask for something else, or call
+    /// [`Session::end_refused`].
+    Refused(String),
     /// The largest payload that crosses both ways; `None` where nothing did.
     PayloadFound(Option<u32>),
     /// The trial is over.

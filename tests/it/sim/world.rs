@@ -612,6 +612,7 @@ impl World {
                 self.push(self.now_ns + 2 * CONTROL_NS, Event::Dialled);
             }
             driver::Action::Ended(outcome) => self.end(Ok(outcome)),
+            driver::Action::Refused(reason) => self.driver.end_refused(reason),
             driver::Action::Failed(failure) => self.end(Err(failure)),
             driver::Action::FindPayload(_) | driver::Action::PayloadFound(_) => {}
         }
