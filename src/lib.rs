@@ -13,11 +13,11 @@
 //!   [`stats`], [`account`], [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`trial`],
 //!   [`policy`], [`pace`], [`flow`], [`metric`], [`validity`], [`verdict`], [`plan`],
-//!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`]
+//!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`], [`history`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
-//!   data plane's threads), [`cli`] (arguments: what was typed, and what it means), [`driver`] (a
-//!   run as a library: a job in, events and a report out), [`agent`], [`demo`], and [`commands`],
-//!   the driver's program
+//!   data plane's threads), [`store`] (the history's database), [`cli`] (arguments: what was typed,
+//!   and what it means), [`driver`] (a run as a library: a job in, events and a report out),
+//!   [`agent`], [`demo`], and [`commands`], the driver's program
 //!
 //! # Libraries and programs
 //!
@@ -117,9 +117,15 @@ pub mod forecast;
 #[cfg(feature = "driver")]
 pub mod report;
 
+#[cfg(feature = "driver")]
+pub mod history;
+
 pub mod io;
 
 pub mod dataplane;
+
+#[cfg(feature = "driver")]
+pub mod store;
 
 pub mod cli;
 

@@ -24,6 +24,19 @@ pub enum Status {
     NotRun,
 }
 
+impl Status {
+    /// Its name in records and rows.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Refused => "refused",
+            Self::NotRun => "not_run",
+        }
+    }
+}
+
 /// What both ends counted in one direction of a trial: of its load, or of its probes if there was
 /// no load.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

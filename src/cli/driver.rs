@@ -1,6 +1,7 @@
 //! The arguments of the driver.
 
 use super::HelpArgs;
+use super::history::{HistoryArgs, HistoryPlaceArgs, RecordArgs};
 use super::topics::{self, TOPICS};
 use super::value::{parse, parse_device, parse_output};
 use crate::direction::Directions;
@@ -49,8 +50,10 @@ pub enum DriverCommand {
     Plan(PlanCommand),
     /// Judge a saved report again, without traffic
     Judge(JudgeArgs),
-    /// Show a saved report as it was written
+    /// Show a saved report, or a run of the history, as it was written
     Show(ShowArgs),
+    /// List the runs that were recorded; make, import, back up, move or prune that history
+    History(Box<HistoryArgs>),
     /// Test an emulated link on this machine, without root, and show the verdict
     Demo(DemoArgs),
     /// Show a manual page, or the options of a command
@@ -218,6 +221,9 @@ pub struct CheckArgs {
     /// where otherwise one block in 64 is compared; costs speed
     #[arg(long, requires = TCP)]
     pub verify: bool,
+    /// Whether it is recorded
+    #[command(flatten)]
+    pub record: RecordArgs,
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
@@ -349,6 +355,9 @@ pub struct RunArgs {
     /// How several links are run
     #[command(flatten)]
     pub at_once: ParallelArgs,
+    /// Whether it is recorded
+    #[command(flatten)]
+    pub record: RecordArgs,
     /// Where and how the result goes
     #[command(flatten)]
     pub output: OutputArgs,
@@ -383,9 +392,12 @@ pub struct JudgeArgs {
 #[command(after_help = "\
 Exit code: 0, whatever the verdict; 2 no report can be read there; 5 output could not be written.")]
 pub struct ShowArgs {
-    /// The folder that --out wrote, or a report.json
-    #[arg(value_name = "DIR")]
+    /// The folder that --out wrote, a report.json, or a run as linkqual history shows it
+    #[arg(value_name = "DIR|RUN")]
     pub report: PathBuf,
+    /// Which history, for a run
+    #[command(flatten)]
+    pub place: HistoryPlaceArgs,
     /// Show all of it: the trials, and how they were measured
     #[arg(long, short)]
     pub verbose: bool,

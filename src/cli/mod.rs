@@ -9,6 +9,9 @@ mod help;
 
 mod hint;
 
+#[cfg(feature = "driver")]
+mod history;
+
 mod topics;
 
 mod value;
@@ -21,6 +24,11 @@ pub use driver::{
     ShowArgs, TrustArgs,
 };
 pub use help::HelpArgs;
+#[cfg(feature = "driver")]
+pub use history::{
+    BackupArgs, DeleteArgs, HistoryArgs, HistoryCommand, HistoryPlaceArgs, ImportArgs, InitArgs,
+    ListArgs, ListFormat, MoveArgs, RecordArgs, VerdictArg,
+};
 #[cfg(feature = "driver")]
 pub use topics::TOPICS;
 pub use topics::{AGENT_TOPICS, Topic};

@@ -37,6 +37,12 @@ const VERDICTS: Topic = topic(
     "verdicts, exit codes, and how each requirement is judged",
     include_str!("../../docs/verdicts.md"),
 );
+#[cfg(feature = "driver")]
+const HISTORY: Topic = topic(
+    "history",
+    "recording runs, finding them again, backups, how long they are kept",
+    include_str!("../../docs/history.md"),
+);
 const LINK_COST: Topic = topic(
     "link-cost",
     "what a run sends, how long it takes, and what keeps it safe",
@@ -74,7 +80,8 @@ const DEVELOPMENT: Topic = topic(
 #[cfg(feature = "driver")]
 #[rustfmt::skip]
 pub const TOPICS: &[Topic] = &[
-    INSTALL, KEYS, PLAN, VERDICTS, LINK_COST, AGENT, REPORT, CSV, LIMITS, PERFORMANCE, DEVELOPMENT,
+    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, LINK_COST, AGENT, REPORT, CSV, LIMITS, PERFORMANCE,
+    DEVELOPMENT,
 ];
 
 /// Those that matter to who runs an agent.

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::output::create;
-use super::running::run_job;
+use super::running::{How, run_job};
 use crate::cli::DemoArgs;
 use crate::demo::Demo;
 use crate::io::terminal::say;
@@ -20,5 +20,6 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Error> {
         demo.introduction().iter().for_each(|line| say(line));
         say("");
     }
-    run_job(demo.job()?, output, &args.output)
+    let how = How { command: "demo", record: None, output: &args.output };
+    run_job(demo.job()?, output, how)
 }

@@ -7,6 +7,7 @@ use crate::io::keyring::KeyringError;
 use crate::method::Impossible;
 use crate::plan::file::Faults;
 use crate::plan::{Host, Plan, Site};
+use crate::store;
 use crate::wire::key::PublicKey;
 
 /// Agents that are not known, and how each comes to be.
@@ -88,6 +89,12 @@ pub(super) enum Error {
     /// A plan has no such link.
     #[error("{0}")]
     Links(String),
+    /// It is not clear which history is meant.
+    #[error("{0}")]
+    History(String),
+    /// The history cannot be read or written.
+    #[error("{0}")]
+    Store(#[from] store::Error),
     /// There is no run.
     #[error("{0}")]
     Run(driver::Error),
@@ -157,7 +164,10 @@ impl Error {
             | Self::Input(_)
             | Self::Plan(_)
             | Self::Unreadable(_)
-            | Self::Links(_) => USAGE,
+            | Self::Links(_)
+            | Self::History(_)
+            | Self::Store(store::Error::None(_) | store::Error::NoRun(_)) => USAGE,
+            Self::Store(_) => NOT_RUN,
             Self::Run(error) => code_of(error),
         }
     }

@@ -1,14 +1,14 @@
 //! A plan of several links: those that are wanted, run as one.
 
-use super::error::{Error, NOT_RUN};
+use super::error::Error;
 use super::keys;
-use super::output::{Files, create, show_run};
-use super::running::{PROGRESS_MAX, job_of};
+use super::output::create;
+use super::running::{How, PROGRESS_MAX, conclude, job_of, keepers};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::saved::read_report;
 use super::screen::Screen;
-use crate::cli::{OutputArgs, RunArgs};
-use crate::driver::{self, Cancel, HostClock, Job, Links, events, run_links as conduct};
+use crate::cli::RunArgs;
+use crate::driver::{Cancel, HostClock, Job, Links, events, run_links as conduct_links};
 use crate::forecast::AtOnce;
 use crate::io::terminal::say;
 use crate::plan::{Plan, PlanSet};
@@ -74,8 +74,9 @@ pub(super) fn run_links(
     file: PlanRecord,
     notes: Vec<String>,
     parallel: u32,
-    args: &OutputArgs,
+    how: How<'_>,
 ) -> Result<ExitCode, Error> {
+    let args = how.output;
     if let Some(unknown) = keys::unknown(&plans)? {
         return Err(Error::UnknownAgents(unknown));
     }
@@ -83,22 +84,19 @@ pub(super) fn run_links(
     let output = create(args)?;
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
-    let links = Links::new(jobs, parallel).from_file(Some(file)).with_notes(notes);
+    let links = Links::new(jobs, parallel).from_file(Some(file.clone())).with_notes(notes);
     let (claims, room) = links.claims();
     let plans: Vec<&Plan> = links.plans().collect();
     let screen = Screen::begin(!args.quiet, &plans, Some(&AtOnce { claims, room }));
+    let recording = how.recording(&links.run().to_string(), &plans, Some(&file))?;
     let links = links.reporting_to(events).ended_by(&cancel);
-    let links = match output {
-        Some(output) => links.kept_by(Files::new(output, args)),
+    let links = match keepers(output, args, recording.as_ref()) {
+        Some(keepers) => links.kept_by(keepers),
         None => links,
     };
     let (run, is_said) = runtime()?.block_on(async {
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
-        tokio::join!(conduct(links, HostClock), screen.follow(reader))
+        tokio::join!(conduct_links(links, HostClock), screen.follow(reader))
     });
-    match run.error {
-        Some(driver::Error::AnotherKey { .. }) if is_said => Ok(ExitCode::from(NOT_RUN)),
-        Some(error) => Err(error.into()),
-        None => show_run(&run.report, run.kept.map_err(Error::NotKept), args),
-    }
+    conclude(run, is_said, recording, args)
 }

@@ -6,11 +6,13 @@
 mod demo;
 mod error;
 mod firewall;
+mod history;
 mod judge;
 mod keys;
 mod links;
 mod output;
 mod planning;
+mod recording;
 mod running;
 mod runtime;
 mod saved;
@@ -23,7 +25,7 @@ use crate::cli::{DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand, T
 use crate::io::key::generate;
 use crate::io::terminal::{check_stdout, is_coloured, print, say};
 use error::Error;
-use running::run_plan;
+use running::{How, run_plan};
 use std::process::ExitCode;
 
 /// Does what was asked, and says why where that cannot be done; the exit code.
@@ -33,13 +35,17 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Keygen(args) => keygen(args),
         DriverCommand::Key(args) => keys::key(args),
         DriverCommand::Trust(args) => trust::trust(args),
-        DriverCommand::Check(args) => run_plan(args.plan(), None, Vec::new(), &args.output),
+        DriverCommand::Check(args) => {
+            let how = How { command: "check", record: Some(&args.record), output: &args.output };
+            run_plan(args.plan(), None, Vec::new(), how)
+        }
         DriverCommand::Run(args) => planning::run(args),
         DriverCommand::Plan(PlanCommand::Check(args)) => planning::check(args),
         DriverCommand::Plan(PlanCommand::Init(args)) => planning::init(args),
         DriverCommand::Plan(PlanCommand::Firewall(args)) => firewall::firewall(args),
         DriverCommand::Judge(args) => judge::judge(args),
         DriverCommand::Show(args) => show::show(args),
+        DriverCommand::History(args) => history::history(args),
         DriverCommand::Demo(args) => demo::demo(args),
         DriverCommand::Help(args) => help(args),
     };

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::keys;
 use super::links::{run_links, selected};
-use super::running::run_plan;
+use super::running::{How, run_plan};
 use crate::account::plain;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
 use crate::driver::{claim, egress_of, room};
@@ -116,11 +116,10 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
         say(page.into_text().trim_end());
     }
     let PlanSet { mut plans, kind } = plans;
+    let how = How { command: "run", record: Some(&args.record), output: &args.output };
     match kind {
-        PlanKind::Links => run_links(plans, record, notes, args.at_once.parallel, &args.output),
-        PlanKind::Bare | PlanKind::Link => {
-            run_plan(plans.remove(0), Some(record), notes, &args.output)
-        }
+        PlanKind::Links => run_links(plans, record, notes, args.at_once.parallel, how),
+        PlanKind::Bare | PlanKind::Link => run_plan(plans.remove(0), Some(record), notes, how),
     }
 }
 

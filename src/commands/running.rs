@@ -3,10 +3,11 @@
 use super::error::{Error, NOT_RUN};
 use super::keys::{self, Keys};
 use super::output::{Files, create, show_run};
+use super::recording::{Keepers, Recording};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::screen::Screen;
-use crate::cli::OutputArgs;
-use crate::driver::{self, Cancel, HostClock, Job, events, run};
+use crate::cli::{OutputArgs, RecordArgs};
+use crate::driver::{self, Cancel, HostClock, Job, Keep, Run, events, run};
 use crate::io::files::Output;
 use crate::plan::Plan;
 use crate::report::PlanRecord;
@@ -14,6 +15,17 @@ use std::process::ExitCode;
 
 /// Reports of progress that may wait to be shown: only the newest is worth it.
 pub(super) const PROGRESS_MAX: usize = 1;
+
+/// How a run is recorded and shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How<'a> {
+    /// The command that makes it.
+    pub(super) command: &'static str,
+    /// Whether it goes to the history; never where there is nothing said of it.
+    pub(super) record: Option<&'a RecordArgs>,
+    /// Where and how the result goes.
+    pub(super) output: &'a OutputArgs,
+}
 
 /// Runs a plan, read from `file`, towards each of its sites, one after the other; the exit code of
 /// the verdict. The report includes `notes`.
@@ -25,10 +37,10 @@ pub(super) fn run_plan(
     plan: Plan,
     file: Option<PlanRecord>,
     notes: Vec<String>,
-    args: &OutputArgs,
+    how: How<'_>,
 ) -> Result<ExitCode, Error> {
     let job = job_of(plan)?.from_file(file).with_notes(notes);
-    run_job(job, create(args)?, args)
+    run_job(job, create(how.output)?, how)
 }
 
 /// The run of a plan, with the keys that it names.
@@ -47,26 +59,70 @@ pub(super) fn job_of(plan: Plan) -> Result<Job, Error> {
 /// # Errors
 ///
 /// Where there is no report.
-pub(super) fn run_job(
-    job: Job,
-    output: Option<Output>,
-    args: &OutputArgs,
-) -> Result<ExitCode, Error> {
+pub(super) fn run_job(job: Job, output: Option<Output>, how: How<'_>) -> Result<ExitCode, Error> {
+    let args = how.output;
     let screen = Screen::begin(!args.quiet, &[job.plan()], None);
+    let run_name = job.run().to_string();
+    let recording = how.recording(&run_name, &[job.plan()], job.file())?;
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
     let job = job.reporting_to(events).ended_by(&cancel);
-    let job = match output {
-        Some(output) => job.kept_by(Files::new(output, args)),
+    let job = match keepers(output, args, recording.as_ref()) {
+        Some(keepers) => job.kept_by(keepers),
         None => job,
     };
     let (run, is_said) = runtime()?.block_on(async {
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
         tokio::join!(run(job, HostClock), screen.follow(reader))
     });
+    conclude(run, is_said, recording, args)
+}
+
+impl How<'_> {
+    /// What records the run; `None` where nothing does.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not clear which history is meant.
+    pub(super) fn recording(
+        &self,
+        run: &str,
+        plans: &[&Plan],
+        file: Option<&PlanRecord>,
+    ) -> Result<Option<Recording>, Error> {
+        let begin = |args| Recording::begin(args, self.command, run, plans, file);
+        Ok(self.record.map(begin).transpose()?.flatten())
+    }
+}
+
+/// Who keeps a run: its folder, and the history.
+pub(super) fn keepers(
+    output: Option<Output>,
+    args: &OutputArgs,
+    recording: Option<&Recording>,
+) -> Option<Keepers> {
+    let files = output.map(|output| Box::new(Files::new(output, args)) as Box<dyn Keep>);
+    let history = recording.map(|recording| Box::new(recording.clone()) as Box<dyn Keep>);
+    let keepers: Vec<Box<dyn Keep>> = files.into_iter().chain(history).collect();
+    (!keepers.is_empty()).then_some(Keepers(keepers))
+}
+
+/// Records what a run came to, and shows it; the exit code of the verdict. A changed key is shown
+/// unless it `is_said` already.
+///
+/// # Errors
+///
+/// Where there is no report.
+pub(super) fn conclude(
+    run: Run,
+    is_said: bool,
+    recording: Option<Recording>,
+    args: &OutputArgs,
+) -> Result<ExitCode, Error> {
+    let recorded = recording.map_or(Ok(()), |recording| recording.conclude(&run));
     match run.error {
         Some(driver::Error::AnotherKey { .. }) if is_said => Ok(ExitCode::from(NOT_RUN)),
         Some(error) => Err(error.into()),
-        None => show_run(&run.report, run.kept.map_err(Error::NotKept), args),
+        None => show_run(&run.report, run.kept.and(recorded).map_err(Error::NotKept), args),
     }
 }

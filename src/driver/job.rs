@@ -75,6 +75,18 @@ impl Job {
         &self.plan
     }
 
+    /// The run's name, which its report has, too.
+    #[must_use]
+    pub const fn run(&self) -> RunId {
+        self.id
+    }
+
+    /// The file that the plan was read from.
+    #[must_use]
+    pub const fn file(&self) -> Option<&PlanRecord> {
+        self.file.as_ref()
+    }
+
     /// Keys that the driver had before and that are valid still: they are tried in this order with
     /// an agent that does not list its key.
     #[must_use]

@@ -55,6 +55,12 @@ impl Links {
         Self { jobs, claims, room, file, notes, keeper, events: None, cancel: Cancel::default() }
     }
 
+    /// The name of them all, which their report has, too.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.jobs.first().map_or(RunId(0), |job| job.id)
+    }
+
     /// What they will do, in their order.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.jobs.iter().map(|job| &job.plan)

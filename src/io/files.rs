@@ -2,6 +2,7 @@
 
 pub use super::bad_output::BadOutput;
 
+use super::sys::file_system;
 use rand::{TryRng as _, rngs};
 use sha2::{Digest as _, Sha256};
 use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
@@ -277,6 +278,72 @@ pub fn make_usual_folder(path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Makes `folder`, and what it is in, for this user alone where there is none.
+///
+/// # Errors
+///
+/// Where it cannot be made.
+pub fn make_private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Makes an empty file at `path` for this user alone, where there is none.
+///
+/// # Errors
+///
+/// Where it cannot be made.
+pub fn make_private_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(MODE_PRIVATE);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(|_| ()),
+    }
+}
+
+/// The folders in `folder`, by their names; none where it cannot be read.
+#[must_use]
+pub fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.take(FOLDERS_MAX).filter_map(|entry| Some(entry.ok()?.path()));
+    let mut folders: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// Folders of a folder that are looked at.
+const FOLDERS_MAX: usize = 1_000_000;
+
+/// Writes the file `name` in `folder`, whole or not at all, for this user alone.
+///
+/// # Errors
+///
+/// Where it cannot be written; what was there before stands.
+pub fn replace_private(folder: &Path, name: &str, text: &str) -> Result<(), BadOutput> {
+    replace(folder, name, text, MODE_PRIVATE)
+}
+
+/// The kind of network file system that `path` is on; `None` where it is none.
+#[must_use]
+pub fn network_file_system(path: &Path) -> Option<&'static str> {
+    let kind = file_system::kind(path)?;
+    NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
+}
+
+/// By their magic numbers, as statfs(2) and the kernel's `magic.h` have them. FUSE is among them as
+/// it cannot be seen what is behind it.
+const NETWORK_FILE_SYSTEMS: [(i64, &str); 9] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x5346_414f, "AFS"),
+    (0x00c3_6400, "Ceph"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x0102_1997, "9p"),
+    (0x6573_5546, "FUSE"),
+];
 
 /// A text that was read, and its fingerprint.
 #[derive(Clone, Debug, Eq, PartialEq)]

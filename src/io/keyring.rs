@@ -29,20 +29,15 @@ use super::key::{
     self, KeyFileError, MODE_PUBLIC, MODE_SECRET, new_secret, pub_path, public_key, read_public,
     read_secret,
 };
+use super::user_folders;
 use super::watched::{self, Unchanged};
 use crate::account::plain;
 use crate::wire::key::{KeyLine, PublicKey, SecretKey};
 use std::convert::Infallible;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-
-/// The folder of this program in that of all.
-const FOLDER: &str = "linkqual";
-
-/// Where root keeps what is configured for the whole host.
-const OF_ROOT: &str = "/etc";
 
 const DRIVER_KEY: &str = "driver.key";
 const KNOWN_AGENTS: &str = "known_agents";
@@ -74,17 +69,8 @@ impl Keyring {
     ///
     /// Where the environment names none.
     pub fn of_user() -> Result<Self, KeyringError> {
-        let path =
-            |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        // Of files in this process's own folder of /proc its owner is this process's user.
-        let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-        // A path that is not absolute is to be ignored (XDG Base Directory Specification 0.8).
-        let base = match path("XDG_CONFIG_HOME") {
-            Some(base) => base,
-            None if is_root => OF_ROOT.into(),
-            None => path("HOME").ok_or(KeyringError::NoHome)?.join(".config"),
-        };
-        Ok(Self { folder: base.join(FOLDER) })
+        let folder = user_folders::config().ok_or(KeyringError::NoHome)?;
+        Ok(Self { folder })
     }
 
     /// The driver's key; where there is none yet, it is made, and its folder with it.
@@ -308,7 +294,7 @@ mod tests {
 
     pub(super) fn keyring() -> (TempDir, Keyring) {
         let base = tempfile::tempdir().unwrap();
-        let folder = base.path().join("config").join(FOLDER);
+        let folder = base.path().join("config").join("linkqual");
         (base, Keyring { folder })
     }
 

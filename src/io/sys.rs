@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "system calls take raw pointers; each block says why it is sound")]
 
 pub(super) mod closed;
+pub(super) mod file_system;
 pub(super) mod names;
 pub(super) mod screen;
 pub(super) mod time_zone;

@@ -29,7 +29,7 @@ pub(super) struct Block<'a> {
     is_partial: bool,
     /// Why the run is not complete, where that is known.
     pub(super) reason: Option<&'a str>,
-    place: usize,
+    pub(super) place: usize,
 }
 
 /// Each site of each link, the worst first, and those of one verdict in their order.

@@ -1,7 +1,8 @@
 //! Times of the wall clock, as the record has them.
 
 /// RFC 3339, UTC, to the millisecond.
-pub(super) fn date(wall_ns: u64) -> String {
+#[must_use]
+pub fn date(wall_ns: u64) -> String {
     let millis = i64::try_from(wall_ns / 1_000_000).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis)
         .map_or_else(|_| "unknown".to_owned(), |date| format!("{date:.3}"))

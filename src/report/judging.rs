@@ -243,7 +243,8 @@ impl Report {
 }
 
 /// This program, with its version.
-pub(super) fn program() -> String {
+#[must_use]
+pub fn program() -> String {
     concat!("linkqual ", env!("CARGO_PKG_VERSION")).to_owned()
 }
 

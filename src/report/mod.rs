@@ -8,6 +8,7 @@ mod blocks;
 mod date;
 mod figures;
 mod formats;
+mod headlines;
 mod judging;
 mod merging;
 mod quantity;
@@ -20,10 +21,12 @@ mod words;
 mod writing;
 
 pub use blocks::{INTERRUPTED, NOT_RUN_YET};
+pub use date::date;
 pub use formats::csv::csv;
 pub use formats::text::text;
 pub use formats::{FORMATS, Format};
-pub use judging::{LinkQuestion, Question};
+pub use headlines::Headline;
+pub use judging::{LinkQuestion, Question, program};
 pub use merging::Merged;
 pub use reading::Unreadable;
 pub use record::{

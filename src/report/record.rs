@@ -78,10 +78,22 @@ impl Report {
         text.expect("numbers, texts and lists are JSON") + "\n"
     }
 
-    /// When the run began, in seconds since 1970; `None` where its date is none.
+    /// When the run began, in nanoseconds since 1970; `None` where its date is none.
+    #[must_use]
+    pub fn started_ns(&self) -> Option<u64> {
+        wall_ns(&self.started_at)
+    }
+
+    /// The same in seconds.
     #[must_use]
     pub fn started_s(&self) -> Option<i64> {
-        i64::try_from(wall_ns(&self.started_at)? / 1_000_000_000).ok()
+        i64::try_from(self.started_ns()? / 1_000_000_000).ok()
+    }
+
+    /// When the record was written, in nanoseconds since 1970; `None` where its date is none.
+    #[must_use]
+    pub fn ended_ns(&self) -> Option<u64> {
+        wall_ns(&self.ended_at)
     }
 
     /// Every site, with its link, in their order.
@@ -500,6 +512,14 @@ pub struct TrialRecord {
     pub outcome: Outcome,
     /// The figures that people and scripts want most. Derived from the counts.
     pub figures: TrialFigures,
+}
+
+impl TrialRecord {
+    /// When its first packet was due, in nanoseconds since 1970; `None` if none was sent.
+    #[must_use]
+    pub fn started_ns(&self) -> Option<u64> {
+        wall_ns(self.started_at.as_deref()?)
+    }
 }
 
 /// Figures derived from a trial's counts.

@@ -179,7 +179,7 @@ pub(crate) struct Ended {
 impl Program {
     /// Starts `command` with nothing to read, and with neither colours nor a filter for its log.
     pub(crate) fn start(command: &mut Command) -> Self {
-        command.env_remove("RUST_LOG").env_remove("NO_COLOR");
+        command.env_remove("RUST_LOG").env_remove("NO_COLOR").env_remove("LINKQUAL_HISTORY");
         // The keys of whoever runs the tests are none of theirs: nothing can be read or made there.
         if !command.get_envs().any(|(name, _)| name == CONFIG) {
             command.env(CONFIG, "/dev/null/config");
@@ -332,8 +332,14 @@ impl User {
     /// The driver's program, run by this user.
     pub(crate) fn linkqual(&self, args: &[&str]) -> Command {
         let mut command = linkqual();
-        command.args(args).env(CONFIG, self.folder.path()).env("USER", "alice");
+        command.args(args).env("LOGNAME", "alice").env("USER", "alice").env_remove("SUDO_USER");
+        command.env(CONFIG, self.folder.path()).env("XDG_DATA_HOME", self.data());
         command
+    }
+
+    /// The folder of what this user's programs keep.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// A path in the folder of this user's keys.

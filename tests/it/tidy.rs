@@ -86,6 +86,11 @@ const FLOORS: &[Floor] = &{
             "base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror",
         ]),
 
+        // It reads reports, and stands behind them.
+        floor(Head, "history", AllBefore, &[
+            "csv", "jiff", "serde", "serde_json",
+        ]),
+
         floor(Hands, "io", Only(&["units", "direction", "clock", "account", "wire"]), &[
             "base64", "libc", "rand", "rustls", "sd_notify", "sha2", "socket2", "thiserror",
             "tokio", "tokio_rustls", "tokio_util", "tracing", "tracing_subscriber", "std::env",
@@ -97,9 +102,14 @@ const FLOORS: &[Floor] = &{
             "units", "direction", "clock", "account", "wire", "trial", "flow", "io",
         ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
+        floor(Hands, "store", Only(&["report", "verdict", "history", "io"]), &[
+            "flate2", "serde", "serde_json", "sha2", "sqlx", "std::fs", "std::io", "thiserror",
+            "tokio",
+        ]),
+
         floor(Doors, "cli", Only(&[
-            "units", "framing", "direction", "account", "wire", "trial", "policy", "metric", "plan",
-            "report",
+            "units", "framing", "direction", "account", "wire", "trial", "policy", "metric",
+            "verdict", "plan", "report", "history", "store",
         ]), &["clap"]),
         // A library: no arguments.
         floor(Doors, "driver", Only(&[
@@ -148,6 +158,7 @@ const WORLDLY_CRATES: &[&str] = &[
     "libc",
     "rustls",
     "socket2",
+    "sqlx",
     "tokio",
     "tokio_rustls",
     "tokio_util",
@@ -184,7 +195,8 @@ const USED_BY_TESTS: &[&str] = &[
 const NAMELESS: &[&str] = &["common", "core", "helpers", "manager", "misc", "util", "utils"];
 
 /// Crates for terminals, schemas and tables, which no dependency of the agent may bring with it.
-/// (strsim, which is optional, comes with clap: it says which option was meant.)
+/// (Of the optional ones strsim comes with clap, and says which option was meant; flate2 comes with
+/// hdrhistogram.)
 const NOT_THE_AGENTS: [&str; 8] = [
     "anstream",
     "console",
@@ -379,7 +391,8 @@ fn an_agent_that_is_built_alone_has_none_of_the_drivers_crates() {
     let tree = String::from_utf8(tree.stdout).expect("names of crates");
     let crates: BTreeSet<&str> = tree.split_whitespace().collect();
     assert!(crates.contains("clap") && crates.contains("tokio"), "not a tree: {crates:?}");
-    let unwanted = optional.iter().copied().filter(|name| *name != "strsim").chain(NOT_THE_AGENTS);
+    let comes_along = |name: &&str| ["flate2", "strsim"].contains(name);
+    let unwanted = optional.iter().copied().filter(|it| !comes_along(it)).chain(NOT_THE_AGENTS);
     faults.extend(
         unwanted
             .filter(|name| crates.contains(name))

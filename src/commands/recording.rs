@@ -1,0 +1,261 @@
+//! Recording a run: in the history, or beside it while the history cannot take it.
+
+use super::error::Error;
+use super::runtime::runtime;
+use crate::account::plain;
+use crate::cli::{HistoryPlaceArgs, RecordArgs};
+use crate::driver::{self, Keep, NotKept, Run};
+use crate::forecast::{Forecast, total};
+use crate::history::{Class, Entry, Kept, State, planned};
+use crate::io::clock::wall_ns;
+use crate::io::files::{read_text, replace_private};
+use crate::io::terminal::say;
+use crate::io::user_folders;
+use crate::plan::Plan;
+use crate::report::{INTERRUPTED, PlanRecord, Report, program};
+use crate::store::spool::Spool;
+use crate::store::{self, Place, Store};
+use crate::units::Span;
+use std::path::PathBuf;
+
+/// The file that names the history, in the folder of what is configured.
+const NAMED_IN: &str = "history";
+
+/// The octets of that file at most.
+const OCTETS_MAX: u64 = 4_096;
+
+/// Where `linkqual history init` makes a history if it is not given another place.
+///
+/// # Errors
+///
+/// Where the environment names no folder.
+pub(super) fn usual_place() -> Result<Place, Error> {
+    Ok(Place::File(folder(user_folders::data())?.join("history.db")))
+}
+
+/// Where runs are kept aside.
+///
+/// # Errors
+///
+/// Where the environment names no folder.
+pub(super) fn spool() -> Result<Spool, Error> {
+    Ok(Spool::new(folder(user_folders::data())?.join("spool")))
+}
+
+fn folder(folder: Option<PathBuf>) -> Result<PathBuf, Error> {
+    let none = || "HOME is not set, so there is no place for a history: name one, --history FILE";
+    folder.ok_or_else(|| Error::History(none().to_owned()))
+}
+
+/// The history that is configured: the one that is named, or the one that was made.
+///
+/// # Errors
+///
+/// Where the file that names it cannot be read.
+pub(super) fn configured(args: &HistoryPlaceArgs) -> Result<Option<Place>, Error> {
+    if let Some(place) = &args.place {
+        return Ok(Some(place.clone()));
+    }
+    let Some(path) = user_folders::config().map(|folder| folder.join(NAMED_IN)) else {
+        return Ok(None);
+    };
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read_text(&path, OCTETS_MAX)?.text;
+    let place = text.trim().parse();
+    let wrong = |why: String| Error::History(format!("{}: {why}", path.display()));
+    place.map(Some).map_err(wrong)
+}
+
+/// Has runs recorded at `place` from now on.
+///
+/// # Errors
+///
+/// Where it cannot be written down.
+pub(super) fn configure(place: &Place) -> Result<(), Error> {
+    let folder = folder(user_folders::config())?;
+    let failed = |source| store::Error::File { path: folder.clone(), source };
+    crate::io::files::make_private_folder(&folder).map_err(failed)?;
+    replace_private(&folder, NAMED_IN, &format!("{}\n", place.remembered()))?;
+    Ok(())
+}
+
+/// Opens the history at `place`, and brings in what was kept aside.
+///
+/// # Errors
+///
+/// Where it cannot be opened.
+pub(super) async fn open(place: &Place) -> Result<Store, store::Error> {
+    let mut store = Store::open(place).await?;
+    if let Ok(spool) = spool() {
+        let brought = spool.bring_into(&mut store).await?;
+        if 0 < brought.runs {
+            let (runs, s) = (brought.runs, if brought.runs == 1 { "" } else { "s" });
+            say(&format!("note: {runs} run{s} that had been kept aside are in the history now"));
+        }
+        brought.left.iter().for_each(|why| say(&format!("warning: kept aside still: {why}")));
+    }
+    Ok(store)
+}
+
+/// A run that is being recorded.
+#[derive(Clone, Debug)]
+pub(super) struct Recording {
+    place: Place,
+    spool: Spool,
+    entry: Entry,
+    /// The history did not take it: until it is over, it is kept aside.
+    is_aside: bool,
+}
+
+impl Recording {
+    /// Records that a run of `plans` called `run` begins; `None` where no history is wanted. Where
+    /// the history cannot be had, that is said, and the run is kept aside.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not clear which history is meant.
+    pub(super) fn begin(
+        args: &RecordArgs,
+        command: &str,
+        run: &str,
+        plans: &[&Plan],
+        file: Option<&PlanRecord>,
+    ) -> Result<Option<Self>, Error> {
+        let Some(place) = configured(&args.place)?.filter(|_| !args.no_history) else {
+            return Ok(None);
+        };
+        let now_ns = wall_ns();
+        let entry = Entry {
+            run: run.to_owned(),
+            class: Class::Manual,
+            state: State::Running,
+            verdict: None,
+            reason: None,
+            command: command.to_owned(),
+            plan_file: file.map(|file| file.file.clone()),
+            plan_sha256: file.map(|file| file.sha256.clone()),
+            program: program(),
+            started_ns: now_ns,
+            ended_ns: None,
+            due_ns: Some(now_ns.saturating_add(longest(plans).nanos())),
+            recorded_ns: now_ns,
+        };
+        let (spool, is_aside) = (spool()?, false);
+        let mut recording = Self { place, spool, entry: entry.clone(), is_aside };
+        let rows = planned(run, plans.iter().copied());
+        if let Err(why) = recording.write(&Kept::begun(entry, rows)) {
+            say(&plain(&format!("warning: {why}. The run is kept aside until it can be recorded")));
+            recording.is_aside = true;
+        }
+        Ok(Some(recording))
+    }
+
+    /// Records what the run came to.
+    ///
+    /// # Errors
+    ///
+    /// Where neither the history nor the folder beside it takes it.
+    pub(super) fn conclude(mut self, run: &Run) -> Result<(), NotKept> {
+        self.entry.ended_ns = run.report.ended_ns();
+        self.entry.state = match &run.error {
+            None => State::of(&run.report, is_interrupted(&run.report)),
+            Some(error) => state_of(error),
+        };
+        let entry = self.entry.clone().with(&run.report, wall_ns());
+        let entry = match &run.error {
+            None => entry,
+            Some(error) => Entry { verdict: None, reason: Some(error.to_string()), ..entry },
+        };
+        match self.write(&Kept::of(entry.clone(), &run.report)) {
+            Ok(()) => Ok(()),
+            Err(why) => {
+                self.spool.keep(entry, &run.report)?;
+                let folder = self.spool.folder().display();
+                say(&plain(&format!(
+                    "warning: {why}. The run is kept in {folder}, and is brought into the history \
+                     with the next run or linkqual history"
+                )));
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&self, kept: &Kept) -> Result<(), NotKept> {
+        let written = runtime()?.block_on(async {
+            let writing = async {
+                let mut store = open(&self.place).await?;
+                store.record(kept).await?;
+                store.close().await
+            };
+            tokio::time::timeout(WRITE_MAX, writing).await
+        });
+        match written {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(format!("history at {}: too slow to write to", self.place).into()),
+        }
+    }
+}
+
+/// How long a history may take to write a run.
+const WRITE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
+impl Keep for Recording {
+    /// What was measured so far. Where the history cannot take it, it is kept aside, which is said
+    /// in the end.
+    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+        let entry = self.entry.clone().with(report, wall_ns());
+        self.is_aside = self.is_aside || self.write(&Kept::of(entry.clone(), report)).is_err();
+        match self.is_aside {
+            true => Ok(self.spool.keep(entry, report)?),
+            false => Ok(()),
+        }
+    }
+}
+
+fn is_interrupted(report: &Report) -> bool {
+    report.reason.as_deref().is_some_and(|why| why.ends_with(INTERRUPTED))
+}
+
+/// How far a run came of which `error` is all.
+const fn state_of(error: &driver::Error) -> State {
+    use driver::Error;
+    match error {
+        Error::Agent(_) | Error::NotListed { .. } | Error::NotAdmitted(_) => State::Refused,
+        Error::Interrupted => State::Aborted,
+        _ => State::NotRun,
+    }
+}
+
+/// How long a run of `plans` may take: four times what is planned, as trials may be lengthened, and
+/// ten minutes.
+fn longest(plans: &[&Plan]) -> Span {
+    let planned = plans.iter().filter_map(|plan| {
+        let forecast = Forecast::of(plan).ok()?;
+        Some(
+            forecast
+                .sites
+                .iter()
+                .fold(Span::default(), |sum, site| sum.plus(total(&site.phases(plan)))),
+        )
+    });
+    let planned = planned.fold(Span::default(), Span::plus);
+    (0..4).fold(Span::from_secs(600), |sum, _| sum.plus(planned))
+}
+
+/// Several keepers of one run: each is handed it, whatever became of it at another.
+#[derive(Default)]
+pub(super) struct Keepers(pub(super) Vec<Box<dyn Keep>>);
+
+impl Keep for Keepers {
+    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+        let failed: Vec<String> = self
+            .0
+            .iter_mut()
+            .filter_map(|keeper| keeper.keep(report).err())
+            .map(|error| error.to_string())
+            .collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ").into()) }
+    }
+}

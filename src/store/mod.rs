@@ -1,0 +1,23 @@
+//! The database of the history: SQLite in a file, or PostgreSQL, by the same SQL.
+//!
+//! A run is written in one transaction, by its identifier: written again it takes the place of what
+//! was there. So nothing is half written, whatever is killed, and a run that was kept aside
+//! ([`spool`]) may be brought in twice.
+
+mod connection;
+mod copying;
+mod document;
+mod error;
+mod opening;
+mod place;
+mod reading;
+mod schema;
+pub mod spool;
+mod writing;
+
+pub use connection::Store;
+pub use copying::Copied;
+pub use error::Error;
+pub use place::Place;
+pub use reading::Filter;
+pub use writing::{Audit, Expired};

@@ -1,0 +1,116 @@
+//! Runs that the history could not take are kept aside in files, one each, and brought in when it
+//! can: nothing that was measured depends on a database that answers.
+
+use super::connection::Store;
+use super::error::Error;
+use crate::history::{Entry, Kept};
+use crate::io::files::{self, BadInput, BadOutput, read_text};
+use crate::report::Report;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The octets of such a file at most.
+const OCTETS_MAX: u64 = 256 << 20;
+
+/// Files that are looked at in one go.
+const FILES_MAX: usize = 10_000;
+
+/// What stands behind a run's name.
+const SUFFIX: &str = ".run.json";
+
+/// The folder in which runs are kept aside.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    folder: PathBuf,
+}
+
+/// A run that is kept aside.
+#[derive(Deserialize, Serialize)]
+struct Aside {
+    entry: Entry,
+    report: Report,
+}
+
+/// What was brought in.
+#[derive(Debug, Default)]
+pub struct BroughtIn {
+    /// Runs that the history has now.
+    pub runs: u64,
+    /// Why a file was left where it is.
+    pub left: Vec<String>,
+}
+
+impl Spool {
+    /// That in `folder`, which need not exist yet.
+    #[must_use]
+    pub const fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps a run aside, in the place of what is there of it.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn keep(&self, entry: Entry, report: &Report) -> Result<(), BadOutput> {
+        let unwritten = |source| BadOutput::Unwritten { path: self.folder.clone(), source };
+        files::make_private_folder(&self.folder).map_err(unwritten)?;
+        let name = format!("{}{SUFFIX}", entry.run);
+        let aside = Aside { entry, report: report.clone() };
+        let text = serde_json::to_string(&aside);
+        let text = text.map_err(|error| unwritten(error.into()))?;
+        files::replace_private(&self.folder, &name, &text)
+    }
+
+    /// Brings all runs that are kept aside into `store`; what it does not take stays.
+    ///
+    /// # Errors
+    ///
+    /// Where the store takes none.
+    pub async fn bring_into(&self, store: &mut Store) -> Result<BroughtIn, Error> {
+        let mut brought = BroughtIn::default();
+        for path in self.files() {
+            match kept(&path) {
+                Ok(kept) => {
+                    store.record(&kept).await?;
+                    // A file that cannot be removed is brought in again, to no effect.
+                    _ = fs::remove_file(&path);
+                    brought.runs += 1;
+                }
+                Err(why) => brought.left.push(format!("{}: {why}", path.display())),
+            }
+        }
+        Ok(brought)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let paths = entries.take(FILES_MAX).filter_map(|entry| Some(entry.ok()?.path()));
+        let is_run = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| !name.starts_with('.') && name.ends_with(SUFFIX))
+        };
+        let mut paths: Vec<PathBuf> = paths.filter(is_run).collect();
+        paths.sort();
+        paths
+    }
+}
+
+/// The run that is kept aside in the file `path`.
+fn kept(path: &Path) -> Result<Kept, String> {
+    let text = read_text(path, OCTETS_MAX).map_err(|error: BadInput| error.to_string())?.text;
+    let aside: Aside = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    // What a file says is taken as far as any report is.
+    let report = Report::parse(&aside.report.to_json()).map_err(|error| error.to_string())?;
+    if report.run != aside.entry.run {
+        return Err("it is about two runs".to_owned());
+    }
+    Ok(Kept::of(aside.entry, &report))
+}
