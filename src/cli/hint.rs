@@ -1,8 +1,6 @@
 //! What somebody may have meant who typed an option of another tool, or a value in two words.
 
 use clap::Command;
-#[cfg(feature = "driver")]
-use clap::CommandFactory as _;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -22,7 +20,7 @@ pub(super) fn hinted(command: &Command, error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(typed)) = error.get(place) else { return error };
     let hint = match error.kind() {
         ErrorKind::InvalidSubcommand => hint_of_word(program, typed),
-        _ => hint(program, typed).or_else(|| hint_of_check(&usage_of(&error), typed)),
+        _ => hint(program, typed).or_else(|| hint_of_check(command, &usage_of(&error), typed)),
     };
     let Some(hint) = hint else { return error };
     // A new one: without the options or commands that only look like it.
@@ -61,10 +59,8 @@ fn hint_of_word(program: &str, typed: &str) -> Option<String> {
 const AGENT: &str = "linkqual-agent";
 
 /// What to do where the option `typed` is one of `check`, and the command of `usage` has none such.
-#[cfg(feature = "driver")]
-fn hint_of_check(usage: &str, typed: &str) -> Option<String> {
-    let driver = super::DriverArgs::command();
-    let check = driver.find_subcommand("check")?;
+fn hint_of_check(program: &Command, usage: &str, typed: &str) -> Option<String> {
+    let check = program.find_subcommand("check")?;
     let long = typed.strip_prefix("--")?;
     let is_one = check.get_arguments().any(|option| option.get_long() == Some(long));
     let way_on = match usage {
@@ -75,11 +71,6 @@ fn hint_of_check(usage: &str, typed: &str) -> Option<String> {
         _ => return None,
     };
     is_one.then(|| format!("{typed} is an option of linkqual check; {way_on}"))
-}
-
-#[cfg(not(feature = "driver"))]
-const fn hint_of_check(_: &str, _: &str) -> Option<String> {
-    None
 }
 
 /// What to type in the place of the option `typed`.

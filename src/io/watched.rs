@@ -4,12 +4,14 @@
 //! Each folder has a lock for that, `.keys.lock`. An editor does not take it: whether the file is
 //! still what was read is looked at once more before it is replaced.
 
+use super::clock;
 use super::files::{draft_name, open_regular};
+use crate::clock::Driver;
+use crate::units::Span;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The longest file that is read: 10 000 lines of a hundred octets.
 const OCTETS_MAX: u64 = 1 << 20;
@@ -21,8 +23,8 @@ const WRITTEN_BY_OTHERS: u32 = 0o022;
 const LOCK: &str = ".keys.lock";
 
 /// How long the lock is waited for, and how often it is looked at.
-const LOCK_MAX: Duration = Duration::from_secs(10);
-const LOCK_LOOK: Duration = Duration::from_millis(10);
+const LOCK_MAX: Span = Span::from_secs(10);
+const LOCK_LOOK: Span = Span::from_millis(10);
 
 /// Times that a file is changed again which somebody else has changed meanwhile.
 const TRIES_MAX: u32 = 8;
@@ -253,16 +255,20 @@ pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
         }
         Err(error) => return Err(error),
     };
-    let looks = LOCK_MAX.as_millis() / LOCK_LOOK.as_millis();
+    let looks = LOCK_MAX.nanos() / LOCK_LOOK.nanos();
     for _ in 0..looks {
         match lock.try_lock() {
             Ok(()) => return Ok(Some(lock)),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_LOOK),
+            Err(TryLockError::WouldBlock) => {
+                let next = clock::now::<Driver>().after_nanos(LOCK_LOOK.nanos());
+                clock::wait_until(next, 0);
+            }
             Err(TryLockError::Error(_)) => return Ok(None),
         }
     }
-    let (path, secs) = (path.display(), LOCK_MAX.as_secs());
-    Err(io::Error::other(format!("another program has held {path} for {secs} s. Try again later")))
+    let why =
+        format!("another program has held {} for {LOCK_MAX}. Try again later", path.display());
+    Err(io::Error::other(why))
 }
 
 /// The folder of `path`.
