@@ -5,6 +5,7 @@ use super::drivers::Drivers;
 use super::strangers::Budget;
 use crate::account::HostCounts;
 use crate::account::{HostFacts, plain};
+use crate::cli::DRIVERS;
 use crate::clock::{Agent, Stamp};
 use crate::dataplane::crew::{Crew, Pool, Shortage};
 use crate::dataplane::far::{FarTrial, Port};
@@ -38,7 +39,7 @@ use rand::rngs::SysRng;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -175,10 +176,16 @@ impl Server {
             let path = file.display();
             text += &match self.drivers.listed().next() {
                 Some(_) => format!("further drivers: {path}, read again at each change\n"),
-                None => format!(
-                    "no driver is allowed yet: add one with linkqual-agent allow KEYLINE \
-                     --drivers {path}\n"
-                ),
+                None => {
+                    let option = match file == Path::new(DRIVERS) {
+                        true => String::new(),
+                        false => format!(" --drivers {path}"),
+                    };
+                    format!(
+                        "no driver is allowed yet: add one with linkqual-agent allow \
+                         KEYLINE{option}\n"
+                    )
+                }
             };
         }
         text

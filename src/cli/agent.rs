@@ -14,7 +14,7 @@ use std::path::PathBuf;
 const KEY: &str = "/etc/linkqual/agent.key";
 
 /// Where the drivers that may use it are listed where no other place is named.
-const DRIVERS: &str = "/etc/linkqual/allowed_drivers";
+pub const DRIVERS: &str = "/etc/linkqual/allowed_drivers";
 
 /// The far end of a link under test: serves only drivers whose keys are allowed.
 #[derive(Debug, Parser)]

@@ -16,7 +16,7 @@ mod topics;
 
 mod value;
 
-pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs, RevokeArgs};
+pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs, DRIVERS, RevokeArgs};
 #[cfg(feature = "driver")]
 pub use driver::{
     CheckArgs, DemoArgs, DriverArgs, DriverCommand, JudgeArgs, KeyArgs, KeyCommand, KeygenArgs,

@@ -1,7 +1,7 @@
 //! Keys without ceremony: a driver's own, the agents that it trusts, and how it changes its key.
 //! Each user here has a temporary folder; nothing is read or written anywhere else.
 
-use crate::support::{Agent, Ended, User, await_within, run};
+use crate::support::{Agent, Ended, Program, User, await_within, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -209,6 +209,25 @@ fn an_agent_whose_key_has_changed_is_refused_until_that_is_trusted() {
     assert_eq!(known.lines().count(), 1, "{known}");
     // The agent that is started again serves the driver of its keys alone.
     check(&user, &agent).expect_error(4, &["does not allow this driver's key"]);
+}
+
+/// Somebody who comes in between while a run goes on is seen when it connects again.
+#[test]
+fn an_agent_whose_key_changes_during_a_run_is_said_aloud_at_once() {
+    let mut agent = Agent::start();
+    let mut check = agent.check();
+    let driver = Program::start(check.args(["--idle", "6s", "--duration", "6s", "--quiet"]));
+    agent.program.await_said(SOON, "driver connected");
+    let mut replace = Command::new(AGENT);
+    replace.args(["key", "--replace", "--key"]).arg(agent.keys.path("agent"));
+    run(&mut replace).expect_code(0);
+    agent.restart_with(&[]);
+    driver.await_said(SOON, "HAS CHANGED");
+    let found = format!("found    {}", agent.keys.fingerprint("agent.pub"));
+    driver.await_said(SOON, &found);
+    let ended = driver.ended(Duration::from_secs(60));
+    assert!(ended.code == Some(3) || ended.code == Some(4), "{ended:?}");
+    assert_eq!(ended.err.matches("HAS CHANGED").count(), 1, "{}", ended.err);
 }
 
 #[test]
@@ -467,6 +486,7 @@ fn the_usual_folder_is_made_where_there_is_none() {
                   $driver key
                   stat -c %a /etc/linkqual /etc/linkqual/driver.key.pub
                   $agent key --make-key > /etc/line
+                  timeout 1 $agent --listen 127.0.0.1:0 >&2 || true
                   $agent allow $(cat /etc/line)
                   stat -c %a /etc/linkqual/agent.key /etc/linkqual/agent.key.pub
                   stat -c %a /etc/linkqual/allowed_drivers
@@ -486,6 +506,8 @@ fn the_usual_folder_is_made_where_there_is_none() {
     assert!(ended.out.contains("\n755\n644\n"), "{}", ended.out);
     assert!(ended.out.ends_with("\n600\n644\n644\n"), "{}", ended.out);
     assert!(ended.err.contains("/etc/other/agent.key: cannot be written"), "{}", ended.err);
+    let advice = "no driver is allowed yet: add one with linkqual-agent allow KEYLINE\n";
+    assert!(ended.err.contains(advice), "the usual file needs no option: {}", ended.err);
 }
 
 /// Pasted as one word, in the words that a shell makes of it, or as a file.
