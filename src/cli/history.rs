@@ -23,7 +23,7 @@ pub struct RecordArgs {
     #[command(flatten)]
     pub place: HistoryPlaceArgs,
     /// Do not record this run in the history
-    #[arg(long, conflicts_with = "place")]
+    #[arg(long)]
     pub no_history: bool,
 }
 

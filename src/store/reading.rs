@@ -3,6 +3,7 @@
 use super::connection::{Store, failed_at};
 use super::document::Document;
 use super::error::Error;
+use crate::account::plain;
 use crate::history::{Class, Listed, Listing, People, State};
 use crate::report::{Report, date};
 use crate::verdict::Verdict;
@@ -195,7 +196,10 @@ fn listed(row: &AnyRow, now_ns: u64) -> sqlx::Result<Listed> {
         let ns: Option<i64> = row.try_get(column)?;
         Ok(ns.and_then(|ns| u64::try_from(ns).ok()))
     };
-    let text = |column| row.try_get::<Option<String>, _>(column);
+    // Others may write to a shared database.
+    let text = |column| -> sqlx::Result<Option<String>> {
+        Ok(row.try_get::<Option<String>, _>(column)?.map(|text| plain(&text)))
+    };
     let named = |column| Ok::<_, sqlx::Error>(text(column)?.unwrap_or_default());
     let state = named("state")?;
     let state = State::ALL.into_iter().find(|it| it.name() == state).unwrap_or(State::NotRun);

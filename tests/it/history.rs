@@ -325,6 +325,36 @@ fn without_a_history_nothing_is_recorded_and_the_command_says_how_to_make_one() 
     assert!(ended.err.contains("not a time"), "{}", ended.err);
 }
 
+/// Others may write to a history that is shared.
+#[test]
+fn no_text_of_a_history_drives_the_terminal() {
+    with_each(async |place| {
+        let mut store = Store::make(place).await.unwrap();
+        let mut report = run_of(SOUND, "aaaa");
+        report.links[0].name = Some("x\u{1b}[31m\u{202e}y".to_owned());
+        store.record(&kept(&report, NOW)).await.unwrap();
+        assert_eq!(runs(&mut store, &all()).await, ["aaaa x[31my"]);
+    });
+}
+
+#[test]
+fn the_environment_names_another_history_and_a_run_may_stay_out_of_it() {
+    let (agent, folder) = (Agent::start(), tempfile::tempdir().unwrap());
+    let user = user_of(&agent, folder.path().join("usual.db").to_str().unwrap());
+    let other = folder.path().join("other.db");
+    let there =
+        |mut command: Command| Program::start_with_history(&mut command, &other).ended(PATIENCE);
+    there(user.linkqual(&["history", "init"])).expect_code(0);
+    run(&mut user.linkqual(&["history", "init", folder.path().join("usual.db").to_str().unwrap()]));
+    there(check(&user, &agent)).expect_code(0);
+    let mut without = check(&user, &agent);
+    without.arg("--no-history");
+    there(without).expect_code(0);
+    let listed_there = there(user.linkqual(&["history", "--format", "json"]));
+    assert_eq!(listed_there.json().as_array().unwrap().len(), 1);
+    assert!(listed(&user, &[]).is_empty());
+}
+
 #[test]
 fn saved_reports_are_imported_once_backed_up_and_restored() {
     let (user, folder) = (User::new(), tempfile::tempdir().unwrap());

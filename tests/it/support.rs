@@ -179,7 +179,16 @@ pub(crate) struct Ended {
 impl Program {
     /// Starts `command` with nothing to read, and with neither colours nor a filter for its log.
     pub(crate) fn start(command: &mut Command) -> Self {
-        command.env_remove("RUST_LOG").env_remove("NO_COLOR").env_remove("LINKQUAL_HISTORY");
+        Self::started(command.env_remove("LINKQUAL_HISTORY"))
+    }
+
+    /// Starts it with its history at `path`.
+    pub(crate) fn start_with_history(command: &mut Command, path: &Path) -> Self {
+        Self::started(command.env("LINKQUAL_HISTORY", path))
+    }
+
+    fn started(command: &mut Command) -> Self {
+        command.env_remove("RUST_LOG").env_remove("NO_COLOR");
         // The keys of whoever runs the tests are none of theirs: nothing can be read or made there.
         if !command.get_envs().any(|(name, _)| name == CONFIG) {
             command.env(CONFIG, "/dev/null/config");
