@@ -1,7 +1,9 @@
 //! Lines of network namespaces that `scripts/lab` makes: the kernel of a router, or the emulator,
 //! knows the truth. Needs root and the tools; where they are missing the tests say so and pass.
 
-use crate::support::{Agent, Ended, TrialKind, TrialRow, alone, rows, run as run_program, share};
+use crate::support::{
+    Agent, Ended, TrialKind, TrialRow, alone, await_within, rows, run as run_program, share,
+};
 use linkqual::direction::Direction;
 use linkqual::report::Report;
 use linkqual::verdict::Verdict;
@@ -9,6 +11,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Names of this process's labs begin with its number; another makes each lab's its own.
 static LABS: AtomicU32 = AtomicU32::new(0);
@@ -649,4 +652,32 @@ fn a_run_leaves_by_the_address_and_the_device_that_it_is_given() {
     run(&["--device", "eth7"]).expect_error(4, &["'eth7'", "no such device"]);
     run(&["--source", "fd77:1::2"]).expect_error(4, &["another version of IP"]);
     run(&[&way[..], &["--duration", "1s"]].concat()).expect_code(0);
+}
+
+/// A queue that is full drops a small packet as readily as a large one: all heartbeats of the driver
+/// are lost once the load has begun. Probes prove what they would have.
+#[test]
+fn a_healthy_load_goes_on_though_no_heartbeat_crosses_the_other_direction() {
+    let _machine = share(10);
+    let Some(lab) = Lab::new() else { return };
+    let report = std::thread::scope(|scope| {
+        let lose = scope.spawn(|| {
+            let loads = || lab.truth()["reverse"]["load"]["offered"].as_u64();
+            let begun = || loads().filter(|packets| 300 < *packets);
+            await_within(Duration::from_secs(60), "the load has begun", begun);
+            // A signal is of 64 octets.
+            lab.forbid("iifname to-driver meta l4proto udp udp length 72 counter drop");
+        });
+        let (_, report) = lab.check_at(AGENT, "5s", &["--rate", "5 Mbit/s", "--no-lengthen"]);
+        lose.join().unwrap();
+        report
+    });
+    let text = linkqual::report::text(&report);
+    let rules = lab.command("exec", &["router", "nft", "list", "table", "ip", "forbid"]);
+    let lost = rules.split_once("counter packets ").map(|(_, rest)| rest.split(' ').next());
+    let lost: u64 = lost.flatten().unwrap().parse().unwrap();
+    assert!(10 < lost, "{rules}");
+    let loaded = loaded(&report);
+    let paused: Vec<_> = loaded.iter().map(|row| (row.paused_packets, row.lost_packets)).collect();
+    assert_eq!(paused, [(Some(0), Some(0)); 2], "{text}");
 }
