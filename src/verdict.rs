@@ -125,20 +125,36 @@ fn judge_with_caveats(bound: Bound, measured: &Measured, caveats: &[&Caveat]) ->
 }
 
 /// The findings on the way to one far end: for each requirement and direction the worst of its
-/// trials, or what they show together.
+/// trials, or what they show together. Where the idle link decides a round trip, that of the loaded
+/// one follows if its verdict is another: a host that was busy for a moment must not hide it.
 #[must_use]
 pub fn findings(criteria: &Criteria, evidence: &Evidence) -> Vec<Finding> {
     let caveats = caveats(criteria, evidence);
-    let of = |criterion| {
+    let of = |criterion: Criterion<'_>| {
         let judge = Judge { criterion, evidence, caveats: &caveats };
-        let worst = judge.each().into_iter().reduce(worse);
-        match (worst, judge.together()) {
+        let each = judge.each();
+        let worst = each.iter().cloned().reduce(worse);
+        let decides = match (worst, judge.together()) {
             (Some(worst), Some(pooled)) if worst.verdict < pooled.verdict => pooled,
             (Some(worst), _) => worst,
             (None, _) => nothing_measured(&criterion),
-        }
+        };
+        let loaded = (criterion.direction.is_none()).then(|| loaded(evidence, &decides, each));
+        std::iter::once(decides).chain(loaded.flatten())
     };
-    criteria.iter().map(of).collect()
+    criteria.iter().flat_map(of).collect()
+}
+
+/// The worst of `each` that were found beside a load, where the one that `decides` was found on the
+/// idle link; `None` where it has the same verdict, or says nothing.
+fn loaded(evidence: &Evidence, decides: &Finding, each: Vec<Finding>) -> Option<Finding> {
+    let is_idle = |finding: &Finding| Some(evidence.trials.get(finding.trial?)?.trial.is_idle());
+    if is_idle(decides) != Some(true) {
+        return None;
+    }
+    let is_measured = |it: &Finding| !matches!(it.measured, Measured::Missing(_));
+    let loaded = each.into_iter().filter(|it| is_idle(it) == Some(false) && is_measured(it));
+    loaded.reduce(worse).filter(|loaded| loaded.verdict != decides.verdict)
 }
 
 /// The finding of each trial about each requirement that it speaks to, judged as one of all that
@@ -349,7 +365,7 @@ fn nothing_measured(criterion: &Criterion<'_>) -> Finding {
 mod tests {
     use super::*;
     use crate::account::{Outcome, ReceiverCounts, SenderCounts, Silence, Silences};
-    use crate::direction::Directions;
+    use crate::direction::{Directions, PerDirection};
     use crate::framing::IpVersion;
     use crate::metric::tests as fixture;
     use crate::metric::{Basis, Metric, Requirements};
@@ -446,6 +462,34 @@ mod tests {
         assert_eq!([verdict(0, 4), verdict(0, 16)], [Verdict::Pass, Verdict::Fail]);
         assert_eq!([verdict(7, 4), verdict(7, 16)], [Verdict::Pass, Verdict::Invalid]);
         assert_eq!(verdict(7, 18), Verdict::Fail, "6 ms are the link's");
+    }
+
+    /// An idle link that a busy host probed late, and a load that fills its queue.
+    #[test]
+    fn an_idle_round_trip_that_decides_does_not_hide_the_loaded_one() {
+        let found = |late_probes, loaded_ms: u64| {
+            let idle = Trial::new(None, Span::from_secs(10)).expect("a trial");
+            let mut outcome = Outcome { status: Status::Ok, ..Outcome::default() };
+            outcome.round_trip.delays.record_many(50_000, 1_000 - late_probes);
+            outcome.round_trip.late_probes = late_probes;
+            let idle = TrialRun { trial: idle, outcome };
+            let loaded = fixture::outcome(|run| {
+                run.outcome.round_trip.delays.record_many(loaded_ms * 1_000_000, 1_000);
+            });
+            let mut requirements = Requirements::default();
+            requirements.set(None, Metric::RTT_P99.require("<= 20 ms").expect("a bound"));
+            let criteria = Criteria {
+                committed: PerDirection::both(Some("12 Mbit/s".parse().expect("a rate"))),
+                ..Criteria::plain(requirements, IpVersion::V4)
+            };
+            let evidence = Evidence { trials: vec![idle, loaded], ..Evidence::default() };
+            let found = findings(&criteria, &evidence).into_iter();
+            found.map(|it| (it.trial, it.verdict)).collect::<Vec<_>>()
+        };
+        use Verdict::{Fail, Invalid, Pass};
+        assert_eq!(found(0, 1), [(Some(1), Pass)]);
+        assert_eq!(found(30, 1), [(Some(0), Invalid), (Some(1), Pass)]);
+        assert_eq!(found(30, 25), [(Some(1), Fail)]);
     }
 
     #[test]

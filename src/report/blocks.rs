@@ -114,6 +114,18 @@ impl<'a> Block<'a> {
         self.is_partial && !self.findings.is_empty() && is_open
     }
 
+    /// How many requirements it has: a round trip may be found idle and loaded.
+    pub(super) fn requirements(&self) -> usize {
+        let is_new = |place: &usize| {
+            let (before, finding) = (&self.findings[..*place], self.findings[*place]);
+            let is_same = |it: &&FindingRecord| {
+                it.metric == finding.metric && it.direction == finding.direction
+            };
+            !before.iter().any(is_same)
+        };
+        (0..self.findings.len()).filter(is_new).count()
+    }
+
     /// How many requirements are INCONCLUSIVE where that is the worst, and several are, each for a
     /// reason of its own.
     pub(super) fn undecided(&self) -> Option<usize> {

@@ -58,7 +58,8 @@ pub struct Report {
     pub asked: Asked,
     /// Defaults and adjustments that linkqual chose for the user, one sentence each.
     pub notes: Vec<String>,
-    /// Each requirement in each direction, judged. Derived.
+    /// Each requirement in each direction, judged. If the idle link decides a round trip, and that
+    /// under load has another verdict, it follows. Derived.
     pub findings: Vec<FindingRecord>,
     /// What limits the evidence, and which findings it affects. Derived.
     pub caveats: Vec<CaveatRecord>,

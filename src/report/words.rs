@@ -173,7 +173,7 @@ pub(super) fn why(block: &Block<'_>) -> String {
         return format!("not complete: {reason}");
     }
     if let Some(open) = block.undecided() {
-        return match block.findings.len() - open {
+        return match block.requirements() - open {
             0 => format!("none of {open} requirements is decided"),
             decided => format!("{open} of {} requirements are undecided", open + decided),
         };

@@ -654,8 +654,8 @@ fn a_run_leaves_by_the_address_and_the_device_that_it_is_given() {
     run(&[&way[..], &["--duration", "1s"]].concat()).expect_code(0);
 }
 
-/// A queue that is full drops a small packet as readily as a large one: all heartbeats of the driver
-/// are lost once the load has begun. Probes prove what they would have.
+/// A queue that is full drops a small packet as readily as a large one: all heartbeats of the
+/// driver are lost once the load has begun. Probes prove what they would have.
 #[test]
 fn a_healthy_load_goes_on_though_no_heartbeat_crosses_the_other_direction() {
     let _machine = share(10);
