@@ -17,6 +17,52 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// What the caller wants of a run, of one link or of several: methods of what has the fields
+/// `file`, `notes`, `keeper`, `events` and `cancel`.
+macro_rules! wanted {
+    () => {
+        /// The file that the plan was read from, for the report.
+        #[must_use]
+        pub fn from_file(self, file: Option<PlanRecord>) -> Self {
+            Self { file, ..self }
+        }
+
+        /// What was decided for the user before, for the report.
+        #[must_use]
+        pub fn with_notes(self, notes: Vec<String>) -> Self {
+            Self { notes, ..self }
+        }
+
+        /// The record is kept by `keeper`: as trials end, and when the run is over.
+        #[must_use]
+        pub fn kept_by(self, keeper: impl Keep + 'static) -> Self {
+            Self { keeper: Keeper(Some(Box::new(keeper))), ..self }
+        }
+
+        /// What happens is sent to `events`, of several links with the name of its link.
+        #[must_use]
+        pub fn reporting_to(self, events: Events) -> Self {
+            Self { events: Some(events), ..self }
+        }
+
+        /// All of it may be ended by `cancel`.
+        #[must_use]
+        pub fn ended_by(self, cancel: &Cancel) -> Self {
+            Self { cancel: cancel.clone(), ..self }
+        }
+    };
+}
+pub(super) use wanted;
+
+/// Who keeps a record, if anybody does; nothing can be shown of it.
+pub(super) struct Keeper(pub(super) Option<Box<dyn Keep>>);
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper").finish_non_exhaustive()
+    }
+}
+
 /// A run that is to be conducted: a plan, the keys that it takes, and who wants to hear of it.
 pub struct Job {
     pub(super) id: RunId,
@@ -27,7 +73,7 @@ pub struct Job {
     pub(super) file: Option<PlanRecord>,
     pub(super) notes: Vec<String>,
     pub(super) lookup: Lookup,
-    pub(super) keeper: Option<Box<dyn Keep>>,
+    pub(super) keeper: Keeper,
     pub(super) events: Option<Events>,
     pub(super) cancel: Cancel,
     /// How many runs this host may conduct at once, this one among them.
@@ -62,7 +108,7 @@ impl Job {
             file: None,
             notes: Vec::new(),
             lookup: Arc::new(system),
-            keeper: None,
+            keeper: Keeper(None),
             events: None,
             cancel: Cancel::default(),
             at_once: 1,
@@ -94,18 +140,6 @@ impl Job {
         Self { former, ..self }
     }
 
-    /// The file that the plan was read from, for the report.
-    #[must_use]
-    pub fn from_file(self, file: Option<PlanRecord>) -> Self {
-        Self { file, ..self }
-    }
-
-    /// What was decided for the user before, for the report.
-    #[must_use]
-    pub fn with_notes(self, notes: Vec<String>) -> Self {
-        Self { notes, ..self }
-    }
-
     /// Names are resolved by `lookup`, and not by this host's resolver: every address of a name
     /// with a port, in the order of preference. It is called on a thread where it may wait.
     #[must_use]
@@ -116,23 +150,7 @@ impl Job {
         Self { lookup: Arc::new(lookup), ..self }
     }
 
-    /// The record is kept by `keeper`: after each trial, and when the run is over.
-    #[must_use]
-    pub fn kept_by(self, keeper: impl Keep + 'static) -> Self {
-        Self { keeper: Some(Box::new(keeper)), ..self }
-    }
-
-    /// What happens is sent to `events`.
-    #[must_use]
-    pub fn reporting_to(self, events: Events) -> Self {
-        Self { events: Some(events), ..self }
-    }
-
-    /// The run may be ended by `cancel`.
-    #[must_use]
-    pub fn ended_by(self, cancel: &Cancel) -> Self {
-        Self { cancel: cancel.clone(), ..self }
-    }
+    wanted!();
 
     /// The run's identifier, as the report has it: 32 hexadecimal digits.
     #[must_use]

@@ -5,7 +5,7 @@ use super::cancel::Cancel;
 use super::clock::Clock;
 use super::error::Error;
 use super::events::Events;
-use super::job::{Job, Keep, NotKept, Run};
+use super::job::{Job, Keep, Keeper, NotKept, Run, wanted};
 use super::results::missed;
 use super::run;
 use crate::io::egress::Egress;
@@ -33,7 +33,7 @@ pub struct Links {
     room: Room,
     file: Option<PlanRecord>,
     notes: Vec<String>,
-    keeper: KeeperOf,
+    keeper: Keeper,
     events: Option<Events>,
     cancel: Cancel,
 }
@@ -51,7 +51,7 @@ impl Links {
         assert!(!jobs.is_empty(), "no link is to be run");
         let room = room(jobs.iter().map(|job| &job.plan), parallel);
         let claims = jobs.iter().map(|job| claim(&job.plan, &job.agent_keys)).collect();
-        let (file, notes, keeper) = (None, Vec::new(), KeeperOf(None));
+        let (file, notes, keeper) = (None, Vec::new(), Keeper(None));
         Self { jobs, claims, room, file, notes, keeper, events: None, cancel: Cancel::default() }
     }
 
@@ -72,44 +72,7 @@ impl Links {
         (self.claims.clone(), self.room.clone())
     }
 
-    /// The file that the plan was read from, for the report.
-    #[must_use]
-    pub fn from_file(self, file: Option<PlanRecord>) -> Self {
-        Self { file, ..self }
-    }
-
-    /// What was decided for the user on all links before, for the report.
-    #[must_use]
-    pub fn with_notes(self, notes: Vec<String>) -> Self {
-        Self { notes, ..self }
-    }
-
-    /// The record of all links is kept by `keeper`: after each trial, and when the run is over.
-    #[must_use]
-    pub fn kept_by(self, keeper: impl Keep + 'static) -> Self {
-        Self { keeper: KeeperOf(Some(Box::new(keeper))), ..self }
-    }
-
-    /// What happens is reported to `events`, with the name of its link.
-    #[must_use]
-    pub fn reporting_to(self, events: Events) -> Self {
-        Self { events: Some(events), ..self }
-    }
-
-    /// All of them may be ended by `cancel`.
-    #[must_use]
-    pub fn ended_by(self, cancel: &Cancel) -> Self {
-        Self { cancel: cancel.clone(), ..self }
-    }
-}
-
-/// A keeper, of whom nothing can be shown.
-struct KeeperOf(Option<Box<dyn Keep>>);
-
-impl std::fmt::Debug for KeeperOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeeperOf").finish_non_exhaustive()
-    }
+    wanted!();
 }
 
 /// What this host has for runs of `plans`, up to `parallel` of them at once.
@@ -157,7 +120,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(3);
 /// What keeps the record of all links, and what is in it beside their own.
 struct Keeping {
     merged: Merged,
-    keeper: KeeperOf,
+    keeper: Keeper,
     clock: Box<dyn Clock>,
     /// When it was kept last.
     kept_at: Option<Instant>,
@@ -166,7 +129,7 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn by(keeper: KeeperOf, merged: Merged, clock: Box<dyn Clock>) -> Self {
+    fn by(keeper: Keeper, merged: Merged, clock: Box<dyn Clock>) -> Self {
         Self { merged, keeper, clock, kept_at: None, is_due: false }
     }
 }
@@ -419,7 +382,7 @@ mod tests {
     #[test]
     fn the_record_of_all_is_not_written_at_each_trial_and_none_is_forgotten() {
         let counter = Counter::default();
-        let keeper = KeeperOf(Some(Box::new(counter.clone())));
+        let keeper = Keeper(Some(Box::new(counter.clone())));
         let keeping = Keeping::by(keeper, Merged::default(), Box::new(HostClock));
         let report = not_run_yet(&plan("127.0.0.1", ""), 0);
         let shared = Shared::new(vec![report.clone()], keeping);
@@ -455,7 +418,7 @@ mod tests {
         let plan = plan("127.0.0.1", "");
         let (begun, kept) = channel();
         let (go, may_go) = channel();
-        let keeper = KeeperOf(Some(Box::new(SlowDisk { begun, go: may_go })));
+        let keeper = Keeper(Some(Box::new(SlowDisk { begun, go: may_go })));
         let keeping = Keeping::by(keeper, Merged::default(), Box::new(HostClock));
         let parts = vec![not_run_yet(&plan, 0), not_run_yet(&plan, 0)];
         let shared = Shared::new(parts, keeping);

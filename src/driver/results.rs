@@ -56,7 +56,7 @@ impl Results {
             complete: true,
             notes: Vec::new(),
             clock,
-            keeper,
+            keeper: keeper.0,
             events,
             sent: Sent::default(),
             at_once,
