@@ -23,6 +23,5 @@ pub mod timestamps;
 pub mod tls;
 pub mod tun;
 pub mod udp;
-#[cfg(feature = "driver")]
 pub mod user_folders;
 pub mod watched;

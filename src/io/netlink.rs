@@ -442,19 +442,57 @@ mod tests {
         check(&words(&[u32::MAX, 0, SEQUENCE, 0]), Ok(Page::More), 0);
     }
 
+    /// A route by device 3, to whom these attributes lead besides.
+    fn route(kind: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut octets = vec![0; ROUTE_LEN];
+        (octets[0], octets[ROUTE_TYPE]) = (family_of(Ipv4Addr::LOCALHOST.into()), kind);
+        emit_attribute(&mut octets, libc::RTA_OIF, &3_u32.to_ne_bytes());
+        attributes.iter().for_each(|(kind, body)| emit_attribute(&mut octets, *kind, body));
+        octets
+    }
+
     #[test]
-    fn the_kernel_answers_both_questions() {
+    fn a_next_hop_is_the_gateway_or_the_peer_itself() {
+        let peer = IpAddr::from([10, 2, 2, 2]);
+        let address = |octets: &[u8]| parse_next_hop(octets, peer).map(|hop| hop.address);
+        let gateway: (u16, &[u8]) = (libc::RTA_GATEWAY, &[10, 1, 1, 1]);
+        let by_gateway = route(libc::RTN_UNICAST, &[gateway]);
+        assert_eq!(address(&by_gateway), Some(IpAddr::from([10, 1, 1, 1])));
+        assert_eq!(parse_next_hop(&by_gateway, peer).map(|hop| hop.device), Some(3));
+        assert_eq!(address(&route(libc::RTN_UNICAST, &[])), Some(peer));
+        assert_eq!(address(&route(libc::RTN_LOCAL, &[])), None, "it does not leave this host");
+        assert_eq!(address(&route(libc::RTN_UNICAST, &[(RTA_VIA, &[0xa5; 18])])), None);
+    }
+
+    #[test]
+    fn a_neighbour_has_the_state_of_its_entry() {
+        let mut octets = vec![0; NEIGHBOUR_LEN];
+        octets[0] = family_of(Ipv4Addr::LOCALHOST.into());
+        octets[4..8].copy_from_slice(&3_u32.to_ne_bytes());
+        octets[8..10].copy_from_slice(&0x20_u16.to_ne_bytes());
+        assert_eq!(parse_neighbour(&octets), None, "it has no address");
+        emit_attribute(&mut octets, NDA_DST, &[10, 1, 1, 1]);
+        let hop = NextHop { device: 3, address: [10, 1, 1, 1].into() };
+        assert_eq!(parse_neighbour(&octets), Some((hop, 0x20)));
+    }
+
+    #[test]
+    fn the_kernel_answers_each_question() {
         let index = index_of(Ipv4Addr::LOCALHOST.into()).expect("addresses");
         assert_eq!(index, Some(1), "the loopback device is the first of its namespace");
         assert_eq!(index_of(Ipv4Addr::BROADCAST.into()).expect("addresses"), None);
         assert_eq!(queue_drops(u32::MAX).expect("queues"), 0);
+        let local = Ipv4Addr::LOCALHOST.into();
+        assert_eq!(next_hop(Some(local), local, None).expect("a route"), None);
+        let nobody = NextHop { device: 1, address: Ipv4Addr::BROADCAST.into() };
+        assert!(!is_unresolved(nobody).expect("neighbours"));
     }
 
     proptest! {
         #[test]
         fn no_octets_make_a_parser_panic(octets in vec(any::<u8>(), 0..256)) {
             let _ = parse_page(&octets, &mut parse_any);
-            let _ = (parse_drops(&octets, 7), parse_address(&octets));
+            parse_any(0, &octets);
         }
 
         #[test]
@@ -472,5 +510,6 @@ mod tests {
 
     fn parse_any(_kind: u16, body: &[u8]) {
         let _ = (parse_drops(body, 7), parse_address(body));
+        let _ = (parse_next_hop(body, Ipv4Addr::LOCALHOST.into()), parse_neighbour(body));
     }
 }
