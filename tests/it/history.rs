@@ -479,7 +479,7 @@ impl Disk {
         let done = mount.arg(disk.folder.path()).output();
         let done = done.is_ok_and(|ended| ended.status.success());
         if !done {
-            eprintln!("no file system can be mounted here: not tried");
+            linkqual::io::terminal::say("no file system can be mounted here: not tried");
         }
         done.then_some(disk)
     }

@@ -17,7 +17,7 @@ impl Postgres {
     /// Starts one; `None` where PostgreSQL is not installed, which is said.
     pub(crate) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("PostgreSQL is not installed: not tried with it");
+            linkqual::io::terminal::say("PostgreSQL is not installed: not tried with it");
             return None;
         };
         let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
