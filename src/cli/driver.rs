@@ -463,7 +463,7 @@ pub struct PlanFirewallArgs {
 /// `linkqual demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// Emulate a line that fails
+    /// Emulate a link that fails
     #[arg(long)]
     pub broken: bool,
     /// Where and how the result goes

@@ -248,14 +248,56 @@ fn longest(plans: &[&Plan]) -> Span {
 #[derive(Default)]
 pub(super) struct Keepers(pub(super) Vec<Box<dyn Keep>>);
 
-impl Keep for Keepers {
-    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+impl Keepers {
+    /// What `keep` does with each of them.
+    fn each(
+        &mut self,
+        mut keep: impl FnMut(&mut dyn Keep) -> Result<(), NotKept>,
+    ) -> Result<(), NotKept> {
         let failed: Vec<String> = self
             .0
             .iter_mut()
-            .filter_map(|keeper| keeper.keep(report).err())
+            .filter_map(|keeper| keep(keeper.as_mut()).err())
             .map(|error| error.to_string())
             .collect();
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ").into()) }
+    }
+}
+
+impl Keep for Keepers {
+    fn keep(&mut self, report: &Report) -> Result<(), NotKept> {
+        self.each(|keeper| keeper.keep(report))
+    }
+
+    fn keep_record(&mut self, report: &Report) -> Result<(), NotKept> {
+        self.each(|keeper| keeper.keep_record(report))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes nothing, and says what it was handed.
+    struct Full;
+
+    impl Keep for Full {
+        fn keep(&mut self, _: &Report) -> Result<(), NotKept> {
+            Err("all".into())
+        }
+
+        fn keep_record(&mut self, _: &Report) -> Result<(), NotKept> {
+            Err("the record".into())
+        }
+    }
+
+    #[test]
+    fn each_keeper_is_handed_the_record_alone_where_that_is_wanted() {
+        let report = include_str!("../../tests/it/golden/v3/sound.json");
+        let report = Report::parse(report).expect("a record");
+        let mut keepers = Keepers(vec![Box::new(Full), Box::new(Full)]);
+        let failed = |kept: Result<(), NotKept>| kept.expect_err("both are full").to_string();
+        assert_eq!(failed(keepers.keep_record(&report)), "the record; the record");
+        assert_eq!(failed(keepers.keep(&report)), "all; all");
     }
 }
