@@ -1,7 +1,7 @@
 //! The arguments of the driver.
 
 use super::HelpArgs;
-use super::history::{HistoryArgs, HistoryPlaceArgs, RecordArgs};
+use super::history::{CompareArgs, HistoryArgs, HistoryPlaceArgs, RecordArgs};
 use super::topics::{self, TOPICS};
 use super::value::{parse, parse_device, parse_output};
 use crate::direction::Directions;
@@ -54,6 +54,8 @@ pub enum DriverCommand {
     Show(ShowArgs),
     /// List the runs that were recorded; make, import, back up, move or prune that history
     History(Box<HistoryArgs>),
+    /// Compare a run of the history with those before it: what changed, and since when
+    Compare(CompareArgs),
     /// Test an emulated link on this machine, without root, and show the verdict
     Demo(DemoArgs),
     /// Show a manual page, or the options of a command

@@ -190,3 +190,28 @@ fn classes() -> impl clap::builder::TypedValueParser<Value = Class> {
         Class::ALL.into_iter().find(is_it).expect("a name of the list")
     })
 }
+
+/// `linkqual compare`.
+#[derive(Args, Debug)]
+#[command(after_help = COMPARE_NOTES)]
+pub struct CompareArgs {
+    /// The run: the first digits of its name, as linkqual history shows it
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// What to compare it with: another run, or the runs of the same link in so much time before
+    /// it, such as 30d
+    #[arg(long, value_name = "RUN|TIME", default_value = "30d")]
+    pub baseline: String,
+    /// Print it in this format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ListFormat,
+    /// Which history.
+    #[command(flatten)]
+    pub place: HistoryPlaceArgs,
+}
+
+const COMPARE_NOTES: &str = "\
+Only runs that are whole and not INVALID are a baseline, and only trials of the same load are
+compared. A change is shown where the run before agrees on it, or the two before it show one too.
+Exit code: 0 nothing is shown to be worse, 1 something is, 2 wrong usage, or there is no such run,
+3 there is too little to say, 4 the history cannot be read, 5 output could not be written.";

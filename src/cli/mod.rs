@@ -26,8 +26,8 @@ pub use driver::{
 pub use help::HelpArgs;
 #[cfg(feature = "driver")]
 pub use history::{
-    BackupArgs, DeleteArgs, HistoryArgs, HistoryCommand, HistoryPlaceArgs, ImportArgs, InitArgs,
-    ListArgs, ListFormat, MoveArgs, RecordArgs, VerdictArg,
+    BackupArgs, CompareArgs, DeleteArgs, HistoryArgs, HistoryCommand, HistoryPlaceArgs, ImportArgs,
+    InitArgs, ListArgs, ListFormat, MoveArgs, RecordArgs, VerdictArg,
 };
 #[cfg(feature = "driver")]
 pub use topics::TOPICS;

@@ -43,6 +43,12 @@ const HISTORY: Topic = topic(
     "recording runs, finding them again, backups, how long they are kept",
     include_str!("../../docs/history.md"),
 );
+#[cfg(feature = "driver")]
+const COMPARE: Topic = topic(
+    "compare",
+    "comparing a run with those before it: what changed, and since when",
+    include_str!("../../docs/compare.md"),
+);
 const LINK_COST: Topic = topic(
     "link-cost",
     "what a run sends, how long it takes, and what keeps it safe",
@@ -80,8 +86,8 @@ const DEVELOPMENT: Topic = topic(
 #[cfg(feature = "driver")]
 #[rustfmt::skip]
 pub const TOPICS: &[Topic] = &[
-    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, LINK_COST, AGENT, REPORT, CSV, LIMITS, PERFORMANCE,
-    DEVELOPMENT,
+    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, COMPARE, LINK_COST, AGENT, REPORT, CSV, LIMITS,
+    PERFORMANCE, DEVELOPMENT,
 ];
 
 /// Those that matter to who runs an agent.

@@ -55,7 +55,7 @@ pub(super) fn report_of(args: &HistoryPlaceArgs, digits: &str) -> Result<Report,
     })
 }
 
-async fn opened(args: &HistoryPlaceArgs) -> Result<Store, Error> {
+pub(super) async fn opened(args: &HistoryPlaceArgs) -> Result<Store, Error> {
     Ok(open(&place(args)?).await?)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! All that a person sees of the driver is said here, and only here.
 
+mod compare;
 mod demo;
 mod error;
 mod firewall;
@@ -46,6 +47,7 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Judge(args) => judge::judge(args),
         DriverCommand::Show(args) => show::show(args),
         DriverCommand::History(args) => history::history(args),
+        DriverCommand::Compare(args) => compare::compare(args),
         DriverCommand::Demo(args) => demo::demo(args),
         DriverCommand::Help(args) => help(args),
     };

@@ -6,6 +6,8 @@
 //!
 //! Stands behind the report, as it reads one. Pure: [`crate::store`] has the database.
 
+pub mod comparison;
+
 mod entry;
 mod listing;
 mod people;

@@ -28,6 +28,7 @@ pub use formats::{FORMATS, Format};
 pub use headlines::Headline;
 pub use judging::{LinkQuestion, Question, program};
 pub use merging::Merged;
+pub(crate) use quantity::quantity;
 pub use reading::Unreadable;
 pub use record::{
     Asked, BiasRecord, BoundText, CaveatRecord, DirectionFigures, FORMAT, FindingRecord,

@@ -4,7 +4,7 @@ use super::record::BoundText;
 use crate::metric::float;
 
 /// A number with its unit, at four digits.
-pub(super) fn quantity(value: f64, unit: &str) -> String {
+pub(crate) fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "bit/s" => {
             scaled(value, &[("bit/s", 1.0), ("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9)])

@@ -4,6 +4,7 @@
 //! was there. So nothing is half written, whatever is killed, and a run that was kept aside
 //! ([`spool`]) may be brought in twice.
 
+mod comparing;
 mod connection;
 mod copying;
 mod document;
@@ -15,6 +16,7 @@ mod schema;
 pub mod spool;
 mod writing;
 
+pub use comparing::RunSite;
 pub use connection::Store;
 pub use copying::Copied;
 pub use error::Error;

@@ -22,7 +22,7 @@ const LINKS: &str = include_str!("golden/v3/links.json");
 const NOW: u64 = 1_800_000_000_000_000_000;
 
 /// Tries `story` with a file and with a server.
-fn with_each(story: impl AsyncFn(&Place)) {
+pub(crate) fn with_each(story: impl AsyncFn(&Place)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     runtime.block_on(story(&Place::File(folder.path().join("a history?.db"))));

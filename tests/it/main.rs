@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_types, reason = "tests hold sockets, and measure their own patience")]
 
 mod cli;
+mod comparison;
 mod docs;
 mod drivers;
 mod golden;
@@ -22,6 +23,7 @@ mod messages;
 mod names;
 mod neighbours;
 mod oracle;
+mod oracle_comparison;
 mod oracle_owd;
 mod oracle_tcp;
 mod output;

@@ -415,6 +415,11 @@ const NAMED_ELSEWHERE: &[(&str, &[&str], &str)] = &[
         &["loss", "jitter", "outage"],
         "words for what an emulated link does",
     ),
+    (
+        "src/history/comparison/quantity.rs",
+        &["loss", "jitter"],
+        "runs are compared by what was measured, whatever was required of it",
+    ),
 ];
 
 /// A new metric is a new file and a line in the list: nothing else in the code knows one by name.
