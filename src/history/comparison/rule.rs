@@ -5,8 +5,8 @@
 //! two move it much. It is never less than what the measurement itself leaves open. A run is beyond
 //! the baseline where it is more than [`BEYOND`] spreads away, and more than a change that matters.
 //! One run alone raises no alarm: single runs are disturbed by other traffic, and by hosts. The run
-//! before it has to be beyond on the same side, and agree with it; or both of the two before it have
-//! to be beyond. Runs that are disturbed by chance rarely agree.
+//! before it has to be beyond on the same side, and agree with it; or both runs before it have to
+//! be beyond. Runs that are disturbed by chance rarely agree.
 //!
 //! `benches/results/comparison.md` has the rates of false alarms and of changes that are found.
 

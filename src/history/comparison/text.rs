@@ -191,8 +191,8 @@ fn difference(it: &Compared) -> String {
     }
 }
 
-/// `difference`, which lies from `low` to `high`: in one unit, at as many digits as the width of the
-/// interval justifies.
+/// `difference`, which lies from `low` to `high`: in one unit, at as many digits as the width of
+/// the interval justifies.
 fn spread(difference: f64, [low, high]: [f64; 2], unit: &str) -> String {
     let largest = [difference, low, high].iter().fold(0.0, |most: f64, it| most.max(it.abs()));
     let (unit, scale) = match unit {
