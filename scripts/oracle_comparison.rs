@@ -30,10 +30,11 @@ fn main() -> ExitCode {
          are disturbed, so that half of what they show is off: a carried rate by up to 20 %, an \
          RTT floor by up to 5 ms, a loss by up to 1 %. The carried rate has standard deviations \
          of 0.2 % by chance and 0.2 % from day to day and swings by 0.3 % with the hour; the RTT \
-         floor 20 us, 15 us and 40 us. Seeds from {first} on.\n\n## Nothing changes\n\n| quarters of a link | runs \
-         judged, of one quantity each | false alarms | per quarter of 60 links | false change points | per quarter of 60 \
-         links |\n|---|---|---|---|---|---|\n| {links} | {} | {} | {alarms:.2} | {} | {changes:.2} \
-         |\n\n## Something changes\n\n| change | runs before it | changes | found within 3 runs | \
+         floor 20 us, 15 us and 40 us. Seeds from {first} on.\n\n## Nothing changes\n\n| quarters \
+         of a link | runs judged, of one quantity each | false alarms | per quarter of 60 links | \
+         false change points | per quarter of 60 links |\n|---|---|---|---|---|---|\n| {links} | \
+         {} | {} | {alarms:.2} | {} | {changes:.2} |\n\n## Something changes\n\n| change | \
+         runs before it | changes | found within 3 runs | \
          begin named to the run |\n|---|---|---|---|---|\n",
         tally.judged, tally.false_alarms, tally.false_changes
     );
