@@ -1,7 +1,7 @@
 //! The arguments of the driver.
 
 use super::HelpArgs;
-use super::history::{CompareArgs, HistoryArgs, HistoryPlaceArgs, RecordArgs};
+use super::history::{AgentsArgs, CompareArgs, HistoryArgs, HistoryPlaceArgs, RecordArgs};
 use super::topics::{self, TOPICS};
 use super::value::{parse, parse_device, parse_output};
 use crate::direction::Directions;
@@ -56,6 +56,8 @@ pub enum DriverCommand {
     History(Box<HistoryArgs>),
     /// Compare a run of the history with those before it: what changed, and since when
     Compare(CompareArgs),
+    /// List the agents that are known: key, version, limits, and when each was seen
+    Agents(AgentsArgs),
     /// Test an emulated link on this machine, without root, and show the verdict
     Demo(DemoArgs),
     /// Show a manual page, or the options of a command

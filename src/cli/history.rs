@@ -215,3 +215,29 @@ Only runs that are whole and not INVALID are a baseline, and only trials of the 
 compared. A change is shown where the run before agrees on it, or the two before it show one too.
 Exit code: 0 nothing is shown to be worse, 1 something is, 2 wrong usage, or there is no such run,
 3 there is too little to say, 4 the history cannot be read, 5 output could not be written.";
+
+/// `linkqual agents`.
+#[derive(Args, Debug)]
+#[command(after_help = AGENTS_NOTES)]
+pub struct AgentsArgs {
+    /// Print it in this format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: TableFormat,
+    /// Which history.
+    #[command(flatten)]
+    pub place: HistoryPlaceArgs,
+}
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum TableFormat {
+    /// A table.
+    Text,
+    /// JSON.
+    Json,
+}
+
+const AGENTS_NOTES: &str = "\
+Agents are those that linkqual trust has remembered, and those that runs of the history have met.
+Versions and limits are those of the last run in which the agent answered; nothing is sent.
+Exit code: 0; 2 wrong usage; 4 the history cannot be read; 5 output could not be written.";

@@ -26,8 +26,8 @@ pub use driver::{
 pub use help::HelpArgs;
 #[cfg(feature = "driver")]
 pub use history::{
-    BackupArgs, CompareArgs, DeleteArgs, HistoryArgs, HistoryCommand, HistoryPlaceArgs, ImportArgs,
-    InitArgs, ListArgs, ListFormat, MoveArgs, RecordArgs, VerdictArg,
+    AgentsArgs, BackupArgs, CompareArgs, DeleteArgs, HistoryArgs, HistoryCommand, HistoryPlaceArgs,
+    ImportArgs, InitArgs, ListArgs, ListFormat, MoveArgs, RecordArgs, TableFormat, VerdictArg,
 };
 #[cfg(feature = "driver")]
 pub use topics::TOPICS;

@@ -3,6 +3,7 @@
 //!
 //! All that a person sees of the driver is said here, and only here.
 
+mod agents;
 mod compare;
 mod demo;
 mod error;
@@ -48,6 +49,7 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Show(args) => show::show(args),
         DriverCommand::History(args) => history::history(args),
         DriverCommand::Compare(args) => compare::compare(args),
+        DriverCommand::Agents(args) => agents::agents(args),
         DriverCommand::Demo(args) => demo::demo(args),
         DriverCommand::Help(args) => help(args),
     };

@@ -8,6 +8,8 @@
 
 pub mod comparison;
 
+mod agents;
+
 mod entry;
 mod listing;
 mod people;
@@ -15,6 +17,7 @@ mod rows;
 mod tables;
 mod when;
 
+pub use agents::{Agent, AgentSeen, Agents};
 pub use entry::{Class, Entry, State};
 pub use listing::{Listed, Listing};
 pub use people::People;

@@ -20,7 +20,7 @@ mod known;
 mod rotation;
 
 pub use agent::{ReplacedKey, make_agent_key, replace_agent_key};
-pub use known::Unclear;
+pub use known::{KnownAgents, Unclear};
 pub use rotation::{FormerKey, Rotation};
 
 use super::bad_output::BadOutput;
@@ -154,6 +154,16 @@ impl Keyring {
     pub fn known(&self, host: &str) -> Result<Option<PublicKey>, KeyringError> {
         known::find(&self.read_known()?, host)
             .map_err(|why| KeyringError::Known { path: self.known_agents(), why })
+    }
+
+    /// Every agent that is known.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read.
+    pub fn all_known(&self) -> Result<KnownAgents, KeyringError> {
+        let name = self.known_agents().display().to_string();
+        Ok(known::all(&self.read_known()?, &name))
     }
 
     /// Remembers that the agent `host` has `key`, and no other.

@@ -4,6 +4,7 @@
 //! was there. So nothing is half written, whatever is killed, and a run that was kept aside
 //! ([`spool`]) may be brought in twice.
 
+mod agents;
 mod comparing;
 mod connection;
 mod copying;

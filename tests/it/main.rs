@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start threads, and wait for programs")]
 #![expect(clippy::disallowed_types, reason = "tests hold sockets, and measure their own patience")]
 
+mod agents;
 mod cli;
 mod comparison;
 mod docs;

@@ -10,6 +10,7 @@
 
 use crate::wire::PORT;
 use crate::wire::key::{KeyLine, MalformedKey, PublicKey};
+use std::net::SocketAddr;
 
 /// The longest line that is read: a host of 255 octets, a key and a comment are below.
 const LINE_OCTETS_MAX: usize = 1_024;
@@ -30,6 +31,46 @@ pub(super) fn find(text: &str, host: &str) -> Result<Option<PublicKey>, Unclear>
         }
     }
     Ok(found.map(|(_, key)| key))
+}
+
+/// The agents that are known, and why a line is of none.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KnownAgents {
+    /// Each name, with its port, and the key, in the order of the file.
+    pub agents: Vec<(String, PublicKey)>,
+    /// What is wrong with the others.
+    pub unclear: Vec<String>,
+}
+
+/// All agents of `text`, which is of the file `name`.
+pub(super) fn all(text: &str, name: &str) -> KnownAgents {
+    let mut known = KnownAgents::default();
+    for (line, text) in numbered(text) {
+        let text = text.trim_matches([' ', '\t', '\r']);
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let (host, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+        let host = match host.parse::<SocketAddr>().is_ok() || has_port(host) {
+            true => host.to_owned(),
+            false => format!("{host}:{PORT}"),
+        };
+        let key = match rest.len() <= LINE_OCTETS_MAX {
+            true => rest.parse::<KeyLine>().map_err(|source| Unclear::Malformed { line, source }),
+            false => Err(Unclear::Long { line }),
+        };
+        match key {
+            Ok(key) => known.agents.push((host, key.key())),
+            Err(why) => known.unclear.push(format!("{name}:{why}")),
+        }
+    }
+    known
+}
+
+/// Whether `host`, a name or an address as it was typed, ends with a port.
+fn has_port(host: &str) -> bool {
+    let port = host.rsplit_once(':').map(|(name, port)| (!name.contains(':'), port));
+    port.is_some_and(|(is_port, port)| is_port && port.parse::<u16>().is_ok())
 }
 
 /// The line of `host`.
@@ -162,9 +203,22 @@ mod tests {
         assert_eq!(find(&own, HOST), Ok(Some(alice())));
     }
 
+    #[test]
+    fn all_agents_are_listed_with_their_ports_and_lines_that_are_none_are_said() {
+        let text = format!(
+            "# agents\n\n{HOST} {ALICE}\n10.0.0.1 {OTHER} b\r\n[::1]:99 {ALICE}\nname:1 x\n"
+        );
+        let KnownAgents { agents, unclear } = all(&text, "known_agents");
+        let hosts: Vec<&str> = agents.iter().map(|(host, _)| host.as_str()).collect();
+        assert_eq!(hosts, [HOST, "10.0.0.1:4872", "[::1]:99"]);
+        assert_eq!(agents[0].1, alice());
+        assert!(unclear.len() == 1 && unclear[0].starts_with("known_agents:6: "), "{unclear:?}");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text: String) {
+            let _ = all(&text, "known_agents");
             let _ = find(&text, HOST);
             let _ = find(&format!("{HOST} {text}"), HOST);
             let _ = without(&text, HOST);
