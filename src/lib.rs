@@ -13,7 +13,8 @@
 //!   [`stats`], [`account`], [`wire`]
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`trial`],
 //!   [`policy`], [`pace`], [`flow`], [`metric`], [`validity`], [`verdict`], [`plan`],
-//!   [`emulation`], [`method`], [`session`], [`forecast`], [`report`], [`history`]
+//!   [`emulation`], [`method`], [`session`], [`forecast`], [`schedule`], [`report`],
+//!   [`history`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
 //!   data plane's threads), [`store`] (the history's database), [`cli`] (arguments: what was typed,
 //!   and what it means), [`driver`] (a run as a library: a job in, events and a report out),
@@ -113,6 +114,9 @@ pub mod session;
 
 #[cfg(feature = "driver")]
 pub mod forecast;
+
+#[cfg(feature = "driver")]
+pub mod schedule;
 
 #[cfg(feature = "driver")]
 pub mod report;

@@ -9,6 +9,7 @@ mod host;
 mod inventory;
 mod link;
 mod set;
+mod timing;
 
 pub use crate::wire::PORT;
 pub use host::{Host, one_hosts};
@@ -18,3 +19,4 @@ pub use link::{
     UdpTest, Work,
 };
 pub use set::{PlanKind, PlanSet};
+pub use timing::{Opening, Rule, Timing, Window};

@@ -76,12 +76,13 @@ const FLOORS: &[Floor] = &{
         floor(Head, "validity", AllBefore, &[]),
         floor(Head, "verdict", AllBefore, &["schemars", "serde"]),
         floor(Head, "plan", AllBefore,
-            &["annotate_snippets", "jiff", "schemars", "serde", "strsim", "thiserror", "toml"]),
+            &["annotate_snippets", "croner", "jiff", "schemars", "serde", "strsim", "thiserror", "toml"]),
         // Seeded dice: the same seed is the same line.
         floor(Head, "emulation", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),
         floor(Head, "session", AllBefore, &["thiserror"]),
         floor(Head, "forecast", AllBefore, &[]),
+        floor(Head, "schedule", AllBefore, &["jiff"]),
         floor(Head, "report", AllBefore, &[
             "base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror",
         ]),

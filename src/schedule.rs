@@ -1,0 +1,452 @@
+//! When each link is run again: a machine that is handed the time, and says what starts, and what
+//! was missed and why. It never waits, runs or reads a clock.
+//!
+//! A run has a time by its rule, and starts a part of the jitter later: which part follows from the
+//! link and that time alone, so that what is shown beforehand is what happens. A run that loads
+//! its link has to fit into one opening of a window, from its start to the end of its last trial,
+//! lengthened ones included.
+//!
+//! What does not start in its time is missed, and is never made up for: not where this program did
+//! not run, or its host slept, nor where what a link shares with others was taken until its window
+//! closed. A schedule that caught up would load production lines on a Monday morning.
+
+use crate::method::schedule::Resource;
+use crate::plan::Timing;
+use crate::units::Span;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// A link that is run again and again.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub timing: Timing,
+    /// The longest that a run of it may take.
+    pub takes: Span,
+    /// Whether a run loads the link.
+    pub loads: bool,
+    /// What no other run may use meanwhile.
+    pub resources: BTreeSet<Resource>,
+}
+
+/// A run that is due.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Due {
+    /// When it starts.
+    pub start: Timestamp,
+    /// When it is over at the latest.
+    pub end: Timestamp,
+}
+
+/// Why a run was missed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Missed {
+    /// There is no window at that time that is open for long enough.
+    NoWindow,
+    /// Its time was over when this was asked: the program did not run, or its host slept.
+    Late,
+    /// What it shares with others was in use until it could not be over in its window any more, or
+    /// until its next run was due.
+    Busy(Resource),
+    /// The run before it was not over.
+    Running,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoWindow => f.write_str("no window is open for as long as the run may take"),
+            Self::Late => f.write_str("linkqual watch was not running then, or its host slept"),
+            Self::Busy(resource) => write!(f, "{resource} was in use until the window closed"),
+            Self::Running => f.write_str("the run before it was not over"),
+        }
+    }
+}
+
+/// How late a run may start: a program that is busy is not one that was stopped.
+const LATE_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+impl Scheduled {
+    /// Its first run that is due by its rule after `after`.
+    #[must_use]
+    pub fn due(&self, after: Timestamp) -> Option<Due> {
+        self.with_rule(after).map(|(_, due)| due)
+    }
+
+    /// The next time by its rule after `after`, and the run that is due by it.
+    fn with_rule(&self, after: Timestamp) -> Option<(Timestamp, Due)> {
+        let by_rule = self.timing.next(after)?;
+        let start = by_rule.checked_add(self.put_off(by_rule)).ok()?;
+        let takes = SignedDuration::from_nanos_i128(self.takes.nanos().into());
+        Some((by_rule, Due { start, end: start.checked_add(takes).ok()? }))
+    }
+
+    /// Its runs that start from `from` until `until`, with what each misses, if anything.
+    pub fn runs(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = (Due, Option<Missed>)> {
+        // One that is due by its rule before that may start after it.
+        let first = from.checked_sub(self.timing.jitter).unwrap_or(Timestamp::MIN);
+        let next = |due: &(Timestamp, Due)| self.with_rule(due.0);
+        let runs = std::iter::successors(self.with_rule(first), next);
+        let runs = runs.map(|(_, due)| due).take_while(move |due| due.start < until);
+        runs.filter(move |due| from <= due.start)
+            .map(|due| (due, (!self.fits(due)).then_some(Missed::NoWindow)))
+    }
+
+    /// Whether a run may start and end then.
+    fn fits(&self, due: Due) -> bool {
+        !self.loads || self.timing.opening(due.start, due.end).is_some()
+    }
+
+    /// When the run `due` can start at the latest: it is over before its window closes, and has
+    /// begun before the next one is due.
+    fn last_start(&self, due: Due) -> Timestamp {
+        let next = self.due(due.start).map_or(Timestamp::MAX, |next| next.start);
+        let before_next = next.checked_sub(SECOND).unwrap_or(Timestamp::MIN);
+        let opening = self.timing.opening(due.start, due.end).filter(|_| self.loads);
+        let takes = due.end.duration_since(due.start);
+        let in_window = opening.and_then(|opening| opening.until.checked_sub(takes).ok());
+        in_window.map_or(before_next, |last| last.min(before_next))
+    }
+
+    /// By how much the run of a time of the rule is put off.
+    fn put_off(&self, by_rule: Timestamp) -> SignedDuration {
+        let most = u64::try_from(self.timing.jitter.as_secs()).unwrap_or(0);
+        if most == 0 {
+            return SignedDuration::ZERO;
+        }
+        // FNV-1a: any spread does, and it is the same on every host.
+        let octets = self.name.bytes().chain(by_rule.as_second().to_be_bytes());
+        let hash = octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+        });
+        // The upper half is the better mixed one.
+        SignedDuration::from_secs(i64::try_from((hash >> 32) % (most + 1)).unwrap_or(0))
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// A run starts now.
+    Start(usize, Due),
+    /// A run did not start.
+    Missed(usize, Due, Missed),
+}
+
+/// Several links that are run again and again, each by its place.
+#[derive(Debug)]
+pub struct Schedule {
+    links: Vec<Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    link: Scheduled,
+    next: Option<Next>,
+    /// The next run is due, and waits for what another one uses.
+    waits: bool,
+    running: bool,
+}
+
+/// The run that comes next.
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    due: Due,
+    /// Whether a window is open for it.
+    fits: bool,
+    /// When it can start at the latest.
+    last_start: Timestamp,
+}
+
+impl Watched {
+    /// That whose runs until `since` have been seen to.
+    fn new(link: Scheduled, since: Timestamp) -> Self {
+        let mut watched = Self { link, next: None, waits: false, running: false };
+        watched.plan(since, |_| true);
+        watched
+    }
+
+    /// Plans the first run from `from` on that `is_new`.
+    fn plan(&mut self, from: Timestamp, is_new: impl Fn(&Due) -> bool) {
+        let link = &self.link;
+        let mut due = link.runs(from, Timestamp::MAX).map(|(due, _)| due);
+        self.next = due.find(is_new).map(|due| Next {
+            due,
+            fits: link.fits(due),
+            last_start: link.last_start(due),
+        });
+        self.waits = false;
+    }
+}
+
+impl Schedule {
+    /// That of `links`, whose runs until `since` have been seen to.
+    #[must_use]
+    pub fn new(links: Vec<Scheduled>, since: Timestamp) -> Self {
+        Self { links: links.into_iter().map(|link| Watched::new(link, since)).collect() }
+    }
+
+    /// The link at `place`.
+    #[must_use]
+    pub fn link(&self, place: usize) -> Option<&Scheduled> {
+        self.links.get(place).map(|watched| &watched.link)
+    }
+
+    /// What is to be done at `now`; `None` where nothing is, until [`Self::deadline`].
+    pub fn poll(&mut self, now: Timestamp) -> Option<Step> {
+        for place in 0..self.links.len() {
+            let Some(next) = self.links[place].next.filter(|next| next.due.start <= now) else {
+                continue;
+            };
+            let due = next.due;
+            let step = match self.missed(place, next, now) {
+                None if self.user(place).is_some() => {
+                    self.links[place].waits = true;
+                    continue;
+                }
+                None => {
+                    self.links[place].running = true;
+                    Step::Start(place, due)
+                }
+                Some(why) => Step::Missed(place, due, why),
+            };
+            self.links[place].plan(due.start, |next| due.start < next.start);
+            return Some(step);
+        }
+        None
+    }
+
+    /// The run of the link at `place` is over.
+    pub fn handle_over(&mut self, place: usize) {
+        if let Some(watched) = self.links.get_mut(place) {
+            watched.running = false;
+        }
+    }
+
+    /// When there is something to do at the latest, as long as no run ends.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let deadlines = self.links.iter().filter_map(|watched| {
+            let next = watched.next?;
+            Some(match watched.waits {
+                true => next.last_start.checked_add(SECOND).unwrap_or(Timestamp::MAX),
+                false => next.due.start,
+            })
+        });
+        deadlines.min()
+    }
+
+    /// Why the `next` run of the link at `place` cannot start any more at `now`.
+    fn missed(&self, place: usize, next: Next, now: Timestamp) -> Option<Missed> {
+        let watched = &self.links[place];
+        let is_late = LATE_MAX < now.duration_since(next.due.start);
+        match self.user(place) {
+            _ if !next.fits => Some(Missed::NoWindow),
+            _ if watched.running => Some(Missed::Running),
+            Some(resource) if next.last_start < now => Some(Missed::Busy(resource)),
+            None if is_late && !watched.waits || next.last_start < now => Some(Missed::Late),
+            _ => None,
+        }
+    }
+
+    /// What of the link at `place` another run uses.
+    fn user(&self, place: usize) -> Option<Resource> {
+        let wanted = &self.links[place].link.resources;
+        let running = self.links.iter().filter(|other| other.running);
+        let mut used = running.flat_map(|other| other.link.resources.intersection(wanted));
+        used.next().cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::tz::TimeZone;
+    use std::collections::BTreeMap;
+
+    fn link(name: &str, rule: &str, windows: &[&str], minutes: u64) -> Scheduled {
+        Scheduled {
+            name: name.to_owned(),
+            timing: Timing {
+                rule: rule.parse().expect("a rule"),
+                zone: TimeZone::get("Europe/Berlin").expect("a zone"),
+                jitter: SignedDuration::ZERO,
+                windows: windows.iter().map(|it| it.parse().expect("a window")).collect(),
+            },
+            takes: Span::from_secs(60 * minutes),
+            loads: !windows.is_empty(),
+            resources: BTreeSet::new(),
+        }
+    }
+
+    fn sharing(mut link: Scheduled, resource: &str) -> Scheduled {
+        link.resources.insert(Resource::Shared(resource.to_owned()));
+        link
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    /// What happens until `until`, where each run takes as long as it may.
+    fn story(schedule: &mut Schedule, from: &str, until: &str) -> Vec<String> {
+        let (mut now, until) = (at(from), at(until));
+        let (mut running, mut story) = (BTreeSet::new(), Vec::new());
+        loop {
+            while let Some(step) = schedule.poll(now) {
+                let name = |place| schedule.link(place).expect("a link").name.clone();
+                story.push(match &step {
+                    Step::Start(place, due) => {
+                        running.insert((now.checked_add(due.end - due.start).unwrap(), *place));
+                        format!("{now} {}", name(*place))
+                    }
+                    Step::Missed(place, _, why) => format!("{now} {}: {why}", name(*place)),
+                });
+            }
+            let over = running.first().map(|(end, _)| *end);
+            let Some(next) = [over, schedule.deadline()].into_iter().flatten().min() else { break };
+            if until <= next {
+                break;
+            }
+            now = next.max(now);
+            while let Some((_, place)) = running.first().filter(|(end, _)| *end <= now).copied() {
+                running.pop_first();
+                schedule.handle_over(place);
+            }
+        }
+        story
+    }
+
+    #[test]
+    fn a_run_starts_in_its_window_or_is_missed() {
+        let nightly = link("a", "0 2 * * *", &["mon-fri 01:00-05:00"], 20);
+        let too_long = link("b", "45 4 * * *", &["01:00-05:00"], 20);
+        let probes = link("c", "0 12 * * *", &[], 5);
+        // Friday to Sunday.
+        let mut schedule =
+            Schedule::new(vec![nightly, too_long, probes], at("2026-11-27T00:00:00Z"));
+        let expected = [
+            "2026-11-27T01:00:00Z a",
+            "2026-11-27T03:45:00Z b: no window is open for as long as the run may take",
+            "2026-11-27T11:00:00Z c",
+            "2026-11-28T01:00:00Z a: no window is open for as long as the run may take",
+            "2026-11-28T03:45:00Z b: no window is open for as long as the run may take",
+            "2026-11-28T11:00:00Z c",
+        ];
+        let story = story(&mut schedule, "2026-11-27T00:00:00Z", "2026-11-29T00:00:00Z");
+        assert_eq!(story, expected);
+    }
+
+    /// Nothing that was due at the weekend starts on Monday, and each run is on record as missed.
+    #[test]
+    fn a_weekend_without_power_is_never_made_up_for() {
+        let loads = link("a", "0 2 * * *", &["00:00-24:00"], 20);
+        let mut schedule = Schedule::new(vec![loads], at("2026-11-27T12:00:00Z"));
+        let story = story(&mut schedule, "2026-11-30T10:00:00Z", "2026-11-30T23:59:00Z");
+        let late = "2026-11-30T10:00:00Z a: linkqual watch was not running then, or its host slept";
+        assert_eq!(story, [late; 3]);
+    }
+
+    #[test]
+    fn what_is_shared_is_used_by_one_at_a_time_and_who_waits_too_long_is_missed() {
+        let links = ["a", "b", "c"].map(|name| {
+            let link = link(name, "0 2 * * *", &["02:00-03:00"], 25);
+            sharing(link, "fibre-7")
+        });
+        let mut schedule = Schedule::new(links.to_vec(), at("2026-11-27T00:00:00Z"));
+        let expected = [
+            "2026-11-27T01:00:00Z a",
+            "2026-11-27T01:25:00Z b",
+            "2026-11-27T01:35:01Z c: fibre-7 was in use until the window closed",
+        ];
+        let story = story(&mut schedule, "2026-11-27T00:00:00Z", "2026-11-28T00:00:00Z");
+        assert_eq!(story, expected);
+    }
+
+    #[test]
+    fn a_run_that_is_not_over_keeps_the_next_from_starting() {
+        let mut long = link("a", "0 * * * *", &[], 90);
+        long.loads = false;
+        let mut schedule = Schedule::new(vec![long], at("2026-11-27T00:30:00Z"));
+        let story = story(&mut schedule, "2026-11-27T00:30:00Z", "2026-11-27T04:30:00Z");
+        let expected = [
+            "2026-11-27T01:00:00Z a",
+            "2026-11-27T02:00:00Z a: the run before it was not over",
+            "2026-11-27T03:00:00Z a",
+            "2026-11-27T04:00:00Z a: the run before it was not over",
+        ];
+        assert_eq!(story, expected);
+    }
+
+    #[test]
+    fn the_jitter_is_the_same_whenever_it_is_asked_for_and_spreads_links() {
+        let starts: BTreeSet<i64> = (0..100)
+            .map(|number| {
+                let mut link = link(&format!("link-{number}"), "0 2 * * *", &[], 5);
+                link.timing.jitter = SignedDuration::from_mins(10);
+                let due = link.due(at("2026-11-27T00:00:00Z")).expect("due");
+                assert_eq!(link.due(at("2026-11-27T00:30:00Z")), Some(due));
+                let late = due.start.duration_since(at("2026-11-27T01:00:00Z")).as_secs();
+                assert!((0..=600).contains(&late), "{late}");
+                late
+            })
+            .collect();
+        assert!(80 < starts.len(), "{starts:?}");
+    }
+
+    /// The clock is set back by an hour, then ahead by two: each run starts once at most.
+    #[test]
+    fn a_clock_that_is_set_starts_no_run_twice() {
+        let hourly = link("a", "0 * * * *", &[], 5);
+        let mut schedule = Schedule::new(vec![hourly], at("2026-11-27T00:30:00Z"));
+        let first = Due { start: at("2026-11-27T01:00:00Z"), end: at("2026-11-27T01:05:00Z") };
+        assert_eq!(schedule.poll(at("2026-11-27T01:00:00Z")), Some(Step::Start(0, first)));
+        schedule.handle_over(0);
+        assert_eq!(schedule.poll(at("2026-11-27T00:10:00Z")), None);
+        assert_eq!(schedule.poll(at("2026-11-27T01:00:00Z")), None, "it ran already");
+        let missed = schedule.poll(at("2026-11-27T02:10:00Z"));
+        assert!(matches!(missed, Some(Step::Missed(0, _, Missed::Late))), "{missed:?}");
+    }
+
+    /// Every due run is started or missed, once, and no two at once use the same thing. Of a
+    /// thousand links where the code is optimised.
+    #[test]
+    fn a_month_of_many_links_has_no_overlap_and_no_gap() {
+        let count = if cfg!(debug_assertions) { 50 } else { 1_000 };
+        let circuits = count / 5;
+        let links: Vec<Scheduled> = (0..count)
+            .map(|number| {
+                let rule = format!("{} {} * * *", number % 60, number % 5);
+                let mut link = link(&format!("l{number}"), &rule, &["00:00-06:00"], 10);
+                link.timing.jitter = SignedDuration::from_mins(7);
+                sharing(link, &format!("circuit-{}", number % circuits))
+            })
+            .collect();
+        let (from, until) = (at("2026-03-01T12:00:00Z"), at("2026-04-01T12:00:00Z"));
+        let due: usize = links.iter().map(|link| link.runs(from, until).count()).sum();
+        let mut schedule = Schedule::new(links, from);
+        let story = story(&mut schedule, &from.to_string(), &until.to_string());
+        assert_eq!(story.len(), due, "each once");
+        let mut ends = BTreeMap::new();
+        let mut started = 0;
+        for line in story.iter().filter(|line| !line.contains(": ")) {
+            let (time, name) = line.split_once(' ').expect("a time, a name");
+            let number: usize = name.trim_start_matches('l').parse().expect("a number");
+            let start = at(time);
+            let end = start.checked_add(SignedDuration::from_mins(10)).expect("in range");
+            let before = ends.insert(number % circuits, end);
+            assert!(before.is_none_or(|before| before <= start), "{line}");
+            started += 1;
+        }
+        assert!(due * 9 / 10 < started, "{started} of {due}");
+    }
+}
