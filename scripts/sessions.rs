@@ -178,6 +178,7 @@ impl Watch {
             sites: vec![site],
             idle: linkqual::plan::IDLE_DEFAULT,
             effort: linkqual::plan::Effort::Full,
+            schedule: None,
             requirements: Requirements::default(),
             tests: vec![Test {
                 site: None,

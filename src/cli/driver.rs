@@ -2,6 +2,7 @@
 
 use super::HelpArgs;
 use super::history::{AgentsArgs, CompareArgs, HistoryArgs, HistoryPlaceArgs, RecordArgs};
+use super::schedule::{ScheduleArgs, WatchArgs};
 use super::topics::{self, TOPICS};
 use super::value::{parse, parse_device, parse_output};
 use crate::direction::Directions;
@@ -52,6 +53,10 @@ pub enum DriverCommand {
     Judge(JudgeArgs),
     /// Show a saved report, or a run of the history, as it was written
     Show(ShowArgs),
+    /// Show when the runs of plans with a schedule start, and whether they fit their windows
+    Schedule(ScheduleArgs),
+    /// Run plans by their schedules, as a service, and record each run
+    Watch(WatchArgs),
     /// List the runs that were recorded; make, import, back up, move or prune that history
     History(Box<HistoryArgs>),
     /// Compare a run of the history with those before it: what changed, and since when
@@ -504,6 +509,7 @@ impl CheckArgs {
             },
             requirements: self.requirements(),
             tests: self.tests(),
+            schedule: None,
         }
     }
 

@@ -12,6 +12,9 @@ mod hint;
 #[cfg(feature = "driver")]
 mod history;
 
+#[cfg(feature = "driver")]
+mod schedule;
+
 mod topics;
 
 mod value;
@@ -29,6 +32,8 @@ pub use history::{
     AgentsArgs, BackupArgs, CompareArgs, DeleteArgs, HistoryArgs, HistoryCommand, HistoryPlaceArgs,
     ImportArgs, InitArgs, ListArgs, ListFormat, MoveArgs, RecordArgs, TableFormat, VerdictArg,
 };
+#[cfg(feature = "driver")]
+pub use schedule::{ScheduleArgs, WatchArgs};
 #[cfg(feature = "driver")]
 pub use topics::TOPICS;
 pub use topics::{AGENT_TOPICS, Topic};

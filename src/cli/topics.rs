@@ -49,6 +49,12 @@ const COMPARE: Topic = topic(
     "comparing a run with those before it: what changed, and since when",
     include_str!("../../docs/compare.md"),
 );
+#[cfg(feature = "driver")]
+const WATCH: Topic = topic(
+    "watch",
+    "runs by schedule, time windows, linkqual as a service",
+    include_str!("../../docs/watch.md"),
+);
 const LINK_COST: Topic = topic(
     "link-cost",
     "what a run sends, how long it takes, and what keeps it safe",
@@ -86,7 +92,7 @@ const DEVELOPMENT: Topic = topic(
 #[cfg(feature = "driver")]
 #[rustfmt::skip]
 pub const TOPICS: &[Topic] = &[
-    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, COMPARE, LINK_COST, AGENT, REPORT, CSV, LIMITS,
+    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, COMPARE, WATCH, LINK_COST, AGENT, REPORT, CSV, LIMITS,
     PERFORMANCE, DEVELOPMENT,
 ];
 

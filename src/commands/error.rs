@@ -139,7 +139,7 @@ impl From<Impossible> for Error {
 }
 
 /// The exit code of what the user must change.
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 
 /// The exit code of what could not be run.
 pub(super) const NOT_RUN: u8 = 4;

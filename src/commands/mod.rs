@@ -18,9 +18,11 @@ mod recording;
 mod running;
 mod runtime;
 mod saved;
+mod scheduling;
 mod screen;
 mod show;
 mod trust;
+mod watch;
 
 use crate::account::plain;
 use crate::cli::{DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand, TOPICS};
@@ -47,6 +49,8 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Plan(PlanCommand::Firewall(args)) => firewall::firewall(args),
         DriverCommand::Judge(args) => judge::judge(args),
         DriverCommand::Show(args) => show::show(args),
+        DriverCommand::Schedule(args) => scheduling::schedule(args),
+        DriverCommand::Watch(args) => watch::watch(args),
         DriverCommand::History(args) => history::history(args),
         DriverCommand::Compare(args) => compare::compare(args),
         DriverCommand::Agents(args) => agents::agents(args),

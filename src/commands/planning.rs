@@ -28,7 +28,7 @@ use std::process::ExitCode;
 pub(super) struct Loaded {
     pub(super) plans: PlanSet,
     pub(super) assumptions: Vec<Assumption>,
-    record: PlanRecord,
+    pub(super) record: PlanRecord,
 }
 
 /// Reads the plan at `path`, and looks at the key files that it names.

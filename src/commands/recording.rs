@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::runtime::runtime;
 use crate::account::plain;
-use crate::cli::{HistoryPlaceArgs, RecordArgs};
+use crate::cli::HistoryPlaceArgs;
 use crate::driver::{self, Keep, NotKept, Run};
 use crate::forecast::{Forecast, total};
 use crate::history::{Class, Entry, Kept, State, planned};
@@ -99,6 +99,40 @@ pub(super) async fn open(place: &Place) -> Result<Store, store::Error> {
     Ok(store)
 }
 
+/// A run that begins, or was to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun<'a> {
+    /// The command that makes it.
+    pub(super) command: &'a str,
+    /// Its identifier.
+    pub(super) run: &'a str,
+    /// What is run, a plan for each link.
+    pub(super) plans: &'a [&'a Plan],
+    /// The file that they are from.
+    pub(super) file: Option<&'a PlanRecord>,
+}
+
+impl Begun<'_> {
+    /// The entry of one that starts at `started_ns`.
+    fn entry(&self, class: Class, started_ns: u64) -> Entry {
+        Entry {
+            run: self.run.to_owned(),
+            class,
+            state: State::Running,
+            verdict: None,
+            reason: None,
+            command: self.command.to_owned(),
+            plan_file: self.file.map(|file| file.file.clone()),
+            plan_sha256: self.file.map(|file| file.sha256.clone()),
+            program: program(),
+            started_ns,
+            ended_ns: None,
+            due_ns: Some(started_ns.saturating_add(longest(self.plans).nanos())),
+            recorded_ns: started_ns,
+        }
+    }
+}
+
 /// A run that is being recorded.
 #[derive(Clone, Debug)]
 pub(super) struct Recording {
@@ -110,46 +144,50 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Records that a run of `plans` called `run` begins; `None` where no history is wanted. Where
-    /// the history cannot be had, that is said, and the run is kept aside.
+    /// Records that a run begins. Where the history cannot be had, that is said, and the run is kept
+    /// aside.
     ///
     /// # Errors
     ///
-    /// Where it is not clear which history is meant.
-    pub(super) fn begin(
-        args: &RecordArgs,
-        command: &str,
-        run: &str,
-        plans: &[&Plan],
-        file: Option<&PlanRecord>,
-    ) -> Result<Option<Self>, Error> {
-        let Some(place) = configured(&args.place)?.filter(|_| !args.no_history) else {
-            return Ok(None);
-        };
-        let now_ns = wall_ns();
-        let entry = Entry {
-            run: run.to_owned(),
-            class: Class::Manual,
-            state: State::Running,
-            verdict: None,
-            reason: None,
-            command: command.to_owned(),
-            plan_file: file.map(|file| file.file.clone()),
-            plan_sha256: file.map(|file| file.sha256.clone()),
-            program: program(),
-            started_ns: now_ns,
-            ended_ns: None,
-            due_ns: Some(now_ns.saturating_add(longest(plans).nanos())),
-            recorded_ns: now_ns,
-        };
+    /// Where there is no place to keep it aside.
+    pub(super) fn begin(place: Place, class: Class, begun: &Begun<'_>) -> Result<Self, Error> {
         let (spool, is_aside) = (spool()?, false);
+        let entry = begun.entry(class, wall_ns());
         let mut recording = Self { place, spool, entry: entry.clone(), is_aside };
-        let rows = planned(run, plans.iter().copied());
-        if let Err(why) = recording.write(&Kept::begun(entry, rows)) {
+        let links = planned(begun.plans.iter().copied());
+        if let Err(why) = recording.write(&Kept::planned(entry, &links)) {
             say(&plain(&format!("warning: {why}. The run is kept aside until it can be recorded")));
             recording.is_aside = true;
         }
-        Ok(Some(recording))
+        Ok(recording)
+    }
+
+    /// Records a scheduled run that did not start when it was due, at `due_ns`, and why.
+    ///
+    /// # Errors
+    ///
+    /// Where neither the history nor the folder beside it takes it.
+    pub(super) fn missed(
+        place: Place,
+        begun: &Begun<'_>,
+        due_ns: u64,
+        why: String,
+    ) -> Result<(), NotKept> {
+        let (spool, is_aside) = (spool()?, false);
+        let entry = begun.entry(Class::Scheduled, due_ns);
+        let entry = Entry {
+            state: State::Missed,
+            reason: Some(why),
+            due_ns: None,
+            recorded_ns: wall_ns(),
+            ..entry
+        };
+        let recording = Self { place, spool, entry: entry.clone(), is_aside };
+        let links = planned(begun.plans.iter().copied());
+        match recording.write(&Kept::planned(entry.clone(), &links)) {
+            Ok(()) => Ok(()),
+            Err(_) => Ok(recording.spool.keep_planned(entry, links)?),
+        }
     }
 
     /// Records what the run came to.

@@ -3,11 +3,12 @@
 use super::error::{Error, NOT_RUN};
 use super::keys::{self, Keys};
 use super::output::{Files, create, show_run};
-use super::recording::{Keepers, Recording};
+use super::recording::{Begun, Keepers, Recording, configured};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::screen::Screen;
 use crate::cli::{OutputArgs, RecordArgs};
 use crate::driver::{self, Cancel, HostClock, Job, Keep, Run, events, run};
+use crate::history::Class;
 use crate::io::files::Output;
 use crate::plan::Plan;
 use crate::report::PlanRecord;
@@ -90,8 +91,10 @@ impl How<'_> {
         plans: &[&Plan],
         file: Option<&PlanRecord>,
     ) -> Result<Option<Recording>, Error> {
-        let begin = |args| Recording::begin(args, self.command, run, plans, file);
-        Ok(self.record.map(begin).transpose()?.flatten())
+        let Some(args) = self.record.filter(|args| !args.no_history) else { return Ok(None) };
+        let Some(place) = configured(&args.place)? else { return Ok(None) };
+        let begun = Begun { command: self.command, run, plans, file };
+        Recording::begin(place, Class::Manual, &begun).map(Some)
     }
 }
 

@@ -115,6 +115,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
         sites: vec![Site { name: "the demo's agent".into(), agent: host, key: None }],
         idle: IDLE_DEFAULT,
         effort: Effort::Full,
+        schedule: None,
         requirements,
         tests: vec![test(Work::Idle, None), test(Work::Udp(udp), Some(LOAD))],
     }

@@ -95,12 +95,8 @@ impl Job {
         for test in &plan.tests {
             try_congestion_control_of(test)?;
         }
-        let mut name = [0; 16];
-        rand::rngs::SysRng
-            .try_fill_bytes(&mut name)
-            .map_err(|error| Error::System(error.to_string()))?;
         Ok(Self {
-            id: RunId(u128::from_le_bytes(name)),
+            id: new_run()?,
             plan,
             identity,
             former: Vec::new(),
@@ -187,6 +183,18 @@ impl fmt::Debug for Job {
             .field("plan", &self.plan)
             .finish_non_exhaustive()
     }
+}
+
+/// A name for a run, which no other has.
+///
+/// # Errors
+///
+/// Where this host has no random numbers.
+pub fn new_run() -> Result<RunId, Error> {
+    let mut name = [0; 16];
+    let filled = rand::rngs::SysRng.try_fill_bytes(&mut name);
+    filled.map_err(|error| Error::System(error.to_string()))?;
+    Ok(RunId(u128::from_le_bytes(name)))
 }
 
 /// What this host cannot send is found out before anything is loaded.

@@ -56,7 +56,7 @@ pub use cancel::Cancel;
 pub use clock::{Clock, HostClock};
 pub use error::Error;
 pub use events::{Event, EventReader, Events, Phase, Progress, events};
-pub use job::{Former, Job, Keep, NotKept, Run};
+pub use job::{Former, Job, Keep, NotKept, Run, new_run};
 pub use links::{Links, claim, room, run_links};
 pub use trust::{Admission, Presented, admission, presented};
 

@@ -21,7 +21,7 @@ pub use agents::{Agent, AgentSeen, Agents};
 pub use entry::{Class, Entry, State};
 pub use listing::{Listed, Listing};
 pub use people::People;
-pub use rows::planned;
+pub use rows::{PlannedLink, planned};
 pub use tables::{Cell, Column, Kind, Row, TABLES, Table};
 pub use when::When;
 
@@ -48,9 +48,10 @@ impl Kept {
         Self { entry, rows, report: Some(report.to_json()) }
     }
 
-    /// A run that begins now, and of which only the plan is known.
+    /// A run of which only the `links` are known: it begins now, or did not begin.
     #[must_use]
-    pub const fn begun(entry: Entry, rows: Vec<Row>) -> Self {
+    pub fn planned(entry: Entry, links: &[PlannedLink]) -> Self {
+        let rows = rows::of_planned(&entry.run, links);
         Self { entry, rows, report: None }
     }
 }

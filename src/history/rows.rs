@@ -9,6 +9,7 @@ use crate::report::{
     CaveatRecord, DirectionFigures, FindingRecord, Headline, LinkRecord, Percentiles, Report,
     Scope, SiteRecord, TrialRecord,
 };
+use serde::{Deserialize, Serialize};
 
 /// All rows of a run, but that of the run itself, its document and its people. Of a run without a
 /// verdict its links have none.
@@ -33,29 +34,61 @@ pub(super) fn of(entry: &Entry, report: &Report) -> Vec<Row> {
     rows
 }
 
-/// The links of a run that begins, of which only its `plans` are known.
-pub fn planned<'a>(run: &str, plans: impl IntoIterator<Item = &'a Plan>) -> Vec<Row> {
-    let sites = plans.into_iter().enumerate().flat_map(|(place, plan)| {
+/// A link of a run of which only the plan is known.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct PlannedLink {
+    /// Its place among the links of the run.
+    pub place: usize,
+    /// The site at its far end.
+    pub site: String,
+    /// What it is listed as.
+    pub label: String,
+    /// Its name.
+    pub link: Option<String>,
+    /// Its circuit.
+    pub circuit: Option<String>,
+    /// Who provides it.
+    pub provider: Option<String>,
+}
+
+/// The links of `plans`, each with each of its sites.
+pub fn planned<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<PlannedLink> {
+    let links = plans.into_iter().enumerate().flat_map(|(place, plan)| {
         plan.sites.iter().map(move |site| {
             let link = &plan.link;
             let label = link.name.clone().or_else(|| link.circuit.clone());
-            let cells = vec![
-                ("run", Cell::text(run)),
-                ("place", Cell::place(place)),
-                ("site", Cell::text(&site.name)),
-                ("label", Cell::Text(label.or_else(|| Some(site.agent.to_string())))),
-                ("link", Cell::Text(link.name.clone())),
-                ("circuit", Cell::Text(link.circuit.clone())),
-                ("provider", Cell::Text(link.provider.clone())),
-                ("verdict", Cell::Text(None)),
-                ("why", Cell::Text(None)),
-                ("started_ns", Cell::Int(None)),
-                ("ended_ns", Cell::Int(None)),
-            ];
-            Row::new("run_links", cells)
+            PlannedLink {
+                place,
+                site: site.name.clone(),
+                label: label.unwrap_or_else(|| site.agent.to_string()),
+                link: link.name.clone(),
+                circuit: link.circuit.clone(),
+                provider: link.provider.clone(),
+            }
         })
     });
-    sites.collect()
+    links.collect()
+}
+
+/// The rows of `links`, of the run called `run`.
+pub(super) fn of_planned(run: &str, links: &[PlannedLink]) -> Vec<Row> {
+    let row = |link: &PlannedLink| {
+        let cells = vec![
+            ("run", Cell::text(run)),
+            ("place", Cell::place(link.place)),
+            ("site", Cell::text(&link.site)),
+            ("label", Cell::text(&link.label)),
+            ("link", Cell::Text(link.link.clone())),
+            ("circuit", Cell::Text(link.circuit.clone())),
+            ("provider", Cell::Text(link.provider.clone())),
+            ("verdict", Cell::Text(None)),
+            ("why", Cell::Text(None)),
+            ("started_ns", Cell::Int(None)),
+            ("ended_ns", Cell::Int(None)),
+        ];
+        Row::new("run_links", cells)
+    };
+    links.iter().map(row).collect()
 }
 
 fn link_row(run: &str, report: &Report, headline: &Headline, has_verdict: bool) -> Row {

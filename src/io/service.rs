@@ -13,6 +13,12 @@ pub fn status(status: &str) {
     notify(&[NotifyState::Status(status)]);
 }
 
+/// The program works still, which the service manager may watch; `systemctl status` shows
+/// `status`.
+pub fn alive(status: &str) {
+    notify(&[NotifyState::Watchdog, NotifyState::Status(status)]);
+}
+
 /// The program is about to end.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -308,6 +308,7 @@ pub(super) mod tests {
             sites: vec![site],
             idle: crate::plan::IDLE_DEFAULT,
             effort: Effort::Full,
+            schedule: None,
             requirements: Requirements::default(),
             tests: vec![test(Work::Idle), test(Work::Udp(udp))],
         }

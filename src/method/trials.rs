@@ -342,7 +342,8 @@ mod tests {
         let (link, near) = (Link::default(), crate::plan::Near::default());
         let (sites, idle) = (vec![site], crate::plan::IDLE_DEFAULT);
         let effort = Effort::Full;
-        Plan { link, key: None, near, sites, idle, effort, requirements, tests }
+        let schedule = None;
+        Plan { link, key: None, near, sites, idle, effort, requirements, tests, schedule }
     }
 
     /// Idle, then this rate both ways.

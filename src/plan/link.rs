@@ -2,6 +2,7 @@
 
 use super::host::Host;
 use super::inventory::Inventory;
+use super::timing::Timing;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, Requirements};
@@ -48,6 +49,8 @@ pub struct Plan {
     pub requirements: Requirements,
     /// What is run, in this order, towards each site.
     pub tests: Vec<Test>,
+    /// When `linkqual watch` runs it again and again; never where it is `None`.
+    pub schedule: Option<Timing>,
 }
 
 impl Plan {
@@ -55,6 +58,12 @@ impl Plan {
     #[must_use]
     pub fn criteria(&self, ip: IpVersion) -> Criteria {
         self.link.criteria(self.requirements.clone(), ip)
+    }
+
+    /// Whether a run of it loads the link.
+    #[must_use]
+    pub fn loads(&self) -> bool {
+        self.tests.iter().any(|test| test.work != Work::Idle)
     }
 
     /// The tests that go to the site at `place`.

@@ -3,7 +3,7 @@
 
 use super::connection::Store;
 use super::error::Error;
-use crate::history::{Entry, Kept};
+use crate::history::{Entry, Kept, PlannedLink};
 use crate::io::files::{self, BadInput, BadOutput, read_text};
 use crate::report::Report;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,10 @@ pub struct Spool {
 #[derive(Deserialize, Serialize)]
 struct Aside {
     entry: Entry,
-    report: Report,
+    /// Of a run without a report: its links.
+    #[serde(default)]
+    links: Vec<PlannedLink>,
+    report: Option<Report>,
 }
 
 /// What was brought in.
@@ -60,10 +63,22 @@ impl Spool {
     ///
     /// Where it cannot be written.
     pub fn keep(&self, entry: Entry, report: &Report) -> Result<(), BadOutput> {
+        self.write(Aside { entry, links: Vec::new(), report: Some(report.clone()) })
+    }
+
+    /// Keeps a run aside of which only the `links` are known.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn keep_planned(&self, entry: Entry, links: Vec<PlannedLink>) -> Result<(), BadOutput> {
+        self.write(Aside { entry, links, report: None })
+    }
+
+    fn write(&self, aside: Aside) -> Result<(), BadOutput> {
         let unwritten = |source| BadOutput::Unwritten { path: self.folder.clone(), source };
         files::make_private_folder(&self.folder).map_err(unwritten)?;
-        let name = format!("{}{SUFFIX}", entry.run);
-        let aside = Aside { entry, report: report.clone() };
+        let name = format!("{}{SUFFIX}", aside.entry.run);
         let text = serde_json::to_string(&aside);
         let text = text.map_err(|error| unwritten(error.into()))?;
         files::replace_private(&self.folder, &name, &text)
@@ -107,8 +122,11 @@ impl Spool {
 fn kept(path: &Path) -> Result<Kept, String> {
     let text = read_text(path, OCTETS_MAX).map_err(|error: BadInput| error.to_string())?.text;
     let aside: Aside = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let Some(report) = aside.report else {
+        return Ok(Kept::planned(aside.entry, &aside.links));
+    };
     // What a file says is taken as far as any report is.
-    let report = Report::parse(&aside.report.to_json()).map_err(|error| error.to_string())?;
+    let report = Report::parse(&report.to_json()).map_err(|error| error.to_string())?;
     if report.run != aside.entry.run {
         return Err("it is about two runs".to_owned());
     }

@@ -31,6 +31,7 @@ mod output;
 mod plan;
 mod postgres;
 mod relay;
+mod scheduled;
 mod service;
 mod sessions;
 mod sim;

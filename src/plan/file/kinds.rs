@@ -6,12 +6,13 @@ use crate::direction::Directions;
 use crate::framing::Layer;
 #[cfg(test)]
 use crate::metric::Kind as BoundKind;
-use crate::plan::{Host, LinkRole, MEMBERS_MAX, Offer, one_hosts};
+use crate::plan::{Host, LinkRole, MEMBERS_MAX, Offer, Rule, Window, one_hosts};
 use crate::policy::is_circuit;
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
 };
 use crate::units::{BitRate, BurstSize, Malformed, Ratio, Share, Span};
+use jiff::tz::TimeZone;
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 #[cfg(test)]
@@ -148,6 +149,15 @@ text! {
     Role(LinkRole), "backup", "^(primary|backup|member)$", role;
     /// A day.
     Day(String), "2027-06-30", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", day;
+    /// When a plan is run, as cron has it.
+    When(Rule), "30 2 * * *", r"^\S+( +\S+){4}$", str::parse;
+    /// A time zone by its name in the IANA database.
+    Zone(TimeZone), "Asia/Shanghai", "^[0-9A-Za-z_+/-]+$", zone;
+    /// By how much a start may be put off.
+    PutOff(Span), "10 min", TIME, put_off;
+    /// When a link may be loaded.
+    Opens(Window), "mon-fri 01:00-05:00",
+        "^([A-Za-z, -]+ )?[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$", str::parse;
     /// How long a new link takes, in days.
     LeadTime(u32), "90 days", "^[0-9]+ (days?|weeks?)$", lead_time;
 }
@@ -301,6 +311,24 @@ fn day(text: &str) -> Result<String, String> {
     let is_day = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
     let why = || "not a day: year, month and day, such as 2027-06-30".to_owned();
     is_day.then(|| text.to_owned()).ok_or_else(why)
+}
+
+fn zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|_| {
+        "not a time zone: a name of the IANA database, such as \"Asia/Shanghai\", or \"UTC\""
+            .to_owned()
+    })
+}
+
+/// The longest that a start may be put off.
+const PUT_OFF_MAX: Span = Span::from_secs(6 * 3_600);
+
+fn put_off(text: &str) -> Result<Span, String> {
+    let put_off: Span = form(text)?;
+    if PUT_OFF_MAX < put_off {
+        return Err(format!("at most {PUT_OFF_MAX} is allowed"));
+    }
+    Ok(put_off)
 }
 
 /// The longest time from an order to a delivery.

@@ -11,7 +11,7 @@ use super::raw::{
     Given, LINKS_MAX, ListOf, Maybe, RawLink, RawLinks, RawPlan, RawRequire, RawTests, value,
 };
 use super::test::{Whose, tests};
-use super::{agreement, link, require, site};
+use super::{agreement, link, require, site, timing};
 use crate::plan::{IDLE_DEFAULT, LinkRole, Near, Plan, Site};
 use std::path::PathBuf;
 
@@ -80,7 +80,9 @@ impl OfAll<'_> {
         let idle = value(&self.raw.idle).map_or(IDLE_DEFAULT, |idle| idle.0);
         let (key, near) = (self.key.clone(), self.near_of(raw));
         let effort = super::super::Effort::Full;
-        Plan { link, key, near, sites, idle, effort, requirements, tests }
+        let of_plan = if raw.schedule.is_some() { &raw.schedule } else { &self.raw.schedule };
+        let schedule = timing::timing(draft, of_plan, raw, &tests);
+        Plan { link, key, near, sites, idle, effort, requirements, tests, schedule }
     }
 
     /// Its own tests, or those of all links.
@@ -179,6 +181,7 @@ pub(super) fn refuse_those_of_several(draft: &mut Draft<'_>, raw: &RawLink) {
     let given = [
         ("[require]", place(raw.require.as_ref().map(|given| &given.place))),
         ("[[test]]", place(raw.test.as_ref().map(|given| &given.place))),
+        ("[schedule]", place(raw.schedule.as_ref().map(|given| &given.place))),
         ("[sites.NAME]", place(raw.sites.as_ref().map(|given| &given.place))),
         ("[driver]", place(raw.source.as_ref().map(|given| &given.place))),
         ("[driver]", place(raw.device.as_ref().map(|given| &given.place))),

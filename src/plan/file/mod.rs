@@ -16,6 +16,7 @@ mod raw;
 mod require;
 mod site;
 mod test;
+mod timing;
 
 pub use draft::{Assumption, Half, KeyFile, SizeAsked, by_key};
 pub use fault::{Fault, Faults, SHOWN_MAX};
@@ -165,7 +166,8 @@ fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
     agreement::agree(draft, &rates, &demands, &offerings);
     let idle = value(&raw.idle).map_or(super::IDLE_DEFAULT, |idle| idle.0);
     let effort = super::Effort::Full;
-    Plan { link, key, near, sites, idle, effort, requirements, tests }
+    let schedule = timing::timing(draft, &raw.schedule, raw_link, &tests);
+    Plan { link, key, near, sites, idle, effort, requirements, tests, schedule }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 use super::fault::{Fault, Octets, Place, nearest, repeated};
 use super::kinds::{
     Address, Bucket, Burst, Congestion, Counts, Course, Day, Device, IdleLength, KeyPath, Kind,
-    LeadTime, Length, LinkName, Mark, Members, Name, Offered, Overhead, Rate, Role, SiteName, Size,
-    Source, Streams, Sure, Tags, Text, Whole,
+    LeadTime, Length, LinkName, Mark, Members, Name, Offered, Opens, Overhead, PutOff, Rate, Role,
+    SiteName, Size, Source, Streams, Sure, Tags, Text, When, Whole, Zone,
 };
 use crate::metric::{Metric, Reach};
 #[cfg(test)]
@@ -261,7 +261,8 @@ macro_rules! read {
 }
 
 read!(read_text: Address, Congestion, Counts, Course, Device, IdleLength, Kind, KeyPath, LeadTime,
-      Length, LinkName, Mark, Name, Offered, Rate, Role, SiteName, Source, Sure);
+      Length, LinkName, Mark, Name, Offered, Opens, PutOff, Rate, Role, SiteName, Source, Sure,
+      When, Zone);
 read!(read_whole: Bucket, Burst, Members, Overhead, Size, Streams, Tags);
 
 /// TOML has days of its own; one in quotes is the same.
@@ -466,6 +467,9 @@ table! {
         /// link that has none of its own.
         #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
         test: RawTests,
+        /// When `linkqual watch` runs the tests again and again. That of every link that has none
+        /// of its own.
+        schedule: RawSchedule,
     }
 
     /// A link, as its provider sells it.
@@ -522,10 +526,32 @@ table! {
         /// What this link must do: key by key in the place of what [require] says. Of [links.NAME]
         /// alone.
         require: RawRequire,
+        /// When `linkqual watch` runs the tests of this link, in the place of what [schedule] says.
+        /// Of [links.NAME] alone.
+        schedule: RawSchedule,
+        /// false: nobody uses the link yet, or any more, so that a schedule may load it; true if
+        /// not given.
+        in_service: bool,
         /// The tests of this link, in the place of the plan's: [[links.NAME.test]]. Of [links.NAME]
         /// alone.
         #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
         test: RawTests,
+    }
+
+    /// When a plan is run again and again.
+    RawSchedule {
+        /// Minute, hour, day of the month, month and day of the week, as cron has them:
+        /// "30 2 * * *".
+        #[cfg_attr(test, schemars(required))]
+        cron: When,
+        /// The time zone that this and the windows count in, such as "Asia/Shanghai" or "UTC".
+        #[cfg_attr(test, schemars(required))]
+        zone: Zone,
+        /// Each start is put off by a random part of this, up to 6 h; 0 s if not given.
+        jitter: PutOff,
+        /// When the link may be loaded, such as ["mon-fri 01:00-05:00"]: a run that does not fit
+        /// is missed. Needed where the tests load it.
+        windows: ListOf<Opens>,
     }
 
     /// What the provider asks for on the telephone.

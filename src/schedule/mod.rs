@@ -10,6 +10,8 @@
 //! not run, or its host slept, nor where what a link shares with others was taken until its window
 //! closed. A schedule that caught up would load production lines on a Monday morning.
 
+pub mod listing;
+
 use crate::method::schedule::Resource;
 use crate::plan::Timing;
 use crate::units::Span;
@@ -225,10 +227,17 @@ impl Schedule {
         None
     }
 
-    /// The run of the link at `place` is over.
-    pub fn handle_over(&mut self, place: usize) {
-        if let Some(watched) = self.links.get_mut(place) {
+    /// The run of the link called `name` is over.
+    pub fn handle_over(&mut self, name: &str) {
+        for watched in self.links.iter_mut().filter(|it| it.link.name == name) {
             watched.running = false;
+        }
+    }
+
+    /// A run of the link called `name` is under way, which another schedule started.
+    pub fn handle_running(&mut self, name: &str) {
+        for watched in self.links.iter_mut().filter(|it| it.link.name == name) {
+            watched.running = true;
         }
     }
 
@@ -320,7 +329,8 @@ mod tests {
             now = next.max(now);
             while let Some((_, place)) = running.first().filter(|(end, _)| *end <= now).copied() {
                 running.pop_first();
-                schedule.handle_over(place);
+                let name = schedule.link(place).expect("a link").name.clone();
+                schedule.handle_over(&name);
             }
         }
         story
@@ -410,7 +420,7 @@ mod tests {
         let mut schedule = Schedule::new(vec![hourly], at("2026-11-27T00:30:00Z"));
         let first = Due { start: at("2026-11-27T01:00:00Z"), end: at("2026-11-27T01:05:00Z") };
         assert_eq!(schedule.poll(at("2026-11-27T01:00:00Z")), Some(Step::Start(0, first)));
-        schedule.handle_over(0);
+        schedule.handle_over("a");
         assert_eq!(schedule.poll(at("2026-11-27T00:10:00Z")), None);
         assert_eq!(schedule.poll(at("2026-11-27T01:00:00Z")), None, "it ran already");
         let missed = schedule.poll(at("2026-11-27T02:10:00Z"));

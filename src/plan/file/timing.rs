@@ -1,0 +1,121 @@
+//! When a plan is run again and again.
+
+use super::draft::Draft;
+use super::fault::Place;
+use super::raw::{Given, Maybe, RawLink, RawSchedule, value};
+use crate::plan::{Test, Timing, Work};
+use jiff::SignedDuration;
+
+/// When a link with `tests` is run, by `given`; never where it is not given, or wrong.
+///
+/// What is to be loaded by a schedule takes a window, and a link that nobody uses: load on a line in
+/// service has to start slowly and to stop by itself, which it does not yet.
+pub(super) fn timing(
+    draft: &mut Draft<'_>,
+    given: &Maybe<RawSchedule>,
+    link: &RawLink,
+    tests: &[Test],
+) -> Option<Timing> {
+    let (raw, place) = given.as_ref().and_then(Given::whole)?;
+    if raw.cron.is_none() {
+        draft.missing(place, "cron", "when the tests are run", "30 2 * * *");
+    }
+    if raw.zone.is_none() {
+        draft.missing(place, "zone", "the time zone of cron and windows", "Asia/Shanghai");
+    }
+    let windows = value(&raw.windows).into_iter().flat_map(|list| list.whole());
+    let windows: Vec<_> = windows.map(|(window, _)| window.0.clone()).collect();
+    if tests.iter().any(|test| test.work != Work::Idle) {
+        allow_load(draft, raw, place, link);
+    }
+    let jitter = value(&raw.jitter).map_or(0, |jitter| jitter.0.nanos());
+    Some(Timing {
+        rule: value(&raw.cron)?.0.clone(),
+        zone: value(&raw.zone)?.0.clone(),
+        jitter: SignedDuration::from_nanos_i128(jitter.into()),
+        windows,
+    })
+}
+
+/// Whether the link may be loaded by its schedule, and when.
+fn allow_load(draft: &mut Draft<'_>, raw: &RawSchedule, place: &Place, link: &RawLink) {
+    if raw.windows.is_none() {
+        let what = "is missing: the tests load the link, so say when they may, such as windows = \
+                    [\"mon-fri 01:00-05:00\"], or give it tests of kind idle alone";
+        draft.fault(&place.field("windows"), what);
+    }
+    if value(&link.in_service) != Some(&false) {
+        let what = "its tests load a link that is in service: give the link in_service = false if \
+                    nobody uses it, or tests of kind idle alone";
+        draft.fault(&place.of_key(), what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{read, read_to_judge};
+    use std::path::Path;
+
+    const ENDS: &str = "[sites.vpc]\nagent = '10.0.0.7:99'\n";
+
+    fn faults_of(text: &str) -> String {
+        let read = read(Path::new("plan.toml"), &format!("{ENDS}{text}")).conclude_all();
+        read.map_or_else(|faults| faults.to_string(), |_| String::new())
+    }
+
+    const UDP: &str = "[[test]]\nkind = 'udp'\nrate = '5 Mbit/s'\n";
+    const IDLE: &str = "[[test]]\nkind = 'idle'\n";
+    const RULE: &str = "[schedule]\ncron = '30 2 * * *'\nzone = 'Asia/Shanghai'\n";
+
+    #[test]
+    fn a_schedule_is_read() {
+        let more = "jitter = '10 min'\nwindows = ['mon-fri 01:00-05:00']\n";
+        let text = format!("{ENDS}{UDP}[link]\nin_service = false\n{RULE}{more}");
+        let read = read(Path::new("plan.toml"), &text).conclude().expect("a plan");
+        let timing = read.0.schedule.expect("a schedule");
+        assert_eq!((timing.rule.to_string().as_str(), timing.windows.len()), ("30 2 * * *", 1));
+        assert_eq!(timing.zone.iana_name(), Some("Asia/Shanghai"));
+        assert_eq!(timing.jitter.as_mins(), 10);
+        assert_eq!(faults_of(&format!("{IDLE}{RULE}")), "", "probes need no window");
+    }
+
+    #[test]
+    fn a_schedule_may_not_load_at_any_time_or_what_is_in_service() {
+        let found = faults_of(&format!("{UDP}{RULE}"));
+        assert!(found.contains("schedule.windows: is missing: the tests load the link"), "{found}");
+        assert!(found.contains("schedule: its tests load a link that is in service"), "{found}");
+        let windows = "windows = ['01:00-05:00']\n";
+        let found = faults_of(&format!("{UDP}{RULE}{windows}[link]\nin_service = true\n"));
+        assert!(found.contains("give the link in_service = false"), "{found}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_form() {
+        let text = "[schedule]\ncron = '@daily'\nzone = 'Mars'\njitter = '7 h'\nwindows = ['x']\n";
+        let found = faults_of(&format!("{IDLE}{text}"));
+        for what in [
+            "not a rule of cron: minute, hour",
+            "not a time zone: a name of the IANA database",
+            "at most 6 h is allowed",
+            "not a window: days and times of day",
+        ] {
+            assert!(found.contains(what), "{what}: {found}");
+        }
+        let found = faults_of(&format!("{IDLE}[schedule]\n"));
+        assert!(found.contains("schedule.cron: is missing: when the tests are run"), "{found}");
+        assert!(found.contains("schedule.zone: is missing: the time zone"), "{found}");
+    }
+
+    #[test]
+    fn a_link_has_its_own_schedule_or_that_of_all() {
+        let links = "[links.x]\nsites = ['vpc']\n[links.y]\nsites = ['vpc']\n\
+                     [links.y.schedule]\ncron = '0 5 * * *'\nzone = 'UTC'\n";
+        let text = format!("{ENDS}{IDLE}{RULE}{links}");
+        let (set, _) = read(Path::new("p.toml"), &text).conclude_all().expect("a plan");
+        let rules = set.plans.iter().map(|plan| plan.schedule.as_ref().expect("one").rule.clone());
+        let rules: Vec<String> = rules.map(|rule| rule.to_string()).collect();
+        assert_eq!(rules, ["30 2 * * *", "0 5 * * *"]);
+        let judged = read_to_judge(Path::new("p.toml"), "[require]\nloss = '<= 1%'\n");
+        assert_eq!(judged.conclude().expect("enough").0.schedule, None);
+    }
+}
