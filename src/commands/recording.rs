@@ -144,8 +144,8 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Records that a run begins. Where the history cannot be had, that is said, and the run is kept
-    /// aside.
+    /// Records that a run begins. Where the history cannot be had, that is said, and the run is
+    /// kept aside.
     ///
     /// # Errors
     ///

@@ -71,8 +71,8 @@ pub(super) fn recurring(paths: &[PathBuf]) -> Result<Vec<Recurring>, Error> {
     Ok(all)
 }
 
-/// The longest that a run may take: a trial is lengthened once, to three times its time or 10 s, and
-/// what goes between them takes a minute at most.
+/// The longest that a run may take: a trial is lengthened once, to three times its time or 10 s,
+/// and what goes between them takes a minute at most.
 fn longest(plan: &Plan, forecast: &Forecast) -> Span {
     let planned = forecast.sites.iter().map(|site| total(&site.phases(plan)));
     let planned = planned.fold(Span::default(), Span::plus);

@@ -76,7 +76,8 @@ const FLOORS: &[Floor] = &{
         floor(Head, "validity", AllBefore, &[]),
         floor(Head, "verdict", AllBefore, &["schemars", "serde"]),
         floor(Head, "plan", AllBefore,
-            &["annotate_snippets", "croner", "jiff", "schemars", "serde", "strsim", "thiserror", "toml"]),
+            &["annotate_snippets", "croner", "jiff", "schemars", "serde", "strsim", "thiserror",
+            "toml"]),
         // Seeded dice: the same seed is the same line.
         floor(Head, "emulation", AllBefore, &["rand", "rand_distr", "serde"]),
         floor(Head, "method", AllBefore, &["thiserror"]),
@@ -128,7 +129,7 @@ const FLOORS: &[Floor] = &{
             "emulation", "io", "driver", "agent",
         ]), &["pnet_packet", "rand", "tokio", "tracing", "std::io", "std::sync", "std::thread"]),
         floor(Doors, "commands", AllBefore, &[
-            "indicatif", "thiserror", "tokio", "tracing", "std::process",
+            "indicatif", "jiff", "thiserror", "tokio", "tracing", "std::io", "std::process",
         ]),
         floor(Doors, "bin", Only(&["io", "cli", "agent", "commands"]), &["std::process"]),
         floor(Doors, "lib", AllBefore, &[]),

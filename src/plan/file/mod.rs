@@ -303,16 +303,18 @@ mod tests {
     /// What the sample shows in comments may be taken out of them.
     #[test]
     fn the_comments_of_the_sample_are_right_too() {
-        let fields = ["streams", "size", "rate", "[link", "[req"];
+        let schedule = ["[schedule", "cron", "zone", "windows", "in_service"];
+        let fields = ["streams", "size", "rate", "[link", "[req"].into_iter().chain(schedule);
         let open = |line: &str| {
             let rest = line.strip_prefix("# ").unwrap_or(line);
-            let mut fields = fields.into_iter().chain(Metric::ALL.iter().map(|it| it.name()));
+            let mut fields = fields.clone().chain(Metric::ALL.iter().map(|it| it.name()));
             let is_field = fields.any(|field| rest.starts_with(field));
             if is_field { rest.to_owned() } else { line.to_owned() }
         };
         let text: Vec<String> = SAMPLE.lines().map(open).collect();
         let (plan, _) = taken(&text.join("\n"));
         assert_eq!(plan.link.committed.reverse, "200 Mbit/s".parse().ok());
+        assert!(plan.schedule.is_some_and(|schedule| schedule.windows.len() == 1));
         let missing = |metric: &&Metric| {
             metric.scopes().any(|scope| plan.requirements.of(**metric, scope).is_none())
         };

@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 
 /// When a link with `tests` is run, by `given`; never where it is not given, or wrong.
 ///
-/// What is to be loaded by a schedule takes a window, and a link that nobody uses: load on a line in
-/// service has to start slowly and to stop by itself, which it does not yet.
+/// What is to be loaded by a schedule takes a window, and a link that nobody uses: load on a line
+/// in service has to start slowly and to stop by itself, which it does not yet.
 pub(super) fn timing(
     draft: &mut Draft<'_>,
     given: &Maybe<RawSchedule>,
@@ -96,7 +96,7 @@ mod tests {
         for what in [
             "not a rule of cron: minute, hour",
             "not a time zone: a name of the IANA database",
-            "at most 6 h is allowed",
+            "at most 21600 s is allowed",
             "not a window: days and times of day",
         ] {
             assert!(found.contains(what), "{what}: {found}");
