@@ -54,7 +54,8 @@ async fn compared(args: &CompareArgs) -> Result<Comparison, Error> {
     let mut sites = Vec::new();
     for site in store.sites(&run).await? {
         let past = store.past_runs(&site, since_ns, until_ns).await?;
-        let (own, others): (Vec<_>, Vec<_>) = past.into_iter().partition(|past| past.run == run);
+        let (own, others): (Vec<_>, Vec<_>) =
+            past.into_iter().partition(|past| past.run == run && past.place == site.place);
         let Some(own) = own.into_iter().next() else { continue };
         sites.push(Comparing::new(&site.label, &site.site, own, others, baseline.clone()));
     }

@@ -1,6 +1,7 @@
 //! The agents that are known here: those that this user trusts, and those that the history has met.
 //! An agent is its key: several names may lead to one.
 
+use crate::account::plain;
 use crate::report::{Report, date, quantity};
 use crate::wrap::{Page, Table, line};
 use serde::Serialize;
@@ -83,7 +84,7 @@ impl Agents {
             .and_then(|link| link.sites.iter().find(|record| record.ends.site == seen.site));
         let place = self.agents.iter().position(|agent| agent.key == seen.key);
         let place = place.unwrap_or_else(|| {
-            let host = site.map(|site| site.ends.agent.clone()).or_else(|| seen.address.clone());
+            let host = site.map(|site| plain(&site.ends.agent)).or_else(|| seen.address.clone());
             let hosts = host.into_iter().collect();
             self.agents.push(Agent { hosts, key: seen.key.clone(), ..Agent::default() });
             self.agents.len() - 1

@@ -2,6 +2,7 @@
 
 use super::connection::{Store, failed_at};
 use super::error::Error;
+use crate::account::plain;
 use crate::history::AgentSeen;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -30,10 +31,15 @@ impl Store {
 
 fn seen(row: &AnyRow) -> sqlx::Result<AgentSeen> {
     let number = |column| row.try_get::<i64, _>(column);
+    // A database that others write may hold what no terminal should be sent.
+    let text = |column| {
+        let text: Option<String> = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(text.map(|text| plain(&text)))
+    };
     Ok(AgentSeen {
-        key: row.try_get("agent_key")?,
-        address: row.try_get("agent_address")?,
-        program: row.try_get("agent_program")?,
+        key: text("agent_key")?.unwrap_or_default(),
+        address: text("agent_address")?,
+        program: text("agent_program")?,
         run: row.try_get("run")?,
         started_ns: u64::try_from(number("began_ns")?).unwrap_or(0),
         place: usize::try_from(number("place")?).unwrap_or(usize::MAX),

@@ -2,6 +2,7 @@
 
 use super::connection::{Store, failed_at};
 use super::error::Error;
+use crate::account::plain;
 use crate::history::State;
 use crate::history::comparison::{PastFigures, PastPath, PastRun, PastTrial};
 use crate::verdict::Verdict;
@@ -11,6 +12,8 @@ use sqlx::any::AnyRow;
 /// A site of a run, as it is found again in others.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RunSite {
+    /// The link's place in the run.
+    pub place: usize,
     /// The link: its name, its circuit or its agent.
     pub label: String,
     /// The site.
@@ -49,11 +52,15 @@ impl Store {
     ///
     /// Where the database cannot be read.
     pub async fn sites(&mut self, run: &str) -> Result<Vec<RunSite>, Error> {
-        let sql = "SELECT label, site FROM run_links WHERE run = $1 ORDER BY place, site";
+        let sql = "SELECT place, label, site FROM run_links WHERE run = $1 ORDER BY place, site";
         let rows = sqlx::query(sql).bind(run.to_owned()).fetch_all(&mut self.connection).await;
         let sites = rows.and_then(|rows| {
             let site = |row: &AnyRow| {
-                Ok(RunSite { label: row.try_get("label")?, site: row.try_get("site")? })
+                Ok(RunSite {
+                    place: place(row)?,
+                    label: row.try_get("label")?,
+                    site: row.try_get("site")?,
+                })
             };
             rows.iter().map(site).collect()
         });
@@ -89,8 +96,9 @@ impl Store {
 /// Adds a row to the run that it is of, which is the last of `runs` unless it is a new one.
 fn add(runs: &mut Vec<PastRun>, row: &AnyRow) -> sqlx::Result<()> {
     let run: String = row.try_get("run")?;
-    if runs.last().is_none_or(|last| last.run != run) {
-        runs.push(past_run(run, row)?);
+    let place = place(row)?;
+    if runs.last().is_none_or(|last| last.run != run || last.place != place) {
+        runs.push(past_run(run, place, row)?);
     }
     let (Some(past), Some(number)) = (runs.last_mut(), count(row, "trial")?) else { return Ok(()) };
     let number = usize::try_from(number).unwrap_or(usize::MAX);
@@ -113,23 +121,24 @@ fn add(runs: &mut Vec<PastRun>, row: &AnyRow) -> sqlx::Result<()> {
     Ok(())
 }
 
-fn past_run(run: String, row: &AnyRow) -> sqlx::Result<PastRun> {
+fn past_run(run: String, place: usize, row: &AnyRow) -> sqlx::Result<PastRun> {
     let text = |column| row.try_get::<Option<String>, _>(column);
     let (state, verdict) = (text("state")?, text("link_verdict")?);
     let verdicts = [Verdict::Pass, Verdict::Inconclusive, Verdict::Invalid, Verdict::Fail];
-    let place = count(row, "place")?.unwrap_or(0);
+    // A database that others write may hold what no terminal should be sent.
+    let shown = |column| Ok::<_, sqlx::Error>(text(column)?.map(|text| plain(&text)));
     Ok(PastRun {
         run,
         started_ns: count(row, "began_ns")?.unwrap_or(0),
         state: State::ALL.into_iter().find(|it| Some(it.name()) == state.as_deref()),
         verdict: verdicts.into_iter().find(|it| Some(it.to_string()) == verdict),
-        place: usize::try_from(place).unwrap_or(usize::MAX),
+        place,
         trials: Vec::new(),
         path: PastPath {
-            driver_address: text("driver_address")?,
-            agent_address: text("agent_address")?,
-            agent_program: text("agent_program")?,
-            agent_key: text("agent_key")?,
+            driver_address: shown("driver_address")?,
+            agent_address: shown("agent_address")?,
+            agent_program: shown("agent_program")?,
+            agent_key: shown("agent_key")?,
             mtu_octets: count(row, "path_mtu_octets")?,
         },
     })
@@ -145,6 +154,11 @@ fn figures(row: &AnyRow) -> sqlx::Result<PastFigures> {
         loss_ratio: row.try_get("loss_ratio")?,
         jitter_us: row.try_get("variation_us")?,
     })
+}
+
+/// The link's place in its run.
+fn place(row: &AnyRow) -> sqlx::Result<usize> {
+    Ok(usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX))
 }
 
 /// A count; `None` where it is not known.

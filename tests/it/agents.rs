@@ -48,6 +48,25 @@ fn an_agent_is_as_it_was_in_the_last_run_in_which_it_answered() {
     });
 }
 
+/// A database that others write may hold what no terminal should be sent.
+#[test]
+fn what_a_shared_database_says_of_agents_is_made_printable() {
+    with_each(async |place| {
+        let mut store = Store::make(place).await.unwrap();
+        let report = run_of(1, "SHA256:a", Some("0.1.0\u{1b}[2J"));
+        let entry = Entry::imported(&report, 1).unwrap();
+        store.record(&Kept::of(entry, &report)).await.unwrap();
+        let program = store.agents_seen().await.unwrap()[0].program.clone().unwrap();
+        let site = store.sites(&report.run).await.unwrap().remove(0);
+        let past = store.past_runs(&site, 0, u64::MAX).await.unwrap();
+        let of_path = past[0].path.agent_program.clone().unwrap();
+        for text in [program, of_path] {
+            assert!(text.starts_with("linkqual-agent 0.1.0"), "{text:?}");
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+        }
+    });
+}
+
 #[test]
 fn agents_that_are_trusted_and_agents_that_runs_have_met_are_listed() {
     let (user, agent) = (User::new(), Agent::start());

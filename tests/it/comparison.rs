@@ -58,7 +58,7 @@ fn kept(report: &Report) -> Kept {
 
 /// What `run` shows against those before it, by what `store` has.
 async fn compared(store: &mut Store, run: &Report, baseline: Baseline) -> SiteCompared {
-    let site = RunSite { label: "demo".into(), site: SITE.into() };
+    let site = RunSite { place: 0, label: "demo".into(), site: SITE.into() };
     assert_eq!(store.sites(&run.run).await.unwrap(), std::slice::from_ref(&site));
     let began_ns = store.began_ns(&run.run).await.unwrap();
     assert_eq!(Some(began_ns), run.started_ns());
@@ -238,5 +238,10 @@ fn the_exit_code_says_whether_something_is_worse() {
     let one = compare(latest, &["--baseline", before]);
     assert!(one.expect_code(1).out.contains("compared with run 000c000c"), "{}", one.out);
     compare(latest, &["--baseline", "ffff"]).expect_error(2, &["no run in the history"]);
-    compare(latest, &["--baseline", "5d"]).expect_code(3);
+    let short = compare(latest, &["--baseline", "36h"]);
+    assert!(
+        short.expect_code(3).out.contains("compared with the 36 hours before it"),
+        "{}",
+        short.out
+    );
 }

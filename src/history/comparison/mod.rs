@@ -16,6 +16,7 @@ pub use past::{PastFigures, PastPath, PastRun, PastTrial};
 pub use quantity::Quantity;
 pub use rule::{BASELINE_MIN, CONFIRMING, Finding, Level, Reading, judge};
 
+use crate::account::plain;
 use crate::direction::Direction;
 use crate::report::{Report, Scope, date};
 use crate::stats::confidence::Confidence;
@@ -188,13 +189,20 @@ impl Comparison {
         };
         let baseline = match baseline {
             Baseline::Run(other) => format!("run {other}"),
-            Baseline::Rolling(ns) => {
-                format!("the {} days before it", ns / crate::history::NANOS_PER_DAY)
-            }
+            Baseline::Rolling(ns) => format!("the {} before it", span(*ns)),
         };
         let (run, started_at) = (run.to_owned(), date(started_ns));
         Self { format: "linkqual-comparison/1", run, started_at, baseline, result, sites }
     }
+}
+
+/// A time in the largest unit of which it is a whole number.
+fn span(ns: u64) -> String {
+    const MINUTE: u64 = crate::history::NANOS_PER_DAY / (24 * 60);
+    let units = [("day", 24 * 60 * MINUTE), ("hour", 60 * MINUTE), ("minute", MINUTE)];
+    let whole = units.iter().find(|(_, unit)| ns % unit == 0).unwrap_or(&units[2]);
+    let count = ns / whole.1;
+    format!("{count} {}{}", whole.0, if count == 1 { "" } else { "s" })
 }
 
 impl SiteCompared {
@@ -304,8 +312,8 @@ impl Comparing {
             *left_out.entry(why).or_insert(0) += 1;
         }
         SiteCompared {
-            link: self.label.clone(),
-            site: self.site.clone(),
+            link: plain(&self.label),
+            site: plain(&self.site),
             baseline_runs: self.sound().count(),
             left_out,
             notes: self.notes(),
