@@ -138,7 +138,9 @@ impl<'a> Block<'a> {
     /// Whether anything was measured there, or could have been: else one line says why not.
     pub(super) fn is_reached(&self) -> bool {
         let is_open = self.findings.is_empty() || self.findings.iter().any(|it| it.is_measured());
-        is_open || self.site.ends.reason.is_none()
+        let was_sent = |status| matches!(status, Status::Ok | Status::Partial);
+        let is_begun = self.site.trials.iter().any(|trial| was_sent(trial.outcome.status));
+        is_open || is_begun || self.site.ends.reason.is_none()
     }
 
     /// When its first trial began, and its last one ended: RFC 3339.
