@@ -200,7 +200,7 @@ impl Comparison {
 fn span(ns: u64) -> String {
     const MINUTE: u64 = crate::history::NANOS_PER_DAY / (24 * 60);
     let units = [("day", 24 * 60 * MINUTE), ("hour", 60 * MINUTE), ("minute", MINUTE)];
-    let whole = units.iter().find(|(_, unit)| ns % unit == 0).unwrap_or(&units[2]);
+    let whole = units.iter().find(|(_, unit)| ns.is_multiple_of(*unit)).unwrap_or(&units[2]);
     let count = ns / whole.1;
     format!("{count} {}{}", whole.0, if count == 1 { "" } else { "s" })
 }

@@ -139,6 +139,7 @@ fn table(site: &SiteCompared) -> Table {
     let columns = ["", "QUANTITY", "BASELINE", "THIS RUN", "DIFFERENCE (95 %)", "CHANGE"];
     let mut table = Table::new(&columns);
     let mut above = String::new();
+    let mut said = None;
     for it in &site.compared {
         let of = of(it);
         let shown = if of == above { String::new() } else { of.clone() };
@@ -152,9 +153,11 @@ fn table(site: &SiteCompared) -> Table {
             difference(it),
             word(it.result).to_owned(),
         ]);
-        if let Some(note) = &it.note {
+        // Of many rows in succession that lack the same runs it is said once.
+        if let Some(note) = it.note.as_ref().filter(|note| said != Some(*note)) {
             table.remark(note.clone());
         }
+        said = it.note.as_ref().filter(|_| it.result == Finding::TooFew);
         it.changes.iter().for_each(|changed| table.remark(change(it, changed)));
     }
     table
