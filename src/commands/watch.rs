@@ -91,7 +91,15 @@ struct Watch {
     schedule: Schedule,
     /// The runs under way, by the names of their links.
     running: BTreeMap<String, Cancel>,
-    tasks: JoinSet<(String, Result<String, String>)>,
+    tasks: JoinSet<Over>,
+}
+
+/// What a task came to.
+enum Over {
+    /// A run of the link of that name: what it came to, in a line; or why it did not come about.
+    Run(String, Result<String, String>),
+    /// A missed run of the link of that name was recorded, or could not be.
+    Missed(String, Result<(), String>),
 }
 
 impl Watch {
@@ -107,8 +115,11 @@ impl Watch {
     async fn run(&mut self, signals: &mut Signals) -> Result<(), Error> {
         service::ready(&self.status());
         loop {
-            self.see_to().await;
-            see(&self.paths, now())?;
+            self.see_to();
+            if let Err(error) = see(&self.paths, now()) {
+                // Runs go on: what is lost is which were missed while this program is down.
+                say(&plain(&format!("warning: {error}")));
+            }
             service::alive(&self.status());
             let pause = self.pause();
             tokio::select! {
@@ -146,16 +157,16 @@ impl Watch {
     }
 
     /// Does all that is due.
-    async fn see_to(&mut self) {
+    fn see_to(&mut self) {
         while let Some(step) = self.schedule.poll(now()) {
             match step {
-                Step::Start(place, _) => self.start(place).await,
-                Step::Missed(place, due, why) => self.miss(place, due, &why).await,
+                Step::Start(place, _) => self.start(place),
+                Step::Missed(place, due, why) => self.miss(place, due, &why),
             }
         }
     }
 
-    async fn start(&mut self, place: usize) {
+    fn start(&mut self, place: usize) {
         let link = self.links[place].clone();
         let name = link.scheduled.name.clone();
         let cancel = Cancel::default();
@@ -164,39 +175,36 @@ impl Watch {
         self.running.insert(name.clone(), cancel);
         self.tasks.spawn(async move {
             let outcome = conduct(link, history, ended).await;
-            (name, outcome.map_err(|why| why.to_string()))
+            Over::Run(name, outcome.map_err(|why| why.to_string()))
         });
     }
 
-    async fn miss(&self, place: usize, due: Due, why: &Missed) {
+    /// A database that does not answer holds up nothing: this is recorded beside what goes on.
+    fn miss(&mut self, place: usize, due: Due, why: &Missed) {
         let link = self.links[place].clone();
         let (name, why) = (link.scheduled.name.clone(), why.to_string());
         say(&plain(&format!("{name}: missed the run of {}: {why}", due.start)));
         let history = self.place.clone();
-        let recorded = spawn_blocking(move || {
-            let due_ns = u64::try_from(due.start.as_nanosecond()).unwrap_or(0);
-            let name = new_run().map_err(|error| NotKept::from(error.to_string()))?.to_string();
-            let plans = [&link.plan];
-            let begun = begun(&link, &name, &plans);
-            Recording::missed(history, &begun, due_ns, why)
+        self.tasks.spawn_blocking(move || {
+            let recorded = record_missed(history, &link, due, why);
+            Over::Missed(name, recorded.map_err(|why| why.to_string()))
         });
-        if let Ok(Err(lost)) = recorded.await {
-            say(&plain(&format!("warning: {name}: it could not be recorded: {lost}")));
-        }
     }
 
-    fn handle_over(
-        &mut self,
-        over: Result<(String, Result<String, String>), tokio::task::JoinError>,
-    ) {
-        let (name, outcome) = match over {
-            Ok(over) => over,
+    fn handle_over(&mut self, over: Result<Over, tokio::task::JoinError>) {
+        let (name, text) = match over {
+            Ok(Over::Run(name, outcome)) => {
+                self.running.remove(&name);
+                self.schedule.handle_over(&name);
+                (name, outcome.unwrap_or_else(|why| format!("error: {why}")))
+            }
+            Ok(Over::Missed(_, Ok(()))) => return,
+            Ok(Over::Missed(name, Err(why))) => {
+                (name, format!("warning: the missed run could not be recorded: {why}"))
+            }
             // A fault of this program ends it: the service manager starts it again.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        self.running.remove(&name);
-        self.schedule.handle_over(&name);
-        let text = outcome.unwrap_or_else(|why| format!("error: {why}"));
         say(&plain(&format!("{name}: {text}")));
     }
 
@@ -233,6 +241,13 @@ impl Watch {
 
 fn schedule_of(links: &[Recurring], since: Timestamp) -> Schedule {
     Schedule::new(links.iter().map(|link| link.scheduled.clone()).collect(), since)
+}
+
+fn record_missed(history: Place, link: &Recurring, due: Due, why: String) -> Result<(), NotKept> {
+    let due_ns = u64::try_from(due.start.as_nanosecond()).unwrap_or(0);
+    let name = new_run()?.to_string();
+    let plans = [&link.plan];
+    Recording::missed(history, &begun(link, &name, &plans), due_ns, why)
 }
 
 fn begun<'a>(link: &'a Recurring, run: &'a str, plans: &'a [&'a crate::plan::Plan]) -> Begun<'a> {
@@ -273,7 +288,9 @@ fn seen(paths: &[PathBuf]) -> Result<Option<Timestamp>, Error> {
         return Ok(None);
     }
     let seen = read_text(&path, OCTETS_MAX)?.text.trim().parse::<Timestamp>().ok();
-    Ok(seen.map(|seen| seen.max(now().checked_sub(BACK_MAX).unwrap_or(Timestamp::MIN))))
+    let (now, back) = (now(), now().checked_sub(BACK_MAX).unwrap_or(Timestamp::MIN));
+    // A clock that was ahead then would keep everything from starting.
+    Ok(seen.map(|seen| seen.clamp(back, now)))
 }
 
 /// Writes down that the schedule was seen to until `at`.
