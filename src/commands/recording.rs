@@ -89,7 +89,7 @@ pub(super) fn configure(place: &Place) -> Result<(), Error> {
 pub(super) async fn open(place: &Place) -> Result<Store, store::Error> {
     let mut store = Store::open(place).await?;
     if let Ok(spool) = spool() {
-        let brought = spool.bring_into(&mut store).await?;
+        let brought = spool.bring_into(&mut store).await;
         if 0 < brought.runs {
             let (runs, s) = (brought.runs, if brought.runs == 1 { "" } else { "s" });
             say(&format!("note: {runs} run{s} that had been kept aside are in the history now"));
@@ -155,8 +155,9 @@ impl Recording {
         let entry = begun.entry(class, wall_ns());
         let mut recording = Self { place, spool, entry: entry.clone(), is_aside };
         let links = planned(begun.plans.iter().copied());
-        if let Err(why) = recording.write(&Kept::planned(entry, &links)) {
+        if let Err(why) = recording.write(&Kept::planned(entry.clone(), &links)) {
             say(&plain(&format!("warning: {why}. The run is kept aside until it can be recorded")));
+            recording.spool.keep_planned(entry, links)?;
             recording.is_aside = true;
         }
         Ok(recording)

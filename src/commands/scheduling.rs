@@ -9,6 +9,7 @@ use crate::forecast::{Forecast, total};
 use crate::io::clock::wall_ns;
 use crate::io::terminal::{columns, print, say};
 use crate::method::Impossible;
+use crate::method::schedule::Resource;
 use crate::plan::Plan;
 use crate::report::PlanRecord;
 use crate::schedule::{Due, Scheduled, listing};
@@ -49,12 +50,16 @@ pub(super) fn recurring(paths: &[PathBuf]) -> Result<Vec<Recurring>, Error> {
                 let what = format!("{path}: another link is called {name}: give each its own name");
                 return Err(Error::Links(what));
             }
+            let mut resources = claim(&plan, &super::keys::known_of(&plan)).resources;
+            if plan.loads() {
+                resources.insert(Resource::ThisHost);
+            }
             let scheduled = Scheduled {
                 name,
                 timing,
                 takes: longest(&plan, &forecast),
                 loads: plan.loads(),
-                resources: claim(&plan, &super::keys::known_of(&plan)).resources,
+                resources,
             };
             let sent = Direction::ALL.map(|direction| {
                 let octets = forecast.sites.iter().map(|site| site.sent(direction).octets.octets());

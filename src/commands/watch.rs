@@ -25,6 +25,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 /// How often the clock is looked at, whatever is due: it may have been set.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// How long before its window closes a run is ended: it takes a moment for its last counts.
+const BEFORE_CLOSING: SignedDuration = SignedDuration::from_secs(5);
+
 /// How far back runs that were missed are looked for.
 const BACK_MAX: SignedDuration = SignedDuration::from_hours(24 * 31);
 
@@ -90,8 +93,16 @@ struct Watch {
     links: Vec<Recurring>,
     schedule: Schedule,
     /// The runs under way, by the names of their links.
-    running: BTreeMap<String, Cancel>,
+    running: BTreeMap<String, Running>,
     tasks: JoinSet<Over>,
+}
+
+/// A run under way.
+struct Running {
+    cancel: Cancel,
+    /// When its window closes.
+    closes: Option<Timestamp>,
+    is_cancelled: bool,
 }
 
 /// What a task came to.
@@ -115,11 +126,12 @@ impl Watch {
     async fn run(&mut self, signals: &mut Signals) -> Result<(), Error> {
         service::ready(&self.status());
         loop {
-            self.see_to();
+            // Written down first: whatever ends this program, no run is started twice.
             if let Err(error) = see(&self.paths, now()) {
                 // Runs go on: what is lost is which were missed while this program is down.
                 say(&plain(&format!("warning: {error}")));
             }
+            self.see_to();
             service::alive(&self.status());
             let pause = self.pause();
             tokio::select! {
@@ -151,13 +163,26 @@ impl Watch {
 
     /// How long nothing is due.
     fn pause(&self) -> Duration {
-        let next = self.schedule.deadline().map(|next| next.duration_since(now()));
+        let running = self.running.values().filter(|running| !running.is_cancelled);
+        let closing =
+            running.filter_map(|running| running.closes?.checked_sub(BEFORE_CLOSING).ok());
+        let next = closing.chain(self.schedule.deadline()).min();
+        let next = next.map(|next| next.duration_since(now()));
         let next = next.map(|next| Duration::try_from(next).unwrap_or(Duration::ZERO));
         next.unwrap_or(LOOK).min(LOOK)
     }
 
-    /// Does all that is due.
+    /// Does all that is due, and ends what would load its link when its window has closed: a run
+    /// that takes longer than it was planned to.
     fn see_to(&mut self) {
+        let soon = now().checked_add(BEFORE_CLOSING).unwrap_or(Timestamp::MAX);
+        for (name, running) in &mut self.running {
+            if !running.is_cancelled && running.closes.is_some_and(|closes| closes <= soon) {
+                say(&plain(&format!("{name}: ended, as its window closes")));
+                running.cancel.cancel();
+                running.is_cancelled = true;
+            }
+        }
         while let Some(step) = self.schedule.poll(now()) {
             match step {
                 Step::Start(place, _) => self.start(place),
@@ -172,7 +197,8 @@ impl Watch {
         let cancel = Cancel::default();
         let (history, ended) = (self.place.clone(), cancel.clone());
         say(&plain(&format!("{name}: started")));
-        self.running.insert(name.clone(), cancel);
+        let closes = self.schedule.closes(place, now());
+        self.running.insert(name.clone(), Running { cancel, closes, is_cancelled: false });
         self.tasks.spawn(async move {
             let outcome = conduct(link, history, ended).await;
             Over::Run(name, outcome.map_err(|why| why.to_string()))
@@ -218,8 +244,8 @@ impl Watch {
         });
         match links {
             Ok(links) => {
-                self.schedule = schedule_of(&links, now());
-                self.running.keys().for_each(|name| self.schedule.handle_running(name));
+                let scheduled = links.iter().map(|link| link.scheduled.clone()).collect();
+                self.schedule = Schedule::succeed(&self.schedule, scheduled, now());
                 self.links = links;
                 say(&format!("the plans were read again: {} links are watched", self.links.len()));
             }
@@ -232,7 +258,9 @@ impl Watch {
 
     /// Ends the runs under way, and waits until they are recorded.
     async fn end(&mut self) {
-        self.running.values().for_each(Cancel::cancel);
+        let waiting: Vec<(usize, Due)> = self.schedule.waiting().collect();
+        waiting.into_iter().for_each(|(place, due)| self.miss(place, due, &Missed::Ended));
+        self.running.values().for_each(|running| running.cancel.cancel());
         while let Some(over) = self.tasks.join_next().await {
             self.handle_over(over);
         }
@@ -256,7 +284,15 @@ fn begun<'a>(link: &'a Recurring, run: &'a str, plans: &'a [&'a crate::plan::Pla
 
 /// Runs `link` once and records it; what it came to, in a line.
 async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<String, NotKept> {
-    let job = job_of(link.plan.clone()).map_err(|error| NotKept::from(error.to_string()))?;
+    let job = match job_of(link.plan.clone()) {
+        Ok(job) => job,
+        Err(error) => {
+            let (why, start) = (error.to_string(), now());
+            let (due, impossible) = (Due { start, end: start }, why.clone());
+            spawn_blocking(move || record_missed(history, &link, due, impossible)).await??;
+            return Err(why.into());
+        }
+    };
     let job = job.from_file(Some(link.file.clone())).ended_by(&cancel);
     let name = job.run().to_string();
     let recording = spawn_blocking(move || {

@@ -30,6 +30,8 @@ pub enum Resource {
     Circuit(String),
     /// What the plan says is shared.
     Shared(String),
+    /// This host: one that a schedule loads links from does so one after the other.
+    ThisHost,
 }
 
 impl fmt::Display for Resource {
@@ -39,6 +41,7 @@ impl fmt::Display for Resource {
             Self::AgentKey(key) => write!(f, "the agent with key {key}"),
             Self::Circuit(circuit) => write!(f, "circuit {circuit}"),
             Self::Shared(name) => f.write_str(name),
+            Self::ThisHost => f.write_str("this host"),
         }
     }
 }

@@ -25,6 +25,9 @@ pub struct Timing {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rule(Cron);
 
+/// Monday, 5 January 2026, in seconds since 1970.
+const MONDAY_S: i64 = 1_767_571_200;
+
 /// A time that repeats by the week, such as "mon-fri 22:00-04:00".
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Window {
@@ -51,6 +54,15 @@ impl Timing {
         self.rule.0.find_next_occurrence(&after, false).ok().map(|next: Zoned| next.timestamp())
     }
 
+    /// The shortest time between two times of the rule, of the next hundred from any Monday on.
+    #[must_use]
+    pub fn shortest_interval(&self) -> Option<SignedDuration> {
+        let monday = Timestamp::from_second(MONDAY_S).ok();
+        let times = std::iter::successors(monday, |time| self.next(*time));
+        let times: Vec<Timestamp> = times.skip(1).take(100).collect();
+        times.array_windows().map(|[first, next]| next.duration_since(*first)).min()
+    }
+
     /// The opening of a window in which all from `start` to `end` falls.
     #[must_use]
     pub fn opening(&self, start: Timestamp, end: Timestamp) -> Option<Opening> {
@@ -75,12 +87,11 @@ impl Window {
             return None;
         }
         let last = if self.opens < self.closes { day } else { day.tomorrow().ok()? };
-        // In a gap of the clock the time after it, in a fold the first.
-        let at = |day, time| {
-            let time = DateTime::from_parts(day, time).to_zoned(zone.clone());
-            time.ok().map(|time| time.timestamp())
-        };
-        Some(Opening { from: at(day, self.opens)?, until: at(last, self.closes)? })
+        // Where the clock skips a time, or shows it twice, the window is the shorter one.
+        let at = |day, time| zone.to_ambiguous_zoned(DateTime::from_parts(day, time));
+        let from = at(day, self.opens).later().ok()?.timestamp();
+        let until = at(last, self.closes).earlier().ok()?.timestamp();
+        Some(Opening { from, until })
     }
 }
 
@@ -219,6 +230,15 @@ mod tests {
         assert_eq!(length("2026-03-29T01:30:00Z"), 3);
         assert_eq!(length("2026-03-30T01:30:00Z"), 4);
         assert_eq!(length("2026-10-25T01:30:00Z"), 5);
+    }
+
+    /// 02:30 is skipped on 29 March, and comes twice on 25 October.
+    #[test]
+    fn a_window_never_goes_on_for_longer_than_the_clock_shows() {
+        let timing = timing("0 0 * * *", "Europe/Berlin", &["01:00-02:30"]);
+        let until = |start: &str| timing.opening(at(start), at(start)).map(|it| it.until);
+        assert_eq!(until("2026-03-29T00:15:00Z"), Some(at("2026-03-29T00:30:00Z")));
+        assert_eq!(until("2026-10-24T23:30:00Z"), Some(at("2026-10-25T00:30:00Z")));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::method::schedule::Resource;
 use crate::plan::Timing;
 use crate::units::Span;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A link that is run again and again.
@@ -55,6 +55,8 @@ pub enum Missed {
     Busy(Resource),
     /// The run before it was not over.
     Running,
+    /// This program was ended while the run waited for what it shares.
+    Ended,
 }
 
 impl fmt::Display for Missed {
@@ -64,6 +66,7 @@ impl fmt::Display for Missed {
             Self::Late => f.write_str("linkqual watch was not running then, or its host slept"),
             Self::Busy(resource) => write!(f, "{resource} was in use until the window closed"),
             Self::Running => f.write_str("the run before it was not over"),
+            Self::Ended => f.write_str("linkqual watch was ended while the run waited"),
         }
     }
 }
@@ -148,6 +151,10 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Schedule {
     links: Vec<Watched>,
+    /// The runs under way: their links' names, and what each uses.
+    held: BTreeMap<String, BTreeSet<Resource>>,
+    /// When it was last asked what is to be done.
+    asked: Timestamp,
 }
 
 #[derive(Debug)]
@@ -156,7 +163,8 @@ struct Watched {
     next: Option<Next>,
     /// The next run is due, and waits for what another one uses.
     waits: bool,
-    running: bool,
+    /// When the run that was started last was due.
+    started: Option<Timestamp>,
 }
 
 /// The run that comes next.
@@ -172,7 +180,7 @@ struct Next {
 impl Watched {
     /// That whose runs until `since` have been seen to.
     fn new(link: Scheduled, since: Timestamp) -> Self {
-        let mut watched = Self { link, next: None, waits: false, running: false };
+        let mut watched = Self { link, next: None, waits: false, started: None };
         watched.plan(since, |_| true);
         watched
     }
@@ -194,7 +202,39 @@ impl Schedule {
     /// That of `links`, whose runs until `since` have been seen to.
     #[must_use]
     pub fn new(links: Vec<Scheduled>, since: Timestamp) -> Self {
-        Self { links: links.into_iter().map(|link| Watched::new(link, since)).collect() }
+        let links = links.into_iter().map(|link| Watched::new(link, since)).collect();
+        Self { links, held: BTreeMap::new(), asked: since }
+    }
+
+    /// The same of `links` from `now` on, in the place of `before`: what runs goes on and uses what
+    /// it did, and what waits goes on waiting.
+    #[must_use]
+    pub fn succeed(before: &Self, links: Vec<Scheduled>, now: Timestamp) -> Self {
+        let succeed = |link: Scheduled| {
+            let old = before.links.iter().find(|old| old.link.name == link.name);
+            let waiting = old.filter(|old| old.waits).and_then(|old| old.next);
+            let started = old.and_then(|old| old.started);
+            let since = waiting.map_or(now, |next| next.due.start);
+            let watched = Watched::new(link, since);
+            Watched { waits: waiting.is_some(), started, ..watched }
+        };
+        let links = links.into_iter().map(succeed).collect();
+        Self { links, held: before.held.clone(), asked: now }
+    }
+
+    /// The runs that are due and wait.
+    pub fn waiting(&self) -> impl Iterator<Item = (usize, Due)> {
+        let waiting = self.links.iter().enumerate().filter(|(_, watched)| watched.waits);
+        waiting.filter_map(|(place, watched)| Some((place, watched.next?.due)))
+    }
+
+    /// When the run of the link at `place` that starts at `now` has to be over; `None` where it may
+    /// take as long as it does.
+    #[must_use]
+    pub fn closes(&self, place: usize, now: Timestamp) -> Option<Timestamp> {
+        let link = &self.links.get(place)?.link;
+        let opening = link.timing.opening(now, now).filter(|_| link.loads);
+        opening.map(|opening| opening.until)
     }
 
     /// The link at `place`.
@@ -205,6 +245,14 @@ impl Schedule {
 
     /// What is to be done at `now`; `None` where nothing is, until [`Self::deadline`].
     pub fn poll(&mut self, now: Timestamp) -> Option<Step> {
+        if LATE_MAX < self.asked.duration_since(now) {
+            // The clock was ahead, and was put right: what was planned by it is planned anew.
+            for watched in &mut self.links {
+                let started = watched.started;
+                watched.plan(now, |due| Some(due.start) != started);
+            }
+        }
+        self.asked = now;
         for place in 0..self.links.len() {
             let Some(next) = self.links[place].next.filter(|next| next.due.start <= now) else {
                 continue;
@@ -216,7 +264,9 @@ impl Schedule {
                     continue;
                 }
                 None => {
-                    self.links[place].running = true;
+                    let watched = &mut self.links[place];
+                    watched.started = Some(due.start);
+                    self.held.insert(watched.link.name.clone(), watched.link.resources.clone());
                     Step::Start(place, due)
                 }
                 Some(why) => Step::Missed(place, due, why),
@@ -229,16 +279,7 @@ impl Schedule {
 
     /// The run of the link called `name` is over.
     pub fn handle_over(&mut self, name: &str) {
-        for watched in self.links.iter_mut().filter(|it| it.link.name == name) {
-            watched.running = false;
-        }
-    }
-
-    /// A run of the link called `name` is under way, which another schedule started.
-    pub fn handle_running(&mut self, name: &str) {
-        for watched in self.links.iter_mut().filter(|it| it.link.name == name) {
-            watched.running = true;
-        }
+        self.held.remove(name);
     }
 
     /// When there is something to do at the latest, as long as no run ends.
@@ -260,9 +301,10 @@ impl Schedule {
         let is_late = LATE_MAX < now.duration_since(next.due.start);
         match self.user(place) {
             _ if !next.fits => Some(Missed::NoWindow),
-            _ if watched.running => Some(Missed::Running),
+            _ if self.held.contains_key(&watched.link.name) => Some(Missed::Running),
+            _ if is_late && !watched.waits => Some(Missed::Late),
             Some(resource) if next.last_start < now => Some(Missed::Busy(resource)),
-            None if is_late && !watched.waits || next.last_start < now => Some(Missed::Late),
+            None if next.last_start < now => Some(Missed::Late),
             _ => None,
         }
     }
@@ -270,9 +312,7 @@ impl Schedule {
     /// What of the link at `place` another run uses.
     fn user(&self, place: usize) -> Option<Resource> {
         let wanted = &self.links[place].link.resources;
-        let running = self.links.iter().filter(|other| other.running);
-        let mut used = running.flat_map(|other| other.link.resources.intersection(wanted));
-        used.next().cloned()
+        self.held.values().find_map(|used| used.intersection(wanted).next().cloned())
     }
 }
 
@@ -280,7 +320,6 @@ impl Schedule {
 mod tests {
     use super::*;
     use jiff::tz::TimeZone;
-    use std::collections::BTreeMap;
 
     fn link(name: &str, rule: &str, windows: &[&str], minutes: u64) -> Scheduled {
         Scheduled {
@@ -425,6 +464,47 @@ mod tests {
         assert_eq!(schedule.poll(at("2026-11-27T01:00:00Z")), None, "it ran already");
         let missed = schedule.poll(at("2026-11-27T02:10:00Z"));
         assert!(matches!(missed, Some(Step::Missed(0, _, Missed::Late))), "{missed:?}");
+    }
+
+    /// A clock that was ahead for a moment, by years, does not silence the schedule.
+    #[test]
+    fn a_clock_that_is_put_right_plans_anew() {
+        let mut schedule =
+            Schedule::new(vec![link("a", "0 2 * * *", &[], 5)], at("2026-11-27T00:00:00Z"));
+        let _missed = std::iter::from_fn(|| schedule.poll(at("2030-01-01T00:00:00Z"))).count();
+        assert!(schedule.deadline().is_some_and(|next| at("2030-01-01T00:00:00Z") < next));
+        assert_eq!(schedule.poll(at("2026-11-27T00:30:00Z")), None);
+        assert_eq!(schedule.deadline(), Some(at("2026-11-27T01:00:00Z")));
+    }
+
+    /// A host that slept while another run had the circuit does not make up for its own.
+    #[test]
+    fn a_run_that_is_late_is_missed_though_its_resource_is_busy() {
+        let [long, late] = [("a", "0 2 * * *"), ("b", "30 2 * * *")]
+            .map(|(name, rule)| sharing(link(name, rule, &["00:00-24:00"], 60), "fibre-7"));
+        let mut schedule = Schedule::new(vec![long, late], at("2026-11-27T00:00:00Z"));
+        assert!(matches!(schedule.poll(at("2026-11-27T01:00:00Z")), Some(Step::Start(0, _))));
+        let missed = schedule.poll(at("2026-11-27T02:30:00Z"));
+        assert!(matches!(missed, Some(Step::Missed(1, _, Missed::Late))), "{missed:?}");
+    }
+
+    /// New plans forget neither what runs, though it has another name now, nor what waits.
+    #[test]
+    fn what_runs_and_what_waits_outlives_new_plans() {
+        let links = |first: &str| {
+            [first, "b"].map(|it| sharing(link(it, "0 2 * * *", &["02:00-05:00"], 20), "fibre-7"))
+        };
+        let mut schedule = Schedule::new(links("a").to_vec(), at("2026-11-27T00:00:00Z"));
+        assert!(matches!(schedule.poll(at("2026-11-27T01:00:00Z")), Some(Step::Start(0, _))));
+        assert_eq!(schedule.poll(at("2026-11-27T01:00:00Z")), None, "b waits");
+        let now = at("2026-11-27T01:10:00Z");
+        let mut schedule = Schedule::succeed(&schedule, links("c").to_vec(), now);
+        assert_eq!(schedule.poll(now), None, "a has the fibre still");
+        assert_eq!(schedule.waiting().count(), 1);
+        schedule.handle_over("a");
+        assert!(matches!(schedule.poll(now), Some(Step::Start(1, _))));
+        let closes = schedule.closes(1, now);
+        assert_eq!(closes, Some(at("2026-11-27T04:00:00Z")));
     }
 
     /// Every due run is started or missed, once, and no two at once use the same thing. Of a

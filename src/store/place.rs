@@ -72,17 +72,17 @@ fn escaped(path: &Path) -> String {
     out
 }
 
-/// A URL with its password left out: that before the host, and that among the parameters.
+/// A URL with its password left out: that before the host, also where it has signs that should have
+/// been escaped, and that among the parameters.
 fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let shown = match authority.rsplit_once('@') {
-        Some((user, host)) => {
-            format!("{}@{host}", user.split_once(':').map_or(user, |(user, _)| user))
+    let (shown, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => {
+            (format!("{}@", user.split_once(':').map_or(user, |(user, _)| user)), rest)
         }
-        None => authority.to_owned(),
+        None => (String::new(), rest),
     };
-    let (path, parameters) = path.split_once('?').unwrap_or((path, ""));
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let parameters: Vec<&str> =
         parameters.split('&').filter(|it| !it.is_empty() && !it.starts_with("password=")).collect();
     let mark = if parameters.is_empty() { "" } else { "?" };
@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(shown("/var/lib/x y.db").as_deref(), Ok("/var/lib/x y.db"));
         let hidden = Ok("postgresql://ops@db.example:5432/linkqual");
         assert_eq!(shown("postgresql://ops:s3:cret@db.example:5432/linkqual").as_deref(), hidden);
+        let unescaped = shown("postgresql://ops:a/b?c@db/linkqual");
+        assert_eq!(unescaped.as_deref(), Ok("postgresql://ops@db/linkqual"));
         let query = "postgres://db/linkqual?user=ops&password=s3cret&sslmode=require";
         let hidden = Ok("postgres://db/linkqual?user=ops&sslmode=require");
         assert_eq!(shown(query).as_deref(), hidden);

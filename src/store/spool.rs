@@ -2,7 +2,6 @@
 //! can: nothing that was measured depends on a database that answers.
 
 use super::connection::Store;
-use super::error::Error;
 use crate::history::{Entry, Kept, PlannedLink};
 use crate::io::files::{self, BadInput, BadOutput, read_text};
 use crate::report::Report;
@@ -18,6 +17,9 @@ const FILES_MAX: usize = 10_000;
 
 /// What stands behind a run's name.
 const SUFFIX: &str = ".run.json";
+
+/// The same while it is being brought in: a newer one may be kept meanwhile.
+const TAKEN: &str = ".taken.json";
 
 /// The folder in which runs are kept aside.
 #[derive(Clone, Debug)]
@@ -84,25 +86,32 @@ impl Spool {
         files::replace_private(&self.folder, &name, &text)
     }
 
-    /// Brings all runs that are kept aside into `store`; what it does not take stays.
-    ///
-    /// # Errors
-    ///
-    /// Where the store takes none.
-    pub async fn bring_into(&self, store: &mut Store) -> Result<BroughtIn, Error> {
+    /// Brings all runs that are kept aside into `store`; what it does not take stays, with the
+    /// reason.
+    pub async fn bring_into(&self, store: &mut Store) -> BroughtIn {
         let mut brought = BroughtIn::default();
         for path in self.files() {
-            match kept(&path) {
-                Ok(kept) => {
-                    store.record(&kept).await?;
-                    // A file that cannot be removed is brought in again, to no effect.
-                    _ = fs::remove_file(&path);
-                    brought.runs += 1;
-                }
-                Err(why) => brought.left.push(format!("{}: {why}", path.display())),
+            let taken = taken(&path);
+            // Another process may have been faster.
+            if taken != path && fs::rename(&path, &taken).is_err() {
+                continue;
+            }
+            match kept(&taken) {
+                Ok(kept) => match store.record(&kept).await {
+                    Ok(_) => {
+                        // One that cannot be removed is brought in again, to no effect.
+                        _ = fs::remove_file(&taken);
+                        brought.runs += 1;
+                    }
+                    Err(why) => {
+                        brought.left.push(format!("{}: {why}", taken.display()));
+                        break;
+                    }
+                },
+                Err(why) => brought.left.push(format!("{}: {why}", taken.display())),
             }
         }
-        Ok(brought)
+        brought
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -110,11 +119,22 @@ impl Spool {
         let paths = entries.take(FILES_MAX).filter_map(|entry| Some(entry.ok()?.path()));
         let is_run = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| !name.starts_with('.') && name.ends_with(SUFFIX))
+            name.is_some_and(|name| {
+                !name.starts_with('.') && (name.ends_with(SUFFIX) || name.ends_with(TAKEN))
+            })
         };
         let mut paths: Vec<PathBuf> = paths.filter(is_run).collect();
         paths.sort();
         paths
+    }
+}
+
+/// What the file `path` is called while it is being brought in.
+fn taken(path: &Path) -> PathBuf {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name.strip_suffix(SUFFIX) {
+        Some(run) => path.with_file_name(format!("{run}{TAKEN}")),
+        None => path.to_owned(),
     }
 }
 

@@ -3,7 +3,9 @@
 use super::connection::{Store, failed_at};
 use super::document::Document;
 use super::error::Error;
-use crate::history::{Cell, Kept, NANOS_PER_DAY, PEOPLE_DAYS, Row, SCHEDULED_DAYS, TABLES, Table};
+use crate::history::{
+    Cell, Kept, NANOS_PER_DAY, PEOPLE_DAYS, Row, SCHEDULED_DAYS, State, TABLES, Table,
+};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 
@@ -104,12 +106,19 @@ const PEOPLE: &str = "run_people";
 async fn record(connection: &mut AnyConnection, kept: &Kept) -> sqlx::Result<bool> {
     let run = kept.entry.run.as_str();
     let mut writing = connection.begin().await?;
-    let there = sqlx::query("SELECT recorded_ns FROM runs WHERE run = $1").bind(run.to_owned());
-    let there = there.fetch_optional(&mut *writing).await?;
-    let there = there.map(|row| row.try_get::<i64, _>("recorded_ns")).transpose()?;
-    let is_newer = |there: i64| i64::try_from(kept.entry.recorded_ns).is_ok_and(|at| at < there);
-    if there.is_some_and(is_newer) {
-        return Ok(false);
+    // A write comes first: SQLite then waits for others that write, PostgreSQL for those of the run.
+    let lock = sqlx::query("UPDATE runs SET run = run WHERE run = $1").bind(run.to_owned());
+    lock.execute(&mut *writing).await?;
+    let there = sqlx::query("SELECT recorded_ns, state FROM runs WHERE run = $1");
+    let there = there.bind(run.to_owned()).fetch_optional(&mut *writing).await?;
+    if let Some(there) = there {
+        let is_over = there.try_get::<String, _>("state")? != State::Running.name();
+        let at: i64 = there.try_get("recorded_ns")?;
+        let is_older = i64::try_from(kept.entry.recorded_ns).is_ok_and(|own| own < at);
+        // What a run came to takes the place of what was known before, whatever the clock says.
+        if is_over && (is_older || kept.entry.state == State::Running) {
+            return Ok(false);
+        }
     }
     for table in TABLES.iter().filter(|table| table.name != AUDIT) {
         clear(&mut writing, table.name, run).await?;

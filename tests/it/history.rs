@@ -103,6 +103,16 @@ fn what_is_older_never_replaces_what_is_newer() {
         assert!(store.record(&kept(&second, NOW)).await.unwrap());
         assert!(!store.record(&kept(&first, NOW - 1)).await.unwrap());
         assert_eq!(store.report(&second.run).await.unwrap(), second);
+        // Nor does what was known while it ran; but what it came to does, though a clock was set.
+        let mut running = kept(&first, NOW + 1);
+        running.entry.state = State::Running;
+        assert!(!store.record(&running).await.unwrap());
+        let (other, last) = (run_of(BROKEN, "bbbb"), run_of(SOUND, "bbbb"));
+        running = kept(&other, NOW);
+        running.entry.state = State::Running;
+        assert!(store.record(&running).await.unwrap());
+        assert!(store.record(&kept(&last, NOW - 1)).await.unwrap());
+        assert_eq!(store.report(&last.run).await.unwrap(), last);
     });
 }
 
@@ -241,11 +251,11 @@ fn what_is_kept_aside_is_brought_in_once_and_what_is_damaged_stays() {
         spool.keep(Entry::imported(&report, NOW).unwrap(), &report).unwrap();
         fs::write(folder.path().join("spool/dddd.run.json"), "{\"entry\": 1").unwrap();
         let mut store = Store::make(place).await.unwrap();
-        let brought = spool.bring_into(&mut store).await.unwrap();
+        let brought = spool.bring_into(&mut store).await;
         assert_eq!((brought.runs, brought.left.len()), (1, 1), "{brought:?}");
         assert_eq!(store.report(&report.run).await.unwrap(), report);
-        assert_eq!(spool.bring_into(&mut store).await.unwrap().runs, 0);
-        assert!(folder.path().join("spool/dddd.run.json").exists());
+        assert_eq!(spool.bring_into(&mut store).await.runs, 0);
+        assert!(folder.path().join("spool/dddd.taken.json").exists());
     });
 }
 

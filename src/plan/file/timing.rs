@@ -29,12 +29,18 @@ pub(super) fn timing(
         allow_load(draft, raw, place, link);
     }
     let jitter = value(&raw.jitter).map_or(0, |jitter| jitter.0.nanos());
-    Some(Timing {
+    let timing = Timing {
         rule: value(&raw.cron)?.0.clone(),
         zone: value(&raw.zone)?.0.clone(),
         jitter: SignedDuration::from_nanos_i128(jitter.into()),
         windows,
-    })
+    };
+    if let Some((_, place)) = raw.jitter.as_ref().and_then(Given::whole)
+        && timing.shortest_interval().is_some_and(|shortest| shortest <= timing.jitter)
+    {
+        draft.fault(place, "has to be shorter than the time between two runs of cron");
+    }
+    Some(timing)
 }
 
 /// Whether the link may be loaded by its schedule, and when.
@@ -101,6 +107,9 @@ mod tests {
         ] {
             assert!(found.contains(what), "{what}: {found}");
         }
+        let often = "[schedule]\ncron = '*/15 * * * *'\nzone = 'UTC'\njitter = '30 min'\n";
+        let found = faults_of(&format!("{IDLE}{often}"));
+        assert!(found.contains("has to be shorter than the time between two runs"), "{found}");
         let found = faults_of(&format!("{IDLE}[schedule]\n"));
         assert!(found.contains("schedule.cron: is missing: when the tests are run"), "{found}");
         assert!(found.contains("schedule.zone: is missing: the time zone"), "{found}");
