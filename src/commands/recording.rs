@@ -157,7 +157,10 @@ impl Recording {
         let links = planned(begun.plans.iter().copied());
         if let Err(why) = recording.write(&Kept::planned(entry.clone(), &links)) {
             say(&plain(&format!("warning: {why}. The run is kept aside until it can be recorded")));
-            recording.spool.keep_planned(entry, links)?;
+            // What is measured is tried again later.
+            if let Err(lost) = recording.spool.keep_planned(entry, links) {
+                say(&plain(&format!("warning: it could not be kept aside: {lost}")));
+            }
             recording.is_aside = true;
         }
         Ok(recording)

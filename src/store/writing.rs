@@ -106,7 +106,8 @@ const PEOPLE: &str = "run_people";
 async fn record(connection: &mut AnyConnection, kept: &Kept) -> sqlx::Result<bool> {
     let run = kept.entry.run.as_str();
     let mut writing = connection.begin().await?;
-    // A write comes first: SQLite then waits for others that write, PostgreSQL for those of the run.
+    // A write comes first: SQLite then waits for others that write, PostgreSQL for those of this
+    // run.
     let lock = sqlx::query("UPDATE runs SET run = run WHERE run = $1").bind(run.to_owned());
     lock.execute(&mut *writing).await?;
     let there = sqlx::query("SELECT recorded_ns, state FROM runs WHERE run = $1");
