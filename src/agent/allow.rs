@@ -61,6 +61,10 @@ pub(super) fn allow(args: &AllowArgs) -> Result<(), NotChanged> {
 /// When a change takes effect.
 const AT_ONCE: &str = "An agent that runs and can read this file takes it in within a second.\n";
 
+/// When it takes none: the file is not all that allows drivers.
+const AT_RESTART: &str =
+    "A key that the agent was started with (--allow) needs a restart of the agent, without it.\n";
+
 /// Takes a driver out, and says whom.
 pub(super) fn revoke(args: &RevokeArgs) -> Result<(), NotChanged> {
     let whom = whom(&args.whom).map_err(usage)?;
@@ -80,7 +84,7 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<(), NotChanged> {
     for driver in next {
         said += &format!("the key after it is still allowed: {driver}\n");
     }
-    say(&format!("{said}{AT_ONCE}"))
+    say(&format!("{said}{AT_ONCE}{AT_RESTART}"))
 }
 
 /// Lets a driver's new key take the place of its old one, which has signed it, and says so.

@@ -40,8 +40,8 @@ pub struct AgentArgs {
     /// Public keys of drivers that are served within --max-rate and --max-duration alone
     #[arg(long, value_name = "FILE.pub", num_args = 1..)]
     pub allow: Vec<PathBuf>,
-    /// The file that lists the drivers that are served, each with its limits; without --allow
-    /// /etc/linkqual/allowed_drivers if not given
+    /// File that lists the allowed drivers, each with its limits [default:
+    /// /etc/linkqual/allowed_drivers, unless --allow is given]
     #[arg(long, value_name = "FILE")]
     drivers: Option<PathBuf>,
     /// Maximum for all drivers together, in each direction, as Ethernet frames (L2)
@@ -61,9 +61,9 @@ An allowed driver may probe at any time; only one driver at a time may load a ci
 sends to an unverified address, never answers with more octets than it received, and stops by itself
 when a driver is gone.
 
-The file of --drivers is read again whenever it changes, and at SIGHUP; a key that is taken out of
-it, or has expired, loses its runs. SIGTERM and SIGINT end the agent, once drivers have fetched what
-was counted. RUST_LOG=debug logs more.";
+The file of --drivers is read again whenever it changes, and at SIGHUP; runs of a key that is
+removed or has expired are ended. SIGTERM and SIGINT end the agent after drivers have fetched their
+counts. RUST_LOG=debug logs more.";
 
 /// What an agent's program does beside serving.
 #[derive(Debug, Subcommand)]
@@ -126,7 +126,7 @@ pub struct AllowArgs {
     /// The last day on which it is allowed, in UTC, or a moment such as 2027-03-31T18:00:00Z
     #[arg(long, value_name = "DAY", value_parser = parse::<Expiry>)]
     pub expires: Option<Expiry>,
-    /// Where the key is listed already, with other limits: write its line anew
+    /// Replace the line of a key that is already listed with other limits
     #[arg(long)]
     pub replace: bool,
     /// The file to which the line is added

@@ -23,7 +23,7 @@ use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Parser, Sub
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// Qualifies a leased line: sends paced traffic across it and judges what arrives.
+/// Tests a leased line, VPN or VPC peering: sends paced traffic across it and gives a verdict.
 #[derive(Debug, Parser)]
 #[command(name = "linkqual", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, after_help = topics::list("linkqual", TOPICS))]
@@ -36,7 +36,7 @@ pub struct DriverArgs {
 /// What the driver can do.
 #[derive(Debug, Subcommand)]
 pub enum DriverCommand {
-    /// Create a key pair in a file of your choice: FILE is secret, FILE.pub is for the other end
+    /// Create a key pair: the secret key in FILE, the public key in FILE.pub for the other end
     Keygen(KeygenArgs),
     /// Show this driver's public key, which agents must allow; creates one if there is none
     Key(KeyArgs),
@@ -118,9 +118,9 @@ pub struct RotateArgs {
 /// `linkqual trust`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The operator gets the fingerprint from linkqual-agent key or the agent's startup log. Keys
-are stored in known_agents, beside this driver's key. Exit code: 0 the agent is trusted, 2 wrong
-usage, 4 nothing was remembered, 5 it could not be written.")]
+The agent's operator finds the fingerprint with linkqual-agent key or in the agent's startup log.
+Keys are stored in known_agents, beside this driver's key. Exit code: 0 the agent is trusted,
+2 wrong usage, 4 nothing was remembered, 5 it could not be written.")]
 pub struct TrustArgs {
     /// The agent; port 4872 if not given. Its key is stored under the name typed here
     #[arg(value_name = "HOST[:PORT]")]
@@ -158,8 +158,7 @@ pub struct CheckArgs {
     /// The agent's public key; the one that `linkqual trust` has remembered if not given
     #[arg(long, value_name = "FILE.pub")]
     pub agent_key: Option<PathBuf>,
-    /// UDP load, total of all streams, that the link must carry; "max": as fast as
-    /// possible
+    /// UDP load that the link must carry, total of all streams; "max": as fast as possible
     #[arg(long, short = 'b', allow_hyphen_values = true, value_parser = parse_offer)]
     pub rate: Option<Offer>,
     /// What the line must do
@@ -171,16 +170,16 @@ pub struct CheckArgs {
     #[arg(long, short = 't', value_name = "TIME", allow_hyphen_values = true,
           value_parser = parse_duration)]
     pub duration: Option<Span>,
-    /// Never take longer than -t and --idle: what cannot be proved in that time is listed before it
-    /// starts
+    /// Never take longer than -t and --idle; requirements that cannot be proved in that time are
+    /// listed before the test starts
     #[arg(long, conflicts_with = "quick")]
     pub no_lengthen: bool,
     /// Minimum time to probe the idle link before the first load: 1 s to 10 min; 10 s if not
     /// given
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub idle: Option<Span>,
-    /// Quick first look: 2 s of idle probes and 3 s of load. What that cannot
-    /// prove is listed before it starts; TCP throughput is not judged
+    /// Quick first look: 2 s of idle probes and 3 s of load; requirements that cannot be proved in
+    /// that time are listed before the test starts. TCP throughput is not judged
     #[arg(long, conflicts_with_all = ["duration", "idle", TCP])]
     pub quick: bool,
     /// forward (to the agent), reverse or both at once
@@ -221,8 +220,8 @@ pub struct CheckArgs {
     /// Mark all packets in both directions, such as EF, AF41 or 46; the report shows re-marking
     #[arg(long, value_name = "DSCP", allow_hyphen_values = true, value_parser = parse::<Dscp>)]
     pub dscp: Option<Dscp>,
-    /// TCP congestion control, by its Linux name; cubic if not given. Where this user
-    /// may not choose it, the host's default takes its place
+    /// TCP congestion control, by its Linux name; cubic if not given. If this user may
+    /// not choose it, the host's default is used
     #[arg(long, requires = TCP, value_name = "NAME",
           value_parser = parse::<CongestionControl>)]
     pub congestion: Option<CongestionControl>,
@@ -249,11 +248,11 @@ impl RequirementArgs {
     fn option(metric: Metric) -> Arg {
         let about = metric.about();
         let side = match about.kind {
-            Kind::LeastRate | Kind::LeastOctets => "minimum",
-            Kind::MostShare | Kind::MostTime => "maximum",
+            Kind::LeastRate | Kind::LeastOctets => "Minimum",
+            Kind::MostShare | Kind::MostTime => "Maximum",
         };
-        let udp = format!("; at {RATE_ASSUMED} if no --rate is given");
-        let load = format!("; under {RATE_ASSUMED} of UDP if no load is given");
+        let udp = format!("; tested at {RATE_ASSUMED} if no --rate is given");
+        let load = format!("; tested under {RATE_ASSUMED} of UDP if no load is given");
         let sent = match (about.answered_by, about.kind) {
             (Traffic::Udp, Kind::LeastRate) => "; --rate if not given",
             (Traffic::Tcp, _) => "; TCP is sent after the UDP load, as fast as possible",
@@ -265,7 +264,7 @@ impl RequirementArgs {
             .long(metric.name().replace('_', "-"))
             .value_name(about.kind.placeholder())
             .allow_hyphen_values(true)
-            .help(format!("{} ({side}){sent}", about.asks))
+            .help(format!("{side} {}{sent}", after_side(about.asks)))
             .value_parser(move |text: &str| metric.bounded_by(text))
     }
 
@@ -300,6 +299,19 @@ impl FromArgMatches for RequirementArgs {
     }
 }
 
+/// What a metric asks for, after "Minimum" or "Maximum": a longest interval is a maximum already.
+fn after_side(asks: &str) -> String {
+    let asks = asks.strip_prefix("Longest ").unwrap_or(asks);
+    let mut chars = asks.chars();
+    match (chars.next(), chars.next()) {
+        // Not of an abbreviation.
+        (Some(first), Some(second)) if second.is_lowercase() || second == '-' => {
+            format!("{}{}", first.to_lowercase(), &asks[first.len_utf8()..])
+        }
+        _ => asks.to_owned(),
+    }
+}
+
 /// Where and how a result goes.
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
@@ -312,10 +324,10 @@ pub struct OutputArgs {
     /// The same as --format json
     #[arg(long, short = 'J', conflicts_with = "format")]
     pub json: bool,
-    /// Give CSV a row for each stream of a load, too
+    /// Add a CSV row for each stream of a load
     #[arg(long)]
     pub csv_streams: bool,
-    /// Print all of the report as text: the trials, and how they were measured
+    /// Print the full report as text, with every trial and how it was measured
     #[arg(long, short)]
     pub verbose: bool,
     /// Show no progress
@@ -355,7 +367,7 @@ pub struct RunArgs {
     /// The plan; `linkqual plan init` writes one
     #[arg(value_name = "PLAN.toml")]
     pub plan: PathBuf,
-    /// Run this link alone, of a plan with several; may be given again for more
+    /// Run only this link of the plan; repeat the option for more links
     #[arg(long = "link", value_name = "NAME")]
     pub links: Vec<String>,
     /// Run only the links that did not pass in this report: a report.json, or the folder with it
@@ -407,7 +419,7 @@ pub struct ShowArgs {
     /// Which history, for a run
     #[command(flatten)]
     pub place: HistoryPlaceArgs,
-    /// Show all of it: the trials, and how they were measured
+    /// Show the full report, with every trial and how it was measured
     #[arg(long, short)]
     pub verbose: bool,
 }
@@ -426,7 +438,7 @@ pub enum PlanCommand {
 }
 
 const CHECK_CODES: &str = "\
-Nothing is sent. Exit code: 0, also where something cannot be proved; 2 the plan or its keys are
+Nothing is sent. Exit code: 0, even if something cannot be proved; 2 the plan or its keys are
 wrong; 5 output could not be written.";
 
 const FIREWALL_CODES: &str = "\

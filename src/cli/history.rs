@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// Which history is meant.
 #[derive(Args, Clone, Debug)]
 pub struct HistoryPlaceArgs {
-    /// The history: a file of SQLite or a URL of PostgreSQL; the one that `linkqual history init`
-    /// made if not given
+    /// History to use: a SQLite file or a PostgreSQL URL; if not given, the one that `linkqual
+    /// history init` made
     #[arg(long = "history", value_name = "FILE|URL", env = "LINKQUAL_HISTORY")]
     #[arg(hide_env_values = true, global = true)]
     pub place: Option<Place>,
@@ -54,7 +54,7 @@ pub enum HistoryCommand {
     Init(InitArgs),
     /// Record reports that were saved with --out; those that are there already are left as they are
     Import(ImportArgs),
-    /// Copy the history to a new file of SQLite
+    /// Copy the history to a new SQLite file
     Backup(BackupArgs),
     /// Bring back the runs of a backup; runs that are there and as new stay
     Restore(BackupArgs),

@@ -115,7 +115,7 @@ impl From<driver::Error> for Error {
 impl Error {
     /// What a run says of the agent `host` that has the key `got` and not the one that is `known`.
     pub(super) fn changed(host: &Host, known: PublicKey, got: PublicKey) -> Self {
-        Self::Changed { host: host.to_string(), known, got, so: "No test is run with it" }
+        Self::Changed { host: host.to_string(), known, got, so: "No test runs against this agent" }
     }
 }
 
@@ -125,10 +125,11 @@ fn changed(host: &str, known: &PublicKey, got: &PublicKey, so: &str) -> String {
         "THE KEY OF AGENT {host} HAS CHANGED\n\
          expected {known}\n\
          found    {got}\n\
-         It is another host, a man in the middle, or its key was replaced. {so}.\n\
+         Either this is another host, or there is a man in the middle, or the key was replaced. \
+         {so}.\n\
          Ask its operator for the fingerprint (linkqual-agent key). If the key found is correct, \
-         trust it: linkqual trust {host} --replace (where --agent-key or a plan names its .pub \
-         file, replace that)"
+         trust it: linkqual trust {host} --replace (if --agent-key or the plan names a .pub \
+         file, replace that file instead)"
     )
 }
 
@@ -181,6 +182,7 @@ const fn code_of(error: &driver::Error) -> u8 {
         | Error::Keys { .. }
         | Error::NoSuchHost { .. } => USAGE,
         Error::Unreachable { .. }
+        | Error::NoAnswer { .. }
         | Error::Refused { .. }
         | Error::Unresolved { .. }
         | Error::NoneAnswers { .. }

@@ -94,8 +94,8 @@ async fn make(args: &HistoryPlaceArgs, at: Option<&Place>) -> Result<String, Err
     Store::make(&place).await?.close().await?;
     configure(&place)?;
     Ok(format!(
-        "The history is at {place}. check and run record in it from now on (--no-history does \
-         not).\n"
+        "The history is at {place}. check and run record in it from now on. To leave a \
+         run out, use --no-history.\n"
     ))
 }
 

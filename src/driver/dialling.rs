@@ -109,19 +109,18 @@ impl Dialler {
     async fn connect(&self, agent: SocketAddr) -> Result<TcpStream, Error> {
         // What this host itself lacks is another error than an agent that does not answer.
         Socket::connect_by(agent, &self.egress).map_err(|error| no_way(agent, &error))?;
-        let unreachable = |why: String| {
-            let (ip, port) = (agent.ip(), agent.port());
-            Error::Unreachable { agent, ip, port, why }
-        };
+        let (ip, port) = (agent.ip(), agent.port());
         let connecting = connect_by(agent, &self.egress);
         let stream = match tokio::time::timeout(CONNECT_MAX, connecting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Err(Error::Refused { agent, port: agent.port() });
+                return Err(Error::Refused { agent, port });
             }
-            Ok(Err(error)) => return Err(unreachable(explain(&error))),
+            Ok(Err(error)) => {
+                return Err(Error::Unreachable { agent, ip, port, why: explain(&error) });
+            }
             Err(_) => {
-                return Err(unreachable(format!("no answer within {} s", CONNECT_MAX.as_secs())));
+                return Err(Error::NoAnswer { agent, ip, port, secs: CONNECT_MAX.as_secs() });
             }
         };
         // Without it an answer may wait for an acknowledgement; where it cannot be had, it does.
@@ -167,6 +166,7 @@ fn taken(host: &Host, agent: SocketAddr, passed_over: &[(SocketAddr, Option<Erro
 fn why(error: &Error) -> String {
     match error {
         Error::Unreachable { why, .. } => why.clone(),
+        Error::NoAnswer { secs, .. } => format!("no answer within {secs} s"),
         Error::Refused { .. } => "connection refused".to_owned(),
         error => error.to_string(),
     }
@@ -293,7 +293,9 @@ mod tests {
             let (ip, port, why) = (agent.ip(), agent.port(), why.to_owned());
             (agent, Error::Unreachable { agent, ip, port, why })
         };
-        let failed = vec![unreachable(1, "refused"), unreachable(2, "no answer within 5 s")];
+        let (agent, ip, port) = (address(2), address(2).ip(), address(2).port());
+        let silent = (agent, Error::NoAnswer { agent, ip, port, secs: 5 });
+        let failed = vec![unreachable(1, "refused"), silent];
         let error = none_of(&host, failed);
         assert!(matches!(error, Error::NoneAnswers { .. }));
         let text = error.to_string();

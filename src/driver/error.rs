@@ -45,10 +45,25 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+    /// Nothing at all comes from there.
+    #[error(
+        "no answer from {agent} within {secs} s. Is linkqual-agent running there, and is TCP port \
+         {port} open? Try: nc -vz {ip} {port}"
+    )]
+    NoAnswer {
+        /// Where.
+        agent: SocketAddr,
+        /// Its address alone.
+        ip: std::net::IpAddr,
+        /// Its port alone.
+        port: u16,
+        /// For how long it was waited.
+        secs: u64,
+    },
     /// The host there says no.
     #[error(
-        "connection refused by {agent}: that host is up, and nothing listens on its TCP port \
-         {port}, or a firewall rejects it. Is linkqual-agent running there, on that port?"
+        "connection refused by {agent}: the host is up, but nothing listens on TCP port {port}, \
+         or a firewall rejects the connection. Is linkqual-agent running there, on that port?"
     )]
     Refused {
         /// Where.
@@ -84,8 +99,8 @@ pub enum Error {
     NotAdmitted(String),
     /// The agent does not list this driver's key.
     #[error(
-        "the agent at {agent} does not allow this driver's key (or no longer does): {}. Have its \
-         operator run: linkqual-agent allow {line}",
+        "the agent at {agent} does not allow this driver's key {}, or no longer allows it. Ask its \
+         operator to run: linkqual-agent allow {line}",
         .line.key()
     )]
     NotListed {
@@ -96,9 +111,9 @@ pub enum Error {
     },
     /// The agent has another key than the one that is expected.
     #[error(
-        "the agent {host} has another key, {got}, where {expected} is expected: it is another \
-         host, somebody is in between, or its key was replaced. Ask its operator for the \
-         fingerprint (linkqual-agent key)"
+        "the agent {host} has another key, {got}, where {expected} is expected: either this is \
+         another host, or there is a man in the middle, or the key was replaced. Ask its operator \
+         for the fingerprint (linkqual-agent key)"
     )]
     AnotherKey {
         /// As it was given.

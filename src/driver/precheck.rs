@@ -186,9 +186,9 @@ fn another_key(target: &Target<'_>, expected: PublicKey, got: PublicKey) -> Stri
         None => format!("trust it: linkqual trust {host} --replace"),
     };
     format!(
-        "the agent has another key, {got}, where {expected} is expected: it is another host, \
-         somebody is in between, or its key was replaced. Ask its operator for the fingerprint \
-         (linkqual-agent key). If the key is right, {way_on}"
+        "the agent has another key, {got}, where {expected} is expected: either this is \
+         another host, or there is a man in the middle, or the key was replaced. Ask its operator \
+         for the fingerprint (linkqual-agent key). If the key is right, {way_on}"
     )
 }
 
@@ -208,8 +208,8 @@ fn admitted(limits: Limits) -> Step {
 fn refused(error: &io::Error) -> String {
     let side = match error.kind() {
         ErrorKind::ConnectionRefused => {
-            "refused: the host is up and nothing listens on that port, or a firewall rejects on \
-             its behalf. Is linkqual-agent running?"
+            "refused: the host is up, but nothing listens on that port, or a firewall rejects \
+             the connection. Is linkqual-agent running?"
         }
         ErrorKind::ConnectionReset => {
             "reset: a firewall on the path, or the agent's host, cut the connection"
@@ -375,7 +375,7 @@ impl<'a> Check<'a> {
         let line = KeyLine::new(key, "").expect("no comment is allowed");
         format!(
             "the agent does not allow this driver's key, {key}, and until it does nothing else can \
-             be tried. Have its operator run: linkqual-agent allow {line}"
+             be tried. Ask its operator to run: linkqual-agent allow {line}"
         )
     }
 

@@ -36,8 +36,8 @@ pub enum BadOutput {
     Taken(PathBuf),
     /// Other users of this host can put files there.
     #[error(
-        "{}: other users of this host can write there: its mode is {mode:04o}, 0700 is right. Try: \
-         chmod 700 {}",
+        "{}: other users of this host can write there: its mode is {mode:04o}; it must be 0700. \
+         Run: chmod 700 {}",
         .path.display(), .path.display()
     )]
     Exposed {

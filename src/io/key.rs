@@ -70,8 +70,15 @@ pub fn read_secret(path: &Path) -> Result<SecretKey, KeyFileError> {
     let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
     let octets = read_octets(path, file)?;
     // Parsed first: the advice to change the mode is wrong for a file that is no secret key.
-    let secret = SecretKey::from_pem(text(path, &octets)?)
-        .map_err(|source| KeyFileError::Malformed { path: path.to_owned(), source })?;
+    let secret = SecretKey::from_pem(text(path, &octets)?).map_err(|source| {
+        let secret = path.to_str().and_then(|path| path.strip_suffix(".pub")).map(PathBuf::from);
+        match (source, secret) {
+            (MalformedKey::PublicGiven, Some(secret)) => {
+                KeyFileError::PublicGiven { path: path.to_owned(), secret }
+            }
+            (source, _) => KeyFileError::Malformed { path: path.to_owned(), source },
+        }
+    })?;
     if mode & MODE_OTHERS != 0 {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
@@ -246,8 +253,8 @@ pub enum KeyFileError {
     },
     /// A secret key that is not kept secret.
     #[error(
-        "{}: other users of this host can read this secret key: its mode is {mode:04o}, 0600 is \
-         allowed. Try: chmod 600 {}",
+        "{}: other users of this host can read this secret key: its mode is {mode:04o}; it must \
+         be 0600. Run: chmod 600 {}",
         .path.display(), .path.display()
     )]
     Exposed {
@@ -257,10 +264,24 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// A secret key's file where its `.pub` belongs.
-    #[error("{}: this is the secret key; give {}", .path.display(), pub_path(.path).display())]
+    #[error(
+        "{}: this is a secret key where the public one is needed. Give {}",
+        .path.display(), pub_path(.path).display()
+    )]
     SecretGiven {
         /// The file.
         path: PathBuf,
+    },
+    /// The `.pub` file of a secret key where that belongs.
+    #[error(
+        "{}: this is a public key where the secret one is needed. Give {}",
+        .path.display(), .secret.display()
+    )]
+    PublicGiven {
+        /// The file.
+        path: PathBuf,
+        /// The file of the secret key beside it.
+        secret: PathBuf,
     },
     /// The text is no key.
     #[error("{}: {source}", .path.display())]
@@ -411,7 +432,7 @@ mod tests {
         for bit in [0o40, 0o20, 0o10, 0o4, 0o2, 0o1] {
             set_mode(&path, 0o600 | bit);
             let shown = format!("mode is {:04o}", 0o600 | bit);
-            let advice = format!("Try: chmod 600 {}", path.display());
+            let advice = format!("Run: chmod 600 {}", path.display());
             check_message(&read_secret(&path).unwrap_err(), &[&shown, &advice]);
         }
         for allowed in [0o600, 0o400] {
@@ -423,10 +444,17 @@ mod tests {
     #[test]
     fn the_wrong_half_is_reported_by_its_kind() {
         let (_dir, path, _) = pair();
-        let expected = ["driver.key: this is the secret key; give", "driver.key.pub"];
-        check_message(&read_public(&path).unwrap_err(), &expected);
-        let expected = ["driver.key.pub: this is a public key"];
-        check_message(&read_secret(&pub_path(&path)).unwrap_err(), &expected);
+        let (secret, public) = (path.display(), pub_path(&path));
+        let give = format!("{secret}: this is a secret key where the public one is needed. Give ");
+        let give = format!("{give}{}", public.display());
+        check_message(&read_public(&path).unwrap_err(), &[&give]);
+        let shown = public.display();
+        let give =
+            format!("{shown}: this is a public key where the secret one is needed. Give {secret}");
+        assert_eq!(read_secret(&public).unwrap_err().to_string(), give);
+        let renamed = path.with_file_name("other");
+        fs::rename(&public, &renamed).unwrap();
+        check_message(&read_secret(&renamed).unwrap_err(), &["is the same without .pub"]);
     }
 
     #[test]

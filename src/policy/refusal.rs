@@ -58,8 +58,6 @@ pub enum Refusal {
     BadCircuit,
     /// More was asked for than the role may send.
     RateAboveMax {
-        /// The role.
-        role: &'static str,
         /// What was asked for.
         asked: BitRate,
         /// What is allowed.
@@ -130,7 +128,7 @@ impl fmt::Display for Refusal {
             Self::OwnRateTaken { asked, granted, max } => write!(
                 f,
                 "{asked} (L2) was requested, and other runs of this key hold {} of its {max} in \
-                 all. Ask for less, try again later, or have the agent's operator raise max-rate \
+                 all. Ask for less, try again later, or ask the agent's operator to raise max-rate \
                  in its line of allowed_drivers",
                 BitRate::new(*granted).map_or_else(String::new, |rate| rate.to_string())
             ),
@@ -158,11 +156,11 @@ impl fmt::Display for Refusal {
             Self::BadCircuit => {
                 write!(f, "the circuit's name must be 1 to {CIRCUIT_LEN_MAX} printable characters")
             }
-            Self::RateAboveMax { role, asked, max } => write!(
+            Self::RateAboveMax { asked, max } => write!(
                 f,
-                "role '{role}' may send at most {max} (L2); {asked} was requested. Request less, \
-                 or have the agent's operator raise --max-rate, or max-rate in this key's line of \
-                 allowed_drivers"
+                "this driver may send at most {max} (L2), but {asked} was requested. Request less, \
+                 or ask the agent's operator to raise --max-rate, or max-rate in the line of this \
+                 key in allowed_drivers"
             ),
             Self::DurationAboveMax { role, what, asked, max } => write!(
                 f,
@@ -193,7 +191,7 @@ fn taken(
         }
         None => write!(f, ": runs that probe hold the rest")?,
     }
-    write!(f, ". Ask for less, try again later, or have the agent's operator raise --max-rate")
+    write!(f, ". Ask for less, try again later, or ask the agent's operator to raise --max-rate")
 }
 
 /// Another run has the load lock.

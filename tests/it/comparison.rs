@@ -218,7 +218,7 @@ fn the_exit_code_says_whether_something_is_worse() {
         "RTT floor",
         "WORSE",
         "worse since run 000d000d000d000d of 2026-09-14 00:00 UTC: 10.09 ms before it, 11.09 ms",
-        "all that was offered was carried: this is no capacity",
+        "all that was offered was carried: this is not the capacity",
         "Shown to be worse: see WORSE above.",
     ] {
         assert!(worse.out.contains(words), "{words}: {}", worse.out);

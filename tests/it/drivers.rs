@@ -43,7 +43,7 @@ fn a_key_has_its_own_limits() {
         await_change(&agent, before);
     };
     allow(&["--max-rate", "5M"]);
-    let words = ["role 'qualifier' may send at most 5 Mbit/s (L2); 6 Mbit/s was requested"];
+    let words = ["this driver may send at most 5 Mbit/s (L2), but 6 Mbit/s was requested"];
     run(agent.check().args(["--rate", "6M", "--idle", "1s"])).expect_error(4, &words);
     allow(&["--circuits", "EC-1,EC-2"]);
     let load = ["--rate", "1M", "--idle", "1s", "--duration", "1s"];

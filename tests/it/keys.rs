@@ -329,6 +329,8 @@ fn the_line_of_a_driver_is_written_anew_and_taken_out() {
     ] {
         let gone = revoke(whom);
         assert!(gone.expect_code(0).out.contains("no longer allows max-rate="), "{}", gone.out);
+        let restart = "started with (--allow) needs a restart of the agent";
+        assert!(gone.out.contains(restart), "{}", gone.out);
         assert_eq!(fs::read_to_string(&file).unwrap(), other, "{whom:?}");
         agent.allow_line(&line, &["--max-rate", "6M"]).expect_code(0);
     }

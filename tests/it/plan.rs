@@ -403,7 +403,7 @@ fn the_pre_check_tells_what_is_in_the_way() {
     let strangers = Keys::of("bob");
     let nobody = nobody();
     let closed = plan_for(&[("gone", &nobody, &agent.keys)], IDLE);
-    blocked(&closed, &["BLOCKED  TCP", "refused: the host is up and nothing listens"]);
+    blocked(&closed, &["BLOCKED  TCP", "refused: the host is up, but nothing listens"]);
     let other = plan_for(&[("near", &address, &strangers)], IDLE);
     blocked(&other, &["passes   TLS", "REFUSED  key", "has another key, ", "put the line"]);
     let agents_key = agent.keys.path("agent.pub");

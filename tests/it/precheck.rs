@@ -42,8 +42,8 @@ fn the_direction_in_which_udp_is_blocked_is_reported() {
     };
     let forward = Relay::start(agent.address, dead(), Spec::default(), 1).unwrap();
     let reverse = Relay::start(agent.address, Spec::default(), dead(), 1).unwrap();
-    let forward_words = ["none of them", "blocked on the path to it", "Kubernetes Service"];
-    let reverse_words = ["of them and answered each", "blocked on the path back"];
+    let forward_words = ["none of the datagrams", "UDP to it is blocked", "Kubernetes Service"];
+    let reverse_words = ["datagrams and answered each one", "blocked on the path back"];
     for (relay, words) in [(&forward, &forward_words[..]), (&reverse, &reverse_words)] {
         let probed = probe(&agent, relay.local(), IDLE);
         probed.expect_code(4);

@@ -495,7 +495,7 @@ fn is_wanted(kind: &Kind, quantity: Quantity) -> bool {
 fn capped(kind: &Kind, direction: Option<Direction>, quantity: Quantity) -> Option<String> {
     let figures = kind.trial.one_way.get(direction?).as_ref()?;
     let is_capped = quantity == Quantity::CarriedRate && figures.is_carried_whole();
-    is_capped.then(|| "all that was offered was carried: this is no capacity".to_owned())
+    is_capped.then(|| "all that was offered was carried: this is not the capacity".to_owned())
 }
 
 /// The runs that `baseline` means before a run that began at `started_ns`, whatever came of them.

@@ -56,8 +56,9 @@ pub fn replace_agent_key(
 ) -> Result<ReplacedKey, KeyringError> {
     let folder = folder_of(path);
     let unwritable = |source: io::Error| KeyringError::Folder { path: path.to_owned(), source };
-    let old = read_secret(path)?;
+    // Before the old key is read: of two that replace it, the second keeps the key of the first.
     let _lock = lock(folder).map_err(unwritable)?;
+    let old = read_secret(path)?;
     let there = fs::metadata(path).map_err(unwritable)?;
     let secret = new_secret()?;
     let line = line_of(public_key(&secret), comment)?;

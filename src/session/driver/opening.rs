@@ -174,9 +174,10 @@ mod tests {
 
     #[test]
     fn the_agent_says_which_way_udp_is_blocked() {
-        for (unopened_hellos, words) in
-            [(0, "UDP is blocked on the path to it"), (9, "received 9 of them and answered each")]
-        {
+        for (unopened_hellos, words) in [
+            (0, "UDP to it is blocked"),
+            (9, "received 9 of this host's datagrams and answered each"),
+        ] {
             let mut session = unanswered();
             let probes = ReflectorCounts { unopened_hellos, ..ReflectorCounts::default() };
             let account = Account { trial: 1, probes: probes.into(), ..Account::default() };

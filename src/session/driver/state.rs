@@ -194,16 +194,16 @@ impl Blocked {
         };
         let direction = match self.received {
             None => "Does a firewall let UDP to that port through, both ways?".to_owned(),
-            Some(0) => "The agent received none of them: UDP is blocked on the path to it, by a \
-                        firewall or an ACL, or UDP reaches a different agent than TCP does. A \
-                        load balancer or a Kubernetes Service has to send TCP and UDP of this port \
-                        to the same agent; the other one logs \"UDP handshake of an unknown \
-                        run\"."
+            Some(0) => "The agent received none of the datagrams sent to it. Either UDP to it is \
+                        blocked by a firewall or an ACL, or UDP reaches a different agent than TCP \
+                        does. Behind a load balancer or Kubernetes Service, TCP and UDP of this \
+                        port must reach the same agent; the other one logs \"UDP handshake of an \
+                        unknown run\"."
                 .to_owned(),
             Some(received) => format!(
-                "The agent received {received} of them and answered each: UDP is blocked on the \
-                 path back, from the agent's port to this host. Does a firewall let the answers \
-                 through?"
+                "The agent received {received} of this host's datagrams and answered each one: UDP \
+                 is blocked on the path back, from the agent's port to this host. Does a firewall \
+                 let the answers through?"
             ),
         };
         direction + &marked
