@@ -337,6 +337,40 @@ pub(super) fn own_pause(run: &TrialRun, direction: Direction) -> Span {
     pausing(run, direction).map(paused).fold(Span::default(), Span::plus)
 }
 
+/// What this driver itself saw of the pauses of a load whose direction was alive.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pauses {
+    /// How long they were at most.
+    pub(super) time: Span,
+    /// How many they were at least; 0 where it is not known.
+    pub(super) count: u64,
+}
+
+impl Pauses {
+    /// Those of the load in `direction`. What this host sent it counted itself. Of what the agent
+    /// sent, a pause shows here as a time in which neither load nor answer came: whatever the agent
+    /// says of it, anything else was not paused.
+    pub(super) fn seen(run: &TrialRun, direction: Direction) -> Self {
+        let one_way = run.outcome.one_way(direction);
+        if direction == Direction::Forward {
+            let rate = run.trial.load().and_then(|load| load.rate(direction));
+            let paused = one_way.sender.as_ref().map_or(0, |sent| sent.paused);
+            return Self { time: rate.map_or(Span::default(), |rate| rate.due(paused)), count: 0 };
+        }
+        let all = Self::of(one_way.silences.as_slice().iter());
+        let own = Self::of(pausing(run, direction));
+        Self { time: all.time.minus(own.time), count: all.count.saturating_sub(own.count) }
+    }
+
+    fn of<'a>(silences: impl Iterator<Item = &'a Silence>) -> Self {
+        let add = |Self { time, count }: Self, gap: &Silence| Self {
+            time: time.plus(gap.span()),
+            count: count + 1,
+        };
+        silences.fold(Self::default(), add)
+    }
+}
+
 /// The outages of `direction` that paused its load.
 fn pausing(run: &TrialRun, direction: Direction) -> impl Iterator<Item = &Silence> {
     let silences = &run.outcome.one_way(direction).silences;

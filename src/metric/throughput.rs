@@ -7,7 +7,7 @@ use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::due_throughput::throughput_by_due_times;
 use super::jitter::JITTER_QUANTILE;
 use super::loss::{self, Corruption, losses, unresolved_for};
-use super::outage::{own_pause, pause_text, was_silent};
+use super::outage::{Pauses, own_pause, pause_text, was_silent};
 use super::requirement::Requirements;
 use crate::account::{SenderCounts, Status, ThroughputEvidence, TransitFit};
 use crate::direction::Direction;
@@ -39,6 +39,10 @@ const LONG_ENOUGH: Span = Span::from_secs(2);
 
 /// The shortest window that is judged where nothing shorter is asked for.
 const WINDOW_MIN: Span = Span::from_secs(2);
+
+/// The share of its pauses, in percent, that this driver must have seen for them to be known: a
+/// queue that drains meanwhile goes on arriving.
+const PAUSE_SEEN_MIN_PERCENT: u64 = 90;
 
 /// What a trial takes beside the window that is judged.
 const EDGES: Span = EDGE.plus(EDGE);
@@ -345,14 +349,22 @@ fn beside(criteria: &Criteria, trial: &Trial, load: &Load, direction: Direction)
 /// trial was cut short, or the load was paused, nobody knows when, although this direction was
 /// never silent.
 fn is_interrupted(run: &TrialRun, direction: Direction, sent: &SenderCounts) -> bool {
-    let is_placed = is_pause_placed(run, direction) || was_silent(run, direction);
+    let is_placed = is_pause_seen(run, direction) || was_silent(run, direction);
     run.outcome.status != Status::Ok || (0 < sent.paused && !is_placed)
 }
 
-/// Whether it is known when the load was paused.
+/// Whether its sender reports when the load was paused.
 fn is_pause_placed(run: &TrialRun, direction: Direction) -> bool {
     let evidence = run.outcome.one_way(direction).throughput.as_ref();
     evidence.is_some_and(|evidence| 0 < evidence.whole.paused_ns)
+}
+
+/// Whether what its sender reports of when the load was paused is what this driver saw itself.
+fn is_pause_seen(run: &TrialRun, direction: Direction) -> bool {
+    let evidence = run.outcome.one_way(direction).throughput.as_ref();
+    let paused_ns = evidence.map_or(0, |evidence| evidence.whole.paused_ns);
+    let seen_ns = Pauses::seen(run, direction).time.nanos();
+    0 < paused_ns && paused_ns / 100 * PAUSE_SEEN_MIN_PERCENT <= seen_ns
 }
 
 /// Whether the path's own delay did not change, or when it did is known.
@@ -376,6 +388,9 @@ struct Question {
     /// How long at most the load was paused because this direction was dead, in ns: the link's
     /// doing. Any other pause is no time that is judged.
     own_pause_ns: u64,
+    /// What this driver itself saw of other pauses: what the far end says of them excludes no more
+    /// time.
+    seen: Pauses,
     /// Packets that were never sent for that, where nobody knows when: as old records have it.
     unplaced: u64,
     bound: f64,
@@ -409,6 +424,9 @@ struct Part {
     is_long: bool,
     /// Whether enough of it is left without the time in which the load was paused.
     is_judged: bool,
+    /// Whether that is enough for a PASS: a load that was off for most of the window shows nothing
+    /// of the rate in most of it.
+    is_mostly_judged: bool,
 }
 
 impl Part {
@@ -460,6 +478,7 @@ impl Question {
             beside_carried: beside_sent * arrived,
             over: ((packets * packet_bits + beside_sent) / required - 1.0).max(0.0),
             own_pause_ns: own_pause(run, direction).nanos(),
+            seen: Pauses::seen(run, direction),
             unplaced: if was_silent(run, direction) { unplaced } else { 0 },
             bound: loss_allowed(&criteria.requirements, direction).as_fraction(),
             confidence,
@@ -481,6 +500,11 @@ impl Question {
 
     /// How much of `fit` is not judged, as its load was paused while this direction was alive.
     fn excluded_ns(&self, fit: &TransitFit) -> u64 {
+        self.said_ns(fit).min(self.seen.time.nanos())
+    }
+
+    /// For how long its load was paused by its sender's word while this direction was alive.
+    const fn said_ns(&self, fit: &TransitFit) -> u64 {
         fit.paused_ns.saturating_sub(self.own_pause_ns)
     }
 
@@ -518,8 +542,9 @@ impl Question {
             grain: 1.0 / packets,
             is_known: fit.rise_ns.is_some(),
             // A queue drains in a pause: how it grows on either side of it shows as deviation.
-            is_long: LONG_ENOUGH.nanos() <= judged_ns && excluded_ns == 0,
+            is_long: LONG_ENOUGH.nanos() <= judged_ns && self.said_ns(fit) == 0,
             is_judged: excluded_ns == 0 || WINDOW_MIN.nanos() <= judged_ns,
+            is_mostly_judged: excluded_ns <= fit.duration_ns / 2,
         }
     }
 
@@ -528,7 +553,24 @@ impl Question {
     }
 
     /// What `evidence` proves if `own` more of its packets had arrived.
+    ///
+    /// What the far end says of pauses proves no PASS beyond what this driver saw of them. Too
+    /// little that was sent is no reason against a FAIL where the link falls short in what is left
+    /// by the far end's own words.
     fn proof(&self, evidence: &ThroughputEvidence, own: u64) -> Proof {
+        let as_said = Pauses { time: Span::from_nanos(u64::MAX), ..self.seen };
+        match self.proof_by_seen(evidence, own) {
+            Proof::SenderShort => {
+                match (Self { seen: as_said, ..*self }).proof_by_seen(evidence, own) {
+                    Proof::Short => Proof::Short,
+                    _ => Proof::SenderShort,
+                }
+            }
+            proof => proof,
+        }
+    }
+
+    fn proof_by_seen(&self, evidence: &ThroughputEvidence, own: u64) -> Proof {
         let whole = self.whole(evidence, own);
         if !whole.is_judged {
             return Proof::Open;
@@ -540,6 +582,7 @@ impl Question {
         }
         let third = self.part(&evidence.last_third, own);
         let is_carried = whole.is_known
+            && whole.is_mostly_judged
             && whole.is_sent()
             && is_placed(evidence)
             && whole.is_carried()
@@ -617,6 +660,8 @@ impl Question {
         let whole = self.whole(evidence, 0);
         let text = if !whole.is_judged {
             "; too little time is left for a verdict"
+        } else if !whole.is_mostly_judged {
+            "; less than half of the test is left, too little for a PASS. Run again"
         } else if !whole.is_known {
             "; too few to show whether a queue grew. Test longer"
         } else if !whole.is_sent() {
@@ -643,7 +688,8 @@ impl Question {
     fn credit(&self, evidence: &ThroughputEvidence) -> f64 {
         let whole = &evidence.whole;
         let excluded = Span::from_nanos(self.excluded_ns(whole));
-        let buckets = 1 + if excluded.nanos() == 0 { 0 } else { whole.pauses.max(1) };
+        let pauses = whole.pauses.max(self.seen.count).max(1);
+        let buckets = 1 + if self.said_ns(whole) == 0 { 0 } else { pauses };
         real(self.burst.bits()) * real(buckets) / self.trial.minus(excluded).as_secs()
     }
 
@@ -675,12 +721,13 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::PathChange;
-    use crate::direction::PerDirection;
+    use crate::account::{PathChange, Silence, Silences};
+    use crate::direction::{Directions, PerDirection};
     use crate::metric::tests::{
         Counts, came, check, counted, criteria, estimate, gaps, judged, measured, outcome, sent,
         throughput,
     };
+    use crate::trial::LoadKind;
 
     /// So many of 7911 packets arrived.
     fn carried(run: &mut TrialRun, packets: u64) {
@@ -831,6 +878,54 @@ mod tests {
             run.outcome.forward.silences = gaps(1_000, 2_600, true);
         };
         check(throughput(), &outcome(silent), Some(false));
+    }
+
+    /// The same of a load in reverse, whose silences are those of `seen`, in ms from 1 s on.
+    fn reversed(run: &TrialRun, seen: &[(u64, u64)]) -> Counts {
+        let mut run = run.clone();
+        let load = run.trial.load().expect("a load").clone();
+        let (payload, rate) = (load.payload(), load.rate(Direction::Forward).expect("a rate"));
+        let load = Load::new(Directions::Reverse, 1, payload, rate, LoadKind::FixedRate);
+        run.trial = Trial::new(load.ok(), run.trial.duration()).expect("a trial");
+        run.outcome.reverse = std::mem::take(&mut run.outcome.forward);
+        let silence = |(from, until): &(u64, u64)| Silence {
+            start_ns: from * 1_000_000,
+            end_ns: until * 1_000_000,
+            ..Silence::default()
+        };
+        run.outcome.reverse.silences =
+            Silences::from_vec(seen.iter().map(silence).collect()).expect("in order");
+        let (criteria, direction) = (criteria(), Some(Direction::Reverse));
+        let criterion = Criterion { criteria: &criteria, direction, requirement: throughput() };
+        counted(criterion.estimate(&run))
+    }
+
+    /// 10 ms on and 10 ms off at twice what the line carries, said to be one pause.
+    #[test]
+    fn what_an_agent_says_of_its_pauses_proves_nothing_beyond_what_was_seen_of_them() {
+        let forged = paused(4_800, 3_955, 3_955);
+        let meets = |run: &TrialRun, seen: &[(u64, u64)]| reversed(run, seen).meets;
+        assert_eq!(meets(&forged, &[]), None);
+        assert_eq!(meets(&forged, &[(2_000, 2_100)]), None);
+        // It was off for as long as that.
+        assert_eq!(meets(&forged, &[(2_000, 6_900)]), Some(true));
+        // It was off, but not for so short a window to be left.
+        let most = paused(5_600, 3_296, 3_296);
+        let Counts { meets: most, counts, .. } = reversed(&most, &[(2_000, 7_700)]);
+        assert_eq!(most, None);
+        assert!(counts.contains("less than half of the test is left"), "{counts}");
+        // What is lost beside a pause that nobody saw is lost nevertheless.
+        assert_eq!(meets(&paused(2_000, 6_263, 4_200), &[]), Some(false));
+    }
+
+    #[test]
+    fn a_bucket_may_have_filled_again_in_each_pause_that_was_seen() {
+        let run = paused(2_000, 6_263, 6_263);
+        let one = reversed(&run, &[(2_000, 4_100)]);
+        let seen: Vec<_> = (0..20).map(|it| (2_000 + it * 200, 2_105 + it * 200)).collect();
+        let many = reversed(&run, &seen);
+        assert_eq!((one.meets, many.meets), (Some(true), Some(true)));
+        assert!(many.proven.expect("less") < one.proven.expect("less") - 1e6);
     }
 
     /// 9.6 s, of which the load was paused for so many ms while the other direction was dead.
