@@ -441,15 +441,16 @@ mod tests {
     }
 
     /// The load was late by 12 ms, and caught up: a link that carries its rate has that in its
-    /// queue at most.
+    /// queue at most, and no more probes meet it than left meanwhile.
     #[test]
     fn a_delay_that_the_loads_own_catch_up_explains_is_invalid_and_a_longer_one_fails() {
-        let verdict = |excess_packets: u64, delay_ms: u64| {
+        let verdict = |excess_packets: u64, delay_ms: u64, slow: u64| {
             let run = fixture::outcome(|run| {
                 let sent = fixture::sent(run);
                 sent.lateness.record_many(12_000_000, 1);
                 sent.excess_packets = excess_packets;
-                run.outcome.round_trip.delays.record_many(delay_ms * 1_000_000, 1_000);
+                run.outcome.round_trip.delays.record_many(1_000_000, 1_000 - slow);
+                run.outcome.round_trip.delays.record_many(delay_ms * 1_000_000, slow);
             });
             let mut requirements = Requirements::default();
             let required = Metric::RTT_P99_LOADED.require("<= 5 ms").expect("a bound");
@@ -459,9 +460,10 @@ mod tests {
             let [finding] = found.as_slice() else { panic!("{found:?}") };
             finding.verdict
         };
-        assert_eq!([verdict(0, 4), verdict(0, 16)], [Verdict::Pass, Verdict::Fail]);
-        assert_eq!([verdict(7, 4), verdict(7, 16)], [Verdict::Pass, Verdict::Invalid]);
-        assert_eq!(verdict(7, 18), Verdict::Fail, "6 ms are the link's");
+        assert_eq!([verdict(0, 4, 25), verdict(0, 16, 25)], [Verdict::Pass, Verdict::Fail]);
+        assert_eq!([verdict(7, 4, 25), verdict(7, 16, 25)], [Verdict::Pass, Verdict::Invalid]);
+        assert_eq!(verdict(7, 18, 25), Verdict::Fail, "6 ms are the link's");
+        assert_eq!(verdict(7, 16, 1_000), Verdict::Fail, "14 probes left meanwhile");
     }
 
     /// An idle link that a busy host probed late, and a load that fills its queue.

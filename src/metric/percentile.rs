@@ -5,7 +5,7 @@ use super::about::micros;
 use super::criteria::Measured;
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::loss::unresolved_for;
-use crate::account::RoundTripCounts;
+use crate::account::{CatchUp, RoundTripCounts};
 use crate::direction::Direction;
 use crate::flow::TrialRun;
 use crate::stats::confidence::{Confidence, samples_needed};
@@ -118,8 +118,9 @@ pub(super) fn prospect(criterion: &Criterion<'_>, trials: &[&Trial], quantile: f
 /// path that keeps packets in order cannot have held it for longer than until its reply came. At
 /// worst it took that long, or was lost where no reply came; at best it took no time at all. So
 /// late probes change a percentile within their number only. At best, too, those are no loss that
-/// may never have left their host, and the load's catch-ups made all the queue that they can have
-/// made.
+/// may never have left their host; and the probes beside the load's catch-ups, whichever they were,
+/// took no time, or the catch-ups made all the queue that they can have made, whichever explains
+/// less.
 pub(super) fn percentile(
     (run, direction): (&TrialRun, Option<Direction>),
     delays: &Delays,
@@ -142,16 +143,21 @@ pub(super) fn percentile(
         Some(max_ns) => at_worst.record_many(max_ns, late_probes),
         None => at_worst.record_lost(late_probes),
     }
+    let low_of = |delays: &Delays| {
+        let low = delays.bounds(quantile, confidence).0;
+        low.map(|low| finite(low).unwrap_or(f64::INFINITY))
+    };
     let ways = Direction::ALL.into_iter().filter(|it| direction.is_none_or(|own| own == *it));
-    let queue = ways.map(|way| catch_up_queue(run, way)).fold(Span::default(), Span::plus);
-    let less = |low: f64| low - micros(queue.nanos());
-    let lowest = at_best.bounds(quantile, confidence).0;
+    let queue = ways.clone().map(|way| catch_up_queue(run, way)).fold(Span::default(), Span::plus);
+    let beside = ways.map(|way| catch_up_probes(run, way)).sum();
+    let all_less = low_of(&at_best).map_or(0.0, |low| low - micros(queue.nanos()));
+    let lowest = low_of(&at_best.with_longest_at_best(beside));
     let highest = at_worst.bounds(quantile, confidence).1;
     Measured::Sampled {
         value: finite(value),
         low: low.and_then(finite),
         high: high.and_then(finite),
-        low_at_best: lowest.map(|low| finite(low).map_or(f64::INFINITY, |low| less(low).max(0.0))),
+        low_at_best: lowest.map(|low| low.max(all_less)),
         high_at_worst: highest.and_then(finite),
         unbounded: low == Some(Delay::Infinite),
         samples: delays.total(),
@@ -171,6 +177,24 @@ pub fn catch_up_queue(run: &TrialRun, direction: Direction) -> Span {
     let sender = sender.filter(|sent| !run.trial.is_capacity() && 0 < sent.excess_packets);
     let late_ns = sender.and_then(|sent| sent.lateness.max_ns()).unwrap_or(0);
     Span::from_nanos(late_ns)
+}
+
+/// A catch-up by gaps that are 1/16 shorter has one packet in 16 in excess.
+const PACKETS_PER_EXCESS: u64 = 16;
+
+/// The most probes that can have left while the load in `direction` caught up faster than its burst
+/// bound.
+fn catch_up_probes(run: &TrialRun, direction: Direction) -> u64 {
+    let sent = run.outcome.one_way(direction).sender.as_ref();
+    let rate = run.trial.load().and_then(|load| load.rate(direction));
+    let Some((sent, rate)) = sent.zip(rate).filter(|_| !run.trial.is_capacity()) else { return 0 };
+    let most = sent.excess_packets.saturating_mul(PACKETS_PER_EXCESS);
+    let listed = |catch_up: &CatchUp| catch_up.end.saturating_sub(catch_up.start);
+    let packets = match sent.excess.as_slice() {
+        [] => most,
+        excess => excess.iter().map(listed).fold(0, u64::saturating_add).min(most),
+    };
+    run.trial.probe_rate().packets_in(rate.span_of(packets.min(sent.sent)))
 }
 
 /// Probes and replies that may never have left their hosts, as those did not know their next hops.
@@ -250,6 +274,33 @@ mod tests {
             panic!("not sampled")
         };
         assert_eq!(high_at_worst, None, "some were lost: in time, they may have been too");
+    }
+
+    /// One stall of 80 ms in a trial of which each round trip, or each 100th, takes 70 ms.
+    #[test]
+    fn a_catch_up_explains_as_many_probes_as_left_beside_it() {
+        let low_at_best = |slow: u64, excess: Vec<CatchUp>, excess_packets: u64| {
+            let run = outcome(|run| {
+                let delays = &mut run.outcome.round_trip.delays;
+                delays.record_many(MS, 6_000 - slow);
+                delays.record_many(70 * MS, slow);
+                let sent = run.outcome.forward.sender.as_mut().expect("it has one");
+                sent.lateness.record(80 * MS);
+                (sent.excess, sent.excess_packets) = (excess, excess_packets);
+            });
+            let delays = &run.outcome.round_trip.delays;
+            let measured = percentile((&run, None), delays, 0.99, Confidence::P95);
+            let Measured::Sampled { low_at_best, .. } = measured else { panic!("not sampled") };
+            low_at_best.map(|us| (us / 1e3).round())
+        };
+        assert_eq!(low_at_best(6_000, Vec::new(), 20), Some(70.0), "at its steady rate");
+        // Of 6000 probes 39 left beside 320 packets of 823 a second, and 60 are beyond the 99th.
+        assert_eq!(low_at_best(120, Vec::new(), 20), Some(70.0));
+        assert_eq!(low_at_best(85, Vec::new(), 20), Some(1.0));
+        let listed = vec![CatchUp { start: 100, end: 140, beyond_packets: 20 }];
+        assert_eq!(low_at_best(85, listed, 20), Some(70.0), "5 probes left beside 40 packets");
+        let absurd = vec![CatchUp { start: 0, end: u64::MAX, beyond_packets: 20 }];
+        assert_eq!(low_at_best(6_000, absurd, 20), Some(70.0));
     }
 
     /// 76 of 6400 probes left late, and 80 % of the others were lost.

@@ -119,6 +119,24 @@ impl Delays {
         self
     }
 
+    /// The same with up to `packets` of the longest delays measured as none.
+    #[must_use]
+    pub fn with_longest_at_best(&self, packets: u64) -> Self {
+        let (mut left, mut shorter) = (packets.min(self.measured()), Self::default());
+        let steps = self.histogram.iter_recorded();
+        let steps = steps.map(|step| (step.value_iterated_to(), step.count_since_last_iteration()));
+        let steps: Vec<(u64, u64)> = steps.collect();
+        (shorter.infinite, shorter.extremes) = (self.infinite, self.extremes);
+        shorter.record_many(0, left);
+        for (delay_ns, count) in steps.into_iter().rev() {
+            let taken = left.min(count);
+            left -= taken;
+            let delay_ns = delay_ns.min(DELAY_NS_MAX);
+            shorter.histogram.saturating_record_n(delay_ns, count - taken);
+        }
+        shorter
+    }
+
     /// Packets sent: measured and infinite.
     #[must_use]
     pub fn total(&self) -> u64 {
