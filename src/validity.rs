@@ -10,8 +10,7 @@ pub use caveat::{Bias, Caveat};
 use crate::account::{Moved, PathMtu, ReceiverCounts, RoundTripCounts, Status};
 use crate::direction::Direction;
 use crate::flow::{Evidence, PROBE_STREAM, TrialRun, streams_of};
-use crate::metric::{Basis, Criteria, Limit, losses, micros};
-use crate::units::Span;
+use crate::metric::{Basis, Criteria, Limit, losses, micros, unresolved_for};
 use caveat::{Concern, SHORT_MAX_PERCENT, hosts};
 use sender::of_sender;
 
@@ -105,13 +104,15 @@ fn of_next_hop(run: &TrialRun, direction: Direction) -> Vec<Concern> {
     let Some(hop) = run.outcome.hosts(direction).0.and_then(|host| host.unresolved_next_hop) else {
         return Vec::new();
     };
-    let unresolved = Span::from_nanos(hop.unresolved_ns);
+    let unresolved = unresolved_for(run, direction);
     let one_way = run.outcome.one_way(direction);
     let lost = one_way.probes.sent.zip(one_way.probes.received);
     let lost = lost.map_or(u64::MAX, |(sent, received)| sent.saturating_sub(received));
     let probes = run.trial.probe_rate().packets_in(unresolved).min(lost);
     let load = losses(run, direction).map_or(0, |losses| losses.unresolved);
-    let is_tcp = run.trial.tcp().is_some();
+    // A moment of it explains no shortfall of TCP.
+    let short_max_ns = run.trial.duration().nanos() / 100 * SHORT_MAX_PERCENT;
+    let is_tcp = run.trial.tcp().is_some() && short_max_ns < unresolved.nanos();
     if load == 0 && probes == 0 && !is_tcp {
         return Vec::new();
     }
@@ -316,6 +317,7 @@ mod tests {
     use crate::metric::Metric;
     use crate::stats::loss_bursts::LossBursts;
     use crate::trial::Trial;
+    use crate::units::Span;
 
     #[test]
     fn what_a_receiver_kept_from_reading_is_not_the_links_loss() {

@@ -414,18 +414,52 @@ mod tests {
         check(Bound::AtLeast(10.0), (9.8, 9.9), Verdict::Fail);
     }
 
+    #[track_caller]
+    fn kept_back(run: TrialRun, direction: Direction, metric: Metric, bound: &str) -> Verdict {
+        let mut requirements = Requirements::default();
+        requirements.set(Some(direction), metric.require(bound).expect("a bound"));
+        let criteria = Criteria::plain(requirements, IpVersion::V4);
+        let found = findings(&criteria, &Evidence { trials: vec![run], ..<_>::default() });
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        finding.verdict
+    }
+
+    /// It says so of the whole trial.
+    #[test]
+    fn what_an_agent_says_of_its_next_hop_excuses_no_more_than_was_silent_here() {
+        let said = |silent: Option<(u64, u64)>| {
+            let mut run = fixture::reversed(fixture::kept_back(700, 10_000));
+            let seen = silent.map(|(from, until)| fixture::gaps(from, until, true));
+            run.outcome.reverse.silences = seen.unwrap_or_default();
+            run
+        };
+        let loss = |silent| kept_back(said(silent), Direction::Reverse, Metric::LOSS, "<= 1%");
+        assert_eq!(loss(None), Verdict::Fail);
+        assert_eq!(loss(Some((1_000, 1_200))), Verdict::Fail, "164 of 700");
+        assert_eq!(loss(Some((1_000, 1_900))), Verdict::Invalid);
+        // Of the round trips 300 were lost, and none of them on the way that the agent speaks of.
+        let mut run = said(Some((1_000, 5_000)));
+        run.outcome.round_trip.delays.record_many(1_000_000, 700);
+        run.outcome.round_trip.delays.record_lost(300);
+        run.outcome.reverse.probes.sent = run.outcome.reverse.probes.received;
+        let mut requirements = Requirements::default();
+        requirements.set(None, Metric::RTT_P99_LOADED.require("<= 5 ms").expect("a bound"));
+        let criteria = Criteria::plain(requirements, IpVersion::V4);
+        let found = findings(&criteria, &Evidence { trials: vec![run], ..<_>::default() });
+        assert_eq!(found.iter().map(|it| it.verdict).collect::<Vec<_>>(), [Verdict::Fail]);
+        // An outage forward is none of its business.
+        let mut run = fixture::kept_back(700, 10_000);
+        run.outcome.agent_host = run.outcome.driver_host.take();
+        run.outcome.forward.silences = fixture::gaps(1_000, 2_500, true);
+        run.outcome.reverse.silences = fixture::gaps(1_000, 2_500, true);
+        let outage = kept_back(run, Direction::Forward, Metric::OUTAGE, "<= 1 s");
+        assert_eq!(outage, Verdict::Fail);
+    }
+
     /// 823 packets a second.
     #[test]
     fn what_a_host_may_have_kept_back_for_want_of_its_next_hop_is_not_the_links() {
-        let verdict = |run: TrialRun, metric: Metric, bound| {
-            let mut requirements = Requirements::default();
-            let required = metric.require(bound).expect("a bound");
-            requirements.set(Some(Direction::Forward), required);
-            let criteria = Criteria::plain(requirements, IpVersion::V4);
-            let found = findings(&criteria, &Evidence { trials: vec![run], ..<_>::default() });
-            let [finding] = found.as_slice() else { panic!("{found:?}") };
-            finding.verdict
-        };
+        let verdict = |run, metric, bound| kept_back(run, Direction::Forward, metric, bound);
         let loss = |ms| verdict(fixture::kept_back(700, ms), Metric::LOSS, "<= 1%");
         assert_eq!(
             [loss(0), loss(100), loss(1_000)],

@@ -48,7 +48,7 @@ impl Fact for HostCounts {
 pub struct UnresolvedNextHop {
     /// Its IP address.
     pub address: IpAddr,
-    /// For how long at most its address was not known, in ns.
+    /// For how long at most its address was not known while the far end was being heard, in ns.
     pub unresolved_ns: u64,
 }
 

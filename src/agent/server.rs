@@ -434,12 +434,13 @@ impl Loop {
         if live.parts == 0 {
             let Some(live) = self.trials.remove(&id) else { return };
             let since = host::Counters::read(live.device.as_deref()).since(&live.before);
+            let is_heard = live.trial.gauge().hears::<Agent>(clock::now());
             let limits = HostCounts {
                 queue_drops: since.queue_drops,
                 kernel_drops: since.softnet_drops,
                 checksum_errors: since.checksum_errors,
                 clock_steps: live.trial.gauge().clock_steps(),
-                unresolved_next_hop: live.next_hop.and_then(NextHopWatch::end),
+                unresolved_next_hop: live.next_hop.and_then(|hop| hop.end(is_heard)),
                 timestamp_noise_ns: live.timestamp_noise_ns,
                 hardware_timestamps: live.trial.gauge().hardware_timestamps(),
                 wall_clock: live.wall.end(),
@@ -450,7 +451,8 @@ impl Loop {
 
     fn look(&mut self) {
         for (id, live) in &mut self.trials {
-            live.next_hop.iter_mut().for_each(NextHopWatch::look);
+            let is_heard = live.trial.gauge().hears::<Agent>(clock::now());
+            live.next_hop.iter_mut().for_each(|hop| hop.look(is_heard));
             let heard: Stamp<Agent> = live.trial.gauge().heard();
             self.session.handle_trial(*id, FarEvent::Heard(heard));
             if let Some(at) = live.trial.exceeded() {

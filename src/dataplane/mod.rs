@@ -22,7 +22,7 @@ mod tcp;
 
 use crate::account::SenderCounts;
 use crate::clock::Stamp;
-use crate::flow::{Frames, TcpStream};
+use crate::flow::{Frames, SILENCE, TcpStream};
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use meter::{Meter, TcpToll, Toll};
@@ -224,6 +224,14 @@ impl Gauge {
     #[must_use]
     pub fn heard<C>(&self) -> Stamp<C> {
         Stamp::from_nanos(self.heard_ns.load(Relaxed))
+    }
+
+    /// Whether the far end is being heard at `now`: anything of the trial arrived within the time
+    /// after which a load is paused.
+    #[must_use]
+    pub fn hears<C>(&self, now: Stamp<C>) -> bool {
+        let heard_ns = self.heard_ns.load(Relaxed);
+        0 < heard_ns && now.nanos_since(Stamp::from_nanos(heard_ns)) < SILENCE.nanos()
     }
 }
 

@@ -323,7 +323,8 @@ impl<'a> Conductor<'a> {
 
     fn look(&mut self) {
         let now = clock::now();
-        self.next_hop.iter_mut().for_each(NextHopWatch::look);
+        let is_heard = self.trial.as_ref().is_some_and(|trial| trial.gauge().hears(now));
+        self.next_hop.iter_mut().for_each(|hop| hop.look(is_heard));
         if let Some(trial) = &self.trial {
             let heard = trial.gauge().heard::<Driver>().min(now);
             self.session.handle_trial(now, NearEvent::Heard(heard));
@@ -490,12 +491,13 @@ impl<'a> Conductor<'a> {
         let trial = self.trial.take();
         self.measuring = None;
         let gauge = trial.as_ref().map(|trial| trial.gauge());
+        let is_heard = gauge.is_some_and(|gauge| gauge.hears::<Driver>(clock::now()));
         run.outcome.take_driver_host(HostCounts {
             queue_drops: since.queue_drops,
             kernel_drops: since.softnet_drops,
             checksum_errors: since.checksum_errors,
             clock_steps: gauge.map_or(0, |gauge| gauge.clock_steps()),
-            unresolved_next_hop: self.next_hop.take().and_then(NextHopWatch::end),
+            unresolved_next_hop: self.next_hop.take().and_then(|hop| hop.end(is_heard)),
             timestamp_noise_ns: self.timestamp_noise_ns,
             hardware_timestamps: gauge.is_some_and(|gauge| gauge.hardware_timestamps()),
             // It stands with the probes.

@@ -4,7 +4,7 @@ use super::about::{About, Basis, Kind, Metric, Reach, Sample, Traffic, Unit};
 use super::criteria::{Criteria, Measured, account_missing};
 use super::definition::{Chance, Criterion, Definition, Need, Prospect};
 use super::requirement::{Limit, Requirements};
-use crate::account::ReceiverCounts;
+use crate::account::{ReceiverCounts, Silence};
 use crate::direction::Direction;
 use crate::flow::{TrialRun, compared_of};
 use crate::stats::confidence::{Bounds, Confidence, bounds_of_loss, loss_bounds, packets_needed};
@@ -233,11 +233,20 @@ pub fn losses(run: &TrialRun, direction: Direction) -> Option<Losses> {
 }
 
 /// For how long at most the sending host of `direction` did not know the link-layer address of its
-/// next hop: what its kernel accepted meanwhile may never have left it.
-pub(super) fn unresolved_for(run: &TrialRun, direction: Direction) -> Span {
+/// next hop: what its kernel accepted meanwhile may never have left it. What the agent's host says
+/// of itself counts no further than nothing arrived from it here.
+#[must_use]
+pub fn unresolved_for(run: &TrialRun, direction: Direction) -> Span {
     let host = run.outcome.hosts(direction).0;
     let hop = host.and_then(|host| host.unresolved_next_hop);
-    hop.map_or(Span::default(), |hop| Span::from_nanos(hop.unresolved_ns))
+    let said = hop.map_or(Span::default(), |hop| Span::from_nanos(hop.unresolved_ns));
+    match direction {
+        Direction::Forward => said,
+        Direction::Reverse => {
+            let silences = run.outcome.reverse.silences.as_slice().iter();
+            said.min(silences.map(Silence::span).fold(Span::default(), Span::plus))
+        }
+    }
 }
 
 fn loss(criteria: &Criteria, run: &TrialRun, direction: Direction) -> Measured {

@@ -33,7 +33,7 @@ pub use definition::{Chance, Criterion, Definition, Need, Prospect};
 pub use requirement::{Bound, Limit, Requirement, Requirements};
 
 pub use jitter::JITTER_QUANTILE;
-pub use loss::{Losses, losses};
+pub use loss::{Losses, losses, unresolved_for};
 pub use outage::outage_min;
 pub use path_mtu::{MTU_ASSUMED, black_hole};
 pub use percentile::catch_up_queue;
@@ -383,6 +383,18 @@ pub(crate) mod tests {
             run.outcome.driver_host =
                 Some(HostCounts { unresolved_next_hop, ..HostCounts::default() });
         })
+    }
+
+    /// The same of a load in reverse, whose sender is the agent.
+    pub(crate) fn reversed(mut run: TrialRun) -> TrialRun {
+        let load = run.trial.load().expect("a load");
+        let (payload, rate) = (load.payload(), load.rate(Direction::Forward).expect("a rate"));
+        let load = Load::new(Directions::Reverse, 1, payload, rate, LoadKind::FixedRate);
+        run.trial = Trial::new(load.ok(), run.trial.duration()).expect("a trial");
+        let outcome = &mut run.outcome;
+        std::mem::swap(&mut outcome.forward, &mut outcome.reverse);
+        std::mem::swap(&mut outcome.driver_host, &mut outcome.agent_host);
+        run
     }
 
     /// So many ms of load of which nothing was lost and no queue grew.

@@ -197,10 +197,16 @@ fn catch_up_probes(run: &TrialRun, direction: Direction) -> u64 {
     run.trial.probe_rate().packets_in(rate.span_of(packets.min(sent.sent)))
 }
 
-/// Probes and replies that may never have left their hosts, as those did not know their next hops.
+/// Probes and replies that may never have left their hosts, as those did not know their next hops:
+/// in either direction no more than were lost in it.
 fn unresolved_probes(run: &TrialRun) -> u64 {
-    let spans = Direction::ALL.map(|direction| unresolved_for(run, direction));
-    spans.map(|span| run.trial.probe_rate().packets_in(span)).into_iter().sum()
+    let of = |direction| {
+        let due = run.trial.probe_rate().packets_in(unresolved_for(run, direction));
+        let probes = &run.outcome.one_way(direction).probes;
+        let lost = probes.sent.zip(probes.received);
+        lost.map_or(due, |(sent, received)| due.min(sent.saturating_sub(received)))
+    };
+    Direction::ALL.map(of).into_iter().sum()
 }
 
 /// Why a percentile has no upper bound: too few samples, or too many that never came.

@@ -248,7 +248,7 @@ fn of_damage(run: &TrialRun, direction: Direction) -> Option<Concern> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{HostCounts, Outcome, Series, TcpReceiverCounts};
+    use crate::account::{HostCounts, Outcome, Series, TcpReceiverCounts, UnresolvedNextHop};
     use crate::direction::PerDirection;
     use crate::framing::IpVersion;
     use crate::metric::{Metric, Requirements};
@@ -275,6 +275,20 @@ mod tests {
     }
 
     /// Payload at 50 Mbit/s in frames is 47.7 Mbit/s.
+    #[test]
+    fn a_moment_without_the_next_hop_explains_no_shortfall_of_tcp() {
+        let is_doubted = |unresolved_ms: u64| {
+            let mut run = run(50, 0, (0, 0));
+            let (address, unresolved_ns) = ([10, 1, 1, 1].into(), unresolved_ms * 1_000_000);
+            let unresolved_next_hop = Some(UnresolvedNextHop { address, unresolved_ns });
+            run.outcome.driver_host =
+                Some(HostCounts { unresolved_next_hop, ..HostCounts::default() });
+            let found = crate::validity::of_next_hop(&run, Direction::Forward);
+            found.iter().any(|(doubts, ..)| doubts.contains(&Basis::TcpStream))
+        };
+        assert_eq!([is_doubted(200), is_doubted(1_000)], [false, true]);
+    }
+
     fn is_doubted(run: &TrialRun) -> bool {
         let mut requirements = Requirements::default();
         let required = Metric::TCP_THROUGHPUT.require(">= 50 Mbit/s").expect("a bound");
