@@ -170,6 +170,12 @@ impl Liveness {
     }
 }
 
+/// How long without a sign of life a sender of UDP in `trial` goes on at least.
+#[must_use]
+pub fn silence_of(trial: &Trial) -> Span {
+    Liveness::of(trial, 0, 1).silence
+}
+
 /// The round trip of the idle link of `trial`; 0 where it is not known.
 fn idle_round_trip(trial: &Trial) -> Span {
     trial.round_trip().unwrap_or_default()

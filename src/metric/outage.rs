@@ -15,7 +15,7 @@ use super::loss::unresolved_for;
 use super::percentile::NOT_COVERED;
 use crate::account::{OneWayCounts, SILENCE_MIN, Silence};
 use crate::direction::Direction;
-use crate::flow::{RESUMED_MAX, SILENCE, TrialRun};
+use crate::flow::{RESUMED_MAX, SILENCE, TrialRun, silence_of};
 use crate::trial::Trial;
 use crate::units::{BitRate, Span};
 
@@ -334,6 +334,15 @@ pub(super) fn was_silent(run: &TrialRun, direction: Direction) -> bool {
 /// silence behind its death until it was heard again.
 pub(super) fn own_pause(run: &TrialRun, direction: Direction) -> Span {
     let paused = |gap: &Silence| gap.span().minus(SILENCE).plus(RESUMED_MAX);
+    pausing(run, direction).map(paused).fold(Span::default(), Span::plus)
+}
+
+/// For how long at least it was: a silence before a pause is as long as the heartbeats, the round
+/// trip of the idle link and all that it rose by.
+pub(super) fn own_pause_least(run: &TrialRun, direction: Direction) -> Span {
+    let longest = run.outcome.round_trip.delays.max_ns().map_or(Span::default(), Span::from_nanos);
+    let before = silence_of(&run.trial).plus(longest);
+    let paused = |gap: &Silence| gap.span().minus(before);
     pausing(run, direction).map(paused).fold(Span::default(), Span::plus)
 }
 
