@@ -340,7 +340,7 @@ mod tests {
     fn more_than_the_limits_is_refused_with_the_limit() {
         let usage = Usage::default();
         let text = refusal(&request(1_001, 600, None), &usage);
-        assert!(text.contains("at most 1 Gbit/s (L2); 1.001 Gbit/s was requested"), "{text}");
+        assert!(text.contains("at most 1 Gbit/s (L2), but 1.001 Gbit/s was requested"), "{text}");
         let text = refusal(&request(1, 601, None), &usage);
         assert!(text.contains("may load for at most 600 s, 601 s was requested"), "{text}");
         let probing = probing(901);
