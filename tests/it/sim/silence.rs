@@ -145,8 +145,8 @@ fn a_line_that_carries_no_datagram_opens_nothing_and_holds_no_slot() {
     let there = Setup { reverse: good(), ..both.clone() };
     let back = Setup { forward: good(), ..both.clone() };
     for (setup, words) in [
-        (both, "UDP is blocked on the path to it"),
-        (there, "UDP is blocked on the path to it"),
+        (both, "UDP to it is blocked"),
+        (there, "UDP to it is blocked"),
         (back, "UDP is blocked on the path back"),
     ] {
         let run = play(&setup);
