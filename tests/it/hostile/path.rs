@@ -253,7 +253,7 @@ fn twenty_copies_of_each_packet_fail_no_link() {
     let row = report.rows().find(|row| row.trial.asked.udp.is_some()).expect("a load");
     let came = row.trial.outcome.forward.receiver.as_ref().expect("an account");
     assert!(0 < came.unread && came.received < came.duplicate, "{text}");
-    let named = report.caveats.iter().find(|it| it.text.contains("streams to the end"));
+    let named = report.caveats.iter().find(|it| it.text.contains("stopped reading"));
     assert_eq!(named.map(|it| it.direction), Some(Some(Direction::Forward)), "{text}");
 }
 
