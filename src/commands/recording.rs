@@ -12,7 +12,7 @@ use crate::io::files::{read_text, replace_private};
 use crate::io::terminal::say;
 use crate::io::user_folders;
 use crate::plan::Plan;
-use crate::report::{INTERRUPTED, PlanRecord, Report, program};
+use crate::report::{PlanRecord, Report, program};
 use crate::store::spool::Spool;
 use crate::store::{self, Place, Store};
 use crate::units::Span;
@@ -202,7 +202,7 @@ impl Recording {
     pub(super) fn conclude(mut self, run: &Run) -> Result<(), NotKept> {
         self.entry.ended_ns = run.report.ended_ns();
         self.entry.state = match &run.error {
-            None => State::of(&run.report, is_interrupted(&run.report)),
+            None => State::of(&run.report),
             Some(error) => state_of(error),
         };
         let entry = self.entry.clone().with(&run.report, wall_ns());
@@ -254,10 +254,6 @@ impl Keep for Recording {
             false => Ok(()),
         }
     }
-}
-
-fn is_interrupted(report: &Report) -> bool {
-    report.reason.as_deref().is_some_and(|why| why.ends_with(INTERRUPTED))
 }
 
 /// How far a run came of which `error` is all.

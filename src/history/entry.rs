@@ -79,10 +79,11 @@ impl State {
         }
     }
 
-    /// That of a run with `report`, which was or was not `interrupted`.
+    /// That of a run with `report`.
     #[must_use]
-    pub const fn of(report: &Report, interrupted: bool) -> Self {
-        match (report.complete, interrupted) {
+    pub fn of(report: &Report) -> Self {
+        let is_interrupted = report.reason.as_deref().is_some_and(|why| why.ends_with(INTERRUPTED));
+        match (report.complete, is_interrupted) {
             (true, _) => Self::Ok,
             (false, true) => Self::Aborted,
             (false, false) => Self::Partial,
@@ -149,11 +150,10 @@ impl Entry {
     /// That of a report that was saved elsewhere; `None` where its dates are none.
     #[must_use]
     pub fn imported(report: &Report, now_ns: u64) -> Option<Self> {
-        let interrupted = report.reason.as_deref().is_some_and(|why| why.ends_with(INTERRUPTED));
         let entry = Self {
             run: report.run.clone(),
             class: Class::Manual,
-            state: State::of(report, interrupted),
+            state: State::of(report),
             verdict: None,
             reason: None,
             command: "import".to_owned(),

@@ -3,7 +3,7 @@
 use super::connection::{Store, failed_at};
 use super::error::Error;
 use super::place::Place;
-use super::writing::{clear, insert};
+use super::writing::{AUDIT, PEOPLE, clear, insert, run_tables};
 use crate::history::{Cell, Kind, Row, TABLES, Table};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
@@ -63,13 +63,6 @@ impl Store {
         reading.rollback().await.map_err(&from)?;
         Ok(copied)
     }
-}
-
-const AUDIT: &str = "audit";
-const PEOPLE: &str = "run_people";
-
-fn run_tables() -> impl Iterator<Item = &'static Table> {
-    TABLES.iter().filter(|table| table.name != AUDIT)
 }
 
 /// The runs whose people were deleted.

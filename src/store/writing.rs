@@ -49,8 +49,7 @@ impl Store {
     /// Where the database does not take it.
     pub async fn delete(&mut self, run: &str, audit: &Audit) -> Result<(), Error> {
         let place = self.place.clone();
-        let tables = TABLES.iter().filter(|table| table.name != AUDIT);
-        let tables: Vec<&str> = tables.map(|table| table.name).collect();
+        let tables: Vec<&str> = run_tables().map(|table| table.name).collect();
         remove(&mut self.connection, run, &tables, audit).await.map_err(failed_at(&place))
     }
 
@@ -100,8 +99,16 @@ impl Store {
     }
 }
 
-const AUDIT: &str = "audit";
-const PEOPLE: &str = "run_people";
+/// What was done to runs.
+pub(super) const AUDIT: &str = "audit";
+
+/// The names of people in runs.
+pub(super) const PEOPLE: &str = "run_people";
+
+/// The tables whose rows go with their runs.
+pub(super) fn run_tables() -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().filter(|table| table.name != AUDIT)
+}
 
 async fn record(connection: &mut AnyConnection, kept: &Kept) -> sqlx::Result<bool> {
     let run = kept.entry.run.as_str();
@@ -121,7 +128,7 @@ async fn record(connection: &mut AnyConnection, kept: &Kept) -> sqlx::Result<boo
             return Ok(false);
         }
     }
-    for table in TABLES.iter().filter(|table| table.name != AUDIT) {
+    for table in run_tables() {
         clear(&mut writing, table.name, run).await?;
     }
     insert(&mut writing, &kept.entry.row()).await?;
