@@ -124,6 +124,9 @@ pub mod report;
 #[cfg(feature = "driver")]
 pub mod history;
 
+#[cfg(feature = "driver")]
+pub mod health;
+
 pub mod io;
 
 pub mod dataplane;

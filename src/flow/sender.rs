@@ -141,10 +141,7 @@ impl<C> Sender<C> {
 
     /// What to do at `now`.
     pub fn poll(&mut self, now: Stamp<C>) -> Next<C, Outgoing> {
-        if !self.is_silent(self.polled) && CATCH_UP_MAX.nanos() < now.nanos_since(self.polled) {
-            // It was held up, and so heard nobody: those slots are its own, and no pause.
-            self.skip_what_is_too_late(now);
-        }
+        self.skip_stall(now);
         self.polled = now;
         if self.is_silent(now) {
             return self.pause(now);
@@ -306,6 +303,7 @@ impl<C> Sender<C> {
         if alive_at <= self.heard {
             return;
         }
+        self.skip_stall(now);
         if self.is_silent(now) {
             self.pass_paused_slots(now);
         }
@@ -374,6 +372,13 @@ impl<C> Sender<C> {
         self.counts.paused += passed - self.slot;
         self.leaving.on_paused();
         self.slot = passed;
+    }
+
+    /// Where it was held up itself, and so heard nobody, those slots are its own, and no pause.
+    fn skip_stall(&mut self, now: Stamp<C>) {
+        if !self.is_silent(self.polled) && CATCH_UP_MAX.nanos() < now.nanos_since(self.polled) {
+            self.skip_what_is_too_late(now);
+        }
     }
 
     fn skip_what_is_too_late(&mut self, now: Stamp<C>) {
@@ -658,6 +663,20 @@ mod tests {
     fn a_stall_longer_than_silence_is_skipped_and_no_pause() {
         let mut sender = sender(1_000, 6);
         run(&mut sender, 0, 1_000, true);
+        run(&mut sender, 4_000, 4_001, false);
+        run(&mut sender, 4_001, 6_200, true);
+        let counts = sender.into_counts();
+        assert!((2_940..=2_960).contains(&counts.skipped), "{}", counts.skipped);
+        assert!(counts.paused <= 60, "{}", counts.paused);
+    }
+
+    /// What another thread of this host heard before the stall reaches it as the first thing after it.
+    #[test]
+    fn a_word_from_before_a_stall_makes_no_pause_of_it() {
+        let mut sender = sender(1_000, 6);
+        run(&mut sender, 0, 1_000, true);
+        let alive_at = Stamp::from_nanos(sender.alive_at().nanos() + MS);
+        sender.on_alive(Stamp::from_nanos(4_000 * MS), alive_at);
         run(&mut sender, 4_000, 4_001, false);
         run(&mut sender, 4_001, 6_200, true);
         let counts = sender.into_counts();

@@ -92,6 +92,7 @@ const FLOORS: &[Floor] = &{
         floor(Head, "history", AllBefore, &[
             "csv", "jiff", "serde", "serde_json",
         ]),
+        floor(Head, "health", AllBefore, &["jiff"]),
 
         floor(Hands, "io", Only(&["units", "direction", "clock", "account", "wire"]), &[
             "base64", "libc", "rand", "rustls", "sd_notify", "sha2", "socket2", "thiserror",
