@@ -670,7 +670,7 @@ mod tests {
         assert!(counts.paused <= 60, "{}", counts.paused);
     }
 
-    /// What another thread of this host heard before the stall reaches it as the first thing after it.
+    /// What another thread of this host heard before the stall reaches it first after it.
     #[test]
     fn a_word_from_before_a_stall_makes_no_pause_of_it() {
         let mut sender = sender(1_000, 6);

@@ -6,6 +6,7 @@
 //!
 //! Stands behind the report, as it reads one. Pure: [`crate::store`] has the database.
 
+pub mod capacity;
 pub mod comparison;
 
 mod agents;

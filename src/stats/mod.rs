@@ -11,6 +11,8 @@ pub mod loss_bursts;
 pub mod means;
 pub mod one_way;
 pub mod skew;
+#[cfg(feature = "driver")]
+pub mod trend;
 
 mod beta;
 

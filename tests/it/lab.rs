@@ -297,10 +297,10 @@ fn one_percent_dropped_fails_and_is_counted_exactly() {
 #[test]
 fn what_an_emulated_line_does_is_counted_exactly() {
     let words = "mtu=1500 delay=2ms load.loss=ge:0.5%,20% load.duplicate=nth:50,100us";
-    let _machine = share(40);
+    let _machine = share(20);
     for agent in [AGENT, "[fd77:2::2]:4872"] {
         let Some(lab) = Lab::emulated(words, words) else { return };
-        let (_, report) = lab.check_at(agent, "2s", &["--rate", "20 Mbit/s"]);
+        let (_, report) = lab.check_at(agent, "2s", &["--rate", "10 Mbit/s"]);
         let carried: [(Count, &str); 2] =
             [(|row| row.sent_packets, "offered"), (|row| row.received_packets, "delivered")];
         let harmed: [(Count, &str); 2] =
