@@ -4,6 +4,8 @@ pub mod allowed;
 
 mod circuit;
 
+mod fences;
+
 mod refusal;
 
 mod role;
@@ -11,6 +13,7 @@ mod role;
 mod usage;
 
 pub use circuit::{CIRCUIT_LEN_MAX, is_circuit};
+pub use fences::{Fences, is_superseded};
 pub use refusal::{Left, Refusal};
 pub use role::Role;
 pub use usage::{Holder, KEY_RUNS_MAX, PROBING_RATE, RUNS_MAX, Usage, probing_rate};
@@ -22,6 +25,7 @@ use crate::framing::{Framing, Layer};
 use crate::trial::{CongestionControl, Trial};
 use crate::units::{BitRate, Malformed, Span};
 use crate::wire::control;
+use crate::wire::fence::{FENCES_MAX, Fence};
 
 /// What a driver may spend on probes beside its load, under one grant.
 pub const PROBING_MAX: Span = Span::from_secs(15 * 60);
@@ -42,6 +46,9 @@ pub struct Request {
     /// What the agent is to send TCP by, [`CONGESTION_MAX`] at most: asked with the first request
     /// of a run, so that what its host lacks is known before anything is measured.
     pub congestion: Vec<CongestionControl>,
+    /// The leases that the run holds on what it loads, [`FENCES_MAX`] at most; none where it has no
+    /// lease.
+    pub fences: Vec<Fence>,
 }
 
 /// Congestion controls that a request names: more than any kernel has.
@@ -64,11 +71,18 @@ impl TryFrom<&control::Request> for Request {
         }
         let congestion = message.congestion.iter().map(|name| name.parse());
         let congestion: Result<_, Malformed> = congestion.collect();
+        if FENCES_MAX < message.fences.len() {
+            let count = message.fences.len();
+            let why = format!("{count} leases, where at most {FENCES_MAX} are allowed");
+            return Err(Invalid::new(why));
+        }
+        let fences = message.fences.iter().cloned().map(Fence::checked);
         Ok(Self {
             circuit: message.circuit.clone(),
             duration: Span::from_nanos(message.duration_ns),
             load: message.load.map(load).transpose()?,
             congestion: congestion.map_err(|error| Invalid::new(error.form()))?,
+            fences: fences.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -94,6 +108,7 @@ pub struct Grant {
     circuit: Option<String>,
     ends_at: Stamp<Agent>,
     load: Option<LoadRequest>,
+    fences: Vec<Fence>,
 }
 
 impl Grant {
@@ -107,6 +122,12 @@ impl Grant {
     #[must_use]
     pub const fn load(&self) -> Option<LoadRequest> {
         self.load
+    }
+
+    /// The leases by which it allows load.
+    #[must_use]
+    pub fn fences(&self) -> &[Fence] {
+        &self.fences
     }
 
     /// The circuit whose lock it holds, where it allows load.
@@ -198,7 +219,8 @@ pub fn authorise(
     if locked_until < ends_at {
         return Err(Refusal::LockedTooLong { role: role.name, max: locked_max });
     }
-    Ok(Grant { circuit: request.circuit.clone(), ends_at, load: request.load })
+    let (circuit, fences) = (request.circuit.clone(), request.fences.clone());
+    Ok(Grant { circuit, ends_at, load: request.load, fences })
 }
 
 /// All grants together stay within what the agent may send and accept, and those of a key within
@@ -283,12 +305,13 @@ mod tests {
             duration: duration.plus(Span::from_secs(60)),
             load: Some(LoadRequest { rate: rate(mbit_s), duration }),
             congestion: Vec::new(),
+            fences: Vec::new(),
         }
     }
 
     fn probing(seconds: u64) -> Request {
-        let duration = Span::from_secs(seconds);
-        Request { circuit: None, duration, load: None, congestion: Vec::new() }
+        let (duration, fences) = (Span::from_secs(seconds), Vec::new());
+        Request { circuit: None, duration, load: None, congestion: Vec::new(), fences }
     }
 
     #[test]
@@ -301,6 +324,7 @@ mod tests {
                 duration_ns: 1,
                 load: None,
                 congestion: names,
+                fences: Vec::new(),
             };
             Request::try_from(&message).map_err(|error| error.to_string())
         };
@@ -540,7 +564,8 @@ mod tests {
                 let below = BitRate::new(asked.bits_per_second() - 1).expect("above zero");
                 let granted = |rate| {
                     let load = Some(LoadRequest { rate, duration: Span::from_secs(30) });
-                    let grant = Grant { circuit: None, ends_at: NOW.after_nanos(1 << 40), load };
+                    let (ends_at, fences) = (NOW.after_nanos(1 << 40), Vec::new());
+                    let grant = Grant { circuit: None, ends_at, load, fences };
                     grant.allows(&trial, framing, NOW, Span::default()).is_ok()
                 };
                 assert_eq!((granted(asked), granted(below)), (true, false));

@@ -31,6 +31,7 @@ use crate::trial::{CongestionControl, Limits, TcpLoad, Trial};
 use crate::units::Span;
 use crate::wire::control::{Message, Secrets};
 use crate::wire::data::{DataHello, HELLO_LEN};
+use crate::wire::fence::{self, Fence};
 use crate::wire::key::{KeyLine, PublicKey};
 use crate::wire::record::Record;
 use crate::wire::seal::KEY_LEN;
@@ -43,6 +44,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+
+/// What the leases that drivers have shown are kept under, beside the records of runs.
+const FENCES: &str = "fences";
 
 /// How often the agent looks whether data still comes.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
@@ -487,6 +491,7 @@ impl Loop {
                     }
                 }
                 Action::Keep(record) => self.keep(&record),
+                Action::KeepFences(fences) => self.keep_fences(&fences),
                 Action::Forget(run) => {
                     _ = self.state.as_ref().map(|state| state.forget(&run.to_string()));
                 }
@@ -500,6 +505,15 @@ impl Loop {
         let (now, wall_ns) = (clock::now(), clock::wall_ns());
         for (name, text) in self.state.iter().flat_map(StateDir::read) {
             let parsed = text.map_err(|error| error.to_string());
+            if name == FENCES {
+                let fences =
+                    parsed.and_then(|text| fence::parse(&text).map_err(|error| error.to_string()));
+                match fences {
+                    Ok(fences) => self.session.restore_fences(fences),
+                    Err(error) => tracing::warn!(%error, "leases in --state ignored"),
+                }
+                continue;
+            }
             let parsed =
                 parsed.and_then(|text| Record::parse(&text).map_err(|error| error.to_string()));
             match parsed {
@@ -513,6 +527,14 @@ impl Loop {
                     tracing::warn!(name, %error, "record in --state ignored");
                 }
             }
+        }
+    }
+
+    /// Writes the leases that were shown, so that they outlive this process.
+    fn keep_fences(&self, fences: &[Fence]) {
+        let Some(state) = &self.state else { return };
+        if let Err(error) = state.keep(FENCES, &fence::emit(fences)) {
+            tracing::warn!(%error, "the leases that drivers have shown are kept in memory only");
         }
     }
 

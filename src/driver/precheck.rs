@@ -441,7 +441,9 @@ impl<'a> Check<'a> {
             None => self.target.plan.reverse_congestion(self.target.place),
             Some(_) => Vec::new(),
         };
-        self.session.request(now, &Request { circuit, duration, load, congestion });
+        // Nothing is loaded: it needs no lease.
+        let fences = Vec::new();
+        self.session.request(now, &Request { circuit, duration, load, congestion, fences });
     }
 
     /// The load that is asked for: within what the agent allows.

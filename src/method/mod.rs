@@ -196,8 +196,8 @@ mod tests {
             let run = evidence.trials.iter().map(|run| run.trial.duration());
             let duration = run.fold(self.duration, Span::plus);
             self.is_granted = true;
-            let congestion = Vec::new();
-            Step::Request(Request { circuit: None, duration, load: None, congestion })
+            let (congestion, fences) = (Vec::new(), Vec::new());
+            Step::Request(Request { circuit: None, duration, load: None, congestion, fences })
         }
     }
 

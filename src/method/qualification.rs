@@ -196,7 +196,8 @@ impl Method for Qualification {
             State::Begun => {
                 self.state = State::AskedToSearch;
                 let congestion = self.plan.reverse_congestion(self.place);
-                Step::Request(Request { circuit: None, duration: SEARCH, load: None, congestion })
+                let (circuit, duration, fences) = (None, SEARCH, Vec::new());
+                Step::Request(Request { circuit, duration, load: None, congestion, fences })
             }
             State::AskedToSearch => {
                 self.state = State::Searching;
@@ -232,8 +233,9 @@ impl Method for Qualification {
         self.asked_again += 1;
         (self.asked_again <= ASKED_AGAIN_MAX).then(|| {
             self.state = State::AskedForRoom;
-            let (circuit, load, congestion) = (None, None, Vec::new());
-            Step::Request(Request { circuit, duration: SEARCH, load, congestion })
+            let (circuit, duration, load) = (None, SEARCH, None);
+            let (congestion, fences) = (Vec::new(), Vec::new());
+            Step::Request(Request { circuit, duration, load, congestion, fences })
         })
     }
 

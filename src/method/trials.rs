@@ -98,8 +98,8 @@ fn request(plan: &Plan, trials: &[Trial], path: SitePath) -> Request {
     let rate = loads.filter_map(|trial| frame_rate(trial, Framing::plain(path.ip))).max();
     let duration = total(&mut trials.iter()).plus(overhead).min(load_time.plus(PROBING_MAX));
     let load = rate.map(|rate| LoadRequest { rate, duration: load_time });
-    let congestion = Vec::new();
-    Request { circuit: plan.link.circuit.clone(), duration, load, congestion }
+    let (congestion, fences) = (Vec::new(), Vec::new());
+    Request { circuit: plan.link.circuit.clone(), duration, load, congestion, fences }
 }
 
 struct Composer<'a> {

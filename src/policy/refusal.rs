@@ -81,6 +81,8 @@ pub enum Refusal {
         /// How long it will still have it.
         left: Left,
     },
+    /// The run's lease on this has ended, and another run has shown a newer one.
+    LeaseOver(String),
     /// A trial is not within the grant: the driver's own error.
     BeyondGrant(&'static str),
 }
@@ -168,6 +170,11 @@ impl fmt::Display for Refusal {
                  have its operator raise --max-duration"
             ),
             Self::Locked { holder, left } => locked(f, holder, *left),
+            Self::LeaseOver(of) => write!(
+                f,
+                "the lease on {of} has ended, and another run has taken it over since. Start the \
+                 run again"
+            ),
             Self::BeyondGrant(how) => write!(f, "the trial is not within its grant: {how}"),
         }
     }

@@ -43,7 +43,7 @@ pub mod driver;
 
 use crate::trial::Trial;
 use crate::units::Span;
-use crate::wire::control::{Hello, LimitsMessage, PROTOCOL};
+use crate::wire::control::{Hello, LimitsMessage, PROTOCOL, PROTOCOL_BEFORE};
 
 /// How long an answer to a message may take.
 pub const ANSWER_MAX: Span = Span::from_secs(10);
@@ -61,5 +61,6 @@ fn quiet_max(trial: &Trial) -> Span {
 #[must_use]
 pub fn hello(program: &str, limits: Option<LimitsMessage>) -> Hello {
     let program = format!("{program} {}", env!("CARGO_PKG_VERSION"));
-    Hello { protocol: PROTOCOL, program, limits, role: None, who: None, host: None }
+    let (protocol, latest) = (PROTOCOL_BEFORE, Some(PROTOCOL));
+    Hello { protocol, latest, program, limits, role: None, who: None, host: None }
 }

@@ -1,9 +1,10 @@
 //! What driver and agent say to each other over TLS: frames of a length (32 bit, big-endian) and
 //! that many octets of JSON.
 //!
-//! Both say [`Message::Hello`] first, with the protocol's version: another version is refused
-//! before anything else is read. Fields that this version does not know are ignored, so that a
-//! later one may add some; a message that it does not know is an error. What an end counted is
+//! Both say [`Message::Hello`] first, with the versions of the protocol that they speak
+//! ([`Versions`]): the newest that both do is spoken, and where there is none, that is said before
+//! anything else is read. Fields that this version does not know are ignored, so that a later one
+//! may add some; a message that it does not know is an error. What an end counted is
 //! carried as it is ([`crate::account`]), as a claim: one that cannot be so leaves the message be.
 //!
 //! A run outlives its connection: [`Message::Attach`] gives it another. Whatever a driver says may
@@ -14,14 +15,16 @@ use crate::account::{
     AskedTrial, Claim, HostCounts, HostFacts, Moved, ReceiverCounts, ReflectorCounts, SenderCounts,
     TcpReceiverCounts, TcpSenderCounts, spoken,
 };
+use crate::wire::fence::Fence;
 use crate::wire::seal::KEY_LEN;
 use crate::wire::{StreamNumber, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The version of this protocol, of the datagrams' too.
-pub const PROTOCOL: u32 = 6;
+mod version;
+
+pub use version::{PROTOCOL, PROTOCOL_BEFORE, Versions};
 
 /// The longest frame: a trial's account with its histograms is a tenth of it.
 pub const FRAME_MAX: usize = 4 << 20;
@@ -137,8 +140,11 @@ pub enum Message {
 /// Who speaks.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Hello {
-    /// [`PROTOCOL`].
+    /// The oldest version that it speaks: what a peer looks at that speaks one version alone.
     pub protocol: u32,
+    /// The newest; absent where it speaks one version alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<u32>,
     /// The program and its version, for people.
     pub program: String,
     /// What the agent allows this driver; absent from a driver.
@@ -181,6 +187,10 @@ pub struct Request {
     /// run: one that its host lacks is refused before anything is measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub congestion: Vec<String>,
+    /// The leases that the run holds on what it loads: an agent refuses one that is older than
+    /// another that it was shown. From version 7 on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fences: Vec<Fence>,
 }
 
 /// The load that a driver asks for.

@@ -4,7 +4,8 @@
 //! (handshake and heartbeat), or a [`probe`] (STAMP, so that it starts with no mark of ours).
 //! Signals and probes are sealed ([`seal`]); load is sent by the million, so it has a tag over its
 //! header, which is cheaper. [`control`] is what the two programs say to each other over TLS,
-//! [`data`] what opens a TCP stream, and a [`record`] is what an agent keeps of a run on its disk.
+//! [`data`] what opens a TCP stream, a [`fence`] what shows that a run holds its lease, and a
+//! [`record`] is what an agent keeps of a run on its disk.
 //!
 //! Parsers take anyone's octets: they refuse, and never panic.
 
@@ -23,6 +24,8 @@ pub mod signal;
 pub mod control;
 
 pub mod data;
+
+pub mod fence;
 
 pub mod record;
 

@@ -826,7 +826,7 @@ impl Conversation {
 
 fn hello(protocol: u32) -> Hello {
     let program = "linkqual 9.9.9".to_owned();
-    Hello { protocol, program, limits: None, role: None, who: None, host: None }
+    Hello { protocol, latest: None, program, limits: None, role: None, who: None, host: None }
 }
 
 #[test]
@@ -855,8 +855,8 @@ fn a_driver_that_breaks_the_protocol_is_answered_with_the_fault_and_closed() {
     }
     converse(&agent, async |open| {
         open.say(&Message::Hello(hello(PROTOCOL + 1))).await;
-        let versions = [format!("version {}", PROTOCOL + 1), format!("speaks {PROTOCOL}")];
-        let words = ["linkqual 9.9.9", &versions[0], &versions[1], "same release at both ends"];
+        let (theirs, own) = (format!("version {}", PROTOCOL + 1), format!("to {PROTOCOL}: "));
+        let words = ["linkqual 9.9.9", &theirs, &own, "upgrade the agent"];
         open.hear_fault(SOON, &words).await;
     });
     for (octets, words) in [
@@ -926,10 +926,10 @@ fn odd(messages: &[&[u8]], words: &[&str]) {
 fn an_agent_that_breaks_the_protocol_is_reported() {
     odd(&[b"{}"], &["broke the protocol", "not a message"]);
     odd(&[br#"{"type":"hello","protocol":6,"program":"linkqual 9"}"#], &["it is a driver"]);
-    let speaks = format!("speaks {PROTOCOL}");
+    let speaks = format!("to {PROTOCOL}: ");
     odd(
         &[br#"{"type":"hello","protocol":9,"program":"linkqual-agent 9.9"}"#],
-        &["linkqual-agent 9.9", "version 9", &speaks, "same release at both ends"],
+        &["linkqual-agent 9.9", "version 9", &speaks, "upgrade the driver"],
     );
     odd(&[br#"{"type":"finish"}"#], &["broke the protocol", "finish"]);
     let limits = br#"{"type":"hello","protocol":6,"program":"linkqual-agent 0","limits":{"rate_max_bit_s":1000000,"duration_max_ns":1000000000}}"#;
@@ -980,6 +980,7 @@ fn ask_for_load(agent: &Agent) -> Message {
             duration_ns: 2_000_000_000,
             load,
             congestion: Vec::new(),
+            fences: Vec::new(),
         };
         open.say(&Message::Request(request)).await;
         let answer = open.hear(SOON).await.expect("an answer");
@@ -1027,6 +1028,7 @@ fn free_rate(agent: &Agent) -> u64 {
             duration_ns: 2_000_000_000,
             load: None,
             congestion: Vec::new(),
+            fences: Vec::new(),
         };
         open.say(&Message::Request(request)).await;
         let answer = open.hear(SOON).await.expect("an answer");

@@ -66,8 +66,8 @@ fn request(run: u128, circuit: Option<&str>, load: Option<u64>) -> Message {
     let duration_ns = Span::from_secs(30).nanos();
     let load = load.map(|rate_bit_s| LoadRequest { rate_bit_s, duration_ns });
     let circuit = circuit.map(str::to_owned);
-    let (run, congestion) = (RunId(run).to_string(), Vec::new());
-    Message::Request(Request { run, circuit, duration_ns, load, congestion })
+    let (run, congestion, fences) = (RunId(run).to_string(), Vec::new(), Vec::new());
+    Message::Request(Request { run, circuit, duration_ns, load, congestion, fences })
 }
 
 /// The first release granted each circuit all of the limit: 20 times as much in all.

@@ -380,7 +380,8 @@ fn an_outage_of_three_seconds_is_one_of_three_seconds_and_little_loss() {
 async fn count_nothing(open: &mut Conversation, run: &str) {
     open.greet().await;
     let (run, duration_ns) = (run.to_owned(), 60_000_000_000);
-    let request = Request { run, circuit: None, duration_ns, load: None, congestion: Vec::new() };
+    let (congestion, fences) = (Vec::new(), Vec::new());
+    let request = Request { run, circuit: None, duration_ns, load: None, congestion, fences };
     open.say(&Message::Request(request)).await;
     assert!(matches!(open.hear(PATIENCE).await, Some(Message::Granted(_))));
     let idle = Trial::new(None, Span::from_secs(1)).unwrap();

@@ -18,11 +18,11 @@ mod state;
 use crate::account::{plain, spoken};
 use crate::clock::{Agent, Stamp};
 use crate::framing::Framing;
-use crate::policy::Request;
+use crate::policy::{Fences, Request};
 use crate::session::agent::state::{Part, Peer, Run, turns};
 use crate::session::hello;
 use crate::trial::{Limits, Trial};
-use crate::wire::control::{Hello, Message, PROTOCOL, RunId};
+use crate::wire::control::{Hello, Message, RunId, Versions};
 use crate::wire::key::PublicKey;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -33,7 +33,8 @@ impl Session {
     #[must_use]
     pub fn new(limits: Limits, host: Box<dyn Host>) -> Self {
         let (peers, runs, actions) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Self { limits, host, peers, runs, is_leaving: false, actions }
+        let fences = Fences::default();
+        Self { limits, host, peers, runs, fences, is_leaving: false, actions }
     }
 
     /// The next action; `None` until something else happens.
@@ -250,17 +251,16 @@ impl Session {
 
     fn on_greeting(&mut self, now: Stamp<Agent>, from: ConnectionId, message: &Message) {
         match message {
-            Message::Hello(hello) if hello.protocol == PROTOCOL => {
-                if let Some(peer) = self.peers.get_mut(&from) {
-                    peer.greeted = true;
-                }
-            }
             Message::Hello(hello) => {
+                let (theirs, own) = (Versions::of(hello), Versions::OWN);
+                if theirs.shared(own).is_some() {
+                    self.peers.entry(from).and_modify(|peer| peer.greeted = true);
+                    return;
+                }
+                let older = if theirs.is_older_than(own) { "driver" } else { "agent" };
+                let program = spoken(&hello.program);
                 let reason = format!(
-                    "{} speaks protocol version {}, this agent speaks {PROTOCOL}: install the same \
-                     release at both ends",
-                    spoken(&hello.program),
-                    hello.protocol
+                    "{program} speaks {theirs}, this agent speaks {own}: upgrade the {older}"
                 );
                 self.fault(now, from, &reason);
             }
@@ -354,8 +354,9 @@ mod tests {
     pub(super) fn request() -> Message {
         let run = RunId(7).to_string();
         let duration_ns = Span::from_secs(60).nanos();
-        let (circuit, load, congestion) = (None, None, Vec::new());
-        Message::Request(control::Request { run, circuit, duration_ns, load, congestion })
+        let (circuit, load, congestion, fences) = (None, None, Vec::new(), Vec::new());
+        let asked = control::Request { run, circuit, duration_ns, load, congestion, fences };
+        Message::Request(asked)
     }
 
     pub(super) fn prepare(seconds: u64) -> Message {
@@ -389,12 +390,13 @@ mod tests {
         let mut session = greeted();
         open(&mut session, 0, ConnectionId(2), key(1));
         let program = "\u{202e}linkqual 9".to_owned();
-        let other = Hello { protocol: PROTOCOL + 1, program, ..hello("linkqual", None) };
+        let other = Hello { protocol: 5, latest: None, program, ..hello("linkqual", None) };
         session.handle_message(at(0), ConnectionId(2), Message::Hello(other));
         let text =
             format!("{:?}", std::iter::from_fn(|| session.poll_action()).collect::<Vec<_>>());
-        assert!(text.contains("install the same release at both ends"), "{text}");
-        assert!(text.contains("\"linkqual 9 speaks"), "{text}");
+        let words = "\"linkqual 9 speaks protocol version 5, this agent speaks protocol versions 6 \
+                     to 7: upgrade the driver\"";
+        assert!(text.contains(words), "{text}");
     }
 
     /// What its threads report of trial 1 of run 7 in the end.

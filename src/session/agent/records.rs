@@ -7,9 +7,11 @@ use super::state::{
 };
 use crate::account::{Claim, SenderCounts};
 use crate::clock::{Agent, Stamp};
+use crate::policy::Fences;
 use crate::units::Span;
 use crate::wire::StreamNumber;
 use crate::wire::control::{Message, RunId};
+use crate::wire::fence::Fence;
 use crate::wire::key::PublicKey;
 use crate::wire::record::Record;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +45,11 @@ impl Session {
             Run { who, owner, connection, turns, closed_at, locked_since, spent, phase, trial };
         self.runs.insert(id, run);
         self.bound_records();
+    }
+
+    /// Leases that an earlier process was shown are found.
+    pub fn restore_fences(&mut self, fences: Vec<Fence>) {
+        self.fences = Fences::kept(fences);
     }
 
     /// A driver is back for its run. What was sent over the connection before may be lost, so all

@@ -10,7 +10,9 @@ use crate::clock::{Agent, Stamp};
 use crate::flow::{
     FarEvent as Event, LATE_MAX, Stream, TcpStream, streams_of, tcp_streams_of, trail,
 };
-use crate::policy::{Grant, Holder, Refusal, Request, Usage, authorise, probing_rate};
+use crate::policy::{
+    Grant, Holder, Refusal, Request, Usage, authorise, is_superseded, probing_rate,
+};
 use crate::session::ANSWER_MAX;
 use crate::trial::Trial;
 use crate::units::{BitRate, Span};
@@ -99,6 +101,10 @@ impl Session {
         if !self.can_send_by(now, from, asked) {
             return;
         }
+        if let Err(refusal) = self.take_fences(now, asked) {
+            self.note(format!("{from:?}: refused {who}: {refusal}"));
+            return self.say(from, Message::Refused { reason: refusal.to_string() });
+        }
         let usage = self.usage(now, id, (&owner, role.limits.rate_max));
         let rate_max = self.limits.rate_max;
         match authorise(rate_max, &role, asked, &usage, now) {
@@ -114,6 +120,32 @@ impl Session {
                 self.say(from, Message::Refused { reason: refusal.to_string() });
             }
         }
+    }
+
+    /// Takes the leases of a run that asks to load. A run that holds an older one is over: its
+    /// program goes on beyond the end of its lease, and does not know of it.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is over.
+    fn take_fences(&mut self, now: Stamp<Agent>, asked: &Request) -> Result<(), Refusal> {
+        if asked.load.is_none() {
+            return Ok(());
+        }
+        self.fences.check(&asked.fences)?;
+        let holds_older = |run: &Run| {
+            run.grant().is_some_and(|grant| is_superseded(grant.fences(), &asked.fences))
+        };
+        let older = self.runs.iter().filter(|(_, run)| holds_older(run));
+        let older: Vec<RunId> = older.map(|(id, _)| *id).collect();
+        for run in older {
+            self.note(format!("run {run} has lost its lease: another run holds it now"));
+            self.end_run(now, run);
+        }
+        if self.fences.note(&asked.fences) {
+            self.actions.push_back(Action::KeepFences(self.fences.all().to_vec()));
+        }
+        Ok(())
     }
 
     /// Whether this host has every congestion control that is asked for; where it has not, or the
@@ -408,6 +440,83 @@ mod tests {
         assert_eq!(refused.count(), 3, "eight at once, of which two are spent");
     }
 
+    const OTHER: ConnectionId = ConnectionId(2);
+
+    /// Leave for `run` to load for 20 s, by a lease of this number.
+    fn leased(run: u128, number: u64) -> Message {
+        let load = crate::wire::control::LoadRequest {
+            rate_bit_s: 1_000_000,
+            duration_ns: Span::from_secs(20).nanos(),
+        };
+        let of = "circuit EC-1".to_owned();
+        let fences = vec![crate::wire::fence::Fence { of, sequence: 1, number }];
+        let Message::Request(asked) = request() else { unreachable!("it is one") };
+        let run = RunId(run).to_string();
+        let load = Some(load);
+        Message::Request(crate::wire::control::Request { run, load, fences, ..asked })
+    }
+
+    /// An agent with two drivers, of which the first loads by lease 7 since 0 s.
+    fn loading() -> Session {
+        let mut session = greeted();
+        let granted = say(&mut session, 0, leased(7, 7));
+        assert!(
+            matches!(granted[..], [Action::KeepFences(_), Action::Say(_, Message::Granted(_))]),
+            "{granted:?}"
+        );
+        say(&mut session, 0, prepare(20));
+        say(&mut session, 0, Message::Start { trial: 1 });
+        open(&mut session, 1, OTHER, key(2));
+        say_from(&mut session, OTHER, Message::Hello(hello("linkqual", None)));
+        session
+    }
+
+    #[test]
+    fn who_shows_a_newer_lease_ends_the_run_of_the_older_and_has_its_lock() {
+        let mut session = loading();
+        let by_none = say_from(&mut session, OTHER, {
+            let Message::Request(asked) = leased(8, 0) else { unreachable!("it is one") };
+            let fences = Vec::new();
+            Message::Request(crate::wire::control::Request { fences, ..asked })
+        });
+        let [Action::Say(OTHER, Message::Refused { reason })] = &by_none[..] else {
+            panic!("{by_none:?}")
+        };
+        assert!(reason.contains("holds the load lock"), "{reason}");
+        let newer = say_from(&mut session, OTHER, leased(8, 8));
+        let id = TrialId { run: RunId(7), number: 1 };
+        assert!(
+            matches!(
+                &newer[..],
+                [Action::Stop(of), Action::KeepFences(kept), Action::Say(OTHER, granted)]
+                    if *of == id && kept[0].number == 8 && granted.name() == "granted"
+            ),
+            "{newer:?}"
+        );
+    }
+
+    /// A program that was stopped beyond the end of its lease, and goes on.
+    #[test]
+    fn a_lease_that_another_has_taken_over_is_refused_also_after_a_restart() {
+        let mut before = loading();
+        say_from(&mut before, OTHER, leased(8, 8));
+        let mut restarted = greeted();
+        restarted.restore_fences(before.fences.all().to_vec());
+        for session in [&mut before, &mut restarted] {
+            count(session);
+            while session.poll_action().is_some() {}
+            let refused = say(session, 30, leased(9, 7));
+            let [Action::Say(DRIVER, Message::Refused { reason })] = &refused[..] else {
+                panic!("{refused:?}")
+            };
+            assert!(reason.contains("the lease on circuit EC-1 has ended"), "{reason}");
+            // It may probe.
+            let probing = say(session, 30, request());
+            assert!(matches!(probing[..], [Action::Say(_, Message::Granted(_))]), "{probing:?}");
+            say(session, 30, Message::Finish);
+        }
+    }
+
     #[test]
     fn a_trial_runs_within_its_grant_and_no_later() {
         let mut session = greeted();
@@ -508,7 +617,6 @@ mod tests {
     /// Of 1 Gbit/s, another driver's run that probes counts for 142.4 kbit/s.
     #[test]
     fn a_grant_says_what_other_runs_leave() {
-        const OTHER: ConnectionId = ConnectionId(2);
         let mut session = greeted();
         let free = |actions: &[Action]| match actions {
             [Action::Say(_, Message::Granted(granted))] => granted.free_rate_bit_s,

@@ -9,12 +9,13 @@ use crate::account::{
 use crate::clock::{Agent, Stamp};
 use crate::flow::{Intake, LATE_MAX, Stream, TcpStream};
 use crate::framing::Framing;
-use crate::policy::{Grant, Role};
+use crate::policy::{Fences, Grant, Role};
 use crate::session::{ANSWER_MAX, QUIET_MAX, quiet_max};
 use crate::trial::{CongestionControl, Limits, Trial};
 use crate::units::{PacketRate, Span};
 use crate::wire::StreamNumber;
 use crate::wire::control::{Account, Message, RunId, Secrets};
+use crate::wire::fence::Fence;
 use crate::wire::key::PublicKey;
 use crate::wire::record::Record;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -78,6 +79,8 @@ pub enum Action {
     Stop(TrialId),
     /// Keep this beyond the program's end, in the place of what is kept of the run.
     Keep(Box<Record>),
+    /// Keep these leases beyond the program's end, in the place of those that are kept.
+    KeepFences(Vec<Fence>),
     /// Nothing of this run needs to be kept any more.
     Forget(RunId),
     /// For the log.
@@ -124,6 +127,8 @@ pub struct Session {
     pub(super) host: Box<dyn Host>,
     pub(super) peers: BTreeMap<ConnectionId, Peer>,
     pub(super) runs: BTreeMap<RunId, Run>,
+    /// The leases that it was shown.
+    pub(super) fences: Fences,
     /// Whether it is about to end.
     pub(super) is_leaving: bool,
     pub(super) actions: VecDeque<Action>,

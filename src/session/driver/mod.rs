@@ -23,7 +23,7 @@ use crate::policy::Request;
 use crate::session::driver::state::{FETCH_MAX, LAST_WORDS_MAX, Link, REACH_MAX, State};
 use crate::session::{ANSWER_MAX, hello};
 use crate::trial::{Limits, Trial};
-use crate::wire::control::{self, Hello, Message, PROTOCOL, RunId};
+use crate::wire::control::{self, Hello, Message, RunId, Versions};
 use std::collections::VecDeque;
 
 pub use state::{Action, Blocked, Failure, Introduced, Opening, Session, Task, TcpOpening};
@@ -372,15 +372,17 @@ impl Session {
     }
 
     fn on_hello(&mut self, hello: Hello) -> State {
-        if hello.protocol != PROTOCOL {
-            let (program, theirs) = (spoken(&hello.program), hello.protocol);
+        let theirs = Versions::of(&hello);
+        let Some(protocol) = theirs.shared(Versions::OWN) else {
+            let program = spoken(&hello.program);
             return self.fail(Failure::OtherVersion { program, theirs });
-        }
+        };
         let introduced = Introduced {
             program: spoken(&hello.program),
             role: hello.role.as_deref().map(spoken),
             who: hello.who.as_deref().map(spoken),
             host: hello.host.and_then(|host| host.into_fact().ok()),
+            protocol,
         };
         match hello.limits.map(Limits::try_from) {
             Some(Ok(limits)) => {
@@ -417,6 +419,7 @@ fn said(run: RunId, request: &Request) -> control::Request {
         duration_ns: request.duration.nanos(),
         load: request.load.map(Into::into),
         congestion: request.congestion.iter().map(|control| control.name().to_owned()).collect(),
+        fences: request.fences.clone(),
     }
 }
 
@@ -424,11 +427,11 @@ fn said(run: RunId, request: &Request) -> control::Request {
 mod tests {
     use super::*;
     use crate::units::Span;
-    use crate::wire::control::LimitsMessage;
+    use crate::wire::control::{LimitsMessage, PROTOCOL, PROTOCOL_BEFORE};
 
     fn probing() -> Request {
-        let duration = Span::from_secs(1);
-        Request { circuit: None, duration, load: None, congestion: Vec::new() }
+        let (duration, fences) = (Span::from_secs(1), Vec::new());
+        Request { circuit: None, duration, load: None, congestion: Vec::new(), fences }
     }
 
     pub(super) const NOW: Stamp<Driver> = Stamp::from_nanos(1_000);
@@ -461,12 +464,16 @@ mod tests {
         let mut session = Session::new(RunId(7), NOW);
         let hello = hello("linkqual-agent", None);
         let program = format!("\u{1b}[2J\u{202e}{}", hello.program);
-        let other = Hello { protocol: PROTOCOL + 1, program, ..hello };
+        let other = Hello { protocol: PROTOCOL + 1, latest: None, program, ..hello };
         let actions = say(&mut session, Message::Hello(other));
         let Some(Action::Failed(failure)) = actions.last() else { panic!("{actions:?}") };
         let text = failure.to_string();
         assert!(text.starts_with("the agent is [2Jlinkqual-agent"), "{text:?}");
-        let versions = format!("version {}, this driver speaks {PROTOCOL}", PROTOCOL + 1);
+        let versions = format!(
+            "version {}, this driver speaks protocol versions {PROTOCOL_BEFORE} to {PROTOCOL}: \
+             upgrade the driver",
+            PROTOCOL + 1
+        );
         assert!(text.contains(&versions), "{text}");
         assert!(!session.is_connected());
     }

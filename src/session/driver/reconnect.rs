@@ -9,7 +9,7 @@ use crate::account::spoken;
 use crate::clock::{Driver, Stamp};
 use crate::session::{ANSWER_MAX, hello};
 use crate::units::Span;
-use crate::wire::control::{Message, PROTOCOL};
+use crate::wire::control::{Message, Versions};
 
 /// How far apart two connections are opened.
 const RETRY: Span = Span::from_secs(1);
@@ -156,11 +156,13 @@ impl Session {
     /// What a connection says before the run is attached to it; anything else is given back.
     pub(super) fn on_attaching(&mut self, now: Stamp<Driver>, message: Message) -> Option<Message> {
         match message {
-            Message::Hello(hello) if hello.protocol == PROTOCOL => {}
             Message::Hello(hello) => {
-                let (program, theirs) = (spoken(&hello.program), hello.protocol);
-                let why = Failure::OtherVersion { program, theirs }.to_string();
-                self.handle_lost(now, &why);
+                let theirs = Versions::of(&hello);
+                if theirs.shared(Versions::OWN).is_none() {
+                    let program = spoken(&hello.program);
+                    let why = Failure::OtherVersion { program, theirs }.to_string();
+                    self.handle_lost(now, &why);
+                }
             }
             Message::Attached { trial, granted, .. } => self.on_attached(now, trial, granted),
             Message::Refused { reason } => self.on_forgotten(now, &reason),

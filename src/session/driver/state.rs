@@ -15,7 +15,7 @@ use crate::session::{QUIET_MAX, quiet_max};
 use crate::trial::{Dscp, Limits, Trial};
 use crate::units::Span;
 use crate::wire::StreamNumber;
-use crate::wire::control::{Account, Message, PROTOCOL, RunId};
+use crate::wire::control::{Account, Message, RunId, Versions};
 use crate::wire::seal::KEY_LEN;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -81,6 +81,8 @@ pub struct Introduced {
     pub who: Option<String>,
     /// Its host, where it said what that is.
     pub host: Option<HostFacts>,
+    /// The version of the protocol that is spoken with it.
+    pub protocol: u32,
 }
 
 /// What the hands are to do.
@@ -131,14 +133,15 @@ pub enum Failure {
     Refused(String),
     /// The agent's version is another.
     #[error(
-        "the agent is {program} and speaks protocol version {theirs}, this driver speaks \
-         {PROTOCOL}: install the same release at both ends"
+        "the agent is {program} and speaks {theirs}, this driver speaks {}: upgrade {}",
+        Versions::OWN,
+        if .theirs.is_older_than(Versions::OWN) { "the agent" } else { "the driver" }
     )]
     OtherVersion {
         /// The agent, as it introduced itself.
         program: String,
-        /// Its version of the protocol.
-        theirs: u32,
+        /// The versions of the protocol that it speaks.
+        theirs: Versions,
     },
     /// The agent said what makes no sense here.
     #[error("the agent broke the protocol: {0}")]

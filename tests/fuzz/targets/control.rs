@@ -199,7 +199,8 @@ impl Driver {
                     let duration = Span::from_secs(10);
                     let load = Some(LoadRequest { rate, duration });
                     let congestion = vec!["cubic".parse().expect("a name")];
-                    let asked = Request { circuit: None, duration, load, congestion };
+                    let (circuit, fences) = (None, Vec::new());
+                    let asked = Request { circuit, duration, load, congestion, fences };
                     self.session.request(now, &asked);
                 }
                 driver::Action::Granted { .. } => {

@@ -293,7 +293,8 @@ fn request(trial: &Trial) -> Request {
     let rate = BitRate::new(10_000_000_000).unwrap();
     let load = trial.load().map(|_| LoadRequest { rate, duration: trial.duration() });
     let duration = trial.duration().plus(Span::from_secs(60));
-    Request { circuit: Some("EC-1".into()), duration, load, congestion: Vec::new() }
+    let (congestion, fences) = (Vec::new(), Vec::new());
+    Request { circuit: Some("EC-1".into()), duration, load, congestion, fences }
 }
 
 impl World {
@@ -463,6 +464,7 @@ impl World {
                     duration_ns: asked.duration.nanos(),
                     load,
                     congestion: Vec::new(),
+                    fences: Vec::new(),
                 };
                 self.say_to_agent(ANOTHER, &Message::Hello(hello("another", None)));
                 self.say_to_agent(ANOTHER, &Message::Request(request));
@@ -839,7 +841,7 @@ impl World {
             agent::Action::Close(connection) => {
                 self.push(self.now_ns + CONTROL_NS, Event::ClosedAtDriver(connection));
             }
-            agent::Action::Keep(_) | agent::Action::Forget(_) => {}
+            agent::Action::Keep(_) | agent::Action::KeepFences(_) | agent::Action::Forget(_) => {}
             agent::Action::Expect(trial, _, streams, ..) => self.expect(trial, streams),
             agent::Action::Start(trial) => {
                 let now = self.agent_now();
