@@ -1,7 +1,9 @@
 //! The arguments of the driver.
 
 use super::HelpArgs;
-use super::history::{AgentsArgs, CompareArgs, HistoryArgs, HistoryPlaceArgs, RecordArgs};
+use super::history::{
+    AgentsArgs, CompareArgs, HistoryArgs, HistoryPlaceArgs, LeasesArgs, RecordArgs,
+};
 use super::schedule::{ScheduleArgs, WatchArgs};
 use super::topics::{self, TOPICS};
 use super::value::{parse, parse_device, parse_output};
@@ -63,6 +65,8 @@ pub enum DriverCommand {
     Compare(CompareArgs),
     /// List the agents that are known: key, version, limits, and when each was seen
     Agents(AgentsArgs),
+    /// List the leases that are held: what is being loaded now, by whom, and until when
+    Leases(LeasesArgs),
     /// Test an emulated link on this machine, without root, and show the verdict
     Demo(DemoArgs),
     /// Show a manual page, or the options of a command

@@ -1,5 +1,6 @@
 //! The arguments of `linkqual history`, and of what records a run.
 
+use crate::account::is_control;
 use crate::history::{Class, State, When};
 use crate::store::Place;
 use crate::verdict::Verdict;
@@ -22,10 +23,45 @@ pub struct RecordArgs {
     /// Where.
     #[command(flatten)]
     pub place: HistoryPlaceArgs,
-    /// Do not record this run in the history
+    /// Do not record this run in the history, and load without a lease
     #[arg(long)]
     pub no_history: bool,
+    /// Load even if other runs hold the circuit, an end host or an entry of `shares`, or if that
+    /// cannot be known; the reason goes into the report
+    #[arg(long, value_name = "REASON", value_parser = parse_reason)]
+    pub without_lease: Option<String>,
 }
+
+/// A reason of some words, as it is kept.
+fn parse_reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_right = !text.is_empty() && text.chars().count() <= REASON_LEN_MAX;
+    match is_right && !text.chars().any(is_control) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("a reason has 1 to {REASON_LEN_MAX} printable characters")),
+    }
+}
+
+/// The longest reason, in characters.
+const REASON_LEN_MAX: usize = 200;
+
+/// `linkqual leases`.
+#[derive(Args, Debug)]
+#[command(after_help = LEASES_NOTES)]
+pub struct LeasesArgs {
+    /// Print them in this format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: TableFormat,
+    /// Which history.
+    #[command(flatten)]
+    pub place: HistoryPlaceArgs,
+}
+
+const LEASES_NOTES: &str = "\
+A run that loads a link holds a lease on its circuit, on both end hosts and on each entry of shares
+until it is over, or until its time is over; nothing else that uses this history loads them
+meanwhile. Exit code: 0; 2 wrong usage, or there is no history; 4 the history cannot be read; 5
+output could not be written.";
 
 /// `linkqual history`.
 #[derive(Args, Debug)]

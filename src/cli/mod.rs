@@ -30,7 +30,8 @@ pub use help::HelpArgs;
 #[cfg(feature = "driver")]
 pub use history::{
     AgentsArgs, BackupArgs, CompareArgs, DeleteArgs, HistoryArgs, HistoryCommand, HistoryPlaceArgs,
-    ImportArgs, InitArgs, ListArgs, ListFormat, MoveArgs, RecordArgs, TableFormat, VerdictArg,
+    ImportArgs, InitArgs, LeasesArgs, ListArgs, ListFormat, MoveArgs, RecordArgs, TableFormat,
+    VerdictArg,
 };
 #[cfg(feature = "driver")]
 pub use schedule::{ScheduleArgs, WatchArgs};

@@ -190,6 +190,7 @@ const fn code_of(error: &driver::Error) -> u8 {
         | Error::NotListed { .. }
         | Error::AnotherKey { .. }
         | Error::Agent(_)
+        | Error::NotLeased(_)
         | Error::System(_)
         | Error::Interrupted => NOT_RUN,
     }

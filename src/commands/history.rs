@@ -157,6 +157,11 @@ async fn restore(args: &HistoryPlaceArgs, file: &Path) -> Result<String, Error> 
 
 async fn move_to(args: &HistoryPlaceArgs, to: &Place) -> Result<String, Error> {
     let (mut store, to) = (opened(args).await?, absolute(to.clone())?);
+    let holdings = store.holdings().await?;
+    if !holdings.held.is_empty() {
+        let what = format!("{holdings}. Move the history when nothing is being loaded");
+        return Err(Error::History(what));
+    }
     let mut new = Store::make(&to).await?;
     let Copied { runs, there } = store.copy_into(&mut new).await?;
     new.close().await?;

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::keys;
+use super::leasing::{leased, note_of};
 use super::output::create;
 use super::running::{How, PROGRESS_MAX, conclude, job_of, keepers};
 use super::runtime::{pass_on_interrupts, runtime};
@@ -81,6 +82,10 @@ pub(super) fn run_links(
         return Err(Error::UnknownAgents(unknown));
     }
     let jobs = plans.into_iter().map(job_of).collect::<Result<Vec<Job>, Error>>()?;
+    let run = jobs.first().map(Job::id).unwrap_or_default();
+    let leased = |job| leased(job, &run, how.command, how.record);
+    let jobs = jobs.into_iter().map(leased).collect::<Result<Vec<Job>, Error>>()?;
+    let notes = notes.into_iter().chain(note_of(how.record)).collect();
     let output = create(args)?;
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();

@@ -11,6 +11,8 @@ mod firewall;
 mod history;
 mod judge;
 mod keys;
+mod leases;
+mod leasing;
 mod links;
 mod output;
 mod planning;
@@ -54,6 +56,7 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::History(args) => history::history(args),
         DriverCommand::Compare(args) => compare::compare(args),
         DriverCommand::Agents(args) => agents::agents(args),
+        DriverCommand::Leases(args) => leases::leases(args),
         DriverCommand::Demo(args) => demo::demo(args),
         DriverCommand::Help(args) => help(args),
     };

@@ -5,7 +5,7 @@ use super::runtime::runtime;
 use crate::account::plain;
 use crate::cli::HistoryPlaceArgs;
 use crate::driver::{self, Keep, NotKept, Run};
-use crate::forecast::{Forecast, total};
+use crate::forecast::{Forecast, longest as longest_of};
 use crate::history::{Class, Entry, Kept, State, planned};
 use crate::io::clock::wall_ns;
 use crate::io::files::{read_text, replace_private};
@@ -266,20 +266,10 @@ const fn state_of(error: &driver::Error) -> State {
     }
 }
 
-/// How long a run of `plans` may take: four times what is planned, as trials may be lengthened, and
-/// ten minutes.
+/// How long a run of `plans` may take: one after the other.
 fn longest(plans: &[&Plan]) -> Span {
-    let planned = plans.iter().filter_map(|plan| {
-        let forecast = Forecast::of(plan).ok()?;
-        Some(
-            forecast
-                .sites
-                .iter()
-                .fold(Span::default(), |sum, site| sum.plus(total(&site.phases(plan)))),
-        )
-    });
-    let planned = planned.fold(Span::default(), Span::plus);
-    (0..4).fold(Span::from_secs(600), |sum, _| sum.plus(planned))
+    let each = plans.iter().filter_map(|plan| Some(longest_of(plan, &Forecast::of(plan).ok()?)));
+    each.fold(Span::default(), Span::plus)
 }
 
 /// Several keepers of one run: each is handed it, whatever became of it at another.

@@ -2,6 +2,7 @@
 
 use super::error::{Error, NOT_RUN};
 use super::keys::{self, Keys};
+use super::leasing::{leased, note_of};
 use super::output::{Files, create, show_run};
 use super::recording::{Begun, Keepers, Recording, configured};
 use super::runtime::{pass_on_interrupts, runtime};
@@ -40,8 +41,10 @@ pub(super) fn run_plan(
     notes: Vec<String>,
     how: How<'_>,
 ) -> Result<ExitCode, Error> {
+    let notes = notes.into_iter().chain(note_of(how.record)).collect();
     let job = job_of(plan)?.from_file(file).with_notes(notes);
-    run_job(job, create(how.output)?, how)
+    let run = job.id();
+    run_job(leased(job, &run, how.command, how.record)?, create(how.output)?, how)
 }
 
 /// The run of a plan, with the keys that it names.

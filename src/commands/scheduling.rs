@@ -5,7 +5,7 @@ use super::planning::{Loaded, load};
 use crate::cli::ScheduleArgs;
 use crate::direction::Direction;
 use crate::driver::claim;
-use crate::forecast::{Forecast, total};
+use crate::forecast::{Forecast, longest};
 use crate::io::clock::wall_ns;
 use crate::io::terminal::{columns, print, say};
 use crate::method::Impossible;
@@ -13,7 +13,7 @@ use crate::method::schedule::Resource;
 use crate::plan::Plan;
 use crate::report::PlanRecord;
 use crate::schedule::{Due, Scheduled, listing};
-use crate::units::{ByteCount, Span};
+use crate::units::ByteCount;
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,16 +74,6 @@ pub(super) fn recurring(paths: &[PathBuf]) -> Result<Vec<Recurring>, Error> {
         return Err(Error::Links(what.to_owned()));
     }
     Ok(all)
-}
-
-/// The longest that a run may take: a trial is lengthened once, to three times its time or 10 s,
-/// and what goes between them takes a minute at most.
-fn longest(plan: &Plan, forecast: &Forecast) -> Span {
-    let planned = forecast.sites.iter().map(|site| total(&site.phases(plan)));
-    let planned = planned.fold(Span::default(), Span::plus);
-    let tests = u64::try_from(plan.tests.len() * plan.sites.len()).unwrap_or(u64::MAX);
-    let lengthened = planned.plus(planned).plus(planned);
-    lengthened.plus(Span::from_secs(tests.saturating_mul(10))).plus(Span::from_secs(60))
 }
 
 /// Now.

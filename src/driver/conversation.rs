@@ -6,6 +6,7 @@ use super::dialling::{Dialler, Reached, no_way};
 use super::error::Error;
 use super::events::{Event, Phase, Progress};
 use super::job::Former;
+use super::lease::{Lease, LeaseOver};
 use super::results::Results;
 use crate::account::{HostCounts, Status};
 use crate::clock::{Driver, Stamp};
@@ -53,6 +54,8 @@ pub(super) struct SiteJob {
     pub(super) identity: Identity,
     /// The key that the agent must have.
     pub(super) agent_key: PublicKey,
+    /// The lease by which it loads; `None` where it needs none.
+    pub(super) lease: Option<Arc<Lease>>,
 }
 
 /// How a run towards one site ended that measured something.
@@ -181,6 +184,9 @@ enum CutShort {
     /// What came from the agent is no message.
     #[error("the agent broke the protocol: {0}")]
     Broken(Malformed),
+    /// Its lease ends.
+    #[error("{0}")]
+    LeaseOver(LeaseOver),
 }
 
 /// Matches what happens to what is to be done.
@@ -194,6 +200,7 @@ struct Conductor<'a> {
     /// What there is to say of the use of that key, until it is said.
     note_of_key: Option<String>,
     agent_key: PublicKey,
+    lease: Option<Arc<Lease>>,
     limits: Option<Limits>,
     introduced: Option<Introduced>,
     own_address: String,
@@ -213,6 +220,8 @@ struct Conductor<'a> {
     timestamp_noise_ns: Option<u64>,
     /// Since when the trial under way is, and how long it is to take.
     measuring: Option<(Stamp<Driver>, Span)>,
+    /// Whether it loads.
+    is_loading: bool,
     urgency: Urgency,
     cut_short: Option<CutShort>,
     failure: Option<Failure>,
@@ -248,6 +257,7 @@ impl<'a> Conductor<'a> {
             own_key: job.identity.public_key(),
             note_of_key: None,
             agent_key: job.agent_key,
+            lease: job.lease.clone(),
             limits: None,
             introduced: None,
             own_address: own_address.to_canonical().to_string(),
@@ -265,6 +275,7 @@ impl<'a> Conductor<'a> {
             timestamp_noise_ns: None,
             device,
             measuring: None,
+            is_loading: false,
             urgency: Urgency::None,
             cut_short: None,
             failure: None,
@@ -341,7 +352,19 @@ impl<'a> Conductor<'a> {
         if std::mem::replace(&mut self.moved, moved) < moved {
             self.session.handle_progress(now);
         }
+        let lease = self.lease.as_ref().filter(|_| self.measuring.is_some() && self.is_loading);
+        if lease.is_some_and(|lease| lease.is_over(clock::boot_ns())) && self.cut_short.is_none() {
+            self.cut_short = Some(CutShort::LeaseOver(LeaseOver::Ended));
+            self.session.handle_interrupt(now);
+        }
         self.session.handle_timeout(now);
+    }
+
+    /// Nothing more is loaded: the lease does not last.
+    fn end_with_lease(&mut self, why: LeaseOver) {
+        self.cut_short.get_or_insert(CutShort::LeaseOver(why));
+        self.session.finish();
+        self.over = true;
     }
 
     /// At first what was measured is kept; the second time this ends at once.
@@ -434,6 +457,15 @@ impl<'a> Conductor<'a> {
         self.searching = None;
         match step {
             Step::Request(request) => {
+                let lease = self.lease.clone();
+                let within = |lease: Arc<Lease>| lease.within(request.clone(), clock::boot_ns());
+                let request = match lease.map(within).transpose() {
+                    Ok(within) => within.unwrap_or(request),
+                    Err(over) => {
+                        self.end_with_lease(over);
+                        return Ok(());
+                    }
+                };
                 self.results.report_phase(self.place, Phase::Asking);
                 self.session.request(now, &request);
             }
@@ -443,6 +475,13 @@ impl<'a> Conductor<'a> {
                 self.session.begin(now, Task::FindPayload(most), trial);
             }
             Step::Run(trial) => {
+                let lease = self.lease.as_ref();
+                let allowed = lease.map(|lease| lease.allows(&trial, clock::boot_ns()));
+                if let Some(Err(over)) = allowed {
+                    self.end_with_lease(over);
+                    return Ok(());
+                }
+                self.is_loading = !trial.is_idle();
                 self.results.report_phase(self.place, Phase::Measuring(trial));
                 self.measuring = Some((now, trial.duration()));
                 self.before = host::Counters::read(self.device.as_deref());
@@ -576,6 +615,7 @@ impl<'a> Conductor<'a> {
             (Some(why @ CutShort::Broken(_)), _) => {
                 Error::Agent(format!("the agent at {agent}: {why}"))
             }
+            (Some(CutShort::LeaseOver(over)), _) => Error::NotLeased(over.to_string()),
             (Some(CutShort::Interrupted), _) | (None, None) => Error::Interrupted,
             (None, Some(Failure::Refused(why))) => {
                 Error::Agent(format!("the agent at {agent} refused: {why}"))

@@ -126,6 +126,9 @@ pub enum Error {
     /// The agent said no, or what it said made no sense.
     #[error("{0}")]
     Agent(String),
+    /// There is no lease on what it loads, or it has ended.
+    #[error("{0}")]
+    NotLeased(String),
     /// This host cannot do it.
     #[error("this host cannot do it: {0}")]
     System(String),

@@ -4,6 +4,7 @@ use super::addresses::Lookup;
 use super::cancel::Cancel;
 use super::error::Error;
 use super::events::Events;
+use super::lease::Lessor;
 use crate::direction::Direction;
 use crate::io::resolve::{Unresolved, system};
 use crate::io::tcp::try_congestion_control;
@@ -76,6 +77,7 @@ pub struct Job {
     pub(super) keeper: Keeper,
     pub(super) events: Option<Events>,
     pub(super) cancel: Cancel,
+    pub(super) lessor: Option<Box<dyn Lessor>>,
     /// How many runs this host may conduct at once, this one among them.
     pub(super) at_once: usize,
 }
@@ -107,6 +109,7 @@ impl Job {
             keeper: Keeper(None),
             events: None,
             cancel: Cancel::default(),
+            lessor: None,
             at_once: 1,
         })
     }
@@ -115,6 +118,12 @@ impl Job {
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The keys that its agents must have, in the order of the plan's sites.
+    #[must_use]
+    pub fn agent_keys(&self) -> &[PublicKey] {
+        &self.agent_keys
     }
 
     /// The run's name, which its report has, too.
@@ -144,6 +153,13 @@ impl Job {
         lookup: impl Fn(&str, u16) -> Result<Vec<SocketAddr>, Unresolved> + Send + Sync + 'static,
     ) -> Self {
         Self { lookup: Arc::new(lookup), ..self }
+    }
+
+    /// The run loads its link by the lease that `lessor` gives, and is not run where it gives none.
+    /// A run that loads nothing asks for none.
+    #[must_use]
+    pub fn leased_by(self, lessor: impl Lessor + 'static) -> Self {
+        Self { lessor: Some(Box::new(lessor)), ..self }
     }
 
     wanted!();

@@ -30,6 +30,9 @@
 //! [`run_links`] conducts the runs of a plan of several links, one after the other or, where
 //! [`crate::method::schedule`] lets them, at once: one report has all of them.
 //!
+//! What loads a link may need a lease, which a [`Lessor`] gives: it is taken before anything is
+//! sent and given back at the end, and nothing is loaded beyond it.
+//!
 //! A run ends by itself, when its plan is done; by [`Cancel`], which keeps what was measured; or
 //! when its future is dropped, which stops all that it has begun, and leaves the record as it was
 //! kept last.
@@ -45,6 +48,7 @@ mod dialling;
 mod error;
 mod events;
 mod job;
+mod lease;
 mod links;
 pub mod precheck;
 mod results;
@@ -57,6 +61,7 @@ pub use clock::{Clock, HostClock};
 pub use error::Error;
 pub use events::{Event, EventReader, Events, Phase, Progress, events};
 pub use job::{Former, Job, Keep, NotKept, Run, new_run};
+pub use lease::{Lease, Lessor};
 pub use links::{Links, claim, room, run_links};
 pub use trust::{Admission, Presented, admission, presented};
 
@@ -68,6 +73,7 @@ use cancel::Cancelled;
 use conversation::{Ending, SiteJob, conduct};
 use results::Results;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Conducts a run towards each site of its plan, one after the other, to its end.
 ///
@@ -78,14 +84,22 @@ pub fn run(job: Job, clock: impl Clock + 'static) -> impl Future<Output = Run> +
     conducted(job, Box::new(clock))
 }
 
-async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
+async fn conducted(mut job: Job, clock: Box<dyn Clock>) -> Run {
     let mut cancelled = job.cancel.listen();
     let identities = (job.identity.clone(), job.former.clone());
     let (agent_keys, lookup) = (job.agent_keys.clone(), Lookup::clone(&job.lookup));
+    let leasing = leased(job.lessor.take().filter(|_| job.plan.loads())).await;
     let mut results = Results::of(job, clock);
     let (sites, mut first_error) = (agent_keys.len(), None);
+    let (lessor, lease) = match leasing {
+        Ok((lessor, lease)) => (lessor, lease.map(Arc::new)),
+        Err(why) => {
+            (0..sites).for_each(|place| results.miss(place, None, &why));
+            return results.conclude(Some(Error::NotLeased(why))).await;
+        }
+    };
     for (place, agent_key) in agent_keys.into_iter().enumerate() {
-        let keys = (&identities, agent_key);
+        let keys = (&identities, agent_key, &lease);
         let ended =
             run_site(place, keys, Lookup::clone(&lookup), &mut results, &mut cancelled).await;
         results.report_phase(place, Phase::Over);
@@ -99,8 +113,39 @@ async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
             Err(error) => _ = first_error.get_or_insert(error),
         }
     }
-    results.conclude(first_error).await
+    // Others wait for it: what was measured can be judged meanwhile.
+    let release = released(lessor);
+    tokio::join!(results.conclude(first_error), release).0
 }
+
+/// Who gives the lease, and the lease, where one is wanted.
+type Leasing = (Option<Box<dyn Lessor>>, Option<Lease>);
+
+/// The lease that `lessor` gives.
+///
+/// # Errors
+///
+/// Why it gives none.
+async fn leased(lessor: Option<Box<dyn Lessor>>) -> Result<Leasing, String> {
+    let Some(mut lessor) = lessor else { return Ok((None, None)) };
+    let leasing = tokio::task::spawn_blocking(move || {
+        let lease = lessor.lease();
+        (lessor, lease)
+    });
+    let (lessor, lease) = leasing.await.map_err(|error| error.to_string())?;
+    Ok((Some(lessor), Some(lease?)))
+}
+
+/// Gives the lease back.
+async fn released(lessor: Option<Box<dyn Lessor>>) {
+    if let Some(mut lessor) = lessor {
+        // A lessor that panics has given its message; the lease ends by itself.
+        _ = tokio::task::spawn_blocking(move || lessor.release()).await;
+    }
+}
+
+/// What a run goes to a site with: its keys, the agent's, and its lease.
+type With<'a> = (&'a (Identity, Vec<Former>), PublicKey, &'a Option<Arc<Lease>>);
 
 /// Runs what goes towards the site at `place`; what was found out there is in the results.
 ///
@@ -109,7 +154,7 @@ async fn conducted(job: Job, clock: Box<dyn Clock>) -> Run {
 /// Where nothing was measured.
 async fn run_site(
     place: usize,
-    ((identity, former), agent_key): (&(Identity, Vec<Former>), PublicKey),
+    ((identity, former), agent_key, lease): With<'_>,
     lookup: Lookup,
     results: &mut Results,
     cancelled: &mut Cancelled,
@@ -126,7 +171,8 @@ async fn run_site(
         Ok(agents) => {
             let agents = fitting(agents, results.plan().near.source);
             let (only, egress) = (only(&agents), egress_of(results.plan()));
-            let job = SiteJob { place, agents, egress, identity: identity.clone(), agent_key };
+            let (identity, lease) = (identity.clone(), lease.clone());
+            let job = SiteJob { place, agents, egress, identity, agent_key, lease };
             (only, conduct(job, former, results, cancelled).await)
         }
         Err(error) => (None, Err(error)),

@@ -12,6 +12,7 @@ pub mod comparison;
 mod agents;
 
 mod entry;
+mod leases;
 mod listing;
 mod people;
 mod rows;
@@ -20,6 +21,7 @@ mod when;
 
 pub use agents::{Agent, AgentSeen, Agents};
 pub use entry::{Class, Entry, State};
+pub use leases::{Held, Holdings};
 pub use listing::{Listed, Listing};
 pub use people::People;
 pub use rows::{PlannedLink, planned};

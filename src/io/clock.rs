@@ -10,6 +10,13 @@ pub fn now<C>() -> Stamp<C> {
     Stamp::from_nanos(sys::clock_ns(libc::CLOCK_MONOTONIC))
 }
 
+/// Nanoseconds since this host was started, those included in which it slept: for what ends by
+/// itself whatever this host does.
+#[must_use]
+pub fn boot_ns() -> u64 {
+    sys::clock_ns(libc::CLOCK_BOOTTIME)
+}
+
 /// The wall clock, in nanoseconds since 1970: to date a report. Only [`WallWatch`] measures by it,
 /// as far as the host vouches for it.
 #[must_use]

@@ -4,7 +4,7 @@
 use super::egress::Egress;
 use super::netlink;
 use super::udp::Socket;
-use crate::account::HostFacts;
+use crate::account::{HostFacts, plain};
 use crate::units::BitRate;
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,6 +18,7 @@ const DEVICES: &str = "/sys/class/net";
 const SOFTNET: &str = "/proc/net/softnet_stat";
 const SNMP: &str = "/proc/net/snmp";
 const SNMP6: &str = "/proc/net/snmp6";
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 const OS_TYPE: &str = "/proc/sys/kernel/ostype";
 const OS_RELEASE: &str = "/proc/sys/kernel/osrelease";
 const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -27,6 +28,13 @@ const FILE_OCTETS_MAX: u64 = 4 << 20;
 
 /// Entries of `/sys/class/net` that are looked through.
 const DEVICES_MAX: usize = 65_536;
+
+/// The name of this host, as far as it is plain text; "unknown" where it has none.
+#[must_use]
+pub fn name() -> String {
+    let name = plain(text(HOST_NAME).trim());
+    if name.is_empty() { "unknown".to_owned() } else { name }
+}
 
 /// What this host has lost since it started; what cannot be read is 0, since it only adds a caveat.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -12,8 +12,10 @@ use sqlx::{Row as _, SqlStr};
 use std::borrow::Cow;
 
 /// Each version, in order, with what it brings.
-const VERSIONS: &[(i64, &str, &str)] =
-    &[(1, "runs, with their links, trials, findings and reports", include_str!("schema/1.sql"))];
+const VERSIONS: &[(i64, &str, &str)] = &[
+    (1, "runs, with their links, trials, findings and reports", include_str!("schema/1.sql")),
+    (3, "leases on what runs load", include_str!("schema/3.sql")),
+];
 
 /// The last version that this program knows.
 pub(super) fn known() -> i64 {

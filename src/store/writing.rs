@@ -87,6 +87,7 @@ impl Store {
         for run in &people {
             self.redact(run, &because(PEOPLE_DAYS)).await?;
         }
+        self.clear_leases().await?;
         let count = |runs: Vec<String>| u64::try_from(runs.len()).unwrap_or(u64::MAX);
         Ok(Expired { runs: count(runs), people: count(people) })
     }

@@ -418,7 +418,7 @@ fn a_run_survives_a_database_that_is_locked() {
     assert_eq!(files(&user.data().join("linkqual/spool")), 0);
 }
 
-async fn locked(path: &Path) -> sqlx::SqliteConnection {
+pub(crate) async fn locked(path: &Path) -> sqlx::SqliteConnection {
     use sqlx::Connection as _;
     let url = format!("sqlite://{}", path.display());
     let mut lock = sqlx::SqliteConnection::connect(&url).await.unwrap();

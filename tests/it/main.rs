@@ -15,6 +15,7 @@ mod hostile;
 mod judge;
 mod keys;
 mod lab;
+mod leases;
 mod library;
 mod links;
 #[path = "../../scripts/manuals.rs"]

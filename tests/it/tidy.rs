@@ -105,7 +105,7 @@ const FLOORS: &[Floor] = &{
             "units", "direction", "clock", "account", "wire", "trial", "flow", "io",
         ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
-        floor(Hands, "store", Only(&["account", "verdict", "report", "history", "io"]), &[
+        floor(Hands, "store", Only(&["account", "wire", "verdict", "report", "history", "io"]), &[
             "flate2", "serde", "serde_json", "sha2", "sqlx", "std::fs", "std::io", "thiserror",
             "tokio",
         ]),
