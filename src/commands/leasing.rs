@@ -5,7 +5,7 @@ use super::recording::configured;
 use super::runtime::runtime;
 use crate::cli::RecordArgs;
 use crate::driver::{Job, Lease, Lessor, claim};
-use crate::forecast::{Forecast, longest};
+use crate::forecast::Forecast;
 use crate::history::planned;
 use crate::io::clock::boot_ns;
 use crate::io::host;
@@ -47,7 +47,7 @@ impl Leasing {
     pub(super) fn of(job: &Job, run: &str, command: &str, place: Place) -> Self {
         let plan = job.plan();
         let forecast = Forecast::of(plan).ok();
-        let takes = forecast.map_or(Span::default(), |forecast| longest(plan, &forecast));
+        let takes = forecast.map_or(Span::default(), |forecast| forecast.longest(plan));
         let mut resources = claim(plan, job.agent_keys()).resources;
         resources.insert(Resource::ThisHost);
         let host = host::name();

@@ -5,7 +5,7 @@ use super::runtime::runtime;
 use crate::account::plain;
 use crate::cli::HistoryPlaceArgs;
 use crate::driver::{self, Keep, NotKept, Run};
-use crate::forecast::{Forecast, longest as longest_of};
+use crate::forecast::Forecast;
 use crate::history::{Class, Entry, Kept, State, planned};
 use crate::io::clock::wall_ns;
 use crate::io::files::{read_text, replace_private};
@@ -268,7 +268,7 @@ const fn state_of(error: &driver::Error) -> State {
 
 /// How long a run of `plans` may take: one after the other.
 fn longest(plans: &[&Plan]) -> Span {
-    let each = plans.iter().filter_map(|plan| Some(longest_of(plan, &Forecast::of(plan).ok()?)));
+    let each = plans.iter().filter_map(|plan| Some(Forecast::of(plan).ok()?.longest(plan)));
     each.fold(Span::default(), Span::plus)
 }
 

@@ -5,7 +5,7 @@ use super::planning::{Loaded, load};
 use crate::cli::ScheduleArgs;
 use crate::direction::Direction;
 use crate::driver::claim;
-use crate::forecast::{Forecast, longest};
+use crate::forecast::Forecast;
 use crate::io::clock::wall_ns;
 use crate::io::terminal::{columns, print, say};
 use crate::method::Impossible;
@@ -57,7 +57,7 @@ pub(super) fn recurring(paths: &[PathBuf]) -> Result<Vec<Recurring>, Error> {
             let scheduled = Scheduled {
                 name,
                 timing,
-                takes: longest(&plan, &forecast),
+                takes: forecast.longest(&plan),
                 loads: plan.loads(),
                 resources,
             };

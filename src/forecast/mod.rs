@@ -16,7 +16,7 @@ mod text;
 pub use at_once::AtOnce;
 pub use firewall::{Endpoint, FirewallHosts, nft, table};
 pub use links::links_text;
-pub use phases::{Phase, longest, name_of, timetable, total, traffic, way_of};
+pub use phases::{Phase, name_of, timetable, total, traffic, way_of};
 pub use provability::Provability;
 pub use step::{Sent, Step};
 pub use text::text;

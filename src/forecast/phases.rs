@@ -156,15 +156,17 @@ pub fn total(phases: &[Phase]) -> Span {
     phases.iter().fold(Span::default(), |sum, phase| sum.plus(phase.takes))
 }
 
-/// The longest that a run of `plan` may take, whose forecast this is: a trial is lengthened once,
-/// to three times its time or 10 s, and what goes between them takes a minute at most.
-#[must_use]
-pub fn longest(plan: &Plan, forecast: &Forecast) -> Span {
-    let planned = forecast.sites.iter().map(|site| total(&site.phases(plan)));
-    let planned = planned.fold(Span::default(), Span::plus);
-    let tests = u64::try_from(plan.tests.len() * plan.sites.len()).unwrap_or(u64::MAX);
-    let lengthened = planned.plus(planned).plus(planned);
-    lengthened.plus(Span::from_secs(tests.saturating_mul(10))).plus(Span::from_secs(60))
+impl Forecast {
+    /// The longest that a run of `plan` may take, whose forecast this is: a trial is lengthened
+    /// once, to three times its time or 10 s, and what goes between them takes a minute at most.
+    #[must_use]
+    pub fn longest(&self, plan: &Plan) -> Span {
+        let planned = self.sites.iter().map(|site| total(&site.phases(plan)));
+        let planned = planned.fold(Span::default(), Span::plus);
+        let tests = u64::try_from(plan.tests.len() * plan.sites.len()).unwrap_or(u64::MAX);
+        let lengthened = planned.plus(planned).plus(planned);
+        lengthened.plus(Span::from_secs(tests.saturating_mul(10))).plus(Span::from_secs(60))
+    }
 }
 
 #[cfg(test)]
