@@ -170,7 +170,7 @@ impl Watch {
 
     fn plan(&self) -> Plan {
         let agent = Host { name: self.agent.ip().to_string(), port: self.agent.port() };
-        let site = Site { name: "far".into(), agent, key: None };
+        let site = Site { name: "far".into(), agent, key: None, management: None };
         Plan {
             link: Link { probes_per_second: Some(self.probes), ..Link::default() },
             key: None,

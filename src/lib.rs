@@ -14,7 +14,7 @@
 //! - **Head**, decides: time and octets come in as arguments, actions go out as values: [`trial`],
 //!   [`policy`], [`pace`], [`flow`], [`metric`], [`validity`], [`verdict`], [`plan`],
 //!   [`emulation`], [`method`], [`session`], [`forecast`], [`schedule`], [`report`],
-//!   [`history`]
+//!   [`history`], [`health`] (links that are watched), [`alerting`]
 //! - **Hands**, touch the world and decide nothing: [`io`] (names words alone), [`dataplane`] (the
 //!   data plane's threads), [`store`] (the history's database), [`cli`] (arguments: what was typed,
 //!   and what it means), [`driver`] (a run as a library: a job in, events and a report out),
@@ -126,6 +126,9 @@ pub mod history;
 
 #[cfg(feature = "driver")]
 pub mod health;
+
+#[cfg(feature = "driver")]
+pub mod alerting;
 
 pub mod io;
 

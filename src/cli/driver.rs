@@ -510,6 +510,7 @@ impl CheckArgs {
             name: self.host.to_string(),
             agent: self.host.clone(),
             key: self.agent_key.clone(),
+            management: None,
         };
         let (circuit, layer) = (self.circuit.clone(), self.layer);
         Plan {

@@ -55,6 +55,12 @@ const WATCH: Topic = topic(
     "runs by schedule, time windows, linkqual as a service",
     include_str!("../../docs/watch.md"),
 );
+#[cfg(feature = "driver")]
+const HEALTH: Topic = topic(
+    "health",
+    "states of watched links, alerts, maintenance",
+    include_str!("../../docs/health.md"),
+);
 const LINK_COST: Topic = topic(
     "link-cost",
     "what a run sends, how long it takes, and what keeps it safe",
@@ -92,8 +98,8 @@ const DEVELOPMENT: Topic = topic(
 #[cfg(feature = "driver")]
 #[rustfmt::skip]
 pub const TOPICS: &[Topic] = &[
-    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, COMPARE, WATCH, LINK_COST, AGENT, REPORT, CSV, LIMITS,
-    PERFORMANCE, DEVELOPMENT,
+    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, COMPARE, WATCH, HEALTH, LINK_COST, AGENT, REPORT, CSV,
+    LIMITS, PERFORMANCE, DEVELOPMENT,
 ];
 
 /// Those that matter to who runs an agent.

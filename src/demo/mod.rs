@@ -112,7 +112,12 @@ fn sample_plan(agent: SocketAddr) -> Plan {
         link: Link { circuit: Some("demo".to_owned()), ..Link::default() },
         key: None,
         near: Near::default(),
-        sites: vec![Site { name: "the demo's agent".into(), agent: host, key: None }],
+        sites: vec![Site {
+            name: "the demo's agent".into(),
+            agent: host,
+            key: None,
+            management: None,
+        }],
         idle: IDLE_DEFAULT,
         effort: Effort::Full,
         schedule: None,

@@ -25,7 +25,7 @@ pub use leases::{Held, Holdings};
 pub use listing::{Listed, Listing};
 pub use people::People;
 pub use rows::{PlannedLink, planned};
-pub use tables::{Cell, Column, Kind, Row, TABLES, Table};
+pub use tables::{Cell, Column, Kind, Row, TABLES, Table, WATCHED};
 pub use when::When;
 
 use crate::report::Report;

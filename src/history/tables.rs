@@ -22,12 +22,12 @@ pub struct Column {
     pub kind: Kind,
 }
 
-/// A table, each of whose rows is of one run.
+/// A table; of those in [`TABLES`] each row is of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// Its columns, in their order; "run" is the first.
+    /// Its columns, in their order; "run" is the first of those in [`TABLES`].
     pub columns: &'static [Column],
 }
 
@@ -83,6 +83,60 @@ pub const TABLES: &[Table] = tables! {
     "documents" { Text: "run" "sha256"; Octets: "gzip"; }
     "audit" { Text: "run"; Int: "at_ns"; Text: "action" "by_user" "reason"; }
 };
+
+/// The tables of links that are watched, each with how many of its first columns are its key. The
+/// last column is when a row was changed: where two histories are joined, the newer one stays.
+pub const WATCHED: &[(usize, Table)] = {
+    const TABLES: &[Table] = tables! {
+        "link_states" {
+            Text: "link" "subject" "state" "cause" "reason"; Int: "since_ns"; Text: "watch";
+            Int: "changed_ns";
+        }
+        "state_events" {
+            Text: "link" "subject"; Int: "at_ns"; Text: "from_state" "state" "cause" "reason";
+            Int: "since_ns"; Text: "first_change"; Int: "first_ns"; Text: "watch";
+            Int: "changed_ns";
+        }
+        "watches" {
+            Text: "watch" "program"; Int: "started_ns" "links" "ended_ns" "changed_ns";
+        }
+        "alerts" {
+            Text: "id" "kind" "name" "severity" "title" "links";
+            Int: "since_ns" "seen_ns" "ended_ns";
+            Text: "remark" "owner"; Int: "until_ns"; Text: "watch"; Int: "changed_ns";
+        }
+        "acknowledgements" {
+            Text: "alert"; Int: "at_ns"; Text: "owner"; Int: "until_ns"; Text: "by_user";
+            Int: "changed_ns";
+        }
+        "maintenance" {
+            Text: "id" "link"; Int: "from_ns" "until_ns"; Text: "reason" "ticket" "by_user";
+            Int: "entered_ns" "ended_ns"; Text: "ended_by" "remark"; Int: "changed_ns";
+        }
+        "notes" {
+            Text: "id" "link" "kind"; Int: "from_ns" "until_ns"; Text: "ticket" "text" "by_user";
+            Int: "entered_ns" "changed_ns";
+        }
+    };
+    let [states, events, watches, alerts, acknowledgements, maintenance, notes] = TABLES else {
+        unreachable!()
+    };
+    &[
+        (2, *states),
+        (3, *events),
+        (1, *watches),
+        (1, *alerts),
+        (2, *acknowledgements),
+        (1, *maintenance),
+        (1, *notes),
+    ]
+};
+
+/// The table of that name.
+fn table(name: &str) -> Option<&'static Table> {
+    let watched = WATCHED.iter().map(|(_, table)| table);
+    TABLES.iter().chain(watched).find(|table| table.name == name)
+}
 
 /// A value of a row; `None` where it is not known.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,8 +205,7 @@ impl Row {
     /// Where they are not the table's columns: that is a fault of this program.
     #[must_use]
     pub fn new(table: &'static str, cells: Vec<(&'static str, Cell)>) -> Self {
-        let of = TABLES.iter().find(|it| it.name == table);
-        let columns = of.into_iter().flat_map(|of| of.columns);
+        let columns = self::table(table).into_iter().flat_map(|of| of.columns);
         let expected = columns.map(|column| (column.name, column.kind));
         assert!(
             expected.eq(cells.iter().map(|(name, cell)| (*name, cell.kind()))),

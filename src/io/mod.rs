@@ -8,12 +8,16 @@ pub mod clock;
 pub mod egress;
 pub mod files;
 pub mod host;
+#[cfg(feature = "driver")]
+pub mod http;
 pub mod key;
 pub mod keyring;
 pub mod log;
 pub mod neighbour;
 mod netlink;
 mod phc;
+#[cfg(feature = "driver")]
+pub mod program;
 pub mod resolve;
 pub mod service;
 mod sys;

@@ -39,6 +39,20 @@ fn user_id() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|own| own.uid())
 }
 
+/// What this host is called; `None` where it has no name.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = crate::account::plain(name.trim());
+    (!name.is_empty()).then_some(name)
+}
+
+/// The variable called `name` of the environment.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    var_os(name)?.into_string().ok()
+}
+
 /// Who runs this program: the name by which the user logged in, also where sudo was used; else the
 /// number.
 #[must_use]

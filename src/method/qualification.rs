@@ -302,7 +302,7 @@ pub(super) mod tests {
         let udp =
             UdpTest { directions: Directions::Both, offer, streams: 1, payload, burst_max: None };
         let agent = "192.0.2.1".parse().expect("a host");
-        let site = Site { name: "far".into(), agent, key: None };
+        let site = Site { name: "far".into(), agent, key: None, management: None };
         Plan {
             link: Link::default(),
             key: None,

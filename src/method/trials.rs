@@ -337,7 +337,7 @@ mod tests {
         }
         let test = |work: &Work| Test { site: None, work: *work, duration: None, dscp: None };
         let agent = "192.0.2.1".parse().expect("a host");
-        let site = Site { name: "far".into(), agent, key: None };
+        let site = Site { name: "far".into(), agent, key: None, management: None };
         let tests = tests.iter().map(test).collect();
         let (link, near) = (Link::default(), crate::plan::Near::default());
         let (sites, idle) = (vec![site], crate::plan::IDLE_DEFAULT);

@@ -2,6 +2,8 @@
 
 use super::host::Host;
 use super::inventory::Inventory;
+use super::maintenance::Works;
+use super::severity::Severity;
 use super::timing::Timing;
 use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
@@ -124,6 +126,10 @@ pub struct Link {
     pub probes_per_second: Option<PacketRate>,
     /// What is known of it beside its rates.
     pub inventory: Inventory,
+    /// How bad it is when it fails.
+    pub severity: Severity,
+    /// When it is worked on.
+    pub works: Vec<Works>,
     /// Which of this its plan gives, and does not leave to the defaults.
     pub given: GivenKeys,
 }
@@ -204,6 +210,8 @@ pub struct Site {
     pub agent: Host,
     /// The file of the agent's public key; what is known of the agent where it is `None`.
     pub key: Option<PathBuf>,
+    /// Where its host answers TCP beside the link, such as over a management network.
+    pub management: Option<Host>,
 }
 
 /// One test.

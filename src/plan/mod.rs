@@ -8,7 +8,9 @@ pub mod file;
 mod host;
 mod inventory;
 mod link;
+mod maintenance;
 mod set;
+mod severity;
 mod timing;
 
 pub use crate::wire::PORT;
@@ -18,5 +20,7 @@ pub use link::{
     Effort, GivenKeys, IDLE_DEFAULT, IDLE_QUICK, Link, Near, Offer, Plan, Site, TcpTest, Test,
     UdpTest, Work,
 };
+pub use maintenance::{Works, WorksWhen};
 pub use set::{PlanKind, PlanSet};
+pub use severity::Severity;
 pub use timing::{Opening, Rule, Timing, Window};

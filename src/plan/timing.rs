@@ -50,8 +50,7 @@ impl Timing {
     /// The next time of the rule after `after`; `None` where it has none within years.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let after = after.to_zoned(self.zone.clone());
-        self.rule.0.find_next_occurrence(&after, false).ok().map(|next: Zoned| next.timestamp())
+        self.rule.next(after, &self.zone)
     }
 
     /// The shortest time between two times of the rule, of the next hundred from any Monday on.
@@ -104,6 +103,14 @@ const DAYS: [(&str, Weekday); 7] = [
     ("sat", Weekday::Saturday),
     ("sun", Weekday::Sunday),
 ];
+
+impl Rule {
+    /// The next time of it after `after`, in `zone`; `None` where it has none within years.
+    pub(super) fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let after = after.to_zoned(zone.clone());
+        self.0.find_next_occurrence(&after, false).ok().map(|next: Zoned| next.timestamp())
+    }
+}
 
 impl FromStr for Rule {
     type Err = String;

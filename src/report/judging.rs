@@ -11,7 +11,7 @@ use crate::direction::PerDirection;
 use crate::flow::{Evidence, TrialRun};
 use crate::framing::IpVersion;
 use crate::metric::{Bound, Criteria, Measured, Requirements};
-use crate::plan::{GivenKeys, Link, Plan, PlanKind, PlanSet};
+use crate::plan::{GivenKeys, Link, Plan, PlanKind, PlanSet, Severity};
 use crate::stats::confidence::Confidence;
 use crate::units::{BitRate, BurstSize, Ratio};
 use crate::validity::{Bias, Caveat, caveats};
@@ -277,6 +277,8 @@ fn asked_link(record: &LinkRecord) -> Result<Link, Unreadable> {
         extra_overhead_octets: record.extra_overhead_octets,
         probes_per_second: None,
         inventory: record.inventory.clone(),
+        severity: Severity::default(),
+        works: Vec::new(),
         given: GivenKeys::default(),
     })
 }

@@ -3,8 +3,9 @@
 use super::connection::{Store, failed_at};
 use super::error::Error;
 use super::place::Place;
+use super::watched::put;
 use super::writing::{AUDIT, PEOPLE, clear, insert, run_tables};
-use crate::history::{Cell, Kind, Row, TABLES, Table};
+use crate::history::{Cell, Kind, Row, TABLES, Table, WATCHED};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use std::collections::BTreeSet;
@@ -58,6 +59,11 @@ impl Store {
         for table in audit {
             for row in read(&mut reading, table, None).await.map_err(&from)? {
                 add_missing(&mut other.connection, &row).await.map_err(&to)?;
+            }
+        }
+        for (keys, table) in WATCHED {
+            for row in read(&mut reading, table, None).await.map_err(&from)? {
+                put(&mut other.connection, table, *keys, &row).await.map_err(&to)?;
             }
         }
         reading.rollback().await.map_err(&from)?;

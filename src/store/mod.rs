@@ -16,6 +16,7 @@ mod place;
 mod reading;
 mod schema;
 pub mod spool;
+mod watched;
 mod writing;
 
 pub use comparing::RunSite;
@@ -25,4 +26,5 @@ pub use error::Error;
 pub use leases::{Leased, Wanted};
 pub use place::Place;
 pub use reading::Filter;
+pub use watched::{Acknowledgement, EventFilter, KeptEvent};
 pub use writing::{Audit, Expired};

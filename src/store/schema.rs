@@ -15,6 +15,7 @@ use std::borrow::Cow;
 const VERSIONS: &[(i64, &str, &str)] = &[
     (1, "runs, with their links, trials, findings and reports", include_str!("schema/1.sql")),
     (3, "leases on what runs load", include_str!("schema/3.sql")),
+    (4, "states of watched links, alerts, maintenance and notes", include_str!("schema/4.sql")),
 ];
 
 /// The last version that this program knows.

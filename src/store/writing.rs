@@ -189,15 +189,15 @@ pub(super) async fn insert(connection: &mut AnyConnection, row: &Row) -> sqlx::R
 }
 
 /// The names of tables and columns are this program's own.
-fn insertion(table: &Table) -> String {
+pub(super) fn insertion(table: &Table) -> String {
     let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     let places: Vec<String> = (1..=names.len()).map(|place| format!("${place}")).collect();
     format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "))
 }
 
-type Bound<'q> = Query<'q, Any, <Any as sqlx::Database>::Arguments>;
+pub(super) type Bound<'q> = Query<'q, Any, <Any as sqlx::Database>::Arguments>;
 
-fn bound<'q>(query: Bound<'q>, cell: &Cell) -> Bound<'q> {
+pub(super) fn bound<'q>(query: Bound<'q>, cell: &Cell) -> Bound<'q> {
     match cell.clone() {
         Cell::Text(text) => query.bind(text),
         Cell::Int(number) => query.bind(number),

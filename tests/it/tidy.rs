@@ -92,12 +92,14 @@ const FLOORS: &[Floor] = &{
         floor(Head, "history", AllBefore, &[
             "csv", "jiff", "serde", "serde_json",
         ]),
-        floor(Head, "health", AllBefore, &["jiff"]),
+        floor(Head, "health", AllBefore, &["jiff", "serde", "serde_json"]),
+        floor(Head, "alerting", AllBefore,
+            &["hmac", "jiff", "serde", "serde_json", "sha2", "toml"]),
 
         floor(Hands, "io", Only(&["units", "direction", "clock", "account", "wire"]), &[
             "base64", "libc", "rand", "rustls", "sd_notify", "sha2", "socket2", "thiserror",
             "tokio", "tokio_rustls", "tokio_util", "tracing", "tracing_subscriber", "std::env",
-            "std::fs", "std::io", "std::net", "std::os", "std::sync", "std::thread",
+            "std::fs", "std::io", "std::net", "std::os", "std::process", "std::sync", "std::thread",
             "std::time::Instant", "std::time::SystemTime", "zeroize",
         ]),
         // Dice for payloads that no line compresses.
@@ -105,14 +107,16 @@ const FLOORS: &[Floor] = &{
             "units", "direction", "clock", "account", "wire", "trial", "flow", "io",
         ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
-        floor(Hands, "store", Only(&["account", "wire", "verdict", "report", "history", "io"]), &[
+        floor(Hands, "store", Only(&[
+            "account", "wire", "verdict", "report", "history", "health", "alerting", "io",
+        ]), &[
             "flate2", "serde", "serde_json", "sha2", "sqlx", "std::fs", "std::io", "thiserror",
             "tokio",
         ]),
 
         floor(Doors, "cli", Only(&[
             "units", "framing", "direction", "account", "wire", "trial", "policy", "metric",
-            "verdict", "plan", "report", "history", "store",
+            "verdict", "plan", "report", "history", "health", "store",
         ]), &["clap"]),
         // A library: no arguments.
         floor(Doors, "driver", Only(&[
@@ -417,6 +421,17 @@ const NAMED_ELSEWHERE: &[(&str, &[&str], &str)] = &[
         "src/emulation/text.rs",
         &["loss", "jitter", "outage"],
         "words for what an emulated link does",
+    ),
+    (
+        "src/health/state/bounds.rs",
+        &["LOSS", "RTT_P99", "RTT_P999", "JITTER"],
+        "what a second of probing is held against",
+    ),
+    ("src/health/state/tests.rs", &["LOSS", "RTT_P99"], "these are tests"),
+    (
+        "src/health/state/words.rs",
+        &["loss", "outage", "throughput"],
+        "what a state is due to, whatever was required",
     ),
     (
         "src/history/comparison/quantity.rs",

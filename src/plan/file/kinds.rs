@@ -1,12 +1,13 @@
 //! What can stand behind a key: texts and whole numbers, each with its form, its schema and an
 //! example.
 
+use super::moment::Moment;
 use crate::account::is_device;
 use crate::direction::Directions;
 use crate::framing::Layer;
 #[cfg(test)]
 use crate::metric::Kind as BoundKind;
-use crate::plan::{Host, LinkRole, MEMBERS_MAX, Offer, Rule, Window, one_hosts};
+use crate::plan::{Host, LinkRole, MEMBERS_MAX, Offer, Rule, Severity, Window, one_hosts};
 use crate::policy::is_circuit;
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
@@ -158,6 +159,13 @@ text! {
     /// When a link may be loaded.
     Opens(Window), "mon-fri 01:00-05:00",
         "^([A-Za-z, -]+ )?[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$", str::parse;
+    /// How bad it is when a link fails.
+    Grave(Severity), "critical", "^(critical|warning|info)$", severity;
+    /// From when, or until when, a link is worked on.
+    At(Moment), "2026-12-05T22:00:00+08:00",
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}", str::parse;
+    /// How long a link is worked on.
+    Takes(Span), "4 h", TIME, takes;
     /// How long a new link takes, in days.
     LeadTime(u32), "90 days", "^[0-9]+ (days?|weeks?)$", lead_time;
 }
@@ -318,6 +326,22 @@ fn zone(text: &str) -> Result<TimeZone, String> {
         "not a time zone: a name of the IANA database, such as \"Asia/Shanghai\", or \"UTC\""
             .to_owned()
     })
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    Severity::named(text).ok_or_else(|| "not a severity: critical, warning or info".to_owned())
+}
+
+/// How long a link is worked on at once.
+const WORKS_MIN: Span = Span::from_secs(60);
+const WORKS_MAX: Span = Span::from_secs(168 * 3_600);
+
+fn takes(text: &str) -> Result<Span, String> {
+    let takes: Span = form(text)?;
+    if takes < WORKS_MIN || WORKS_MAX < takes {
+        return Err("from 1 min to 168 h are allowed".to_owned());
+    }
+    Ok(takes)
 }
 
 /// The longest that a start may be put off.

@@ -47,6 +47,8 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink, place: &Place) -> (Link
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
         probes_per_second: None,
         inventory: inventory(raw),
+        severity: value(&raw.severity).map(|severity| severity.0).unwrap_or_default(),
+        works: Vec::new(),
         given: GivenKeys {
             burst: PerDirection::from_fn(|direction| burst(raw, direction).is_some()),
             layer: raw.rate_layer.is_some(),

@@ -11,7 +11,7 @@ use super::raw::{
     Given, LINKS_MAX, ListOf, Maybe, RawLink, RawLinks, RawPlan, RawRequire, RawTests, value,
 };
 use super::test::{Whose, tests};
-use super::{agreement, link, require, site, timing};
+use super::{agreement, link, maintenance, require, site, timing};
 use crate::plan::{IDLE_DEFAULT, LinkRole, Near, Plan, Site};
 use std::path::PathBuf;
 
@@ -59,6 +59,8 @@ pub(super) fn plans(
         of_all.visit_sites(draft, &plans);
     }
     protect(draft, entries);
+    let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+    maintenance::check_links(draft, &raw.maintenance, &names);
     plans
 }
 
@@ -70,6 +72,7 @@ impl OfAll<'_> {
         }
         let (mut link, rates) = link::link(draft, raw, place);
         link.name = Some(name.to_owned());
+        link.works = maintenance::works(draft, &self.raw.maintenance, Some(name));
         let sites = self.sites_of(draft, raw, place);
         let no_require = RawRequire::default();
         let base = value(&self.raw.require).unwrap_or(&no_require);

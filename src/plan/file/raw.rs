@@ -5,9 +5,10 @@
 
 use super::fault::{Fault, Octets, Place, nearest, repeated};
 use super::kinds::{
-    Address, Bucket, Burst, Congestion, Counts, Course, Day, Device, IdleLength, KeyPath, Kind,
-    LeadTime, Length, LinkName, Mark, Members, Name, Offered, Opens, Overhead, PutOff, Rate, Role,
-    SiteName, Size, Source, Streams, Sure, Tags, Text, When, Whole, Zone,
+    Address, At, Bucket, Burst, Congestion, Counts, Course, Day, Device, Grave, IdleLength,
+    KeyPath, Kind, LeadTime, Length, LinkName, Mark, Members, Name, Offered, Opens, Overhead,
+    PutOff, Rate, Role, SiteName, Size, Source, Streams, Sure, Tags, Takes, Text, When, Whole,
+    Zone,
 };
 use crate::metric::{Metric, Reach};
 #[cfg(test)]
@@ -260,9 +261,9 @@ macro_rules! read {
     )*};
 }
 
-read!(read_text: Address, Congestion, Counts, Course, Device, IdleLength, Kind, KeyPath, LeadTime,
-      Length, LinkName, Mark, Name, Offered, Opens, PutOff, Rate, Role, SiteName, Source, Sure,
-      When, Zone);
+read!(read_text: Address, Congestion, Counts, Course, Device, Grave, IdleLength, Kind,
+      KeyPath, LeadTime, Length, LinkName, Mark, Name, Offered, Opens, PutOff, Rate, Role,
+      SiteName, Source, Sure, Takes, When, Zone);
 read!(read_whole: Bucket, Burst, Members, Overhead, Size, Streams, Tags);
 
 /// TOML has days of its own; one in quotes is the same.
@@ -270,6 +271,14 @@ impl Read for Day {
     fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
         let DeValue::Datetime(day) = value else { return read_text(reader, place, value) };
         read_text(reader, place, &DeValue::String(day.to_string().into()))
+    }
+}
+
+/// So are times.
+impl Read for At {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let DeValue::Datetime(time) = value else { return read_text(reader, place, value) };
+        read_text(reader, place, &DeValue::String(time.to_string().into()))
     }
 }
 
@@ -470,6 +479,10 @@ table! {
         /// When `linkqual watch` runs the tests again and again. That of every link that has none
         /// of its own.
         schedule: RawSchedule,
+        /// When links are worked on: [[maintenance]]. They are probed and not judged then, not
+        /// loaded, and nobody is alerted.
+        #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
+        maintenance: RawMaintenances,
     }
 
     /// A link, as its provider sells it.
@@ -529,6 +542,8 @@ table! {
         /// When `linkqual watch` runs the tests of this link, in the place of what [schedule] says.
         /// Of [links.NAME] alone.
         schedule: RawSchedule,
+        /// How bad it is when the link fails: critical, warning or info; critical if not given.
+        severity: Grave,
         /// false: nobody uses the link yet, or any more, so that a schedule may load it; true if
         /// not given.
         in_service: bool,
@@ -552,6 +567,28 @@ table! {
         /// When the link may be loaded, such as ["mon-fri 01:00-05:00"]: a run that does not fit
         /// is missed. Needed where the tests load it.
         windows: ListOf<Opens>,
+    }
+
+    /// When links are worked on: once from one time to another, or again and again.
+    #[cfg_attr(test, schemars(rename = "Maintenance"))]
+    RawMaintenance {
+        /// From then on, with its offset: 2026-12-05T22:00:00+08:00; or without, and with zone.
+        from: At,
+        /// Until then, likewise.
+        to: At,
+        /// When it begins, as cron has it, in the place of from and to: "0 3 * * sun".
+        cron: When,
+        /// How long it takes then: up to 168 h.
+        duration: Takes,
+        /// The time zone of cron, and of times without an offset.
+        zone: Zone,
+        /// Why.
+        #[cfg_attr(test, schemars(required))]
+        reason: Name,
+        /// The ticket.
+        ticket: Name,
+        /// The links, by their names; all of the plan if not given.
+        links: ListOf<LinkName>,
     }
 
     /// What the provider asks for on the telephone.
@@ -607,6 +644,9 @@ table! {
         /// File with the agent's public key, relative to the plan; the one that `linkqual trust`
         /// has remembered if not given.
         key: KeyPath,
+        /// An address at which its host answers TCP beside the link, with its port, such as SSH
+        /// over a management network: it shows whether the host is down or the link.
+        management: Address,
     }
 
     /// What the line must do.
@@ -789,6 +829,31 @@ impl Read for RawTests {
     }
 }
 
+/// When links are worked on, as it stands in the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawMaintenances(pub(super) Vec<Given<RawMaintenance>>);
+
+impl Read for RawMaintenances {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        items(reader, place, value, "a list of tables, each under [[maintenance]],").map(Self)
+    }
+}
+
+#[cfg(test)]
+impl JsonSchema for RawMaintenances {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RawMaintenances".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Vec<RawMaintenance>>::json_schema(generator)
+    }
+}
+
 /// Each item of an array, at its own place; `None` where `value` is not the array that `belongs`.
 fn items<T: Read>(
     reader: &mut Reader<'_>,
@@ -835,10 +900,12 @@ pub(super) fn all_keys() -> Vec<&'static str> {
         RawSite::keys(),
         RawRequire::keys(),
         RawTest::keys(),
+        RawMaintenance::keys(),
     ];
     // These are shown as tables.
-    let is_table =
-        |key: &&str| ["link", "links", "driver", "sites", "require", "test"].contains(key);
+    let is_table = |key: &&str| {
+        ["link", "links", "driver", "sites", "require", "test", "maintenance"].contains(key)
+    };
     keys.concat().into_iter().filter(|key| !is_table(key)).collect()
 }
 

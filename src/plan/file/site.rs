@@ -69,6 +69,7 @@ fn site(draft: &mut Draft<'_>, name: &str, given: &Given<RawSite>) -> Site {
         name: name.to_owned(),
         agent: agent.unwrap_or(Host { name: String::new(), port: PORT }),
         key,
+        management: value(&raw.management).map(|address| address.0.clone()),
     }
 }
 
