@@ -225,6 +225,10 @@ pub fn authorise(
 
 /// All grants together stay within what the agent may send and accept, and those of a key within
 /// what its role may.
+///
+/// A driver that watches its links probes them all the time, and loads them now and then: what it
+/// probes with is a part of what it may load with, and neither is refused because of the other. The
+/// agent's meter holds whatever both together send to the limit.
 fn authorise_rate(
     max: BitRate,
     role: &Role,
@@ -237,10 +241,16 @@ fn authorise_rate(
     let fits = |granted: u64, max: BitRate| {
         granted.saturating_add(asked.bits_per_second()) <= max.bits_per_second()
     };
-    let granted = usage.granted(max);
+    let own_loads = usage.own_granted.saturating_sub(usage.own_probing);
+    if request.load.is_none() && 0 < own_loads {
+        return Ok(());
+    }
+    let beside = if request.load.is_some() { usage.own_probing } else { 0 };
+    let granted = usage.granted(max).saturating_sub(beside);
     if fits(granted, max) {
-        let refusal = Refusal::OwnRateTaken { asked, granted: usage.own_granted, max: own_max };
-        return if fits(usage.own_granted, own_max) { Ok(()) } else { Err(refusal) };
+        let own = usage.own_granted.saturating_sub(beside);
+        let refusal = Refusal::OwnRateTaken { asked, granted: own, max: own_max };
+        return if fits(own, own_max) { Ok(()) } else { Err(refusal) };
     }
     let holder = usage.holders.iter().max_by_key(|holder| holder.rate).cloned();
     let left = holder.as_ref().map_or_else(Left::default, |holder| Left::of(holder, now));
@@ -373,6 +383,32 @@ mod tests {
         assert!(refusal(&request(1, 1, Some("a\nb")), &usage).contains("printable"));
     }
 
+    /// A driver watches 60 links, and loads one of them at all that the agent grants.
+    #[test]
+    fn what_a_driver_probes_with_is_part_of_what_it_may_load_with() {
+        let probing_bit_s = 60 * probing_rate(rate(1_000)).bits_per_second();
+        let own = Usage {
+            runs: 60,
+            own_runs: 60,
+            own_granted: probing_bit_s,
+            own_probing: probing_bit_s,
+            ..Usage::default()
+        };
+        let decide =
+            |asked: &Request, usage: &Usage| authorise(rate(1_000), &role(), asked, usage, NOW);
+        assert!(decide(&request(1_000, 600, None), &own).is_ok());
+        let others = Usage { own_runs: 0, own_granted: 0, own_probing: 0, ..own };
+        let text = refusal(&request(1_000, 600, None), &others);
+        assert!(text.contains("runs that probe hold the rest"), "{text}");
+        // And the other way round: it goes on probing beside its load.
+        let mut loading = held(None);
+        loading.holders[0].rate = rate(1_000);
+        assert!(
+            decide(&probing(60), &Usage { own_granted: 1_000_000_000, ..loading.clone() }).is_ok()
+        );
+        assert!(decide(&probing(60), &loading).is_err(), "somebody else's load");
+    }
+
     #[test]
     fn load_waits_for_the_lock_of_its_circuit_and_is_given_the_holder() {
         let text = refusal(&request(1, 1, None), &held(None));
@@ -464,7 +500,8 @@ mod tests {
         let slow =
             Role::qualifier(Limits { rate_max: "100 kbit/s".parse().expect("one"), ..limits });
         let ask_to_probe = |own_runs: u64| {
-            let usage = Usage { own_granted: own_runs * 10_000, ..Usage::default() };
+            let own = own_runs * 10_000;
+            let usage = Usage { own_granted: own, own_probing: own, ..Usage::default() };
             authorise(rate(1_000), &slow, &probing(60), &usage, NOW)
         };
         assert!(ask_to_probe(9).is_ok() && ask_to_probe(10).is_err());

@@ -43,6 +43,8 @@ pub struct Usage {
     pub own_runs: usize,
     /// Bits per second that those have been granted in each direction.
     pub own_granted: u64,
+    /// What of that is for runs that only probe.
+    pub own_probing: u64,
     /// Those of them that hold a load lock.
     pub holders: Vec<Holder>,
     /// Since when the run that asks has held a load lock without a break.

@@ -218,15 +218,18 @@ impl Session {
             Some(load) => load.rate,
             None => probing_rate(own_max.min(self.limits.rate_max)),
         };
-        let own_granted = granted.iter().filter(|run| run.owner == *key);
-        let own_granted = own_granted.map(|run| rate(&run).bits_per_second());
-        let own = self.runs.get(&but).filter(|run| run.owner == *key && !run.is_over());
+        let own = || granted.iter().filter(|run| run.owner == *key);
+        let own_granted = own().map(|run| rate(&run).bits_per_second());
+        let only_probes = |run: &&&Run| run.grant().is_none_or(|grant| grant.load().is_none());
+        let own_probing = own().filter(only_probes).map(|run| rate(&run).bits_per_second());
+        let asking = self.runs.get(&but).filter(|run| run.owner == *key && !run.is_over());
         Usage {
             runs: granted.len(),
-            own_runs: granted.iter().filter(|run| run.owner == *key).count(),
+            own_runs: own().count(),
             own_granted: own_granted.fold(0, u64::saturating_add),
+            own_probing: own_probing.fold(0, u64::saturating_add),
             holders: granted.iter().filter_map(holder).collect(),
-            locked_since: own.and_then(|run| run.locked_since),
+            locked_since: asking.and_then(|run| run.locked_since),
         }
     }
 
