@@ -18,6 +18,8 @@ mod dial;
 mod load;
 #[cfg(feature = "driver")]
 mod probing;
+#[cfg(feature = "driver")]
+pub mod tape;
 mod tcp;
 
 use crate::account::SenderCounts;

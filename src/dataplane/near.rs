@@ -1,6 +1,7 @@
 //! The driver's end of a trial: a thread for each stream, which opens it and then carries it.
 
 use super::load::{self, OpenStream, ThreadBudget};
+use super::tape::Tape;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, spawn};
 use super::{dial, probing, tcp};
 use crate::clock::{Driver, Stamp};
@@ -20,6 +21,17 @@ use std::sync::Arc;
 /// Where the threads of a trial report what happened.
 pub type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// How a trial is carried out.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// The probes do not measure, but search for the largest payload up to this.
+    pub find_payload: Option<u32>,
+    /// Trials that may run on this host at once.
+    pub at_once: usize,
+    /// What becomes of each probe is recorded there meanwhile.
+    pub tape: Option<Arc<Tape>>,
+}
+
 /// A trial whose threads run; dropped, they stop.
 #[derive(Debug)]
 pub struct NearTrial {
@@ -28,9 +40,7 @@ pub struct NearTrial {
 }
 
 impl NearTrial {
-    /// Opens each of `streams`, and of the TCP streams, with the agent at `peer`, by `way`. Once it
-    /// is started, the probes measure; with `find_payload` they search for the largest payload up
-    /// to it instead. Up to `at_once` trials may run on this host.
+    /// Opens each of `streams`, and of the TCP streams, with the agent at `peer`, by `way`.
     ///
     /// # Errors
     ///
@@ -39,7 +49,7 @@ impl NearTrial {
         (peer, egress): (SocketAddr, &Egress),
         streams: &[(Stream, [u8; KEY_LEN])],
         tcp: &[TcpDial],
-        (find_payload, at_once): (Option<u32>, usize),
+        manner: &Manner,
         on_event: &OnEvent,
     ) -> io::Result<Self> {
         let trial = Self { control: Arc::default(), gauge: Arc::default() };
@@ -55,7 +65,8 @@ impl NearTrial {
             let (on_event, stream, key) = (Arc::clone(on_event), *stream, *key);
             let egress = egress.clone();
             let all = streams.iter().map(|(stream, _)| stream);
-            let budget = ThreadBudget::of(&stream, all, at_once);
+            let budget = ThreadBudget::of(&stream, all, manner.at_once);
+            let manner = manner.clone();
             spawn(format!("stream {}", stream.number), move || {
                 let open = match open_stream((peer, &egress), stream, &key, &control) {
                     Ok(open) => open,
@@ -70,7 +81,7 @@ impl NearTrial {
                     Err(NotOpen::Stopped) => return,
                 };
                 on_event(Event::Opened(stream.number));
-                run(open, budget, find_payload, &control, &gauge, &on_event);
+                run(open, budget, &manner, &control, &gauge, &on_event);
             })?;
         }
         Ok(trial)
@@ -103,13 +114,13 @@ impl Drop for NearTrial {
 fn run(
     open: OpenStream,
     budget: ThreadBudget,
-    find_payload: Option<u32>,
+    manner: &Manner,
     control: &Control<Driver>,
     gauge: &Gauge,
     on_event: &OnEvent,
 ) {
     let number = open.stream.number;
-    match (number, open.stream.direction, find_payload) {
+    match (number, open.stream.direction, manner.find_payload) {
         (PROBE_STREAM, _, Some(most)) => {
             while control.started().is_none() && !control.is_stopped() {
                 clock::wait_until(clock::now::<Driver>().after_nanos(LOOK_NS / 10), 0);
@@ -118,7 +129,10 @@ fn run(
             on_event(Event::Sent(number, sent));
             on_event(Event::PayloadFound(found));
         }
-        (PROBE_STREAM, _, None) => probing::probe(open, control, gauge, |event| on_event(event)),
+        (PROBE_STREAM, _, None) => {
+            let tape = manner.tape.as_deref();
+            probing::probe(open, control, gauge, tape, |event| on_event(event));
+        }
         (_, Direction::Forward, _) => {
             let sent = load::send(open, budget, control, gauge);
             on_event(Event::Sent(number, sent));

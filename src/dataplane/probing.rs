@@ -1,12 +1,13 @@
 //! The driver's probes over their own socket, and the search for the largest payload.
 
+use super::tape::Tape;
 use super::{Control, DATAGRAM_MAX, Gauge, LOOK_NS, Progress};
 use crate::account::{Excess, Marks, SenderCounts};
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::load::OpenStream;
 use crate::flow::{
     Arrival, Arrived, Closing, End, FAREWELL, LATE_MAX, NearEvent as Event, Next, PayloadSearch,
-    Probed, Prober, Receiver,
+    ProbeEvent, Probed, Prober, Receiver,
 };
 use crate::io::clock::{self, WallWatch};
 use crate::io::timestamps::Label;
@@ -21,15 +22,18 @@ use std::sync::atomic::Ordering::Relaxed;
 const STOP_LOOK_NS: u64 = 100_000_000;
 
 /// Probes until the trial's end, then waits for the agent's count of replies. Calls `event` twice:
-/// when the last reply has come, and when all is counted.
+/// when the last reply has come, and when all is counted. What becomes of each probe is recorded on
+/// `tape` meanwhile.
 pub(super) fn probe(
     mut open: OpenStream,
     control: &Control<Driver>,
     gauge: &Gauge,
+    tape: Option<&Tape>,
     mut event: impl FnMut(Event),
 ) {
     clock::tighten_timer_slack();
     let Some(start) = wait_for_start(control) else {
+        record(tape, ProbeEvent::Over);
         return event(Event::Probed(Box::default()));
     };
     if let Err(error) = open.socket.stamp_departures() {
@@ -40,11 +44,13 @@ pub(super) fn probe(
     let mut prober = Prober::new(open.stream, start);
     let mut replies = Receiver::new(open.stream, start);
     let mut marks = Marks::default();
-    let into = (&mut prober, &mut replies, &mut marks);
+    let into = (&mut prober, &mut replies, &mut marks, tape);
     exchange(&mut open, control, into, gauge);
     event(Event::Sent(open.stream.number, prober.counts()));
-    let into = (&mut prober, &mut replies, &mut marks);
+    let into = (&mut prober, &mut replies, &mut marks, tape);
     let closing = wait_for_closing(&mut open, control, into, gauge);
+    record_gone(tape, control);
+    record(tape, ProbeEvent::Over);
     gauge.note_clock_steps(open.socket.clock_steps());
     let excess = Excess::new();
     let end = match &closing {
@@ -83,7 +89,7 @@ fn wait_for_start(control: &Control<Driver>) -> Option<Stamp<Driver>> {
 fn exchange(
     open: &mut OpenStream,
     control: &Control<Driver>,
-    (prober, replies, marks): Into<'_>,
+    (prober, replies, marks, tape): Into<'_>,
     gauge: &Gauge,
 ) {
     let mut buffer = vec![0; DATAGRAM_MAX];
@@ -92,6 +98,7 @@ fn exchange(
         if !stopped && control.is_stopped() {
             stopped = true;
             prober.stop(clock::now());
+            record_gone(tape, control);
         }
         match prober.poll(clock::now()) {
             Next::Done => return,
@@ -99,18 +106,18 @@ fn exchange(
                 if progress.is_new(gauge) {
                     open.socket.confirm_next();
                 }
-                send_probe(open, &probe, prober);
+                send_probe(open, &probe, prober, tape);
             }
             Next::Wait(until) => {
                 let until = until.min(clock::now().after_nanos(STOP_LOOK_NS));
                 _ = open.socket.wait_readable(until);
-                read_replies(open, (prober, replies, marks), gauge, &mut buffer);
+                read_replies(open, (prober, replies, marks, tape), gauge, &mut buffer);
             }
         }
     }
 }
 
-fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {
+fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober, tape: Option<&Tape>) {
     let mut datagram = [0; LEN_MIN];
     let now = clock::now::<Driver>();
     Probe { sent_ns: now.nanos(), ..*probe }.emit(&open.seals.sent, &mut datagram);
@@ -118,7 +125,10 @@ fn send_probe(open: &mut OpenStream, probe: &Probe, prober: &mut Prober) {
     match open.socket.send_labelled(&datagram, label) {
         Ok(Sent::Refused(_) | Sent::TooLong) | Err(_) => prober.on_refused(),
         // An unreachable path is a lost probe: the line's doing, not this host's.
-        Ok(Sent::Accepted | Sent::Unreachable) => prober.on_sent(now),
+        Ok(Sent::Accepted | Sent::Unreachable) => {
+            prober.on_sent(now);
+            record_sent(tape, prober, probe.sequence);
+        }
     }
     read_departures(open, prober);
 }
@@ -131,15 +141,45 @@ fn read_departures(open: &mut OpenStream, prober: &mut Prober) {
 }
 
 /// What a reply is counted into.
-type Into<'a> = (&'a mut Prober, &'a mut Receiver<Driver>, &'a mut Marks);
+type Into<'a> = (&'a mut Prober, &'a mut Receiver<Driver>, &'a mut Marks, Option<&'a Tape>);
+
+fn record(tape: Option<&Tape>, event: ProbeEvent) {
+    if let Some(tape) = tape {
+        tape.record(event);
+    }
+}
+
+fn record_gone(tape: Option<&Tape>, control: &Control<Driver>) {
+    if let Some(gone) = control.gone.get() {
+        record(tape, ProbeEvent::Gone(*gone));
+    }
+}
+
+fn record_sent(tape: Option<&Tape>, prober: &Prober, sequence: u32) {
+    if let Some(exchange) = prober.exchange(sequence) {
+        let late = Span::from_nanos(exchange.sent.nanos_since(exchange.due));
+        record(tape, ProbeEvent::Sent { sequence, sent: exchange.sent, late });
+    }
+}
+
+/// The first reply to the probe of that number has come.
+fn record_answered(tape: Option<&Tape>, prober: &Prober, sequence: u32) {
+    let exchange = prober.exchange(sequence);
+    let Some((exchange, reply)) = exchange.and_then(|it| Some((it, it.reply?))) else { return };
+    let after = Span::from_nanos(reply.back.nanos_since(exchange.sent));
+    let round_trip = Span::from_nanos(reply.round_trip_ns(exchange.sent));
+    let round_trip = (!exchange.late).then_some(round_trip);
+    record(tape, ProbeEvent::Answered { sequence, reply: reply.sequence, after, round_trip });
+}
 
 fn read_replies(
     open: &mut OpenStream,
-    (prober, replies, marks): Into<'_>,
+    (prober, replies, marks, tape): Into<'_>,
     gauge: &Gauge,
     buffer: &mut [u8],
 ) {
     read_departures(open, prober);
+    let began = clock::now();
     while let Ok(Some(received)) = open.socket.receive::<Driver>(buffer) {
         // A challenge is answered; nothing else is said on this stream.
         if wire::kind_of(&buffer[..received.len]) == Some(Kind::Signal) {
@@ -158,7 +198,9 @@ fn read_replies(
         if matches!(arrival, Arrival::Duplicate | Arrival::Rejected) {
             continue;
         }
-        prober.on_reply(received.at, received.by_kernel, &reply);
+        if prober.on_reply(received.at, received.by_kernel, &reply) {
+            record_answered(tape, prober, reply.probe_sequence);
+        }
         if let Some(alive_at) = prober.alive_at() {
             gauge.note_alive(alive_at);
         }
@@ -170,6 +212,7 @@ fn read_replies(
         gauge.round_trip_ns.store(round_trip.nanos(), Relaxed);
         gauge.note_rise(round_trip.minus(open.stream.life.round_trip));
     }
+    record(tape, ProbeEvent::Read(began));
 }
 
 /// A reply to a probe; an answer to a copy of one is none.
@@ -182,7 +225,7 @@ fn reply_of(open: &OpenStream, received: &Received<Driver>, buffer: &[u8]) -> Op
 fn wait_for_closing(
     open: &mut OpenStream,
     control: &Control<Driver>,
-    (prober, replies, marks): Into<'_>,
+    (prober, replies, marks, tape): Into<'_>,
     gauge: &Gauge,
 ) -> Option<SenderCounts> {
     let mut buffer = vec![0; DATAGRAM_MAX];
@@ -200,7 +243,7 @@ fn wait_for_closing(
             return None;
         }
         _ = open.socket.wait_readable(now.after_nanos(LOOK_NS));
-        read_replies(open, (&mut *prober, &mut *replies, &mut *marks), gauge, &mut buffer);
+        read_replies(open, (&mut *prober, &mut *replies, &mut *marks, tape), gauge, &mut buffer);
     }
 }
 

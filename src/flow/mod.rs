@@ -22,6 +22,7 @@ mod receiver;
 mod reflector;
 mod search;
 mod sender;
+mod tap;
 mod tcp;
 mod throughput;
 mod transit;
@@ -42,6 +43,7 @@ pub use receiver::{Arrival, Arrived, Closing, End, RESUMED_MAX, Receiver};
 pub use reflector::{Incoming, Opened, Reflector, Response};
 pub use search::PayloadSearch;
 pub use sender::{BATCH_MAX, Outgoing, Sender, Train};
+pub use tap::ProbeEvent;
 pub use tcp::{TcpReceiver, TcpSender, TcpStream, WRITE_MAX, tcp_streams_of};
 
 use crate::clock::Stamp;

@@ -254,6 +254,12 @@ impl Prober {
         }
     }
 
+    /// What is known of the probe of this number; `None` where it has not left.
+    #[must_use]
+    pub fn exchange(&self, sequence: u32) -> Option<&Exchange> {
+        self.exchanges.get(sequence as usize)
+    }
+
     /// When the newest reply came.
     #[must_use]
     pub const fn last_reply(&self) -> Option<Stamp<Driver>> {

@@ -1,6 +1,7 @@
 //! One second of probing, which all that is known of a link between its load tests is made of.
 
 use crate::direction::PerDirection;
+use crate::stats::availability::Class;
 use crate::units::Span;
 
 /// What one direction of a link did in one second.
@@ -10,17 +11,6 @@ pub struct Carried {
     pub sent: u32,
     /// How many of those never arrived.
     pub lost: u32,
-}
-
-/// How a second counts for availability (ITU-T Y.1563).
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Class {
-    /// At most half of the probes were lost.
-    Good,
-    /// More than half were: a severely errored second.
-    Errored,
-    /// Nothing was sent, or nobody can say where it was lost: it counts neither as up nor as down.
-    Unmeasured,
 }
 
 /// One second of a link, as its probes saw it. It is complete once no reply can come any more.

@@ -3,6 +3,8 @@
 //! Pure arithmetic on what was measured: never reads a clock, never rounds a bound to its good
 //! side, and never calls a line good: `verdict` does that.
 
+#[cfg(feature = "driver")]
+pub mod availability;
 pub mod confidence;
 pub mod delays;
 pub mod growth;
@@ -10,6 +12,8 @@ pub mod jitter;
 pub mod loss_bursts;
 pub mod means;
 pub mod one_way;
+#[cfg(feature = "driver")]
+pub mod round_trips;
 pub mod skew;
 #[cfg(feature = "driver")]
 pub mod trend;

@@ -108,7 +108,7 @@ const FLOORS: &[Floor] = &{
         ]), &["rand", "thiserror", "tracing", "std::io", "std::sync", "std::thread"]),
 
         floor(Hands, "store", Only(&[
-            "account", "wire", "verdict", "report", "history", "health", "alerting", "io",
+            "stats", "account", "wire", "verdict", "report", "history", "health", "alerting", "io",
         ]), &[
             "flate2", "serde", "serde_json", "sha2", "sqlx", "std::fs", "std::io", "thiserror",
             "tokio",
@@ -121,7 +121,7 @@ const FLOORS: &[Floor] = &{
         // A library: no arguments.
         floor(Doors, "driver", Only(&[
             "units", "direction", "clock", "framing", "account", "wire", "trial", "policy", "flow",
-            "plan", "method", "session", "report", "io", "dataplane",
+            "plan", "method", "session", "report", "health", "io", "dataplane",
         ]), &["rand", "thiserror", "tokio", "tracing", "std::io", "std::sync"]),
         floor(Doors, "agent", Only(&[
             "units", "framing", "direction", "clock", "account", "wire", "trial", "policy", "flow",
