@@ -6,6 +6,7 @@ use crate::account::plain;
 use crate::cli::HistoryPlaceArgs;
 use crate::driver::{self, Keep, NotKept, Run};
 use crate::forecast::Forecast;
+use crate::health::Batch;
 use crate::history::{Class, Entry, Kept, State, planned};
 use crate::io::clock::wall_ns;
 use crate::io::files::{read_text, replace_private};
@@ -237,6 +238,31 @@ impl Recording {
             Ok(written) => Ok(written?),
             Err(_) => Err(format!("history at {}: too slow to write to", self.place).into()),
         }
+    }
+}
+
+/// Records what probes showed; where the history cannot take it, it is kept aside. Once an hour
+/// what is older than it is kept is deleted.
+///
+/// # Errors
+///
+/// Where neither the history nor the folder beside it takes it.
+pub(super) fn record_probed(place: &Place, batch: &Batch, now_s: i64) -> Result<(), NotKept> {
+    let is_hourly = now_s.div_euclid(60).rem_euclid(60) == 0;
+    let written = runtime()?.block_on(async {
+        let writing = async {
+            let mut store = open(place).await?;
+            store.record_probed(batch).await?;
+            if is_hourly {
+                store.expire_probed(now_s).await?;
+            }
+            store.close().await
+        };
+        tokio::time::timeout(WRITE_MAX, writing).await
+    });
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Ok(spool()?.keep_probed(batch, now_s)?),
     }
 }
 

@@ -31,47 +31,65 @@ pub(super) struct Recurring {
     sent: [ByteCount; 2],
 }
 
-/// The links of the plans in `paths` that have a schedule.
+/// A link of the plans that are watched.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    /// What it is called: its name, or its plan's file.
+    pub(super) name: String,
+    /// Its plan.
+    pub(super) plan: Plan,
+    /// The file that it is from.
+    pub(super) file: PlanRecord,
+}
+
+/// The links of the plans in `paths`.
 ///
 /// # Errors
 ///
-/// All that is wrong with the first of them that is wrong; or where none has a schedule, or two
-/// links have one name.
-pub(super) fn recurring(paths: &[PathBuf]) -> Result<Vec<Recurring>, Error> {
-    let mut all: Vec<Recurring> = Vec::new();
+/// All that is wrong with the first of them that is wrong; or where two links have one name.
+pub(super) fn watched(paths: &[PathBuf]) -> Result<Vec<Watched>, Error> {
+    let mut all: Vec<Watched> = Vec::new();
     for path in paths {
         let Loaded { plans, record, .. } = load(path)?;
         for plan in plans.plans {
-            let Some(timing) = plan.schedule.clone() else { continue };
-            let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
             let name = plan.link.name.clone().unwrap_or_else(|| path.display().to_string());
-            if all.iter().any(|other| other.scheduled.name == name) {
+            if all.iter().any(|other| other.name == name) {
                 let path = path.display();
                 let what = format!("{path}: another link is called {name}: give each its own name");
                 return Err(Error::Links(what));
             }
-            let mut resources = claim(&plan, &super::keys::known_of(&plan)).resources;
-            if plan.loads() {
-                resources.insert(Resource::ThisHost);
-            }
-            let scheduled = Scheduled {
-                name,
-                timing,
-                takes: forecast.longest(&plan),
-                loads: plan.loads(),
-                resources,
-            };
-            let sent = Direction::ALL.map(|direction| {
-                let octets = forecast.sites.iter().map(|site| site.sent(direction).octets.octets());
-                ByteCount::new(octets.fold(0, u64::saturating_add))
-            });
-            all.push(Recurring { scheduled, plan, file: record.clone(), sent });
+            all.push(Watched { name, plan, file: record.clone() });
         }
     }
-    if all.is_empty() {
-        let what = "no link of these plans has a schedule: give one [schedule], or \
-                    [links.NAME.schedule], with cron and zone (linkqual help watch)";
-        return Err(Error::Links(what.to_owned()));
+    Ok(all)
+}
+
+/// Those of `links` that have a schedule.
+///
+/// # Errors
+///
+/// Where a trial cannot be sent as its plan says.
+pub(super) fn recurring(links: &[Watched]) -> Result<Vec<Recurring>, Error> {
+    let mut all: Vec<Recurring> = Vec::new();
+    for Watched { name, plan, file } in links {
+        let Some(timing) = plan.schedule.clone() else { continue };
+        let forecast = Forecast::of(plan).map_err(Impossible::OutOfBounds)?;
+        let mut resources = claim(plan, &super::keys::known_of(plan)).resources;
+        if plan.loads() {
+            resources.insert(Resource::ThisHost);
+        }
+        let scheduled = Scheduled {
+            name: name.clone(),
+            timing,
+            takes: forecast.longest(plan),
+            loads: plan.loads(),
+            resources,
+        };
+        let sent = Direction::ALL.map(|direction| {
+            let octets = forecast.sites.iter().map(|site| site.sent(direction).octets.octets());
+            ByteCount::new(octets.fold(0, u64::saturating_add))
+        });
+        all.push(Recurring { scheduled, plan: plan.clone(), file: file.clone(), sent });
     }
     Ok(all)
 }
@@ -87,7 +105,12 @@ pub(super) fn now() -> Timestamp {
 ///
 /// Where a plan is wrong, or nobody can read the schedule.
 pub(super) fn schedule(args: &ScheduleArgs) -> Result<ExitCode, Error> {
-    let links = recurring(&args.plans)?;
+    let links = recurring(&watched(&args.plans)?)?;
+    if links.is_empty() {
+        let what = "no link of these plans has a schedule: give one [schedule], or \
+                    [links.NAME.schedule], with cron and zone (linkqual help watch)";
+        return Err(Error::Links(what.to_owned()));
+    }
     let from = now();
     let ahead = SignedDuration::from_hours(24 * i64::from(args.next));
     let until = from.checked_add(ahead).unwrap_or(Timestamp::MAX);

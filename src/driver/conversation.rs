@@ -11,7 +11,7 @@ use super::results::Results;
 use crate::account::{HostCounts, Status};
 use crate::clock::{Driver, Stamp};
 use crate::dataplane::Gauge;
-use crate::dataplane::near::{NearTrial, TcpDial};
+use crate::dataplane::near::{Manner, NearTrial, TcpDial};
 use crate::flow::{NearEvent, TrialRun};
 use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Malformed, Unsaid};
@@ -153,7 +153,7 @@ async fn conduct_as(
 }
 
 /// The next message on the control connection, or how it ended; nothing ever, where there is none.
-async fn hear(channel: &mut Option<Channel>) -> Result<Message, Closed> {
+pub(super) async fn hear(channel: &mut Option<Channel>) -> Result<Message, Closed> {
     match channel {
         Some(channel) => channel.inbox.next().await,
         None => std::future::pending().await,
@@ -161,10 +161,10 @@ async fn hear(channel: &mut Option<Channel>) -> Result<Message, Closed> {
 }
 
 /// The connection that is being opened, if any: dropped, it is given up.
-type Dialling = JoinSet<Result<TlsStream<TcpStream>, Error>>;
+pub(super) type Dialling = JoinSet<Result<TlsStream<TcpStream>, Error>>;
 
 /// What becomes of the connection that is being opened; nothing ever, where none is.
-async fn dialled(dialling: &mut Dialling) -> Result<TlsStream<TcpStream>, Error> {
+pub(super) async fn dialled(dialling: &mut Dialling) -> Result<TlsStream<TcpStream>, Error> {
     match dialling.join_next().await {
         Some(Ok(connection)) => connection,
         Some(Err(error)) => Err(Error::System(error.to_string())),
@@ -509,11 +509,13 @@ impl<'a> Conductor<'a> {
             openings.iter().map(|opening| (opening.stream, opening.key)).collect();
         let dial = |TcpOpening { run, stream, key }| TcpDial { run, stream, key };
         let dials: Vec<TcpDial> = tcp.into_iter().map(dial).collect();
+        let (find_payload, at_once) = (self.searching, self.results.at_once());
+        let manner = Manner { find_payload, at_once, tape: None };
         let trial = NearTrial::open(
             (self.agent, &self.dialler.egress),
             &streams,
             &dials,
-            (self.searching, self.results.at_once()),
+            &manner,
             &on_event,
         );
         match trial {

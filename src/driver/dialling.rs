@@ -93,6 +93,19 @@ impl Dialler {
             }
         }
         let stream = self.connect(agent).await?;
+        self.admit(agent, stream).await
+    }
+
+    /// Makes a connection that is open a control connection.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer as the agent that is meant.
+    pub(super) async fn admit(
+        &self,
+        agent: SocketAddr,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Error> {
         let ended = self.connector.connect(stream, CONNECT_MAX).await;
         ended.map_err(|error| self.not_admitted(agent, error))
     }
@@ -106,7 +119,12 @@ impl Dialler {
         }
     }
 
-    async fn connect(&self, agent: SocketAddr) -> Result<TcpStream, Error> {
+    /// Opens a connection to `agent`, and says nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub(super) async fn connect(&self, agent: SocketAddr) -> Result<TcpStream, Error> {
         // What this host itself lacks is another error than an agent that does not answer.
         Socket::connect_by(agent, &self.egress).map_err(|error| no_way(agent, &error))?;
         let (ip, port) = (agent.ip(), agent.port());
@@ -141,7 +159,7 @@ fn is_cut(error: &TlsError) -> bool {
 }
 
 /// A random time from half of `pause` to one and a half.
-fn around(pause: Duration) -> Duration {
+pub(super) fn around(pause: Duration) -> Duration {
     // Without randomness, all wait as long.
     let dice = rand::rngs::SysRng.try_next_u32().unwrap_or(u32::MAX / 2);
     pause / 2 + pause.mul_f64(f64::from(dice) / f64::from(u32::MAX))

@@ -51,6 +51,7 @@ mod job;
 mod lease;
 mod links;
 pub mod precheck;
+pub mod probing;
 mod results;
 mod rounds;
 mod trust;

@@ -9,7 +9,7 @@ use super::dialling::CONNECT_MAX;
 use super::job::Former;
 use super::rounds::Round;
 use crate::clock::{Driver, Stamp};
-use crate::dataplane::near::{NearTrial, OnEvent, TcpDial};
+use crate::dataplane::near::{Manner, NearTrial, OnEvent, TcpDial};
 use crate::flow::{HandshakeFailed, NearEvent};
 use crate::framing::IpVersion;
 use crate::io::channel::{Channel, Closed, Outbox};
@@ -489,8 +489,8 @@ impl<'a> Check<'a> {
         // The conversation may be over before the last event.
         let on_event = Arc::new(move |event| _ = sender.send(event)) as OnEvent;
         let to = (self.target.agent, &self.target.egress);
-        self.trial =
-            Some(NearTrial::open(to, &streams, &dials, (Some(self.searched), 1), &on_event)?);
+        let manner = Manner { find_payload: Some(self.searched), at_once: 1, tape: None };
+        self.trial = Some(NearTrial::open(to, &streams, &dials, &manner, &on_event)?);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::direction::{Direction, Directions, PerDirection};
 use crate::framing::{Framing, IpVersion, Layer};
 use crate::metric::{Criteria, Requirements};
 use crate::policy::CONGESTION_MAX;
-use crate::trial::{CongestionControl, Dscp, LoadKind};
+use crate::trial::{Beside, CongestionControl, Dscp, LoadKind, PROBES_PER_SECOND_MIN};
 use crate::units::{BitRate, BurstSize, PacketRate, Share, Span};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -19,6 +19,10 @@ pub const IDLE_DEFAULT: Span = Span::from_secs(10);
 
 /// The same in a quick run.
 pub const IDLE_QUICK: Span = Span::from_secs(2);
+
+/// Probes per second by which a link is watched where nothing else is said: with fewer, half of
+/// those of a second are too few to say whether it was lost.
+pub const WATCHED_AT: PacketRate = PacketRate::new(20).expect("above zero");
 
 /// How long a run takes for its evidence.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -124,6 +128,8 @@ pub struct Link {
     pub extra_overhead_octets: u16,
     /// Probes per second, where the link carries them; as many as it does where there is none.
     pub probes_per_second: Option<PacketRate>,
+    /// Probes per second by which it is watched all the time, where its plan says.
+    pub watched_at: Option<PacketRate>,
     /// What is known of it beside its rates.
     pub inventory: Inventory,
     /// How bad it is when it fails.
@@ -175,6 +181,20 @@ impl Link {
             },
             ..self.clone()
         }
+    }
+
+    /// Probes per second by which it is watched over `ip`: those that were asked for, or
+    /// [`WATCHED_AT`]; at most as many as a tenth of its slower direction carries.
+    #[must_use]
+    pub fn watch_rate(&self, ip: IpVersion) -> PacketRate {
+        let asked = self.watched_at.unwrap_or(WATCHED_AT);
+        let rate = |direction: Direction| (*self.committed.get(direction)).or(self.port_rate);
+        let known = PerDirection::from_fn(|it| rate(it).map(|rate| (rate, self.layer)));
+        if known.forward.is_none() && known.reverse.is_none() {
+            return asked;
+        }
+        let carried = Beside::idle(known, self.framing(ip)).probes;
+        asked.min(carried).max(PROBES_PER_SECOND_MIN)
     }
 
     /// What stands around a payload on it.
@@ -327,5 +347,25 @@ impl Offer {
             Self::Assumed(rate) => Some((rate, Layer::L2)),
             Self::Max => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_link_is_watched_by_fewer_probes() {
+        let link = |rate: &str, asked: Option<u64>| Link {
+            committed: PerDirection::both(rate.parse().ok()),
+            watched_at: asked.and_then(PacketRate::new),
+            ..Link::default()
+        };
+        let rate = |link: Link| link.watch_rate(IpVersion::V4).to_string();
+        assert_eq!(rate(link("100 Mbit/s", None)), "20");
+        assert_eq!(rate(link("100 Mbit/s", Some(50))), "50");
+        assert_eq!(rate(link("64 kbit/s", Some(50))), "5.063", "1264 bits each");
+        assert_eq!(rate(link("64 kbit/s", Some(2))), "2");
+        assert_eq!(rate(link("?", Some(50))), "50", "no rate is known");
     }
 }

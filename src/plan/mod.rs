@@ -18,7 +18,7 @@ pub use host::{Host, one_hosts};
 pub use inventory::{Contract, Inventory, LinkRole, MEMBERS_MAX, ProviderContact};
 pub use link::{
     Effort, GivenKeys, IDLE_DEFAULT, IDLE_QUICK, Link, Near, Offer, Plan, Site, TcpTest, Test,
-    UdpTest, Work,
+    UdpTest, WATCHED_AT, Work,
 };
 pub use maintenance::{Works, WorksWhen};
 pub use set::{PlanKind, PlanSet};

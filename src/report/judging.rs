@@ -276,6 +276,7 @@ fn asked_link(record: &LinkRecord) -> Result<Link, Unreadable> {
         vlan_tags: record.vlan_tags,
         extra_overhead_octets: record.extra_overhead_octets,
         probes_per_second: None,
+        watched_at: None,
         inventory: record.inventory.clone(),
         severity: Severity::default(),
         works: Vec::new(),

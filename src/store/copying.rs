@@ -3,6 +3,7 @@
 use super::connection::{Store, failed_at};
 use super::error::Error;
 use super::place::Place;
+use super::probed::{self, PROBED};
 use super::watched::put;
 use super::writing::{AUDIT, PEOPLE, clear, insert, run_tables};
 use crate::history::{Cell, Kind, Row, TABLES, Table, WATCHED};
@@ -66,8 +67,37 @@ impl Store {
                 put(&mut other.connection, table, *keys, &row).await.map_err(&to)?;
             }
         }
+        for table in PROBED {
+            copy_probed(&mut reading, &mut other.connection, table).await.map_err(&to)?;
+        }
         reading.rollback().await.map_err(&from)?;
         Ok(copied)
+    }
+}
+
+/// Rows of what was probed that are copied in one go.
+const ROWS_MAX: i64 = 10_000;
+
+/// Copies what was probed: each row by its key, in the place of one that has less.
+async fn copy_probed(
+    from: &mut AnyConnection,
+    to: &mut AnyConnection,
+    table: &probed::Table,
+) -> sqlx::Result<()> {
+    let mut offset = 0;
+    loop {
+        let key = table.key.join(", ");
+        let sql = format!("{} ORDER BY {key} LIMIT {ROWS_MAX} OFFSET {offset}", table.select());
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *from).await?;
+        let mut writing = to.begin().await?;
+        for row in &rows {
+            probed::write(&mut writing, table, &probed::cells(table, row)?).await?;
+        }
+        writing.commit().await?;
+        offset += ROWS_MAX;
+        if i64::try_from(rows.len()).is_ok_and(|rows| rows < ROWS_MAX) {
+            return Ok(());
+        }
     }
 }
 

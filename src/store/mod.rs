@@ -13,6 +13,7 @@ mod error;
 mod leases;
 mod opening;
 mod place;
+mod probed;
 mod reading;
 mod schema;
 pub mod spool;

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 /// Each version, in order, with what it brings.
 const VERSIONS: &[(i64, &str, &str)] = &[
     (1, "runs, with their links, trials, findings and reports", include_str!("schema/1.sql")),
+    (2, "what probes show all the time", include_str!("schema/2.sql")),
     (3, "leases on what runs load", include_str!("schema/3.sql")),
     (4, "states of watched links, alerts, maintenance and notes", include_str!("schema/4.sql")),
 ];

@@ -2,6 +2,8 @@
 //! can: nothing that was measured depends on a database that answers.
 
 use super::connection::Store;
+use super::probed::number_of;
+use crate::health::Batch;
 use crate::history::{Entry, Kept, PlannedLink};
 use crate::io::files::{self, BadInput, BadOutput, read_text};
 use crate::report::Report;
@@ -20,6 +22,9 @@ const SUFFIX: &str = ".run.json";
 
 /// The same while it is being brought in: a newer one may be kept meanwhile.
 const TAKEN: &str = ".taken.json";
+
+/// What stands behind the name of what probes showed.
+const PROBED: &str = ".probed.json";
 
 /// The folder in which runs are kept aside.
 #[derive(Clone, Debug)]
@@ -78,19 +83,57 @@ impl Spool {
     }
 
     fn write(&self, aside: Aside) -> Result<(), BadOutput> {
-        let unwritten = |source| BadOutput::Unwritten { path: self.folder.clone(), source };
-        files::make_private_folder(&self.folder).map_err(unwritten)?;
         let name = format!("{}{SUFFIX}", aside.entry.run);
-        let text = serde_json::to_string(&aside);
-        let text = text.map_err(|error| unwritten(error.into()))?;
-        files::replace_private(&self.folder, &name, &text)
+        self.put(&name, &aside)
     }
 
-    /// Brings all runs that are kept aside into `store`; what it does not take stays, with the
+    fn put(&self, name: &str, aside: &impl Serialize) -> Result<(), BadOutput> {
+        let unwritten = |source| BadOutput::Unwritten { path: self.folder.clone(), source };
+        files::make_private_folder(&self.folder).map_err(unwritten)?;
+        let text = serde_json::to_string(aside);
+        let text = text.map_err(|error| unwritten(error.into()))?;
+        files::replace_private(&self.folder, name, &text)
+    }
+
+    /// Keeps aside what probes showed until `now_s`, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn keep_probed(&self, batch: &Batch, now_s: i64) -> Result<(), BadOutput> {
+        // Of two programs that keep something aside at once, each has its own paths.
+        let first = batch.paths.first().map_or(0, |path| number_of(&path.name));
+        let name = format!("{now_s}-{first:016x}{PROBED}");
+        self.put(&name, batch)
+    }
+
+    /// Brings what probes showed, and is kept aside, into `store`; what it does not take stays,
+    /// with the reason. Brought in twice, it is there once.
+    async fn bring_probed(&self, store: &mut Store, brought: &mut BroughtIn) {
+        for path in self.files(&[PROBED]) {
+            let text = read_text(&path, OCTETS_MAX).map_err(|error| error.to_string());
+            let batch = text.and_then(|text| {
+                serde_json::from_str::<Batch>(&text.text).map_err(|error| error.to_string())
+            });
+            match batch {
+                Ok(batch) => match store.record_probed(&batch).await {
+                    Ok(()) => _ = fs::remove_file(&path),
+                    Err(why) => {
+                        brought.left.push(format!("{}: {why}", path.display()));
+                        return;
+                    }
+                },
+                Err(why) => brought.left.push(format!("{}: {why}", path.display())),
+            }
+        }
+    }
+
+    /// Brings all that is kept aside into `store`; what it does not take stays, with the
     /// reason.
     pub async fn bring_into(&self, store: &mut Store) -> BroughtIn {
         let mut brought = BroughtIn::default();
-        for path in self.files() {
+        self.bring_probed(store, &mut brought).await;
+        for path in self.files(&[SUFFIX, TAKEN]) {
             let taken = taken(&path);
             // Another process may have been faster.
             if taken != path && fs::rename(&path, &taken).is_err() {
@@ -114,13 +157,14 @@ impl Spool {
         brought
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    /// The files there whose names end so.
+    fn files(&self, ends: &[&str]) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let paths = entries.take(FILES_MAX).filter_map(|entry| Some(entry.ok()?.path()));
         let is_run = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
             name.is_some_and(|name| {
-                !name.starts_with('.') && (name.ends_with(SUFFIX) || name.ends_with(TAKEN))
+                !name.starts_with('.') && ends.iter().any(|end| name.ends_with(end))
             })
         };
         let mut paths: Vec<PathBuf> = paths.filter(is_run).collect();

@@ -122,7 +122,7 @@ fn a_schedule_is_shown_and_what_does_not_fit_is_an_error() {
     let text = fs::read_to_string(&misfit).unwrap();
     let (bare_text, _) = text.split_once("[schedule]").unwrap();
     fs::write(&bare, bare_text).unwrap();
-    let shown = run(&mut user.linkqual(&["watch", bare.to_str().unwrap()]));
+    let shown = run(&mut user.linkqual(&["schedule", bare.to_str().unwrap()]));
     shown.expect_error(2, &["no link of these plans has a schedule"]);
     let other = User::new();
     let shown = run(&mut other.linkqual(&["watch", misfit.to_str().unwrap()]));

@@ -201,6 +201,8 @@ whole! {
     Bucket(u32), 1, BurstSize::MAX_OCTETS;
     /// Physical links of a bundle.
     Members(u32), 2, MEMBERS_MAX;
+    /// Probes per second.
+    Probes(u32), 1, 100;
 }
 
 /// What a test puts on the line, by name.

@@ -46,6 +46,7 @@ pub(super) fn link(draft: &mut Draft<'_>, raw: &RawLink, place: &Place) -> (Link
         vlan_tags: value(&raw.vlan_tags).map_or(0, |tags| tags.0),
         extra_overhead_octets: value(&raw.extra_overhead_bytes).map_or(0, |octets| octets.0),
         probes_per_second: None,
+        watched_at: None,
         inventory: inventory(raw),
         severity: value(&raw.severity).map(|severity| severity.0).unwrap_or_default(),
         works: Vec::new(),

@@ -24,6 +24,7 @@ pub use draft::{Assumption, Half, KeyFile, SizeAsked, by_key};
 pub use fault::{Fault, Faults, SHOWN_MAX};
 
 use super::{Plan, PlanKind, PlanSet};
+use crate::units::PacketRate;
 use draft::{Draft, Purpose};
 use fault::Place;
 use raw::{Given, RawLink, RawPlan, RawRequire, Reader, value};
@@ -137,6 +138,14 @@ fn read_for(purpose: Purpose, file: &Path, text: &str) -> Reading {
 }
 
 fn plans(draft: &mut Draft<'_>, raw: &RawPlan) -> PlanSet {
+    let mut set = plans_of(draft, raw);
+    let probes = value(&raw.watch).and_then(|watch| value(&watch.probes_per_second));
+    let watched_at = probes.and_then(|probes| PacketRate::new(probes.0.into()));
+    set.plans.iter_mut().for_each(|plan| plan.link.watched_at = watched_at);
+    set
+}
+
+fn plans_of(draft: &mut Draft<'_>, raw: &RawPlan) -> PlanSet {
     match (&raw.link, &raw.links) {
         (link, Some(given)) => {
             if let Some(link) = link {
@@ -308,7 +317,8 @@ mod tests {
     /// What the sample shows in comments may be taken out of them.
     #[test]
     fn the_comments_of_the_sample_are_right_too() {
-        let schedule = ["[schedule", "cron", "zone", "windows", "in_service"];
+        let schedule =
+            ["[schedule", "cron", "zone", "windows", "in_service", "[watch", "probes_per"];
         let fields = ["streams", "size", "rate", "[link", "[req"].into_iter().chain(schedule);
         let open = |line: &str| {
             let rest = line.strip_prefix("# ").unwrap_or(line);
@@ -370,6 +380,15 @@ mod tests {
             assert_eq!((plan.key, &plan.sites[0].key), (None, &None));
             assert_eq!(plan.near.source.is_some(), !driver.is_empty());
         }
+    }
+
+    #[test]
+    fn how_links_are_watched_is_said_of_all() {
+        let (plan, _) = taken(&format!("{ENDS}[watch]\nprobes_per_second = 50\n"));
+        assert_eq!(plan.link.watched_at, PacketRate::new(50));
+        assert_eq!(taken(ENDS).0.link.watched_at, None);
+        let what = "1: watch.probes_per_second = 101: from 1 to 100 are allowed";
+        check("[watch]\nprobes_per_second = 101\n", &[&what.replacen('1', "2", 1)]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::fault::{Fault, Octets, Place, nearest, repeated};
 use super::kinds::{
     Address, At, Bucket, Burst, Congestion, Counts, Course, Day, Device, Grave, IdleLength,
     KeyPath, Kind, LeadTime, Length, LinkName, Mark, Members, Name, Offered, Opens, Overhead,
-    PutOff, Rate, Role, SiteName, Size, Source, Streams, Sure, Tags, Takes, Text, When, Whole,
-    Zone,
+    Probes, PutOff, Rate, Role, SiteName, Size, Source, Streams, Sure, Tags, Takes, Text, When,
+    Whole, Zone,
 };
 use crate::metric::{Metric, Reach};
 #[cfg(test)]
@@ -264,7 +264,7 @@ macro_rules! read {
 read!(read_text: Address, Congestion, Counts, Course, Device, Grave, IdleLength, Kind,
       KeyPath, LeadTime, Length, LinkName, Mark, Name, Offered, Opens, PutOff, Rate, Role,
       SiteName, Source, Sure, Takes, When, Zone);
-read!(read_whole: Bucket, Burst, Members, Overhead, Size, Streams, Tags);
+read!(read_whole: Bucket, Burst, Members, Overhead, Probes, Size, Streams, Tags);
 
 /// TOML has days of its own; one in quotes is the same.
 impl Read for Day {
@@ -483,6 +483,16 @@ table! {
         /// loaded, and nobody is alerted.
         #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
         maintenance: RawMaintenances,
+        /// How `linkqual watch` probes every link all the time.
+        watch: RawWatch,
+    }
+
+    /// How links are probed all the time.
+    #[cfg_attr(test, schemars(rename = "Watch"))]
+    RawWatch {
+        /// Probes per second of each link, 1 to 100; 20 if not given. Fewer on a link of which
+        /// they would take more than a tenth.
+        probes_per_second: Probes,
     }
 
     /// A link, as its provider sells it.
@@ -901,10 +911,12 @@ pub(super) fn all_keys() -> Vec<&'static str> {
         RawRequire::keys(),
         RawTest::keys(),
         RawMaintenance::keys(),
+        RawWatch::keys(),
     ];
     // These are shown as tables.
     let is_table = |key: &&str| {
-        ["link", "links", "driver", "sites", "require", "test", "maintenance"].contains(key)
+        ["link", "links", "driver", "sites", "require", "test", "maintenance", "watch"]
+            .contains(key)
     };
     keys.concat().into_iter().filter(|key| !is_table(key)).collect()
 }
