@@ -570,6 +570,7 @@ impl<'a> Conductor<'a> {
                 address: Some(self.agent.to_string()),
                 driver_address: Some(self.own_address.clone()),
                 agent_program: introduced.map(|agent| agent.program.clone()),
+                agent_protocol: introduced.map(|agent| agent.protocol),
                 driver_key: Some(self.own_key.fingerprint()),
                 agent_key: Some(self.agent_key.fingerprint()),
                 agent_host: introduced.and_then(|agent| agent.host.clone()),

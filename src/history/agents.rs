@@ -36,6 +36,8 @@ pub struct Agent {
     pub is_known: bool,
     /// Its program, with the version; null if it was never seen.
     pub program: Option<String>,
+    /// The version of the protocol that was spoken with it last; null if that is not known.
+    pub protocol: Option<u32>,
     /// Whether that version is older than this driver's; null if that is not known.
     pub is_older: Option<bool>,
     /// The maximum rate in one direction that it granted last, in bit/s at L2; null if not known.
@@ -93,6 +95,7 @@ impl Agents {
         agent.program.clone_from(&seen.program);
         let versions = version(&self.program).zip(seen.program.as_deref().and_then(version));
         agent.is_older = versions.map(|(own, other)| other < own);
+        agent.protocol = site.and_then(|site| site.ends.agent_protocol);
         agent.granted_rate_max_bit_s = site.and_then(|site| site.granted_rate_max_bit_s);
         agent.granted_duration_max_s = site.and_then(|site| site.granted_duration_max_s);
         agent.seen_at = Some(date(seen.started_ns));
@@ -114,7 +117,8 @@ impl Agents {
             line!(page, "No agents are known. Trust one: linkqual trust HOST");
             return page.into_text();
         }
-        let mut table = Table::new(&["AGENT", "VERSION", "LIMITS", "LAST SEEN (UTC)", "RUN"]);
+        let mut table =
+            Table::new(&["AGENT", "VERSION", "PROTOCOL", "LIMITS", "LAST SEEN (UTC)", "RUN"]);
         for agent in &self.agents {
             agent.row_into(&mut table, &self.program);
         }
@@ -156,7 +160,8 @@ impl Agent {
             .as_deref()
             .map_or_else(|| "never".to_owned(), |at| at.get(..16).unwrap_or(at).replace('T', " "));
         let run = self.seen_run.as_deref().map(|run| run.get(..DIGITS).unwrap_or(run).to_owned());
-        table.row(&[self.hosts.join(", "), known(version), known(limits), seen, known(run)]);
+        let (hosts, protocol) = (self.hosts.join(", "), self.protocol.map(|it| it.to_string()));
+        table.row(&[hosts, known(version), known(protocol), known(limits), seen, known(run)]);
         table.remark(self.key.clone());
         if self.is_older == Some(true) {
             table.remark(format!("older than this driver, {own}"));
@@ -212,8 +217,8 @@ mod tests {
         assert_eq!(shown, expected);
         let text = agents.text(None);
         for words in [
-            "a:4872          -        -       never",
-            "b:4872, c:4872  0.9.1    -       2026-11-30 00:53  27f80f3d239e05d3\n",
+            "a:4872          -        -         -       never",
+            "b:4872, c:4872  0.9.1    -         -       2026-11-30 00:53  27f80f3d239e05d3\n",
             "older than this driver, linkqual 0.10.0",
             "not in known_agents",
         ] {

@@ -268,6 +268,10 @@ pub struct SiteEnds {
     pub driver_address: Option<String>,
     /// The agent's program and version; null if it did not answer.
     pub agent_program: Option<String>,
+    /// The version of the protocol that was spoken with the agent; null if it did not answer, or if
+    /// the report is older.
+    #[serde(default)]
+    pub agent_protocol: Option<u32>,
     /// Fingerprint of the driver's key: "SHA256:" and base64; null if not known.
     pub driver_key: Option<String>,
     /// Fingerprint of the agent's key, in the same form; null if not known.
@@ -294,6 +298,7 @@ impl SiteEnds {
             address: None,
             driver_address: None,
             agent_program: None,
+            agent_protocol: None,
             driver_key: None,
             agent_key: None,
             agent_host: None,

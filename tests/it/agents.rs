@@ -16,6 +16,7 @@ fn run_of(minute: u64, key: &str, version: Option<&str>) -> Report {
     report.started_at = format!("2026-11-30T10:{minute:02}:00.000Z");
     let ends = &mut report.links[0].sites[0].ends;
     ends.agent_key = Some(key.to_owned());
+    ends.agent_protocol = Some(7);
     ends.agent_program = version.map(|version| format!("linkqual-agent {version}"));
     report
 }
@@ -90,7 +91,7 @@ fn agents_that_are_trusted_and_agents_that_runs_have_met_are_listed() {
     }
     let met = agents(&[]);
     for words in [
-        "0.0.9    1 Gbit/s, 60 s of load  2026-11-30 10:01  0001000100010001",
+        "0.0.9    7         1 Gbit/s, 60 s of load  2026-11-30 10:01  0001000100010001",
         "older than this driver, linkqual ",
         "not in known_agents",
     ] {
@@ -101,7 +102,10 @@ fn agents_that_are_trusted_and_agents_that_runs_have_met_are_listed() {
     let own = json["agents"].as_array().unwrap().iter().find(|it| it["key"] == print.as_str());
     let own = own.unwrap();
     assert_eq!((&own["hosts"][0], &own["is_known"]), (&Value::from(host), &Value::from(true)));
-    assert_eq!(own["granted_rate_max_bit_s"], 1_000_000_000);
+    assert_eq!(
+        (&own["granted_rate_max_bit_s"], &own["protocol"]),
+        (&1_000_000_000.into(), &7.into())
+    );
     assert_eq!(
         (own["is_older"].as_bool(), json["agents"].as_array().unwrap().len()),
         (Some(true), 2)

@@ -62,12 +62,13 @@ const SUFFIXES: [(&str, &str); 14] = [
 ];
 
 /// Units that a description states: they hold before any other.
-const STATED: [(&str, &str); 6] = [
+const STATED: [(&str, &str); 7] = [
     ("in `unit`", "see `unit`"),
     ("in the unit of the series", "of the series"),
     ("in ns", "ns"),
     ("in us", "us"),
     ("in packets", "packets"),
+    ("version of the protocol", "version"),
     ("as a ratio", "ratio"),
 ];
 

@@ -19,6 +19,7 @@ mod streams;
 mod swarm;
 mod timestamps;
 mod timetable;
+mod versions;
 mod world;
 
 use attacker::Attack;
@@ -67,6 +68,7 @@ fn setup(trial: Trial, spec: &Spec) -> Setup {
         blows: Vec::new(),
         attack: Attack::None,
         control_bits_per_second: u64::MAX,
+        before: versions::Before::None,
     }
 }
 

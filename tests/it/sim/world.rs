@@ -3,6 +3,7 @@
 
 use super::attacker::{Attack, Attacker, Passed};
 use super::hands::{Ended, Host, LoadEnd, Opening, Orders, Out, Probes, Step};
+use super::versions::{Before, as_before};
 use linkqual::account::HostFacts;
 use linkqual::account::{Excess, HostCounts, Moved, ReceiverCounts, ReflectorCounts, SenderCounts};
 use linkqual::clock::{Agent, Driver, Stamp};
@@ -20,6 +21,7 @@ use linkqual::session::hello;
 use linkqual::trial::{CongestionControl, Limits, Trial};
 use linkqual::units::{BitRate, Span};
 use linkqual::wire::control::{self, Message, RunId, Secrets};
+use linkqual::wire::fence::Fence;
 use linkqual::wire::key::PublicKey;
 use linkqual::wire::seal::KEY_LEN;
 use linkqual::wire::signal::Signal;
@@ -102,6 +104,8 @@ pub(super) struct Setup {
     pub(super) attack: Attack,
     /// What the control channel carries, each way.
     pub(super) control_bits_per_second: u64,
+    /// The end that speaks the version before.
+    pub(super) before: Before,
 }
 
 /// What a run leaves behind. True times are nanoseconds after the driver's start of the trial.
@@ -293,7 +297,8 @@ fn request(trial: &Trial) -> Request {
     let rate = BitRate::new(10_000_000_000).unwrap();
     let load = trial.load().map(|_| LoadRequest { rate, duration: trial.duration() });
     let duration = trial.duration().plus(Span::from_secs(60));
-    let (congestion, fences) = (Vec::new(), Vec::new());
+    let fence = Fence { of: "circuit EC-1".into(), sequence: 1, number: 1 };
+    let (congestion, fences) = (Vec::new(), vec![fence]);
     Request { circuit: Some("EC-1".into()), duration, load, congestion, fences }
 }
 
@@ -516,7 +521,7 @@ impl World {
 
     fn say_to_agent(&mut self, from: ConnectionId, message: &Message) {
         if self.carrying.contains(&from) {
-            let frame = serde_json::to_vec(message).unwrap();
+            let frame = self.in_its_version(Before::Driver, message);
             let at_ns = self.carry(from, Direction::Forward, frame.len());
             self.push(at_ns, Event::SayToAgent(from, frame));
         }
@@ -524,9 +529,18 @@ impl World {
 
     fn say_to_driver(&mut self, to: ConnectionId, message: &Message) {
         if self.carrying.contains(&to) {
-            let frame = serde_json::to_vec(message).unwrap();
+            let frame = self.in_its_version(Before::Agent, message);
             let at_ns = self.carry(to, Direction::Reverse, frame.len());
             self.push(at_ns, Event::SayToDriver(to, frame));
+        }
+    }
+
+    /// `message` of the end `from`, as one of the ends has it that speaks the version before.
+    fn in_its_version(&self, from: Before, message: &Message) -> Vec<u8> {
+        let frame = serde_json::to_vec(message).unwrap();
+        match self.setup.before {
+            Before::None => frame,
+            before => as_before(&frame, before == from),
         }
     }
 
