@@ -3,12 +3,13 @@
 use super::error::Error;
 use super::history::opened;
 use super::runtime::runtime;
+use crate::account::plain;
 use crate::cli::{CompareArgs, ListFormat};
 use crate::history::When;
 use crate::history::comparison::{
     Baseline, CHANGES_NS, Comparing, Comparison, Outcome, ROLLING_NS,
 };
-use crate::io::terminal::{columns, print};
+use crate::io::terminal::{columns, print, say};
 use crate::store::Store;
 use std::process::ExitCode;
 
@@ -59,23 +60,34 @@ async fn compared(args: &CompareArgs) -> Result<Comparison, Error> {
         let Some(own) = own.into_iter().next() else { continue };
         sites.push(Comparing::new(&site.label, &site.site, own, others, baseline.clone()));
     }
-    take_histograms(&mut store, &mut sites).await?;
+    take_histograms(&mut store, &run, &mut sites).await?;
     let sites = sites.iter().map(Comparing::conclude).collect();
     Ok(Comparison::new(&run, began_ns, &baseline, sites))
 }
 
 /// Reads each report once, whatever number of links is in it.
-async fn take_histograms(store: &mut Store, sites: &mut [Comparing]) -> Result<(), Error> {
+///
+/// A report that is damaged, or of a later linkqual, costs its distributions alone, which is said;
+/// that of the `run` which is compared is needed.
+async fn take_histograms(
+    store: &mut Store,
+    run: &str,
+    sites: &mut [Comparing],
+) -> Result<(), Error> {
     let wanted: std::collections::BTreeSet<String> =
         sites.iter().flat_map(Comparing::documents).collect();
-    for run in wanted {
-        let report = match store.report(&run).await {
+    for name in wanted {
+        let report = match store.report(&name).await {
             Ok(report) => report,
             // A run that was not imported whole has rows alone.
             Err(crate::store::Error::NoRun(_)) => continue,
+            Err(why @ crate::store::Error::Damaged { .. }) if name != run => {
+                say(&plain(&format!("note: its delays are not compared: {why}")));
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
-        sites.iter_mut().for_each(|site| site.take(&run, &report));
+        sites.iter_mut().for_each(|site| site.take(&name, &report));
     }
     Ok(())
 }

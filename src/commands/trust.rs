@@ -113,9 +113,9 @@ fn compare(host: &str, key: &PublicKey) -> Result<(), Error> {
     for _ in 0..QUESTIONS_MAX {
         let Some(answer) = ask(&question) else { return Err(unasked(host, key)) };
         match answer.trim() {
-            "yes" => return Ok(()),
+            "yes" | "y" => return Ok(()),
             answer if answer == key.fingerprint() => return Ok(()),
-            "no" => break,
+            "no" | "n" => break,
             answer if answer.starts_with("SHA256:") => {
                 return Err(Error::NotTrusted(format!(
                     "{answer} is not the fingerprint of the agent {host}, which is {key}. Nothing \

@@ -205,6 +205,19 @@ fn save(folder: &Path, report: &Report) {
     fs::write(folder.join("report.json"), report.to_json()).unwrap();
 }
 
+/// Writes over the report of the run called `name`.
+fn damage(history: &Path, name: &str) {
+    use sqlx::Connection as _;
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let url = format!("sqlite://{}", history.display());
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let sql = "UPDATE documents SET gzip = x'00' WHERE run = $1";
+        let done = sqlx::query(sql).bind(name).execute(&mut connection).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        connection.close().await.unwrap();
+    });
+}
+
 #[test]
 fn the_exit_code_says_whether_something_is_worse() {
     let (user, _folder) = recorded(15, 1_000);
@@ -246,4 +259,13 @@ fn the_exit_code_says_whether_something_is_worse() {
         "{}",
         short.out
     );
+    // What is damaged before it costs the distributions of that run alone; of itself, all.
+    let history = user.data().join("linkqual/history.db");
+    damage(&history, &"0003".repeat(8));
+    let damaged = compare(latest, &[]);
+    assert!(damaged.expect_code(1).out.contains("14 runs in the baseline"), "{}", damaged.out);
+    let note = "note: its delays are not compared: run 00030003000300030003000300030003 in the";
+    assert!(damaged.err.contains(note), "{}", damaged.err);
+    damage(&history, &"000e".repeat(8));
+    compare(latest, &[]).expect_error(4, &["run 000e000e000e000e000e000e000e000e in the history"]);
 }
