@@ -112,6 +112,33 @@ impl Leasing {
             tracing::info!(%why, "a lease is not given back, and ends by itself");
         }
     }
+
+    /// The same with its lease, for a run that is to wait where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub(super) fn taken(self) -> Result<Taken, NotLeased> {
+        let lease = self.take()?;
+        Ok(Taken { leasing: self, lease })
+    }
+}
+
+/// A lease that has been taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    leasing: Leasing,
+    lease: Lease,
+}
+
+impl Lessor for Taken {
+    fn lease(&mut self) -> Result<Lease, String> {
+        Ok(self.lease.clone())
+    }
+
+    fn release(&mut self) {
+        self.leasing.give_back();
+    }
 }
 
 impl Lessor for Leasing {

@@ -53,6 +53,8 @@ pub enum Missed {
     /// What it shares with others was in use until it could not be over in its window any more, or
     /// until its next run was due.
     Busy(Resource),
+    /// It had no lease until it could not be over in its window any more, for this reason.
+    NotLeased(String),
     /// The run before it was not over.
     Running,
     /// This program was ended while the run waited for what it shares.
@@ -65,6 +67,7 @@ impl fmt::Display for Missed {
             Self::NoWindow => f.write_str("no window is open for as long as the run may take"),
             Self::Late => f.write_str("linkqual watch was not running then, or its host slept"),
             Self::Busy(resource) => write!(f, "{resource} was in use until the window closed"),
+            Self::NotLeased(why) => write!(f, "it had no lease until the window closed: {why}"),
             Self::Running => f.write_str("the run before it was not over"),
             Self::Ended => f.write_str("linkqual watch was ended while the run waited"),
         }
@@ -73,6 +76,9 @@ impl fmt::Display for Missed {
 
 /// How late a run may start: a program that is busy is not one that was stopped.
 const LATE_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long a run that has no lease waits until it asks again.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -163,8 +169,12 @@ struct Watched {
     next: Option<Next>,
     /// The next run is due, and waits for what another one uses.
     waits: bool,
+    /// Why it was not given a lease, and when it asks again.
+    not_leased: Option<(String, Timestamp)>,
     /// When the run that was started last was due.
     started: Option<Timestamp>,
+    /// When the run was due that had no lease last.
+    asked_for: Option<Timestamp>,
 }
 
 /// The run that comes next.
@@ -180,9 +190,21 @@ struct Next {
 impl Watched {
     /// That whose runs until `since` have been seen to.
     fn new(link: Scheduled, since: Timestamp) -> Self {
-        let mut watched = Self { link, next: None, waits: false, started: None };
+        let mut watched = Self {
+            link,
+            next: None,
+            waits: false,
+            not_leased: None,
+            started: None,
+            asked_for: None,
+        };
         watched.plan(since, |_| true);
         watched
+    }
+
+    /// Whether its run that waits asks for its lease later than `now`.
+    fn asks_later(&self, now: Timestamp) -> bool {
+        self.not_leased.as_ref().is_some_and(|(_, again)| now < *again)
     }
 
     /// Plans the first run from `from` on that `is_new`.
@@ -194,7 +216,7 @@ impl Watched {
             fits: link.fits(due),
             last_start: link.last_start(due),
         });
-        self.waits = false;
+        (self.waits, self.not_leased) = (false, None);
     }
 }
 
@@ -263,6 +285,7 @@ impl Schedule {
                     self.links[place].waits = true;
                     continue;
                 }
+                None if self.links[place].asks_later(now) => continue,
                 None => {
                     let watched = &mut self.links[place];
                     watched.started = Some(due.start);
@@ -277,9 +300,33 @@ impl Schedule {
         None
     }
 
+    /// Nothing that waits is started any more.
+    pub fn give_up(&mut self) {
+        for watched in &mut self.links {
+            if watched.waits {
+                (watched.next, watched.waits) = (None, false);
+            }
+        }
+    }
+
     /// The run of the link called `name` is over.
     pub fn handle_over(&mut self, name: &str) {
         self.held.remove(name);
+    }
+
+    /// The run `due` of the link called `name`, which was started, has no lease, for this reason:
+    /// others outside this program use what it would load, or nobody can say. It waits, and asks
+    /// again a moment later. True where it is the first time that it asked.
+    pub fn handle_not_leased(&mut self, name: &str, due: Due, why: String, now: Timestamp) -> bool {
+        self.held.remove(name);
+        let mut links = self.links.iter_mut();
+        let Some(watched) = links.find(|watched| watched.link.name == name) else { return true };
+        let is_first = watched.asked_for != Some(due.start);
+        watched.plan(due.start, |next| next.start == due.start);
+        watched.waits = watched.next.is_some();
+        watched.not_leased = Some((why, now.checked_add(ASK_AGAIN).unwrap_or(Timestamp::MAX)));
+        watched.asked_for = Some(due.start);
+        is_first
     }
 
     /// When there is something to do at the latest, as long as no run ends.
@@ -288,7 +335,10 @@ impl Schedule {
         let deadlines = self.links.iter().filter_map(|watched| {
             let next = watched.next?;
             Some(match watched.waits {
-                true => next.last_start.checked_add(SECOND).unwrap_or(Timestamp::MAX),
+                true => {
+                    let over = next.last_start.checked_add(SECOND).unwrap_or(Timestamp::MAX);
+                    watched.not_leased.as_ref().map_or(over, |(_, again)| over.min(*again))
+                }
                 false => next.due.start,
             })
         });
@@ -304,7 +354,10 @@ impl Schedule {
             _ if self.held.contains_key(&watched.link.name) => Some(Missed::Running),
             _ if is_late && !watched.waits => Some(Missed::Late),
             Some(resource) if next.last_start < now => Some(Missed::Busy(resource)),
-            None if next.last_start < now => Some(Missed::Late),
+            None if next.last_start < now => Some(match &watched.not_leased {
+                Some((why, _)) => Missed::NotLeased(why.clone()),
+                None => Missed::Late,
+            }),
             _ => None,
         }
     }
@@ -373,6 +426,51 @@ mod tests {
             }
         }
         story
+    }
+
+    /// A run that others keep from its lease asks again every 5 s, until it could not be over in its
+    /// window; the next one is not touched by that.
+    #[test]
+    fn a_run_without_a_lease_waits_and_is_missed_once_its_window_is_too_short() {
+        let nightly = link("a", "0 2 * * *", &["02:00-02:30"], 20);
+        let mut schedule = Schedule::new(vec![nightly], at("2026-11-27T00:00:00Z"));
+        let mut asked = Vec::new();
+        let mut now = at("2026-11-27T01:00:00Z");
+        let until = at("2026-11-27T01:10:01Z");
+        let missed = loop {
+            match schedule.poll(now) {
+                Some(Step::Start(_, due)) => {
+                    let first = schedule.handle_not_leased("a", due, "bob loads it".into(), now);
+                    assert_eq!(first, asked.is_empty(), "said once");
+                    asked.push(now);
+                }
+                Some(Step::Missed(_, _, why)) => break why.to_string(),
+                None => now = schedule.deadline().expect("it waits"),
+            }
+            assert!(now <= until, "{now}");
+        };
+        assert_eq!(missed, "it had no lease until the window closed: bob loads it");
+        assert_eq!((asked.len(), now), (121, until), "each 5 s of ten minutes");
+        let next = schedule.deadline();
+        assert_eq!(next, Some(at("2026-11-28T01:00:00Z")), "the next night");
+    }
+
+    #[test]
+    fn a_run_that_gets_its_lease_at_last_is_started_and_holds_what_it_shares() {
+        let links = ["a", "b"]
+            .map(|name| sharing(link(name, "0 2 * * *", &["02:00-03:00"], 10), "fibre-7"));
+        let mut schedule = Schedule::new(links.to_vec(), at("2026-11-27T00:00:00Z"));
+        let now = at("2026-11-27T01:00:00Z");
+        let Some(Step::Start(0, due)) = schedule.poll(now) else { panic!("a starts") };
+        assert_eq!(schedule.poll(now), None, "b waits for it");
+        schedule.handle_not_leased("a", due, "the history is out of reach".into(), now);
+        // What a shares is free meanwhile.
+        assert!(matches!(schedule.poll(now), Some(Step::Start(1, _))));
+        let later = at("2026-11-27T01:00:05Z");
+        assert_eq!(schedule.poll(later), None, "now b has it");
+        schedule.handle_over("b");
+        assert_eq!(schedule.poll(later), Some(Step::Start(0, due)));
+        assert_eq!(schedule.waiting().count(), 0);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `linkqual schedule` and `linkqual watch`: what runs by itself, and what never does.
 
 use crate::support::{Agent, PATIENCE, Program, User, await_within, run};
+use linkqual::store::{Leased, Place, Store, Wanted};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -45,9 +47,30 @@ const ALWAYS: &str = "'00:00-24:00'";
 fn what_fits_is_run_recorded_and_ended_in_good_order() {
     let agent = Agent::start();
     let (user, plan) = (user_of(&agent), plan(&agent, "* * * * *", ALWAYS));
+    // Somebody else loads that agent when it is due.
+    let history = Place::File(user.data().join("linkqual/history.db"));
+    let agents_key = agent.keys.fingerprint("agent.pub");
+    let (other, whole) = (format!("{:032x}", 7), 600_000_000_000);
+    let leased = Wanted {
+        resources: BTreeSet::from([format!("agent {agents_key}")]),
+        holder: other.clone(),
+        run: other.clone(),
+        who: "bob@noc2".to_owned(),
+        command: "run".to_owned(),
+        link: "ec-1".to_owned(),
+        span_ns: whole,
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut store = runtime.block_on(Store::open(&history)).unwrap();
+    let leased = runtime.block_on(store.lease(&leased)).unwrap();
+    assert!(matches!(leased, Leased::Yes(_)), "{leased:?}");
     let watching = watch(&user, &plan);
-    watching.await_said(PATIENCE, "loaded: PASS");
+    watching.await_said(PATIENCE, "loaded: waits for its lease: agent SHA256:");
+    assert!(watching.err().contains("is in use by run 0000000000000000 of bob@noc2"));
     watching.await_said(PATIENCE, "probed: PASS");
+    assert!(!watching.err().contains("loaded: started"), "{}", watching.err());
+    runtime.block_on(store.release(&other)).unwrap();
+    watching.await_said(PATIENCE, "loaded: PASS");
     let runs = listed(&user, &["--class", "scheduled", "--verdict", "pass"]);
     let links: Vec<&str> = runs.iter().filter_map(|run| run["link"].as_str()).collect();
     assert!(links.contains(&"loaded") && links.contains(&"probed"), "{links:?}");

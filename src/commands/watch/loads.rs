@@ -1,6 +1,7 @@
 //! The runs of a watch: which are due and under way, and what becomes of each.
 
 use crate::account::plain;
+use crate::commands::leasing::Leasing;
 use crate::commands::recording::{Begun, Recording};
 use crate::commands::running::job_of;
 use crate::commands::scheduling::{Recurring, now};
@@ -40,6 +41,8 @@ struct Running {
 pub(super) enum Over {
     /// A run of the link of that name: what it came to, in a line; or why it did not come about.
     Run(String, Result<String, String>),
+    /// A run of the link of that name has no lease on what it would load, for this reason.
+    NotLeased(String, Due, String),
     /// A missed run of the link of that name was recorded, or could not be.
     Missed(String, Result<(), String>),
 }
@@ -95,23 +98,25 @@ impl Loads {
         }
         while let Some(step) = self.schedule.poll(now()) {
             match step {
-                Step::Start(place, _) => self.start(place),
+                Step::Start(place, due) => self.start(place, due),
                 Step::Missed(place, due, why) => self.miss(place, due, &why),
             }
         }
     }
 
-    fn start(&mut self, place: usize) {
+    fn start(&mut self, place: usize, due: Due) {
         let link = self.links[place].clone();
         let name = link.scheduled.name.clone();
         let cancel = Cancel::default();
         let (history, ended) = (self.history.clone(), cancel.clone());
-        say(&plain(&format!("{name}: started")));
         let closes = self.schedule.closes(place, now());
         self.running.insert(name.clone(), Running { cancel, closes, is_cancelled: false });
         self.tasks.spawn(async move {
-            let outcome = conduct(link, history, ended).await;
-            Over::Run(name, outcome.map_err(|why| why.to_string()))
+            match conduct(link, history, ended).await {
+                Ok(Conducted::Run(text)) => Over::Run(name, Ok(text)),
+                Ok(Conducted::NotLeased(why)) => Over::NotLeased(name, due, why),
+                Err(why) => Over::Run(name, Err(why.to_string())),
+            }
         });
     }
 
@@ -144,6 +149,13 @@ impl Loads {
                 self.schedule.handle_over(&name);
                 (name, outcome.unwrap_or_else(|why| format!("error: {why}")))
             }
+            Ok(Over::NotLeased(name, due, why)) => {
+                self.running.remove(&name);
+                if !self.schedule.handle_not_leased(&name, due, why.clone(), now()) {
+                    return;
+                }
+                (name, format!("waits for its lease: {why}"))
+            }
             Ok(Over::Missed(_, Ok(()))) => return,
             Ok(Over::Missed(name, Err(why))) => {
                 (name, format!("warning: the missed run could not be recorded: {why}"))
@@ -163,10 +175,13 @@ impl Loads {
 
     /// Ends the runs under way, and waits until they are recorded.
     pub(super) async fn end(&mut self) {
-        let waiting: Vec<(usize, Due)> = self.schedule.waiting().collect();
-        waiting.into_iter().for_each(|(place, due)| self.miss(place, due, &Missed::Ended));
         self.running.values().for_each(|running| running.cancel.cancel());
-        while let Some(over) = self.tasks.join_next().await {
+        // One that has just been refused its lease waits too.
+        loop {
+            let waiting: Vec<(usize, Due)> = self.schedule.waiting().collect();
+            self.schedule.give_up();
+            waiting.into_iter().for_each(|(place, due)| self.miss(place, due, &Missed::Ended));
+            let Some(over) = self.tasks.join_next().await else { break };
             self.handle_over(over);
         }
     }
@@ -187,8 +202,16 @@ fn begun<'a>(link: &'a Recurring, run: &'a str, plans: &'a [&'a Plan]) -> Begun<
     Begun { command: "watch", run, plans, file: Some(&link.file) }
 }
 
-/// Runs `link` once and records it; what it came to, in a line.
-async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<String, NotKept> {
+/// What became of a run that was to start.
+enum Conducted {
+    /// It was run: what it came to, in a line.
+    Run(String),
+    /// It has no lease, for this reason: nothing was done.
+    NotLeased(String),
+}
+
+/// Runs `link` once and records it, where what it loads can be leased.
+async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<Conducted, NotKept> {
     let job = match job_of(link.plan.clone()) {
         Ok(job) => job,
         Err(error) => {
@@ -200,6 +223,17 @@ async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<Stri
     };
     let job = job.from_file(Some(link.file.clone())).ended_by(&cancel);
     let name = job.run().to_string();
+    let job = match link.plan.loads() {
+        false => job,
+        true => {
+            let leasing = Leasing::of(&job, &name, "watch", history.clone());
+            match spawn_blocking(move || leasing.taken()).await? {
+                Ok(taken) => job.leased_by(taken),
+                Err(why) => return Ok(Conducted::NotLeased(why.to_string())),
+            }
+        }
+    };
+    say(&plain(&format!("{}: started", link.scheduled.name)));
     let recording = spawn_blocking(move || {
         let plans = [&link.plan];
         let begun = begun(&link, &name, &plans);
@@ -209,7 +243,7 @@ async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<Stri
     let run = run(job.kept_by(recording.clone()), HostClock).await;
     let text = outcome(&run);
     spawn_blocking(move || recording.conclude(&run)).await??;
-    Ok(text)
+    Ok(Conducted::Run(text))
 }
 
 /// What a run came to.
