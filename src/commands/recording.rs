@@ -12,6 +12,7 @@ use crate::io::clock::wall_ns;
 use crate::io::files::{read_text, replace_private};
 use crate::io::terminal::say;
 use crate::io::user_folders;
+use crate::method::Impossible;
 use crate::plan::Plan;
 use crate::report::{PlanRecord, Report, program};
 use crate::store::spool::Spool;
@@ -201,6 +202,9 @@ impl Recording {
     ///
     /// Where neither the history nor the folder beside it takes it.
     pub(super) fn conclude(mut self, run: &Run) -> Result<(), NotKept> {
+        if self.entry.class == Class::Manual && run.error.as_ref().is_some_and(is_wrong_usage) {
+            return self.forget();
+        }
         self.entry.ended_ns = run.report.ended_ns();
         self.entry.state = match &run.error {
             None => State::of(&run.report),
@@ -225,11 +229,25 @@ impl Recording {
         }
     }
 
+    /// Nothing is recorded of a run that was asked for wrongly: whoever did so sees why.
+    fn forget(&self) -> Result<(), NotKept> {
+        self.spool.forget(&self.entry.run);
+        self.done(async |store| store.forget(&self.entry.run).await)
+    }
+
     fn write(&self, kept: &Kept) -> Result<(), NotKept> {
+        self.done(async |store| store.record(kept).await.map(|_| ()))
+    }
+
+    /// Does `what` with the history.
+    fn done(
+        &self,
+        what: impl AsyncFnOnce(&mut Store) -> Result<(), store::Error>,
+    ) -> Result<(), NotKept> {
         let written = runtime()?.block_on(async {
             let writing = async {
                 let mut store = open(&self.place).await?;
-                store.record(kept).await?;
+                what(&mut store).await?;
                 store.close().await
             };
             tokio::time::timeout(WRITE_MAX, writing).await
@@ -279,6 +297,17 @@ impl Keep for Recording {
             true => Ok(self.spool.keep(entry, report)?),
             false => Ok(()),
         }
+    }
+}
+
+/// Whether `error` is about what was typed, and not about the link or its ends.
+const fn is_wrong_usage(error: &driver::Error) -> bool {
+    use driver::Error;
+    match error {
+        Error::NoSuchHost { .. } | Error::NoCongestionControl(_) | Error::Keys { .. } => true,
+        // That nothing crosses is the link's own doing.
+        Error::Impossible(why) => !matches!(why, Impossible::NothingCrosses),
+        _ => false,
     }
 }
 

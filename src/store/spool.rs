@@ -82,6 +82,12 @@ impl Spool {
         self.write(Aside { entry, links, report: None })
     }
 
+    /// Takes out what is kept of the run called `run`, of which nothing is to be kept.
+    pub fn forget(&self, run: &str) {
+        // Where nothing is kept of it there is nothing to take out.
+        _ = fs::remove_file(self.folder.join(format!("{run}{SUFFIX}")));
+    }
+
     fn write(&self, aside: Aside) -> Result<(), BadOutput> {
         let name = format!("{}{SUFFIX}", aside.entry.run);
         self.put(&name, &aside)

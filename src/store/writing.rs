@@ -53,6 +53,23 @@ impl Store {
         remove(&mut self.connection, run, &tables, audit).await.map_err(failed_at(&place))
     }
 
+    /// Takes out the run called `run`, of which nothing is to be kept: it was never begun.
+    ///
+    /// # Errors
+    ///
+    /// Where the database does not take it.
+    pub async fn forget(&mut self, run: &str) -> Result<(), Error> {
+        let place = self.place.clone();
+        let forget = async {
+            let mut writing = self.connection.begin().await?;
+            for table in run_tables() {
+                clear(&mut writing, table.name, run).await?;
+            }
+            writing.commit().await
+        };
+        forget.await.map_err(failed_at(&place))
+    }
+
     /// Deletes the people of the run called `run`, and leaves a row of `audit` that says so.
     ///
     /// # Errors

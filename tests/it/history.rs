@@ -301,6 +301,9 @@ fn every_run_is_recorded_also_those_that_did_not_come_about() {
     let nobody = "127.0.0.1:9";
     let mut absent = user.linkqual(&["check", nobody, "--path-mtu", "1200", "--agent-key"]);
     run(absent.arg(agent.keys.path("agent.pub"))).expect_code(4);
+    // What was typed wrongly is no run.
+    let wrong = run(check(&user, &agent).args(["--rate", "1 bit/s"]));
+    wrong.expect_error(2, &["0 probes per second: from 0.1 to 100 are allowed"]);
     let runs = listed(&user, &[]);
     let outcomes = outcomes(&runs);
     assert_eq!(outcomes.len(), 3, "{outcomes:?}");

@@ -3,7 +3,8 @@
 
 use crate::support::{Program, run};
 use clap::Parser as _;
-use linkqual::cli::{AgentArgs, AgentCommand};
+use linkqual::cli::{AgentArgs, AgentCommand, DriverArgs, DriverCommand};
+use linkqual::store::Place;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
@@ -78,11 +79,11 @@ fn the_example_of_the_options_is_one() {
 }
 
 /// In tenths, as `--threshold` has it. The drop-in lies where systemd looks for it.
-fn check_exposure(drop_ins: &[&str], most: u32) {
+fn check_exposure(name: &str, drop_ins: &[&str], most: u32) {
     let folder = tempfile::tempdir().expect("a folder");
-    let unit = folder.path().join("linkqual-agent.service");
-    fs::copy(file("deploy/linkqual-agent.service"), &unit).expect("a copy");
-    let beside = folder.path().join("linkqual-agent.service.d");
+    let unit = folder.path().join(name);
+    fs::copy(file(&format!("deploy/{name}")), &unit).expect("a copy");
+    let beside = folder.path().join(format!("{name}.d"));
     fs::create_dir(&beside).expect("a folder");
     for name in drop_ins {
         fs::copy(file(&format!("deploy/{name}")), beside.join(name)).expect("a copy");
@@ -99,13 +100,14 @@ fn check_exposure(drop_ins: &[&str], most: u32) {
 }
 
 #[test]
-fn the_service_exposes_little_and_its_drop_in_not_much_more() {
+fn the_services_expose_little_and_a_drop_in_not_much_more() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
         eprintln!("skipped: there is no systemd-analyze here");
         return;
     }
-    check_exposure(&[], 20);
-    check_exposure(&["performance.conf"], 30);
+    check_exposure("linkqual-agent.service", &[], 20);
+    check_exposure("linkqual-agent.service", &["performance.conf"], 30);
+    check_exposure("linkqual-watch.service", &[], 20);
 }
 
 /// Its options, those of `agent.conf` and those of the example there are what the agent takes.
@@ -128,6 +130,26 @@ fn the_unit_starts_the_agent_with_options_that_it_takes() {
     assert_eq!(value(&unit, "StateDirectory"), Some("linkqual-agent"));
 }
 
+/// Its plans are what the program takes, and its user's home is where the unit can write.
+#[test]
+fn the_unit_of_watch_starts_it_with_the_plans_and_the_history_of_its_file() {
+    let (unit, config) = (text("deploy/linkqual-watch.service"), text("deploy/watch.conf"));
+    let unquoted = |name| value(&config, name).expect("it is set").trim_matches('"');
+    let command = value(&unit, "ExecStart").expect("a command");
+    let command = command.replace("$PLANS", unquoted("PLANS"));
+    let history = ["--history", unquoted("LINKQUAL_HISTORY")];
+    let args = DriverArgs::try_parse_from(command.split_whitespace().chain(history));
+    let DriverCommand::Watch(args) = args.expect("a command").command else { panic!("watch") };
+    assert_eq!(args.plans, [Path::new("/etc/linkqual/plan.toml")]);
+    let state = format!("/var/lib/{}", value(&unit, "StateDirectory").expect("a folder"));
+    assert_eq!(args.place.place, Some(Place::File(Path::new(&state).join("history.db"))));
+    let user = value(&unit, "User").expect("a user");
+    let scripts = text("deploy/debian/linkqual.postinst");
+    assert!(scripts.contains(&format!("--home-dir {state} ")), "{scripts}");
+    assert!(scripts.contains(&format!("'linkqual watch' {user}\n")), "{scripts}");
+    assert_eq!(value(&unit, "EnvironmentFile"), Some("/etc/linkqual/watch.conf"));
+}
+
 #[test]
 fn the_scripts_of_packages_are_scripts() {
     let mut checked = 0;
@@ -140,7 +162,7 @@ fn the_scripts_of_packages_are_scripts() {
         run(Command::new("sh").arg("-n").arg(path)).expect_code(0);
         checked += 1;
     }
-    assert_eq!(checked, 4);
+    assert_eq!(checked, 6);
     for script in ["scripts/package", "scripts/package-test"] {
         run(Command::new("bash").arg("-n").arg(file(script))).expect_code(0);
     }
