@@ -1,6 +1,7 @@
 //! The arguments of the driver.
 
 use super::HelpArgs;
+use super::health::{AckArgs, AlertsArgs, HealthArgs, MaintenanceArgs, NoteArgs};
 use super::history::{
     AgentsArgs, CompareArgs, HistoryArgs, HistoryPlaceArgs, LeasesArgs, RecordArgs,
 };
@@ -59,6 +60,16 @@ pub enum DriverCommand {
     Schedule(ScheduleArgs),
     /// Run plans by their schedules, as a service, and record each run
     Watch(WatchArgs),
+    /// Show the state of each watched link, since when, and why
+    Health(HealthArgs),
+    /// List the alerts that are open, or test whether alerts arrive
+    Alerts(AlertsArgs),
+    /// Take care of an alert: nobody is reminded of it until then
+    Ack(AckArgs),
+    /// Say that a link is worked on: it is not loaded then, and nobody is alerted
+    Maintenance(MaintenanceArgs),
+    /// Note whose doing a fault of a link was
+    Note(NoteArgs),
     /// List the runs that were recorded; make, import, back up, move or prune that history
     History(Box<HistoryArgs>),
     /// Compare a run of the history with those before it: what changed, and since when

@@ -10,6 +10,9 @@ mod help;
 mod hint;
 
 #[cfg(feature = "driver")]
+mod health;
+
+#[cfg(feature = "driver")]
 mod history;
 
 #[cfg(feature = "driver")]
@@ -26,6 +29,8 @@ pub use driver::{
     OutputArgs, PlanCheckArgs, PlanCommand, PlanFirewallArgs, PlanInitArgs, RotateArgs, RunArgs,
     ShowArgs, TrustArgs,
 };
+#[cfg(feature = "driver")]
+pub use health::{AckArgs, AlertsArgs, AlertsCommand, HealthArgs, MaintenanceArgs, NoteArgs};
 pub use help::HelpArgs;
 #[cfg(feature = "driver")]
 pub use history::{

@@ -4,16 +4,20 @@
 //! All that a person sees of the driver is said here, and only here.
 
 mod agents;
+mod alerts;
 mod compare;
+mod delivery;
 mod demo;
 mod error;
 mod firewall;
+mod health;
 mod history;
 mod judge;
 mod keys;
 mod leases;
 mod leasing;
 mod links;
+mod maintenance;
 mod output;
 mod planning;
 mod recording;
@@ -53,6 +57,11 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Show(args) => show::show(args),
         DriverCommand::Schedule(args) => scheduling::schedule(args),
         DriverCommand::Watch(args) => watch::watch(args),
+        DriverCommand::Health(args) => health::health(args),
+        DriverCommand::Alerts(args) => alerts::alerts(args),
+        DriverCommand::Ack(args) => alerts::acknowledge(args),
+        DriverCommand::Maintenance(args) => maintenance::maintenance(args),
+        DriverCommand::Note(args) => maintenance::note(args),
         DriverCommand::History(args) => history::history(args),
         DriverCommand::Compare(args) => compare::compare(args),
         DriverCommand::Agents(args) => agents::agents(args),

@@ -2,6 +2,7 @@
 //! from that. Pure: seconds come in, states and rows go out.
 
 mod collector;
+pub mod entered;
 pub mod listing;
 mod maintenance;
 mod moment;

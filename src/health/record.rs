@@ -295,6 +295,18 @@ pub struct Note {
 }
 
 impl Note {
+    /// One as it is entered.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its times.
+    pub fn entered(self) -> Result<Self, String> {
+        if self.until_s <= self.from_s {
+            return Err("--to has to be after --from".to_owned());
+        }
+        Ok(self)
+    }
+
     /// Its row.
     #[must_use]
     pub fn row(&self) -> Row {

@@ -120,6 +120,15 @@ pub enum Moved {
     Gone(String),
 }
 
+/// Whether a host answers TCP at `port` of `name` within `limit`: one that refuses is there too.
+pub async fn answers(name: &str, port: u16, limit: Duration) -> bool {
+    match tokio::time::timeout(limit, tokio::net::TcpStream::connect((name, port))).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionRefused,
+        Err(_) => false,
+    }
+}
+
 /// Connects a control connection to `peer` by `way`: what is handed back is on its way.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ fn what_is_typed_by_habit_gets_a_tip_that_helps() {
     for (mut program, args, words) in [
         (linkqual(), &["10.61.2.2"][..], "to test the link to a host: linkqual check 10.61.2.2\n"),
         (linkqual(), &["plan.toml"], "to run a plan: linkqual run plan.toml\n"),
-        (linkqual(), &["chek", "h"], "similar subcommands exist: 'schedule', 'check'"),
+        (linkqual(), &["chek", "h"], "similar subcommands exist: 'schedule', 'ack', 'check'"),
         (linkqual(), &["check", "-p", "5201", "h"], "linkqual check HOST:PORT\n"),
         (linkqual(), &["check", "h", "--port", "5201"], "linkqual check HOST:PORT\n"),
         (linkqual(), &["check", "h", "--time", "9"], "-t TIME, or --duration TIME\n"),

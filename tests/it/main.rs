@@ -10,6 +10,7 @@ mod docs;
 mod drivers;
 mod golden;
 mod greedy;
+mod health;
 mod history;
 mod hostile;
 mod judge;

@@ -92,7 +92,7 @@ const FLOORS: &[Floor] = &{
         floor(Head, "history", AllBefore, &[
             "csv", "jiff", "serde", "serde_json",
         ]),
-        floor(Head, "health", AllBefore, &["jiff", "serde", "serde_json"]),
+        floor(Head, "health", AllBefore, &["jiff", "serde", "serde_json", "sha2"]),
         floor(Head, "alerting", AllBefore,
             &["hmac", "jiff", "serde", "serde_json", "sha2", "toml"]),
 
@@ -134,7 +134,7 @@ const FLOORS: &[Floor] = &{
             "emulation", "io", "driver", "agent",
         ]), &["pnet_packet", "rand", "tokio", "tracing", "std::io", "std::sync", "std::thread"]),
         floor(Doors, "commands", AllBefore, &[
-            "indicatif", "jiff", "thiserror", "tokio", "tracing", "std::io", "std::process",
+            "indicatif", "jiff", "serde", "serde_json", "thiserror", "tokio", "tracing", "std::io", "std::process",
         ]),
         floor(Doors, "bin", Only(&["io", "cli", "agent", "commands"]), &["std::process"]),
         floor(Doors, "lib", AllBefore, &[]),

@@ -20,6 +20,10 @@ pub enum Contact {
     Refused,
     /// Nothing answers.
     Silent,
+    /// This host cannot send.
+    ThisHost,
+    /// It is not probed for now, as a run does so itself.
+    Resting,
 }
 
 /// A link that does not answer.
@@ -114,7 +118,7 @@ impl Known {
             }
             // Whatever is wrong, its packets come and go.
             Contact::AgentDown | Contact::Refused => self.down = None,
-            Contact::Reached => {}
+            Contact::Reached | Contact::ThisHost | Contact::Resting => {}
         }
     }
 
@@ -260,6 +264,8 @@ impl Known {
                 (Cause::AgentDown, "its agent's host answers, the agent does not".to_owned())
             }
             Some(Contact::Refused) => (Cause::Refused, "the agent refuses this driver".to_owned()),
+            Some(Contact::ThisHost) => (Cause::NoData, "this host cannot send".to_owned()),
+            Some(Contact::Resting) if self.has_answered => return None,
             _ if NO_DATA_S <= now_s - last_s => {
                 let what = if self.has_answered { "measured" } else { "answered" };
                 (Cause::NoData, format!("nothing was {what} for {} s", now_s - last_s))

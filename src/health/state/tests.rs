@@ -241,6 +241,12 @@ fn where_nothing_is_measured_nothing_is_known() {
     // Of a link that answered, and whose agent nobody reaches any more, that is an outage.
     net.health.handle_contact(0, 223, Contact::Silent);
     net.go(20, [None, well, well]).check(&[(225, "a", State::Fail, Cause::Outage)]);
+    // While a run probes it itself nothing is missing; where this host cannot send, it is at once.
+    net.go(20, [well; 3]).check(&[(254, "a", State::Pass, Cause::Met)]);
+    net.health.handle_contact(0, 264, Contact::Resting);
+    net.go(600, [None, well, well]).check(&[]);
+    net.health.handle_contact(0, 864, Contact::ThisHost);
+    net.go(1, [None, well, well]).check(&[(864, "a", State::Indeterminate, Cause::NoData)]);
     let mut new = Net::new(watched());
     new.health.handle_contact(0, 1, Contact::Silent);
     new.go(100, [None; 3]);

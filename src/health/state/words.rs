@@ -243,7 +243,7 @@ pub struct Current {
 }
 
 /// A change of state, or of its cause.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Event {
     /// When it was known, in seconds since 1970.
     pub at_s: i64,
