@@ -80,7 +80,7 @@ fn agents(plan: &Plan) -> Result<Vec<PublicKey>, Error> {
 }
 
 /// The same, as far as they are known.
-fn known(plan: &Plan) -> Result<Vec<Option<PublicKey>>, Error> {
+pub(super) fn known(plan: &Plan) -> Result<Vec<Option<PublicKey>>, Error> {
     plan.sites.iter().map(agent).collect()
 }
 

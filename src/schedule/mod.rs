@@ -59,6 +59,8 @@ pub enum Missed {
     Running,
     /// This program was ended while the run waited for what it shares.
     Ended,
+    /// The link is worked on then, for this reason.
+    Maintained(String),
 }
 
 impl fmt::Display for Missed {
@@ -70,6 +72,7 @@ impl fmt::Display for Missed {
             Self::NotLeased(why) => write!(f, "it had no lease until the window closed: {why}"),
             Self::Running => f.write_str("the run before it was not over"),
             Self::Ended => f.write_str("linkqual watch was ended while the run waited"),
+            Self::Maintained(why) => write!(f, "the link is in maintenance: {why}"),
         }
     }
 }

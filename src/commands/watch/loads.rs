@@ -1,11 +1,13 @@
 //! The runs of a watch: which are due and under way, and what becomes of each.
 
+use super::guard::{Guard, Input, Works};
 use crate::account::plain;
 use crate::commands::leasing::Leasing;
 use crate::commands::recording::{Begun, Recording};
 use crate::commands::running::job_of;
 use crate::commands::scheduling::{Recurring, now};
 use crate::driver::{Cancel, HostClock, NotKept, Run, new_run, run};
+use crate::health::Calendar;
 use crate::history::Class;
 use crate::io::terminal::say;
 use crate::plan::Plan;
@@ -14,6 +16,7 @@ use crate::store::Place;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 /// How long before its window closes a run is ended: it takes a moment for its last counts.
@@ -27,6 +30,10 @@ pub(super) struct Loads {
     /// The runs under way, by the names of their links.
     running: BTreeMap<String, Running>,
     tasks: JoinSet<Over>,
+    /// Where reports go that states follow from.
+    judged: mpsc::UnboundedSender<Input>,
+    /// When each link is worked on.
+    works: watch::Receiver<Works>,
 }
 
 /// A run under way.
@@ -49,9 +56,16 @@ pub(super) enum Over {
 
 impl Loads {
     /// Runs of `links`, recorded in `history`; what was due since `since` was missed.
-    pub(super) fn new(history: Place, links: Vec<Recurring>, since: Timestamp) -> Self {
+    pub(super) fn new(
+        history: Place,
+        links: Vec<Recurring>,
+        since: Timestamp,
+        guard: &Guard,
+    ) -> Self {
         let schedule = schedule_of(&links, since);
-        Self { history, links, schedule, running: BTreeMap::new(), tasks: JoinSet::new() }
+        let (judged, works) = (guard.inputs().clone(), guard.works());
+        let (running, tasks) = (BTreeMap::new(), JoinSet::new());
+        Self { history, links, schedule, running, tasks, judged, works }
     }
 
     /// What the service manager shows.
@@ -98,10 +112,27 @@ impl Loads {
         }
         while let Some(step) = self.schedule.poll(now()) {
             match step {
-                Step::Start(place, due) => self.start(place, due),
+                Step::Start(place, due) => match self.works_on(place, due) {
+                    Some(why) => {
+                        self.miss(place, due, &Missed::Maintained(why));
+                        self.schedule.handle_over(&self.links[place].scheduled.name);
+                    }
+                    None => self.start(place, due),
+                },
                 Step::Missed(place, due, why) => self.miss(place, due, &why),
             }
         }
+    }
+
+    /// Why the link at `place` is worked on in a time in which a run would load it.
+    fn works_on(&self, place: usize, due: Due) -> Option<String> {
+        let link = &self.links[place].scheduled;
+        let works = self.works.borrow();
+        let calendars = works.get(&link.name).filter(|_| link.loads)?;
+        let (start_s, end_s) = (due.start.as_second(), due.end.as_second());
+        let denies =
+            |calendar: &Calendar| Some(calendar.denies_load(start_s, end_s)?.reason.clone());
+        calendars.iter().find_map(denies)
     }
 
     fn start(&mut self, place: usize, due: Due) {
@@ -109,10 +140,11 @@ impl Loads {
         let name = link.scheduled.name.clone();
         let cancel = Cancel::default();
         let (history, ended) = (self.history.clone(), cancel.clone());
+        let judged = self.judged.clone();
         let closes = self.schedule.closes(place, now());
         self.running.insert(name.clone(), Running { cancel, closes, is_cancelled: false });
         self.tasks.spawn(async move {
-            match conduct(link, history, ended).await {
+            match conduct(link, history, ended, judged).await {
                 Ok(Conducted::Run(text)) => Over::Run(name, Ok(text)),
                 Ok(Conducted::NotLeased(why)) => Over::NotLeased(name, due, why),
                 Err(why) => Over::Run(name, Err(why.to_string())),
@@ -211,7 +243,13 @@ enum Conducted {
 }
 
 /// Runs `link` once and records it, where what it loads can be leased.
-async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<Conducted, NotKept> {
+async fn conduct(
+    link: Recurring,
+    history: Place,
+    cancel: Cancel,
+    judged: mpsc::UnboundedSender<Input>,
+) -> Result<Conducted, NotKept> {
+    let called = link.scheduled.name.clone();
     let job = match job_of(link.plan.clone()) {
         Ok(job) => job,
         Err(error) => {
@@ -242,6 +280,8 @@ async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<Cond
     let recording = recording.await?.map_err(|error| NotKept::from(error.to_string()))?;
     let run = run(job.kept_by(recording.clone()), HostClock).await;
     let text = outcome(&run);
+    // Whoever takes it outlives this, or the program ends.
+    _ = judged.send(Input::Loaded(called, Box::new(run.report.clone())));
     spawn_blocking(move || recording.conclude(&run)).await??;
     Ok(Conducted::Run(text))
 }

@@ -2,8 +2,12 @@
 //! until it is ended.
 //!
 //! This file has the service and its loop; [`probes`] has the paths that are probed, [`records`]
-//! what is kept of them, [`loads`] the runs, and [`seen`] until when their schedule was seen to.
+//! what is kept of them, [`loads`] the runs, [`seen`] until when their schedule was seen to, and
+//! [`guard`] the states of the links and their alerts.
 
+mod guard;
+mod guarded;
+mod kept;
 mod loads;
 mod probes;
 mod records;
@@ -19,10 +23,12 @@ use crate::io::service;
 use crate::io::terminal::say;
 use crate::plan::Plan;
 use crate::store::{Place, Store};
+use guard::{Guard, Input};
+use guarded::{Guarded, guarded};
 use loads::Loads;
 use probes::Probes;
 use records::Records;
-use seen::{see, seen};
+use seen::{health_file, see, seen};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -99,6 +105,7 @@ struct Watch {
     loads: Loads,
     probes: Probes,
     records: Records,
+    guard: Guard,
 }
 
 impl Watch {
@@ -107,10 +114,12 @@ impl Watch {
         let Links { watched, recurring } = links;
         say(&format!("{} links are watched", watched.len()));
         let (records, observed) = Records::begin(place.clone());
-        let mut probes = Probes::new(observed);
+        let (name, file) = (name_of(&paths), health_file(&paths)?);
+        let guard = Guard::begin(name, file, place.clone(), guarded_of(&watched));
+        let mut probes = Probes::new(observed, guard.inputs().clone());
         probes.succeed(&watched);
-        let loads = Loads::new(place, recurring, since);
-        Ok(Self { paths, loads, probes, records })
+        let loads = Loads::new(place, recurring, since, &guard);
+        Ok(Self { paths, loads, probes, records, guard })
     }
 
     /// Until a signal ends it.
@@ -138,7 +147,9 @@ impl Watch {
         self.loads.end().await;
         // With the probes goes whoever says what they show.
         drop(self.probes);
+        drop(self.loads);
         self.records.end().await;
+        self.guard.end().await;
     }
 
     /// Takes the plans as they are now; those from before where they are wrong.
@@ -148,6 +159,8 @@ impl Watch {
                 let count = watched.len();
                 say(&format!("the plans were read again: {count} links are watched"));
                 self.loads.succeed(recurring);
+                // Whoever takes them outlives this, or the program ends.
+                _ = self.guard.inputs().send(Input::Links(guarded_of(&watched)));
                 self.probes.succeed(&watched);
             }
             Err(error) => {
@@ -156,4 +169,15 @@ impl Watch {
             }
         }
     }
+}
+
+fn guarded_of(links: &[Watched]) -> Vec<Guarded> {
+    guarded(links.iter().map(|link| (link.name.as_str(), &link.plan)))
+}
+
+/// What a watch of these plans is called: by its host and by them.
+fn name_of(paths: &[PathBuf]) -> String {
+    let file = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let plans: Vec<String> = paths.iter().filter_map(file).collect();
+    plain(&format!("{} {}", super::delivery::watch_name(), plans.join(" ")))
 }

@@ -1,5 +1,6 @@
 //! The paths of a watch, each probed all the time.
 
+use super::guard::Input;
 use crate::account::plain;
 use crate::commands::error::Error;
 use crate::commands::keys::{self, Keys};
@@ -37,6 +38,7 @@ pub(super) struct Seen {
 pub(super) struct Probes {
     paths: BTreeMap<PathName, Probed>,
     seen: mpsc::UnboundedSender<Seen>,
+    guard: mpsc::UnboundedSender<Input>,
 }
 
 /// A path that is probed.
@@ -54,9 +56,12 @@ impl Drop for Probed {
 }
 
 impl Probes {
-    /// None yet; what is seen goes to `seen`.
-    pub(super) const fn new(seen: mpsc::UnboundedSender<Seen>) -> Self {
-        Self { paths: BTreeMap::new(), seen }
+    /// None yet; what is seen goes to `seen`, for the record, and to `guard`, for the states.
+    pub(super) const fn new(
+        seen: mpsc::UnboundedSender<Seen>,
+        guard: mpsc::UnboundedSender<Input>,
+    ) -> Self {
+        Self { paths: BTreeMap::new(), seen, guard }
     }
 
     /// Probes each path of `links`. Those that were probed before and are as they were go on; the
@@ -93,11 +98,13 @@ impl Probes {
             let path = path.with_former(former.clone());
             let (rests, is_resting) = watch::channel(false);
             let (seen, of, begins) = (self.seen.clone(), name.clone(), *wait);
+            let guard = self.guard.clone();
             *wait += APART;
             let task = tokio::spawn(async move {
                 tokio::time::sleep(begins).await;
                 let observe = |observed| {
-                    // Whoever keeps it outlives this, or the program ends.
+                    // Whoever takes it outlives this, or the program ends.
+                    _ = guard.send(Input::Seen(of.clone(), Clone::clone(&observed)));
                     _ = seen.send(Seen { path: of.clone(), rate, observed });
                 };
                 probe(path, is_resting, observe).await;

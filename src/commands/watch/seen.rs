@@ -50,8 +50,22 @@ fn folder() -> Result<PathBuf, Error> {
 
 /// The file that says until when the schedule of these plans has been seen to.
 fn seen_file(paths: &[PathBuf]) -> String {
+    format!("watch-{}.seen", digits(paths))
+}
+
+/// The file that has the states and the alerts of the links of these plans.
+///
+/// # Errors
+///
+/// Where there is no place for it.
+pub(super) fn health_file(paths: &[PathBuf]) -> Result<PathBuf, Error> {
+    Ok(folder()?.join(format!("watch-{}.health.json", digits(paths))))
+}
+
+/// Sixteen hexadecimal digits for these plans.
+fn digits(paths: &[PathBuf]) -> String {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
     paths.hash(&mut hasher);
-    format!("watch-{:016x}.seen", hasher.finish())
+    format!("{:016x}", hasher.finish())
 }
