@@ -5,7 +5,7 @@ use super::health::{AckArgs, AlertsArgs, HealthArgs, MaintenanceArgs, NoteArgs};
 use super::history::{
     AgentsArgs, CompareArgs, HistoryArgs, HistoryPlaceArgs, LeasesArgs, RecordArgs,
 };
-use super::schedule::{ScheduleArgs, WatchArgs};
+use super::schedule::{AvailabilityArgs, ScheduleArgs, WatchArgs};
 use super::topics::{self, TOPICS};
 use super::value::{parse, parse_device, parse_output};
 use crate::direction::Directions;
@@ -58,8 +58,10 @@ pub enum DriverCommand {
     Show(ShowArgs),
     /// Show when the runs of plans with a schedule start, and whether they fit their windows
     Schedule(ScheduleArgs),
-    /// Run plans by their schedules, as a service, and record each run
+    /// Probe the links of plans all the time, and run their tests by schedule, as a service
     Watch(WatchArgs),
+    /// Show how available the links were that are watched, and their outages
+    Availability(AvailabilityArgs),
     /// Show the state of each watched link, since when, and why
     Health(HealthArgs),
     /// List the alerts that are open, or test whether alerts arrive

@@ -39,7 +39,7 @@ pub use history::{
     VerdictArg,
 };
 #[cfg(feature = "driver")]
-pub use schedule::{ScheduleArgs, WatchArgs};
+pub use schedule::{AvailabilityArgs, ScheduleArgs, WatchArgs};
 #[cfg(feature = "driver")]
 pub use topics::TOPICS;
 pub use topics::{AGENT_TOPICS, Topic};

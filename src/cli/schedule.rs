@@ -1,6 +1,7 @@
-//! The arguments of `linkqual schedule` and `linkqual watch`.
+//! The arguments of `linkqual schedule`, `linkqual watch` and `linkqual availability`.
 
 use super::history::HistoryPlaceArgs;
+use crate::history::When;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -21,14 +22,39 @@ pub struct ScheduleArgs {
 /// `linkqual watch`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each run is recorded in the history, which is needed, and so is each run that was missed, with the
-reason; a missed run is never made up for. SIGHUP reads the plans again; SIGTERM ends the runs under
-way, records them and exits. Exit code: 0 ended by a signal; 2 a plan is wrong, or there is no
-history; 4 this host cannot do it.")]
+Every link of the plans is probed all the time (linkqual availability shows what came of it); links
+with a schedule are tested by it. Each run is recorded in the history, which is needed, and so is
+each run that was missed, with the reason; a missed run is never made up for. SIGHUP reads the plans
+again; SIGTERM ends the runs under way, records them and exits. Exit code: 0 ended by a signal; 2 a
+plan is wrong, or there is no history; 4 this host cannot do it.")]
 pub struct WatchArgs {
     /// The plans
     #[arg(value_name = "PLAN.toml", required = true)]
     pub plans: Vec<PathBuf>,
+    /// Which history.
+    #[command(flatten)]
+    pub place: HistoryPlaceArgs,
+}
+
+/// `linkqual availability`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Seconds that were not measured count neither as up nor as down (linkqual help availability). Exit
+code: 0; 2 wrong usage, or there is no history; 4 the history cannot be read; 5 output could not be
+written.")]
+pub struct AvailabilityArgs {
+    /// This link alone
+    #[arg(long, value_name = "LINK")]
+    pub link: Option<String>,
+    /// Since then: 90min, 12h, 30d or 8w ago, or a date such as 2026-11-30 (UTC)
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub since: When,
+    /// List each outage, the newest first
+    #[arg(long)]
+    pub outages: bool,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
     /// Which history.
     #[command(flatten)]
     pub place: HistoryPlaceArgs,

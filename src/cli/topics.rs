@@ -61,6 +61,12 @@ const HEALTH: Topic = topic(
     "states of watched links, alerts, maintenance",
     include_str!("../../docs/health.md"),
 );
+#[cfg(feature = "driver")]
+const AVAILABILITY: Topic = topic(
+    "availability",
+    "probing links all the time: availability, outages, what is kept",
+    include_str!("../../docs/availability.md"),
+);
 const LINK_COST: Topic = topic(
     "link-cost",
     "what a run sends, how long it takes, and what keeps it safe",
@@ -98,8 +104,8 @@ const DEVELOPMENT: Topic = topic(
 #[cfg(feature = "driver")]
 #[rustfmt::skip]
 pub const TOPICS: &[Topic] = &[
-    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, COMPARE, WATCH, HEALTH, LINK_COST, AGENT, REPORT, CSV,
-    LIMITS, PERFORMANCE, DEVELOPMENT,
+    INSTALL, KEYS, PLAN, VERDICTS, HISTORY, COMPARE, WATCH, AVAILABILITY, HEALTH, LINK_COST, AGENT,
+    REPORT, CSV, LIMITS, PERFORMANCE, DEVELOPMENT,
 ];
 
 /// Those that matter to who runs an agent.

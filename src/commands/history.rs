@@ -201,7 +201,9 @@ async fn take_out(
 }
 
 async fn prune(args: &HistoryPlaceArgs) -> Result<String, Error> {
-    let expired = opened(args).await?.expire(wall_ns()).await?;
+    let (mut store, now_ns) = (opened(args).await?, wall_ns());
+    let expired = store.expire(now_ns).await?;
+    store.expire_probed(i64::try_from(now_ns / 1_000_000_000).unwrap_or(i64::MAX)).await?;
     Ok(format!(
         "{} deleted; names of people deleted from {}.\n",
         runs_text(expired.runs),

@@ -5,6 +5,7 @@
 
 mod agents;
 mod alerts;
+mod availability;
 mod compare;
 mod delivery;
 mod demo;
@@ -57,6 +58,7 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Show(args) => show::show(args),
         DriverCommand::Schedule(args) => scheduling::schedule(args),
         DriverCommand::Watch(args) => watch::watch(args),
+        DriverCommand::Availability(args) => availability::availability(args),
         DriverCommand::Health(args) => health::health(args),
         DriverCommand::Alerts(args) => alerts::alerts(args),
         DriverCommand::Ack(args) => alerts::acknowledge(args),

@@ -139,6 +139,16 @@ pub fn text(found: &[Available], columns: Option<usize>) -> String {
     page.into_text()
 }
 
+/// What was found as JSON: a list.
+///
+/// # Panics
+///
+/// Never: texts and numbers are JSON.
+#[must_use]
+pub fn json(found: &[impl Serialize]) -> String {
+    serde_json::to_string_pretty(found).expect("texts and numbers are JSON") + "\n"
+}
+
 /// Never rounded up: 100 % is all of it.
 fn percent(percent: f64) -> String {
     let cut = (percent * 10_000.0).floor() / 10_000.0;

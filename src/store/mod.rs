@@ -5,6 +5,7 @@
 //! ([`spool`]) may be brought in twice.
 
 mod agents;
+mod available;
 mod comparing;
 mod connection;
 mod copying;
@@ -20,6 +21,7 @@ pub mod spool;
 mod watched;
 mod writing;
 
+pub use available::Watched;
 pub use comparing::RunSite;
 pub use connection::Store;
 pub use copying::Copied;

@@ -32,6 +32,7 @@ mod oracle_tcp;
 mod output;
 mod plan;
 mod postgres;
+mod probed;
 mod relay;
 mod scheduled;
 mod service;
