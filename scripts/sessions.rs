@@ -179,6 +179,7 @@ impl Watch {
             idle: linkqual::plan::IDLE_DEFAULT,
             effort: linkqual::plan::Effort::Full,
             schedule: None,
+            rules: linkqual::plan::LoadRules::default(),
             requirements: Requirements::default(),
             tests: vec![Test {
                 site: None,

@@ -363,6 +363,9 @@ impl Share {
     /// All of it.
     pub const WHOLE: Self = Self { parts: Ratio::WHOLE };
 
+    /// Half of it.
+    pub const HALF: Self = Self { parts: Ratio::WHOLE / 2 };
+
     /// Ten times as much: overshoot shows what a policer does well below that.
     pub const MAX: Self = Self { parts: 10 * Ratio::WHOLE };
 
@@ -371,6 +374,12 @@ impl Share {
     pub fn of(self, rate: BitRate) -> Option<BitRate> {
         let parts = u128::from(self.parts) * u128::from(rate.bits_per_second);
         BitRate::new(u64::try_from(parts.div_ceil(u128::from(Ratio::WHOLE))).ok()?)
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ratio { parts: self.parts }.fmt(f)
     }
 }
 

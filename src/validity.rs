@@ -199,7 +199,7 @@ fn of_disagreement(run: &TrialRun, direction: Direction, came: &ReceiverCounts) 
 /// Where packets name due times that leave more slots out than their sender says it never sent.
 fn of_schedule(run: &TrialRun, direction: Direction, came: &ReceiverCounts) -> Option<Concern> {
     let sent = run.outcome.one_way(direction).sender.as_ref()?;
-    let never_sent = sent.refused + sent.unreachable + sent.paused + sent.skipped;
+    let never_sent = sent.refused + sent.unreachable + sent.paused + sent.skipped + sent.ramped;
     if came.slots_passed <= never_sent {
         return None;
     }

@@ -32,6 +32,11 @@ pub struct AskedTrial {
     /// The shortest interval without an arrival that is recorded, in ns; absent for 50 ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence_min_ns: Option<u64>,
+    /// Of the duration: time at its start in which a UDP load rises to its rate by steps of a
+    /// tenth, as the link is in service; in ns. Throughput is judged by what follows. Absent if it
+    /// has its rate at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp_ns: Option<u64>,
     /// The UDP load; null if there is none.
     #[serde(default)]
     pub udp: Option<AskedUdp>,

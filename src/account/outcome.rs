@@ -17,6 +17,9 @@ pub enum Status {
     Ok,
     /// It was cut short, or the account of one end is missing or not valid.
     Partial,
+    /// It was ended because others suffered, or because somebody stopped all load: nothing is
+    /// judged by it.
+    Aborted,
     /// The agent did not allow it.
     Refused,
     /// No packet of it was sent.
@@ -31,6 +34,7 @@ impl Status {
         match self {
             Self::Ok => "ok",
             Self::Partial => "partial",
+            Self::Aborted => "aborted",
             Self::Refused => "refused",
             Self::NotRun => "not_run",
         }

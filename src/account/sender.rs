@@ -62,6 +62,9 @@ pub struct SenderCounts {
     /// agent sends together reached its `--max-rate`; absent if none.
     #[serde(skip_serializing_if = "is_none")]
     pub metered: u64,
+    /// Packets never sent because the load still rose to its rate; absent if none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub ramped: u64,
     /// Packets sent that were due in the steady part of the trial (without 200 ms at each end).
     pub steady: u64,
     /// When the last packet sent was due, in ns after the first.
@@ -141,6 +144,7 @@ impl SenderCounts {
         self.paused += other.paused;
         self.skipped += other.skipped;
         self.metered += other.metered;
+        self.ramped += other.ramped;
         self.steady += other.steady;
         self.last_due_ns = self.last_due_ns.max(other.last_due_ns);
         self.per_second.merge(&other.per_second);

@@ -4,6 +4,7 @@
 mod allow;
 mod connection;
 mod drivers;
+mod pause;
 mod program;
 mod server;
 mod strangers;

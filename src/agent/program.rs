@@ -2,6 +2,7 @@
 //! serves is [`Server`]'s.
 
 use super::allow::{allow, revoke};
+use super::pause::{pause, resume};
 use super::server::{COMMENT, Config, Server, public_line};
 use crate::cli::{AGENT_TOPICS, AgentArgs, AgentCommand, AgentKeyArgs, HelpArgs};
 use crate::io::clock;
@@ -23,6 +24,8 @@ pub fn main(args: &AgentArgs) -> ExitCode {
     let done = match &args.command {
         Some(AgentCommand::Allow(args)) => Some(allow(args)),
         Some(AgentCommand::Revoke(args)) => Some(revoke(args)),
+        Some(AgentCommand::Pause(args)) => Some(pause(args)),
+        Some(AgentCommand::Resume(args)) => Some(resume(args)),
         Some(AgentCommand::Key(args)) => Some(key(args)),
         Some(AgentCommand::Help(args)) => return help(args),
         None => None,
@@ -172,7 +175,8 @@ fn config(args: &AgentArgs) -> Result<Config, BadConfig> {
     let state = args.state.as_deref().map(StateDir::open).transpose()?;
     let (listen, limits, device) = (args.listen, args.limits(), args.device.clone());
     let drivers = args.drivers();
-    Ok(Config { listen, identity, allowed, drivers, limits, device, state })
+    let pause = Some(args.key.clone());
+    Ok(Config { listen, identity, allowed, drivers, limits, device, state, pause })
 }
 
 /// An agent cannot be run as it was asked.

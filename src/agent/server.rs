@@ -2,6 +2,7 @@
 
 use super::connection::{Admission, Input};
 use super::drivers::Drivers;
+use super::pause::Pause;
 use super::strangers::Budget;
 use crate::account::HostCounts;
 use crate::account::{HostFacts, plain};
@@ -80,6 +81,8 @@ pub struct Config {
     pub device: Option<String>,
     /// Where records outlive the program; without it they are kept in memory only.
     pub state: Option<StateDir>,
+    /// The file of its key, beside which its operator may pause it; never where it is `None`.
+    pub pause: Option<PathBuf>,
 }
 
 /// The line that an agent's key has in a `.pub` file and in `known_agents`.
@@ -111,6 +114,7 @@ pub struct Server {
     drivers: Drivers,
     limits: Limits,
     state: Option<StateDir>,
+    pause: Option<Pause>,
     meter: Arc<Meter>,
     reload: Reload,
 }
@@ -128,11 +132,12 @@ impl Server {
         let egress = Egress::by(config.device);
         let listen_there = |local| listen(local, &egress, &secret, &meter);
         let (listener, port) = listen_at(config.listen, listen_there)?;
-        let Config { identity, allowed, drivers, limits, state, .. } = config;
+        let Config { identity, allowed, drivers, limits, state, pause, .. } = config;
+        let pause = pause.map(|key| Pause::beside(&key));
         let mut drivers = Drivers::new(limits, allowed, drivers);
         drivers.refresh(clock::wall_ns());
         let reload = Reload::listen();
-        Ok(Self { listener, port, identity, drivers, limits, state, meter, reload })
+        Ok(Self { listener, port, identity, drivers, limits, state, pause, meter, reload })
     }
 
     /// Where it listens, TCP and UDP alike.
@@ -217,6 +222,8 @@ impl Server {
             noise: KeptNoise::default(),
         };
         loops.restore();
+        let mut pause = self.pause;
+        loops.look_at_pause(pause.as_mut());
         loops.carry_out();
         tokio::pin!(ended);
         let mut look = tokio::time::interval(LOOK);
@@ -243,10 +250,12 @@ impl Server {
                 _ = look.tick() => {
                     let gone = admission.refresh();
                     loops.revoke(&gone, &admission);
+                    loops.look_at_pause(pause.as_mut());
                     loops.look();
                 }
             }
-            shown.update(admission.fault());
+            let paused = pause.as_ref().and_then(Pause::why);
+            shown.update(admission.fault().or(paused.map(String::as_str)));
             loops.carry_out();
         }
         loops.outboxes.clear();
@@ -371,6 +380,18 @@ impl Loop {
                 false => "this key is not allowed any more",
             };
             self.session.handle_revoked(clock::now(), key, reason);
+        }
+    }
+
+    /// Looks whether the operator has paused the agent, or lets it load again.
+    fn look_at_pause(&mut self, pause: Option<&mut Pause>) {
+        let Some(pause) = pause else { return };
+        if pause.look() {
+            match pause.why() {
+                Some(why) => tracing::warn!("{why}"),
+                None => tracing::info!("load is allowed again"),
+            }
+            self.session.handle_paused(clock::now(), pause.why().cloned());
         }
     }
 

@@ -74,6 +74,10 @@ pub enum AgentCommand {
     /// Take a driver out of that file, and with it the former keys of the same driver
     #[command(after_help = REVOKE_NOTES)]
     Revoke(RevokeArgs),
+    /// Load nothing until resume: what runs ends within a second, and probes go on
+    Pause(PauseArgs),
+    /// Let a paused agent load again
+    Resume(ResumeArgs),
     /// Show this agent's fingerprint and public key, for its drivers' operators to compare
     #[command(after_help = KEY_NOTES)]
     Key(AgentKeyArgs),
@@ -92,6 +96,30 @@ which then expires at the end of the overlap that the line names.";
 const REVOKE_NOTES: &str = "\
 A running agent ends the runs of a key that is taken out within a second. Keys that were given to
 the agent with --allow are not in the file: restart it without them.";
+
+/// `linkqual-agent pause`.
+#[derive(Args, Debug)]
+#[command(after_help = PAUSE_NOTES)]
+pub struct PauseArgs {
+    /// Why: shown to each driver whose load ends or is refused
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// This agent's secret key
+    #[arg(long, value_name = "FILE", default_value = KEY)]
+    pub key: PathBuf,
+}
+
+/// `linkqual-agent resume`.
+#[derive(Args, Debug)]
+pub struct ResumeArgs {
+    /// This agent's secret key
+    #[arg(long, value_name = "FILE", default_value = KEY)]
+    pub key: PathBuf,
+}
+
+const PAUSE_NOTES: &str = "\
+The file `paused` beside the key says who paused the agent, when and why. It outlives a restart of
+the agent.";
 
 /// `linkqual-agent key`.
 #[derive(Args, Debug)]

@@ -5,15 +5,17 @@ use super::health::{AckArgs, AlertsArgs, HealthArgs, MaintenanceArgs, NoteArgs};
 use super::history::{
     AgentsArgs, CompareArgs, HistoryArgs, HistoryPlaceArgs, LeasesArgs, RecordArgs,
 };
+use super::permit::PermitArgs;
 use super::schedule::{AvailabilityArgs, ScheduleArgs, WatchArgs};
+use super::stop::{ResumeLoadArgs, StopArgs};
 use super::topics::{self, TOPICS};
 use super::value::{parse, parse_device, parse_output};
 use crate::direction::Directions;
 use crate::framing::Layer;
 use crate::metric::{Kind, Limit, Metric, Requirement, Requirements, Traffic};
 use crate::plan::{
-    Effort, Host, IDLE_DEFAULT, IDLE_QUICK, Link, Near, Offer, Plan, Site, TcpTest, Test, UdpTest,
-    Work, one_hosts,
+    Effort, Host, IDLE_DEFAULT, IDLE_QUICK, Link, LoadRules, Near, Offer, Plan, Site, TcpTest,
+    Test, UdpTest, Work, one_hosts,
 };
 use crate::policy::{Refusal, is_circuit};
 use crate::report::{FORMATS, Format};
@@ -60,6 +62,10 @@ pub enum DriverCommand {
     Schedule(ScheduleArgs),
     /// Probe the links of plans all the time, and run their tests by schedule, as a service
     Watch(WatchArgs),
+    /// End all load of this user's runs, and keep new load from starting until resume
+    Stop(StopArgs),
+    /// Allow load again that stop has ended
+    Resume(ResumeLoadArgs),
     /// Show how available the links were that are watched, and their outages
     Availability(AvailabilityArgs),
     /// Show the state of each watched link, since when, and why
@@ -246,6 +252,9 @@ pub struct CheckArgs {
     /// where otherwise one block in 64 is compared; costs speed
     #[arg(long, requires = TCP)]
     pub verify: bool,
+    /// Whether it may load the link
+    #[command(flatten)]
+    pub permit: PermitArgs,
     /// Whether it is recorded
     #[command(flatten)]
     pub record: RecordArgs,
@@ -393,6 +402,9 @@ pub struct RunArgs {
     /// How several links are run
     #[command(flatten)]
     pub at_once: ParallelArgs,
+    /// Whether it may load the links
+    #[command(flatten)]
+    pub permit: PermitArgs,
     /// Whether it is recorded
     #[command(flatten)]
     pub record: RecordArgs,
@@ -540,6 +552,7 @@ impl CheckArgs {
             requirements: self.requirements(),
             tests: self.tests(),
             schedule: None,
+            rules: LoadRules::default(),
         }
     }
 

@@ -16,13 +16,21 @@ mod health;
 mod history;
 
 #[cfg(feature = "driver")]
+mod permit;
+
+#[cfg(feature = "driver")]
 mod schedule;
+
+#[cfg(feature = "driver")]
+mod stop;
 
 mod topics;
 
 mod value;
 
-pub use agent::{AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs, DRIVERS, RevokeArgs};
+pub use agent::{
+    AgentArgs, AgentCommand, AgentKeyArgs, AllowArgs, DRIVERS, PauseArgs, ResumeArgs, RevokeArgs,
+};
 #[cfg(feature = "driver")]
 pub use driver::{
     CheckArgs, DemoArgs, DriverArgs, DriverCommand, JudgeArgs, KeyArgs, KeyCommand, KeygenArgs,
@@ -39,7 +47,11 @@ pub use history::{
     VerdictArg,
 };
 #[cfg(feature = "driver")]
+pub use permit::PermitArgs;
+#[cfg(feature = "driver")]
 pub use schedule::{AvailabilityArgs, ScheduleArgs, WatchArgs};
+#[cfg(feature = "driver")]
+pub use stop::{ResumeLoadArgs, StopArgs};
 #[cfg(feature = "driver")]
 pub use topics::TOPICS;
 pub use topics::{AGENT_TOPICS, Topic};

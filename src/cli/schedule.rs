@@ -8,8 +8,8 @@ use std::path::PathBuf;
 /// `linkqual schedule`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Nothing is sent. Exit code: 0; 2 a plan is wrong, or a run does not fit its windows; 5 output could
-not be written.")]
+Nothing is sent. Exit code: 0; 2 a plan is wrong, or a run does not fit its windows or falls into a
+blackout; 5 output could not be written.")]
 pub struct ScheduleArgs {
     /// The plans
     #[arg(value_name = "PLAN.toml", required = true)]
@@ -17,6 +17,12 @@ pub struct ScheduleArgs {
     /// How far ahead, in days
     #[arg(long, value_name = "DAYS", default_value = "7d", value_parser = parse_days)]
     pub next: u32,
+    /// Show up to this many runs
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub limit: usize,
+    /// Print all of it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `linkqual watch`.

@@ -86,6 +86,9 @@ pub(super) enum Error {
     /// A file that is to be read makes no sense.
     #[error("{0}")]
     Unreadable(String),
+    /// Nothing may be loaded now.
+    #[error("{0}")]
+    Denied(String),
     /// A plan has no such link.
     #[error("{0}")]
     Links(String),
@@ -156,7 +159,7 @@ impl Error {
             Self::Key(KeyFileError::Unwritten { .. }) | Self::NotKept(_) => LOST,
             Self::Output(output) if output.is_lost() => LOST,
             Self::Keyring(error) if error.is_lost() => LOST,
-            Self::NotTrusted(_) | Self::Changed { .. } => NOT_RUN,
+            Self::NotTrusted(_) | Self::Changed { .. } | Self::Denied(_) => NOT_RUN,
             Self::Key(_)
             | Self::Keyring(_)
             | Self::UnknownAgents(_)
@@ -192,7 +195,8 @@ const fn code_of(error: &driver::Error) -> u8 {
         | Error::Agent(_)
         | Error::NotLeased(_)
         | Error::System(_)
-        | Error::Interrupted => NOT_RUN,
+        | Error::Interrupted
+        | Error::Aborted(_) => NOT_RUN,
     }
 }
 

@@ -8,6 +8,7 @@ use super::running::{How, PROGRESS_MAX, conclude, job_of, keepers};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::saved::read_report;
 use super::screen::Screen;
+use super::stopping::{loaded, obey};
 use crate::cli::RunArgs;
 use crate::driver::{Cancel, HostClock, Job, Links, events, run_links as conduct_links};
 use crate::forecast::AtOnce;
@@ -93,6 +94,7 @@ pub(super) fn run_links(
     let (claims, room) = links.claims();
     let plans: Vec<&Plan> = links.plans().collect();
     let screen = Screen::begin(!args.quiet, &plans, Some(&AtOnce { claims, room }));
+    let loaded = loaded(plans.iter().copied());
     let recording = how.recording(&links.run().to_string(), &plans, Some(&file))?;
     let links = links.reporting_to(events).ended_by(&cancel);
     let links = match keepers(output, args, recording.as_ref()) {
@@ -100,6 +102,7 @@ pub(super) fn run_links(
         None => links,
     };
     let (run, is_said) = runtime()?.block_on(async {
+        loaded.map(|links| tokio::spawn(obey(cancel.clone(), links, Vec::new)));
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
         tokio::join!(conduct_links(links, HostClock), screen.follow(reader))
     });

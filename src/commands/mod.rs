@@ -6,6 +6,7 @@
 mod agents;
 mod alerts;
 mod availability;
+mod blackouts;
 mod compare;
 mod delivery;
 mod demo;
@@ -20,6 +21,7 @@ mod leasing;
 mod links;
 mod maintenance;
 mod output;
+mod permitting;
 mod planning;
 mod recording;
 mod running;
@@ -28,15 +30,18 @@ mod saved;
 mod scheduling;
 mod screen;
 mod show;
+mod stopping;
 mod trust;
 mod watch;
 
 use crate::account::plain;
-use crate::cli::{DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand, TOPICS};
+use crate::cli::{CheckArgs, DriverArgs, DriverCommand, HelpArgs, KeygenArgs, PlanCommand, TOPICS};
 use crate::io::key::generate;
 use crate::io::terminal::{check_stdout, is_coloured, print, say};
 use error::Error;
-use running::{How, run_plan};
+use output::create;
+use permitting::{confirm, permit};
+use running::{How, job_of, run_job};
 use std::process::ExitCode;
 
 /// Does what was asked, and says why where that cannot be done; the exit code.
@@ -46,10 +51,7 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Keygen(args) => keygen(args),
         DriverCommand::Key(args) => keys::key(args),
         DriverCommand::Trust(args) => trust::trust(args),
-        DriverCommand::Check(args) => {
-            let how = How { command: "check", record: Some(&args.record), output: &args.output };
-            run_plan(args.plan(), None, Vec::new(), how)
-        }
+        DriverCommand::Check(args) => check(args),
         DriverCommand::Run(args) => planning::run(args),
         DriverCommand::Plan(PlanCommand::Check(args)) => planning::check(args),
         DriverCommand::Plan(PlanCommand::Init(args)) => planning::init(args),
@@ -64,6 +66,8 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         DriverCommand::Ack(args) => alerts::acknowledge(args),
         DriverCommand::Maintenance(args) => maintenance::maintenance(args),
         DriverCommand::Note(args) => maintenance::note(args),
+        DriverCommand::Stop(args) => stopping::stop(args),
+        DriverCommand::Resume(args) => stopping::resume(args),
         DriverCommand::History(args) => history::history(args),
         DriverCommand::Compare(args) => compare::compare(args),
         DriverCommand::Agents(args) => agents::agents(args),
@@ -78,6 +82,21 @@ pub fn main(args: &DriverArgs) -> ExitCode {
         }
         ExitCode::from(error.exit_code())
     })
+}
+
+/// `linkqual check`.
+///
+/// # Errors
+///
+/// Where there is no report.
+fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+    let mut plans = [args.plan()];
+    let notes = permit(&mut plans, &args.permit)?;
+    let [plan] = plans;
+    let job = job_of(plan)?.with_notes(notes);
+    confirm(job.plan(), &args.permit, args.output.quiet)?;
+    let how = How { command: "check", record: Some(&args.record), output: &args.output };
+    run_job(job, create(how.output)?, how)
 }
 
 /// `linkqual keygen`.

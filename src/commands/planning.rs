@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::keys;
 use super::links::{run_links, selected};
+use super::permitting::permit;
 use super::running::{How, run_plan};
 use crate::account::plain;
 use crate::cli::{PlanCheckArgs, PlanInitArgs, RunArgs};
@@ -116,6 +117,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
         say(page.into_text().trim_end());
     }
     let PlanSet { mut plans, kind } = plans;
+    let notes = [notes, permit(&mut plans, &args.permit)?].concat();
     let how = How { command: "run", record: Some(&args.record), output: &args.output };
     match kind {
         PlanKind::Links => run_links(plans, record, notes, args.at_once.parallel, how),

@@ -316,7 +316,7 @@ const fn state_of(error: &driver::Error) -> State {
     use driver::Error;
     match error {
         Error::Agent(_) | Error::NotListed { .. } | Error::NotAdmitted(_) => State::Refused,
-        Error::Interrupted => State::Aborted,
+        Error::Interrupted | Error::Aborted(_) => State::Aborted,
         _ => State::NotRun,
     }
 }

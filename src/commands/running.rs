@@ -7,6 +7,7 @@ use super::output::{Files, create, show_run};
 use super::recording::{Begun, Keepers, Recording, configured};
 use super::runtime::{pass_on_interrupts, runtime};
 use super::screen::Screen;
+use super::stopping::{loaded, obey};
 use crate::cli::{OutputArgs, RecordArgs};
 use crate::driver::{self, Cancel, HostClock, Job, Keep, Run, events, run};
 use crate::history::Class;
@@ -70,12 +71,14 @@ pub(super) fn run_job(job: Job, output: Option<Output>, how: How<'_>) -> Result<
     let recording = how.recording(&run_name, &[job.plan()], job.file())?;
     let (events, reader) = events(PROGRESS_MAX);
     let cancel = Cancel::default();
+    let loaded = loaded([job.plan()]);
     let job = job.reporting_to(events).ended_by(&cancel);
     let job = match keepers(output, args, recording.as_ref()) {
         Some(keepers) => job.kept_by(keepers),
         None => job,
     };
     let (run, is_said) = runtime()?.block_on(async {
+        loaded.map(|links| tokio::spawn(obey(cancel.clone(), links, Vec::new)));
         tokio::spawn(pass_on_interrupts(cancel, !args.quiet));
         tokio::join!(run(job, HostClock), screen.follow(reader))
     });

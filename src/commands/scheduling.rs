@@ -1,19 +1,25 @@
 //! Plans with a schedule: what they run when, and `linkqual schedule`, which shows it.
 
+use super::blackouts::Known;
 use super::error::Error;
 use super::planning::{Loaded, load};
+use super::stopping::Stops;
+use crate::account::plain;
 use crate::cli::ScheduleArgs;
 use crate::direction::Direction;
 use crate::driver::claim;
-use crate::forecast::Forecast;
-use crate::io::clock::wall_ns;
+use crate::forecast::{Forecast, total};
+use crate::io::clock::{is_kept, wall_ns};
 use crate::io::terminal::{columns, print, say};
 use crate::method::Impossible;
 use crate::method::schedule::Resource;
 use crate::plan::Plan;
 use crate::report::PlanRecord;
-use crate::schedule::{Due, Scheduled, listing};
-use crate::units::ByteCount;
+use crate::schedule::cost::{self, MONTH_DAYS, Volume};
+use crate::schedule::listing::{Listed, Listing};
+use crate::schedule::preview::preview;
+use crate::schedule::{Denied, Permit, Scheduled};
+use crate::units::{ByteCount, Span};
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,8 +33,16 @@ pub(super) struct Recurring {
     pub(super) plan: Plan,
     /// The file that it is from.
     pub(super) file: PlanRecord,
-    /// What is sent in each direction at most.
-    sent: [ByteCount; 2],
+    /// What a run sends, unless it is lengthened.
+    volume: Volume,
+}
+
+impl Recurring {
+    /// It as `linkqual schedule` shows it.
+    fn listed(&self) -> Listed<'_> {
+        let billing = self.plan.rules.billing.as_ref();
+        Listed { link: &self.scheduled, volume: self.volume, billing }
+    }
 }
 
 /// A link of the plans that are watched.
@@ -71,25 +85,28 @@ pub(super) fn watched(paths: &[PathBuf]) -> Result<Vec<Watched>, Error> {
 /// Where a trial cannot be sent as its plan says.
 pub(super) fn recurring(links: &[Watched]) -> Result<Vec<Recurring>, Error> {
     let mut all: Vec<Recurring> = Vec::new();
+    let blackouts = Known::read()?;
     for Watched { name, plan, file } in links {
         let Some(timing) = plan.schedule.clone() else { continue };
-        let forecast = Forecast::of(plan).map_err(Impossible::OutOfBounds)?;
-        let mut resources = claim(plan, &super::keys::known_of(plan)).resources;
+        let mut plan = plan.clone();
+        // What is usual holds for what runs by itself.
+        plan.rules.abort_if = plan.rules.aborts();
+        plan.rules.ramps_in = plan.rules.is_in_service();
+        let forecast = Forecast::of(&plan).map_err(Impossible::OutOfBounds)?;
+        let mut resources = claim(&plan, &super::keys::known_of(&plan)).resources;
         if plan.loads() {
             resources.insert(Resource::ThisHost);
         }
         let scheduled = Scheduled {
             name: name.clone(),
             timing,
-            takes: forecast.longest(plan),
+            takes: forecast.longest(&plan),
             loads: plan.loads(),
             resources,
+            permit: Permit::of(&plan.rules, blackouts.of(&plan.link)),
         };
-        let sent = Direction::ALL.map(|direction| {
-            let octets = forecast.sites.iter().map(|site| site.sent(direction).octets.octets());
-            ByteCount::new(octets.fold(0, u64::saturating_add))
-        });
-        all.push(Recurring { scheduled, plan: plan.clone(), file: file.clone(), sent });
+        let volume = volume(&plan, &forecast);
+        all.push(Recurring { scheduled, plan, file: file.clone(), volume });
     }
     Ok(all)
 }
@@ -97,6 +114,19 @@ pub(super) fn recurring(links: &[Watched]) -> Result<Vec<Recurring>, Error> {
 /// Now.
 pub(super) fn now() -> Timestamp {
     Timestamp::from_nanosecond(wall_ns().into()).unwrap_or(Timestamp::MIN)
+}
+
+/// What a run of `plan` sends, if nothing is lengthened.
+pub(super) fn volume(plan: &Plan, forecast: &Forecast) -> Volume {
+    let sent = Direction::ALL.map(|direction| {
+        let octets = forecast.sites.iter().map(|site| site.sent(direction).octets.octets());
+        ByteCount::new(octets.fold(0, u64::saturating_add))
+    });
+    let sum = |spans: &mut dyn Iterator<Item = Span>| spans.fold(Span::default(), Span::plus);
+    let trials = || forecast.sites.iter().flat_map(|site| &site.steps).map(|step| step.trial);
+    let loads = sum(&mut trials().filter(|trial| !trial.is_idle()).map(|it| it.duration()));
+    let lasts = sum(&mut forecast.sites.iter().map(|site| total(&site.phases(plan))));
+    Volume { sent, loads, lasts }
 }
 
 /// `linkqual schedule`.
@@ -114,25 +144,59 @@ pub(super) fn schedule(args: &ScheduleArgs) -> Result<ExitCode, Error> {
     let from = now();
     let ahead = SignedDuration::from_hours(24 * i64::from(args.next));
     let until = from.checked_add(ahead).unwrap_or(Timestamp::MAX);
-    let mut runs: Vec<(Due, usize, bool)> = Vec::new();
-    for (place, link) in links.iter().enumerate() {
-        let due = link.scheduled.runs(from, until);
-        runs.extend(due.map(|(due, missed)| (due, place, missed.is_none())));
+    let scheduled: Vec<Scheduled> = links.iter().map(|link| link.scheduled.clone()).collect();
+    let lasts: Vec<Span> = links.iter().map(|link| link.volume.lasts).collect();
+    let coming = preview(scheduled, &lasts, from, until);
+    let listed: Vec<Listed<'_>> = links.iter().map(Recurring::listed).collect();
+    let of_links = links.iter().flat_map(|link| remarks(link, from));
+    let remarks: Vec<String> = conditions(&links).into_iter().chain(of_links).collect();
+    let listing = Listing { links: &listed, coming: &coming, remarks: &remarks };
+    match args.json {
+        true => print(&format!("{:#}\n", listing.json()))?,
+        false => print(&listing.text(args.limit, columns()))?,
     }
-    runs.sort();
-    let rows = runs.iter().map(|(due, place, fits)| {
-        let link = &links[*place];
-        listing::Row { due: *due, link: &link.scheduled, sent: link.sent, fits: *fits }
-    });
-    print(&listing::text(&rows.collect::<Vec<_>>(), columns()))?;
-    let misfits = runs.iter().filter(|(_, _, fits)| !fits).count();
-    if 0 < misfits {
+    let missed = listing.missed();
+    if 0 < missed {
         say(&format!(
-            "error: {misfits} of {} runs do not fit a window, and would be missed: change cron, \
+            "error: {missed} of {} runs cannot take place then, and would be missed: change cron, \
              jitter or the windows, or shorten the tests",
-            runs.len()
+            coming.len()
         ));
         return Ok(ExitCode::from(super::error::USAGE));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What keeps loads from starting now, on whatever day they are due.
+fn conditions(links: &[Recurring]) -> Vec<String> {
+    let loads = |link: &&Recurring| link.scheduled.loads;
+    let stops = Stops::of_this_user().orders().into_iter().map(|order| format!("Now {order}."));
+    let needs_clock = |link: &Recurring| link.scheduled.permit.needs_clock;
+    let clock = links.iter().filter(loads).any(needs_clock) && !is_kept();
+    let clock = clock.then(|| format!("As things are: {}.", Denied::Clock));
+    stops.map(|text| plain(&text)).chain(clock).collect()
+}
+
+/// What there is to say of a link beside its runs: how it is loaded, and what a month of it costs
+/// from `from` on.
+fn remarks(link: &Recurring, from: Timestamp) -> Vec<String> {
+    let (name, rules) = (&link.scheduled.name, &link.plan.rules);
+    let mut remarks = Vec::new();
+    if link.scheduled.loads && rules.is_in_service() {
+        let aborts: Vec<String> = rules.aborts().iter().map(ToString::to_string).collect();
+        remarks.push(format!(
+            "{name} is in service: loaded with at most {} of its committed rate; a load ends where \
+             {}.",
+            rules.share(),
+            aborts.join(", or ")
+        ));
+    }
+    let month = from.checked_add(SignedDuration::from_hours(24 * MONTH_DAYS));
+    let starts = || {
+        let runs = link.scheduled.runs(from, month.unwrap_or(Timestamp::MAX));
+        runs.filter(|(_, missed)| missed.is_none()).map(|(due, _)| due.start).collect::<Vec<_>>()
+    };
+    let cost = rules.billing.as_ref().and_then(|it| cost::of_month(it, &starts(), &link.volume));
+    remarks.extend(cost.map(|cost| format!("{name}: {cost}.")));
+    remarks
 }

@@ -567,6 +567,7 @@ mod tests {
             life: crate::flow::Liveness::default(),
             steady: Steady::of(Span::from_secs(1)),
             silence_min: crate::account::SILENCE_MIN,
+            ramp: Span::default(),
         }
     }
 

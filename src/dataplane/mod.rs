@@ -165,6 +165,10 @@ pub struct Gauge {
     pub far_received: AtomicU64,
     /// Load packets that later ones have overtaken, at either end.
     pub missing: AtomicU64,
+    /// Probes that left this host.
+    pub probes: AtomicU64,
+    /// Probes that were answered.
+    pub replies: AtomicU64,
     /// The newest round trip, in nanoseconds.
     pub round_trip_ns: AtomicU64,
     /// The largest rise of the round trip above that of the idle link, in nanoseconds: the driver's

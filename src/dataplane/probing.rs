@@ -107,6 +107,7 @@ fn exchange(
                     open.socket.confirm_next();
                 }
                 send_probe(open, &probe, prober, tape);
+                gauge.probes.fetch_add(1, Relaxed);
             }
             Next::Wait(until) => {
                 let until = until.min(clock::now().after_nanos(STOP_LOOK_NS));
@@ -201,6 +202,7 @@ fn read_replies(
         if prober.on_reply(received.at, received.by_kernel, &reply) {
             record_answered(tape, prober, reply.probe_sequence);
         }
+        gauge.replies.fetch_add(1, Relaxed);
         if let Some(alive_at) = prober.alive_at() {
             gauge.note_alive(alive_at);
         }

@@ -14,7 +14,9 @@ use crate::driver::{Error, Job};
 use crate::emulation::{Applies, Class, Duplicate, Jitter, Loss, Outage, Reorder, Shaper, Spec};
 use crate::io::tls::Identity;
 use crate::metric::{Metric, Requirements};
-use crate::plan::{Effort, Host, IDLE_DEFAULT, Link, Near, Offer, Plan, Site, Test, UdpTest, Work};
+use crate::plan::{
+    Effort, Host, IDLE_DEFAULT, Link, LoadRules, Near, Offer, Plan, Site, Test, UdpTest, Work,
+};
 use crate::trial::Limits;
 use crate::units::Span;
 use crate::wire::key::{KeyLine, PublicKey, SecretKey};
@@ -121,6 +123,7 @@ fn sample_plan(agent: SocketAddr) -> Plan {
         idle: IDLE_DEFAULT,
         effort: Effort::Full,
         schedule: None,
+        rules: LoadRules::default(),
         requirements,
         tests: vec![test(Work::Idle, None), test(Work::Udp(udp), Some(LOAD))],
     }
@@ -181,6 +184,7 @@ fn start_agent(own: &SecretKey, driver: &SecretKey) -> Result<SocketAddr, Error>
     let rate_max = "1 Gbit/s".parse().expect("a rate");
     let duration_max = Span::from_secs(60);
     let config = Config {
+        pause: None,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         identity: Identity::new(own),
         allowed: vec![allowed],

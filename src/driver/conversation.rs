@@ -3,8 +3,10 @@
 use super::addresses::size_above_device;
 use super::cancel::{Cancelled, Urgency};
 use super::dialling::{Dialler, Reached, no_way};
+use super::ended_by;
 use super::error::Error;
 use super::events::{Event, Phase, Progress};
+use super::guarding::Guarding;
 use super::job::Former;
 use super::lease::{Lease, LeaseOver};
 use super::results::Results;
@@ -23,7 +25,7 @@ use crate::io::{clock, host, timestamps};
 use crate::method::Step;
 use crate::method::campaign::Campaign;
 use crate::method::note::texts;
-use crate::report::{INTERRUPTED, SiteEnds, SiteRun};
+use crate::report::{ABORTED, INTERRUPTED, SiteEnds, SiteRun};
 use crate::session::driver::{Action, Failure, Introduced, Opening, Session, Task, TcpOpening};
 use crate::trial::Limits;
 use crate::units::Span;
@@ -121,7 +123,7 @@ async fn conduct_as(
     let dialler = Dialler::new(host, job.egress.clone(), connector);
     let reached = tokio::select! {
         reached = dialler.reach(&job.agents) => reached?,
-        () = cancelled.wanted() => return Err(Error::Interrupted),
+        () = cancelled.wanted() => return Err(ended_by(cancelled)),
     };
     let mut conductor = Conductor::new(job, dialler, reached, results)?;
     let is_one_of_several = !matches!(key, Key::Only);
@@ -139,7 +141,9 @@ async fn conduct_as(
                 conductor.session.handle_trial(clock::now(), event);
             }
             _ = look.tick() => conductor.look(),
-            urgency = cancelled.sooner(conductor.urgency) => conductor.cancel(urgency),
+            urgency = cancelled.sooner(conductor.urgency) => {
+                conductor.cancel(urgency, cancelled.why());
+            }
         }
         conductor.perform().await?;
     }
@@ -178,6 +182,9 @@ enum CutShort {
     /// The user wants it.
     #[error("{}", INTERRUPTED)]
     Interrupted,
+    /// Others suffer, or somebody stopped all load.
+    #[error("{prefix}{0}", prefix = ABORTED)]
+    Aborted(String),
     /// The agent ended the connection because it does not know this driver's key.
     #[error("the agent does not list this key")]
     NotListed,
@@ -223,6 +230,7 @@ struct Conductor<'a> {
     /// Whether it loads.
     is_loading: bool,
     urgency: Urgency,
+    guarding: Guarding,
     cut_short: Option<CutShort>,
     failure: Option<Failure>,
     over: bool,
@@ -248,6 +256,8 @@ impl<'a> Conductor<'a> {
         let ip = IpVersion::of(agent.ip());
         let (sender, events) = mpsc::unbounded_channel();
         results.note(note.into_iter().collect());
+        let (guarding, notes) = Guarding::begin(results.plan(), device.as_deref());
+        results.note(notes);
         Ok(Self {
             session: Session::new(results.run_towards(job.place), clock::now()),
             campaign: Campaign::new(results.plan().clone(), job.place, ip, device_mtu),
@@ -277,6 +287,7 @@ impl<'a> Conductor<'a> {
             measuring: None,
             is_loading: false,
             urgency: Urgency::None,
+            guarding,
             cut_short: None,
             failure: None,
             over: false,
@@ -339,6 +350,9 @@ impl<'a> Conductor<'a> {
         if let Some(trial) = &self.trial {
             let heard = trial.gauge().heard::<Driver>().min(now);
             self.session.handle_trial(now, NearEvent::Heard(heard));
+            if let Some(why) = self.guarding.look(now, trial.gauge()) {
+                return self.cancel(Urgency::Orderly, Some(why));
+            }
             if let Some((began, length)) = self.measuring {
                 let elapsed = Span::from_nanos(now.nanos_since(began));
                 self.results.emit(Event::Progress(progress(
@@ -367,16 +381,21 @@ impl<'a> Conductor<'a> {
         self.over = true;
     }
 
-    /// At first what was measured is kept; the second time this ends at once.
-    fn cancel(&mut self, urgency: Urgency) {
+    /// At first what was measured is kept; the second time this ends at once. `why` is given where
+    /// the user does not want it himself.
+    fn cancel(&mut self, urgency: Urgency, why: Option<String>) {
         self.urgency = urgency;
         if urgency == Urgency::AtOnce {
             self.over = true;
         }
-        if self.cut_short != Some(CutShort::Interrupted) {
-            self.cut_short = Some(CutShort::Interrupted);
+        if !self.is_cancelled() {
+            self.cut_short = Some(why.map_or(CutShort::Interrupted, CutShort::Aborted));
             self.session.handle_interrupt(clock::now());
         }
+    }
+
+    const fn is_cancelled(&self) -> bool {
+        matches!(self.cut_short, Some(CutShort::Interrupted | CutShort::Aborted(_)))
     }
 
     /// Carries out all that the session wants.
@@ -489,6 +508,7 @@ impl<'a> Conductor<'a> {
                 let device = self.dialler.egress.device.as_deref();
                 self.next_hop = Some(NextHopWatch::begin(local, self.agent, device));
                 self.timestamp_noise_ns = timestamps::noise_ns();
+                self.guarding.begin_trial(&trial, self.results.plan());
                 self.session.begin(now, Task::Measure, trial);
             }
             Step::Finish | Step::Abandon(_) => {
@@ -531,6 +551,13 @@ impl<'a> Conductor<'a> {
         let since = host::Counters::read(self.device.as_deref()).since(&self.before);
         let trial = self.trial.take();
         self.measuring = None;
+        self.guarding.end_trial();
+        if let Some(CutShort::Aborted(_)) = &self.cut_short
+            && run.outcome.status == Status::Partial
+        {
+            run.outcome.status = Status::Aborted;
+            run.outcome.reason = self.cut_short.as_ref().map(ToString::to_string);
+        }
         let gauge = trial.as_ref().map(|trial| trial.gauge());
         let is_heard = gauge.is_some_and(|gauge| gauge.hears::<Driver>(clock::now()));
         run.outcome.take_driver_host(HostCounts {
@@ -544,7 +571,7 @@ impl<'a> Conductor<'a> {
             // It stands with the probes.
             wall_clock: None,
         });
-        if matches!(run.outcome.status, Status::Ok | Status::Partial) {
+        if matches!(run.outcome.status, Status::Ok | Status::Partial | Status::Aborted) {
             let duration_ns = run.trial.duration().nanos();
             run.outcome.set_times(self.began_wall_ns, duration_ns, self.results.wall_ns());
         }
@@ -603,6 +630,7 @@ impl<'a> Conductor<'a> {
         self.results.close(site_run, self.campaign.is_complete());
         match self.cut_short {
             Some(CutShort::Interrupted) => Ok(Ending::Cancelled),
+            Some(CutShort::Aborted(_)) if has_evidence => Ok(Ending::Cancelled),
             _ if has_evidence => Ok(Ending::Done),
             _ => Err(self.nothing_ran()),
         }
@@ -619,6 +647,7 @@ impl<'a> Conductor<'a> {
                 Error::Agent(format!("the agent at {agent}: {why}"))
             }
             (Some(CutShort::LeaseOver(over)), _) => Error::NotLeased(over.to_string()),
+            (Some(CutShort::Aborted(why)), _) => Error::Aborted(why.clone()),
             (Some(CutShort::Interrupted), _) | (None, None) => Error::Interrupted,
             (None, Some(Failure::Refused(why))) => {
                 Error::Agent(format!("the agent at {agent} refused: {why}"))

@@ -135,4 +135,7 @@ pub enum Error {
     /// The user ended it before anything was measured.
     #[error("interrupted before anything was measured")]
     Interrupted,
+    /// It was aborted before anything was measured, for this reason.
+    #[error("aborted before anything was measured: {0}")]
+    Aborted(String),
 }

@@ -47,6 +47,7 @@ mod conversation;
 mod dialling;
 mod error;
 mod events;
+mod guarding;
 mod job;
 mod lease;
 mod links;
@@ -67,7 +68,7 @@ pub use links::{Links, claim, room, run_links};
 pub use trust::{Admission, Presented, admission, presented};
 
 use crate::io::tls::Identity;
-use crate::report::INTERRUPTED;
+use crate::report::{ABORTED, INTERRUPTED};
 use crate::wire::key::PublicKey;
 use addresses::{Lookup, addresses_by};
 use cancel::Cancelled;
@@ -107,8 +108,11 @@ async fn conducted(mut job: Job, clock: Box<dyn Clock>) -> Run {
         match ended {
             Ok(Ending::Done) => {}
             Ok(Ending::Cancelled) => {
-                (place + 1..sites).for_each(|rest| results.miss(rest, None, INTERRUPTED));
-                first_error.get_or_insert(Error::Interrupted);
+                let why = cancelled.why();
+                let reason = why.as_ref().map(|why| format!("{ABORTED}{why}"));
+                let reason = reason.as_deref().unwrap_or(INTERRUPTED);
+                (place + 1..sites).for_each(|rest| results.miss(rest, None, reason));
+                first_error.get_or_insert(why.map_or(Error::Interrupted, Error::Aborted));
                 break;
             }
             Err(error) => _ = first_error.get_or_insert(error),
@@ -164,7 +168,7 @@ async fn run_site(
     let host = results.plan().sites[place].agent.clone();
     let resolved = tokio::select! {
         resolved = addresses_by(lookup, &host) => resolved,
-        () = cancelled.wanted() => Err(Error::Interrupted),
+        () = cancelled.wanted() => Err(ended_by(cancelled)),
     };
     // Of several addresses that all fail the reason names each.
     let only = |agents: &[SocketAddr]| agents.first().copied().filter(|_| agents.len() == 1);
@@ -183,10 +187,15 @@ async fn run_site(
             results.report_key(place, &error);
             results.miss(place, only, &error.to_string());
             match error {
-                Error::Interrupted => Ok(Ending::Cancelled),
+                Error::Interrupted | Error::Aborted(_) => Ok(Ending::Cancelled),
                 error => Err(error),
             }
         }
         ended => ended,
     }
+}
+
+/// That somebody wants the run to end before anything was measured, and why.
+fn ended_by(cancelled: &Cancelled) -> Error {
+    cancelled.why().map_or(Error::Interrupted, Error::Aborted)
 }

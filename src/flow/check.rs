@@ -209,6 +209,7 @@ mod tests {
             capacity: false,
             steady: Steady::of(Span::from_secs(10)),
             silence_min: crate::account::SILENCE_MIN,
+            ramp: Span::default(),
             dscp: Dscp::default(),
         }
     }

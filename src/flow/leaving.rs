@@ -1,7 +1,7 @@
 //! The window of a stream that throughput is judged over, as its sender saw it leave: it opens and
 //! closes with packets that left on time, so that no stall of the sender stands at its ends.
 
-use super::Steady;
+use super::{EDGE, Steady};
 use crate::account::{SentPart, SentWindow};
 use crate::clock::Stamp;
 
@@ -76,7 +76,8 @@ impl Leaving {
         if let Some(before_ns) = self.before_ns.replace(at_ns) {
             let planned_ns = self.gap_ns.saturating_mul(packets);
             let beyond_ns = at_ns.saturating_sub(before_ns).saturating_sub(planned_ns);
-            if HELD_MIN_NS.max(self.gap_ns / 4) < beyond_ns && at_ns < self.steady.until_ns() {
+            let is_judged = self.ramp_ns() <= before_ns && at_ns < self.steady.until_ns();
+            if HELD_MIN_NS.max(self.gap_ns / 4) < beyond_ns && is_judged {
                 self.held_ns += beyond_ns;
             }
         }
@@ -103,6 +104,11 @@ impl Leaving {
         if is_on_time && is_third {
             self.third_opened.get_or_insert(mark);
         }
+    }
+
+    /// Until when the load rises to its rate: its gaps are those that were planned.
+    const fn ramp_ns(&self) -> u64 {
+        self.steady.from_ns().saturating_sub(EDGE.nanos())
     }
 
     /// The load is paused: the gap until the next packet is not the sender's.

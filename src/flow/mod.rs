@@ -122,6 +122,8 @@ pub struct Stream {
     pub capacity: bool,
     /// The steady part of its trial.
     pub steady: Steady,
+    /// How long it rises to its rate before that; 0 where it has it at once.
+    pub ramp: Span,
     /// How its packets are marked, replies to probes among them.
     pub dscp: Dscp,
     /// How its ends know that the other is alive.
@@ -201,6 +203,13 @@ impl Steady {
         Self { from_ns: EDGE.nanos(), until_ns: duration.minus(EDGE).nanos() }
     }
 
+    /// That of `trial`: where its load rises to its rate first, it is what follows.
+    #[must_use]
+    pub const fn of_trial(trial: &Trial) -> Self {
+        let whole = Self::of(trial.duration());
+        Self { from_ns: whole.from_ns + trial.ramp().nanos(), ..whole }
+    }
+
     /// Whether a packet due then counts.
     #[must_use]
     pub const fn includes(&self, due_ns: u64) -> bool {
@@ -250,7 +259,7 @@ impl Steady {
 /// before reverse. Both ends derive them, so that nobody can ask for streams that are no trial.
 #[must_use]
 pub fn streams_of(trial: &Trial) -> Vec<Stream> {
-    let steady = Steady::of(trial.duration());
+    let steady = Steady::of_trial(trial);
     let probes = Stream {
         number: PROBE_STREAM,
         token: Token(0),
@@ -262,6 +271,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
         burst: 1,
         capacity: false,
         steady,
+        ramp: Span::default(),
         dscp: trial.dscp(),
         life: Liveness { round_trip: idle_round_trip(trial), ..Liveness::default() },
         silence_min: trial.silence_min(),
@@ -280,6 +290,7 @@ pub fn streams_of(trial: &Trial) -> Vec<Stream> {
             train: load.train(direction),
             burst: load.burst(direction),
             capacity: trial.is_capacity(),
+            ramp: trial.ramp(),
             life: Liveness::of(trial, place, streams),
             ..probes
         })

@@ -332,6 +332,7 @@ mod tests {
             capacity: false,
             steady,
             silence_min: crate::account::SILENCE_MIN,
+            ramp: Span::default(),
             dscp,
         };
         let (tagger, compared) = (Tagger::of(&[1; 32], direction), LoadPayload::new(&stream));

@@ -631,6 +631,7 @@ mod tests {
             dscp: crate::trial::Dscp::default(),
             life: Liveness::default(),
             silence_min: SILENCE_MIN,
+            ramp: Span::default(),
         };
         Receiver::new(stream, Stamp::from_nanos(0))
     }

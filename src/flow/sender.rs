@@ -28,6 +28,9 @@ const EASED_MIN: Span = Span::from_nanos(16_000);
 /// Others catch up by gaps that are this part.
 const HURRY: u64 = 2;
 
+/// The steps in which a load rises to its rate: each is a tenth of it.
+const RAMP_STEPS: u64 = 10;
+
 /// Packets that a capacity trial hands to the kernel in one call, where they are no train.
 pub const BATCH_MAX: u32 = 64;
 
@@ -87,6 +90,8 @@ pub struct Sender<C> {
     gap_ns: u64,
     train_gap: Span,
     slot: u64,
+    /// The slots in which the load rises to its rate.
+    ramp_slots: u64,
     /// When it was last polled.
     polled: Stamp<C>,
     /// As of when the receiver is proven to have been alive.
@@ -125,6 +130,7 @@ impl<C> Sender<C> {
             gap_ns,
             train_gap: stream.rate.due(train),
             slot: 0,
+            ramp_slots: stream.rate.packets_in(stream.ramp),
             polled: start,
             heard: start,
             rise: Span::default(),
@@ -150,6 +156,7 @@ impl<C> Sender<C> {
             return self.ask(now);
         }
         self.skip_what_is_too_late(now);
+        self.pass_over_in_ramp();
         let left = self.schedule.slots() - self.slot;
         if left == 0 {
             return Next::Done;
@@ -381,6 +388,21 @@ impl<C> Sender<C> {
         }
     }
 
+    /// While the load rises to its rate, trains are left out evenly: of ten so many leave as steps
+    /// have begun.
+    fn pass_over_in_ramp(&mut self) {
+        while self.slot < self.ramp_slots {
+            let step = 1 + self.slot * RAMP_STEPS / self.ramp_slots;
+            let train = self.slot / self.train;
+            if train * step / RAMP_STEPS < (train + 1) * step / RAMP_STEPS {
+                return;
+            }
+            let next = ((train + 1) * self.train).min(self.schedule.slots());
+            self.counts.ramped += next - self.slot;
+            self.slot = next;
+        }
+    }
+
     fn skip_what_is_too_late(&mut self, now: Stamp<C>) {
         let oldest = Stamp::from_nanos(now.nanos().saturating_sub(CATCH_UP_MAX.nanos()));
         let first = self.schedule.due_before(oldest);
@@ -449,6 +471,7 @@ mod tests {
             dscp: crate::trial::Dscp::default(),
             life: Liveness::default(),
             silence_min: crate::account::SILENCE_MIN,
+            ramp: Span::default(),
         }
     }
 
@@ -471,6 +494,51 @@ mod tests {
                 Next::Done => return,
             }
         }
+    }
+
+    /// A load of 1000 packets a second that rises to its rate for 5 s of 10: a tenth of them in the
+    /// first half second, two in the next, and so on; evenly, and none late.
+    #[test]
+    fn a_load_rises_to_its_rate_by_steps_of_a_tenth() {
+        let ramp = Span::from_secs(5);
+        let rate = PacketRate::new(1_000).expect("a rate");
+        let load = crate::trial::Load::new(
+            crate::direction::Directions::Forward,
+            1,
+            1_000,
+            rate,
+            crate::trial::LoadKind::FixedRate,
+        );
+        let trial = crate::trial::Trial::new(load.ok(), Span::from_secs(10)).expect("a trial");
+        let trial = trial.with_ramp(ramp).expect("5 s are left");
+        let stream = crate::flow::streams_of(&trial)[1];
+        let mut sender = Sender::<Driver>::new(stream, Stamp::from_nanos(0));
+        let (mut sent, mut now) = (Vec::new(), Stamp::from_nanos(0));
+        loop {
+            sender.on_alive(now, now);
+            match sender.poll(now) {
+                Next::Send(Outgoing::Load(train)) => {
+                    sent.extend(train.headers().map(|header| header.due_ns / MS));
+                    sender.on_sent(now, train.packets(), false);
+                }
+                Next::Send(Outgoing::Signal(_)) => sender.on_said(now, 0),
+                Next::Wait(until) => now = until,
+                Next::Done => break,
+            }
+        }
+        let within =
+            |from: u64, until: u64| sent.iter().filter(|due| (from..until).contains(*due)).count();
+        let steps: Vec<usize> = (0..10).map(|step| within(step * 500, step * 500 + 500)).collect();
+        assert_eq!(steps, [50, 100, 150, 200, 250, 300, 350, 400, 450, 500]);
+        assert_eq!(within(5_000, 10_000), 5_000);
+        let longest = sent.array_windows().map(|[one, next]| next - one).max();
+        assert_eq!(longest, Some(10), "one in ten, evenly");
+        let counts = sender.into_counts();
+        assert_eq!((counts.sent, counts.ramped, counts.skipped), (7_750, 2_250, 0));
+        assert_eq!(counts.steady, 4_600, "what is judged begins behind the ramp");
+        let window = counts.streams[0].window.expect("packets in it");
+        assert_eq!(window.whole.held_ns, 0, "its gaps were planned");
+        assert!(5_200 * MS <= window.whole.start_ns, "{window:?}");
     }
 
     /// 1000 packets a second; the meter stops one on time, and one that is 2 ms late.

@@ -1,7 +1,7 @@
 //! The entry of a run: what it was, and what came of it.
 
 use super::tables::{Cell, Row};
-use crate::report::{INTERRUPTED, Report};
+use crate::report::{ABORTED, INTERRUPTED, Report};
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -82,7 +82,10 @@ impl State {
     /// That of a run with `report`.
     #[must_use]
     pub fn of(report: &Report) -> Self {
-        let is_interrupted = report.reason.as_deref().is_some_and(|why| why.ends_with(INTERRUPTED));
+        let is_interrupted = report
+            .reason
+            .as_deref()
+            .is_some_and(|why| why.ends_with(INTERRUPTED) || why.contains(ABORTED));
         match (report.complete, is_interrupted) {
             (true, _) => Self::Ok,
             (false, true) => Self::Aborted,

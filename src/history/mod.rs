@@ -16,6 +16,7 @@ mod leases;
 mod listing;
 mod people;
 mod rows;
+mod stop;
 mod tables;
 mod when;
 
@@ -25,6 +26,7 @@ pub use leases::{Held, Holdings};
 pub use listing::{Listed, Listing};
 pub use people::People;
 pub use rows::{PlannedLink, planned};
+pub use stop::StopOrder;
 pub use tables::{Cell, Column, Kind, Row, TABLES, Table, WATCHED};
 pub use when::When;
 

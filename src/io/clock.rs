@@ -69,6 +69,12 @@ fn kernel_error() -> Option<(u64, ClockSource)> {
     Some((error_ns, ClockSource::Kernel))
 }
 
+/// Whether a time service keeps this host's wall clock, as chronyd or the kernel states.
+#[must_use]
+pub fn is_kept() -> bool {
+    chrony_error().or_else(kernel_error).is_some()
+}
+
 /// What the kernel adds to the most that its clock may be off, once a second (500 ppm).
 const UNCOUNTED_NS: u64 = 500_000;
 

@@ -288,6 +288,17 @@ pub fn make_private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Lets others pass through `folder` to files in it that they may read.
+///
+/// # Errors
+///
+/// Where that cannot be.
+pub fn let_others_pass(folder: &Path) -> io::Result<()> {
+    let mut permissions = std::fs::metadata(folder)?.permissions();
+    permissions.set_mode(permissions.mode() | 0o011);
+    std::fs::set_permissions(folder, permissions)
+}
+
 /// Makes an empty file at `path` for this user alone, where there is none.
 ///
 /// # Errors
@@ -322,6 +333,15 @@ const FOLDERS_MAX: usize = 1_000_000;
 /// Where it cannot be written; what was there before stands.
 pub fn replace_private(folder: &Path, name: &str, text: &str) -> Result<(), BadOutput> {
     replace(folder, name, text, MODE_PRIVATE)
+}
+
+/// The same, for everybody to read.
+///
+/// # Errors
+///
+/// Where it cannot be written; what was there before stands.
+pub fn replace_shared(folder: &Path, name: &str, text: &str) -> Result<(), BadOutput> {
+    replace(folder, name, text, MODE_SHARED)
 }
 
 /// The kind of network file system that `path` is on; `None` where it is none.

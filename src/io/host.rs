@@ -152,6 +152,16 @@ pub fn speed_of(device: &str) -> Option<BitRate> {
     speed_in(Path::new(DEVICES), device)
 }
 
+/// Octets that left by `device` and that arrived there, as its counters have them.
+#[must_use]
+pub fn octets_of(device: &str) -> Option<[u64; 2]> {
+    let counter = |name: &str| {
+        let path = Path::new(DEVICES).join(device).join("statistics").join(name);
+        text_at(&path).trim().parse().ok()
+    };
+    Some([counter("tx_bytes")?, counter("rx_bytes")?])
+}
+
 fn speed_in(devices: &Path, device: &str) -> Option<BitRate> {
     let of = |what: &str| devices.join(device).join(what);
     if of("tun_flags").exists() {
@@ -375,6 +385,12 @@ mod tests {
         assert_eq!(device_of(Ipv4Addr::LOCALHOST.into()).as_deref(), Some("lo"));
         assert_eq!(device_of(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()).as_deref(), Some("lo"));
         assert_eq!(device_of(Ipv4Addr::BROADCAST.into()), None);
+    }
+
+    #[test]
+    fn a_device_counts_its_octets() {
+        assert!(octets_of("lo").is_some());
+        assert_eq!(octets_of("no such device"), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod keyring;
 pub mod log;
 pub mod neighbour;
 mod netlink;
+pub mod pause;
 mod phc;
 #[cfg(feature = "driver")]
 pub mod program;
@@ -29,3 +30,4 @@ pub mod tun;
 pub mod udp;
 pub mod user_folders;
 pub mod watched;
+pub mod witness;

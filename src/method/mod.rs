@@ -27,6 +27,8 @@
 
 pub mod campaign;
 
+pub mod guard;
+
 mod lengthening;
 
 pub mod note;

@@ -269,7 +269,7 @@ fn last_because(run: &TrialRun) -> Option<&'static str> {
             Some("no probe came back before it")
         }
         Status::Ok => None,
-        Status::Partial | Status::Refused | Status::NotRun => {
+        Status::Partial | Status::Aborted | Status::Refused | Status::NotRun => {
             Some("the trial before it was cut short")
         }
     }
@@ -311,6 +311,7 @@ pub(super) mod tests {
             idle: crate::plan::IDLE_DEFAULT,
             effort: Effort::Full,
             schedule: None,
+            rules: crate::plan::LoadRules::default(),
             requirements: Requirements::default(),
             tests: vec![test(Work::Idle), test(Work::Udp(udp))],
         }

@@ -22,6 +22,10 @@ const LOAD_MAX: Span = Span::from_secs(30);
 /// How long UDP loads in a quick run: the window of 2 s that a queue takes to show, and its edges.
 const LOAD_QUICK: Span = Span::from_secs(3);
 
+/// How long a load rises to its rate on a link in service: a tenth of its time, and at least this.
+const RAMP_MIN: Span = Span::from_secs(5);
+const RAMP_PARTS: u64 = 10;
+
 /// How long TCP loads where nothing else is asked for: longer than the 10 s of a verdict, so that
 /// its own swing does not leave most verdicts open.
 const TCP_DEFAULT: Span = Span::from_secs(30);
@@ -137,13 +141,23 @@ impl Composer<'_> {
         let asked = asked.unwrap_or_else(|| self.udp_default(&trial).min(most));
         let duration = self.lengthen(&trial, asked, most, given);
         self.note_probes(&trial);
-        let trial = trial.with_duration(duration)?;
+        let trial = self.ramped(trial.with_duration(duration)?, most)?;
         for criterion in self.criteria.iter() {
             let (metric, direction) = (criterion.requirement.metric(), criterion.direction);
             let note = |what| Note::Shortfall { metric, direction, what };
             self.notes.extend(criterion.shortfalls(&trial).into_iter().map(note));
         }
         Ok(trial)
+    }
+
+    /// The same with its load rising to its rate first, where the link is in service.
+    fn ramped(&self, trial: Trial, most: Span) -> Result<Trial, OutOfBounds> {
+        if !self.plan.rules.ramps_in || trial.is_capacity() {
+            return Ok(trial);
+        }
+        let duration = trial.duration();
+        let ramp = Span::from_nanos(duration.nanos() / RAMP_PARTS).max(RAMP_MIN);
+        trial.with_duration(duration.plus(ramp).min(most))?.with_ramp(ramp)
     }
 
     /// How long `trial` loads where nobody said: the shortest that proves what is asked in full.
@@ -342,8 +356,27 @@ mod tests {
         let (link, near) = (Link::default(), crate::plan::Near::default());
         let (sites, idle) = (vec![site], crate::plan::IDLE_DEFAULT);
         let effort = Effort::Full;
-        let schedule = None;
-        Plan { link, key: None, near, sites, idle, effort, requirements, tests, schedule }
+        let (schedule, rules) = (None, crate::plan::LoadRules::default());
+        Plan { link, key: None, near, sites, idle, effort, requirements, tests, schedule, rules }
+    }
+
+    #[test]
+    fn the_load_of_a_link_in_service_rises_to_its_rate_before_its_time() {
+        let mut plan = load("10 Mbit/s", None);
+        plan.rules.ramps_in = true;
+        let at = |plan: &Plan| {
+            let composed = compose(plan, 0, path()).expect("within bounds");
+            let trial = composed.trials[1];
+            (trial.ramp().secs_up(), trial.at_rate().secs_up(), composed.trials[0].ramp())
+        };
+        assert_eq!(at(&plan), (5, 10, Span::default()));
+        plan.tests[1].duration = Some(Span::from_secs(100));
+        assert_eq!(at(&plan), (10, 100, Span::default()));
+        // No longer than the agent may be asked for.
+        plan.tests[1].duration = Some(Span::from_secs(600));
+        assert_eq!(at(&plan), (60, 540, Span::default()));
+        plan.rules.ramps_in = false;
+        assert_eq!(at(&plan), (0, 600, Span::default()));
     }
 
     /// Idle, then this rate both ways.

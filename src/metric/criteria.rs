@@ -117,6 +117,10 @@ pub enum Measured {
 }
 
 pub(super) fn account_missing(run: &TrialRun, one_way: &OneWayCounts) -> Measured {
+    if run.outcome.status == Status::Aborted {
+        let reason = run.outcome.reason.as_deref().unwrap_or("it was stopped");
+        return Measured::Missing(format!("the trial is not judged: {reason}"));
+    }
     if run.outcome.status == Status::NotRun || run.outcome.status == Status::Refused {
         let reason = run.outcome.reason.as_deref().unwrap_or("it was not reached");
         return Measured::Missing(format!("the trial was not run: {reason}"));

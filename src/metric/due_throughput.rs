@@ -28,7 +28,7 @@ pub(super) fn throughput_by_due_times(
     let (Some(sent), Some(came)) = (&one_way.sender, &one_way.receiver) else {
         return Some(account_missing(run, one_way));
     };
-    let steady = Steady::of(run.trial.duration());
+    let steady = Steady::of_trial(&run.trial);
     let per_stream = packet_rate.share(load.streams()).unwrap_or(packet_rate);
     let slots = steady.slots(per_stream).saturating_mul(u64::from(load.streams()));
     let carries = |sent: u64, received: u64| {

@@ -167,7 +167,7 @@ pub(super) fn loss_allowed(requirements: &Requirements, direction: Direction) ->
 /// That so few packets of `trial` are judged that its rate is proved less closely.
 fn grain_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String> {
     let direction = criterion.direction?;
-    let packets = trial.load()?.rate(direction)?.packets_in(trial.duration().minus(EDGES));
+    let packets = trial.load()?.rate(direction)?.packets_in(trial.at_rate().minus(EDGES));
     (packets < WINDOW_PACKETS).then(|| {
         let tenths = WINDOW_PACKETS / packets.max(1);
         let (whole, tenth) = (tenths / 10, tenths % 10);
@@ -192,10 +192,10 @@ fn short_credit_text(criterion: &Criterion<'_>, trial: &Trial) -> Option<String>
     let (direction, required) = (criterion.direction?, criterion.limit().rate()?);
     let burst = *criterion.criteria.burst.get(direction);
     let takes = drained_after(criterion)?;
-    if takes <= trial.duration() {
+    if takes <= trial.at_rate() {
         return None;
     }
-    let credit = count(real(burst.bits()) / trial.duration().as_secs());
+    let credit = count(real(burst.bits()) / trial.at_rate().as_secs());
     let proven = BitRate::new(required.bits_per_second().saturating_sub(credit));
     let proves = match proven {
         None => "the rate cannot pass".to_owned(),
@@ -486,7 +486,7 @@ impl Question {
             bound: loss_allowed(&criteria.requirements, direction).as_fraction(),
             confidence,
             corruption: one_way.receiver.as_ref().map(Corruption::of).unwrap_or_default(),
-            trial: run.trial.duration(),
+            trial: run.trial.at_rate(),
             burst: *criteria.burst.get(direction),
         })
     }

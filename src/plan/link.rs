@@ -3,6 +3,7 @@
 use super::host::Host;
 use super::inventory::Inventory;
 use super::maintenance::Works;
+use super::rules::LoadRules;
 use super::severity::Severity;
 use super::timing::Timing;
 use crate::direction::{Direction, Directions, PerDirection};
@@ -57,6 +58,8 @@ pub struct Plan {
     pub tests: Vec<Test>,
     /// When `linkqual watch` runs it again and again; never where it is `None`.
     pub schedule: Option<Timing>,
+    /// On which terms it may load the link.
+    pub rules: LoadRules,
 }
 
 impl Plan {

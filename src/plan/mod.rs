@@ -5,15 +5,18 @@
 
 pub mod file;
 
+mod blackout;
 mod host;
 mod inventory;
 mod link;
 mod maintenance;
+mod rules;
 mod set;
 mod severity;
 mod timing;
 
 pub use crate::wire::PORT;
+pub use blackout::{Blackout, Blackouts, Scope};
 pub use host::{Host, one_hosts};
 pub use inventory::{Contract, Inventory, LinkRole, MEMBERS_MAX, ProviderContact};
 pub use link::{
@@ -21,6 +24,7 @@ pub use link::{
     UdpTest, WATCHED_AT, Work,
 };
 pub use maintenance::{Works, WorksWhen};
+pub use rules::{AbortIf, Billing, LoadRules, Price, Witness};
 pub use set::{PlanKind, PlanSet};
 pub use severity::Severity;
 pub use timing::{Opening, Rule, Timing, Window};

@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 /// Why a site was not run, where nobody wanted it any more.
 pub const INTERRUPTED: &str = "interrupted";
 
+/// Why a run ended, where it was not to go on for the sake of others: before the reason.
+pub const ABORTED: &str = "aborted: ";
+
 /// Why a site was not run, where its turn has not come.
 pub const NOT_RUN_YET: &str = "not run yet";
 
@@ -138,7 +141,7 @@ impl<'a> Block<'a> {
     /// Whether anything was measured there, or could have been: else one line says why not.
     pub(super) fn is_reached(&self) -> bool {
         let is_open = self.findings.is_empty() || self.findings.iter().any(|it| it.is_measured());
-        let was_sent = |status| matches!(status, Status::Ok | Status::Partial);
+        let was_sent = |status| matches!(status, Status::Ok | Status::Partial | Status::Aborted);
         let is_begun = self.site.trials.iter().any(|trial| was_sent(trial.outcome.status));
         is_open || is_begun || self.site.ends.reason.is_none()
     }

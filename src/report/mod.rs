@@ -20,7 +20,7 @@ mod v2;
 mod words;
 mod writing;
 
-pub use blocks::{INTERRUPTED, NOT_RUN_YET};
+pub use blocks::{ABORTED, INTERRUPTED, NOT_RUN_YET};
 pub use date::date;
 pub use formats::csv::csv;
 pub use formats::text::text;

@@ -10,10 +10,20 @@
 //! not run, or its host slept, nor where what a link shares with others was taken until its window
 //! closed. A schedule that caught up would load production lines on a Monday morning.
 
+pub mod calendar;
+
+pub mod cost;
+
 pub mod listing;
 
+mod permit;
+
+pub mod preview;
+
+pub use permit::{Conditions, Denied, Permit, Stop};
+
 use crate::method::schedule::Resource;
-use crate::plan::Timing;
+use crate::plan::{Blackouts, Timing};
 use crate::units::Span;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +42,8 @@ pub struct Scheduled {
     pub loads: bool,
     /// What no other run may use meanwhile.
     pub resources: BTreeSet<Resource>,
+    /// What is demanded of a load beside a window.
+    pub permit: Permit,
 }
 
 /// A run that is due.
@@ -48,6 +60,8 @@ pub struct Due {
 pub enum Missed {
     /// There is no window at that time that is open for long enough.
     NoWindow,
+    /// The link may not be loaded.
+    Denied(Denied),
     /// Its time was over when this was asked: the program did not run, or its host slept.
     Late,
     /// What it shares with others was in use until it could not be over in its window any more, or
@@ -67,6 +81,7 @@ impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoWindow => f.write_str("no window is open for as long as the run may take"),
+            Self::Denied(why) => why.fmt(f),
             Self::Late => f.write_str("linkqual watch was not running then, or its host slept"),
             Self::Busy(resource) => write!(f, "{resource} was in use until the window closed"),
             Self::NotLeased(why) => write!(f, "it had no lease until the window closed: {why}"),
@@ -111,13 +126,18 @@ impl Scheduled {
         let next = |due: &(Timestamp, Due)| self.with_rule(due.0);
         let runs = std::iter::successors(self.with_rule(first), next);
         let runs = runs.map(|(_, due)| due).take_while(move |due| due.start < until);
-        runs.filter(move |due| from <= due.start)
-            .map(|due| (due, (!self.fits(due)).then_some(Missed::NoWindow)))
+        runs.filter(move |due| from <= due.start).map(|due| (due, self.unfit(due)))
     }
 
-    /// Whether a run may start and end then.
-    fn fits(&self, due: Due) -> bool {
-        !self.loads || self.timing.opening(due.start, due.end).is_some()
+    /// Why a run cannot take place then, as far as that is known beforehand.
+    fn unfit(&self, due: Due) -> Option<Missed> {
+        if !self.loads {
+            return None;
+        }
+        match self.timing.opening(due.start, due.end) {
+            None => Some(Missed::NoWindow),
+            Some(_) => self.permit.denied(due.start, due.end).map(Missed::Denied),
+        }
     }
 
     /// When the run `due` can start at the latest: it is over before its window closes, and has
@@ -164,6 +184,8 @@ pub struct Schedule {
     held: BTreeMap<String, BTreeSet<Resource>>,
     /// When it was last asked what is to be done.
     asked: Timestamp,
+    /// How things are, beyond what plans say.
+    conditions: Conditions,
 }
 
 #[derive(Debug)]
@@ -185,7 +207,7 @@ struct Watched {
 struct Next {
     due: Due,
     /// Whether a window is open for it.
-    fits: bool,
+    has_window: bool,
     /// When it can start at the latest.
     last_start: Timestamp,
 }
@@ -216,7 +238,7 @@ impl Watched {
         let mut due = link.runs(from, Timestamp::MAX).map(|(due, _)| due);
         self.next = due.find(is_new).map(|due| Next {
             due,
-            fits: link.fits(due),
+            has_window: !link.loads || link.timing.opening(due.start, due.end).is_some(),
             last_start: link.last_start(due),
         });
         (self.waits, self.not_leased) = (false, None);
@@ -228,7 +250,7 @@ impl Schedule {
     #[must_use]
     pub fn new(links: Vec<Scheduled>, since: Timestamp) -> Self {
         let links = links.into_iter().map(|link| Watched::new(link, since)).collect();
-        Self { links, held: BTreeMap::new(), asked: since }
+        Self { links, held: BTreeMap::new(), asked: since, conditions: Conditions::default() }
     }
 
     /// The same of `links` from `now` on, in the place of `before`: what runs goes on and uses what
@@ -244,7 +266,35 @@ impl Schedule {
             Watched { waits: waiting.is_some(), started, ..watched }
         };
         let links = links.into_iter().map(succeed).collect();
-        Self { links, held: before.held.clone(), asked: now }
+        let (held, conditions) = (before.held.clone(), before.conditions.clone());
+        Self { links, held, asked: now, conditions }
+    }
+
+    /// Things are so from now on.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
+    }
+
+    /// How things are, as they were said last.
+    #[must_use]
+    pub const fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// The blackouts of each link are those that `of` says, from now on.
+    pub fn set_blackouts(&mut self, of: impl Fn(&Scheduled) -> Blackouts) {
+        for Watched { link, .. } in &mut self.links {
+            link.permit.blackouts = of(link);
+        }
+    }
+
+    /// Why the load of the run of the link called `name` has to end at `now`, if it has to.
+    #[must_use]
+    pub fn ends_load(&self, name: &str, now: Timestamp) -> Option<Denied> {
+        let link = &self.links.iter().find(|watched| watched.link.name == name)?.link;
+        let soon = now.checked_add(SECOND).ok()?;
+        let permit = Permit { lacks_change: false, needs_clock: false, ..link.permit.clone() };
+        permit.denied_now(name, now, soon, &self.conditions).filter(|_| link.loads)
     }
 
     /// The runs that are due and wait.
@@ -258,8 +308,9 @@ impl Schedule {
     #[must_use]
     pub fn closes(&self, place: usize, now: Timestamp) -> Option<Timestamp> {
         let link = &self.links.get(place)?.link;
-        let opening = link.timing.opening(now, now).filter(|_| link.loads);
-        opening.map(|opening| opening.until)
+        let opening = link.timing.opening(now, now).filter(|_| link.loads)?;
+        let blackout = link.permit.blackouts.next(now);
+        Some(blackout.map_or(opening.until, |from| opening.until.min(from)))
     }
 
     /// The link at `place`.
@@ -352,8 +403,13 @@ impl Schedule {
     fn missed(&self, place: usize, next: Next, now: Timestamp) -> Option<Missed> {
         let watched = &self.links[place];
         let is_late = LATE_MAX < now.duration_since(next.due.start);
+        let takes = next.due.end.duration_since(next.due.start);
+        let start = now.max(next.due.start);
+        let end = start.checked_add(takes).unwrap_or(Timestamp::MAX);
+        let (link, conditions) = (&watched.link, &self.conditions);
+        let denied = || link.permit.denied_now(&link.name, start, end, conditions);
         match self.user(place) {
-            _ if !next.fits => Some(Missed::NoWindow),
+            _ if !next.has_window => Some(Missed::NoWindow),
             _ if self.held.contains_key(&watched.link.name) => Some(Missed::Running),
             _ if is_late && !watched.waits => Some(Missed::Late),
             Some(resource) if next.last_start < now => Some(Missed::Busy(resource)),
@@ -361,8 +417,17 @@ impl Schedule {
                 Some((why, _)) => Missed::NotLeased(why.clone()),
                 None => Missed::Late,
             }),
-            _ => None,
+            Some(_) => None,
+            None => denied().filter(|_| link.loads).map(Missed::Denied),
         }
+    }
+
+    /// The link whose run uses what the one at `place` needs.
+    #[must_use]
+    pub fn holder(&self, place: usize) -> Option<&str> {
+        let wanted = &self.links.get(place)?.link.resources;
+        let mut held = self.held.iter();
+        held.find(|(_, used)| !used.is_disjoint(wanted)).map(|(name, _)| name.as_str())
     }
 
     /// What of the link at `place` another run uses.
@@ -377,7 +442,7 @@ mod tests {
     use super::*;
     use jiff::tz::TimeZone;
 
-    fn link(name: &str, rule: &str, windows: &[&str], minutes: u64) -> Scheduled {
+    pub(super) fn link(name: &str, rule: &str, windows: &[&str], minutes: u64) -> Scheduled {
         Scheduled {
             name: name.to_owned(),
             timing: Timing {
@@ -389,15 +454,16 @@ mod tests {
             takes: Span::from_secs(60 * minutes),
             loads: !windows.is_empty(),
             resources: BTreeSet::new(),
+            permit: Permit::default(),
         }
     }
 
-    fn sharing(mut link: Scheduled, resource: &str) -> Scheduled {
+    pub(super) fn sharing(mut link: Scheduled, resource: &str) -> Scheduled {
         link.resources.insert(Resource::Shared(resource.to_owned()));
         link
     }
 
-    fn at(text: &str) -> Timestamp {
+    pub(super) fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
     }
 
@@ -607,6 +673,125 @@ mod tests {
         assert!(matches!(step, Some(Step::Start(1, _))), "{step:?}");
         let closes = schedule.closes(1, now);
         assert_eq!(closes, Some(at("2026-11-27T04:00:00Z")));
+    }
+
+    fn blacked_out(mut link: Scheduled, from: &str, to: &str) -> Scheduled {
+        let (scope, reason) = (crate::plan::Scope::default(), "freeze".to_owned());
+        let blackout = crate::plan::Blackout { from: at(from), to: at(to), reason, scope };
+        let known_until = at("2027-11-27T00:00:00Z");
+        link.permit.blackouts =
+            Blackouts::of(&[blackout], &crate::plan::Link::default(), known_until);
+        link
+    }
+
+    /// What is only probed goes on; what waits is missed once it could only end in the blackout.
+    #[test]
+    fn no_load_touches_a_blackout() {
+        let during = |link| blacked_out(link, "2026-11-27T01:30:00Z", "2026-11-28T00:30:00Z");
+        let first = sharing(link("a", "0 2 * * *", &["00:00-24:00"], 20), "fibre-7");
+        let second = during(sharing(link("b", "0 2 * * *", &["00:00-24:00"], 15), "fibre-7"));
+        let probes = during(link("c", "0 12 * * *", &[], 5));
+        let links = vec![first, second, probes];
+        let listed: Vec<_> = links[1]
+            .runs(at("2026-11-27T00:00:00Z"), at("2026-11-29T00:00:00Z"))
+            .map(|(_, missed)| missed)
+            .collect();
+        assert_eq!(listed, [None, None], "of itself it fits");
+        let mut schedule = Schedule::new(links, at("2026-11-27T00:00:00Z"));
+        let story = story(&mut schedule, "2026-11-27T00:00:00Z", "2026-11-28T02:00:00Z");
+        let expected = [
+            "2026-11-27T01:00:00Z a",
+            "2026-11-27T01:20:00Z b: blackout until 2026-11-28 00:30 UTC: freeze",
+            "2026-11-27T11:00:00Z c",
+            "2026-11-28T01:00:00Z a",
+            "2026-11-28T01:20:00Z b",
+        ];
+        assert_eq!(story, expected);
+    }
+
+    #[test]
+    fn a_run_ends_before_a_blackout_begins_and_at_once_in_one_that_is_new() {
+        let link = link("a", "0 2 * * *", &["02:00-05:00"], 20);
+        let known = blacked_out(link, "2026-11-27T01:20:00Z", "2026-11-27T02:00:00Z");
+        let mut schedule = Schedule::new(vec![known.clone()], at("2026-11-27T00:00:00Z"));
+        let now = at("2026-11-27T01:00:00Z");
+        assert!(matches!(schedule.poll(now), Some(Step::Start(0, _))));
+        assert_eq!(schedule.closes(0, now), Some(at("2026-11-27T01:20:00Z")));
+        assert_eq!(schedule.ends_load("a", now), None);
+        let new = blacked_out(known, "2026-11-27T01:05:00Z", "2026-11-27T02:00:00Z");
+        schedule.set_blackouts(|_| new.permit.blackouts.clone());
+        assert_eq!(schedule.ends_load("a", at("2026-11-27T01:04:58Z")), None);
+        let ends = schedule.ends_load("a", at("2026-11-27T01:04:59.5Z"));
+        assert!(matches!(ends, Some(Denied::Blackout(_))), "{ends:?}");
+    }
+
+    #[test]
+    fn no_load_starts_without_its_change_or_on_a_clock_that_nobody_keeps() {
+        let mut changeless = link("a", "0 2 * * *", &["00:00-24:00"], 20);
+        changeless.permit.lacks_change = true;
+        let mut clocked = link("b", "0 3 * * *", &["00:00-24:00"], 20);
+        clocked.permit.needs_clock = true;
+        let mut probes = link("c", "0 4 * * *", &[], 20);
+        probes.permit = Permit { lacks_change: true, needs_clock: true, ..Permit::default() };
+        let lax = link("d", "0 5 * * *", &["00:00-24:00"], 20);
+        let runs = changeless.runs(at("2026-11-27T00:00:00Z"), at("2026-11-28T00:00:00Z"));
+        let missed: Vec<_> = runs.map(|(_, missed)| missed).collect();
+        assert_eq!(missed, [Some(Missed::Denied(Denied::NoChange))]);
+        let links = vec![changeless, clocked, probes, lax];
+        let mut schedule = Schedule::new(links, at("2026-11-27T00:00:00Z"));
+        schedule.set_conditions(Conditions { is_unsynchronised: true, ..Conditions::default() });
+        let first = story(&mut schedule, "2026-11-27T00:00:00Z", "2026-11-27T12:00:00Z");
+        assert!(
+            first[0].starts_with("2026-11-27T01:00:00Z a: the link needs a change"),
+            "{first:?}"
+        );
+        assert!(first[1].contains("b: this host's clock is not synchronised"), "{first:?}");
+        assert_eq!(first[2..], ["2026-11-27T03:00:00Z c", "2026-11-27T04:00:00Z d"]);
+        schedule.set_conditions(Conditions::default());
+        let then = story(&mut schedule, "2026-11-27T12:00:00Z", "2026-11-28T02:30:00Z");
+        assert_eq!(then[1..], ["2026-11-28T02:00:00Z b"]);
+    }
+
+    /// A stop outlives new plans, and what was due meanwhile is not made up for.
+    #[test]
+    fn a_stop_holds_until_it_is_lifted() {
+        let links = || {
+            let loads = ["a", "b"].map(|name| link(name, "0 * * * *", &["00:00-24:00"], 5));
+            let probes = link("c", "0 * * * *", &[], 5);
+            loads.into_iter().chain([probes]).collect::<Vec<_>>()
+        };
+        let stop = |link: Option<&str>| Conditions {
+            stops: vec![Stop { link: link.map(str::to_owned), why: "stopped by alice".into() }],
+            ..Conditions::default()
+        };
+        let mut schedule = Schedule::new(links(), at("2026-11-27T00:30:00Z"));
+        schedule.set_conditions(stop(Some("a")));
+        assert!(matches!(
+            schedule.ends_load("a", at("2026-11-27T00:30:00Z")),
+            Some(Denied::Stopped(_))
+        ));
+        assert_eq!(schedule.ends_load("b", at("2026-11-27T00:30:00Z")), None);
+        let told = story(&mut schedule, "2026-11-27T00:30:00Z", "2026-11-27T01:30:00Z");
+        let expected = [
+            "2026-11-27T01:00:00Z a: stopped by alice",
+            "2026-11-27T01:00:00Z b",
+            "2026-11-27T01:00:00Z c",
+        ];
+        assert_eq!(told, expected);
+        schedule.set_conditions(stop(None));
+        let mut schedule = Schedule::succeed(&schedule, links(), at("2026-11-27T01:30:00Z"));
+        let told = story(&mut schedule, "2026-11-27T01:30:00Z", "2026-11-27T02:30:00Z");
+        let expected = [
+            "2026-11-27T02:00:00Z a: stopped by alice",
+            "2026-11-27T02:00:00Z b: stopped by alice",
+            "2026-11-27T02:00:00Z c",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(schedule.ends_load("c", at("2026-11-27T02:00:00Z")), None, "it loads nothing");
+        schedule.set_conditions(Conditions::default());
+        let told = story(&mut schedule, "2026-11-27T02:30:00Z", "2026-11-27T03:30:00Z");
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told.iter().all(|line| !line.contains("stopped")), "{told:?}");
     }
 
     /// Every due run is started or missed, once, and no two at once use the same thing. Of a

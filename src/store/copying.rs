@@ -4,6 +4,7 @@ use super::connection::{Store, failed_at};
 use super::error::Error;
 use super::place::Place;
 use super::probed::{self, PROBED};
+use super::stops;
 use super::watched::put;
 use super::writing::{AUDIT, PEOPLE, clear, insert, run_tables};
 use crate::history::{Cell, Kind, Row, TABLES, Table, WATCHED};
@@ -69,6 +70,9 @@ impl Store {
         }
         for table in PROBED {
             copy_probed(&mut reading, &mut other.connection, table).await.map_err(&to)?;
+        }
+        for order in stops::all(&mut reading).await.map_err(&from)? {
+            stops::add_missing(&mut other.connection, &order).await.map_err(&to)?;
         }
         reading.rollback().await.map_err(&from)?;
         Ok(copied)

@@ -18,6 +18,7 @@ mod probed;
 mod reading;
 mod schema;
 pub mod spool;
+pub mod stops;
 mod watched;
 mod writing;
 

@@ -17,6 +17,7 @@ const VERSIONS: &[(i64, &str, &str)] = &[
     (2, "what probes show all the time", include_str!("schema/2.sql")),
     (3, "leases on what runs load", include_str!("schema/3.sql")),
     (4, "states of watched links, alerts, maintenance and notes", include_str!("schema/4.sql")),
+    (5, "orders that stop all load", include_str!("schema/5.sql")),
 ];
 
 /// The last version that this program knows.

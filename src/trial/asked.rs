@@ -21,6 +21,7 @@ impl From<&Trial> for AskedTrial {
             heartbeat_rate: (!trial.is_rounded_up()).then(|| trial.beside().heartbeats.into()),
             idle_round_trip_ns: trial.round_trip().map(Span::nanos),
             lengthened: trial.is_lengthened(),
+            ramp_ns: Some(trial.ramp()).filter(|it| *it != Span::default()).map(Span::nanos),
             udp: trial.load().map(AskedUdp::from),
             tcp: trial.tcp().map(AskedTcp::from),
             silence_min_ns: Some(trial.silence_min())
@@ -80,6 +81,7 @@ impl TryFrom<&AskedTrial> for Trial {
             .with_round_trip(round_trip)
             .with_beside(beside)
             .map(|trial| trial.rounded_up(asked.heartbeat_rate.is_none()))
+            .and_then(|trial| trial.with_ramp(Span::from_nanos(asked.ramp_ns.unwrap_or(0))))
             .map_err(invalid)?;
         if asked.lengthened { trial.lengthened(duration).map_err(invalid) } else { Ok(trial) }
     }

@@ -387,6 +387,7 @@ pub struct Trial {
     is_rounded_up: bool,
     is_lengthened: bool,
     silence_min: Span,
+    ramp: Span,
 }
 
 impl Trial {
@@ -422,6 +423,7 @@ impl Trial {
             is_rounded_up: false,
             is_lengthened: false,
             silence_min: SILENCE_MIN,
+            ramp: Span::default(),
         })
     }
 
@@ -488,7 +490,35 @@ impl Trial {
     /// Where `duration` is outside [`DURATION_MIN`] to [`DURATION_MAX`].
     pub fn with_duration(self, duration: Span) -> Result<Self, OutOfBounds> {
         let Self { duration, .. } = Self::of(self.traffic, duration)?;
-        Ok(Self { duration, ..self })
+        Self { duration, ..self }.with_ramp(self.ramp)
+    }
+
+    /// The same, whose UDP load rises to its rate within `ramp` of its duration: a link in service
+    /// is not loaded at once. A load that is as fast as can be, TCP and an idle trial have none.
+    ///
+    /// # Errors
+    ///
+    /// Where less than [`DURATION_MIN`] is left behind it.
+    pub fn with_ramp(self, ramp: Span) -> Result<Self, OutOfBounds> {
+        let rises = self.load().is_some_and(|load| load.kind() == LoadKind::FixedRate);
+        if !rises || ramp == Span::default() {
+            return Ok(Self { ramp: Span::default(), ..self });
+        }
+        let left = self.duration.minus(ramp).millis_up();
+        check("milliseconds behind the ramp", left, DURATION_MIN.millis_up(), left)?;
+        Ok(Self { ramp, ..self })
+    }
+
+    /// How long its load rises to its rate; 0 where it has it at once.
+    #[must_use]
+    pub const fn ramp(&self) -> Span {
+        self.ramp
+    }
+
+    /// The part of its duration in which its load has its rate.
+    #[must_use]
+    pub const fn at_rate(&self) -> Span {
+        self.duration.minus(self.ramp)
     }
 
     /// Whether it repeats the trial before it for longer, as that proved neither PASS nor FAIL of a

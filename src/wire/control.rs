@@ -127,9 +127,13 @@ pub enum Message {
     Account(Box<Account>),
     /// Driver: no more trials.
     Finish,
-    /// Agent: it is about to end. The trial under way is to be stopped, so that its counts are
-    /// sent.
-    Leaving,
+    /// Agent: it is about to end, or loads nothing for a while. The trial under way is to be
+    /// stopped, so that its counts are sent.
+    Leaving {
+        /// Why, where the agent does not end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Both: something went wrong that ends the conversation.
     Fault {
         /// What.
@@ -307,7 +311,7 @@ impl Message {
             Self::Stop { .. } => "stop",
             Self::Account(_) => "account",
             Self::Finish => "finish",
-            Self::Leaving => "leaving",
+            Self::Leaving { .. } => "leaving",
             Self::Fault { .. } => "fault",
         }
     }

@@ -161,6 +161,7 @@ fn a_flood_of_probes_is_answered_within_the_limit() {
             heartbeat_rate: Some(AskedRate { packets: 10, seconds: 1 }),
             idle_round_trip_ns: None,
             lengthened: false,
+            ramp_ns: None,
             udp: None,
             tcp: None,
         };

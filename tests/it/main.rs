@@ -30,6 +30,7 @@ mod oracle_comparison;
 mod oracle_owd;
 mod oracle_tcp;
 mod output;
+mod permits;
 mod plan;
 mod postgres;
 mod probed;

@@ -24,7 +24,7 @@ fn plan(agent: &Agent, cron: &str, windows: &str) -> PathBuf {
          path_mtu = '>= 1200'\n[links.loaded]\nsites = ['far']\nin_service = false\n\
          [links.probed]\nsites = ['far']\n[[links.probed.test]]\nkind = 'idle'\n[[test]]\n\
          kind = 'udp'\nrate = '1 Mbit/s'\nduration = '1 s'\n[schedule]\ncron = '{cron}'\n\
-         zone = 'UTC'\nwindows = [{windows}]\n",
+         zone = 'UTC'\nwindows = [{windows}]\nallow_unsynchronised_clock = true\n",
         key.display(),
         agent.address
     );
@@ -136,10 +136,28 @@ fn a_schedule_is_shown_and_what_does_not_fit_is_an_error() {
     shown.expect_code(0);
     assert_eq!(shown.out.matches(" 02:30:00 ").count(), 6, "{}", shown.out);
     assert!(shown.out.contains("probes") && shown.out.contains("load"), "{}", shown.out);
+    let blackouts = user.path("blackouts.toml");
+    fs::write(&blackouts, "[[blackout]]\nics = 'freeze.ics'\nlinks = ['loaded']\n").unwrap();
+    let event = "DTSTART:20200101T000000Z\r\nDTEND:20400101T000000Z\r\nSUMMARY:freeze";
+    let calendar =
+        format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{event}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
+    fs::write(user.path("freeze.ics"), &calendar).unwrap();
+    let args = ["schedule", fits.to_str().unwrap(), "--next", "3d", "--json"];
+    let shown = run(&mut user.linkqual(&args));
+    let json = shown.expect_code(2).json();
+    let missed: Vec<_> =
+        json["runs"].as_array().unwrap().iter().map(|run| &run["missed"]).collect();
+    let why = "blackout until 2040-01-01 00:00 UTC: freeze";
+    assert_eq!(missed.iter().filter(|missed| **missed == why).count(), 3, "{missed:?}");
+    // A calendar that is not understood is never taken for an empty one.
+    fs::write(user.path("freeze.ics"), calendar.replace("DTEND", "RDATE")).unwrap();
+    let shown = run(&mut user.linkqual(&args));
+    shown.expect_error(2, &["freeze.ics, line 4: RDATE is not understood", "nothing is loaded"]);
+    fs::remove_file(&blackouts).unwrap();
     let misfit = plan(&agent, "30 2 * * *", "'03:00-05:00'");
     let shown = run(&mut user.linkqual(&["schedule", misfit.to_str().unwrap(), "--next", "3d"]));
     shown.expect_code(2);
-    assert!(shown.err.contains("error: 3 of 6 runs do not fit a window"), "{}", shown.err);
+    assert!(shown.err.contains("error: 3 of 6 runs cannot take place then"), "{}", shown.err);
     assert_eq!(shown.out.matches("no window").count(), 3, "{}", shown.out);
     let bare = agent.keys.path("bare.toml");
     let text = fs::read_to_string(&misfit).unwrap();

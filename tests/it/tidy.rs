@@ -83,7 +83,7 @@ const FLOORS: &[Floor] = &{
         floor(Head, "method", AllBefore, &["thiserror"]),
         floor(Head, "session", AllBefore, &["thiserror"]),
         floor(Head, "forecast", AllBefore, &[]),
-        floor(Head, "schedule", AllBefore, &["jiff"]),
+        floor(Head, "schedule", AllBefore, &["jiff", "serde_json", "thiserror"]),
         floor(Head, "report", AllBefore, &[
             "base64", "csv", "hdrhistogram", "jiff", "schemars", "serde", "serde_json", "thiserror",
         ]),
@@ -127,7 +127,7 @@ const FLOORS: &[Floor] = &{
             "units", "framing", "direction", "clock", "account", "wire", "trial", "policy", "flow",
             "session", "io", "dataplane", "cli",
         ]), &[
-            "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",
+            "jiff", "rand", "thiserror", "tokio", "tracing", "std::io", "std::process", "std::sync",
         ]),
         floor(Doors, "demo", Only(&[
             "units", "framing", "clock", "stats", "direction", "wire", "trial", "metric", "plan",

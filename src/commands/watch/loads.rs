@@ -1,11 +1,13 @@
 //! The runs of a watch: which are due and under way, and what becomes of each.
 
 use super::guard::{Guard, Input, Works};
+use super::permits::{Elsewhere, Permits};
 use crate::account::plain;
 use crate::commands::leasing::Leasing;
 use crate::commands::recording::{Begun, Recording};
 use crate::commands::running::job_of;
 use crate::commands::scheduling::{Recurring, now};
+use crate::commands::stopping::obey;
 use crate::driver::{Cancel, HostClock, NotKept, Run, new_run, run};
 use crate::health::Calendar;
 use crate::history::Class;
@@ -34,6 +36,7 @@ pub(super) struct Loads {
     judged: mpsc::UnboundedSender<Input>,
     /// When each link is worked on.
     works: watch::Receiver<Works>,
+    permits: Permits,
 }
 
 /// A run under way.
@@ -65,7 +68,8 @@ impl Loads {
         let schedule = schedule_of(&links, since);
         let (judged, works) = (guard.inputs().clone(), guard.works());
         let (running, tasks) = (BTreeMap::new(), JoinSet::new());
-        Self { history, links, schedule, running, tasks, judged, works }
+        let permits = Permits::new(&history);
+        Self { history, links, schedule, running, tasks, judged, works, permits }
     }
 
     /// What the service manager shows.
@@ -74,9 +78,13 @@ impl Loads {
             Some(next) => format!("next run {}", next.strftime("%Y-%m-%d %H:%M:%S UTC")),
             None => "no run is due".to_owned(),
         };
-        match self.running.len() {
+        let running = match self.running.len() {
             0 => next,
             count => format!("{count} running, {next}"),
+        };
+        match self.schedule.conditions().stops.first() {
+            None => running,
+            Some(stop) => format!("{running}; {}", plain(&stop.why)),
         }
     }
 
@@ -102,11 +110,17 @@ impl Loads {
     /// Does all that is due, and ends what would load its link when its window has closed: a run
     /// that takes longer than it was planned to.
     pub(super) fn see_to(&mut self) {
+        self.permits.look(&mut self.schedule, &self.links);
         let soon = now().checked_add(BEFORE_CLOSING).unwrap_or(Timestamp::MAX);
         for (name, running) in &mut self.running {
             if !running.is_cancelled && running.closes.is_some_and(|closes| closes <= soon) {
                 say(&plain(&format!("{name}: ended, as its window closes")));
                 running.cancel.cancel();
+                running.is_cancelled = true;
+            }
+            let why = self.schedule.ends_load(name, now()).filter(|_| !running.is_cancelled);
+            if let Some(why) = why {
+                running.cancel.abort(&why.to_string());
                 running.is_cancelled = true;
             }
         }
@@ -141,10 +155,14 @@ impl Loads {
         let cancel = Cancel::default();
         let (history, ended) = (self.history.clone(), cancel.clone());
         let judged = self.judged.clone();
+        let elsewhere = self.permits.elsewhere.clone();
         let closes = self.schedule.closes(place, now());
         self.running.insert(name.clone(), Running { cancel, closes, is_cancelled: false });
         self.tasks.spawn(async move {
-            match conduct(link, history, ended, judged).await {
+            let obeying = obeying(&link, &ended, elsewhere);
+            let conducted = conduct(link, history, ended, judged).await;
+            drop(obeying);
+            match conducted {
                 Ok(Conducted::Run(text)) => Over::Run(name, Ok(text)),
                 Ok(Conducted::NotLeased(why)) => Over::NotLeased(name, due, why),
                 Err(why) => Over::Run(name, Err(why.to_string())),
@@ -234,6 +252,16 @@ fn begun<'a>(link: &'a Recurring, run: &'a str, plans: &'a [&'a Plan]) -> Begun<
     Begun { command: "watch", run, plans, file: Some(&link.file) }
 }
 
+/// Ends the run of `link` once its load is stopped, until this is dropped.
+fn obeying(link: &Recurring, cancel: &Cancel, elsewhere: Elsewhere) -> JoinSet<()> {
+    let mut obeying = JoinSet::new();
+    if link.plan.loads() {
+        let links = vec![link.scheduled.name.clone()];
+        obeying.spawn(obey(cancel.clone(), links, move || elsewhere.orders()));
+    }
+    obeying
+}
+
 /// What became of a run that was to start.
 enum Conducted {
     /// It was run: what it came to, in a line.
@@ -259,7 +287,9 @@ async fn conduct(
             return Err(why.into());
         }
     };
-    let job = job.from_file(Some(link.file.clone())).ended_by(&cancel);
+    let change = link.plan.rules.change.iter().filter(|_| link.plan.loads());
+    let notes = change.map(|change| format!("change: {change}")).collect();
+    let job = job.from_file(Some(link.file.clone())).ended_by(&cancel).with_notes(notes);
     let name = job.run().to_string();
     let job = match link.plan.loads() {
         false => job,

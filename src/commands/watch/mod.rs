@@ -2,13 +2,14 @@
 //! until it is ended.
 //!
 //! This file has the service and its loop; [`probes`] has the paths that are probed, [`records`]
-//! what is kept of them, [`loads`] the runs, [`seen`] until when their schedule was seen to, and
-//! [`guard`] the states of the links and their alerts.
+//! what is kept of them, [`loads`] the runs, [`permits`] whether they may load, [`seen`] until when
+//! their schedule was seen to, and [`guard`] the states of the links and their alerts.
 
 mod guard;
 mod guarded;
 mod kept;
 mod loads;
+mod permits;
 mod probes;
 mod records;
 mod seen;

@@ -171,7 +171,7 @@ impl Talk {
         let now = clock::now();
         match heard {
             Ok(message) => {
-                if let (Message::Leaving, Some(near)) = (&message, &self.near) {
+                if let (Message::Leaving { .. }, Some(near)) = (&message, &self.near) {
                     near.control().peer_gone(now);
                 }
                 self.session.handle_message(now, message);

@@ -7,18 +7,20 @@ use crate::direction::Directions;
 use crate::framing::Layer;
 #[cfg(test)]
 use crate::metric::Kind as BoundKind;
-use crate::plan::{Host, LinkRole, MEMBERS_MAX, Offer, Rule, Severity, Window, one_hosts};
+use crate::plan::{Host, LinkRole, MEMBERS_MAX, Offer, Rule, Severity, Window, Witness, one_hosts};
 use crate::policy::is_circuit;
 use crate::trial::{
     CongestionControl, DURATION_MAX, DURATION_MIN, Dscp, PAYLOAD_MAX, PAYLOAD_MIN, STREAMS_MAX,
 };
 use crate::units::{BitRate, BurstSize, Malformed, Ratio, Share, Span};
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 #[cfg(test)]
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -166,6 +168,19 @@ text! {
         "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}", str::parse;
     /// How long a link is worked on.
     Takes(Span), "4 h", TIME, takes;
+    /// When a blackout begins or ends.
+    DayOrTime(MomentOf), "2026-12-24 18:00",
+        r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:.]+ ?(Z|[+-][0-9:]+)?)?$", moment;
+    /// A share of a committed rate that is no overshoot.
+    Portion(Share), "50%", r"^[0-9]+(\.[0-9]+)? ?%$", portion;
+    /// By how much a delay may rise.
+    Rise(Span), "20 ms", TIME, rise;
+    /// A part of a whole.
+    Fraction(Ratio), "2%", r"^[0-9]+(\.[0-9]+)? ?%$", fraction;
+    /// A host whose answers are looked at.
+    Witnessed(Witness), "10.2.0.9", r"^[0-9A-Fa-f.:\[\]]+$", witness;
+    /// How traffic is billed, by name.
+    Model(BillingModel), "p95", "^(flat|p95|volume)$", model;
     /// How long a new link takes, in days.
     LeadTime(u32), "90 days", "^[0-9]+ (days?|weeks?)$", lead_time;
 }
@@ -183,6 +198,59 @@ pub(super) const fn pattern(kind: BoundKind) -> &'static str {
         BoundKind::MostShare => r"^<= ?[0-9]+(\.[0-9]+)? ?%$",
         BoundKind::MostTime => r"^<= ?[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|min|h)$",
         BoundKind::LeastOctets => "^>= ?[0-9]+$",
+    }
+}
+
+/// A date, or a date and a time of day, which may have an offset.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum MomentOf {
+    /// A moment wherever one is.
+    Fixed(Timestamp),
+    /// A time of some zone.
+    Local(DateTime),
+    /// A day of some zone.
+    Day(Date),
+}
+
+/// How traffic is billed, by name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum BillingModel {
+    /// The same whatever is sent.
+    Flat,
+    /// By the 95th percentile of a month.
+    P95,
+    /// By volume.
+    Volume,
+}
+
+/// A price, in millionths of a currency's unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Amount(pub(super) u64);
+
+impl Amount {
+    /// The highest price.
+    pub(super) const MAX: f64 = 1e9;
+
+    /// `price`, unless it is none.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10^15")]
+    pub(super) fn of(price: f64) -> Option<Self> {
+        (0.0..=Self::MAX).contains(&price).then(|| Self((price * 1e6).round() as u64))
+    }
+}
+
+#[cfg(test)]
+impl JsonSchema for Amount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let most = 1_000_000_000;
+        json_schema!({ "type": "number", "minimum": 0, "maximum": most, "examples": [0.08] })
     }
 }
 
@@ -318,7 +386,7 @@ fn role(text: &str) -> Result<LinkRole, String> {
 }
 
 fn day(text: &str) -> Result<String, String> {
-    let is_day = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
+    let is_day = text.len() == 10 && text.parse::<Date>().is_ok();
     let why = || "not a day: year, month and day, such as 2027-06-30".to_owned();
     is_day.then(|| text.to_owned()).ok_or_else(why)
 }
@@ -355,6 +423,73 @@ fn put_off(text: &str) -> Result<Span, String> {
         return Err(format!("at most {PUT_OFF_MAX} is allowed"));
     }
     Ok(put_off)
+}
+
+fn moment(text: &str) -> Result<MomentOf, String> {
+    let day = (text.len() == 10).then(|| text.parse().ok()).flatten().map(MomentOf::Day);
+    let fixed = || text.parse().ok().map(MomentOf::Fixed);
+    let local = || text.parse().ok().map(MomentOf::Local);
+    day.or_else(fixed).or_else(local).ok_or_else(|| {
+        "not a time: a day, such as \"2026-12-24\", with a time of day, \"2026-12-24 18:00\", or \
+         with an offset too, \"2026-12-24 18:00+08:00\""
+            .to_owned()
+    })
+}
+
+fn portion(text: &str) -> Result<Share, String> {
+    let share: Share = form(text)?;
+    if Share::WHOLE < share {
+        return Err("at most 100% is allowed: a link in service is not loaded beyond its \
+                    committed rate"
+            .to_owned());
+    }
+    Ok(share)
+}
+
+/// The largest rise of a delay that a load may cause.
+const RISE_MAX: Span = Span::from_secs(10);
+
+fn rise(text: &str) -> Result<Span, String> {
+    let rise: Span = form(text)?;
+    if rise == Span::default() || RISE_MAX < rise {
+        return Err(format!("more than 0 ms and at most {RISE_MAX} is allowed"));
+    }
+    Ok(rise)
+}
+
+fn fraction(text: &str) -> Result<Ratio, String> {
+    let fraction: Ratio = form(text)?;
+    if fraction == Ratio::default() {
+        return Err("0% would end each load: give more, such as \"2%\"".to_owned());
+    }
+    Ok(fraction)
+}
+
+fn witness(text: &str) -> Result<Witness, String> {
+    let why = || {
+        "not an IP address, such as \"10.2.0.9\", which is pinged, or \"10.2.0.9:862\", whose \
+         STAMP reflector is asked"
+            .to_owned()
+    };
+    let witness = match (text.parse::<IpAddr>(), text.parse::<SocketAddr>()) {
+        (Ok(address), _) => Witness { address, port: None },
+        (_, Ok(at)) if 0 < at.port() => Witness { address: at.ip(), port: Some(at.port()) },
+        _ => return Err(why()),
+    };
+    one_hosts(witness.address).map(|()| witness)
+}
+
+fn model(text: &str) -> Result<BillingModel, String> {
+    match text {
+        "flat" => Ok(BillingModel::Flat),
+        "p95" => Ok(BillingModel::P95),
+        "volume" => Ok(BillingModel::Volume),
+        _ => {
+            Err("not a way to bill: flat (the same whatever is sent), p95 (by the 95th percentile \
+                  of a month) or volume"
+                .to_owned())
+        }
+    }
 }
 
 /// The longest time from an order to a delivery.

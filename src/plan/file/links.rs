@@ -11,7 +11,7 @@ use super::raw::{
     Given, LINKS_MAX, ListOf, Maybe, RawLink, RawLinks, RawPlan, RawRequire, RawTests, value,
 };
 use super::test::{Whose, tests};
-use super::{agreement, link, maintenance, require, site, timing};
+use super::{agreement, link, maintenance, require, rules, site, timing};
 use crate::plan::{IDLE_DEFAULT, LinkRole, Near, Plan, Site};
 use std::path::PathBuf;
 
@@ -84,8 +84,12 @@ impl OfAll<'_> {
         let (key, near) = (self.key.clone(), self.near_of(raw));
         let effort = super::super::Effort::Full;
         let of_plan = if raw.schedule.is_some() { &raw.schedule } else { &self.raw.schedule };
-        let schedule = timing::timing(draft, of_plan, raw, &tests);
-        Plan { link, key, near, sites, idle, effort, requirements, tests, schedule }
+        let schedule = timing::timing(draft, of_plan, &tests);
+        let rules = rules::rules(draft, self.raw, raw, of_plan);
+        if schedule.is_some() {
+            rules::within_share(draft, &rules, (&link, &rates), &offerings);
+        }
+        Plan { link, key, near, sites, idle, effort, requirements, tests, schedule, rules }
     }
 
     /// Its own tests, or those of all links.

@@ -7,6 +7,7 @@
 
 mod agreement;
 mod annotated;
+mod blackouts;
 mod draft;
 mod fault;
 mod kinds;
@@ -16,10 +17,12 @@ mod maintenance;
 mod moment;
 mod raw;
 mod require;
+mod rules;
 mod site;
 mod test;
 mod timing;
 
+pub use blackouts::{BlackoutFile, CalendarFile, read_blackouts};
 pub use draft::{Assumption, Half, KeyFile, SizeAsked, by_key};
 pub use fault::{Fault, Faults, SHOWN_MAX};
 
@@ -180,8 +183,12 @@ fn plan(draft: &mut Draft<'_>, raw: &RawPlan) -> Plan {
     agreement::agree(draft, &rates, &demands, &offerings);
     let idle = value(&raw.idle).map_or(super::IDLE_DEFAULT, |idle| idle.0);
     let effort = super::Effort::Full;
-    let schedule = timing::timing(draft, &raw.schedule, raw_link, &tests);
-    Plan { link, key, near, sites, idle, effort, requirements, tests, schedule }
+    let schedule = timing::timing(draft, &raw.schedule, &tests);
+    let rules = rules::rules(draft, raw, raw_link, &raw.schedule);
+    if schedule.is_some() {
+        rules::within_share(draft, &rules, (&link, &rates), &offerings);
+    }
+    Plan { link, key, near, sites, idle, effort, requirements, tests, schedule, rules }
 }
 
 #[cfg(test)]
@@ -317,9 +324,20 @@ mod tests {
     /// What the sample shows in comments may be taken out of them.
     #[test]
     fn the_comments_of_the_sample_are_right_too() {
-        let schedule =
-            ["[schedule", "cron", "zone", "windows", "in_service", "[watch", "probes_per"];
-        let fields = ["streams", "size", "rate", "[link", "[req"].into_iter().chain(schedule);
+        let schedule = ["[schedule", "cron", "zone", "windows", "in_service", "share", "change"];
+        let terms = [
+            "[[abort",
+            "[watch",
+            "probes_per",
+            "rtt_rise",
+            "interface",
+            "witness",
+            "[billing",
+            "model",
+            "price",
+        ];
+        let fields = ["streams", "size", "rate", "[link", "[req", "require_change", "allow_un"];
+        let fields = fields.into_iter().chain(schedule).chain(terms).chain(["currency"]);
         let open = |line: &str| {
             let rest = line.strip_prefix("# ").unwrap_or(line);
             let mut fields = fields.clone().chain(Metric::ALL.iter().map(|it| it.name()));
@@ -330,6 +348,9 @@ mod tests {
         let (plan, _) = taken(&text.join("\n"));
         assert_eq!(plan.link.committed.reverse, "200 Mbit/s".parse().ok());
         assert!(plan.schedule.is_some_and(|schedule| schedule.windows.len() == 1));
+        assert_eq!(plan.rules.abort_if.len(), 1);
+        assert!(plan.rules.requires_change && plan.rules.change.is_some());
+        assert!(matches!(plan.rules.billing, Some(crate::plan::Billing::Percentile(_))));
         let missing = |metric: &&Metric| {
             metric.scopes().any(|scope| plan.requirements.of(**metric, scope).is_none())
         };

@@ -5,10 +5,10 @@
 
 use super::fault::{Fault, Octets, Place, nearest, repeated};
 use super::kinds::{
-    Address, At, Bucket, Burst, Congestion, Counts, Course, Day, Device, Grave, IdleLength,
-    KeyPath, Kind, LeadTime, Length, LinkName, Mark, Members, Name, Offered, Opens, Overhead,
-    Probes, PutOff, Rate, Role, SiteName, Size, Source, Streams, Sure, Tags, Takes, Text, When,
-    Whole, Zone,
+    Address, Amount, At, Bucket, Burst, Congestion, Counts, Course, Day, DayOrTime, Device,
+    Fraction, Grave, IdleLength, KeyPath, Kind, LeadTime, Length, LinkName, Mark, Members, Model,
+    Name, Offered, Opens, Overhead, Portion, Probes, PutOff, Rate, Rise, Role, SiteName, Size,
+    Source, Streams, Sure, Tags, Takes, Text, When, Whole, Witnessed, Zone,
 };
 use crate::metric::{Metric, Reach};
 #[cfg(test)]
@@ -63,6 +63,8 @@ impl<T: JsonSchema> JsonSchema for Given<T> {
 /// The reader of one file.
 pub(super) struct Reader<'a> {
     text: &'a str,
+    /// What the file is.
+    file: &'static str,
     /// Where each line begins.
     lines: Vec<usize>,
     /// What is wrong so far.
@@ -72,14 +74,28 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self { text, lines: std::iter::once(0).chain(ends).collect(), faults: Vec::new() }
+        let lines = std::iter::once(0).chain(ends).collect();
+        Self { text, file: "a plan", lines, faults: Vec::new() }
     }
 
     /// The whole file; `None` where it is no TOML, of which all that is wrong is reported.
     pub(super) fn plan(&mut self) -> Option<RawPlan> {
+        self.whole(RawPlan::from_table)
+    }
+
+    /// The same of a file of blackouts.
+    pub(super) fn blackouts(&mut self) -> Option<RawBlackoutFile> {
+        self.file = "a file of blackouts";
+        self.whole(RawBlackoutFile::from_table)
+    }
+
+    fn whole<T>(
+        &mut self,
+        from_table: impl FnOnce(&mut Self, &Place, &DeTable<'_>) -> T,
+    ) -> Option<T> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty() {
-            return Some(RawPlan::from_table(self, &Place::absent(""), table.get_ref()));
+            return Some(from_table(self, &Place::absent(""), table.get_ref()));
         }
         for error in errors {
             let end = self.text.len();
@@ -158,7 +174,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let meant = nearest(name, known.iter().copied());
-            let table = if of.name.is_empty() { "a plan" } else { &of.name };
+            let table = if of.name.is_empty() { self.file } else { &of.name };
             let help = format!("{table} has {}", known.join(", "));
             self.fault(&place, "no such key").suggest(meant, help);
         }
@@ -261,10 +277,35 @@ macro_rules! read {
     )*};
 }
 
-read!(read_text: Address, Congestion, Counts, Course, Device, Grave, IdleLength, Kind,
-      KeyPath, LeadTime, Length, LinkName, Mark, Name, Offered, Opens, PutOff, Rate, Role,
-      SiteName, Source, Sure, Takes, When, Zone);
+read!(read_text: Address, Congestion, Counts, Course, Device, Fraction, Grave, IdleLength, KeyPath, Kind, LeadTime, Length, LinkName, Mark, Model, Name, Offered, Opens, Portion, PutOff, Rate, Rise, Role, SiteName, Source, Sure, Takes, When, Witnessed, Zone);
 read!(read_whole: Bucket, Burst, Members, Overhead, Probes, Size, Streams, Tags);
+
+/// TOML has times of its own; one in quotes is the same.
+impl Read for DayOrTime {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let DeValue::Datetime(at) = value else { return read_text(reader, place, value) };
+        read_text(reader, place, &DeValue::String(at.to_string().into()))
+    }
+}
+
+/// A price stands without quotes, with a fraction or without.
+impl Read for Amount {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        let text = match value {
+            DeValue::Integer(number) => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => {
+                reader.wrong_type(place, value, "a number such as 0.08, without quotes,");
+                return None;
+            }
+        };
+        let amount = text.replace('_', "").parse().ok().and_then(Self::of);
+        if amount.is_none() {
+            reader.fault(place, "not a price: from 0 to 1000000000 is allowed");
+        }
+        amount
+    }
+}
 
 /// TOML has days of its own; one in quotes is the same.
 impl Read for Day {
@@ -485,6 +526,14 @@ table! {
         maintenance: RawMaintenances,
         /// How `linkqual watch` probes every link all the time.
         watch: RawWatch,
+        /// What ends a load within a second: [[abort_if]]. Those of every link that has none of its
+        /// own. A scheduled load of a link in service without any ends where the RTT rises by 50 ms
+        /// or 2% of the probes are lost.
+        #[cfg_attr(test, schemars(length(min = 1, max = 16)))]
+        abort_if: RawAborts,
+        /// How traffic is billed, for `linkqual schedule`. That of every link that has none of its
+        /// own.
+        billing: RawBilling,
     }
 
     /// How links are probed all the time.
@@ -554,9 +603,17 @@ table! {
         schedule: RawSchedule,
         /// How bad it is when the link fails: critical, warning or info; critical if not given.
         severity: Grave,
-        /// false: nobody uses the link yet, or any more, so that a schedule may load it; true if
-        /// not given.
+        /// false: nobody uses the link yet, or any more, so that a schedule may load it in full;
+        /// true if not given: a schedule then loads it with a share of its committed rate.
         in_service: bool,
+        /// true: no load without the ID of a change: `--change ID`, or `change` in its schedule;
+        /// false if not given.
+        require_change: bool,
+        /// What ends a load of this link within a second, in the place of the plan's [[abort_if]].
+        #[cfg_attr(test, schemars(length(min = 1, max = 16)))]
+        abort_if: RawAborts,
+        /// How traffic on this link is billed, in the place of the plan's [billing].
+        billing: RawBilling,
         /// The tests of this link, in the place of the plan's: [[links.NAME.test]]. Of [links.NAME]
         /// alone.
         #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
@@ -577,6 +634,64 @@ table! {
         /// When the link may be loaded, such as ["mon-fri 01:00-05:00"]: a run that does not fit
         /// is missed. Needed where the tests load it.
         windows: ListOf<Opens>,
+        /// The most of the committed rate that a link in service is loaded with; 50% if not given.
+        share: Portion,
+        /// The ID of the change that allows the loads, where the link has require_change.
+        change: Name,
+        /// true: load also while no time service keeps this host's clock; false if not given.
+        allow_unsynchronised_clock: bool,
+    }
+
+    /// What ends a load within a second: any of its keys.
+    #[cfg_attr(test, schemars(rename = "AbortIf"))]
+    RawAbort {
+        /// By how much the RTT of the probes may rise above that of the idle link, such as "20 ms".
+        rtt_rise: Rise,
+        /// How many of the newest probes may be lost, such as "1%".
+        loss: Fraction,
+        /// How much of the outgoing interface other traffic may use, such as "80%".
+        interface_utilisation: Fraction,
+        /// The address of another host whose answers rtt_rise and loss are about, in the place of
+        /// the agent's: pinged, or its STAMP reflector asked where it has a port, "10.2.0.9:862".
+        witness: Witnessed,
+    }
+
+    /// Times in which nothing is loaded, whatever plans say.
+    RawBlackoutFile {
+        /// A time, or a calendar of times: [[blackout]].
+        blackout: RawBlackouts,
+    }
+
+    /// A time in which nothing is loaded, or a calendar of such times.
+    RawBlackout {
+        /// When it begins: a day from its start, a time, or a time with its offset.
+        from: DayOrTime,
+        /// When it ends: a day to its end, a time, or a time with its offset.
+        to: DayOrTime,
+        /// The zone that these count in where they have no offset, such as "Asia/Shanghai".
+        zone: Zone,
+        /// The links that it is about, by their names.
+        links: ListOf<LinkName>,
+        /// The circuits that it is about. Without either: all links.
+        circuits: ListOf<Name>,
+        /// Why.
+        reason: Name,
+        /// A calendar (iCalendar) whose events are such times, relative to this file.
+        ics: KeyPath,
+    }
+
+    /// How a provider bills traffic.
+    #[cfg_attr(test, schemars(rename = "Billing"))]
+    RawBilling {
+        /// flat, p95 (by the 95th percentile of 5-minute samples of a month) or volume.
+        #[cfg_attr(test, schemars(required))]
+        model: Model,
+        /// The price of a GB (10^9 octets). Of model volume.
+        price_per_gb: Amount,
+        /// The price of a Mbit/s in a month. Of model p95.
+        price_per_mbit_s_month: Amount,
+        /// The currency, such as "EUR".
+        currency: Name,
     }
 
     /// When links are worked on: once from one time to another, or again and again.
@@ -864,6 +979,56 @@ impl JsonSchema for RawMaintenances {
     }
 }
 
+/// The blackouts, as they stand in the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawBlackouts(pub(super) Vec<Given<RawBlackout>>);
+
+impl Read for RawBlackouts {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        items(reader, place, value, "a list of tables, each under [[blackout]],").map(Self)
+    }
+}
+
+#[cfg(test)]
+impl JsonSchema for RawBlackouts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RawBlackouts".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Vec<RawBlackout>>::json_schema(generator)
+    }
+}
+
+/// What ends a load, as it stands in the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawAborts(pub(super) Vec<Given<RawAbort>>);
+
+impl Read for RawAborts {
+    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+        items(reader, place, value, "a list of tables, each under [[abort_if]],").map(Self)
+    }
+}
+
+#[cfg(test)]
+impl JsonSchema for RawAborts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RawAborts".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Vec<RawAbort>>::json_schema(generator)
+    }
+}
+
 /// Each item of an array, at its own place; `None` where `value` is not the array that `belongs`.
 fn items<T: Read>(
     reader: &mut Reader<'_>,
@@ -912,6 +1077,9 @@ pub(super) fn all_keys() -> Vec<&'static str> {
         RawTest::keys(),
         RawMaintenance::keys(),
         RawWatch::keys(),
+        RawSchedule::keys(),
+        RawAbort::keys(),
+        RawBilling::keys(),
     ];
     // These are shown as tables.
     let is_table = |key: &&str| {

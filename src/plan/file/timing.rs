@@ -1,19 +1,16 @@
 //! When a plan is run again and again.
 
 use super::draft::Draft;
-use super::fault::Place;
-use super::raw::{Given, Maybe, RawLink, RawSchedule, value};
+use super::raw::{Given, Maybe, RawSchedule, value};
 use crate::plan::{Test, Timing, Work};
 use jiff::SignedDuration;
 
 /// When a link with `tests` is run, by `given`; never where it is not given, or wrong.
 ///
-/// What is to be loaded by a schedule takes a window, and a link that nobody uses: load on a line
-/// in service has to start slowly and to stop by itself, which it does not yet.
+/// What is to be loaded by a schedule takes a window.
 pub(super) fn timing(
     draft: &mut Draft<'_>,
     given: &Maybe<RawSchedule>,
-    link: &RawLink,
     tests: &[Test],
 ) -> Option<Timing> {
     let (raw, place) = given.as_ref().and_then(Given::whole)?;
@@ -25,8 +22,10 @@ pub(super) fn timing(
     }
     let windows = value(&raw.windows).into_iter().flat_map(|list| list.whole());
     let windows: Vec<_> = windows.map(|(window, _)| window.0.clone()).collect();
-    if tests.iter().any(|test| test.work != Work::Idle) {
-        allow_load(draft, raw, place, link);
+    if raw.windows.is_none() && tests.iter().any(|test| test.work != Work::Idle) {
+        let what = "is missing: the tests load the link, so say when they may, such as windows = \
+                    [\"mon-fri 01:00-05:00\"], or give it tests of kind idle alone";
+        draft.fault(&place.field("windows"), what);
     }
     let jitter = value(&raw.jitter).map_or(0, |jitter| jitter.0.nanos());
     let timing = Timing {
@@ -41,20 +40,6 @@ pub(super) fn timing(
         draft.fault(place, "has to be shorter than the time between two runs of cron");
     }
     Some(timing)
-}
-
-/// Whether the link may be loaded by its schedule, and when.
-fn allow_load(draft: &mut Draft<'_>, raw: &RawSchedule, place: &Place, link: &RawLink) {
-    if raw.windows.is_none() {
-        let what = "is missing: the tests load the link, so say when they may, such as windows = \
-                    [\"mon-fri 01:00-05:00\"], or give it tests of kind idle alone";
-        draft.fault(&place.field("windows"), what);
-    }
-    if value(&link.in_service) != Some(&false) {
-        let what = "its tests load a link that is in service: give the link in_service = false if \
-                    nobody uses it, or tests of kind idle alone";
-        draft.fault(&place.of_key(), what);
-    }
 }
 
 #[cfg(test)]
@@ -86,13 +71,12 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_may_not_load_at_any_time_or_what_is_in_service() {
-        let found = faults_of(&format!("{UDP}{RULE}"));
+    fn a_schedule_may_not_load_at_any_time() {
+        let link = "[link]\nrate = '10 Mbit/s'\n";
+        let found = faults_of(&format!("{UDP}{link}{RULE}"));
         assert!(found.contains("schedule.windows: is missing: the tests load the link"), "{found}");
-        assert!(found.contains("schedule: its tests load a link that is in service"), "{found}");
         let windows = "windows = ['01:00-05:00']\n";
-        let found = faults_of(&format!("{UDP}{RULE}{windows}[link]\nin_service = true\n"));
-        assert!(found.contains("give the link in_service = false"), "{found}");
+        assert_eq!(faults_of(&format!("{UDP}{link}{RULE}{windows}")), "");
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn carried(run: &TrialRun, direction: Direction, each: PacketRate) -> Option<f64
     if let Some(packets_s) = carried_packets(run, direction) {
         return Some(packets_s);
     }
-    let steady = Steady::of(run.trial.duration());
+    let steady = Steady::of_trial(&run.trial);
     let whole_ns = steady.span(each).nanos();
     let ran_ns = match ran(run, direction) {
         Some(ran) => ran.nanos().min(steady.until_ns()).saturating_sub(steady.from_ns()),

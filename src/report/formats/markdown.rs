@@ -220,6 +220,7 @@ fn cells(report: &Report, row: &Row<'_>) -> [String; 11] {
     let status = match trial.outcome.status {
         Status::Ok => "ok",
         Status::Partial => "cut short",
+        Status::Aborted => "aborted",
         Status::Refused => "refused",
         Status::NotRun => "not run",
     };

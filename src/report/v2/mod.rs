@@ -228,6 +228,7 @@ fn asked(forward: &RowV2, reverse: &RowV2) -> Result<AskedTrial, Invalid> {
         heartbeat_rate: None,
         idle_round_trip_ns: time(round_trip_us, 1e3, "tcp.round_trip_us")?,
         lengthened: false,
+        ramp_ns: None,
         udp,
         tcp,
     })

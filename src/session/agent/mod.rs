@@ -34,7 +34,7 @@ impl Session {
     pub fn new(limits: Limits, host: Box<dyn Host>) -> Self {
         let (peers, runs, actions) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
         let fences = Fences::default();
-        Self { limits, host, peers, runs, fences, is_leaving: false, actions }
+        Self { limits, host, peers, runs, fences, is_leaving: false, paused: None, actions }
     }
 
     /// The next action; `None` until something else happens.
@@ -141,6 +141,29 @@ impl Session {
         runs.into_iter().for_each(|run| self.end_run(now, run));
     }
 
+    /// Nothing is loaded from now on, for the reason that `why` gives, until this is called without
+    /// one. Runs that may load end, and what they have counted is sent; those that probe go on.
+    pub fn handle_paused(&mut self, now: Stamp<Agent>, why: Option<String>) {
+        if let Some(reason) = &why {
+            let may_load = |run: &Run| run.grant().is_some_and(|grant| grant.load().is_some());
+            let loading = self.runs.iter().filter(|(_, run)| !run.is_over() && may_load(run));
+            let loading: Vec<(RunId, Option<ConnectionId>)> =
+                loading.map(|(id, run)| (*id, run.connection)).collect();
+            for (run, connection) in loading {
+                match connection {
+                    Some(connection) => {
+                        // What the driver sends ends as soon as it hears this.
+                        let reason = Some(reason.clone());
+                        self.say(connection, Message::Leaving { reason });
+                        self.break_off(now, connection, why.as_deref().unwrap_or_default());
+                    }
+                    None => self.end_run(now, run),
+                }
+            }
+        }
+        self.paused = why;
+    }
+
     /// Ends a connection, and its run with it; of a trial that has started and is not counted yet,
     /// the account is sent first.
     fn break_off(&mut self, now: Stamp<Agent>, connection: ConnectionId, reason: &str) {
@@ -164,7 +187,8 @@ impl Session {
         self.is_leaving = true;
         let greeted = self.peers.iter().filter(|(_, peer)| peer.greeted);
         let connections: Vec<ConnectionId> = greeted.map(|(connection, _)| *connection).collect();
-        connections.into_iter().for_each(|connection| self.say(connection, Message::Leaving));
+        let leaving = || Message::Leaving { reason: None };
+        connections.into_iter().for_each(|connection| self.say(connection, leaving()));
         // Nobody is informed of these: their drivers come back for what is counted.
         self.stop_trials(|run| run.connection.is_none());
     }
@@ -435,6 +459,53 @@ mod tests {
         let actions = std::iter::from_fn(|| session.poll_action());
         let actions: Vec<Action> = actions.filter(|a| !matches!(a, Action::Note(_))).collect();
         check_fault(&actions, "this key is not allowed any more");
+    }
+
+    /// Leave to load for 10 s at 10 Mbit/s.
+    fn load_request(run: u128) -> Message {
+        let Message::Request(asked) = request() else { panic!("a request") };
+        let load = control::LoadRequest { rate_bit_s: 10_000_000, duration_ns: 10_000_000_000 };
+        let run = RunId(run).to_string();
+        Message::Request(control::Request { run, load: Some(load), ..asked })
+    }
+
+    #[test]
+    fn a_paused_agent_ends_load_and_refuses_it_and_probes_go_on() {
+        let why = "load is paused at this agent by root: an alarm";
+        let mut session = greeted();
+        let granted = say(&mut session, 0, load_request(7));
+        assert!(matches!(granted[..], [Action::Say(DRIVER, Message::Granted(_))]), "{granted:?}");
+        say(&mut session, 0, prepare(5));
+        say(&mut session, 0, Message::Start { trial: 1 });
+        session.handle_paused(at(1), Some(why.to_owned()));
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let id = TrialId { run: RunId(7), number: 1 };
+        assert!(actions.contains(&Action::Stop(id)), "{actions:?}");
+        count(&mut session);
+        let actions: Vec<Action> = std::iter::from_fn(|| session.poll_action()).collect();
+        let is_said = |action: &Action| match action {
+            Action::Say(DRIVER, Message::Fault { reason }) => reason == why,
+            _ => false,
+        };
+        assert!(actions.iter().any(is_said), "{actions:?}");
+        // It probes all the same, and loads again once it may.
+        let mut session = started();
+        session.handle_paused(at(1), Some(why.to_owned()));
+        assert_eq!(session.poll_action(), None);
+        let mut session = greeted();
+        session.handle_paused(at(1), Some(why.to_owned()));
+        let refused = say(&mut session, 2, load_request(8));
+        let [Action::Say(DRIVER, Message::Refused { reason })] = &refused[..] else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(reason, why);
+        let granted = say(&mut session, 2, request());
+        assert!(matches!(granted[..], [Action::Say(DRIVER, Message::Granted(_))]), "{granted:?}");
+        session.handle_paused(at(3), None);
+        let mut session = greeted();
+        session.handle_paused(at(3), None);
+        let granted = say(&mut session, 3, load_request(8));
+        assert!(matches!(granted[..], [Action::Say(DRIVER, Message::Granted(_))]), "{granted:?}");
     }
 
     pub(super) fn count(session: &mut Session) {

@@ -98,6 +98,10 @@ impl Session {
             let reason = "the agent is being stopped".to_owned();
             return self.say(from, Message::Refused { reason });
         }
+        if let Some(reason) = self.paused.clone().filter(|_| asked.load.is_some()) {
+            self.note(format!("{from:?}: refused {who}: it is paused"));
+            return self.say(from, Message::Refused { reason });
+        }
         if !self.can_send_by(now, from, asked) {
             return;
         }

@@ -131,6 +131,8 @@ pub struct Session {
     pub(super) fences: Fences,
     /// Whether it is about to end.
     pub(super) is_leaving: bool,
+    /// Why nothing is loaded for now, if so.
+    pub(super) paused: Option<String>,
     pub(super) actions: VecDeque<Action>,
 }
 

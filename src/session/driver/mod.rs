@@ -171,10 +171,17 @@ impl Session {
             {
                 self.on_received(blocked, &account)
             }
-            (State::ExpectStarted { running, .. } | State::Running(running), Message::Leaving) => {
-                self.stop(now, running, LEAVES, LAST_WORDS_MAX)
+            (
+                State::ExpectStarted { running, .. } | State::Running(running),
+                Message::Leaving { reason },
+            ) => {
+                let reason = reason.as_deref().map_or_else(|| LEAVES.to_owned(), spoken);
+                self.stop(now, running, &reason, LAST_WORDS_MAX)
             }
-            (_, Message::Leaving) => self.fail(Failure::Refused(LEAVES.to_owned())),
+            (_, Message::Leaving { reason }) => {
+                let reason = reason.as_deref().map_or_else(|| LEAVES.to_owned(), spoken);
+                self.fail(Failure::Refused(reason))
+            }
             (state @ (State::ExpectStarted { .. } | State::Running(_)), message) => {
                 self.on_message_of_trial(now, state, message)
             }

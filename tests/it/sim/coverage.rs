@@ -90,6 +90,7 @@ fn counts(loss: &Loss, packets: u64, seed: u64) -> ReceiverCounts {
         dscp: linkqual::trial::Dscp::default(),
         life: linkqual::flow::Liveness::default(),
         silence_min: linkqual::account::SILENCE_MIN,
+        ramp: Span::default(),
     };
     let spec = Spec { loss: vec![(Applies::ToAll, loss.clone())], ..Spec::default() };
     let mut line = EmulatedLink::new(spec, seed);

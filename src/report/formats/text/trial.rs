@@ -96,7 +96,11 @@ fn head(pair: &[Row<'_>], several: bool) -> String {
         0 => String::new(),
         dscp => format!(", DSCP {}", mark(dscp)),
     };
-    let cut = if row.trial.outcome.status == Status::Partial { ", cut short" } else { "" };
+    let cut = match row.trial.outcome.status {
+        Status::Partial => ", cut short",
+        Status::Aborted => ", aborted",
+        Status::Ok | Status::Refused | Status::NotRun => "",
+    };
     let (number, duration) = (ordinal(row.trial.trial), duration_text(asked.duration_ns));
     format!("trial {number}{site}: {kind}{mark}, {duration}{cut}")
 }
