@@ -1,7 +1,7 @@
 //! The blackouts of this host: read from their files, with the calendars that these name.
 
 use super::error::Error;
-use super::scheduling::now;
+use super::volume::now;
 use crate::io::files::read_text;
 use crate::io::user_folders;
 use crate::plan::file::{BlackoutFile, CalendarFile, FILE_OCTETS_MAX, read_blackouts};

@@ -32,6 +32,7 @@ mod screen;
 mod show;
 mod stopping;
 mod trust;
+mod volume;
 mod watch;
 
 use crate::account::plain;

@@ -3,8 +3,8 @@
 
 use super::blackouts::Known;
 use super::error::Error;
-use super::scheduling::{now, volume};
 use super::stopping::{Stops, loaded};
+use super::volume::{now, volume};
 use crate::account::plain;
 use crate::cli::PermitArgs;
 use crate::direction::Direction;

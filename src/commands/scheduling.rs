@@ -4,12 +4,12 @@ use super::blackouts::Known;
 use super::error::Error;
 use super::planning::{Loaded, load};
 use super::stopping::Stops;
+pub(super) use super::volume::{now, volume};
 use crate::account::plain;
 use crate::cli::ScheduleArgs;
-use crate::direction::Direction;
 use crate::driver::claim;
-use crate::forecast::{Forecast, total};
-use crate::io::clock::{is_kept, wall_ns};
+use crate::forecast::Forecast;
+use crate::io::clock::is_kept;
 use crate::io::terminal::{columns, print, say};
 use crate::method::Impossible;
 use crate::method::schedule::Resource;
@@ -19,7 +19,7 @@ use crate::schedule::cost::{self, MONTH_DAYS, Volume};
 use crate::schedule::listing::{Listed, Listing};
 use crate::schedule::preview::preview;
 use crate::schedule::{Denied, Permit, Scheduled};
-use crate::units::{ByteCount, Span};
+use crate::units::Span;
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,24 +109,6 @@ pub(super) fn recurring(links: &[Watched]) -> Result<Vec<Recurring>, Error> {
         all.push(Recurring { scheduled, plan, file: file.clone(), volume });
     }
     Ok(all)
-}
-
-/// Now.
-pub(super) fn now() -> Timestamp {
-    Timestamp::from_nanosecond(wall_ns().into()).unwrap_or(Timestamp::MIN)
-}
-
-/// What a run of `plan` sends, if nothing is lengthened.
-pub(super) fn volume(plan: &Plan, forecast: &Forecast) -> Volume {
-    let sent = Direction::ALL.map(|direction| {
-        let octets = forecast.sites.iter().map(|site| site.sent(direction).octets.octets());
-        ByteCount::new(octets.fold(0, u64::saturating_add))
-    });
-    let sum = |spans: &mut dyn Iterator<Item = Span>| spans.fold(Span::default(), Span::plus);
-    let trials = || forecast.sites.iter().flat_map(|site| &site.steps).map(|step| step.trial);
-    let loads = sum(&mut trials().filter(|trial| !trial.is_idle()).map(|it| it.duration()));
-    let lasts = sum(&mut forecast.sites.iter().map(|site| total(&site.phases(plan))));
-    Volume { sent, loads, lasts }
 }
 
 /// `linkqual schedule`.

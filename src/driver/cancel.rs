@@ -1,5 +1,6 @@
 //! How a run is asked to end before its time.
 
+use super::error::Error;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -89,6 +90,11 @@ impl Cancelled {
     pub(super) async fn sooner(&mut self, than: Urgency) -> Urgency {
         let wanted = self.wanted.wait_for(|wanted| than < wanted.urgency).await;
         wanted.map_or(Urgency::AtOnce, |wanted| wanted.urgency)
+    }
+
+    /// That somebody wants the run to end before anything was measured, and why.
+    pub(super) fn error(&self) -> Error {
+        self.why().map_or(Error::Interrupted, Error::Aborted)
     }
 
     /// Why it is aborted, if it is.

@@ -3,7 +3,6 @@
 use super::addresses::size_above_device;
 use super::cancel::{Cancelled, Urgency};
 use super::dialling::{Dialler, Reached, no_way};
-use super::ended_by;
 use super::error::Error;
 use super::events::{Event, Phase, Progress};
 use super::guarding::Guarding;
@@ -123,7 +122,7 @@ async fn conduct_as(
     let dialler = Dialler::new(host, job.egress.clone(), connector);
     let reached = tokio::select! {
         reached = dialler.reach(&job.agents) => reached?,
-        () = cancelled.wanted() => return Err(ended_by(cancelled)),
+        () = cancelled.wanted() => return Err(cancelled.error()),
     };
     let mut conductor = Conductor::new(job, dialler, reached, results)?;
     let is_one_of_several = !matches!(key, Key::Only);

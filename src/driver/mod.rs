@@ -168,7 +168,7 @@ async fn run_site(
     let host = results.plan().sites[place].agent.clone();
     let resolved = tokio::select! {
         resolved = addresses_by(lookup, &host) => resolved,
-        () = cancelled.wanted() => Err(ended_by(cancelled)),
+        () = cancelled.wanted() => Err(cancelled.error()),
     };
     // Of several addresses that all fail the reason names each.
     let only = |agents: &[SocketAddr]| agents.first().copied().filter(|_| agents.len() == 1);
@@ -193,9 +193,4 @@ async fn run_site(
         }
         ended => ended,
     }
-}
-
-/// That somebody wants the run to end before anything was measured, and why.
-fn ended_by(cancelled: &Cancelled) -> Error {
-    cancelled.why().map_or(Error::Interrupted, Error::Aborted)
 }

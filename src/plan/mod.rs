@@ -5,6 +5,7 @@
 
 pub mod file;
 
+mod allowance;
 mod blackout;
 mod host;
 mod inventory;

@@ -277,15 +277,16 @@ macro_rules! read {
     )*};
 }
 
-read!(read_text: Address, Congestion, Counts, Course, Device, Fraction, Grave, IdleLength, KeyPath, Kind, LeadTime, Length, LinkName, Mark, Model, Name, Offered, Opens, Portion, PutOff, Rate, Rise, Role, SiteName, Source, Sure, Takes, When, Witnessed, Zone);
+read!(read_text: Address, Congestion, Counts, Course, Device, Fraction, Grave, IdleLength,
+      KeyPath, Kind, LeadTime, Length, LinkName, Mark, Model, Name, Offered, Opens, Portion,
+      PutOff, Rate, Rise, Role, SiteName, Source, Sure, Takes, When, Witnessed, Zone);
+read!(read_date: At, Day, DayOrTime);
 read!(read_whole: Bucket, Burst, Members, Overhead, Probes, Size, Streams, Tags);
 
-/// TOML has times of its own; one in quotes is the same.
-impl Read for DayOrTime {
-    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        let DeValue::Datetime(at) = value else { return read_text(reader, place, value) };
-        read_text(reader, place, &DeValue::String(at.to_string().into()))
-    }
+fn read_date<T: Text>(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<T> {
+    // TOML has days and times of its own; one in quotes is the same.
+    let DeValue::Datetime(at) = value else { return read_text(reader, place, value) };
+    read_text(reader, place, &DeValue::String(at.to_string().into()))
 }
 
 /// A price stands without quotes, with a fraction or without.
@@ -304,22 +305,6 @@ impl Read for Amount {
             reader.fault(place, "not a price: from 0 to 1000000000 is allowed");
         }
         amount
-    }
-}
-
-/// TOML has days of its own; one in quotes is the same.
-impl Read for Day {
-    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        let DeValue::Datetime(day) = value else { return read_text(reader, place, value) };
-        read_text(reader, place, &DeValue::String(day.to_string().into()))
-    }
-}
-
-/// So are times.
-impl Read for At {
-    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        let DeValue::Datetime(time) = value else { return read_text(reader, place, value) };
-        read_text(reader, place, &DeValue::String(time.to_string().into()))
     }
 }
 
@@ -944,89 +929,45 @@ named! {
     RawLinks of RawLink, LinkName, LINKS_MAX, "a table [links.NAME] for each link";
 }
 
-/// The tests, as they stand in the file.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RawTests(pub(super) Vec<Given<RawTest>>);
+/// Tables in a list, as they stand in the file.
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident of $table:ident, $belongs:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct $name(pub(super) Vec<Given<$table>>);
 
-impl Read for RawTests {
-    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        items(reader, place, value, "a list of tables, each under [[test]],").map(Self)
-    }
+        impl Read for $name {
+            fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
+                items(reader, place, value, $belongs).map(Self)
+            }
+        }
+
+        #[cfg(test)]
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                <Vec<$table>>::json_schema(generator)
+            }
+        }
+    )*};
 }
 
-/// When links are worked on, as it stands in the file.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RawMaintenances(pub(super) Vec<Given<RawMaintenance>>);
-
-impl Read for RawMaintenances {
-    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        items(reader, place, value, "a list of tables, each under [[maintenance]],").map(Self)
-    }
-}
-
-#[cfg(test)]
-impl JsonSchema for RawMaintenances {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RawMaintenances".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        <Vec<RawMaintenance>>::json_schema(generator)
-    }
-}
-
-/// The blackouts, as they stand in the file.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RawBlackouts(pub(super) Vec<Given<RawBlackout>>);
-
-impl Read for RawBlackouts {
-    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        items(reader, place, value, "a list of tables, each under [[blackout]],").map(Self)
-    }
-}
-
-#[cfg(test)]
-impl JsonSchema for RawBlackouts {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RawBlackouts".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        <Vec<RawBlackout>>::json_schema(generator)
-    }
-}
-
-/// What ends a load, as it stands in the file.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RawAborts(pub(super) Vec<Given<RawAbort>>);
-
-impl Read for RawAborts {
-    fn read(reader: &mut Reader<'_>, place: &Place, value: &DeValue<'_>) -> Option<Self> {
-        items(reader, place, value, "a list of tables, each under [[abort_if]],").map(Self)
-    }
-}
-
-#[cfg(test)]
-impl JsonSchema for RawAborts {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RawAborts".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        <Vec<RawAbort>>::json_schema(generator)
-    }
+lists! {
+    /// The tests, as they stand in the file.
+    RawTests of RawTest, "a list of tables, each under [[test]],";
+    /// When links are worked on, as it stands in the file.
+    RawMaintenances of RawMaintenance, "a list of tables, each under [[maintenance]],";
+    /// The blackouts, as they stand in the file.
+    RawBlackouts of RawBlackout, "a list of tables, each under [[blackout]],";
+    /// What ends a load, as it stands in the file.
+    RawAborts of RawAbort, "a list of tables, each under [[abort_if]],";
 }
 
 /// Each item of an array, at its own place; `None` where `value` is not the array that `belongs`.
@@ -1045,21 +986,6 @@ fn items<T: Read>(
         reader.given(place, value.get_ref())
     };
     Some(array.iter().enumerate().map(item).collect())
-}
-
-#[cfg(test)]
-impl JsonSchema for RawTests {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "RawTests".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        <Vec<RawTest>>::json_schema(generator)
-    }
 }
 
 /// The keys of all tables.

@@ -1,7 +1,7 @@
 //! The lines of a calendar: unfolded, and cut into name, parameters and value (RFC 5545, section
 //! 3.1).
 
-use super::Fault;
+use super::fault::Fault;
 
 /// A property.
 #[derive(Debug)]

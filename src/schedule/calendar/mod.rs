@@ -5,8 +5,11 @@
 //! darkens both its old time and its new one, and only an event that is cancelled as a whole is
 //! none.
 
+mod fault;
 mod lines;
 mod recurrence;
+
+pub use fault::Fault;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -32,22 +35,6 @@ pub struct Busy {
     pub to: Timestamp,
     /// What the event is called.
     pub summary: String,
-}
-
-/// What is wrong with a calendar.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("line {line}: {what}")]
-pub struct Fault {
-    /// The line in the file.
-    pub line: usize,
-    /// What is wrong, and what to do.
-    pub what: String,
-}
-
-impl Fault {
-    fn new(line: usize, what: impl Into<String>) -> Self {
-        Self { line, what: what.into() }
-    }
 }
 
 /// The times of the events in `text` that overlap `from` to `until`. Days, and times without a
