@@ -35,6 +35,7 @@ fn endless() -> Stream {
         dscp: linkqual::trial::Dscp::default(),
         life: linkqual::flow::Liveness::default(),
         silence_min: linkqual::account::SILENCE_MIN,
+        ramp: Span::default(),
     }
 }
 
