@@ -167,9 +167,8 @@ fn record_sent(tape: Option<&Tape>, prober: &Prober, sequence: u32) {
 fn record_answered(tape: Option<&Tape>, prober: &Prober, sequence: u32) {
     let exchange = prober.exchange(sequence);
     let Some((exchange, reply)) = exchange.and_then(|it| Some((it, it.reply?))) else { return };
-    let after = Span::from_nanos(reply.back.nanos_since(exchange.sent));
-    let round_trip = Span::from_nanos(reply.round_trip_ns(exchange.sent));
-    let round_trip = (!exchange.late).then_some(round_trip);
+    let after = Span::from_nanos(reply.round_trip_ns(exchange.sent));
+    let round_trip = (!exchange.late).then_some(after);
     record(tape, ProbeEvent::Answered { sequence, reply: reply.sequence, after, round_trip });
 }
 

@@ -21,7 +21,7 @@ pub enum ProbeEvent {
         sequence: u32,
         /// The reply's own number: the agent counts those that it sends.
         reply: u32,
-        /// How long after the probe left.
+        /// How long after the probe left, without the time that the agent kept it.
         after: Span,
         /// The round trip without the time at the agent; `None` where the probe left late.
         round_trip: Option<Span>,

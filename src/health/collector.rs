@@ -60,7 +60,7 @@ struct Series {
     /// Probes of which it is not known yet what became of them, in their order.
     pending: VecDeque<Pending>,
     /// Lost probes since the newest reply.
-    gap: Vec<(i64, Stamp<Driver>)>,
+    gap: Vec<Lost>,
     /// The number of the reply that would come next if none is lost.
     next_reply: u32,
     read: Option<Stamp<Driver>>,
@@ -77,6 +77,14 @@ struct Pending {
     /// Whether this host sent it in time.
     counts: bool,
     answer: Option<Answer>,
+}
+
+/// A probe that was given up.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    sequence: u32,
+    sent: Stamp<Driver>,
+    second: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,11 +122,9 @@ impl Collector {
                     series.pending.push_back(probe);
                 }
                 ProbeEvent::Answered { sequence, reply, after, round_trip } => {
-                    let place = series.pending.partition_point(|it| it.sequence < sequence);
-                    let probe = series.pending.get_mut(place);
-                    let probe = probe.filter(|it| it.sequence == sequence && after <= LATE_MAX);
-                    if let Some(probe) = probe {
-                        probe.answer = Some(Answer { reply, round_trip });
+                    let answer = Answer { reply, round_trip };
+                    if after <= LATE_MAX {
+                        series.on_reply(sequence, answer, &mut self.buckets);
                     }
                 }
                 ProbeEvent::Read(at) => (series.read, series.read_s) = (Some(at), second(at)),
@@ -230,11 +236,29 @@ impl Series {
         self.pending.front().map_or(self.read_s, |probe| probe.second)
     }
 
+    /// A reply came in time, but for what the agent itself took: it may come long after its probe
+    /// was given up. Then the agent's host was held up, and the link lost nothing.
+    fn on_reply(&mut self, sequence: u32, answer: Answer, buckets: &mut BTreeMap<i64, Bucket>) {
+        let place = self.pending.partition_point(|it| it.sequence < sequence);
+        let probe = self.pending.get_mut(place).filter(|it| it.sequence == sequence);
+        if let Some(probe) = probe {
+            probe.answer = Some(answer);
+            return;
+        }
+        let Some(place) = self.gap.iter().position(|it| it.sequence == sequence) else { return };
+        let given_up = self.gap.remove(place);
+        self.next_reply = self.next_reply.max(answer.reply.saturating_add(1));
+        if let Some(bucket) = buckets.get_mut(&given_up.second) {
+            bucket.sent -= 1;
+            bucket.open -= 1;
+        }
+    }
+
     fn on_gone(&mut self, at: Stamp<Driver>, buckets: &mut BTreeMap<i64, Bucket>) {
         self.gone = Some(at);
-        self.gap.retain(|(second, sent)| {
-            let is_lost = *sent < at;
-            if !is_lost && let Some(bucket) = buckets.get_mut(second) {
+        self.gap.retain(|it| {
+            let is_lost = it.sent < at;
+            if !is_lost && let Some(bucket) = buckets.get_mut(&it.second) {
                 bucket.sent -= 1;
                 bucket.open -= 1;
             }
@@ -259,7 +283,7 @@ impl Series {
             }
         }
         if self.is_over {
-            for (second, _) in self.gap.drain(..) {
+            for Lost { second, .. } in self.gap.drain(..) {
                 if let Some(bucket) = buckets.get_mut(&second) {
                     bucket.open -= 1;
                     bucket.unknown += 1;
@@ -290,7 +314,8 @@ impl Series {
             let bucket = buckets.entry(probe.second).or_default();
             bucket.sent += 1;
             bucket.open += 1;
-            self.gap.push((probe.second, probe.sent));
+            let Pending { sequence, sent, second, .. } = *probe;
+            self.gap.push(Lost { sequence, sent, second });
         }
     }
 
@@ -302,9 +327,9 @@ impl Series {
         let back = u64::from(missing).min(lost);
         let (first, last) = (self.gap.first().copied(), self.gap.last().copied());
         let length_ns =
-            first.zip(last).map_or(0, |((_, first), (_, last))| last.nanos_since(first));
+            first.zip(last).map_or(0, |(first, last)| last.sent.nanos_since(first.sent));
         let is_clear = back == 0 || back == lost || length_ns <= LATE_MAX.nanos();
-        for ((second, _), number) in self.gap.drain(..).zip(0_u64..) {
+        for (Lost { second, .. }, number) in self.gap.drain(..).zip(0_u64..) {
             let Some(bucket) = buckets.get_mut(&second) else { continue };
             bucket.open -= 1;
             let is_back = number * back / lost < (number + 1) * back / lost;
@@ -478,7 +503,10 @@ mod tests {
         // In a short one they are spread evenly.
         let mut link = Link::new();
         let fates = [Fate::Answered, Fate::LostThere, Fate::LostBack, Fate::LostThere];
-        link.second(1, |place| fates.get(place as usize).copied().unwrap_or(Fate::Answered));
+        let mut fates = fates.into_iter();
+        for place in 0..10 {
+            link.send(1_000 + place * 100, fates.next().unwrap_or(Fate::Answered));
+        }
         let seconds = settled(&link.until(6));
         assert_eq!(rows(&seconds)[0], (1, Some((10, 2)), Some((8, 1)), Some((10, 3))));
     }
@@ -542,6 +570,26 @@ mod tests {
         let seconds = rows(&settled(&link.until(8)));
         assert_eq!(seconds[0], (2, None, None, Some((5, 5))), "the half before it was gone");
         assert_eq!(seconds[1], (3, None, None, None));
+    }
+
+    /// Its process was suspended for 5 s, and answered all at once then.
+    #[test]
+    fn what_the_agents_host_held_up_is_not_measured_and_not_lost() {
+        let mut link = Link::new();
+        link.second(1, |_| Fate::Answered);
+        (2..=6).for_each(|second| link.second(second, |_| Fate::LostBack));
+        let observed = link.until(9);
+        assert_eq!(rows(&live(&observed))[1].3, Some((10, 10)), "for now nothing is answered");
+        for number in 10..60 {
+            let (after, round_trip) = (Span::from_millis(20), None);
+            let (sequence, reply) = (number, number);
+            link.events.push(ProbeEvent::Answered { sequence, reply, after, round_trip });
+        }
+        link.second(9, |_| Fate::Answered);
+        let seconds = rows(&settled(&link.until(14)));
+        let unmeasured = |second| (second, None, None, None);
+        assert_eq!(seconds[..7], (2..=8).map(unmeasured).collect::<Vec<_>>());
+        assert_eq!(seconds[7], (9, Some((10, 0)), Some((10, 0)), Some((10, 0))));
     }
 
     #[test]
