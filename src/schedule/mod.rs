@@ -497,8 +497,8 @@ mod tests {
         story
     }
 
-    /// A run that others keep from its lease asks again every 5 s, until it could not be over in its
-    /// window; the next one is not touched by that.
+    /// A run that others keep from its lease asks again every 5 s, until it could not be over
+    /// in its window; the next one is not touched by that.
     #[test]
     fn a_run_without_a_lease_waits_and_is_missed_once_its_window_is_too_short() {
         let nightly = link("a", "0 2 * * *", &["02:00-02:30"], 20);

@@ -2,7 +2,7 @@
 //! real Alertmanager.
 
 use crate::history::with_each;
-use crate::support::{PATIENCE, Program, User, await_within, run};
+use crate::support::{Agent, PATIENCE, Program, User, await_within, run};
 use linkqual::alerting::{
     Alert, Notice, Occasion, Outbox, Pace, Placed, Receiver, Register, Severity, problems,
 };
@@ -92,7 +92,7 @@ fn second(start_s: i64, lost: u32) -> Second {
 }
 
 impl Month {
-    /// Goes through a month: each second near what happens, and one of fifty far from it.
+    /// Goes through a month: each second near what happens, and one of ten or fifty far from it.
     fn outcome(&self) -> Outcome {
         let mut outcome = Outcome::default();
         let watched: Vec<Watched> = self.names.iter().map(|name| watched(name)).collect();
@@ -102,7 +102,7 @@ impl Month {
         let calendars = self.calendars();
         let mut now_s = 0;
         while now_s < 31 * DAY {
-            let step_s = if self.is_near(now_s) { 1 } else { 50 };
+            let step_s = self.step_s(now_s);
             if self.restarts.contains(&now_s) {
                 let states: Vec<Current> = health.states().cloned().collect();
                 let alerts: Vec<Alert> = register.alerts().cloned().collect();
@@ -153,10 +153,16 @@ impl Month {
         self.names.iter().map(of).collect()
     }
 
-    fn is_near(&self, now_s: i64) -> bool {
+    fn step_s(&self, now_s: i64) -> i64 {
         let near = |at_s: i64| at_s - 30 <= now_s && now_s < at_s + 60;
         let changes = self.happens.iter().any(|(_, from, to, _)| near(*from) || near(*to));
-        changes || self.restarts.iter().any(|at_s| near(*at_s))
+        if changes || self.restarts.iter().any(|at_s| near(*at_s)) {
+            return 1;
+        }
+        // For two hours what was lost is looked at still.
+        let is_after = |to: i64| to <= now_s && now_s < to + 2 * HOUR;
+        let recent = self.happens.iter().any(|(_, from, to, _)| is_after(*to) || is_after(*from));
+        if recent { 10 } else { 50 }
     }
 
     fn probe(&self, health: &mut Health, place: usize, name: &str, now_s: i64) {
@@ -409,6 +415,69 @@ fn maintenance_notes_and_acknowledgements_are_entered_by_command() {
     let notes = run(&mut user.linkqual(&["note", "--list"]));
     notes.expect_code(0);
     run(&mut user.linkqual(&["alerts", "test"])).expect_error(2, &["no receiver is configured"]);
+}
+
+/// Each notice that a command was handed, once: one that was sent when its watch was killed is sent
+/// again.
+fn noticed(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let mut notices: Vec<Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    notices.dedup();
+    notices
+}
+
+/// The agent is killed, and so is the watch while the alert is open: it is one alert, reported
+/// once, and over when the agent is there again.
+#[test]
+fn a_watch_alerts_once_over_its_restart_and_says_when_it_is_over() {
+    let (user, mut agent) = (User::new(), Agent::start());
+    run(&mut user.linkqual(&["history", "init"])).expect_code(0);
+    let key = agent.keys.path("driver");
+    let plan = user.path("plan.toml");
+    let ends = format!(
+        "[driver]\nkey = '{}'\n[sites.far]\nagent = '{}'\nkey = '{}'\n",
+        key.display(),
+        agent.address,
+        agent.keys.path("agent.pub").display()
+    );
+    let link = "[link]\nname = 'ec-1'\ncircuit = 'c-1'\n[[test]]\nkind = 'idle'\n";
+    std::fs::write(&plan, format!("{ends}{link}")).unwrap();
+    let notices = user.path("notices");
+    let hook = format!("cat >> {0}; echo >> {0}", notices.display());
+    let alerts = format!(
+        "group_wait = '1 s'\nresolve_wait = '1 s'\n[[command]]\nrun = ['/bin/sh', '-c', '{hook}']\n"
+    );
+    std::fs::write(user.path("alerts.toml"), alerts).unwrap();
+    let plan = plan.to_str().unwrap();
+    let mut watch = Program::start(&mut user.linkqual(&["watch", plan]));
+    watch.await_said(PATIENCE, "ec-1: round trip: indeterminate -> pass");
+    agent.program.kill();
+    watch.await_said(PATIENCE, "no data from 127.0.0.1: its agent's host answers");
+    await_within(PATIENCE, "a notice", || (noticed(&notices).len() == 1).then_some(()));
+    watch.kill();
+    let watch = Program::start(&mut user.linkqual(&["watch", plan]));
+    watch.await_said(PATIENCE, "1 links are watched");
+    agent.restart_with(&[]);
+    watch.await_said(PATIENCE, "resolved");
+    await_within(PATIENCE, "the end", || (noticed(&notices).len() == 2).then_some(()));
+    watch.signal("TERM");
+    watch.ended(PATIENCE).expect_code(0);
+    let notices = noticed(&notices);
+    assert_eq!(notices[0]["occasion"], "firing");
+    assert_eq!(notices[1]["occasion"], "resolved");
+    assert_eq!(notices[0]["alert"], notices[1]["alert"]);
+    assert_eq!(notices[0]["kind"], "no_data");
+    let alerts = run(&mut user.linkqual(&["alerts", "--since", "1h", "--json"])).json();
+    assert_eq!(alerts[0]["id"], notices[0]["alert"]);
+    assert!(alerts[0]["ended"].is_string(), "{alerts}");
+    let health = run(&mut user.linkqual(&["health", "--json"]));
+    health.expect_code(3);
+    assert_eq!(health.json()[0]["states"]["forward"]["state"], "not_running");
+    let events = run(&mut user.linkqual(&["health", "--events", "1h", "--json"])).json();
+    let causes = events.as_array().unwrap().iter().map(|it| it["cause"].as_str().unwrap());
+    let causes: std::collections::BTreeSet<&str> = causes.collect();
+    assert!(causes.contains("agent_down") && causes.contains("met"), "{causes:?}");
 }
 
 /// Debian's Alertmanager, on a port of its own.

@@ -134,7 +134,8 @@ const FLOORS: &[Floor] = &{
             "emulation", "io", "driver", "agent",
         ]), &["pnet_packet", "rand", "tokio", "tracing", "std::io", "std::sync", "std::thread"]),
         floor(Doors, "commands", AllBefore, &[
-            "indicatif", "jiff", "serde", "serde_json", "thiserror", "tokio", "tracing", "std::io", "std::process",
+            "indicatif", "jiff", "serde", "serde_json", "thiserror", "tokio", "tracing", "std::io",
+            "std::process",
         ]),
         floor(Doors, "bin", Only(&["io", "cli", "agent", "commands"]), &["std::process"]),
         floor(Doors, "lib", AllBefore, &[]),

@@ -45,7 +45,8 @@ pub(super) struct Known {
     block: Vec<Count>,
     block_start_s: i64,
     floor: Floor,
-    contact: Option<(i64, Contact)>,
+    /// How the agent is reached, until that changes: that its host answers measures nothing.
+    contact: Option<Contact>,
     has_answered: bool,
     /// When a second was last measured.
     pub(super) measured_s: Option<i64>,
@@ -107,7 +108,7 @@ impl Known {
     }
 
     pub(super) fn handle_contact(&mut self, at_s: i64, contact: Contact) {
-        self.contact = Some((at_s, contact));
+        self.contact = Some(contact);
         match contact {
             Contact::Silent => {
                 let is_measured = self.measured_s.is_some_and(|last| at_s - last < DOWN_S);
@@ -257,9 +258,8 @@ impl Known {
     fn missing(&self, now_s: i64) -> Option<Judged> {
         let measured_s = self.measured_s.filter(|_| self.has_answered);
         let last_s = measured_s.unwrap_or(self.watched_since_s);
-        let contact = self.contact.filter(|(at_s, _)| last_s < *at_s).map(|(_, contact)| contact);
         let state = State::Indeterminate;
-        let why = match contact {
+        let why = match self.contact {
             Some(Contact::AgentDown) => {
                 (Cause::AgentDown, "its agent's host answers, the agent does not".to_owned())
             }

@@ -242,7 +242,7 @@ fn where_nothing_is_measured_nothing_is_known() {
     net.health.handle_contact(0, 223, Contact::Silent);
     net.go(20, [None, well, well]).check(&[(225, "a", State::Fail, Cause::Outage)]);
     // While a run probes it itself nothing is missing; where this host cannot send, it is at once.
-    net.go(20, [well; 3]).check(&[(254, "a", State::Pass, Cause::Met)]);
+    net.go(20, [well; 3]).check(&[(252, "a", State::Pass, Cause::Met)]);
     net.health.handle_contact(0, 264, Contact::Resting);
     net.go(600, [None, well, well]).check(&[]);
     net.health.handle_contact(0, 864, Contact::ThisHost);
@@ -281,6 +281,26 @@ fn an_outage_goes_on_over_a_restart_and_loss_stands_until_it_is_measured_again()
     assert_eq!(after.current("a", Subject::Forward).since_s, 120);
     after.run(30, [0; 3]);
     after.check(&[(343, "a", State::Pass, Cause::Met), (351, "b", State::Pass, Cause::Met)]);
+}
+
+/// After a restart in mid-outage, in which the host is found to answer and the agent not.
+#[test]
+fn without_a_measured_second_nothing_passes_after_a_restart() {
+    let mut before = Net::begun();
+    before.run(60, [20, 20, 0]);
+    let states: Vec<Current> = before.health.states().cloned().collect();
+    let mut after = Net::new(watched());
+    after.now_s = 300;
+    after.health = Health::new(watched(), 300);
+    after.health.restore(&states);
+    after.health.handle_contact(0, 300, Contact::AgentDown);
+    let (well, down) = (Some((0, 5)), State::Indeterminate);
+    after.go(4, [None, None, well]).check(&[(301, "a", down, Cause::AgentDown)]);
+    // That its host answers connections is no measurement of the link.
+    after.go(10, [well, None, well]).check(&[(308, "b", State::Fail, Cause::Outage)]);
+    assert_eq!(after.current("b", Subject::Forward).state, State::Fail);
+    after.health.handle_contact(0, 314, Contact::Reached);
+    after.go(1, [well, None, well]).check(&[(315, "a", State::Pass, Cause::Met)]);
 }
 
 #[test]
