@@ -354,8 +354,8 @@ async fn check(store: &mut Store, now: &Current, event: &Event, seen: &WatchSeen
     assert_eq!((&events[0].now.current, events[0].first), (now, event.first));
     let other = EventFilter { link: Some("b".to_owned()), ..all };
     assert_eq!(store.events(&other).await.unwrap(), []);
-    assert_eq!(store.watches().await.unwrap(), [seen.clone()]);
-    assert_eq!(store.notes(0).await.unwrap(), [note.clone()]);
+    assert_eq!(store.watches().await.unwrap(), std::slice::from_ref(seen));
+    assert_eq!(store.notes(0).await.unwrap(), std::slice::from_ref(note));
 }
 
 #[test]
