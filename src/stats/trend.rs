@@ -115,7 +115,8 @@ fn variance(points: &[Point]) -> f64 {
     };
     let mut values: Vec<f64> = points.iter().map(|point| point.value).collect();
     values.sort_by(f64::total_cmp);
-    let ties: f64 = values.chunk_by(|a, b| a == b).map(|alike| of(alike.len())).sum();
+    let ties: f64 =
+        values.chunk_by(|a, b| a.total_cmp(b).is_eq()).map(|alike| of(alike.len())).sum();
     (of(points.len()) - ties).max(0.0)
 }
 

@@ -78,7 +78,7 @@ pub fn exhaustion(points: &[Point], limit: f64, today: f64) -> Result<Exhaustion
     let level = trend.at(today);
     let reaches = |per_day: f64| {
         let days = if limit <= level { 0.0 } else { (limit - level) / per_day };
-        (0.0..=FORESEEN_DAYS).contains(&days).then(|| today + days)
+        (0.0..=FORESEEN_DAYS).contains(&days).then_some(today + days)
     };
     if level < limit && trend.per_day_high <= 0.0 {
         return Err(Unknown::NoGrowth);
@@ -96,6 +96,7 @@ pub fn exhaustion(points: &[Point], limit: f64, today: f64) -> Result<Exhaustion
 mod tests {
     use super::*;
     use crate::stats::real;
+    use std::f64::consts::TAU;
 
     fn weekly(weeks: u64, value: impl Fn(f64) -> f64) -> Vec<Point> {
         let point = |week| 7.0 * real(week);
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn a_season_is_no_growth_once_there_are_two_years_of_it() {
         let year = 365.2425;
-        let value = |day: f64| 400.0 + 30.0 * day / year - 200.0 * (6.283_185 * day / year).cos();
+        let value = |day: f64| 400.0 + 30.0 * day / year - 200.0 * (TAU * day / year).cos();
         let points = weekly(157, value);
         let found = exhaustion(&points, 700.0, 1_092.0).expect("a date");
         assert!((found.trend.per_day * year - 30.0).abs() < 5.0, "{found:?}");
