@@ -40,6 +40,7 @@ use crate::cli::{CheckArgs, DriverArgs, DriverCommand, HelpArgs, KeygenArgs, Pla
 use crate::io::key::generate;
 use crate::io::terminal::{check_stdout, is_coloured, print, say};
 use error::Error;
+use leasing::note_of;
 use output::create;
 use permitting::{confirm, permit};
 use running::{How, job_of, run_job};
@@ -94,6 +95,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
     let mut plans = [args.plan()];
     let notes = permit(&mut plans, &args.permit)?;
     let [plan] = plans;
+    let notes = notes.into_iter().chain(note_of(Some(&args.record))).collect();
     let job = job_of(plan)?.with_notes(notes);
     confirm(job.plan(), &args.permit, args.output.quiet)?;
     let how = How { command: "check", record: Some(&args.record), output: &args.output };

@@ -44,8 +44,7 @@ pub(super) fn run_plan(
 ) -> Result<ExitCode, Error> {
     let notes = notes.into_iter().chain(note_of(how.record)).collect();
     let job = job_of(plan)?.from_file(file).with_notes(notes);
-    let run = job.id();
-    run_job(leased(job, &run, how.command, how.record)?, create(how.output)?, how)
+    run_job(job, create(how.output)?, how)
 }
 
 /// The run of a plan, with the keys that it names.
@@ -58,14 +57,16 @@ pub(super) fn job_of(plan: Plan) -> Result<Job, Error> {
     Ok(Job::new(plan, identity, agents)?.with_former(former))
 }
 
-/// Runs `job`, whose record goes to `output`, and shows how it goes and what it came to; the exit
-/// code of the verdict.
+/// Runs `job`, by a lease where there is a history, and shows how it goes and what it came to; its
+/// record goes to `output`. The exit code of the verdict.
 ///
 /// # Errors
 ///
 /// Where there is no report.
 pub(super) fn run_job(job: Job, output: Option<Output>, how: How<'_>) -> Result<ExitCode, Error> {
     let args = how.output;
+    let id = job.id();
+    let job = leased(job, &id, how.command, how.record)?;
     let screen = Screen::begin(!args.quiet, &[job.plan()], None);
     let run_name = job.run().to_string();
     let recording = how.recording(&run_name, &[job.plan()], job.file())?;

@@ -165,11 +165,13 @@ fn in_history(
         return Ok(());
     };
     let runtime = runtime().map_err(|error| error.to_string())?;
-    let done = runtime.block_on(tokio::time::timeout(WRITE_MAX, async {
+    let acting = async {
         let mut store = open(&place).await?;
         act(&mut store).await?;
         store.close().await
-    }));
+    };
+    // The clock of a timeout is the runtime's.
+    let done = runtime.block_on(async { tokio::time::timeout(WRITE_MAX, acting).await });
     match done {
         Ok(done) => done.map_err(|error| error.to_string()),
         Err(_) => Err(format!("history at {place}: too slow to write to")),

@@ -349,9 +349,6 @@ impl<'a> Conductor<'a> {
         if let Some(trial) = &self.trial {
             let heard = trial.gauge().heard::<Driver>().min(now);
             self.session.handle_trial(now, NearEvent::Heard(heard));
-            if let Some(why) = self.guarding.look(now, trial.gauge()) {
-                return self.cancel(Urgency::Orderly, Some(why));
-            }
             if let Some((began, length)) = self.measuring {
                 let elapsed = Span::from_nanos(now.nanos_since(began));
                 self.results.emit(Event::Progress(progress(
@@ -360,6 +357,11 @@ impl<'a> Conductor<'a> {
                     trial.gauge(),
                 )));
             }
+        }
+        let trial = self.trial.as_ref().filter(|_| self.cut_short.is_none());
+        if let Some(why) = trial.and_then(|trial| self.guarding.look(now, trial.gauge())) {
+            self.cut_short = Some(CutShort::Aborted(why));
+            self.session.handle_interrupt(now);
         }
         let moved = self.channel.as_ref().map_or(0, |channel| channel.inbox.octets());
         if std::mem::replace(&mut self.moved, moved) < moved {

@@ -200,6 +200,10 @@ struct Watched {
     started: Option<Timestamp>,
     /// When the run was due that had no lease last.
     asked_for: Option<Timestamp>,
+    /// The run that was started last.
+    under_way: Option<Next>,
+    /// When the run was due that was to confirm a failed one last.
+    confirms: Option<Timestamp>,
 }
 
 /// The run that comes next.
@@ -212,6 +216,13 @@ struct Next {
     last_start: Timestamp,
 }
 
+impl Next {
+    fn of(link: &Scheduled, due: Due) -> Self {
+        let has_window = !link.loads || link.timing.opening(due.start, due.end).is_some();
+        Self { due, has_window, last_start: link.last_start(due) }
+    }
+}
+
 impl Watched {
     /// That whose runs until `since` have been seen to.
     fn new(link: Scheduled, since: Timestamp) -> Self {
@@ -222,6 +233,8 @@ impl Watched {
             not_leased: None,
             started: None,
             asked_for: None,
+            under_way: None,
+            confirms: None,
         };
         watched.plan(since, |_| true);
         watched
@@ -236,11 +249,7 @@ impl Watched {
     fn plan(&mut self, from: Timestamp, is_new: impl Fn(&Due) -> bool) {
         let link = &self.link;
         let mut due = link.runs(from, Timestamp::MAX).map(|(due, _)| due);
-        self.next = due.find(is_new).map(|due| Next {
-            due,
-            has_window: !link.loads || link.timing.opening(due.start, due.end).is_some(),
-            last_start: link.last_start(due),
-        });
+        self.next = due.find(is_new).map(|due| Next::of(link, due));
         (self.waits, self.not_leased) = (false, None);
     }
 }
@@ -261,9 +270,11 @@ impl Schedule {
             let old = before.links.iter().find(|old| old.link.name == link.name);
             let waiting = old.filter(|old| old.waits).and_then(|old| old.next);
             let started = old.and_then(|old| old.started);
+            let under_way = old.and_then(|old| old.under_way);
+            let confirms = old.and_then(|old| old.confirms);
             let since = waiting.map_or(now, |next| next.due.start);
             let watched = Watched::new(link, since);
-            Watched { waits: waiting.is_some(), started, ..watched }
+            Watched { waits: waiting.is_some(), started, under_way, confirms, ..watched }
         };
         let links = links.into_iter().map(succeed).collect();
         let (held, conditions) = (before.held.clone(), before.conditions.clone());
@@ -342,7 +353,7 @@ impl Schedule {
                 None if self.links[place].asks_later(now) => continue,
                 None => {
                     let watched = &mut self.links[place];
-                    watched.started = Some(due.start);
+                    (watched.started, watched.under_way) = (Some(due.start), Some(next));
                     self.held.insert(watched.link.name.clone(), watched.link.resources.clone());
                     Step::Start(place, due)
                 }
@@ -376,11 +387,34 @@ impl Schedule {
         let mut links = self.links.iter_mut();
         let Some(watched) = links.find(|watched| watched.link.name == name) else { return true };
         let is_first = watched.asked_for != Some(due.start);
-        watched.plan(due.start, |next| next.start == due.start);
-        watched.waits = watched.next.is_some();
+        let Some(next) = watched.under_way.filter(|next| next.due == due) else { return is_first };
+        (watched.next, watched.waits) = (Some(next), true);
         watched.not_leased = Some((why, now.checked_add(ASK_AGAIN).unwrap_or(Timestamp::MAX)));
         watched.asked_for = Some(due.start);
         is_first
+    }
+
+    /// The run of the link called `name` that was started last is over, and has failed: it is run
+    /// once more, now, if all of that fits where its runs may load the link. When that is over at
+    /// the latest; `None` where it is not run, or was to confirm a failure itself.
+    pub fn confirm(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        let mut links = self.links.iter_mut();
+        let watched = links.find(|watched| watched.link.name == name)?;
+        let link = &watched.link;
+        let is_due = watched.next.is_some_and(|next| next.due.start <= now);
+        if !link.loads || is_due || watched.started.is_none() || watched.started == watched.confirms
+        {
+            return None;
+        }
+        let takes = SignedDuration::from_nanos_i128(link.takes.nanos().into());
+        let due = Due { start: now, end: now.checked_add(takes).ok()? };
+        let next = Next::of(link, due);
+        let denied = link.permit.denied_now(name, due.start, due.end, &self.conditions);
+        if !next.has_window || next.last_start < now || denied.is_some() {
+            return None;
+        }
+        (watched.next, watched.confirms) = (Some(next), Some(now));
+        next.last_start.checked_add(takes).ok()
     }
 
     /// When there is something to do at the latest, as long as no run ends.
@@ -540,6 +574,46 @@ mod tests {
         schedule.handle_over("b");
         assert_eq!(schedule.poll(later), Some(Step::Start(0, due)));
         assert_eq!(schedule.waiting().count(), 0);
+    }
+
+    #[test]
+    fn a_failed_run_is_confirmed_once_if_its_window_has_room_for_that() {
+        let nightly = link("a", "0 2 * * *", &["02:00-03:00"], 25);
+        let mut schedule = Schedule::new(vec![nightly], at("2026-11-27T00:00:00Z"));
+        let start = at("2026-11-27T01:00:00Z");
+        assert!(matches!(schedule.poll(start), Some(Step::Start(0, _))));
+        schedule.handle_over("a");
+        let over = at("2026-11-27T01:20:00Z");
+        assert_eq!(
+            schedule.confirm("a", over),
+            Some(at("2026-11-27T02:00:00Z")),
+            "the window's end"
+        );
+        // Others hold what it would load: it waits, as any run does.
+        let Some(Step::Start(0, due)) = schedule.poll(over) else { panic!("it is run again") };
+        schedule.handle_not_leased("a", due, "bob loads it".to_owned(), over);
+        let later = at("2026-11-27T01:20:05Z");
+        assert_eq!(schedule.poll(later), Some(Step::Start(0, due)));
+        schedule.handle_over("a");
+        assert_eq!(schedule.confirm("a", later), None, "once");
+        assert_eq!(schedule.deadline(), Some(at("2026-11-28T01:00:00Z")));
+        let next = at("2026-11-28T01:00:00Z");
+        assert!(matches!(schedule.poll(next), Some(Step::Start(0, _))));
+        schedule.handle_over("a");
+        assert_eq!(schedule.confirm("a", at("2026-11-28T01:40:00Z")), None, "20 minutes are left");
+        assert_eq!(schedule.deadline(), Some(at("2026-11-29T01:00:00Z")));
+    }
+
+    /// Plans were read again meanwhile, and no run of the new rule is due at that time.
+    #[test]
+    fn a_run_without_a_lease_is_no_matter_of_the_rule() {
+        let mut schedule =
+            Schedule::new(vec![link("a", "0 2 * * *", &[], 5)], at("2026-11-27T00:00:00Z"));
+        let now = at("2026-11-27T01:00:00Z");
+        let Some(Step::Start(0, due)) = schedule.poll(now) else { panic!("a starts") };
+        let mut schedule = Schedule::succeed(&schedule, vec![link("a", "30 4 * * *", &[], 5)], now);
+        assert!(schedule.handle_not_leased("a", due, "bob loads it".to_owned(), now));
+        assert_eq!(schedule.waiting().map(|(_, due)| due).collect::<Vec<_>>(), [due]);
     }
 
     #[test]

@@ -45,8 +45,8 @@ const AHEAD_S: i64 = 8 * 86_400;
 pub(super) enum Input {
     /// What is seen of a path.
     Seen(PathName, Observed),
-    /// A run of the link of that name is over.
-    Loaded(String, Box<Report>),
+    /// A run of the link of that name is over; until when another may confirm that it failed.
+    Loaded(String, Box<Report>, Option<i64>),
     /// The paths that are watched from now on.
     Links(Vec<Guarded>),
 }
@@ -213,7 +213,7 @@ impl Duty {
     fn handle_input(&mut self, input: Input) {
         match input {
             Input::Seen(path, observed) => self.handle_seen(&path, &observed),
-            Input::Loaded(link, report) => self.handle_loaded(&link, &report),
+            Input::Loaded(link, report, until_s) => self.handle_loaded(&link, &report, until_s),
             Input::Links(links) => self.handle_links(links),
         }
     }
@@ -233,13 +233,15 @@ impl Duty {
         self.health.handle_contact(place, now_s(), contact);
     }
 
-    fn handle_loaded(&mut self, link: &str, report: &Report) {
+    fn handle_loaded(&mut self, link: &str, report: &Report, confirm_until_s: Option<i64>) {
         let at_s = now_s();
         let of_link = self.links.iter().enumerate().filter(|(_, it)| it.path.link == link);
         let places: Vec<(usize, String)> =
             of_link.map(|(place, it)| (place, it.path.site.clone())).collect();
         for (place, site) in places {
-            self.health.handle_load(place, LoadResult::of(report, 0, &site, at_s));
+            let mut result = LoadResult::of(report, 0, &site, at_s);
+            result.confirm_until_s = confirm_until_s;
+            self.health.handle_load(place, result);
         }
     }
 

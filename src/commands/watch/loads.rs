@@ -13,8 +13,10 @@ use crate::health::Calendar;
 use crate::history::Class;
 use crate::io::terminal::say;
 use crate::plan::Plan;
+use crate::report::Report;
 use crate::schedule::{Due, Missed, Schedule, Step};
 use crate::store::Place;
+use crate::verdict::Verdict;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -50,11 +52,18 @@ struct Running {
 /// What a task came to.
 pub(super) enum Over {
     /// A run of the link of that name: what it came to, in a line; or why it did not come about.
-    Run(String, Result<String, String>),
+    Run(String, Result<Ran, String>),
     /// A run of the link of that name has no lease on what it would load, for this reason.
     NotLeased(String, Due, String),
     /// A missed run of the link of that name was recorded, or could not be.
     Missed(String, Result<(), String>),
+}
+
+/// A run that is over.
+pub(super) struct Ran {
+    /// What it came to, in a line.
+    text: String,
+    report: Box<Report>,
 }
 
 impl Loads {
@@ -113,6 +122,10 @@ impl Loads {
         self.permits.look(&mut self.schedule, &self.links);
         let soon = now().checked_add(BEFORE_CLOSING).unwrap_or(Timestamp::MAX);
         for (name, running) in &mut self.running {
+            // A new blackout, or a plan that was read again, may close it sooner.
+            let place = self.links.iter().position(|link| link.scheduled.name == *name);
+            let closes = place.and_then(|place| self.schedule.closes(place, now()));
+            running.closes = [running.closes, closes].into_iter().flatten().min();
             if !running.is_cancelled && running.closes.is_some_and(|closes| closes <= soon) {
                 say(&plain(&format!("{name}: ended, as its window closes")));
                 running.cancel.cancel();
@@ -154,16 +167,15 @@ impl Loads {
         let name = link.scheduled.name.clone();
         let cancel = Cancel::default();
         let (history, ended) = (self.history.clone(), cancel.clone());
-        let judged = self.judged.clone();
         let elsewhere = self.permits.elsewhere.clone();
         let closes = self.schedule.closes(place, now());
         self.running.insert(name.clone(), Running { cancel, closes, is_cancelled: false });
         self.tasks.spawn(async move {
             let obeying = obeying(&link, &ended, elsewhere);
-            let conducted = conduct(link, history, ended, judged).await;
+            let conducted = conduct(link, history, ended).await;
             drop(obeying);
             match conducted {
-                Ok(Conducted::Run(text)) => Over::Run(name, Ok(text)),
+                Ok(Conducted::Run(ran)) => Over::Run(name, Ok(ran)),
                 Ok(Conducted::NotLeased(why)) => Over::NotLeased(name, due, why),
                 Err(why) => Over::Run(name, Err(why.to_string())),
             }
@@ -197,7 +209,11 @@ impl Loads {
             Ok(Over::Run(name, outcome)) => {
                 self.running.remove(&name);
                 self.schedule.handle_over(&name);
-                (name, outcome.unwrap_or_else(|why| format!("error: {why}")))
+                let text = match outcome {
+                    Ok(ran) => self.handle_ran(&name, ran),
+                    Err(why) => format!("error: {why}"),
+                };
+                (name, text)
             }
             Ok(Over::NotLeased(name, due, why)) => {
                 self.running.remove(&name);
@@ -214,6 +230,20 @@ impl Loads {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         say(&plain(&format!("{name}: {text}")));
+    }
+
+    /// A run of the link called `name` is over; what is said of it. One that failed is run once
+    /// more, where that fits.
+    fn handle_ran(&mut self, name: &str, Ran { mut text, report }: Ran) -> String {
+        let failed = report.verdict == Verdict::Fail;
+        let until = failed.then(|| self.schedule.confirm(name, now())).flatten();
+        if until.is_some() {
+            text.push_str("; it is run once more, to confirm that");
+        }
+        let until_s = until.map(Timestamp::as_second);
+        // Whoever takes it outlives this, or the program ends.
+        _ = self.judged.send(Input::Loaded(name.to_owned(), report, until_s));
+        text
     }
 
     /// Takes `links` in the place of those from before.
@@ -264,19 +294,14 @@ fn obeying(link: &Recurring, cancel: &Cancel, elsewhere: Elsewhere) -> JoinSet<(
 
 /// What became of a run that was to start.
 enum Conducted {
-    /// It was run: what it came to, in a line.
-    Run(String),
+    /// It was run.
+    Run(Ran),
     /// It has no lease, for this reason: nothing was done.
     NotLeased(String),
 }
 
 /// Runs `link` once and records it, where what it loads can be leased.
-async fn conduct(
-    link: Recurring,
-    history: Place,
-    cancel: Cancel,
-    judged: mpsc::UnboundedSender<Input>,
-) -> Result<Conducted, NotKept> {
+async fn conduct(link: Recurring, history: Place, cancel: Cancel) -> Result<Conducted, NotKept> {
     let called = link.scheduled.name.clone();
     let job = match job_of(link.plan.clone()) {
         Ok(job) => job,
@@ -309,11 +334,11 @@ async fn conduct(
     });
     let recording = recording.await?.map_err(|error| NotKept::from(error.to_string()))?;
     let run = run(job.kept_by(recording.clone()), HostClock).await;
-    let text = outcome(&run);
-    // Whoever takes it outlives this, or the program ends.
-    _ = judged.send(Input::Loaded(called, Box::new(run.report.clone())));
-    spawn_blocking(move || recording.conclude(&run)).await??;
-    Ok(Conducted::Run(text))
+    let ran = Ran { text: outcome(&run), report: Box::new(run.report.clone()) };
+    if let Err(why) = spawn_blocking(move || recording.conclude(&run)).await? {
+        say(&plain(&format!("{called}: warning: the run could not be recorded: {why}")));
+    }
+    Ok(Conducted::Run(ran))
 }
 
 /// What a run came to.
