@@ -458,7 +458,7 @@ fn a_run_survives_a_server_that_stops_and_starts() {
 /// says that something was lost.
 #[test]
 fn a_run_survives_a_full_disk_and_says_so_where_nothing_can_be_kept() {
-    let Some(disk) = Disk::of("512k") else { return };
+    let Some(disk) = Disk::of("2m") else { return };
     let agent = Agent::start();
     let file = disk.folder.path().join("history.db");
     let user = user_of(&agent, file.to_str().unwrap());

@@ -148,7 +148,7 @@ impl Duty {
         works: watch::Sender<Works>,
     ) -> Self {
         let now_s = now_s();
-        let settings = read_settings();
+        let settings = read_settings(Settings::default());
         let mut outbox = Outbox::new(&name, &settings.receivers, now_s);
         let mut health = Health::new(watched(&links), now_s);
         let mut register = Register::new(settings.pace);
@@ -250,7 +250,7 @@ impl Duty {
         let health = std::mem::replace(&mut self.health, Health::new(Vec::new(), now_s));
         self.health = health.succeed(watched(&links), now_s);
         self.links = links;
-        self.settings = read_settings();
+        self.settings = read_settings(std::mem::take(&mut self.settings));
         self.register.set_pace(self.settings.pace);
         let waiting = self.outbox.waiting();
         self.outbox = Outbox::new(&self.name, &self.settings.receivers, now_s);
@@ -510,13 +510,20 @@ fn watched(links: &[Guarded]) -> Vec<crate::health::state::Watched> {
     links.iter().map(|link| link.watched.clone()).collect()
 }
 
-/// Who is alerted; nobody where that cannot be read, which is said.
-fn read_settings() -> Settings {
-    let found = settings().unwrap_or_else(|why| {
-        say(&plain(&format!("warning: nobody is alerted: {why}")));
-        None
-    });
-    let found = found.unwrap_or_default();
+/// Who is alerted now; the same as `before` where that cannot be read.
+fn read_settings(before: Settings) -> Settings {
+    let found = match settings() {
+        Ok(found) => found.unwrap_or_default(),
+        Err(why) if before.receivers.is_empty() => {
+            say(&plain(&format!("warning: nobody is alerted: {why}")));
+            return before;
+        }
+        Err(why) => {
+            say(&plain(&format!("warning: {why}")));
+            say("warning: the receivers of alerts were not read again: those from before stay");
+            return before;
+        }
+    };
     let names: Vec<String> = found.receivers.iter().map(Receiver::name).collect();
     if !names.is_empty() {
         say(&plain(&format!("alerts go to {}", names.join(", "))));
