@@ -98,6 +98,8 @@ fn pause_at_the_agent_ends_load_within_a_second_and_refuses_it_until_resume() {
     let again = load(&user, &agent, &relay).ended(PATIENCE);
     assert!(words.iter().all(|word| again.err.contains(word)), "{}", again.err);
     assert_eq!(by_hand(&["resume"]).expect_code(0).out, "The agent may load again.\n");
+    // It looks ten times a second.
+    sleep(Duration::from_secs(1));
     let running = load(&user, &agent, &relay);
     let before = loaded(&relay);
     await_within(PATIENCE, "it loads again", || (before + 40 < loaded(&relay)).then_some(()));

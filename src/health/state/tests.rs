@@ -246,7 +246,7 @@ fn where_nothing_is_measured_nothing_is_known() {
     net.health.handle_contact(0, 264, Contact::Resting);
     net.go(600, [None, well, well]).check(&[]);
     net.health.handle_contact(0, 864, Contact::ThisHost);
-    net.go(1, [None, well, well]).check(&[(864, "a", State::Indeterminate, Cause::NoData)]);
+    net.go(1, [None, well, well]).check(&[(863, "a", State::Indeterminate, Cause::NoData)]);
     let mut new = Net::new(watched());
     new.health.handle_contact(0, 1, Contact::Silent);
     new.go(100, [None; 3]);
