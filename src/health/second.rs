@@ -19,7 +19,7 @@ pub struct Second {
     /// When it began, in seconds since 1970.
     pub start_s: i64,
     /// What each direction carried; `None` where that is not known: no probe was sent, or the
-    /// direction in which one was lost cannot be told.
+    /// direction in which one was lost cannot be determined.
     pub carried: PerDirection<Option<Carried>>,
     /// What both directions carried together: probes that were sent, and how many were not
     /// answered. `None` where none was sent.

@@ -90,7 +90,7 @@ enum Form {
 struct Asker {
     socket: Socket,
     form: Form,
-    /// Tells this series from those of others.
+    /// Distinguishes this series from those of others.
     tag: u64,
 }
 

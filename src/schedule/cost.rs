@@ -121,17 +121,17 @@ mod tests {
     fn an_hourly_test_of_five_minutes_sets_the_bill_and_a_nightly_one_does_not() {
         let billing = Billing::Percentile(price(2_500_000));
         let hourly = hourly();
-        let told = of_month(&billing, &hourly, &volume(300)).expect("billed");
-        assert!(told.contains("fall into 720 of the 8640 5-minute samples (8.3%)"), "{told}");
-        assert!(told.contains("at 50.0 Mbit/s or more, 125.00 EUR a month"), "{told}");
+        let shown = of_month(&billing, &hourly, &volume(300)).expect("billed");
+        assert!(shown.contains("fall into 720 of the 8640 5-minute samples (8.3%)"), "{shown}");
+        assert!(shown.contains("at 50.0 Mbit/s or more, 125.00 EUR a month"), "{shown}");
         let nightly: Vec<Timestamp> = hourly.iter().step_by(24).copied().collect();
-        let told = of_month(&billing, &nightly, &volume(300)).expect("billed");
-        assert!(told.contains("30 of the 8640") && told.contains("no cost"), "{told}");
+        let shown = of_month(&billing, &nightly, &volume(300)).expect("billed");
+        assert!(shown.contains("30 of the 8640") && shown.contains("no cost"), "{shown}");
         // A minute of it is a fifth of a sample, and one that crosses two counts in both.
-        let told = of_month(&billing, &hourly, &volume(60)).expect("billed");
-        assert!(told.contains("at 10.0 Mbit/s or more"), "{told}");
-        let told = of_month(&billing, &hourly, &volume(301)).expect("billed");
-        assert!(told.contains("1440 of the 8640"), "{told}");
+        let shown = of_month(&billing, &hourly, &volume(60)).expect("billed");
+        assert!(shown.contains("at 10.0 Mbit/s or more"), "{shown}");
+        let shown = of_month(&billing, &hourly, &volume(301)).expect("billed");
+        assert!(shown.contains("1440 of the 8640"), "{shown}");
     }
 
     #[test]
@@ -139,8 +139,8 @@ mod tests {
         let billing = Billing::Volume(price(80_000));
         // 60 Mbit/s for 100 s are 0.75 GB.
         assert_eq!(of_run(Some(&billing), &volume(100)).as_deref(), Some("0.06 EUR"));
-        let told = of_month(&billing, &hourly(), &volume(100));
-        assert_eq!(told.as_deref(), Some("720 runs in 30 days send 540.0 GB: 43.20 EUR"));
+        let shown = of_month(&billing, &hourly(), &volume(100));
+        assert_eq!(shown.as_deref(), Some("720 runs in 30 days send 540.0 GB: 43.20 EUR"));
         assert_eq!(of_month(&Billing::Flat, &hourly(), &volume(100)), None);
         assert_eq!(of_run(None, &volume(100)), None);
     }

@@ -845,27 +845,27 @@ mod tests {
             Some(Denied::Stopped(_))
         ));
         assert_eq!(schedule.ends_load("b", at("2026-11-27T00:30:00Z")), None);
-        let told = story(&mut schedule, "2026-11-27T00:30:00Z", "2026-11-27T01:30:00Z");
+        let shown = story(&mut schedule, "2026-11-27T00:30:00Z", "2026-11-27T01:30:00Z");
         let expected = [
             "2026-11-27T01:00:00Z a: stopped by alice",
             "2026-11-27T01:00:00Z b",
             "2026-11-27T01:00:00Z c",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(shown, expected);
         schedule.set_conditions(stop(None));
         let mut schedule = Schedule::succeed(&schedule, links(), at("2026-11-27T01:30:00Z"));
-        let told = story(&mut schedule, "2026-11-27T01:30:00Z", "2026-11-27T02:30:00Z");
+        let shown = story(&mut schedule, "2026-11-27T01:30:00Z", "2026-11-27T02:30:00Z");
         let expected = [
             "2026-11-27T02:00:00Z a: stopped by alice",
             "2026-11-27T02:00:00Z b: stopped by alice",
             "2026-11-27T02:00:00Z c",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(shown, expected);
         assert_eq!(schedule.ends_load("c", at("2026-11-27T02:00:00Z")), None, "it loads nothing");
         schedule.set_conditions(Conditions::default());
-        let told = story(&mut schedule, "2026-11-27T02:30:00Z", "2026-11-27T03:30:00Z");
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told.iter().all(|line| !line.contains("stopped")), "{told:?}");
+        let shown = story(&mut schedule, "2026-11-27T02:30:00Z", "2026-11-27T03:30:00Z");
+        assert_eq!(shown.len(), 3, "{shown:?}");
+        assert!(shown.iter().all(|line| !line.contains("stopped")), "{shown:?}");
     }
 
     /// Every due run is started or missed, once, and no two at once use the same thing. Of a

@@ -81,7 +81,7 @@ mod tests {
         let lasts = [Span::from_secs(600); 3];
         let (from, until) = (at("2026-11-27T00:00:00Z"), at("2026-11-28T00:00:00Z"));
         let coming = preview(links.to_vec(), &lasts, from, until);
-        let told: Vec<_> = coming
+        let shown: Vec<_> = coming
             .iter()
             .map(|run| (run.place, run.starts.clone().ok(), run.waits_for.as_deref()))
             .collect();
@@ -90,7 +90,7 @@ mod tests {
             (1, Some(at("2026-11-27T01:10:00Z")), Some("a")),
             (2, Some(at("2026-11-27T01:20:00Z")), Some("a")),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(shown, expected);
         let lasts = [Span::from_secs(1_500); 3];
         let coming = preview(links.to_vec(), &lasts, from, until);
         assert!(matches!(coming[2].starts, Err(Missed::Busy(_))), "{coming:?}");

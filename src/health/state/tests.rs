@@ -243,9 +243,9 @@ fn where_nothing_is_measured_nothing_is_known() {
     net.go(20, [None, well, well]).check(&[(225, "a", State::Fail, Cause::Outage)]);
     // While a run probes it itself nothing is missing; where this host cannot send, it is at once.
     net.go(20, [well; 3]).check(&[(252, "a", State::Pass, Cause::Met)]);
-    net.health.handle_contact(0, 264, Contact::Resting);
+    net.health.handle_contact(0, 263, Contact::Resting);
     net.go(600, [None, well, well]).check(&[]);
-    net.health.handle_contact(0, 864, Contact::ThisHost);
+    net.health.handle_contact(0, 863, Contact::ThisHost);
     net.go(1, [None, well, well]).check(&[(863, "a", State::Indeterminate, Cause::NoData)]);
     let mut new = Net::new(watched());
     new.health.handle_contact(0, 1, Contact::Silent);

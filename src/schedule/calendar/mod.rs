@@ -97,6 +97,13 @@ fn events(text: &str) -> Result<Vec<Event>, Fault> {
                 if !is_calendar {
                     break;
                 }
+                if component == "VFREEBUSY" || component == "VEVENT" && event.is_some() {
+                    let what = match component.as_str() {
+                        "VEVENT" => "an event begins within another one",
+                        _ => "busy times (VFREEBUSY) are not read: export the calendar's events",
+                    };
+                    return Err(Fault::new(line.number, what.to_owned()));
+                }
                 if component == "VEVENT" {
                     event = Some(Event { line: line.number, ..Event::default() });
                 }
@@ -423,6 +430,21 @@ mod tests {
     #[track_caller]
     fn check(event: &str, expected: &[&str]) {
         assert_eq!(taken(event).expect("a calendar"), expected, "{event}");
+    }
+
+    /// Either way a blackout would be overlooked.
+    #[test]
+    fn events_within_events_and_busy_times_are_faults() {
+        let start = "DTSTART:20261224T100000Z";
+        let within = format!("{start}\r\nBEGIN:VEVENT\r\n{start}\r\nEND:VEVENT");
+        let fault = taken(&within).expect_err("a fault");
+        assert_eq!(fault.to_string().matches("within another").count(), 1, "{fault}");
+        let busy = format!("{start}\r\nEND:VEVENT\r\nBEGIN:VFREEBUSY\r\n{start}\r\nEND:VFREEBUSY");
+        let text = calendar(&busy).replace("END:VFREEBUSY\r\nEND:VEVENT", "END:VFREEBUSY");
+        let utc = TimeZone::UTC;
+        let (from, until) = (at("2026-12-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+        let fault = times(&text, Some(&utc), from, until).expect_err("a fault");
+        assert!(fault.to_string().contains("VFREEBUSY"), "{fault}");
     }
 
     #[test]
